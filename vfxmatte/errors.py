@@ -1,0 +1,109 @@
+"""Everything that can go wrong, as one tree of exceptions.
+
+Each message says what happened, in which shot, on which frame, in which file, and what to do
+about it. This module knows nothing of images, torch or the command line; it only carries the
+exit code that the command line will use.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class VfxmatteError(Exception):
+    """Base of every error that vfxmatte raises on purpose.
+
+    Args:
+        what: one sentence: what is wrong, expected and found.
+        shot: the shot's folder or name.
+        frame: the frame number (1001 stays 1001).
+        path: the file or folder concerned.
+        hint: what the user can do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        shot: str | Path | None = None,
+        frame: int | None = None,
+        path: str | Path | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.shot = None if shot is None else str(shot)
+        self.frame = frame
+        self.path = None if path is None else str(path)
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = [
+            f"{name} {value}"
+            for name, value in (("shot", self.shot), ("frame", self.frame), ("file", self.path))
+            if value is not None
+        ]
+        where = f" [{', '.join(place)}]" if place else ""
+        hint = f"\n  {self.hint}" if self.hint else ""
+        return f"{self.what}{where}{hint}"
+
+    def at(
+        self,
+        *,
+        shot: str | Path | None = None,
+        frame: int | None = None,
+        path: str | Path | None = None,
+    ) -> VfxmatteError:
+        """Fill in the place where it was not yet known; returns self, to be raised again."""
+        self.shot = self.shot or (None if shot is None else str(shot))
+        self.frame = self.frame if self.frame is not None else frame
+        self.path = self.path or (None if path is None else str(path))
+        return self
+
+
+class UsageError(VfxmatteError):
+    """The command or call itself is wrong: options that clash, a value out of range."""
+
+    exit_code = 2
+
+
+class ShotError(VfxmatteError):
+    """The shot on disk is not usable: empty folder, no keyframe, a broken shot.toml."""
+
+
+class PlateError(VfxmatteError):
+    """A plate (or one of its frames) cannot be read or does not match the shot."""
+
+
+class MissingFrameError(PlateError):
+    """A frame of the range is not on disk."""
+
+
+class TrimapError(VfxmatteError):
+    """A trimap cannot be read or does not fit its plate."""
+
+
+class ColourError(VfxmatteError):
+    """A colour space or OCIO configuration is unknown or unusable."""
+
+
+class WeightsError(VfxmatteError):
+    """Weights are missing, damaged, or of another architecture."""
+
+
+class DeviceError(VfxmatteError):
+    """The device that was asked for is not there, or has too little memory."""
+
+
+class OutputError(VfxmatteError):
+    """Results cannot be written: read-only folder, full disk, an output in use."""
+
+
+class OutputLockedError(OutputError):
+    """Another run is writing to the same output."""
+
+
+class TrainingError(VfxmatteError):
+    """Training cannot start or go on: unusable library, unknown config key, NaN loss."""

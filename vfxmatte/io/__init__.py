@@ -1,0 +1,1 @@
+"""Reading plates and writing results."""

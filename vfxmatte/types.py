@@ -1,0 +1,263 @@
+"""What travels between the stages: windows, frame ranges, frames, trimaps, mattes, results.
+
+Frozen, keyword-only dataclasses that refuse a wrong shape, dtype or range when they are made and
+that print shapes, never pixels. Knows numpy only: no torch, no files, no colour conversion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.errors import UsageError, VfxmatteError
+
+FloatImage = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+
+BACKGROUND = 0
+UNKNOWN = 128
+FOREGROUND = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A pixel rectangle with inclusive corners, as in EXR. A 1920×1080 format is 0, 0, 1919, 1079."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+    def __post_init__(self) -> None:
+        if self.x_max < self.x_min or self.y_max < self.y_min:
+            raise ValueError(f"empty window {self}")
+
+    @classmethod
+    def of_size(cls, width: int, height: int) -> Window:
+        """The window (0, 0) to (width - 1, height - 1)."""
+        return cls(x_min=0, y_min=0, x_max=width - 1, y_max=height - 1)
+
+    @property
+    def width(self) -> int:
+        return self.x_max - self.x_min + 1
+
+    @property
+    def height(self) -> int:
+        return self.y_max - self.y_min + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), the shape of an array that covers the window."""
+        return self.height, self.width
+
+    def union(self, other: Window) -> Window:
+        return Window(
+            x_min=min(self.x_min, other.x_min),
+            y_min=min(self.y_min, other.y_min),
+            x_max=max(self.x_max, other.x_max),
+            y_max=max(self.y_max, other.y_max),
+        )
+
+    def intersection(self, other: Window) -> Window | None:
+        """The common part, or None where there is none."""
+        x_min, y_min = max(self.x_min, other.x_min), max(self.y_min, other.y_min)
+        x_max, y_max = min(self.x_max, other.x_max), min(self.y_max, other.y_max)
+        if x_max < x_min or y_max < y_min:
+            return None
+        return Window(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+
+    def contains(self, other: Window) -> bool:
+        return self.intersection(other) == other
+
+    def slices_in(self, outer: Window) -> tuple[slice, slice]:
+        """Row and column slices of this window in an array that covers `outer`."""
+        if not outer.contains(self):
+            raise ValueError(f"{self} is not inside {outer}")
+        top, left = self.y_min - outer.y_min, self.x_min - outer.x_min
+        return slice(top, top + self.height), slice(left, left + self.width)
+
+    def __str__(self) -> str:
+        return f"({self.x_min} {self.y_min})-({self.x_max} {self.y_max})"
+
+
+_RANGE = re.compile(r"^(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameRange:
+    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip."""
+
+    first: int
+    last: int
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.step < 1 or self.last < self.first:
+            raise UsageError(
+                f"frame range {self.first}-{self.last}x{self.step} is empty",
+                hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange:
+        """From `1001`, `1001-1100` or `1001-1100x2`; raises UsageError otherwise."""
+        match = _RANGE.match(text.strip())
+        if match is None:
+            raise UsageError(
+                f"not a frame range: {text!r}",
+                hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
+            )
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        return cls(first=first, last=last, step=int(match[3] or 1))
+
+    def as_range(self) -> range:
+        return range(self.first, self.last + 1, self.step)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.as_range())
+
+    def __len__(self) -> int:
+        return len(self.as_range())
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.as_range()
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return str(self.first)
+        return f"{self.first}-{self.last}" + (f"x{self.step}" if self.step > 1 else "")
+
+
+def numbers_as_text(numbers: Iterable[int]) -> str:
+    """Frame numbers folded into ranges for a message: `1001-1004,1008`."""
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _check_shape(name: str, array: np.ndarray, window: Window) -> None:
+    if array.shape[:2] != window.shape:
+        raise ValueError(f"{name} is {array.shape[:2]}, its canvas {window} is {window.shape}")
+
+
+def _check_array(name: str, array: Any, dtype: type, ndim: int) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array)
+        raise ValueError(f"{name} must be a {ndim}-d {np.dtype(dtype)} array, found {found}")
+    if array.size == 0:
+        raise ValueError(f"{name} has no pixels: {array.shape}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One frame of a plate.
+
+    pixels: (H, W, 3) float32 RGB in `colour_space`, covering `canvas`. Values below 0 and above 1
+        are real and stay; NaN and Inf may be there (the network's colour conversion handles them).
+    canvas: the window that `pixels` covers; the same for every frame of a shot.
+    data_window, display_window: as the file has them; outside the data window pixels are 0.
+    metadata: the file's other header attributes, by name.
+    """
+
+    number: int
+    pixels: FloatImage
+    canvas: Window
+    data_window: Window
+    display_window: Window
+    colour_space: str
+    pixel_aspect: float = 1.0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check_array("pixels", self.pixels, np.float32, 3)
+        if self.pixels.shape[2] != 3:
+            raise ValueError(f"pixels must have 3 channels, found {self.pixels.shape}")
+        _check_shape("pixels", self.pixels, self.canvas)
+
+    def __repr__(self) -> str:
+        return f"Frame({self.number}, {self.pixels.shape}, {self.colour_space})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trimap:
+    """One trimap over the shot's canvas.
+
+    labels: (H, W) uint8 with 0 background, 128 unknown, 255 foreground and nothing else.
+    is_keyframe: painted by the artist; never altered.
+    confidence: 1 for keyframes; else how far the propagation trusts itself, 0 to 1.
+    """
+
+    number: int
+    labels: Labels
+    is_keyframe: bool
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_array("labels", self.labels, np.uint8, 2)
+        found = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256))
+        if not set(found.tolist()) <= {BACKGROUND, UNKNOWN, FOREGROUND}:
+            raise ValueError(f"labels must be 0, 128 or 255, found {found.tolist()}")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence must be within 0 and 1, found {self.confidence}")
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the pixels that are unknown, 0 to 1."""
+        return float(np.count_nonzero(self.labels == UNKNOWN) / self.labels.size)
+
+    def __repr__(self) -> str:
+        kind = "keyframe" if self.is_keyframe else f"confidence {self.confidence:.2f}"
+        return f"Trimap({self.number}, {self.labels.shape}, {kind})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matte:
+    """One solved frame: alpha (H, W) float32 in [0, 1], linear coverage, over the shot's canvas."""
+
+    number: int
+    alpha: FloatImage
+    foreground: FloatImage | None = None
+
+    def __post_init__(self) -> None:
+        _check_array("alpha", self.alpha, np.float32, 2)
+        low, high = float(self.alpha.min()), float(self.alpha.max())
+        if not (low >= 0.0 and high <= 1.0):  # also refuses NaN
+            raise ValueError(f"alpha must be finite and within 0 and 1, found {low} to {high}")
+        if self.foreground is not None:
+            _check_array("foreground", self.foreground, np.float32, 3)
+
+    def __repr__(self) -> str:
+        return f"Matte({self.number}, {self.alpha.shape})"
+
+
+FrameStatus = Literal["written", "kept", "failed", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameResult:
+    """What became of one frame: a failed frame is a value, so that the rest of the shot goes on.
+
+    stats: numbers worth knowing (confidence, unknown_share, keyframe_distance, elapsed_ms, …).
+    """
+
+    number: int
+    status: FrameStatus
+    path: Path | None = None
+    error: VfxmatteError | None = None
+    stats: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.status == "failed") != (self.error is not None):
+            raise ValueError("a failed frame has an error, and only a failed frame")
