@@ -1,7 +1,7 @@
 """A training library in one file: elements, backgrounds and the held-out split.
 
-A pack is a zip without compression of its own: `index.json` and one losslessly compressed picture
-per element's colour and alpha, one JPEG per background. It is made once, where the library's own
+A pack is a zip without compression of its own: `index.json`, one picture for the colour and one for
+the alpha of every element (lossless unless asked otherwise), one JPEG per background. It is made once, where the library's own
 formats can be read, and travels to the machine that trains, which needs nothing but numpy and
 OpenCV to open it.
 """
@@ -132,10 +132,17 @@ def _check_names(what: str, names: list[str], held_out: frozenset[str]) -> None:
         raise ValueError(f"held-out {what} {min(unknown)!r} is not in the pack")
 
 
-def write_pack(path: str | Path, pack: Pack, *, background_quality: int = 95) -> None:
-    """Write `pack` to one file: elements lossless, backgrounds as JPEG of `background_quality`.
+def write_pack(
+    path: str | Path,
+    pack: Pack,
+    *,
+    background_quality: int = 95,
+    colour_quality: int | None = None,
+) -> None:
+    """Write `pack` to one file.
 
-    The file appears under its name only when it is whole. Raises OutputError where it cannot be
+    Alpha is always lossless. Colour is lossless, or WebP of `colour_quality` (1 to 100) where a
+    small file matters more; backgrounds are JPEG of `background_quality`. The file appears under its name only when it is whole. Raises OutputError where it cannot be
     written.
     """
     path = Path(path)
@@ -146,7 +153,7 @@ def write_pack(path: str | Path, pack: Pack, *, background_quality: int = 95) ->
         raise OutputError(f"the pack cannot be written: {error}", path=path) from error
     try:
         with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            _write_members(archive, pack, background_quality)
+            _write_members(archive, pack, background_quality, colour_quality or _WEBP_LOSSLESS)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
@@ -155,14 +162,18 @@ def write_pack(path: str | Path, pack: Pack, *, background_quality: int = 95) ->
         Path(temporary).unlink(missing_ok=True)
 
 
-def _write_members(archive: zipfile.ZipFile, pack: Pack, background_quality: int) -> None:
+def _write_members(
+    archive: zipfile.ZipFile, pack: Pack, background_quality: int, colour_quality: int
+) -> None:
     elements, backgrounds = [], []
     for number, element in enumerate(pack.elements):
         entry = {"name": element.name, "kind": element.kind, "held_out": False}
         entry |= {"sequence": element.sequence, "frame": element.frame}
         entry["held_out"] = element.name in pack.held_out
         stem = f"elements/{number:05d}"
-        entry["colour"] = _add(archive, f"{stem}.colour", *_encode_lossless(element.colour))
+        entry["colour"] = _add(
+            archive, f"{stem}.colour", *_encode_colour(element.colour, colour_quality)
+        )
         entry["alpha"] = _add(archive, f"{stem}.alpha", *_encode_png(element.alpha))
         elements.append(entry)
     for number, background in enumerate(pack.backgrounds):
@@ -192,10 +203,10 @@ def _encode_png(picture: NDArray[Any]) -> tuple[str, bytes]:
     return ".png", _encode(".png", picture, cv2.IMWRITE_PNG_COMPRESSION, 9)
 
 
-def _encode_lossless(colour: NDArray[np.uint8]) -> tuple[str, bytes]:
+def _encode_colour(colour: NDArray[np.uint8], quality: int) -> tuple[str, bytes]:
     if max(colour.shape) > _WEBP_LONGEST_SIDE_PX:
         return _encode_png(colour)
-    return ".webp", _encode(".webp", colour, cv2.IMWRITE_WEBP_QUALITY, _WEBP_LOSSLESS)
+    return ".webp", _encode(".webp", colour, cv2.IMWRITE_WEBP_QUALITY, quality)
 
 
 def read_pack(path: str | Path) -> Pack:
