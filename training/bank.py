@@ -1,0 +1,112 @@
+"""The library on the device: pictures as tensors, and affine samples of them.
+
+Foregrounds are held premultiplied and scene-linear in half precision, because that is what may be
+filtered and resampled without fringes; backgrounds stay 8-bit and encoded until they are cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.pack import Background, Element, Pack
+from vfxmatte.colour import decode_srgb
+from vfxmatte.errors import TrainingError
+
+_MOST_CENTRES = 8192
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Foreground:
+    """premultiplied: (4, H, W) float16 scene-linear RGBA; centres: (K, 2) int64 rows of y, x of
+    pixels that are neither opaque nor empty, where crops may be centred."""
+
+    name: str
+    kind: str
+    premultiplied: Tensor
+    centres: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Backdrop:
+    """encoded: (3, H, W) uint8, sRGB."""
+
+    name: str
+    encoded: Tensor
+
+
+def _foreground(element: Element, device: torch.device) -> Foreground:
+    scale = np.iinfo(element.alpha.dtype).max
+    alpha = torch.from_numpy(element.alpha.astype(np.float32) / scale).to(device)
+    colour = torch.from_numpy(element.colour).to(device).permute(2, 0, 1).float() / 255
+    premultiplied = torch.cat((decode_srgb(colour) * alpha, alpha[None]))
+    centres = ((alpha > 0.02) & (alpha < 0.98)).nonzero()
+    if len(centres) == 0:
+        raise TrainingError(
+            f"foreground {element.name} has no soft pixel to centre a crop on",
+            hint="run `vfxmatte-train check` on the library and leave such elements out",
+        )
+    centres = centres[:: max(1, len(centres) // _MOST_CENTRES)]
+    return Foreground(
+        name=element.name,
+        kind=element.kind,
+        premultiplied=premultiplied.half(),
+        centres=centres,
+    )
+
+
+def _backdrop(background: Background, device: torch.device) -> Backdrop:
+    encoded = torch.from_numpy(background.colour).permute(2, 0, 1).contiguous().to(device)
+    return Backdrop(name=background.name, encoded=encoded)
+
+
+class PictureBank:
+    """Every picture of a pack, as tensors on one device."""
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        if not pack.elements or not pack.backgrounds:
+            raise TrainingError(
+                f"the library has {len(pack.elements)} foregrounds and "
+                f"{len(pack.backgrounds)} backgrounds; training needs at least one of each"
+            )
+        self.device = device
+        self.foregrounds = [_foreground(element, device) for element in pack.elements]
+        self.backdrops = [_backdrop(background, device) for background in pack.backgrounds]
+
+    def sample_foreground(self, index: int, matrix: Tensor, side: int) -> Tensor:
+        """A crop (4, side, side) float32, premultiplied scene-linear, empty outside the element.
+
+        matrix: (2, 3) on the CPU, from crop pixels relative to the crop's centre to source
+        pixels (x, y). Where it minifies, the source is averaged first.
+        """
+        source = self.foregrounds[index].premultiplied.float()[None]
+        shrink = float(torch.linalg.det(matrix[:, :2]).abs().sqrt())
+        while shrink > 1.5:
+            source, matrix, shrink = F.avg_pool2d(source, 2), matrix / 2, shrink / 2
+        grid = _affine_grid(matrix.to(self.device), side, source.shape[-2:])
+        return F.grid_sample(source, grid, mode="bilinear", align_corners=False)[0]
+
+    def sample_backdrop(self, index: int, box: tuple[int, int, int], side: int) -> Tensor:
+        """A crop (3, side, side) float32, scene-linear; box: top, left and side in source pixels.
+
+        A picture smaller than the box is enlarged.
+        """
+        encoded = self.backdrops[index].encoded
+        top, left, size = box
+        cut = encoded[:, top : top + size, left : left + size].float()[None] / 255
+        if cut.shape[-2:] != (side, side):
+            cut = F.interpolate(cut, (side, side), mode="bilinear", antialias=True)
+        return decode_srgb(cut[0])
+
+
+def _affine_grid(matrix: Tensor, side: int, source: torch.Size) -> Tensor:
+    """(1, side, side, 2) in grid_sample's coordinates."""
+    axis = torch.arange(side, device=matrix.device, dtype=torch.float32) - (side - 1) / 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    at = torch.stack((x, y), -1) @ matrix[:, :2].T + matrix[:, 2]
+    size = torch.tensor((source[1], source[0]), device=matrix.device, dtype=torch.float32)
+    return ((2 * at + 1) / size - 1)[None]

@@ -1,0 +1,101 @@
+"""Losses, all on the unknown region only.
+
+Alpha prediction and composition as in Xu et al. 2017, equations 1 and 2; L1; Laplacian pyramid as
+in Hou and Liu 2019 (five levels, level s weighted by 2^s); difference over time for moving pairs.
+Predictions are unclamped alphas (N, 1, H, W); `unknown` is 1 where the trimap is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.compose import Batch
+
+EPSILON = 1e-6
+_LEVELS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How much each loss counts; 0 leaves it out.
+
+    alpha: √((αp−αg)²+ε²). composition: √((cp−cg)²+ε²) with the true foreground and background.
+    l1: |αp−αg|. laplacian: Laplacian pyramid. temporal: |Δαp−Δαg| between the frames of a pair.
+    """
+
+    alpha: float = 0.0
+    composition: float = 0.5
+    l1: float = 1.0
+    laplacian: float = 0.5
+    temporal: float = 0.0
+
+    @classmethod
+    def paper(cls) -> LossWeights:
+        """Stage 1 of the paper: both losses, half each."""
+        return cls(alpha=0.5, composition=0.5, l1=0.0, laplacian=0.0)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values` where `mask` is 1, each sample counted by its unknown pixels."""
+    return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp(min=1.0)
+
+
+def alpha_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Equation 1: √((αp−αg)²+ε²), mean over the unknown region."""
+    return masked_mean(((predicted - truth) ** 2 + EPSILON**2).sqrt(), unknown)
+
+
+def composition_loss(predicted: Tensor, batch: Batch) -> Tensor:
+    """Equation 2: √((cp−cg)²+ε²), mean over the unknown region and the three channels."""
+    difference = (predicted - batch.alpha) * (batch.foreground - batch.background)
+    return masked_mean((difference**2 + EPSILON**2).sqrt(), batch.unknown)
+
+
+def l1_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    return masked_mean((predicted - truth).abs(), unknown)
+
+
+def laplacian_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Σ 2^s |Ls(αp) − Ls(αg)| over the unknown region of each level, known pixels being right."""
+    difference = (predicted - truth) * unknown
+    total = difference.new_zeros(())
+    mask = unknown
+    for level in range(_LEVELS):
+        smaller = F.avg_pool2d(difference, 2)
+        back = F.interpolate(smaller, size=difference.shape[-2:], mode="bilinear")
+        total = total + 2**level * masked_mean((difference - back).abs(), mask)
+        difference, mask = smaller, F.max_pool2d(mask, 2)
+    return total / 2**_LEVELS
+
+
+def temporal_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """|(αp(t+1) − αp(t)) − (αg(t+1) − αg(t))| where either frame is unknown (dtSSD's terms)."""
+    half = len(predicted) // 2
+    change = (predicted - truth)[half:] - (predicted - truth)[:half]
+    return masked_mean(change.abs(), torch.maximum(unknown[:half], unknown[half:]))
+
+
+def loss_terms(predicted: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    """Every loss with a weight above 0, unweighted, by name."""
+    truth, unknown = batch.alpha, batch.unknown
+    terms: dict[str, Tensor] = {}
+    if weights.alpha:
+        terms["alpha"] = alpha_loss(predicted, truth, unknown)
+    if weights.composition:
+        terms["composition"] = composition_loss(predicted, batch)
+    if weights.l1:
+        terms["l1"] = l1_loss(predicted, truth, unknown)
+    if weights.laplacian:
+        terms["laplacian"] = laplacian_loss(predicted, truth, unknown)
+    if weights.temporal and batch.moving_pairs:
+        terms["temporal"] = temporal_loss(predicted, truth, unknown)
+    return terms
+
+
+def total_loss(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """The weighted sum of `loss_terms`."""
+    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

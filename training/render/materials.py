@@ -1,0 +1,199 @@
+"""Shaders as small node trees: hair, skin, cloth, eyes, leaves, lamps, and hazy set pieces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.render.scene import Colour, fill_ramp
+
+
+class Tree:
+    """A material's node tree with short ways to add nodes and links."""
+
+    def __init__(self, name: str) -> None:
+        import bpy
+
+        self.material = bpy.data.materials.new(name)
+        self.material.use_nodes = True
+        self.nodes = self.material.node_tree
+        self.nodes.nodes.clear()
+
+    def add(self, kind: str, **inputs: Any) -> Any:
+        """A node of type `ShaderNode<kind>`; inputs by name with `_` for a space, or a socket."""
+        node = self.nodes.nodes.new(f"ShaderNode{kind}")
+        for name, value in inputs.items():
+            self.set(node, name.replace("_", " "), value)
+        return node
+
+    def set(self, node: Any, name: str | int, value: Any) -> None:
+        """Give one input a value, a colour, or the output socket that it is linked to."""
+        import bpy
+
+        if isinstance(value, bpy.types.NodeSocket):
+            self.nodes.links.new(value, node.inputs[name])
+        elif isinstance(value, tuple) and len(value) == 3 and node.inputs[name].type == "RGBA":
+            node.inputs[name].default_value = (*value, 1.0)
+        else:
+            node.inputs[name].default_value = value
+
+    def attribute(self, name: str) -> Any:
+        node = self.add("Attribute")
+        node.attribute_name = name
+        return node.outputs["Color"]
+
+    def noise(self, scale: float, detail: float = 4.0, roughness: float = 0.6) -> Any:
+        """Noise 0 to 1 in object space."""
+        coordinates = self.add("TexCoord")
+        node = self.add("TexNoise", Scale=scale, Detail=detail, Roughness=roughness)
+        self.set(node, "Vector", coordinates.outputs["Object"])
+        return node.outputs[0]
+
+    def ramp(self, value: Any, stops: list[tuple[float, Colour]]) -> Any:
+        node = self.add("ValToRGB")
+        fill_ramp(node, stops)
+        self.set(node, 0, value)
+        return node.outputs["Color"]
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        node = self.add("MixRGB")
+        node.blend_type = "MULTIPLY"
+        self.set(node, 0, 1.0)
+        self.set(node, 1, a)
+        self.set(node, 2, b)
+        return node.outputs[0]
+
+    def mix(self, share: Any, first: Any, second: Any) -> Any:
+        """Mix two shaders; `share` 1 is all of the second."""
+        node = self.add("MixShader")
+        for index, value in enumerate((share, first, second)):
+            self.set(node, index, value)
+        return node.outputs[0]
+
+    def finish(self, shader: Any) -> Any:
+        """Link the surface and return the material."""
+        output = self.add("OutputMaterial")
+        self.set(output, "Surface", shader)
+        return self.material
+
+
+def hair(*, roughness: float, random_colour: float = 0.3, coat: float = 0.0) -> Any:
+    """Hair whose colour is the strand's `tint`."""
+    tree = Tree("hair")
+    node = tree.add("BsdfHairPrincipled")
+    node.parametrization = "COLOR"
+    tree.set(node, "Color", tree.attribute("tint"))
+    tree.set(node, "Roughness", roughness)
+    tree.set(node, "Radial Roughness", min(1.0, roughness + 0.15))
+    tree.set(node, "Random Roughness", random_colour)
+    if coat and "Coat" in node.inputs:
+        tree.set(node, "Coat", coat)
+    return tree.finish(node.outputs[0])
+
+
+def skin(colour: Colour, *, roughness: float = 0.45) -> Any:
+    """Skin with light under the surface and fine unevenness."""
+    tree = Tree("skin")
+    dark = tuple(0.78 * c for c in colour)
+    tone = tree.ramp(tree.noise(38.0, 6.0), [(0.3, dark), (0.7, colour)])  # type: ignore[list-item]
+    node = tree.add("BsdfPrincipled", Base_Color=tone, Roughness=roughness)
+    tree.set(node, "Subsurface Weight", 0.25)
+    tree.set(node, "Subsurface Scale", 0.006)
+    return tree.finish(node.outputs[0])
+
+
+def plain(colour: Colour, *, roughness: float = 0.5, metallic: float = 0.0) -> Any:
+    tree = Tree("plain")
+    node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=roughness, Metallic=metallic)
+    return tree.finish(node.outputs[0])
+
+
+def knit(colour: Colour, *, scale: float = 220.0) -> Any:
+    """Woven cloth: fine ribs with a soft sheen."""
+    tree = Tree("knit")
+    coordinates = tree.add("TexCoord")
+    wave = tree.add("TexWave", Scale=scale, Distortion=3.0, Detail=2.0)
+    tree.set(wave, "Vector", coordinates.outputs["Object"])
+    dark = tuple(0.45 * c for c in colour)
+    shade = tree.ramp(wave.outputs["Fac"], [(0.1, dark), (0.8, colour)])  # type: ignore[list-item]
+    bump = tree.add("Bump", Strength=0.5, Distance=0.002, Height=wave.outputs["Fac"])
+    node = tree.add("BsdfPrincipled", Base_Color=shade, Roughness=0.85, Normal=bump.outputs[0])
+    tree.set(node, "Sheen Weight", 0.4)
+    return tree.finish(node.outputs[0])
+
+
+def tinted(*, roughness: float = 0.6, translucent: float = 0.0, grain: float = 0.0) -> Any:
+    """A surface whose colour is the mesh's `tint`; `translucent` lets light through (leaves)."""
+    tree = Tree("tinted")
+    colour = tree.attribute("tint")
+    if grain:
+        stops = [(0.25, (0.35, 0.35, 0.35)), (0.75, (1.0, 1.0, 1.0))]
+        colour = tree.multiply(colour, tree.ramp(tree.noise(grain, 8.0), stops))
+    shader = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=roughness).outputs[0]
+    if translucent:
+        through = tree.add("BsdfTranslucent", Color=colour).outputs[0]
+        shader = tree.mix(translucent, shader, through)
+    return tree.finish(shader)
+
+
+def set_piece(
+    *, haze: Colour, haze_m: float, translucent: float = 0.0, grain: float = 0.0, gloss: float = 0.8
+) -> Any:
+    """A tinted surface of a set that fades into `haze` with distance (63 % at `haze_m`)."""
+    tree = Tree("set")
+    colour = tree.attribute("tint")
+    if grain:
+        stops = [(0.3, (0.25, 0.25, 0.25)), (0.72, (1.0, 1.0, 1.0))]
+        colour = tree.multiply(colour, tree.ramp(tree.noise(grain, 10.0), stops))
+    shader = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=gloss).outputs[0]
+    if translucent:
+        shader = tree.mix(translucent, shader, tree.add("BsdfTranslucent", Color=colour).outputs[0])
+    distance = tree.add("CameraData").outputs["View Distance"]
+    fall = _math(tree, "POWER", 2.718, _math(tree, "MULTIPLY", distance, -1.0 / haze_m))
+    share = _math(tree, "SUBTRACT", 1.0, fall)
+    return tree.finish(tree.mix(share, shader, tree.add("Emission", Color=haze).outputs[0]))
+
+
+def lamp(strength: float) -> Any:
+    """A light source whose colour is the mesh's `tint`, `strength` times over."""
+    tree = Tree("lamp")
+    node = tree.add("Emission", Color=tree.attribute("tint"), Strength=strength)
+    return tree.finish(node.outputs[0])
+
+
+def wet_ground(dark: Colour, light: Colour) -> Any:
+    """Asphalt with puddles: rough where dry, mirror-like where wet."""
+    tree = Tree("wet")
+    patches = tree.noise(0.6, 6.0)
+    colour = tree.ramp(tree.noise(14.0, 8.0), [(0.3, dark), (0.7, light)])
+    rough = tree.add("MapRange", Value=patches)
+    rough.inputs["From Min"].default_value, rough.inputs["From Max"].default_value = 0.4, 0.62
+    rough.inputs["To Min"].default_value, rough.inputs["To Max"].default_value = 0.06, 0.5
+    node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=rough.outputs[0])
+    return tree.finish(node.outputs[0])
+
+
+def eye(iris: Colour) -> Any:
+    """An eyeball that looks along its own -Y: pupil, iris, white, with a wet surface."""
+    tree = Tree("eye")
+    split = tree.add("SeparateXYZ", Vector=tree.add("TexCoord").outputs["Object"])
+    facing = _math(tree, "MULTIPLY", split.outputs["Y"], -1.0)
+    bright = tuple(min(1.0, 1.8 * c) for c in iris)
+    stops: list[tuple[float, Colour]] = [
+        (0.0, (0.6, 0.55, 0.5)),
+        (0.68, (0.6, 0.55, 0.5)),
+        (0.72, iris),
+        (0.86, bright),  # type: ignore[list-item]
+        (0.9, (0.004, 0.004, 0.004)),
+    ]
+    colour = tree.ramp(facing, stops)
+    node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=0.04)
+    tree.set(node, "Coat Weight", 1.0)
+    return tree.finish(node.outputs[0])
+
+
+def _math(tree: Tree, operation: str, a: Any, b: Any) -> Any:
+    node = tree.add("Math")
+    node.operation = operation
+    tree.set(node, 0, a)
+    tree.set(node, 1, b)
+    return node.outputs[0]

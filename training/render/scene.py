@@ -1,0 +1,218 @@
+"""A Blender scene ready for Cycles: settings, camera, lights, world, animation, one rendered layer.
+
+Everything here runs inside a process that has `bpy`. Units are metres, seconds and degrees are
+never used (angles are radians). Z is up and the camera looks along +Y by default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+FPS = 24
+SHUTTER = 0.5
+
+Layer = Literal["foreground", "background"]
+Vec3 = tuple[float, float, float]
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Size in pixels and samples a pixel of each layer."""
+
+    width: int = 640
+    height: int = 360
+    foreground_samples: int = 128
+    background_samples: int = 48
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A scene with a foreground and a background that are rendered apart.
+
+    pose: called with the frame number before a frame is rendered; puts the moving geometry there.
+    """
+
+    scene: Any
+    foreground: Any
+    background: Any
+    quality: Quality
+    pose: Callable[[int], None] = field(default=lambda frame: None)
+
+    def put(self, thing: Any, layer: Layer = "foreground") -> Any:
+        """Move an object into the layer's collection; returns the object."""
+        for collection in list(thing.users_collection):
+            collection.objects.unlink(thing)
+        (self.foreground if layer == "foreground" else self.background).objects.link(thing)
+        return thing
+
+
+def new_stage(quality: Quality, *, threads: int = 1) -> Stage:
+    """An empty scene with two collections, set up for Cycles on the CPU."""
+    import bpy
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    _set_up_cycles(scene)
+    _set_up_output(scene, quality, threads)
+    stage = Stage(
+        scene=scene,
+        foreground=bpy.data.collections.new("foreground"),
+        background=bpy.data.collections.new("background"),
+        quality=quality,
+    )
+    scene.collection.children.link(stage.foreground)
+    scene.collection.children.link(stage.background)
+    return stage
+
+
+def _set_up_cycles(scene: Any) -> None:
+    scene.render.engine = "CYCLES"
+    cycles = scene.cycles
+    cycles.device = "CPU"
+    cycles.use_adaptive_sampling = False
+    cycles.max_bounces, cycles.transparent_max_bounces = 5, 24
+    cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 2, 2, 4
+    cycles.volume_bounces = 1
+    cycles.sample_clamp_indirect = 8.0
+    cycles.film_transparent_glass = True
+    scene.cycles_curves.shape = "RIBBONS"
+
+
+def _set_up_output(scene: Any, quality: Quality, threads: int) -> None:
+    render = scene.render
+    render.resolution_x, render.resolution_y = quality.width, quality.height
+    render.resolution_percentage = 100
+    render.fps = FPS
+    render.threads_mode, render.threads = "FIXED", threads
+    render.image_settings.file_format = "OPEN_EXR"
+    render.image_settings.color_mode = "RGBA"
+    render.image_settings.color_depth = "32"
+    render.image_settings.exr_codec = "ZIP"
+    render.use_persistent_data = False
+
+
+def add_camera(stage: Stage, *, lens_mm: float, focus_m: float, fstop: float | None) -> Any:
+    """A camera at the origin that looks along +Y; `fstop` None means everything is sharp."""
+    import bpy
+
+    data = bpy.data.cameras.new("camera")
+    data.lens, data.clip_end = lens_mm, 2000.0
+    if fstop is not None:
+        data.dof.use_dof = True
+        data.dof.focus_distance, data.dof.aperture_fstop = focus_m, fstop
+        data.dof.aperture_blades = 9
+    camera = bpy.data.objects.new("camera", data)
+    stage.scene.collection.objects.link(camera)
+    stage.scene.camera = camera
+    aim(camera, (0.0, 1.0, 0.0))
+    return camera
+
+
+def aim(thing: Any, target: Iterable[float]) -> None:
+    """Turn a camera or a light so that it looks at `target`."""
+    from mathutils import Vector
+
+    direction = Vector(tuple(target)) - thing.location
+    thing.rotation_euler = direction.to_track_quat("-Z", "Y").to_euler()
+
+
+def add_area_light(
+    stage: Stage,
+    location: Vec3,
+    target: Vec3,
+    *,
+    watts: float,
+    colour: Colour,
+    size_m: float,
+    layer: Layer = "foreground",
+) -> Any:
+    """An area light that lights one layer only."""
+    import bpy
+
+    data = bpy.data.lights.new("area", "AREA")
+    data.energy, data.color, data.size = watts, colour, size_m
+    light = bpy.data.objects.new("area", data)
+    light.location = location
+    aim(light, target)
+    return stage.put(light, layer)
+
+
+def add_sun(
+    stage: Stage, direction: Vec3, *, strength: float, colour: Colour, layer: Layer
+) -> Any:
+    """A sun that shines along `direction` on one layer."""
+    import bpy
+
+    data = bpy.data.lights.new("sun", "SUN")
+    data.energy, data.color, data.angle = strength, colour, 0.02
+    light = bpy.data.objects.new("sun", data)
+    aim(light, direction)
+    return stage.put(light, layer)
+
+
+def set_sky(stage: Stage, stops: list[tuple[float, Colour]], strength: float) -> Any:
+    """A sky whose colour goes by height: `stops` are (height 0 to 1, colour), 0.5 is the horizon."""
+    import bpy
+
+    world = bpy.data.worlds.new("sky")
+    stage.scene.world = world
+    world.use_nodes = True
+    tree = world.node_tree
+    tree.nodes.clear()
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    split = tree.nodes.new("ShaderNodeSeparateXYZ")
+    scale = tree.nodes.new("ShaderNodeMapRange")
+    scale.inputs["From Min"].default_value = -1.0
+    ramp = tree.nodes.new("ShaderNodeValToRGB")
+    fill_ramp(ramp, stops)
+    background = tree.nodes.new("ShaderNodeBackground")
+    background.inputs["Strength"].default_value = strength
+    output = tree.nodes.new("ShaderNodeOutputWorld")
+    tree.links.new(coordinates.outputs["Generated"], split.inputs[0])
+    tree.links.new(split.outputs["Z"], scale.inputs["Value"])
+    tree.links.new(scale.outputs[0], ramp.inputs[0])
+    tree.links.new(ramp.outputs[0], background.inputs["Color"])
+    tree.links.new(background.outputs[0], output.inputs["Surface"])
+    return world
+
+
+def fill_ramp(ramp: Any, stops: list[tuple[float, Colour]]) -> None:
+    """Set a colour ramp node's stops; positions must rise."""
+    elements = ramp.color_ramp.elements
+    while len(elements) < len(stops):
+        elements.new(1.0)
+    for element, (position, colour) in zip(elements, stops, strict=True):
+        element.position, element.color = position, (*colour, 1.0)
+
+
+def animate(thing: Any, frames: Iterable[int], place: Callable[[float], None]) -> None:
+    """Key an object's location and rotation on every frame: `place(frame)` must set them."""
+    for frame in frames:
+        place(float(frame))
+        thing.keyframe_insert("location", frame=frame)
+        thing.keyframe_insert("rotation_euler", frame=frame)
+
+
+def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
+    """Render one layer of one frame to `path`: float EXR, scene-linear, premultiplied RGBA."""
+    import bpy
+
+    scene, front = stage.scene, layer == "foreground"
+    stage.foreground.hide_render, stage.background.hide_render = not front, front
+    scene.render.film_transparent = front
+    scene.cycles.use_denoising = not front
+    quality = stage.quality
+    scene.cycles.samples = quality.foreground_samples if front else quality.background_samples
+    scene.cycles.seed = frame
+    scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, SHUTTER
+    scene.frame_set(frame)
+    stage.pose(frame)
+    part = path.with_name(f"{path.stem}.part{os.getpid()}.exr")
+    scene.render.filepath = str(part)
+    bpy.ops.render.render(write_still=True)
+    os.replace(part, path)

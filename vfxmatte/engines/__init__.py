@@ -1,0 +1,1 @@
+"""Engines: anything that turns frames and trimaps into mattes."""

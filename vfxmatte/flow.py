@@ -1,0 +1,132 @@
+"""Dense optical flow between two pictures, its consistency, and warping along it.
+
+Dense Inverse Search (Kroeger et al. 2016, OpenCV) on small 8-bit pictures. A flow is (h, w, 2)
+float32 in px, (x, y): what stands at p in the first picture stands at p + flow(p) in the second.
+Knows nothing of trimaps or of time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+Preset = Literal["ultrafast", "fast", "medium"]
+
+_PRESETS: dict[Preset, int] = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+_SMALLEST_SIDE = 32  # DIS needs room for its patches and its pyramid
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPair:
+    """Flow from a first picture to a second one and back, (h, w, 2) float32 px each."""
+
+    forward: FloatImage
+    backward: FloatImage
+
+    def reversed(self) -> FlowPair:
+        return FlowPair(forward=self.backward, backward=self.forward)
+
+
+def grey(picture: Picture) -> Picture:
+    """(h, w, 3) uint8 RGB to (h, w) uint8 luma."""
+    return cast(Picture, cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+
+
+def dense_flow(first: Picture, second: Picture, preset: Preset = "medium") -> FloatImage:
+    """Flow from `first` to `second`, both (h, w) uint8; (h, w, 2) float32 px, always finite.
+
+    Pictures too small for the method are padded with their edges. Deterministic.
+    """
+    height, width = first.shape
+    bottom, right = max(0, _SMALLEST_SIDE - height), max(0, _SMALLEST_SIDE - width)
+    padded = [
+        cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        for picture in (first, second)
+    ]
+    solver = cv2.DISOpticalFlow.create(_PRESETS[preset])
+    flow = solver.calc(padded[0], padded[1], None)[:height, :width]
+    longest = float(max(height, width))
+    return cast(FloatImage, np.clip(np.nan_to_num(flow), -longest, longest))
+
+
+def flow_pair(first: Picture, second: Picture, preset: Preset = "medium") -> FlowPair:
+    """Flow in both directions between two (h, w) uint8 pictures."""
+    return FlowPair(
+        forward=dense_flow(first, second, preset), backward=dense_flow(second, first, preset)
+    )
+
+
+def positions(shape: tuple[int, int]) -> FloatImage:
+    """(h, w, 2) float32 (x, y) of every pixel."""
+    columns, rows = np.meshgrid(
+        np.arange(shape[1], dtype=np.float32), np.arange(shape[0], dtype=np.float32)
+    )
+    return np.dstack([columns, rows])
+
+
+def warp(field: FloatImage, flow: FloatImage) -> FloatImage:
+    """`field` looked up at p + flow(p): bilinear, edges repeated. (h, w) or (h, w, C) float32."""
+    where = positions(flow.shape[:2]) + flow
+    warped = cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cast(FloatImage, warped)
+
+
+def consistency_error(flow: FloatImage, opposite: FloatImage) -> FloatImage:
+    """How far in px from home a pixel ends that follows `flow` and returns along `opposite`.
+
+    (h, w) float32. Small where both agree; large at occlusions and where the flow is wrong.
+    """
+    there_and_back = flow + warp(opposite, flow)
+    return cast(FloatImage, cv2.magnitude(there_and_back[..., 0], there_and_back[..., 1]))
+
+
+def leaves_frame(flow: FloatImage, margin_px: float = 0.0) -> NDArray[np.bool_]:
+    """(h, w) bool: the pixel's target lies more than `margin_px` outside of the picture."""
+    where = positions(flow.shape[:2]) + flow
+    height, width = flow.shape[:2]
+    x, y = where[..., 0], where[..., 1]
+    outside = (x < -margin_px) | (y < -margin_px)
+    outside |= (x > width - 1 + margin_px) | (y > height - 1 + margin_px)
+    return cast("NDArray[np.bool_]", outside)
+
+
+def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
+    """Keep `field` where it has weight and carry it smoothly to where it has none (pull-push).
+
+    Args:
+        field: (h, w, C) float32.
+        weight: (h, w) float32 in [0, 1]; 1 keeps the value, 0 replaces it by what lies around.
+
+    Without any weight at all the result is zero.
+    """
+    if min(weight.shape) < 2:
+        total = float(weight.sum())
+        mean = (field * weight[..., np.newaxis]).sum(axis=(0, 1)) / max(total, 1e-12)
+        filled = weight[..., np.newaxis] * field + (1 - weight[..., np.newaxis]) * mean
+        return cast(FloatImage, filled.astype(np.float32))
+    mass = cv2.pyrDown(weight)
+    moment = cv2.pyrDown(field * weight[..., np.newaxis])
+    coarse = moment / np.maximum(mass, 1e-6)[..., np.newaxis]
+    coarser = spread(coarse, np.minimum(mass * 2, 1))
+    size = (weight.shape[1], weight.shape[0])
+    around = cv2.pyrUp(coarser, dstsize=size)
+    keep = weight[..., np.newaxis]
+    return cast(FloatImage, keep * field + (1 - keep) * around)
+
+
+def inverse(flow: FloatImage, rounds: int = 6) -> FloatImage:
+    """The flow back: g(p) = -flow(p + g(p)) by fixed-point iteration; good for smooth flows."""
+    back = -flow
+    for _ in range(rounds):
+        back = -warp(flow, back)
+    return back

@@ -1,0 +1,1 @@
+"""The Deep Image Matting network and its weights files."""

@@ -1,0 +1,225 @@
+"""Deep Image Matting (Xu, Price, Cohen, Huang, CVPR 2017): the two-stage network, no I/O.
+
+Stage 1 is an encoder-decoder: VGG-16's thirteen 3×3 convolutions in five blocks, each followed by
+a max-pooling whose indices are kept, a fourteenth convolution (fc6 as a convolution), and a
+decoder of a 1×1 convolution and five steps of unpooling with the encoder's indices and a 5×5
+convolution, then a 5×5 convolution to alpha. Stage 2 refines: four 3×3 convolutions at full
+resolution over the picture and the stage-1 alpha, whose output is added to that alpha.
+
+Beyond the paper, by configuration: a width factor, the size of the fourteenth layer (1×1, 3×3 or
+the paper's 7×7×4096), batch-normalisation for training from scratch (folded away for inference)
+and additive skips after each unpooling.
+
+Alpha is linear at the output and clamped to [0, 1] by the caller (`DimOutput.alpha`): clamping
+inside would stop the gradient where the prediction overshoots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ENCODER_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+DECODER_CHANNELS = (512, 256, 128, 64, 64)
+STRIDE = 32
+"""Sides of the input must be multiples of this: five poolings halve them."""
+
+_RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
+_RGB_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimConfig:
+    """The network's shape. The paper's is `fc6_kernel=7, fc6_channels=4096`, all else off.
+
+    width: factor on every channel count but the input's and alpha's.
+    fc6_kernel, fc6_channels: the fourteenth convolution (channels before `width` is applied).
+    skips: add the encoder's last activation of each block after unpooling.
+    batch_norm: normalise after every convolution of stage 1; training only, see `fold`.
+    refine: whether stage 2 is there.
+    """
+
+    width: float = 1.0
+    fc6_kernel: int = 1
+    fc6_channels: int = 512
+    skips: bool = False
+    batch_norm: bool = False
+    refine: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.width <= 4:
+            raise ValueError(f"width must be within 0.05 and 4, found {self.width}")
+        if self.fc6_kernel not in (1, 3, 5, 7):
+            raise ValueError(f"fc6_kernel must be 1, 3, 5 or 7, found {self.fc6_kernel}")
+
+    def channels(self, count: int) -> int:
+        return max(4, round(count * self.width))
+
+    def halo_px(self) -> int:
+        """How far an output pixel sees, rounded up to a multiple of 32 (192, 224, 256 or 288)."""
+        return 192 + 32 * ((self.fc6_kernel - 1) // 2)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimOutput:
+    """Unclamped alphas, each (N, 1, H, W): of stage 1 and, where it ran, of stage 2."""
+
+    stage1: Tensor
+    stage2: Tensor | None = None
+
+    @property
+    def raw(self) -> Tensor:
+        return self.stage1 if self.stage2 is None else self.stage2
+
+    @property
+    def alpha(self) -> Tensor:
+        """The best prediction, clamped to [0, 1]."""
+        return self.raw.clamp(0.0, 1.0)
+
+
+class _ConvReLU(nn.Module):
+    """A same-size convolution, optional batch-norm, ReLU."""
+
+    def __init__(self, fan_in: int, fan_out: int, kernel: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2, bias=not batch_norm)
+        self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(fan_out) if batch_norm else None
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.bn is not None:
+            x = self.bn(x)
+        return F.relu(x, inplace=True)
+
+    def fold(self) -> None:
+        """Merge the batch-norm into the convolution; same result in eval mode."""
+        if self.bn is None:
+            return
+        self.conv = nn.utils.fusion.fuse_conv_bn_eval(self.conv.eval(), self.bn.eval())
+        self.bn = None
+
+
+class Encoder(nn.Module):
+    """VGG-16's convolutions with four input channels, and the fourteenth."""
+
+    def __init__(self, config: DimConfig) -> None:
+        super().__init__()
+        fan_in = 4
+        self.blocks = nn.ModuleList()
+        for counts in ENCODER_BLOCKS:
+            block = nn.Sequential()
+            for count in counts:
+                fan_out = config.channels(count)
+                block.append(_ConvReLU(fan_in, fan_out, 3, config.batch_norm))
+                fan_in = fan_out
+            self.blocks.append(block)
+        fc6 = config.channels(config.fc6_channels)
+        self.fc6 = _ConvReLU(fan_in, fc6, config.fc6_kernel, config.batch_norm)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """(N, 4, H, W) to fc6 at 1/32, the blocks' activations and the pooling indices."""
+        skips, indices = [], []
+        for block in self.blocks:
+            x = block(x)
+            skips.append(x)
+            x, index = F.max_pool2d(x, 2, return_indices=True)
+            indices.append(index)
+        return self.fc6(x), skips, indices
+
+
+class Decoder(nn.Module):
+    """1×1, five times {unpool, 5×5}, and 5×5 to alpha."""
+
+    def __init__(self, config: DimConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.use_skips = config.skips
+        fan_in = channels(512)
+        fc6 = channels(config.fc6_channels)
+        self.entry = _ConvReLU(fc6, fan_in, 1, config.batch_norm)
+        self.steps = nn.ModuleList()
+        for count in DECODER_CHANNELS:
+            self.steps.append(_ConvReLU(fan_in, channels(count), 5, config.batch_norm))
+            fan_in = channels(count)
+        self.alpha = nn.Conv2d(fan_in, 1, 5, padding=2)
+
+    def forward(self, x: Tensor, skips: list[Tensor], indices: list[Tensor]) -> Tensor:
+        x = self.entry(x)
+        for step, skip, index in zip(self.steps, reversed(skips), reversed(indices), strict=True):
+            x = F.max_unpool2d(x, index, 2, output_size=skip.shape[-2:])
+            if self.use_skips:
+                x = x + skip
+            x = step(x)
+        return self.alpha(x)
+
+
+class Refinement(nn.Module):
+    """Stage 2: RGB and stage-1 alpha in, a residual on that alpha out."""
+
+    def __init__(self, config: DimConfig) -> None:
+        super().__init__()
+        count = config.channels(64)
+        self.layers = nn.Sequential(
+            _ConvReLU(4, count, 3, False),
+            _ConvReLU(count, count, 3, False),
+            _ConvReLU(count, count, 3, False),
+        )
+        self.residual = nn.Conv2d(count, 1, 3, padding=1)
+        nn.init.zeros_(self.residual.weight)  # starts as the identity
+        nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
+
+    def forward(self, rgb: Tensor, stage1: Tensor) -> Tensor:
+        alpha = stage1.clamp(0.0, 1.0)
+        return alpha + self.residual(self.layers(torch.cat((rgb, 2 * alpha - 1), 1)))
+
+
+class DeepImageMatting(nn.Module):
+    """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1."""
+
+    def __init__(self, config: DimConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.refinement = Refinement(config) if config.refine else None
+        mean = torch.tensor((*_RGB_MEAN, 0.5)).view(1, 4, 1, 1)
+        std = torch.tensor((*_RGB_STD, 0.5)).view(1, 4, 1, 1)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def forward(self, x: Tensor, *, refine: bool = True) -> DimOutput:
+        """H and W must be multiples of 32; `refine=False` leaves stage 2 out."""
+        if x.shape[1] != 4 or x.shape[2] % STRIDE or x.shape[3] % STRIDE:
+            raise ValueError(f"input must be (N, 4, 32·a, 32·b), found {tuple(x.shape)}")
+        x = (x - self.mean) / self.std
+        stage1 = self.decoder(*self.encoder(x))
+        if self.refinement is None or not refine:
+            return DimOutput(stage1=stage1)
+        return DimOutput(stage1=stage1, stage2=self.refinement(x[:, :3], stage1))
+
+    def fold(self) -> DeepImageMatting:
+        """Fold every batch-norm into its convolution, in place; returns self in eval mode."""
+        for module in self.modules():
+            if isinstance(module, _ConvReLU):
+                module.fold()
+        self.config = DimConfig(**{**self.config.as_dict(), "batch_norm": False})
+        return self.eval()
+
+    def stage_parameters(self, stage: int) -> Iterable[nn.Parameter]:
+        """Parameters of stage 1 (encoder and decoder) or of stage 2 (refinement)."""
+        if stage == 1:
+            yield from self.encoder.parameters()
+            yield from self.decoder.parameters()
+        elif self.refinement is not None:
+            yield from self.refinement.parameters()

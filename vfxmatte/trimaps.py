@@ -1,0 +1,206 @@
+"""One trimap: labels from painted values or from a matte, placed on a canvas, grown and shrunk.
+
+A trimap's labels are (H, W) uint8 with 0 background, 128 unknown and 255 foreground. The world
+outside of the picture is never taken for background or foreground: distances are measured to what
+is inside, so no false band appears along the frame's edge. Knows nothing of files, nor of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.errors import TrimapError
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Window
+
+BACKGROUND_BELOW = 0.05
+"""Painted values up to this are background (video noise, 8-bit rounding and JPEG are forgiven)."""
+
+FOREGROUND_ABOVE = 0.95
+"""Painted values from this on are foreground; everything between the two is unknown."""
+
+SOFT_LOW, SOFT_HIGH = 0.02, 0.98
+"""An alpha strictly between these is soft: such a pixel must be unknown in a good trimap."""
+
+Mask = NDArray[np.bool_]
+
+
+def labels_from_values(values: FloatImage) -> Labels:
+    """Labels from a painted picture with 0 background, 0.5 unknown, 1 foreground.
+
+    Args:
+        values: (H, W) float32, nominally in [0, 1]; NaN is refused.
+
+    Up to `BACKGROUND_BELOW` is background, from `FOREGROUND_ABOVE` on is foreground, all between is
+    unknown. An anti-aliased edge from 0 to 1 thereby becomes unknown, as it should: the pixel is
+    partly both. Raises TrimapError on NaN.
+    """
+    if np.isnan(values).any():
+        raise TrimapError("the trimap has NaN pixels", hint="paint 0, 0.5 and 1 only")
+    labels = np.full(values.shape, UNKNOWN, np.uint8)
+    labels[values <= BACKGROUND_BELOW] = BACKGROUND
+    labels[values >= FOREGROUND_ABOVE] = FOREGROUND
+    return labels
+
+
+def labels_from_image(pixels: FloatImage, names: Sequence[str] | None = None) -> Labels:
+    """Labels from a picture file's pixels: grey, RGB, or a painted alpha channel.
+
+    Args:
+        pixels: (H, W) or (H, W, C) float32 in [0, 1], encoded as painted (no colour conversion).
+        names: the C channels' names, e.g. ["R", "G", "B", "A"]; by default from their count.
+
+    The colour is used where it holds a trimap; the alpha channel is used where the colour is
+    constant and the alpha is not (a trimap painted into the alpha), or where there is no colour.
+    """
+    planes = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    colour, alpha = _colour_and_alpha(planes, names)
+    if colour is None or (alpha is not None and np.ptp(colour) == 0 and np.ptp(alpha) > 0):
+        return labels_from_values(cast(FloatImage, alpha))
+    return labels_from_values(colour)
+
+
+def _colour_and_alpha(
+    planes: FloatImage, names: Sequence[str] | None
+) -> tuple[FloatImage | None, FloatImage | None]:
+    """The grey mean of the colour planes, and the alpha plane; one of them may be None."""
+    count = planes.shape[2]
+    usual = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
+    listed = list(names) if names is not None else usual.get(count, [])
+    if len(listed) != count:
+        raise TrimapError(
+            f"a trimap with {count} channels and the names {listed} is not understood",
+            hint="save it as grey, as RGB, or with the trimap in the alpha",
+        )
+    ends = [name.rsplit(".", 1)[-1].casefold() for name in listed]
+    alphas = [i for i, end in enumerate(ends) if end in ("a", "alpha")]
+    colours = [i for i, end in enumerate(ends) if end in ("r", "g", "b", "red", "green", "blue")]
+    others = [i for i in range(count) if i not in alphas and i not in colours]
+    chosen = colours or others[:1]
+    colour = planes[..., chosen].mean(axis=2, dtype=np.float32) if chosen else None
+    return colour, planes[..., alphas[0]] if alphas else None
+
+
+def place(
+    labels: Labels,
+    window: Window | None,
+    *,
+    canvas: Window,
+    display_window: Window,
+    data_window: Window | None = None,
+) -> Labels:
+    """Fit a trimap to the shot's canvas.
+
+    Args:
+        labels: (h, w) uint8 labels as read.
+        window: the window that the file says the labels cover (EXR), or None where it has none.
+        canvas: the window that the shot's frames cover; the result's shape.
+        display_window, data_window: the plate's; a file without a window may have their size.
+
+    A trimap that covers only a part of the canvas is extended outward by the labels at its edge.
+    Raises TrimapError, naming both sizes, where the size is that of none of the windows.
+    """
+    known = [w for w in (canvas, display_window, data_window) if w is not None]
+    covered = window if window is not None and window.shape == labels.shape else None
+    if covered is None or covered.shape not in [w.shape for w in known]:
+        covered = next((w for w in known if w.shape == labels.shape), None)
+    if covered is None:
+        height, width = labels.shape
+        raise TrimapError(
+            f"the trimap is {width}x{height}, the plate is "
+            f"{display_window.width}x{display_window.height}",
+            hint="paint the trimap at the plate's own size; nothing is ever resized to fit",
+        )
+    return _extended(labels, covered, canvas)
+
+
+def _extended(labels: Labels, covered: Window, canvas: Window) -> Labels:
+    inside = covered.intersection(canvas)
+    if inside is None:
+        raise TrimapError(f"the trimap's window {covered} lies outside of the plate's {canvas}")
+    rows, columns = inside.slices_in(covered)
+    top, bottom = inside.y_min - canvas.y_min, canvas.y_max - inside.y_max
+    left, right = inside.x_min - canvas.x_min, canvas.x_max - inside.x_max
+    return np.pad(labels[rows, columns], ((top, bottom), (left, right)), mode="edge")
+
+
+def distance_to(mask: Mask) -> FloatImage:
+    """Euclidean distance in px from each pixel to the nearest pixel of `mask` (0 inside of it).
+
+    (H, W) bool to (H, W) float32; a mask without any pixel gives infinity everywhere. Outside of
+    the picture there is nothing.
+    """
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    away = np.ascontiguousarray(~mask, dtype=np.uint8)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return cast(FloatImage, distance)
+
+
+def dilate(mask: Mask, radius_px: float) -> Mask:
+    """Every pixel within `radius_px` of the mask: dilation by a disc."""
+    if radius_px <= 0:
+        return mask
+    return cast(Mask, distance_to(mask) <= radius_px)
+
+
+def from_matte(alpha: FloatImage, *, erode_px: float, dilate_px: float) -> Labels:
+    """A trimap from a roto or a rough matte.
+
+    Args:
+        alpha: (H, W) float32 in [0, 1].
+        erode_px: how far the unknown band reaches into the solid part.
+        dilate_px: how far it reaches out of the support into the background.
+
+    Foreground is the solid part (alpha >= 0.98) eroded by a disc, background the complement of the
+    support (alpha > 0.02) dilated by a disc. Soft pixels are always unknown. Raises ValueError on
+    negative sizes.
+    """
+    if erode_px < 0 or dilate_px < 0:
+        raise ValueError(f"erode_px and dilate_px must not be negative: {erode_px}, {dilate_px}")
+    solid, empty = alpha >= SOFT_HIGH, alpha <= SOFT_LOW
+    labels = np.full(alpha.shape, UNKNOWN, np.uint8)
+    labels[solid & (distance_to(~solid) > erode_px)] = FOREGROUND
+    labels[empty & (distance_to(~empty) > dilate_px)] = BACKGROUND
+    return labels
+
+
+def grow(labels: Labels, radius_px: float) -> Labels:
+    """The unknown region dilated by a disc into both sides; a trimap without one is unchanged."""
+    grown = labels.copy()
+    grown[dilate(labels == UNKNOWN, radius_px)] = UNKNOWN
+    return grown
+
+
+def shrink(labels: Labels, radius_px: float) -> Labels:
+    """The unknown region made narrower: foreground and background each grow by a disc into it.
+
+    Where both would reach the same pixel it stays unknown, so a band narrower than twice the
+    radius keeps its middle line.
+    """
+    unknown = labels == UNKNOWN
+    to_foreground = distance_to(labels == FOREGROUND)
+    to_background = distance_to(labels == BACKGROUND)
+    near_foreground, near_background = to_foreground <= radius_px, to_background <= radius_px
+    shrunk = labels.copy()
+    shrunk[unknown & near_foreground & ~near_background] = FOREGROUND
+    shrunk[unknown & near_background & ~near_foreground] = BACKGROUND
+    return shrunk
+
+
+def band_px(labels: Labels) -> float:
+    """Typical half-width in px of the painted band; 0 where nothing is unknown.
+
+    The median, along the unknown region's ridge, of the distance to what is certain: where a band
+    is painted with a brush of radius r this is about r, and single wide patches do not move it.
+    """
+    unknown = labels == UNKNOWN
+    if not unknown.any() or unknown.all():
+        return 0.0
+    depth = distance_to(~unknown)
+    ridge = unknown & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)) - 1e-3)
+    return float(np.median(depth[ridge]))
