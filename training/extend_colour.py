@@ -45,9 +45,9 @@ def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     half = ((width + 1) // 2, (height + 1) // 2)
     sums = cv2.resize(colour * weight[..., None], half, interpolation=cv2.INTER_AREA)
     weights = cv2.resize(weight, half, interpolation=cv2.INTER_AREA).reshape(half[::-1])
-    means = sums.reshape(*half[::-1], 3) / np.maximum(weights, 1e-8)[..., None]
+    means = sums.reshape(*half[::-1], 3) / np.maximum(weights, np.float32(1e-8))[..., None]
     # What a coarser level knows fully need not fade with every level above it.
-    coarse = _push_pull(means, np.minimum(weights * 4, 1))
+    coarse = _push_pull(means.astype(np.float32), np.minimum(weights * 4, 1).astype(np.float32))
     fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     known = (weight > 0)[..., None]
     return np.where(known, colour, fine.reshape(height, width, 3)).astype(np.float32)
