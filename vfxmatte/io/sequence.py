@@ -1,0 +1,256 @@
+"""Which files belong to a plate, a set of trimaps or a matte: patterns and frame numbers.
+
+Frame numbers come from file names and are kept as they are. Knows names only: it opens no image
+and imports neither an image library nor torch, so that submit machines and hosts may use it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fileseq
+
+from vfxmatte.errors import MissingFrameError, ShotError
+from vfxmatte.types import numbers_as_text
+
+IMAGE_SUFFIXES = frozenset(
+    ".exr .sxr .png .tif .tiff .jpg .jpeg .dpx .cin .webp .tga .bmp .hdr .ppm".split()
+)
+MOVIE_SUFFIXES = frozenset(".mov .mp4 .m4v .mxf .mkv .avi .webm".split())
+
+# The number stands right before the suffix. A minus sign counts only where it cannot be a
+# separator: `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.
+_NAME = re.compile(r"^(?P<head>.*?)(?P<number>(?:(?<![^._])-)?\d+)(?P<tail>\.[^.\d][^.]*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSequence:
+    """Numbered image files in one folder, or a single still.
+
+    head, tail: what stands before and after the number in a file name.
+    padding: the number of digits that a number is filled up to with zeros; 0 for a lone file
+        whose name holds no number.
+    numbers: the frame numbers on disk, ascending.
+    names: file names that do not follow the padding, by number.
+    """
+
+    folder: Path
+    head: str
+    tail: str
+    padding: int
+    numbers: tuple[int, ...]
+    names: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def pattern(self) -> str:
+        """The file pattern for a message: `/shots/a/plate.####.exr`."""
+        return str(self.folder / f"{self.head}{'#' * self.padding}{self.tail}")
+
+    def path(self, number: int) -> Path:
+        """Where frame `number` is, or would be if it were there."""
+        name = self.names.get(number)
+        return self.folder / (name or f"{self.head}{padded(number, self.padding)}{self.tail}")
+
+    def existing_path(self, number: int) -> Path:
+        """Where frame `number` is; raises MissingFrameError where it is not on disk."""
+        path = self.path(number)
+        if number not in self.numbers or not path.is_file():
+            raise MissingFrameError(
+                "this frame is not on disk",
+                frame=number,
+                path=path,
+                hint=f"frames on disk: {numbers_as_text(self.numbers)}",
+            )
+        return path
+
+
+def padded(number: int, padding: int) -> str:
+    """The number with at least so many digits; the minus sign comes on top: -3 is `-0003`."""
+    return f"{'-' if number < 0 else ''}{abs(number):0{padding}d}" if padding else ""
+
+
+def frame_number(path: str | Path) -> int | None:
+    """The number before the suffix: 1001 for `plate.1001.exr`, None where there is none."""
+    match = _NAME.match(Path(path).name)
+    return int(match["number"]) if match else None
+
+
+def is_image(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_movie(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in MOVIE_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Dot files are never frames: macOS leaves `._plate.1001.exr` beside its files."""
+    return name.startswith(".")
+
+
+def find_media(spec: str | Path) -> FrameSequence | Path:
+    """The one image sequence or the one movie (a Path) that a folder, pattern or file names.
+
+    Raises ShotError where there is nothing or more than one thing to choose from.
+    """
+    path = Path(spec)
+    if path.is_file() and is_movie(path):
+        return path
+    if not path.is_dir():
+        return find_sequence(spec)
+    movies = sorted(p for p in path.iterdir() if is_movie(p) and not is_hidden(p.name))
+    sequences = list_sequences(path)
+    if len(movies) == 1 and not sequences:
+        return movies[0]
+    if movies and (sequences or len(movies) > 1):
+        found = [s.pattern for s in sequences] + [str(movie) for movie in movies]
+        raise _ambiguous(path, found)
+    return find_sequence(spec)
+
+
+def find_sequence(spec: str | Path) -> FrameSequence:
+    """The image sequence that a folder, a pattern or a file names.
+
+    A folder must hold exactly one sequence. Patterns: `a.####.exr`, `a.@@@@.exr`, `a.%04d.exr`,
+    `a.$F4.exr`; `a.1001.exr` alone is a sequence of one frame, and so is `photo.png`, as frame 1.
+    Raises ShotError that says what was found instead.
+    """
+    path = Path(spec)
+    if path.is_dir():
+        return _only_sequence(path)
+    if path.is_file():
+        return _single(path)
+    return _from_pattern(path)
+
+
+def list_sequences(folder: Path) -> list[FrameSequence]:
+    """All image sequences of a folder, by name; hidden files and other files are left out."""
+    names = [name for name in _file_names(folder) if is_image(name)]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        match = _NAME.match(name)
+        key = (match["head"], match["tail"]) if match else (name, "")
+        groups.setdefault(key, []).append(name)
+    return [_group(folder, key, groups[key]) for key in sorted(groups)]
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not is_hidden(e.name) and not e.is_dir())
+    except OSError as error:
+        raise ShotError(
+            f"cannot list the folder: {error.strerror}",
+            path=folder,
+            hint="give an existing folder, or a pattern such as plate.####.exr",
+        ) from error
+
+
+def _group(folder: Path, key: tuple[str, str], names: list[str]) -> FrameSequence:
+    if not key[1]:
+        return _single(folder / names[0])
+    numbered = [(_digits(name, *key), name) for name in names]
+    # In `a.0999.exr, a.1000.exr, a.10000.exr` the shortest number tells the padding.
+    padding = min(len(digits.lstrip("-")) for digits, _ in numbered)
+    return _sequence(folder, *key, padding, numbered)
+
+
+def _digits(name: str, head: str, tail: str) -> str:
+    return name[len(head) : len(name) - len(tail)]
+
+
+def _sequence(
+    folder: Path, head: str, tail: str, padding: int, numbered: Iterable[tuple[str, str]]
+) -> FrameSequence:
+    by_number: dict[int, str] = {}
+    for digits, name in numbered:
+        number = int(digits)
+        if number in by_number:
+            raise ShotError(
+                f"two files claim frame {number}: {by_number[number]} and {name}",
+                frame=number,
+                path=folder,
+                hint="remove one of them, or give a pattern with the exact padding",
+            )
+        by_number[number] = name
+    odd = {n: s for n, s in by_number.items() if s != f"{head}{padded(n, padding)}{tail}"}
+    numbers = tuple(sorted(by_number))
+    return FrameSequence(
+        folder=folder, head=head, tail=tail, padding=padding, numbers=numbers, names=odd
+    )
+
+
+def _single(path: Path) -> FrameSequence:
+    match = _NAME.match(path.name)
+    if match is None:
+        return FrameSequence(
+            folder=path.parent, head=path.stem, tail=path.suffix, padding=0, numbers=(1,)
+        )
+    digits, head, tail = match["number"], match["head"], match["tail"]
+    padding = len(digits.lstrip("-"))
+    return _sequence(path.parent, head, tail, padding, [(digits, path.name)])
+
+
+def _only_sequence(folder: Path) -> FrameSequence:
+    found = list_sequences(folder)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise _ambiguous(folder, [sequence.pattern for sequence in found])
+    names = _file_names(folder)
+    raise ShotError(
+        f"no images in this folder; it holds {', '.join(names[:5]) or 'no files'}",
+        path=folder,
+        hint=f"images end in {' '.join(sorted(IMAGE_SUFFIXES))}",
+    )
+
+
+def _ambiguous(folder: Path, found: list[str]) -> ShotError:
+    shown = "\n  ".join(found[:8]) + ("\n  …" if len(found) > 8 else "")
+    return ShotError(
+        f"expected one sequence or movie in this folder, found {len(found)}",
+        path=folder,
+        hint=f"name one of them by its pattern:\n  {shown}",
+    )
+
+
+def _from_pattern(path: Path) -> FrameSequence:
+    try:
+        parsed = fileseq.FileSequence(str(path), pad_style=fileseq.PAD_STYLE_HASH1)
+    except fileseq.FileSeqException as error:
+        raise ShotError(f"not a file pattern: {error}", path=path) from error
+    if not parsed.padding():
+        raise ShotError(
+            "no such file or folder",
+            path=path,
+            hint="a pattern holds the frame number as ####, @, %04d or $F4: plate.####.exr",
+        )
+    head, tail, width = parsed.basename(), parsed.extension(), parsed.zfill()
+    numbered = [(d, name) for d, name in _matching(path.parent, head, tail) if _fits(d, width)]
+    if not numbered:
+        raise _nothing_matches(path)
+    return _sequence(path.parent, head, tail, width, numbered)
+
+
+def _matching(folder: Path, head: str, tail: str) -> list[tuple[str, str]]:
+    pattern = re.compile(rf"{re.escape(head)}(-?\d+){re.escape(tail)}")
+    matches = [(pattern.fullmatch(name), name) for name in _file_names(folder)]
+    return [(match[1], name) for match, name in matches if match]
+
+
+def _fits(digits: str, width: int) -> bool:
+    """Whether digits are filled to `width`; the minus sign may be counted or not."""
+    bare = digits.lstrip("-")
+    if len(bare) == width or (digits[0] == "-" and len(digits) == width):
+        return True
+    return len(bare) > width and not bare.startswith("0")
+
+
+def _nothing_matches(path: Path) -> ShotError:
+    near = [sequence.pattern for sequence in list_sequences(path.parent)][:5]
+    hint = "this folder holds\n  " + "\n  ".join(near) if near else "this folder holds no images"
+    return ShotError("no file matches the pattern", path=path, hint=hint)
