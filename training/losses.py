@@ -40,8 +40,13 @@ class LossWeights:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` where `mask` is 1, each sample counted by its unknown pixels."""
-    return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp(min=1.0)
+    """Mean of `values` where `mask` is 1, per sample, then over the samples.
+
+    Every sample counts the same, however wide its band, so that a batch cut into pieces (for
+    accumulation, or over several devices) has exactly the same gradient as the whole.
+    """
+    sums = (values * mask).sum((1, 2, 3))
+    return (sums / (mask.sum((1, 2, 3)) * values.shape[1]).clamp(min=1.0)).mean()
 
 
 def alpha_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:

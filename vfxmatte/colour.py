@@ -8,15 +8,67 @@ OpenColorIO when it is itself imported.
 
 from __future__ import annotations
 
+import difflib
+import os
 import sys
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+
+from vfxmatte.errors import ColourError
+from vfxmatte.types import FloatImage, Frame
 
 ArrayT = TypeVar("ArrayT")  # numpy.ndarray or torch.Tensor, float
 
 NETWORK_ENCODING = "srgb-shoulder-1"
 """Name of the network's input curve; stored with weights, so that both always agree."""
+
+DEFAULT_CONFIG = "ocio://studio-config-latest"
+"""The ACES studio configuration that is built into OpenColorIO; it knows the cameras' logs."""
+
+_LINEAR_REC709 = (
+    "lin_rec709_scene",
+    "lin_rec709",
+    "Linear Rec.709 (sRGB)",
+    "lin_srgb",
+    "Utility - Linear - sRGB",
+    "Utility - Linear - Rec.709",
+    "linear",  # nuke-default and its kin
+)
+_SRGB = ("srgb_rec709_scene", "srgb_tx", "sRGB - Texture", "Utility - sRGB - Texture", "sRGB")
+_VIDEO = (
+    "g24_rec709_scene",
+    "g24_rec709",
+    "rec709_display",
+    "Utility - Rec.709 - Display",
+    "Rec.709",
+    "rec709",
+)
+_PRIMARIES = {
+    "ACES AP1": (
+        (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767),
+        ("ACEScg", "lin_ap1"),
+    ),
+    "ACES AP0": (
+        (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767),
+        ("ACES2065-1", "lin_ap0"),
+    ),
+    "Rec.709": ((0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329), _LINEAR_REC709),
+    "P3-D65": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329), ("lin_p3d65",)),
+    "Rec.2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329), ("lin_rec2020",)),
+}
+_MOVIE_TRANSFERS = {
+    "smpte2084": ("the movie is tagged PQ (HDR)", ("Rec.2100-PQ - Display", "pq_rec2020_display")),
+    "arib-std-b67": ("the movie is tagged HLG", ("Rec.2100-HLG - Display", "hlg_rec2020_display")),
+    "iec61966-2-1": ("the movie is tagged sRGB", _SRGB),
+    "linear": ("the movie is tagged linear", _LINEAR_REC709),
+}
+_BLOCK = 1 << 16  # values converted at once: a block stays in the processor's cache
 
 _SHOULDER = 0.2  # what everything above scene-linear 1 may add to the encoded value
 _FLOOR = -0.1  # encoded values never fall below this, however negative the plate
@@ -48,3 +100,228 @@ def decode_srgb(encoded: ArrayT) -> ArrayT:
     e: Any = encoded
     curve = ((xp.clip(e, 0.04045, None) + 0.055) / 1.055) ** 2.4
     return xp.where(e <= 0.04045, e / 12.92, curve)
+
+
+@cache
+def _encoding_table() -> FloatImage:
+    """`encode_for_network` for every float32 whose last 11 bits are those of the middle."""
+    middle = (np.arange(1 << 21, dtype=np.uint32) << 11) | (1 << 10)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return encode_for_network(middle.view(np.float32)).astype(np.float32)
+
+
+def encode_by_table(linear: FloatImage, out: FloatImage) -> None:
+    """`encode_for_network` into `out`, both contiguous float32 of one shape.
+
+    Looked up by the leading 21 bits: within 5e-5 of the formula, and many times faster in numpy.
+    """
+    bits = linear.reshape(-1).view(np.uint32) >> 11
+    np.take(_encoding_table(), bits, out=out.reshape(-1), mode="clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourTags:
+    """What a file says about its colour, as far as it says anything.
+
+    kind: float files are scene-linear, display files are made to be looked at, log is DPX.
+    chromaticities: red, green, blue and white x, y, as in EXR.
+    interop_id: EXR's colorInteropID.
+    transfer: a movie's or a DPX's transfer characteristic, by FFmpeg's or DPX's name.
+    """
+
+    kind: Literal["float", "display", "log", "movie"]
+    path: Path | None = None
+    chromaticities: Sequence[float] | None = None
+    interop_id: str | None = None
+    transfer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourChoice:
+    """A colour space of the configuration, and in plain words why it was chosen."""
+
+    name: str
+    reason: str
+
+
+class ColourConfig:
+    """An OpenColorIO configuration with the few conversions that mattes need; thread safe."""
+
+    def __init__(self, config: Any, source: str) -> None:
+        self.source = source
+        self._config = config
+        self._processors: dict[tuple[str, str | None], Any] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> ColourConfig:
+        """From a file or an `ocio://` name, else $OCIO, else the built-in ACES configuration.
+
+        Raises ColourError where it cannot be read.
+        """
+        import PyOpenColorIO as ocio
+
+        source = str(path or os.environ.get("OCIO") or DEFAULT_CONFIG)
+        try:
+            return cls(ocio.Config.CreateFromFile(source), source)
+        except ocio.Exception as error:
+            raise ColourError(
+                f"cannot read the OpenColorIO configuration: {_first_line(error)}",
+                path=source,
+                hint="correct $OCIO, or unset it to use the built-in ACES configuration",
+            ) from error
+
+    def find(self, *names: str) -> str | None:
+        """The configuration's own name for the first of these names, aliases or roles it knows."""
+        for name in names:
+            space = self._config.getColorSpace(name)
+            if space is not None:
+                return str(space.getName())
+        return None
+
+    def resolve(self, name: str) -> str:
+        """The configuration's own name; raises ColourError with near names."""
+        found = self.find(name.strip())
+        if found is None:
+            raise ColourError(
+                f"unknown colour space {name!r} in {self.source}", hint=self._near(name)
+            )
+        return found
+
+    def names(self) -> list[str]:
+        """All colour spaces, by their own names."""
+        return list(self._config.getColorSpaceNames())
+
+    def default_space(self, tags: ColourTags) -> ColourChoice:
+        """The colour space of a file that was given none; raises ColourError where none fits."""
+        for reason, names in self._proposals(tags):
+            found = self.find(*names)
+            if found is not None:
+                return ColourChoice(name=found, reason=reason)
+        raise ColourError(
+            f"{self.source} has no colour space that fits this plate by default",
+            path=tags.path,
+            hint="name one with --colorspace",
+        )
+
+    def convert(self, pixels: FloatImage, source: str, target: str) -> FloatImage:
+        """(..., 3) float32 from one colour space to another, as a new array."""
+        out = np.array(pixels, dtype=np.float32, order="C")
+        self._processor(self.resolve(source), self.resolve(target)).applyRGB(out)
+        return out
+
+    def to_linear_rec709(self, pixels: FloatImage, source: str) -> FloatImage:
+        """(..., 3) float32 to scene-linear Rec.709, as a new array."""
+        out = np.array(pixels, dtype=np.float32, order="C")
+        self._processor(self.resolve(source), None).applyRGB(out)
+        return out
+
+    def encode(self, pixels: FloatImage, source: str) -> FloatImage:
+        """(H, W, 3) float32 in `source` to the network's input, float32 from -0.1 to 1.2.
+
+        NaN and minus infinity count as black, infinity as the brightest half float.
+        """
+        processor = self._processor(self.resolve(source), None)
+        flat, out = pixels.reshape(-1, 3), np.empty(pixels.shape, np.float32)
+        rows, target = _BLOCK // 3, out.reshape(-1, 3)
+        for start in range(0, len(flat), rows):
+            block = np.array(flat[start : start + rows], order="C")
+            if not np.isfinite(block.sum()):
+                np.nan_to_num(block, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
+            processor.applyRGB(block)
+            encode_by_table(block, target[start : start + rows])
+        return out
+
+    def _proposals(self, tags: ColourTags) -> Iterator[tuple[str, Sequence[str]]]:
+        if tags.interop_id:
+            yield "the file names it (colorInteropID)", (tags.interop_id,)
+        for label, names in _matching_primaries(tags.chromaticities):
+            yield f"the file's chromaticities are {label}", names
+        rule = self._file_rule(tags.path)
+        if rule:
+            yield "a file rule of the OpenColorIO configuration", (rule,)
+        yield from _defaults(tags)
+
+    def _file_rule(self, path: Path | None) -> str | None:
+        """What the studio's own file rules say; the catch-all rule does not count."""
+        if path is None or self.source.startswith("ocio://"):
+            return None
+        name, index = self._config.getColorSpaceFromFilepath(str(path))
+        rules = self._config.getFileRules()
+        return None if rules.getName(index) in ("Default", "ColorSpaceNamePathSearch") else name
+
+    def _processor(self, source: str, target: str | None) -> Any:
+        with self._lock:
+            key = (source, target)
+            if key not in self._processors:
+                self._processors[key] = self._make_processor(source, target)
+            return self._processors[key]
+
+    def _make_processor(self, source: str, target: str | None) -> Any:
+        import PyOpenColorIO as ocio
+
+        destination = target or self.find(*_LINEAR_REC709)
+        try:
+            if destination is not None:
+                processor = self._config.getProcessor(source, destination)
+            else:
+                builtin = ocio.Config.CreateFromFile(DEFAULT_CONFIG)
+                processor = ocio.Config.GetProcessorFromConfigs(
+                    self._config, source, builtin, "lin_rec709"
+                )
+        except ocio.Exception as error:
+            raise ColourError(
+                f"no way from {source!r} to {target or 'linear Rec.709'}: {_first_line(error)}",
+                path=self.source,
+                hint="the configuration needs a linear Rec.709 space or the role aces_interchange",
+            ) from error
+        return processor.getDefaultCPUProcessor()
+
+    def _near(self, name: str) -> str:
+        known = {n.lower(): n for n in self._config.getRoleNames()}
+        for space in self._config.getColorSpaces():
+            known |= {alias.lower(): space.getName() for alias in space.getAliases()}
+            known[space.getName().lower()] = space.getName()
+        near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.5)
+        near += [key for key in known if name.lower() in key]
+        shown = list(dict.fromkeys(known[key] for key in near))[:5]
+        return f"did you mean {', '.join(shown)}?" if shown else "vfxmatte info lists the names"
+
+
+def to_network(frame: Frame, config: ColourConfig) -> FloatImage:
+    """A frame as the network sees it: (H, W, 3) float32, linear Rec.709 then encoded."""
+    return config.encode(frame.pixels, frame.colour_space)
+
+
+def _matching_primaries(
+    chromaticities: Sequence[float] | None,
+) -> Iterator[tuple[str, Sequence[str]]]:
+    if chromaticities is None or len(chromaticities) != 8:
+        return
+    for label, (values, names) in _PRIMARIES.items():
+        if np.allclose(chromaticities, values, atol=2e-3):
+            yield label, names
+
+
+def _defaults(tags: ColourTags) -> Iterator[tuple[str, Sequence[str]]]:
+    transfer = (tags.transfer or "").lower()
+    if tags.kind == "float":
+        yield "the default for floating-point files", ("scene_linear", "ACEScg")
+    elif tags.kind == "display":
+        yield "the default for 8 and 16-bit images", _SRGB
+    elif tags.kind == "movie":
+        if transfer in _MOVIE_TRANSFERS:
+            yield _MOVIE_TRANSFERS[transfer]
+        tagged = f"tagged {transfer}" if transfer else "without a tag"
+        yield f"the default for a movie {tagged}: Rec.709 as displayed", _VIDEO
+        yield "the default for movies", _SRGB
+    elif transfer == "linear":
+        yield "the DPX says linear", ("scene_linear",)
+    elif "709" in transfer or "video" in transfer:
+        yield "the DPX says video", _VIDEO
+    else:
+        yield "the default for DPX: the configuration's log", ("compositing_log", "ACEScct")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

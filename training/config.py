@@ -1,0 +1,196 @@
+"""The trainer's configuration: one dataclass, read from TOML, stored with the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from training.losses import LossWeights
+from training.synthesis import SynthesisConfig
+from vfxmatte.errors import TrainingError
+from vfxmatte.net.dim import DimConfig
+
+Trains = Literal["stage1", "refinement", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training.
+
+    trains: which parameters move: stage 1, the refinement with stage 1 frozen, or all.
+    steps: optimiser steps. lr: peak learning rate. warmup: steps of linear warm-up.
+    final_lr: share of `lr` that the cosine ends on; 1 keeps it constant.
+    """
+
+    name: str
+    trains: Trains
+    steps: int
+    lr: float
+    warmup: int = 0
+    final_lr: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a run, but for the library and the device.
+
+    batch: samples per step over all devices. micro_batch: samples at a time (0: all at once);
+        halved by itself when the device runs out of memory.
+    refinement_losses: the losses of stage 2.
+    ema: decay of the averaged weights, which are the ones that are validated and shipped.
+    precision: of the network's forward pass. compile: torch.compile for the training step.
+    validate_every, checkpoint_every, log_every: in steps.
+    validation_samples: held-out composites to validate on.
+    """
+
+    recipe: str = "better"
+    network: DimConfig = field(default_factory=lambda: DimConfig(batch_norm=True, skips=True))
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    refinement_losses: LossWeights = field(
+        default_factory=lambda: LossWeights(composition=0.0, laplacian=0.5, l1=1.0)
+    )
+    phases: tuple[Phase, ...] = (
+        Phase(name="stage 1", trains="stage1", steps=100_000, lr=4e-4, warmup=1000),
+        Phase(name="refinement", trains="refinement", steps=20_000, lr=2e-4, warmup=200),
+        Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
+    )
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    batch: int = 32
+    micro_batch: int = 0
+    seed: int = 1
+    ema: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    channels_last: bool = True
+    compile: bool = False
+    log_every: int = 20
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    validation_samples: int = 32
+
+    def __post_init__(self) -> None:
+        if self.synthesis.crop_px % 32:
+            raise TrainingError(f"crop_px must be a multiple of 32: {self.synthesis.crop_px}")
+        if self.synthesis.moving_pairs and self.batch % 2:
+            raise TrainingError(f"moving pairs need an even batch, found {self.batch}")
+        if not self.phases:
+            raise TrainingError("a training needs at least one phase")
+
+    @property
+    def total_steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def paper_recipe() -> TrainConfig:
+    """Xu et al. 2017: three phases, Adam 1e-5, no batch-norm, no averaging, 7×7×4096."""
+    together = {"lr": 1e-5, "final_lr": 1.0}
+    return TrainConfig(
+        recipe="paper",
+        network=DimConfig(fc6_kernel=7, fc6_channels=4096),
+        synthesis=SynthesisConfig.paper(),
+        losses=LossWeights.paper(),
+        refinement_losses=LossWeights(alpha=1.0, composition=0.0, l1=0.0, laplacian=0.0),
+        phases=(
+            Phase(name="stage 1", trains="stage1", steps=300_000, **together),
+            Phase(name="refinement", trains="refinement", steps=100_000, **together),
+            Phase(name="together", trains="all", steps=100_000, **together),
+        ),
+        optimiser="adam", weight_decay=0.0, clip_norm=0.0, batch=16, ema=0.0,
+        precision="float32",
+    )  # fmt: skip
+
+
+def better_recipe() -> TrainConfig:
+    """The default: what the field has learned since 2017."""
+    return TrainConfig(synthesis=SynthesisConfig(crop_px=512))
+
+
+RECIPES = {"better": better_recipe, "paper": paper_recipe}
+
+
+def load_config(recipe: str, path: Path | None, overrides: Mapping[str, str]) -> TrainConfig:
+    """A recipe, changed by a TOML file and then by `section.key=value` settings.
+
+    Raises:
+        TrainingError: no such recipe or key (with near names), or a value of the wrong kind.
+    """
+    record: dict[str, Any] = {}
+    if path is not None:
+        try:
+            record = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise TrainingError(f"the configuration cannot be read: {error}", path=path) from error
+    recipe = record.pop("recipe", recipe)
+    if recipe not in RECIPES:
+        raise TrainingError(f"no recipe {recipe!r}; there are {', '.join(RECIPES)}")
+    config = from_dict(RECIPES[recipe](), record, path)
+    for key, text in overrides.items():
+        config = from_dict(config, _nested(key, text), None)
+    return config
+
+
+def _nested(key: str, text: str) -> dict[str, Any]:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def from_dict(base: Any, record: Mapping[str, Any], path: Path | None) -> Any:
+    """A copy of the dataclass `base` with the values of `record`, nested ones too."""
+    known = get_type_hints(type(base))
+    changes: dict[str, Any] = {}
+    for key, value in record.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(known)}"
+            raise TrainingError(f"no configuration key {key!r}", path=path, hint=hint)
+        changes[key] = _value(key, getattr(base, key), value, path)
+    try:
+        return dataclasses.replace(base, **changes)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"configuration: {error}", path=path) from error
+
+
+def _value(key: str, current: Any, value: Any, path: Path | None) -> Any:
+    if dataclasses.is_dataclass(current) and isinstance(value, Mapping):
+        return from_dict(current, value, path)
+    if key == "phases":
+        return _phases(current, value, path)
+    if isinstance(current, tuple) and isinstance(value, list):
+        return tuple(value)
+    kind = type(current)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind):
+        raise TrainingError(
+            f"configuration key {key!r} wants {kind.__name__}, found {value!r}", path=path
+        )
+    return value
+
+
+def _phases(current: tuple[Phase, ...], value: Any, path: Path | None) -> tuple[Phase, ...]:
+    """A list of tables replaces the phases; `{0 = {steps = 10}}` changes one of them."""
+    if isinstance(value, Mapping):
+        changed = list(current)
+        for index, record in value.items():
+            changed[int(index)] = from_dict(changed[int(index)], record, path)
+        return tuple(changed)
+    try:
+        return tuple(Phase(**record) for record in value)
+    except TypeError as error:
+        raise TrainingError(f"phases: {error}", path=path) from error

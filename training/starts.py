@@ -1,0 +1,130 @@
+"""Where a training may start: Xavier, a VGG-16 that the user has, or shipped weights.
+
+Shipped weights have their batch-norms folded away. `unfold` brings them back: convolutions lose
+their bias and each batch-norm gets the scale and shift that reproduce it on given pictures, so
+that training goes on from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vfxmatte.errors import TrainingError
+from vfxmatte.net.dim import DeepImageMatting, DimConfig
+
+_VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
+
+
+def xavier_decoder(network: DeepImageMatting) -> None:
+    """Xavier-uniform weights and zero biases in the decoder, as in the paper."""
+    for module in network.decoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
+    """VGG-16 into the encoder; returns what was done, a line each.
+
+    The file holds torchvision's names (`features.0.weight` …, `classifier.0.weight` for fc6),
+    as a .pth state dict or as safetensors. The fourth input channel starts at zero; fc6 is
+    reshaped to the fourteenth convolution where its shape fits.
+
+    Raises:
+        TrainingError: unreadable, or not a VGG-16 of this network's width.
+    """
+    tensors = _read_tensors(path)
+    convolutions = [m.conv for block in network.encoder.blocks for m in block]
+    report = []
+    for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
+        weight = tensors.get(f"features.{index}.weight")
+        if weight is None:
+            raise TrainingError(f"no features.{index}.weight: not torchvision's VGG-16", path=path)
+        if index == 0 and weight.shape[1] == 3:
+            weight = torch.cat((weight, torch.zeros_like(weight[:, :1])), 1)
+        if weight.shape != conv.weight.shape:
+            raise TrainingError(
+                f"features.{index}.weight is {tuple(weight.shape)}, the network has "
+                f"{tuple(conv.weight.shape)}",
+                path=path,
+                hint="VGG-16 fits only a network of width 1",
+            )
+        conv.weight.data.copy_(weight)
+        if conv.bias is not None:
+            conv.bias.data.copy_(tensors[f"features.{index}.bias"])
+    report.append(f"encoder: 13 convolutions from {path.name}")
+    report.append(_load_fc6(network.encoder.fc6.conv, tensors))
+    return report
+
+
+def _load_fc6(conv: nn.Conv2d, tensors: Mapping[str, Tensor]) -> str:
+    weight = tensors.get("classifier.0.weight")
+    if weight is None or weight.numel() != conv.weight.numel():
+        return "fourteenth convolution: random, the file's fc6 does not fit its shape"
+    conv.weight.data.copy_(weight.reshape(conv.weight.shape))
+    if conv.bias is not None:
+        conv.bias.data.copy_(tensors["classifier.0.bias"])
+    return "fourteenth convolution: from fc6"
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"encoder weights cannot be read: {error}", path=path) from error
+    if not isinstance(loaded, dict):
+        raise TrainingError("encoder weights must be a state dict", path=path)
+    return loaded
+
+
+def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) -> DeepImageMatting:
+    """A batch-normed network that computes what `plain` does, measured on `pictures`.
+
+    plain: folded. pictures: (N, 4, H, W), typical inputs, N·H·W large enough for statistics.
+    """
+    config = DimConfig(**{**plain.config.as_dict(), "batch_norm": True, "refine": refine})
+    network = DeepImageMatting(config)
+    biases: dict[str, Tensor] = {}
+    state = network.state_dict()
+    for name, tensor in plain.state_dict().items():
+        if name in state:
+            state[name] = tensor.clone()
+        elif re.search(r"\.conv\.bias$", name):
+            biases[name.removesuffix("conv.bias")] = tensor
+    network.load_state_dict(state)
+    _calibrate(network, biases, pictures)
+    return network
+
+
+@torch.no_grad()
+def _calibrate(network: nn.Module, biases: Mapping[str, Tensor], pictures: Tensor) -> None:
+    """Layer after layer, in the order in which the forward pass meets them."""
+
+    def hook(bn: nn.BatchNorm2d, bias: Tensor):  # type: ignore[no-untyped-def]
+        def before(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            var, mean = torch.var_mean(args[0].float(), (0, 2, 3))
+            bn.running_mean.copy_(mean)  # type: ignore[union-attr]
+            bn.running_var.copy_(var)  # type: ignore[union-attr]
+            bn.weight.copy_((var + bn.eps).sqrt())
+            bn.bias.copy_(mean + bias)
+
+        return before
+
+    handles = [
+        module.register_forward_pre_hook(hook(module, biases[name.removesuffix("bn")]))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    network.eval()(pictures, refine=False)
+    for handle in handles:
+        handle.remove()

@@ -1,0 +1,166 @@
+"""Weights files: safetensors with a JSON sidecar of the same name.
+
+The tensors are the folded network in half precision. The sidecar says what they are: the
+network's configuration, the input encoding, the training record, the measured quality, and the
+file's sha256. Loading is strict: nothing missing, nothing left over, nothing damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from vfxmatte.colour import NETWORK_ENCODING
+from vfxmatte.errors import WeightsError
+from vfxmatte.net.dim import DeepImageMatting, DimConfig
+
+SIDECAR_FORMAT = 1
+DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "dim.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsInfo:
+    """What a sidecar says.
+
+    network: the configuration that the tensors fit. encoding: name of the input curve.
+    sha256: of the safetensors file. training: how they were made. evaluation: how good they
+    measured. licence: SPDX name.
+    """
+
+    path: Path
+    network: DimConfig
+    encoding: str
+    sha256: str
+    name: str = ""
+    licence: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sidecar_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_weights(
+    path: Path,
+    network: DeepImageMatting,
+    *,
+    name: str,
+    licence: str = "Apache-2.0",
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> WeightsInfo:
+    """Write a folded network and its sidecar; each appears whole or not at all.
+
+    Raises:
+        WeightsError: the network still has batch-norms, or the file cannot be written.
+    """
+    if network.config.batch_norm:
+        raise WeightsError("weights are saved folded: call `fold()` on a copy of the network first")
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial)
+        record = {
+            "format": SIDECAR_FORMAT,
+            "name": name,
+            "licence": licence,
+            "sha256": file_sha256(partial),
+            "encoding": NETWORK_ENCODING,
+            "network": network.config.as_dict(),
+            "training": dict(training or {}),
+            "evaluation": dict(evaluation or {}),
+        }
+        os.replace(partial, path)
+        write_sidecar(path, record)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WeightsError(f"weights cannot be written: {error}", path=path) from error
+    return read_info(path)
+
+
+def write_sidecar(path: Path, record: Mapping[str, Any]) -> None:
+    """Replace the sidecar of the weights at `path`."""
+    sidecar = sidecar_path(path)
+    partial = sidecar.with_name(sidecar.name + ".partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, sidecar)
+
+
+def read_info(path: Path) -> WeightsInfo:
+    """The sidecar of the weights at `path`, checked; the tensors stay unread.
+
+    Raises:
+        WeightsError: no such file, no sidecar, or one that this version does not understand.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            "no such weights file", path=path, hint="give a .safetensors file to --weights"
+        )
+    sidecar = sidecar_path(path)
+    try:
+        record = json.loads(sidecar.read_text(encoding="utf-8"))
+        if record["format"] != SIDECAR_FORMAT:
+            raise WeightsError(f"sidecar format {record['format']}, expected 1", path=sidecar)
+        return WeightsInfo(
+            path=path,
+            network=DimConfig(**record["network"]),
+            encoding=record["encoding"],
+            sha256=record["sha256"],
+            name=record.get("name", path.stem),
+            licence=record.get("licence", ""),
+            training=record.get("training", {}),
+            evaluation=record.get("evaluation", {}),
+        )
+    except FileNotFoundError as error:
+        raise WeightsError(
+            "these weights have no sidecar",
+            path=sidecar,
+            hint="keep the .json that was written beside the .safetensors",
+        ) from error
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise WeightsError(f"the sidecar cannot be understood: {error!r}", path=sidecar) from error
+
+
+def load_weights(path: Path) -> tuple[DeepImageMatting, WeightsInfo]:
+    """The folded network in float32 on the CPU, in eval mode, and its sidecar.
+
+    Raises:
+        WeightsError: damaged (the sha256 differs), another architecture, another encoding.
+    """
+    info = read_info(path)
+    if info.encoding != NETWORK_ENCODING:
+        raise WeightsError(
+            f"weights expect the input encoding {info.encoding!r}, this version has "
+            f"{NETWORK_ENCODING!r}",
+            path=path,
+        )
+    if file_sha256(path) != info.sha256:
+        raise WeightsError(
+            "weights are damaged, or not those that the sidecar describes: the sha256 differs",
+            path=path,
+            hint="copy the .safetensors and its .json again, together",
+        )
+    network = DeepImageMatting(info.network)
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        network.load_state_dict(tensors, strict=True)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(f"weights do not fit the network: {error}", path=path) from error
+    return network.eval(), info
