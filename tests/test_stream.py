@@ -1,0 +1,102 @@
+"""Order, bounds, errors and early exit of the concurrent stages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from vfxmatte.stream import ordered_map, prefetch
+
+
+def _threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("vfxmatte")]
+
+
+def test_results_come_in_order_whichever_finishes_first() -> None:
+    first_may_end = threading.Event()
+
+    def work(n: int) -> int:
+        if n == 0:
+            assert first_may_end.wait(10)
+        if n == 2:
+            first_may_end.set()
+        return n * n
+
+    assert list(ordered_map(work, range(20), workers=3, depth=4)) == [n * n for n in range(20)]
+
+
+def test_no_more_than_depth_items_are_taken_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(100):
+            taken.append(n)
+            yield n
+
+    results = ordered_map(lambda n: n, items(), workers=2, depth=5)
+    assert next(results) == 0
+    assert len(taken) == 5
+    results.close()  # type: ignore[attr-defined]
+    assert _threads() == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_error_is_raised_in_the_caller_after_the_results_before_it(workers: int) -> None:
+    def work(n: int) -> int:
+        if n == 3:
+            raise KeyError("three")
+        return n
+
+    seen = []
+    with pytest.raises(KeyError, match="three"):
+        for result in ordered_map(work, range(10), workers=workers):
+            seen.append(result)
+    assert seen == [0, 1, 2]
+    assert _threads() == []
+
+
+def test_prefetch_keeps_order_and_bound() -> None:
+    taken = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for n in range(10):
+            taken.release()
+            yield n
+
+    ahead = prefetch(items(), depth=3)
+    assert next(ahead) == 0
+    # one given away, three waiting, one in the thread's hand
+    for _ in range(5):
+        assert taken.acquire(timeout=10)
+    assert not taken.acquire(timeout=0.3)
+    assert list(ahead) == list(range(1, 10))
+
+
+def test_prefetch_raises_the_producer_s_error_after_its_items() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("disk on fire")
+
+    ahead = prefetch(items())
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="disk on fire"):
+        next(ahead)
+    assert _threads() == []
+
+
+def test_leaving_early_closes_the_producer() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    ahead = prefetch(items(), depth=1)
+    next(ahead)
+    ahead.close()  # type: ignore[attr-defined]
+    assert closed.wait(10)
+    assert _threads() == []

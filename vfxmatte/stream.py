@@ -1,0 +1,113 @@
+"""Bounded, ordered concurrency between stages: the only file that owns threads.
+
+Stages are generators. `ordered_map` runs one function on several items at once and gives the
+results in order; `prefetch` lets a stage run ahead of the next by a few items. Both hold at most
+`depth` items, raise a stage's exception in the caller, and leave no thread behind when the caller
+stops early. Knows nothing of images.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_POLL_SECONDS = 0.1
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int | None = None
+) -> Iterator[R]:
+    """`function` of each item, in the items' order, up to `workers` at once.
+
+    At most `depth` items (default: workers + 1) are under way or waiting to be taken. An
+    exception of `function` or of `items` is raised where the result would have come.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, found {workers}")
+    return _ordered_map(function, items, workers, depth or workers + 1)
+
+
+def _ordered_map(
+    function: Callable[[T], R], items: Iterable[T], workers: int, depth: int
+) -> Generator[R]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="vfxmatte-map")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= depth:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+        pool.shutdown(wait=True)
+
+
+class _End:
+    """Marks the end of the items, or carries the exception that ended them."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+    """The same items, produced by a thread of their own up to `depth` ahead of the caller."""
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, found {depth}")
+    return _prefetch(items, depth)
+
+
+def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
+    waiting: queue.Queue[Any] = queue.Queue(depth)
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=_produce, args=(items, waiting, stop), name="vfxmatte-prefetch", daemon=True
+    )
+    thread.start()
+    try:
+        while True:
+            item = waiting.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Event) -> None:
+    end = _End()
+    iterator = iter(items)
+    try:
+        for item in iterator:
+            if not _put(waiting, item, stop):
+                break
+    except BaseException as error:
+        end = _End(error)
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+    _put(waiting, end, stop)
+
+
+def _put(waiting: queue.Queue[Any], item: Any, stop: threading.Event) -> bool:
+    """Wait for room; False when the caller has gone."""
+    while not stop.is_set():
+        try:
+            waiting.put(item, timeout=_POLL_SECONDS)
+            return True
+        except queue.Full:
+            continue
+    return False
