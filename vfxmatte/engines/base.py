@@ -1,0 +1,119 @@
+"""One protocol for everything that makes mattes, and the registry of engines by name.
+
+An engine takes a stream of tasks and gives their mattes in the same order, working on several
+frames at once where that helps. It knows nothing of files, shots or colour spaces.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from vfxmatte.errors import UsageError
+from vfxmatte.types import FOREGROUND, FloatImage, Labels, Matte, Trimap
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """One frame to solve.
+
+    image: (H, W, 3) float32 RGB in the network's encoding, see `colour.encode_for_network`.
+    trimap: of the same size.
+    """
+
+    image: FloatImage
+    trimap: Trimap
+
+    def __post_init__(self) -> None:
+        if self.image.shape != (*self.trimap.labels.shape, 3) or self.image.dtype != np.float32:
+            raise ValueError(
+                f"image {self.image.dtype} {self.image.shape} does not fit the trimap "
+                f"{self.trimap.labels.shape}"
+            )
+
+    @property
+    def number(self) -> int:
+        return self.trimap.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """Which engine, and how it runs.
+
+    weights: a .safetensors file, or None for the default weights.
+    device: auto, cpu, cuda or cuda:N.
+    precision: auto is float16 on a GPU and float32 on a CPU.
+    max_window_px: most pixels that the network sees at once; None chooses from the memory.
+    batch: tiles at once on a GPU; None chooses from the memory.
+    """
+
+    name: str = "dim"
+    weights: Path | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    max_window_px: int | None = None
+    batch: int | None = None
+
+
+class Engine(Protocol):
+    """Anything that turns tasks into mattes."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on, for the screen: `cpu`, `cuda:0 (NVIDIA …)`."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Everything that decides the pixels of its mattes: plain values, stored with results.
+
+        Two engines that describe themselves alike give the same mattes (within rounding)."""
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        """One matte per task, in order. Known pixels are exactly 0 or 1."""
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+
+
+def known_alpha(labels: Labels) -> FloatImage:
+    """Alpha (H, W) float32 that is 1 where the trimap says foreground and 0 elsewhere."""
+    return (labels == FOREGROUND).astype(np.float32)
+
+
+def _deep(settings: EngineSettings) -> Engine:
+    from vfxmatte.engines.deep import DeepEngine
+
+    return DeepEngine.open(settings)
+
+
+_REGISTRY: dict[str, Callable[[EngineSettings], Engine]] = {"dim": _deep}
+
+
+def register(name: str, factory: Callable[[EngineSettings], Engine]) -> None:
+    """Add an engine under a name of its own, for `--engine` and `EngineSettings.name`."""
+    if name in _REGISTRY:
+        raise UsageError(f"there is an engine {name!r} already")
+    _REGISTRY[name] = factory
+
+
+def engine_names() -> tuple[str, ...]:
+    return tuple(sorted(_REGISTRY))
+
+
+def open_engine(settings: EngineSettings) -> Engine:
+    """The engine of that name, its model loaded.
+
+    Raises:
+        UsageError: no such engine. DeviceError, WeightsError: from the engine.
+    """
+    factory = _REGISTRY.get(settings.name)
+    if factory is None:
+        near = difflib.get_close_matches(settings.name, _REGISTRY, 3) or engine_names()
+        raise UsageError(f"no engine {settings.name!r}", hint=f"there is {', '.join(near)}")
+    return factory(settings)

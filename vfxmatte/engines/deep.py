@@ -1,0 +1,257 @@
+"""Deep Image Matting as an engine: frames cut into tiles, batched, solved, stitched.
+
+Tiles of several frames share a batch on a GPU. On a CPU a batch gains nothing, so tiles go one
+by one. After an out-of-memory error the batch, then the window, is halved and the work goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vfxmatte.engines.base import EngineSettings, Precision, Task, known_alpha
+from vfxmatte.errors import DeviceError
+from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.net.weights import DEFAULT_WEIGHTS, WeightsInfo, load_weights
+from vfxmatte.tiling import Tile, pad_reflect, padded_size, plan_tiles
+from vfxmatte.types import UNKNOWN, FloatImage, Matte
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+_ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, measured
+_MEMORY_SHARE = 0.25
+_SMALLEST_WINDOW_PX = 256 * 256
+_LARGEST_BATCH = 16
+
+
+@dataclass(eq=False)
+class _Open:
+    """A frame under way: its padded network input, the alpha so far, the tiles still to come."""
+
+    task: Task
+    alpha: FloatImage
+    network_input: FloatImage | None
+    waiting: deque[Tile]
+    under_way: int = 0
+
+    @property
+    def done(self) -> bool:
+        return not self.waiting and not self.under_way
+
+
+@dataclass(eq=False)
+class DeepEngine:
+    """The two-stage network on one device. Make it with `open`."""
+
+    network: DeepImageMatting
+    info: WeightsInfo
+    torch_device: torch.device
+    dtype: torch.dtype
+    window_px: int
+    batch: int
+    halo_px: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.halo_px = self.network.config.halo_px()
+        self.network = self.network.eval().requires_grad_(False)
+        self.network = self.network.to(self.torch_device, self.dtype)
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def open(cls, settings: EngineSettings) -> DeepEngine:
+        """Load the weights on the device that is asked for.
+
+        Raises:
+            WeightsError: no, damaged or unfitting weights. DeviceError: no such device.
+        """
+        device = choose_device(settings.device)
+        network, info = load_weights(settings.weights or DEFAULT_WEIGHTS)
+        dtype = choose_dtype(settings.precision, device)
+        window_px = settings.max_window_px or _affordable_px(network, device, dtype)
+        batch = settings.batch or (_LARGEST_BATCH if device.type == "cuda" else 1)
+        if device.type == "cuda" and settings.max_window_px is None:
+            window_px = max(_SMALLEST_WINDOW_PX, min(window_px // 4, 2048 * 2048))
+        return cls(network, info, device, dtype, window_px, batch)
+
+    @property
+    def device(self) -> str:
+        if self.torch_device.type == "cuda":
+            return f"{self.torch_device} ({torch.cuda.get_device_name(self.torch_device)})"
+        return str(self.torch_device)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            "engine": "dim",
+            "weights": self.info.sha256,
+            "precision": str(self.dtype).removeprefix("torch."),
+        }
+
+    def close(self) -> None:
+        self.network.to("cpu")
+        if self.torch_device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    # -- streaming --------------------------------------------------------------------------
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        """Solve tasks in order; tiles of up to a batch of frames are mixed."""
+        frames: deque[_Open] = deque()
+        for task in tasks:
+            frames.append(self._begin(task))
+            while self._waiting(frames) >= self.batch or len(frames) > self.batch:
+                self._solve_batch(frames)
+                yield from _finished(frames)
+            yield from _finished(frames)
+        while frames:
+            self._solve_batch(frames)
+            yield from _finished(frames)
+
+    def _begin(self, task: Task) -> _Open:
+        labels = task.trimap.labels
+        tiles = plan_tiles(
+            labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px
+        )
+        network_input = None
+        if tiles:
+            trimap = (labels / np.float32(255)).astype(np.float32)
+            trimap[labels == UNKNOWN] = 0.5
+            stacked = np.concatenate((task.image, trimap[:, :, None]), 2)
+            network_input = pad_reflect(stacked, *padded_size(*labels.shape, STRIDE))
+        return _Open(task, known_alpha(labels), network_input, deque(tiles))
+
+    @staticmethod
+    def _waiting(frames: Iterable[_Open]) -> int:
+        return sum(len(frame.waiting) for frame in frames)
+
+    def _solve_batch(self, frames: Iterable[_Open]) -> None:
+        """Take up to a batch of tiles of one shape, oldest frame first, and solve them."""
+        chosen: list[tuple[_Open, Tile]] = []
+        for frame in frames:
+            while frame.waiting and len(chosen) < self.batch:
+                tile = frame.waiting[0]
+                if chosen and tile.window.shape != chosen[0][1].window.shape:
+                    break
+                chosen.append((frame, frame.waiting.popleft()))
+        if not chosen:
+            return
+        try:
+            alphas = self._forward([_cut(frame, tile) for frame, tile in chosen])
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            self._smaller(chosen)
+            return
+        for (frame, tile), alpha in zip(chosen, alphas, strict=True):
+            _stitch(frame, tile, alpha)
+
+    def _forward(self, windows: list[FloatImage]) -> FloatImage:
+        """(N, H, W) float32 clamped alphas; the batch is filled up to its fixed size."""
+        stacked = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
+        missing = self.batch - len(windows)
+        if missing:
+            stacked = torch.cat((stacked, stacked.new_zeros(missing, *stacked.shape[1:])))
+        batch = stacked.to(self.torch_device, self.dtype, non_blocking=True)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            alpha: Tensor = self.network(batch).alpha
+        return alpha[: len(windows), 0].float().cpu().numpy()
+
+    def _smaller(self, chosen: list[tuple[_Open, Tile]]) -> None:
+        """After an out-of-memory error: put the tiles back, with a smaller batch or window."""
+        if self.torch_device.type == "cuda":
+            torch.cuda.empty_cache()
+        for frame, tile in reversed(chosen):
+            frame.waiting.appendleft(tile)
+        if self.batch > 1:
+            self.batch //= 2
+            return
+        self.window_px = chosen[0][1].window.area // 2
+        if self.window_px < _SMALLEST_WINDOW_PX:
+            raise DeviceError(
+                f"{self.device} has too little memory for a window of {2 * self.window_px} pixels",
+                hint="close other programs, or use --device cpu",
+            )
+        for frame in {id(frame): frame for frame, _ in chosen}.values():
+            left = frame.task.trimap.labels.copy()
+            remaining = np.zeros(left.shape, bool)
+            for tile in frame.waiting:
+                remaining[tile.core.slices] = True
+            left[~remaining] = 0
+            frame.waiting = deque(
+                plan_tiles(left, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
+            )
+
+
+def _cut(frame: _Open, tile: Tile) -> FloatImage:
+    assert frame.network_input is not None
+    return np.ascontiguousarray(frame.network_input[tile.window.slices])
+
+
+def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
+    """Keep the core's unknown pixels."""
+    unknown = frame.task.trimap.labels[tile.core.slices] == UNKNOWN
+    frame.alpha[tile.core.slices][unknown] = alpha[tile.core_in_window][unknown]
+
+
+def _finished(frames: deque[_Open]) -> Iterator[Matte]:
+    while frames and frames[0].done:
+        frame = frames.popleft()
+        yield Matte(number=frame.task.number, alpha=frame.alpha)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text
+
+
+def choose_device(name: str) -> torch.device:
+    """auto, cpu, cuda or cuda:N as a torch device.
+
+    Raises:
+        DeviceError: a GPU that is not there, or a name that torch does not know.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"no device {name!r}", hint="use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise DeviceError(
+                f"{name} was asked for, and torch sees {count} GPUs",
+                hint="use --device cpu, or install a torch build with CUDA and its driver",
+            )
+    elif device.type != "cpu":
+        raise DeviceError(f"{name} is not supported", hint="use auto, cpu, cuda or cuda:N")
+    return device
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The number format of the network's activations."""
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return _DTYPES[precision]
+
+
+def _affordable_px(network: DeepImageMatting, device: torch.device, dtype: torch.dtype) -> int:
+    """How many pixels fit into a quarter of the device's memory, from its size, not what is free now,
+    so that the same machine always cuts the same tiles."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    else:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    per_pixel = _ACTIVATIONS * network.config.channels(64) * dtype.itemsize
+    return max(_SMALLEST_WINDOW_PX, int(memory * _MEMORY_SHARE / per_pixel))
+
