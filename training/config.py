@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from training.losses import LossWeights
 from training.synthesis import SynthesisConfig
+from vfxmatte.configuration import changed, nested, read_toml
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.dim import DimConfig
 
@@ -125,72 +124,27 @@ def load_config(recipe: str, path: Path | None, overrides: Mapping[str, str]) ->
     Raises:
         TrainingError: no such recipe or key (with near names), or a value of the wrong kind.
     """
-    record: dict[str, Any] = {}
-    if path is not None:
-        try:
-            record = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise TrainingError(f"the configuration cannot be read: {error}", path=path) from error
+    record = read_toml(path, TrainingError) if path is not None else {}
     recipe = record.pop("recipe", recipe)
     if recipe not in RECIPES:
-        raise TrainingError(f"no recipe {recipe!r}; there are {', '.join(RECIPES)}")
-    config = from_dict(RECIPES[recipe](), record, path)
+        raise TrainingError(f"no recipe {recipe!r}; there are {', '.join(RECIPES)}", path=path)
+    config = changed(RECIPES[recipe](), record, path=path, error=TrainingError)
     for key, text in overrides.items():
-        config = from_dict(config, _nested(key, text), None)
+        config = _override(config, key, text)
     return config
 
 
-def _nested(key: str, text: str) -> dict[str, Any]:
+def _override(config: TrainConfig, key: str, text: str) -> TrainConfig:
+    """One `key=value`; `phases.N.key` changes the Nth phase."""
+    if not key.startswith("phases."):
+        return changed(config, nested(key, text), error=TrainingError)
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
-def from_dict(base: Any, record: Mapping[str, Any], path: Path | None) -> Any:
-    """A copy of the dataclass `base` with the values of `record`, nested ones too."""
-    known = get_type_hints(type(base))
-    changes: dict[str, Any] = {}
-    for key, value in record.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(known)}"
-            raise TrainingError(f"no configuration key {key!r}", path=path, hint=hint)
-        changes[key] = _value(key, getattr(base, key), value, path)
-    try:
-        return dataclasses.replace(base, **changes)
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f"configuration: {error}", path=path) from error
-
-
-def _value(key: str, current: Any, value: Any, path: Path | None) -> Any:
-    if dataclasses.is_dataclass(current) and isinstance(value, Mapping):
-        return from_dict(current, value, path)
-    if key == "phases":
-        return _phases(current, value, path)
-    if isinstance(current, tuple) and isinstance(value, list):
-        return tuple(value)
-    kind = type(current)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind):
+        _, number, rest = key.split(".", 2)
+        phases = list(config.phases)
+        index = int(number)
+        phases[index] = changed(phases[index], nested(rest, text), error=TrainingError)
+    except (ValueError, IndexError) as error:
         raise TrainingError(
-            f"configuration key {key!r} wants {kind.__name__}, found {value!r}", path=path
-        )
-    return value
-
-
-def _phases(current: tuple[Phase, ...], value: Any, path: Path | None) -> tuple[Phase, ...]:
-    """A list of tables replaces the phases; `{0 = {steps = 10}}` changes one of them."""
-    if isinstance(value, Mapping):
-        changed = list(current)
-        for index, record in value.items():
-            changed[int(index)] = from_dict(changed[int(index)], record, path)
-        return tuple(changed)
-    try:
-        return tuple(Phase(**record) for record in value)
-    except TypeError as error:
-        raise TrainingError(f"phases: {error}", path=path) from error
+            f"there is no phase {key!r}", hint=f"phases.0 to phases.{len(config.phases) - 1}"
+        ) from error
+    return dataclasses.replace(config, phases=tuple(phases))
