@@ -1,63 +1,102 @@
-"""One step of a trimap through time: the matte of one frame carried onto the next and corrected.
+"""A keyframe's trimap carried from picture to picture, in one direction.
 
-The closed loop: the matte of the frame before is moved along the *foreground's* motion, a band is
-laid around it, and inside the band the matte is solved anew against the new picture. The next step
-starts from that solution, so the band is centred on the visible edge in every frame and neither
-drifts nor widens by itself. Knows two neighbouring pictures only; segments and keyframes are the
-matter of propagation.py.
+Each pixel of the new picture is followed back to the keyframe along the *foreground's* motion, so
+the labels are looked up once and never smeared by repeated warping. Knows one direction and one
+keyframe only; segments and the meeting of two directions are the matter of propagation.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour_lines import ColourLineSettings, solve_band
-from vfxmatte.flow import FlowPair, consistency_error, inverse, leaves_frame, spread, warp
-from vfxmatte.trimaps import band_px, dilate, distance_to
+from vfxmatte.flow import (
+    FlowPair,
+    consistency_error,
+    inverse,
+    positions,
+    spread,
+    warp,
+)
+from vfxmatte.trimaps import distance_to, grow
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
 Picture = NDArray[np.uint8]
-Solve = Callable[[int, Picture, Labels], FloatImage]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackSettings:
-    """How one step is made; sizes in px of the proxy.
+    """How a keyframe is followed; sizes in px of the proxy.
 
-    slack_px: how far beyond the carried band the new edge is looked for in each step.
-    soft: a solved alpha within [soft, 1 - soft] counts as soft.
-    trust: how strongly the new solution leans to the matte carried along.
     doubt_px: a forward-backward error from which a pixel's motion counts for little.
+    hold_growth_px: growth per frame across plate frames that cannot be read.
     """
 
-    slack_px: float = 2.0
-    soft: float = 0.06
-    trust: float = 0.02
     doubt_px: float = 1.0
+    hold_growth_px: float = 3.0
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track:
-    """What is carried from frame to frame.
+class Side:
+    """What one direction knows of a frame: labels and alpha at proxy size, and how far to trust it.
 
-    alpha: (h, w) float32 soft matte at proxy size. confidence: 0 to 1.
+    labels: (h, w) uint8. alpha: (h, w) float32 in [0, 1]. confidence: 0 to 1.
     """
 
+    labels: Labels
     alpha: FloatImage
-    confidence: float = 1.0
+    confidence: float
 
 
-def start(labels: Labels, picture: Picture, settings: TrackSettings) -> Track:
-    """The matte of a keyframe, from its labels at proxy size and its picture."""
-    guess = _rough(labels)
-    alpha = solve_band(picture, labels, guess, 0.003, settings.lines)
-    return Track(alpha=alpha)
+class Tracker:
+    """Follows one keyframe from picture to picture."""
+
+    def __init__(self, labels: Labels, picture: Picture | None, settings: TrackSettings) -> None:
+        self._settings, self._labels = settings, labels
+        rough = _rough(labels)
+        self._alpha = (
+            rough if picture is None else solve_band(picture, labels, rough, 0.003, settings.lines)
+        )
+        self._home = positions(labels.shape)
+        self._where = self._home
+        self._confidence = 1.0
+        self._held = 0
+
+    def advance(self, flow: FlowPair) -> Side:
+        """To the next picture; flow.forward leads from the old picture to the new one."""
+        alpha = self._look_up(self._alpha, cv2.INTER_LINEAR)
+        error = consistency_error(flow.forward, flow.backward)
+        weight = alpha**4 / (1 + (error / np.float32(self._settings.doubt_px)) ** 2)
+        back = inverse(spread(flow.forward, weight.astype(np.float32)))
+        self._where = warp(self._where - self._home, back) + back + self._home
+        self._confidence *= _share_consistent(alpha, error, self._settings.doubt_px)
+        self._held = 0
+        return self._side()
+
+    def hold(self) -> Side:
+        """Over a picture that cannot be read: the same place, a wider band, half the trust."""
+        self._held += 1
+        side = self._side()
+        growth = self._settings.hold_growth_px * self._held
+        return Side(
+            labels=grow(side.labels, growth), alpha=side.alpha, confidence=side.confidence / 2
+        )
+
+    def _side(self) -> Side:
+        return Side(
+            labels=self._look_up(self._labels, cv2.INTER_NEAREST),
+            alpha=self._look_up(self._alpha, cv2.INTER_LINEAR),
+            confidence=self._confidence,
+        )
+
+    def _look_up(self, field: NDArray, how: int) -> NDArray:
+        return cv2.remap(field, self._where, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _rough(labels: Labels) -> FloatImage:
@@ -67,51 +106,30 @@ def _rough(labels: Labels) -> FloatImage:
     return cast(FloatImage, (away_bg / np.maximum(away_bg + away_fg, 1e-6)).astype(np.float32))
 
 
-def foreground_motion(alpha: FloatImage, flow: FlowPair, doubt_px: float) -> FloatImage:
-    """Where each pixel of the new frame lies in the old one, as the foreground moves.
+def _share_consistent(alpha: FloatImage, error: FloatImage, doubt_px: float) -> float:
+    """Share of the foreground whose flow returns home, 0.5 to 1: the loss of trust of one step."""
+    total = float(alpha.sum())
+    if total <= 0:
+        return 1.0
+    lost = float(alpha[error > doubt_px].sum()) / total
+    return 1.0 - 0.5 * lost
 
-    alpha: (h, w) float32 matte of the old frame. flow.forward: old to new. Returns (h, w, 2) px.
-    Along an edge the flow may belong to what is behind; so the motion is taken where the matte is
-    solid and consistent and carried outward from there.
+
+def meet(before: Side, after: Side, share: float) -> Side:
+    """Two directions become one frame's result.
+
+    share: how far the frame lies from the keyframe before to the one after, 0 to 1. A pixel is
+    certain where both directions say so and agree.
     """
-    error = consistency_error(flow.forward, flow.backward)
-    weight = alpha**4 / (1 + (error / np.float32(doubt_px)) ** 2)
-    moved = spread(flow.forward, weight.astype(np.float32))
-    return inverse(moved)
+    labels = before.labels.copy()
+    labels[before.labels != after.labels] = UNKNOWN
+    opposed = (before.labels != after.labels) & (before.labels != UNKNOWN)
+    opposed &= after.labels != UNKNOWN
+    unknown = max(int(np.count_nonzero(labels == UNKNOWN)), 1)
+    agreement = 1.0 - min(1.0, float(np.count_nonzero(opposed)) / unknown)
+    trust = (1 - share) * before.confidence + share * after.confidence
+    alpha = (1 - np.float32(share)) * before.alpha + np.float32(share) * after.alpha
+    return Side(labels=labels, alpha=alpha, confidence=agreement * trust)
 
 
-def step(track: Track, flow: FlowPair, picture: Picture, band: float, s: TrackSettings) -> Track:
-    """The track on the next picture. flow.forward leads from the old picture to the new one."""
-    back = foreground_motion(track.alpha, flow, s.doubt_px)
-    carried = np.clip(warp(track.alpha, back), 0, 1)
-    soft = soft_region(carried, s.soft)
-    reach = dilate(soft, band + s.slack_px)
-    entering = leaves_frame(back, 0.5) & dilate(soft, 4 * band)
-    labels = np.where(carried > 0.5, FOREGROUND, BACKGROUND).astype(np.uint8)
-    labels[reach | entering] = UNKNOWN
-    alpha = solve_band(picture, labels, carried, s.trust, s.lines)
-    return Track(alpha=alpha, confidence=track.confidence)
-
-
-def soft_region(alpha: FloatImage, soft: float) -> NDArray[np.bool_]:
-    """(h, w) bool: the alpha is soft there, or jumps from one pixel to the next."""
-    hard = alpha > 0.5
-    region = (alpha > soft) & (alpha < 1 - soft)
-    region[:, 1:] |= hard[:, 1:] != hard[:, :-1]
-    region[1:] |= hard[1:] != hard[:-1]
-    return cast("NDArray[np.bool_]", region)
-
-
-def key_band(labels: Labels, alpha: FloatImage, soft: float) -> float:
-    """How far in px the artist painted beyond what is soft: kept as the band of every frame."""
-    unknown = labels == UNKNOWN
-    region = soft_region(alpha, soft) & unknown
-    if not region.any():
-        return band_px(labels)
-    border = unknown & ~dilate_inner(unknown)
-    return float(np.median(distance_to(region)[border])) if border.any() else band_px(labels)
-
-
-def dilate_inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without its outermost pixel."""
-    return cast("NDArray[np.bool_]", mask & (distance_to(~mask) > 1.2))
+__all__ = ["FOREGROUND", "Side", "TrackSettings", "Tracker", "meet"]
