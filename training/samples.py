@@ -18,11 +18,15 @@ from numpy.typing import NDArray
 from training.pack import Background, Element, Pack
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.errors import TrainingError
-from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FloatImage, Labels
+from vfxmatte.trimaps import SOFT_HIGH, from_matte
+from vfxmatte.types import FOREGROUND, FloatImage, Labels
 
 BAND_PX = (2, 20)
 """Least and most that a test trimap's band reaches into each side, in px."""
+
+
+LEAST_SOLID = 0.1
+"""Share of an element's opaque pixels that its test trimap leaves certain, where it can."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,14 +79,24 @@ def _composite(
     background = backgrounds[order[number % len(backgrounds)]]
     alpha = (element.alpha / np.iinfo(element.alpha.dtype).max).astype(np.float32)
     behind = cut_background(background.colour, alpha.shape, random)
-    erode_px, dilate_px = random.integers(BAND_PX[0], BAND_PX[1] + 1, 2)
+    erode_px, dilate_px = random.integers(BAND_PX[0], BAND_PX[1] + 1, 2).tolist()
     return Sample(
         name=f"{element.name}.{number:02d}",
         kind=element.kind,
         image=composite(element.colour, behind, alpha),
-        labels=from_matte(alpha, erode_px=float(erode_px), dilate_px=float(dilate_px)),
+        labels=_test_trimap(alpha, erode_px, dilate_px),
         truth=alpha,
     )
+
+
+def _test_trimap(alpha: FloatImage, erode_px: float, dilate_px: float) -> Labels:
+    """A trimap of the bands asked for, narrower inside where thin foregrounds would vanish."""
+    labels = from_matte(alpha, erode_px=erode_px, dilate_px=dilate_px)
+    solid = np.count_nonzero(alpha >= SOFT_HIGH)
+    while np.count_nonzero(labels == FOREGROUND) < LEAST_SOLID * solid and erode_px > 0.5:
+        erode_px /= 2
+        labels = from_matte(alpha, erode_px=erode_px, dilate_px=dilate_px)
+    return labels
 
 
 def composite(
