@@ -1,0 +1,388 @@
+"""Any plate, sequence or movie, as frames by number.
+
+The canvas of a shot is the union of its display window and the data windows of all frames, so
+that every frame has the same size; outside a frame's own data window its pixels are 0. A frame
+that cannot be read, or does not match the others, is that frame's error and nobody else's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
+from vfxmatte.errors import PlateError, VfxmatteError
+from vfxmatte.io.images import read_header, read_pixels
+from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.io.still import Image, ImageHeader
+from vfxmatte.io.video import Movie
+from vfxmatte.stream import ordered_map
+from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
+
+_SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
+_DISPLAY_TYPES = frozenset({"PNG", "JPEG", "WebP", "TGA", "BMP", "TIFF", "PNM"})
+
+FrameOrError = Frame | VfxmatteError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlateInfo:
+    """What a plate is, for the screen and for the stages to come.
+
+    canvas: the window that every frame's pixels cover.
+    padding: digits of the frame numbers in file names; mattes are named likewise.
+    fps: None where the plate does not say.
+    colour_reason: why `colour_space` was taken, in plain words.
+    unreadable: frames whose header could not be read, or that differ from the others.
+    """
+
+    spec: str
+    kind: Literal["sequence", "movie"]
+    numbers: tuple[int, ...]
+    padding: int
+    canvas: Window
+    display_window: Window
+    pixel_aspect: float
+    fps: Fraction | None
+    colour_space: str
+    colour_reason: str
+    description: str
+    unreadable: tuple[int, ...] = ()
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Numbers between the first and the last frame that are not on disk, evenly stepped."""
+        if len(self.numbers) < 3:
+            return ()
+        steps = np.diff(self.numbers)
+        step = int(np.gcd.reduce(steps))
+        if (self.numbers[-1] - self.numbers[0]) // step > 1_000_000:
+            return ()
+        whole = range(self.numbers[0], self.numbers[-1] + 1, step)
+        return tuple(sorted(set(whole) - set(self.numbers)))
+
+    def __str__(self) -> str:
+        size = f"{self.display_window.width}×{self.display_window.height}"
+        return f"{numbers_as_text(self.numbers)}, {size}, {self.description}"
+
+
+class Plate(ABC):
+    """An open plate; use it as a context manager, or close it."""
+
+    info: PlateInfo
+
+    @abstractmethod
+    def read(self, number: int) -> Frame:
+        """One frame; raises PlateError or MissingFrameError that names frame and path."""
+
+    @abstractmethod
+    def frames(
+        self, numbers: Iterable[int], *, workers: int = 2
+    ) -> Iterator[tuple[int, FrameOrError]]:
+        """(number, frame or why there is none), in the order given (a movie: ascending)."""
+
+    @abstractmethod
+    def signature(self, number: int) -> str:
+        """Changes when the file of this frame changes; cheap: size and time only."""
+
+    @abstractmethod
+    def path(self, number: int) -> Path:
+        """The file that holds this frame."""
+
+    def close(self) -> None:
+        """Give files back; harmless when called twice."""
+        return
+
+    def __enter__(self) -> Plate:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_plate(
+    spec: str | Path,
+    *,
+    layer: str | None = None,
+    part: int | str | None = None,
+    colour_space: str | None = None,
+    first_frame: int = 1,
+    config: ColourConfig | None = None,
+) -> Plate:
+    """The plate that a folder, file pattern, still or movie names.
+
+    colour_space: a name, alias or role of the configuration; None chooses by file type and tags.
+    first_frame: the number of a movie's first frame.
+    config: None loads $OCIO or the built-in ACES configuration.
+    Raises ShotError (nothing or too much found), PlateError (no frame can be read), ColourError.
+    """
+    colours = config or ColourConfig.load()
+    found = find_media(spec)
+    if isinstance(found, Path):
+        return MoviePlate(str(spec), Movie(found, first_frame=first_frame), colour_space, colours)
+    return SequencePlate(str(spec), found, layer, part, colour_space, colours)
+
+
+class SequencePlate(Plate):
+    """A sequence of stills (or one still). Opening it reads all headers, several at once."""
+
+    def __init__(
+        self,
+        spec: str,
+        sequence: FrameSequence,
+        layer: str | None,
+        part: int | str | None,
+        colour_space: str | None,
+        config: ColourConfig,
+    ) -> None:
+        self.sequence = sequence
+        self._layer, self._part = layer, part
+        headers = self._scan()
+        self._first = _first_header(headers)
+        self._unlike = _unlike_the_first(headers, self._first)
+        self.info = _sequence_info(spec, sequence, headers, self._first, self._unlike)
+        choice = _choose_colour(_still_tags(self._first), colour_space, config)
+        self.info = _with_colour(self.info, choice)
+
+    def read(self, number: int) -> Frame:
+        path = self.sequence.existing_path(number)
+        try:
+            header = self._header(path)
+            self._check(header)
+            return self._frame(number, Image(header=header, pixels=read_pixels(header)))
+        except VfxmatteError as error:
+            raise error.at(frame=number, path=path) from error.__cause__
+
+    def frames(
+        self, numbers: Iterable[int], *, workers: int = 2
+    ) -> Iterator[tuple[int, FrameOrError]]:
+        return ordered_map(self._try, numbers, workers=workers)
+
+    def signature(self, number: int) -> str:
+        return _file_signature(self.path(number))
+
+    def path(self, number: int) -> Path:
+        return self.sequence.path(number)
+
+    def _try(self, number: int) -> tuple[int, FrameOrError]:
+        try:
+            return number, self.read(number)
+        except VfxmatteError as error:
+            return number, error
+
+    def _header(self, path: Path) -> ImageHeader:
+        return read_header(path, layer=self._layer, part=self._part)
+
+    def _scan(self) -> dict[int, ImageHeader | VfxmatteError]:
+        def scan(number: int) -> ImageHeader | VfxmatteError:
+            try:
+                return self._header(self.sequence.path(number))
+            except VfxmatteError as error:
+                return error.at(frame=number)
+
+        numbers = self.sequence.numbers
+        found = ordered_map(scan, numbers, workers=min(_SCAN_WORKERS, len(numbers)))
+        return dict(zip(numbers, found, strict=True))
+
+    def _check(self, header: ImageHeader) -> None:
+        difference = _difference(header, self._first)
+        if difference is None and not self.info.canvas.contains(header.data_window):
+            difference = "the file changed after the plate was opened"
+        if difference:
+            raise PlateError(
+                f"this frame does not match the plate: {difference}",
+                hint=f"the plate is as in {self._first.path.name}",
+            )
+
+    def _frame(self, number: int, image: Image) -> Frame:
+        header = image.header
+        return Frame(
+            number=number,
+            pixels=_on_canvas(image.colour, header.data_window, self.info.canvas),
+            canvas=self.info.canvas,
+            data_window=header.data_window,
+            display_window=header.display_window,
+            colour_space=self.info.colour_space,
+            pixel_aspect=header.pixel_aspect,
+            metadata=header.metadata,
+            path=header.path,
+        )
+
+
+class MoviePlate(Plate):
+    """A movie. Frames are decoded in ascending order; a jump seeks."""
+
+    def __init__(
+        self, spec: str, movie: Movie, colour_space: str | None, config: ColourConfig
+    ) -> None:
+        self.movie = movie
+        tags = ColourTags(kind="movie", path=movie.path, transfer=movie.info.transfer)
+        choice = _choose_colour(tags, colour_space, config)
+        window = Window.of_size(movie.info.width, movie.info.height)
+        self.info = PlateInfo(
+            spec=spec,
+            kind="movie",
+            numbers=tuple(movie.numbers),
+            padding=4,
+            canvas=window,
+            display_window=window,
+            pixel_aspect=float(movie.info.pixel_aspect),
+            fps=movie.info.fps,
+            colour_space=choice.name,
+            colour_reason=choice.reason,
+            description=movie.info.description,
+        )
+
+    def read(self, number: int) -> Frame:
+        return self._frame(number, self.movie.read(number))
+
+    def frames(
+        self, numbers: Iterable[int], *, workers: int = 2
+    ) -> Iterator[tuple[int, FrameOrError]]:
+        for number, found in self.movie.pictures(sorted(numbers), workers=workers):
+            if isinstance(found, VfxmatteError):
+                yield number, found
+            else:
+                yield number, self._frame(number, found)
+
+    def signature(self, number: int) -> str:
+        return _file_signature(self.movie.path)
+
+    def path(self, number: int) -> Path:
+        return self.movie.path
+
+    def close(self) -> None:
+        self.movie.close()
+
+    def _frame(self, number: int, pixels: FloatImage) -> Frame:
+        return Frame(
+            number=number,
+            pixels=pixels,
+            canvas=self.info.canvas,
+            data_window=self.info.canvas,
+            display_window=self.info.canvas,
+            colour_space=self.info.colour_space,
+            pixel_aspect=self.info.pixel_aspect,
+            metadata=self.movie.metadata(number),
+            path=self.movie.path,
+        )
+
+
+def _first_header(headers: dict[int, ImageHeader | VfxmatteError]) -> ImageHeader:
+    for header in headers.values():
+        if isinstance(header, ImageHeader):
+            return header
+    raise next(error for error in headers.values() if isinstance(error, VfxmatteError))
+
+
+def _unlike_the_first(
+    headers: dict[int, ImageHeader | VfxmatteError], first: ImageHeader
+) -> tuple[int, ...]:
+    return tuple(
+        number
+        for number, header in headers.items()
+        if isinstance(header, VfxmatteError) or _difference(header, first) is not None
+    )
+
+
+def _difference(header: ImageHeader, first: ImageHeader) -> str | None:
+    """What makes a frame's header unlike the first one's, in words; None where nothing does."""
+    if header.display_window != first.display_window:
+        return (
+            f"it changes size: expected {_size(first.display_window)}, "
+            f"found {_size(header.display_window)}"
+        )
+    if header.channels != first.channels:
+        expected, found = " ".join(first.channels), " ".join(header.channels)
+        return f"it changes channels: expected {expected}, found {found}"
+    return None
+
+
+def _size(window: Window) -> str:
+    return f"{window.width}×{window.height} {window}"
+
+
+def _sequence_info(
+    spec: str,
+    sequence: FrameSequence,
+    headers: dict[int, ImageHeader | VfxmatteError],
+    first: ImageHeader,
+    unlike: tuple[int, ...],
+) -> PlateInfo:
+    canvas = first.display_window
+    for number, header in headers.items():
+        if isinstance(header, ImageHeader) and number not in unlike:
+            canvas = canvas.union(header.data_window)
+    return PlateInfo(
+        spec=spec,
+        kind="sequence",
+        numbers=sequence.numbers,
+        padding=sequence.padding,
+        canvas=canvas,
+        display_window=first.display_window,
+        pixel_aspect=first.pixel_aspect,
+        fps=_fps(first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))),
+        colour_space="",
+        colour_reason="",
+        description=first.description,
+        unreadable=unlike,
+    )
+
+
+def _fps(value: Any) -> Fraction | None:
+    if isinstance(value, Fraction):
+        return value if value > 0 else None
+    if isinstance(value, (int, float)) and value > 0:
+        return Fraction(value).limit_denominator(1001)
+    return None
+
+
+def _with_colour(info: PlateInfo, choice: ColourChoice) -> PlateInfo:
+    return replace(info, colour_space=choice.name, colour_reason=choice.reason)
+
+
+def _choose_colour(tags: ColourTags, asked: str | None, config: ColourConfig) -> ColourChoice:
+    if asked:
+        return ColourChoice(name=config.resolve(asked), reason="as asked")
+    return config.default_space(tags)
+
+
+def _still_tags(header: ImageHeader) -> ColourTags:
+    metadata = header.metadata
+    if header.file_type in ("DPX", "CINEON"):
+        return ColourTags(kind="log", path=header.path, transfer=metadata.get("dpx:Transfer"))
+    return ColourTags(
+        kind="float" if header.is_float else "display",
+        path=header.path,
+        chromaticities=metadata.get("chromaticities") if header.is_float else None,
+        interop_id=metadata.get("colorInteropID"),
+    )
+
+
+def _on_canvas(pixels: FloatImage, window: Window, canvas: Window) -> FloatImage:
+    """(H, W, 3) over `window` laid on a canvas of zeros."""
+    if window == canvas:
+        return np.ascontiguousarray(pixels)
+    laid = np.zeros((*canvas.shape, pixels.shape[2]), np.float32)
+    laid[window.slices_in(canvas)] = pixels
+    return laid
+
+
+def _file_signature(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "missing"
+    return f"{stat.st_size}-{stat.st_mtime_ns}"

@@ -1,0 +1,231 @@
+"""Mattes and trimaps to disk, and back.
+
+A file is written to a hidden temporary name beside its place, forced to the disk, and renamed:
+it is whole or not there. Alpha is linear coverage and passes through no colour conversion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import OpenEXR
+import OpenImageIO as oiio
+
+from vfxmatte.errors import OutputError
+from vfxmatte.io.exr import STRUCTURAL, write_exr
+from vfxmatte.io.images import read_image
+from vfxmatte.io.sequence import padded
+from vfxmatte.io.still import Image
+from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
+
+Format = Literal["exr", "png", "tiff"]
+Rgba = Literal["premultiplied", "straight"]
+
+_SUFFIXES = {"exr": ".exr", "png": ".png", "tiff": ".tif"}
+_TIMECODE = re.compile(r"(\d+):(\d+):(\d+)([:;.])(\d+)")
+# Attributes of other formats under the names that EXR gives them.
+_EXR_NAMES = {
+    "smpte:TimeCode": "timeCode",
+    "FramesPerSecond": "framesPerSecond",
+    "PixelAspectRatio": "pixelAspectRatio",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    """How mattes are written.
+
+    pixel_type, compression: of EXR; PNG and TIFF are 16-bit grey, ZIP.
+    rgba: None writes alpha alone; else the plate's R G B with it, multiplied by alpha or not.
+    attributes: text to add to EXR headers; names are best put as `vfxmatte/weights`.
+    """
+
+    format: Format = "exr"
+    pixel_type: Literal["half", "float"] = "half"
+    compression: Literal["none", "zips", "zip", "piz", "dwaa"] = "zip"
+    rgba: Rgba | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rgba is not None and self.format != "exr":
+            raise OutputError(
+                f"RGBA cannot be written as {self.format}",
+                hint="the plate's colour is scene-linear: write RGBA as EXR",
+            )
+
+
+def matte_path(
+    folder: str | Path, number: int, settings: OutputSettings | None = None, *, padding: int = 4
+) -> Path:
+    """`folder/matte.1001.exr`, with at least 4 digits."""
+    suffix = _SUFFIXES[settings.format if settings else "exr"]
+    return Path(folder) / f"matte.{padded(number, max(padding, 4))}{suffix}"
+
+
+def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str | Path) -> Path:
+    """One matte with its plate's windows and attributes; returns the path.
+
+    EXR: channel A (or R G B A), cropped to the frame's own data window. PNG and TIFF: the
+    display window. Raises OutputError; nothing stays behind then.
+    """
+    if matte.alpha.shape != frame.canvas.shape:
+        raise ValueError(f"the matte is {matte.alpha.shape}, the canvas {frame.canvas.shape}")
+    path = Path(path)
+    try:
+        with renamed_when_whole(path) as temporary:
+            if settings.format == "exr":
+                _write_exr_matte(temporary, matte, frame, settings)
+            else:
+                alpha = crop(matte.alpha, frame.canvas, frame.display_window)
+                _write_grey(temporary, np.rint(alpha * 65535).astype(np.uint16))
+    except OutputError as error:
+        error.path = str(path)
+        raise error.at(frame=frame.number) from error.__cause__
+    return path
+
+
+def read_matte(path: str | Path, canvas: Window) -> FloatImage:
+    """(H, W) float32 alpha over the canvas, 0 outside the file's data window.
+
+    Raises PlateError where the file is missing or damaged.
+    """
+    image = read_image(path)
+    alpha = image.alpha if image.alpha is not None else image.pixels[:, :, -1]
+    return lay_on(alpha, image.header.data_window, canvas)
+
+
+def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
+    """A trimap over the shot's canvas as an 8-bit grey PNG of the canvas' size; returns the path.
+
+    Raises OutputError.
+    """
+    if trimap.labels.shape != canvas.shape:
+        raise ValueError(f"labels are {trimap.labels.shape}, the canvas {canvas.shape}")
+    path = Path(path)
+    try:
+        with renamed_when_whole(path) as temporary:
+            _write_grey(temporary, trimap.labels)
+    except OutputError as error:
+        error.path = str(path)
+        raise error.at(frame=trimap.number) from error.__cause__
+    return path
+
+
+def read_values(path: str | Path) -> Image:
+    """Any trimap or matte image as it is: PNG, TIFF, EXR; see `Image.colour` and `Image.alpha`.
+
+    Integers are 0 to 1. Raises PlateError.
+    """
+    return read_image(path)
+
+
+def crop(values: FloatImage, canvas: Window, window: Window) -> FloatImage:
+    """The part of an array over `canvas` that covers `window`; 0 outside the canvas."""
+    if canvas.contains(window):
+        return values[window.slices_in(canvas)]
+    return lay_on(values, canvas, window)
+
+
+def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
+    """An array over `window` laid on `canvas`: cut where it is larger, 0 where it is smaller."""
+    if window == canvas:
+        return np.ascontiguousarray(values)
+    laid = np.zeros((*canvas.shape, *values.shape[2:]), values.dtype)
+    common = window.intersection(canvas)
+    if common is not None:
+        laid[common.slices_in(canvas)] = values[common.slices_in(window)]
+    return laid
+
+
+def exr_attributes(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The plate's attributes as an EXR takes them, whatever kind of file the plate is.
+
+    Numbers, texts and EXR's own types are kept; timecodes and rates given as text or number get
+    EXR's types; what cannot be written is left out.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in metadata.items():
+        name = _EXR_NAMES.get(name, name)
+        value = _exr_value(name, value)
+        if value is not None and name not in STRUCTURAL and not name.startswith("oiio:"):
+            kept[name] = value
+    return kept
+
+
+def _exr_value(name: str, value: Any) -> Any:
+    if name == "timeCode" and not isinstance(value, OpenEXR.TimeCode):
+        return _timecode(value)
+    if name == "framesPerSecond" and isinstance(value, (int, float)):
+        return Fraction(value).limit_denominator(1001)
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+        return float(value)
+    if isinstance(value, OpenEXR.OpaqueAttribute):
+        return None
+    return value if _writable(value) else None
+
+
+def _writable(value: Any) -> bool:
+    own = type(value).__module__.startswith("OpenEXR")
+    if isinstance(value, (list, tuple)) and not own:
+        texts = all(isinstance(item, str) for item in value)
+        arrays = all(isinstance(item, np.ndarray) for item in value)
+        return len(value) > 0 and (texts or arrays or len(value) == 8)
+    return own or isinstance(value, (int, float, str, Fraction, np.ndarray, np.generic))
+
+
+def _timecode(value: Any) -> Any:
+    match = _TIMECODE.fullmatch(str(value).strip())
+    if match is None:
+        return None
+    clock = (int(match[i]) for i in (1, 2, 3, 5))
+    code = OpenEXR.TimeCode(*clock, *([0] * 14))
+    code.dropFrame = match[4] != ":"
+    return code
+
+
+def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
+    dtype = np.float16 if settings.pixel_type == "half" else np.float32
+    alpha = crop(matte.alpha, frame.canvas, frame.data_window)
+    channels = {"A": alpha.astype(dtype)}
+    if settings.rgba is not None:
+        colour = crop(frame.pixels, frame.canvas, frame.data_window)
+        if settings.rgba == "premultiplied":
+            colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
+        if dtype is np.float16:
+            colour = colour.clip(-65504, 65504)
+        channels |= {name: colour[:, :, i].astype(dtype) for i, name in enumerate("RGB")}
+    attributes = exr_attributes(frame.metadata)
+    attributes |= {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
+    write_exr(
+        path,
+        channels,
+        data_window=frame.data_window,
+        display_window=frame.display_window,
+        attributes=attributes,
+        compression=settings.compression,
+    )
+
+
+def _write_grey(path: Path, values: np.ndarray) -> None:
+    """(H, W) uint8 or uint16 as grey."""
+    spec = oiio.ImageSpec(values.shape[1], values.shape[0], 1, str(values.dtype))
+    spec.attribute("compression", "zip")
+    spec.attribute("png:compressionLevel", 3)
+    output = oiio.ImageOutput.create(str(path))
+    if output is None:
+        raise OutputError(f"cannot write this kind of file: {oiio.geterror()}", path=path)
+    written = output.open(str(path), spec) and output.write_image(np.ascontiguousarray(values))
+    reason = " ".join(output.geterror().split())
+    closed = output.close()
+    if not (written and closed):
+        reason = reason or " ".join(output.geterror().split()) or "no reason given"
+        raise OutputError(f"cannot write: {reason}", path=path)
