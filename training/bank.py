@@ -87,7 +87,7 @@ class PictureBank:
         shrink = float(torch.linalg.det(matrix[:, :2]).abs().sqrt())
         while shrink > 1.5:
             source, matrix, shrink = F.avg_pool2d(source, 2), matrix / 2, shrink / 2
-        grid = _affine_grid(matrix.to(self.device), side, source.shape[-2:])
+        grid = _affine_grid(matrix, side, source.shape[-2:], self.device)
         return F.grid_sample(source, grid, mode="bilinear", align_corners=False)[0]
 
     def sample_backdrop(self, index: int, box: tuple[int, int, int], side: int) -> Tensor:
@@ -103,10 +103,11 @@ class PictureBank:
         return decode_srgb(cut[0])
 
 
-def _affine_grid(matrix: Tensor, side: int, source: torch.Size) -> Tensor:
+def _affine_grid(matrix: Tensor, side: int, source: torch.Size, device: torch.device) -> Tensor:
     """(1, side, side, 2) in grid_sample's coordinates."""
-    axis = torch.arange(side, device=matrix.device, dtype=torch.float32) - (side - 1) / 2
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    at = torch.stack((x, y), -1) @ matrix[:, :2].T + matrix[:, 2]
-    size = torch.tensor((source[1], source[0]), device=matrix.device, dtype=torch.float32)
-    return ((2 * at + 1) / size - 1)[None]
+    axis = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
+    y, x = axis.view(side, 1), axis.view(1, side)
+    (a, b, shift_x), (c, d, shift_y) = matrix.tolist()
+    at_x = (2 * (a * x + b * y + shift_x) + 1) / source[1] - 1
+    at_y = (2 * (c * x + d * y + shift_y) + 1) / source[0] - 1
+    return torch.stack((at_x, at_y), -1)[None]

@@ -32,6 +32,7 @@ from training.losses import loss_terms, masked_mean, total_loss
 from training.pack import Pack
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.dim import DeepImageMatting
+from vfxmatte.stream import prefetch
 
 _MOST_ROLLBACKS = 3
 
@@ -93,6 +94,8 @@ class Trainer:
         self.average = Averaged(self.network, config.ema)
         self.step, self.best, self.salt, self.rollbacks = 0, math.inf, 0, 0
         self.entered = -1
+        self.ahead: Iterator[Batch] | None = None
+        self.ahead_at = (-1, -1)
         folder.mkdir(parents=True, exist_ok=True)
 
     # -- state ------------------------------------------------------------------------------
@@ -119,6 +122,8 @@ class Trainer:
         self.step, self.best, self.salt = state["step"], state["best"], state["salt"]
         self._enter_phase(state["phase"], fresh=False)
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["fused"] = True
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -157,7 +162,7 @@ class Trainer:
         if not parameters:
             raise TrainingError(f"phase {phase.name!r} trains nothing: the network has no stage 2")
         make = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = make(parameters, lr=phase.lr, weight_decay=config.weight_decay)
+        self.optimiser = make(parameters, lr=phase.lr, weight_decay=config.weight_decay, fused=True)
         self.entered = index
         self.forward: nn.Module = self.network
         if config.compile:
@@ -191,6 +196,12 @@ class Trainer:
 
     def run(self, until: int | None = None) -> Iterator[Event]:
         """Train to the end, or to step `until`, yielding progress, validations and messages."""
+        try:
+            yield from self._run(until)
+        finally:
+            self.close()
+
+    def _run(self, until: int | None) -> Iterator[Event]:
         config = self.config
         stop = min(config.total_steps, until if until is not None else config.total_steps)
         clock = _Clock(self.device)
@@ -238,7 +249,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(phase, within)
         with clock.data():
-            batch = self.compositor.batch(self.local_batch, self._seed())
+            batch = self._next_batch()
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         parts = math.ceil(self.local_batch / self.micro)
@@ -285,9 +296,32 @@ class Trainer:
             named.update({f"refined {name}": value for name, value in terms.items()})
         return torch.stack(losses).sum(), named
 
-    def _seed(self) -> int:
-        """Of this step on this device; another one after a roll-back."""
-        seed = self.config.seed * 1_000_003 + self.step
+    def _next_batch(self) -> Batch:
+        """This step's batch; on a CPU the next one is made meanwhile, by a thread of its own."""
+        if self.device.type != "cpu":
+            return self.compositor.batch(self.local_batch, self._seed(self.step))
+        key = (self.step, self.salt)
+        if self.ahead is None or self.ahead_at != key:
+            self.close()
+            self.ahead = prefetch(self._batches_from(self.step), depth=1)
+        self.ahead_at = (self.step + 1, self.salt)
+        return next(self.ahead)
+
+    def _batches_from(self, step: int) -> Iterator[Batch]:
+        torch.set_num_threads(1)  # of this thread; the network's own threads keep the cores
+        while True:
+            yield self.compositor.batch(self.local_batch, self._seed(step))
+            step += 1
+
+    def close(self) -> None:
+        """Stop making batches ahead."""
+        if self.ahead is not None:
+            self.ahead.close()  # type: ignore[attr-defined]
+            self.ahead = None
+
+    def _seed(self, step: int) -> int:
+        """Of one step on this device; another one after a roll-back."""
+        seed = self.config.seed * 1_000_003 + step
         return (seed * 64 + self.rank) * 16 + self.salt
 
     def _roll_back(self, bad: list[str]) -> str:
