@@ -107,7 +107,10 @@ def _encoding_table() -> FloatImage:
     """`encode_for_network` for every float32 whose last 11 bits are those of the middle."""
     middle = (np.arange(1 << 21, dtype=np.uint32) << 11) | (1 << 10)
     with np.errstate(over="ignore", invalid="ignore"):
-        return encode_for_network(middle.view(np.float32)).astype(np.float32)
+        table = encode_for_network(middle.view(np.float32)).astype(np.float32)
+    infinity = np.array([np.inf], np.float32)  # its own bits, not those of the middle
+    table[infinity.view(np.uint32) >> 11] = encode_for_network(infinity)
+    return table
 
 
 def encode_by_table(linear: FloatImage, out: FloatImage) -> None:
@@ -164,7 +167,7 @@ class ColourConfig:
         source = str(path or os.environ.get("OCIO") or DEFAULT_CONFIG)
         try:
             return cls(ocio.Config.CreateFromFile(source), source)
-        except ocio.Exception as error:
+        except (ocio.Exception, ocio.ExceptionMissingFile) as error:
             raise ColourError(
                 f"cannot read the OpenColorIO configuration: {_first_line(error)}",
                 path=source,
@@ -226,7 +229,9 @@ class ColourConfig:
         rows, target = _BLOCK // 3, out.reshape(-1, 3)
         for start in range(0, len(flat), rows):
             block = np.array(flat[start : start + rows], order="C")
-            if not np.isfinite(block.sum()):
+            with np.errstate(all="ignore"):
+                clean = np.isfinite(block.sum())
+            if not clean:
                 np.nan_to_num(block, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
             processor.applyRGB(block)
             encode_by_table(block, target[start : start + rows])
@@ -278,12 +283,13 @@ class ColourConfig:
         return processor.getDefaultCPUProcessor()
 
     def _near(self, name: str) -> str:
-        known = {n.lower(): n for n in self._config.getRoleNames()}
+        known = {_letters(role): role for role in self._config.getRoleNames()}
         for space in self._config.getColorSpaces():
-            known |= {alias.lower(): space.getName() for alias in space.getAliases()}
-            known[space.getName().lower()] = space.getName()
-        near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.5)
-        near += [key for key in known if name.lower() in key]
+            known |= {_letters(alias): space.getName() for alias in space.getAliases()}
+            known[_letters(space.getName())] = space.getName()
+        asked = _letters(name)
+        near = difflib.get_close_matches(asked, known, n=3, cutoff=0.6)
+        near += [key for key in known if asked and asked in key]
         shown = list(dict.fromkeys(known[key] for key in near))[:5]
         return f"did you mean {', '.join(shown)}?" if shown else "vfxmatte info lists the names"
 
@@ -321,6 +327,10 @@ def _defaults(tags: ColourTags) -> Iterator[tuple[str, Sequence[str]]]:
         yield "the DPX says video", _VIDEO
     else:
         yield "the default for DPX: the configuration's log", ("compositing_log", "ACEScct")
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _first_line(error: Exception) -> str:

@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import OpenEXR
-import OpenImageIO as oiio
 
 from vfxmatte.errors import OutputError
 from vfxmatte.io.exr import STRUCTURAL, write_exr
@@ -199,7 +199,8 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
     if settings.rgba is not None:
         colour = crop(frame.pixels, frame.canvas, frame.data_window)
         if settings.rgba == "premultiplied":
-            colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
+            with np.errstate(invalid="ignore"):  # infinity where alpha is 0 is 0
+                colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
         if dtype is np.float16:
             colour = colour.clip(-65504, 65504)
         channels |= {name: colour[:, :, i].astype(dtype) for i, name in enumerate("RGB")}
@@ -216,16 +217,9 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
 
 
 def _write_grey(path: Path, values: np.ndarray) -> None:
-    """(H, W) uint8 or uint16 as grey."""
-    spec = oiio.ImageSpec(values.shape[1], values.shape[0], 1, str(values.dtype))
-    spec.attribute("compression", "zip")
-    spec.attribute("png:compressionLevel", 3)
-    output = oiio.ImageOutput.create(str(path))
-    if output is None:
-        raise OutputError(f"cannot write this kind of file: {oiio.geterror()}", path=path)
-    written = output.open(str(path), spec) and output.write_image(np.ascontiguousarray(values))
-    reason = " ".join(output.geterror().split())
-    closed = output.close()
-    if not (written and closed):
-        reason = reason or " ".join(output.geterror().split()) or "no reason given"
-        raise OutputError(f"cannot write: {reason}", path=path)
+    """(H, W) uint8 or uint16 as grey; encoded in memory, so that a full disk is noticed."""
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    if path.suffix.startswith(".tif"):
+        options = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
+    encoded = cv2.imencode(path.suffix, np.ascontiguousarray(values), options)[1]
+    path.write_bytes(encoded.tobytes())
