@@ -43,18 +43,19 @@ def _small(plane: FloatImage) -> FloatImage:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def find_duplicates(
-    hashes: Sequence[NDArray[np.uint8]], groups: Sequence[str]
-) -> list[tuple[int, int]]:
-    """(index, index of the earlier one that it repeats); frames of one group may look alike."""
-    if not hashes:
-        return []
-    stacked = np.stack(hashes)
-    found = []
-    for index in range(1, len(stacked)):
-        distance = np.bitwise_count(stacked[:index] ^ stacked[index]).sum(axis=1, dtype=np.int64)
-        for earlier in np.flatnonzero(distance < SAME_WITHIN_BITS).tolist():
-            if groups[earlier] != groups[index]:
-                found.append((index, earlier))
-                break
-    return found
+def find_duplicate(
+    look: NDArray[np.uint8],
+    earlier: Sequence[NDArray[np.uint8]],
+    excused: Sequence[bool] = (),
+) -> int | None:
+    """Index of the nearest earlier hash that is the same picture, or None.
+
+    excused: by earlier hash, True where looking alike is natural (frames of one sequence).
+    """
+    if not earlier:
+        return None
+    distance = np.bitwise_count(np.stack(earlier) ^ look).sum(axis=1, dtype=np.int64)
+    if excused:
+        distance[np.asarray(excused, bool)] = SAME_WITHIN_BITS
+    nearest = int(np.argmin(distance))
+    return nearest if distance[nearest] < SAME_WITHIN_BITS else None

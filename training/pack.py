@@ -1,9 +1,9 @@
 """A training library in one file: elements, backgrounds and the held-out split.
 
-A pack is a zip without compression of its own: `index.json`, one picture for the colour and one for
-the alpha of every element (lossless unless asked otherwise), one JPEG per background. It is made once, where the library's own
-formats can be read, and travels to the machine that trains, which needs nothing but numpy and
-OpenCV to open it.
+A pack is a zip without compression of its own: `index.json`, one picture for the colour and one
+for the alpha of every element (lossless unless asked otherwise), one JPEG per background. It is
+made once, where the library's own formats can be read, and travels to the machine that trains,
+which needs nothing but numpy and OpenCV to open it.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def write_pack(
     """Write `pack` to one file.
 
     Alpha is always lossless. Colour is lossless, or WebP of `colour_quality` (1 to 100) where a
-    small file matters more; backgrounds are JPEG of `background_quality`. The file appears under its name only when it is whole. Raises OutputError where it cannot be
-    written.
+    small file matters more; backgrounds are JPEG of `background_quality`. The file appears under
+    its name only when it is whole. Raises OutputError where it cannot be written.
     """
     path = Path(path)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +20,7 @@ import numpy as np
 from vfxmatte.colour import decode_srgb
 from vfxmatte.errors import UsageError
 from vfxmatte.metrics import force_known
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
-
-STRIDE_PX = 32
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
 
 class Predictor(Protocol):
@@ -53,7 +52,9 @@ class Yardstick:
         solve: Callable[[Any, Any], Any] = getattr(pymatting, self._method)
         picture = decode_srgb(image) if self.linear else image
         trimap = np.select([labels == BACKGROUND, labels == UNKNOWN], [0.0, 0.5], 1.0)
-        alpha = solve(np.clip(picture, 0, None).astype(np.float64), trimap)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a preconditioner that takes a second attempt
+            alpha = solve(np.clip(picture, 0, None).astype(np.float64), trimap)
         return force_known(np.asarray(alpha, np.float32), labels)
 
     @property
@@ -100,36 +101,22 @@ class Remembered:
         os.replace(temporary, path)
 
 
-class NetworkPredictor:
-    """A weights file, run densely: padded by reflection to a multiple of 32, never resized."""
+class EnginePredictor:
+    """Weights, run by the engine that mattes shots, one picture at a time."""
 
-    def __init__(self, weights: Path, *, device: str = "cpu", name: str | None = None) -> None:
-        from vfxmatte.net.weights import load_weights
+    def __init__(self, weights: Path, *, device: str = "auto") -> None:
+        from vfxmatte.engines.base import EngineSettings, open_engine
+        from vfxmatte.net.weights import read_info
 
-        network, info = load_weights(weights)
-        self.name = name or info.name or weights.stem
-        self.sha256 = info.sha256
-        self._device = device
-        self._network = network.to(device)
+        self.name = read_info(weights).name or weights.stem
+        self._engine = open_engine(EngineSettings(weights=weights, device=device))
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:
-        return network_alpha(self._network, image, labels, self._device)
+        from vfxmatte.engines.base import Task
 
-
-def network_alpha(network: Any, image: FloatImage, labels: Labels, device: str) -> FloatImage:
-    """The alpha (H, W) of one picture, in evaluation mode of the network, known pixels exact."""
-    import torch
-
-    trimap = labels.astype(np.float32) / 255
-    trimap[labels == UNKNOWN] = 0.5
-    stacked = np.concatenate((image, trimap[..., None]), axis=2)
-    height, width = labels.shape
-    padding = ((0, -height % STRIDE_PX), (0, -width % STRIDE_PX), (0, 0))
-    padded = np.pad(stacked, padding, mode="reflect").transpose(2, 0, 1)[None]
-    with torch.inference_mode():
-        output = network(torch.from_numpy(np.ascontiguousarray(padded)).to(device))
-    alpha = output.alpha[0, 0, :height, :width].float().cpu().numpy()
-    return force_known(alpha, labels)
+        trimap = Trimap(number=0, labels=labels, is_keyframe=True)
+        matte = next(iter(self._engine.mattes([Task(image=image, trimap=trimap)])))
+        return matte.alpha
 
 
 YARDSTICKS: dict[str, Yardstick] = {
@@ -150,4 +137,4 @@ def open_predictor(spec: str, *, device: str, cache: Path) -> Predictor:
     if not Path(spec).is_file():
         names = ", ".join(YARDSTICKS)
         raise UsageError(f"no weights file and no yardstick: {spec!r}", hint=f"yardsticks: {names}")
-    return NetworkPredictor(Path(spec), device=device)
+    return EnginePredictor(Path(spec), device=device)

@@ -1,0 +1,5 @@
+"""`python -m training` is `vfxmatte-train`."""
+
+from training.cli import main
+
+main()
