@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from vfxmatte.types import FloatImage, Window
 
 Compression = Literal["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"]
 
+_BLOCK = 1 << 16  # values converted at once: a block stays in the processor's cache
 _MAGIC = b"\x76\x2f\x31\x01"
 _ALPHA = ("A", "ALPHA")
 _COLOURS = (("R", "G", "B"), ("RED", "GREEN", "BLUE"))
@@ -31,11 +33,11 @@ _VALUE_TYPES: dict[str, ValueType] = {"half": "half", "float": "float", "uint": 
 
 # Attributes that describe how the pixels of this one file are laid out. A file written from
 # another's attributes has its own.
-STRUCTURAL = frozenset(
-    """channels chunkCount compression dataWindow deepImageState displayWindow dwaCompressionLevel
-    idManifest lineOrder maxSamplesPerPixel multiView name openexr:chunkCount preview tiles type
-    version zipCompressionLevel""".split()
-)
+STRUCTURAL = frozenset({
+    "channels", "chunkCount", "compression", "dataWindow", "deepImageState", "displayWindow",
+    "dwaCompressionLevel", "idManifest", "lineOrder", "maxSamplesPerPixel", "multiView", "name",
+    "openexr:chunkCount", "preview", "tiles", "type", "version", "zipCompressionLevel",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ def read_exr_pixels(header: ImageHeader) -> FloatImage:
     """
     opened = oiio.ImageInput.open(str(header.path))
     if opened is None:
-        raise PlateError(f"cannot open the EXR: {oiio.geterror()}", path=header.path)
+        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=header.path)
     try:
-        names = list(opened.spec(header.part, 0).channelnames)
-        where = [names.index(name) for name in header.channels]
+        kinds = _kinds(opened.spec(header.part, 0))
+        where = [list(kinds).index(name) for name in header.channels]
         first, last = min(where), max(where) + 1
-        pixels = opened.read_image(header.part, 0, first, last, "float")
+        all_half = set(list(kinds.values())[first:last]) == {"half"}
+        pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
         problem = opened.geterror()
     finally:
         opened.close()
@@ -102,11 +105,11 @@ def read_exr_pixels(header: ImageHeader) -> FloatImage:
             path=header.path,
             hint="render or copy this frame again",
         )
-    pixels = pixels.reshape(header.data_window.shape + (last - first,))
+    pixels = pixels.reshape((*header.data_window.shape, last - first))
     order = [index - first for index in where]
     if order != list(range(last - first)):
         pixels = pixels[:, :, order]
-    return np.ascontiguousarray(pixels, dtype=np.float32)
+    return _widened(pixels) if all_half else np.ascontiguousarray(pixels, dtype=np.float32)
 
 
 def write_exr(
@@ -244,8 +247,28 @@ def _channel_types(path: Path, part: int) -> dict[str, str]:
         raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=path)
     spec = opened.spec(part, 0)
     opened.close()
+    return _kinds(spec)
+
+
+def _kinds(spec: Any) -> dict[str, str]:
+    """`half`, `float` or `uint` of each channel, in OpenImageIO's order."""
     formats = spec.channelformats or [spec.format] * spec.nchannels
     return {name: str(kind) for name, kind in zip(spec.channelnames, formats, strict=True)}
+
+
+@cache
+def _all_halves() -> FloatImage:
+    return np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def _widened(pixels: np.ndarray) -> FloatImage:
+    """float16 to float32 by a table, exactly; numpy's own way takes five times as long."""
+    out = np.empty(pixels.shape, np.float32)
+    bits, target = np.ascontiguousarray(pixels).view(np.uint16).reshape(-1), out.reshape(-1)
+    for start in range(0, bits.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.take(_all_halves(), bits[block], out=target[block], mode="clip")
+    return out
 
 
 def _window(corners: Sequence[Any]) -> Window:

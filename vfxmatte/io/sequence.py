@@ -12,15 +12,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import fileseq
+from fileseq.filesequence import FileSequence
+from fileseq.constants import PAD_STYLE_HASH1
+from fileseq.exceptions import FileSeqException
 
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.types import numbers_as_text
 
-IMAGE_SUFFIXES = frozenset(
-    ".exr .sxr .png .tif .tiff .jpg .jpeg .dpx .cin .webp .tga .bmp .hdr .ppm".split()
-)
-MOVIE_SUFFIXES = frozenset(".mov .mp4 .m4v .mxf .mkv .avi .webm".split())
+IMAGE_SUFFIXES = frozenset({
+    ".exr", ".sxr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".cin", ".webp", ".tga",
+    ".bmp", ".hdr", ".ppm",
+})  # fmt: skip
+MOVIE_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm"})
 
 # The number stands right before the suffix. A minus sign counts only where it cannot be a
 # separator: `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.
@@ -220,8 +223,8 @@ def _ambiguous(folder: Path, found: list[str]) -> ShotError:
 
 def _from_pattern(path: Path) -> FrameSequence:
     try:
-        parsed = fileseq.FileSequence(str(path), pad_style=fileseq.PAD_STYLE_HASH1)
-    except fileseq.FileSeqException as error:
+        parsed = FileSequence(str(path), pad_style=PAD_STYLE_HASH1)
+    except FileSeqException as error:
         raise ShotError(f"not a file pattern: {error}", path=path) from error
     if not parsed.padding():
         raise ShotError(

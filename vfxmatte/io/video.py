@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -132,11 +133,9 @@ class Movie:
         if self._stream.frames and len(indexed) >= self._stream.frames:
             return sorted(entry.timestamp for entry in indexed)
         packets = self._container.demux(self._stream)
-        times = []
-        try:
+        times: list[int | None] = []
+        with suppress(av.FFmpegError):  # where the rest is missing, what came before counts
             times.extend(p.pts if p.pts is not None else p.dts for p in packets if p.size)
-        except av.FFmpegError:
-            pass  # the rest of the movie is missing; what came before counts
         return sorted(time for time in times if time is not None)
 
     def _check_rate(self, times: list[int], fps: Fraction) -> None:
@@ -178,10 +177,10 @@ class Movie:
 
     def _time_of(self, index: int) -> int:
         period = 1 / (self.info.fps * self._stream.time_base)
-        return round(self._start + index * period)
+        return round(int(self._start) + index * Fraction(period))
 
     def _index_of(self, frame: Any) -> int:
-        seconds = (frame.pts - self._start) * self._stream.time_base
+        seconds = Fraction((frame.pts - self._start) * self._stream.time_base)
         return round(seconds * self.info.fps)
 
     def _decode(self, number: int) -> Any:
@@ -256,6 +255,7 @@ def _encode_prores(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> N
             frame = frame.reformat(
                 format="yuva444p10le", dst_colorspace="ITU709", dst_color_range="MPEG"
             )
+            frame.colorspace = frame.color_primaries = frame.color_trc = frame.color_range = 1
             container.mux(stream.encode(frame))
         if stream is None:
             raise OutputError("no frames to write", path=path)
