@@ -23,20 +23,20 @@ from vfxmatte.errors import UsageError
 from vfxmatte.metrics import MatteErrors
 from vfxmatte.types import FloatImage
 
-_ROWS_OF_A_KIND = 2  # in the sheet; all rows where there is one kind only, up to the next number
-_MOST_ROWS = 24
+_ROWS_OF_A_KIND = 3  # in the sheet, for each set
+_MOST_ROWS = 40
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="WEIGHTS... SET")
 @click.option("--per-element", default=1, show_default=True, type=click.IntRange(1),
-              help="Backgrounds for each held-out element of a pack (the paper has 20).")  # fmt: skip
+              help="Backgrounds for each held-out element (the paper has 20).")  # fmt: skip
 @click.option("--seed", default=7, show_default=True, help="Of a pack's test composites.")
 @click.option("--band", "band_px", default=25.0, show_default=True, type=click.FloatRange(1),
               help="Width in px of the trimap bands of a shot.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, allow_dash=True),
-              help="Write everything, picture by picture, to this file (- for the screen).")  # fmt: skip
+              help="Write everything to this file (- for the screen).")  # fmt: skip
 @click.option("--sheet", "sheet_path", type=click.Path(path_type=Path),
               help="Write a PNG with some of the mattes to look at.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/evaluate"),
