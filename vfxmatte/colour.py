@@ -91,7 +91,8 @@ def encode_for_network(linear: ArrayT) -> ArrayT:
     curve = 1.055 * inside ** (1 / 2.4) - 0.055
     low = xp.clip(12.92 * x, _FLOOR, None)
     high = _SHOULDER * (1.0 - 1.0 / xp.clip(x, 1.0, None))
-    return xp.where(x < 0.0031308, low, curve + high)
+    encoded: ArrayT = xp.where(x < 0.0031308, low, curve + high)
+    return encoded
 
 
 def decode_srgb(encoded: ArrayT) -> ArrayT:
@@ -99,7 +100,8 @@ def decode_srgb(encoded: ArrayT) -> ArrayT:
     xp = _namespace(encoded)
     e: Any = encoded
     curve = ((xp.clip(e, 0.04045, None) + 0.055) / 1.055) ** 2.4
-    return xp.where(e <= 0.04045, e / 12.92, curve)
+    linear: ArrayT = xp.where(e <= 0.04045, e / 12.92, curve)
+    return linear
 
 
 @cache

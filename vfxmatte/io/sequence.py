@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fileseq.filesequence import FileSequence
 from fileseq.constants import PAD_STYLE_HASH1
 from fileseq.exceptions import FileSeqException
+from fileseq.filesequence import FileSequence
 
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.types import numbers_as_text
