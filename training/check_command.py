@@ -127,5 +127,5 @@ def _thumbnail(element: Inspected) -> Picture:
     if element.findings:
         colour = (220, 40, 40) if element.is_unusable else (230, 190, 40)
         corner = (picture.shape[1] - 1, picture.shape[0] - 1)
-        picture = cv2.rectangle(picture.copy(), (0, 0), corner, colour, 5)
+        return np.asarray(cv2.rectangle(picture.copy(), (0, 0), corner, colour, 5))
     return picture

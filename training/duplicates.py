@@ -1,8 +1,8 @@
 """Elements that show the same thing: found by a hash of what a picture looks like.
 
 The hash compares neighbouring cells of a small picture of the covered part (difference hash),
-colour over black and alpha alike, and counts up the mean colour in bits, so that another size, place in the frame, format or compression
-does not hide a copy.
+colour over black and alpha alike, and counts up the mean colour in bits, so that another size,
+place in the frame, format or compression does not hide a copy.
 """
 
 from __future__ import annotations

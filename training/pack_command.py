@@ -37,7 +37,7 @@ _BACKGROUND = "background"  # the kind that the split knows backgrounds under
               help="Folder of images and movies to lay elements over.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The pack.")
 @click.option("--held-out", "share", default=DEFAULT_SHARE, show_default=True,
-              type=click.FloatRange(0, 0.9), help="Share of each kind kept from training.")  # fmt: skip
+              type=click.FloatRange(0, 0.9), help="Share of each kind to hold out.")  # fmt: skip
 @click.option("--seed", default=DEFAULT_SEED, show_default=True, help="Of the held-out split.")
 @click.option("--split", type=click.Path(path_type=Path), help="Write the split as text, too.")
 @click.option("--element-side", type=click.IntRange(64),
@@ -78,11 +78,10 @@ def pack(
     if not usable:
         raise TrainingError("no element of the library can be used", path=library)
     elements = _track(console, _elements(usable, element_side), "packing", len(usable))
+    behind = _backgrounds(console, backgrounds, pictures, background_side, movie_frames)
     whole = Pack(
         elements=tuple(elements),
-        backgrounds=tuple(
-            _backgrounds(console, backgrounds, pictures, background_side, movie_frames)
-        ),
+        backgrounds=tuple(behind),
         notes=notes,
         split_seed=seed,
     )

@@ -45,7 +45,7 @@ def save_sheet(
         raise ValueError("a sheet needs at least one picture")
     strips = [_title_strip(titles, columns, cell_px)] if titles else []
     for number, row in enumerate(rows):
-        cells = [_cell(as_picture(picture), cell_px) for picture in row]
+        cells = [_fitted(as_picture(picture), cell_px) for picture in row]
         strips.append(_strip(cells, columns, cell_px))
         if number < len(captions):
             strips.append(_title_strip(captions[number], columns, cell_px))
@@ -56,22 +56,20 @@ def save_sheet(
         raise OutputError(f"the sheet cannot be written: {error}", path=path) from error
 
 
-def _cell(picture: NDArray[np.uint8], cell_px: int) -> NDArray[np.uint8]:
+def _fitted(picture: NDArray[np.uint8], cell_px: int) -> NDArray[np.uint8]:
     scale = min(1.0, cell_px / max(picture.shape[:2]))
     if scale < 1:
         size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    cell = np.full((cell_px, cell_px, 3), _PAPER, np.uint8)
-    top, left = (cell_px - picture.shape[0]) // 2, (cell_px - picture.shape[1]) // 2
-    cell[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return cell
+    return picture
 
 
 def _strip(cells: list[NDArray[np.uint8]], columns: int, cell_px: int) -> NDArray[np.uint8]:
-    strip = np.full((cell_px + _GAP_PX, columns * (cell_px + _GAP_PX), 3), _PAPER, np.uint8)
+    height = max(cell.shape[0] for cell in cells)
+    strip = np.full((height + _GAP_PX, columns * (cell_px + _GAP_PX), 3), _PAPER, np.uint8)
     for number, cell in enumerate(cells):
-        left = number * (cell_px + _GAP_PX)
-        strip[:cell_px, left : left + cell_px] = cell
+        left = number * (cell_px + _GAP_PX) + (cell_px - cell.shape[1]) // 2
+        strip[: cell.shape[0], left : left + cell.shape[1]] = cell
     return strip
 
 
