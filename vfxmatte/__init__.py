@@ -1,0 +1,57 @@
+"""Neural matting for visual effects: a shot and a few painted trimaps in, EXR mattes out.
+
+    shot = vfxmatte.Shot.open("shots/creature")
+    for result in vfxmatte.run(shot):
+        print(result.number, result.status, result.path)
+
+    alpha = vfxmatte.matte(image, trimap)  # one picture, arrays in, array out
+
+Names are loaded when they are first used, so that importing vfxmatte stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EngineSettings": "vfxmatte.engines.base",
+    "Frame": "vfxmatte.types",
+    "FrameRange": "vfxmatte.types",
+    "FrameResult": "vfxmatte.types",
+    "Matte": "vfxmatte.types",
+    "OutputSettings": "vfxmatte.io.writers",
+    "PropagationSettings": "vfxmatte.propagation",
+    "Run": "vfxmatte.pipeline",
+    "RunSettings": "vfxmatte.settings",
+    "Shot": "vfxmatte.shot",
+    "Trimap": "vfxmatte.types",
+    "VfxmatteError": "vfxmatte.errors",
+    "matte": "vfxmatte.single",
+    "run": "vfxmatte.pipeline",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]
+
+if TYPE_CHECKING:
+    from vfxmatte.engines.base import EngineSettings
+    from vfxmatte.errors import VfxmatteError
+    from vfxmatte.io.writers import OutputSettings
+    from vfxmatte.pipeline import Run, run
+    from vfxmatte.propagation import PropagationSettings
+    from vfxmatte.settings import RunSettings
+    from vfxmatte.shot import Shot
+    from vfxmatte.single import matte
+    from vfxmatte.types import Frame, FrameRange, FrameResult, Matte, Trimap
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vfxmatte' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import TrimapError
 from vfxmatte.flow import FlowPair, Preset, flow_pair, grey
+from vfxmatte.meeting import MeetingSettings, meet
 from vfxmatte.proxies import FlowStore, PictureStore
 from vfxmatte.stream import ordered_map
-from vfxmatte.tracking import Side, Tracker, TrackSettings, meet
+from vfxmatte.tracking import Side, Tracker, TrackSettings
 from vfxmatte.trimaps import resized
 from vfxmatte.types import Labels, Trimap
 
@@ -39,13 +40,14 @@ class PropagationSettings:
         follows thinner things.
     preset: OpenCV's DIS preset, "ultrafast", "fast" or "medium".
     growth_px: every propagated unknown region is grown by this many px of the full picture.
-    track: the finer settings.
+    track, meeting: the finer settings of following one keyframe and of merging two.
     """
 
     proxy_px: int = 960
     preset: Preset = "medium"
     growth_px: float = 0.0
     track: TrackSettings = field(default_factory=TrackSettings)
+    meeting: MeetingSettings = field(default_factory=MeetingSettings)
 
     def __post_init__(self) -> None:
         if self.proxy_px < 16:
@@ -200,7 +202,12 @@ class _Work:
         for number, side in self._follow(self._key(self.before), pairs, stored_flow):
             if number != last:
                 other = _get_side(store, number, confidences[number])
-                yield number, meet(side, other, (number - first) / (last - first))
+                yield number, self._merged(side, other, (number - first) / (last - first))
+
+    def _merged(self, before: Side, after: Side, share: float) -> Side:
+        labels, agreement = meet(before.labels, after.labels, share, self.settings.meeting)
+        trust = (1 - share) * before.confidence + share * after.confidence
+        return Side(labels=labels, confidence=agreement * trust)
 
     def _store_plates(self, read_proxies: ReadProxies, store: PictureStore) -> set[int]:
         readable = set()
@@ -264,9 +271,7 @@ def _checked(
 
 def _put_side(store: PictureStore, number: int, side: Side) -> None:
     store.put("labels", number, side.labels)
-    store.put("alpha", number, np.rint(side.alpha * 255).astype(np.uint8))
 
 
 def _get_side(store: PictureStore, number: int, confidence: float) -> Side:
-    alpha = store.get("alpha", number).astype(np.float32) / 255
-    return Side(labels=store.get("labels", number), alpha=alpha, confidence=confidence)
+    return Side(labels=store.get("labels", number), confidence=confidence)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.1
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int | None = None
-) -> Iterator[R]:
+) -> Generator[R]:
     """`function` of each item, in the items' order, up to `workers` at once.
 
     At most `depth` items (default: workers + 1) are under way or waiting to be taken. An
@@ -59,7 +59,7 @@ class _End:
         self.error = error
 
 
-def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], *, depth: int = 2) -> Generator[T]:
     """The same items, produced by a thread of their own up to `depth` ahead of the caller."""
     if depth < 1:
         raise ValueError(f"depth must be at least 1, found {depth}")

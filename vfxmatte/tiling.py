@@ -90,7 +90,7 @@ def plan_tiles(labels: Labels, *, stride: int, halo_px: int, max_window_px: int)
     unknown = labels == UNKNOWN
     if not unknown.any():
         return []
-    size = padded_size(*labels.shape, stride)
+    size = padded_size(labels.shape[0], labels.shape[1], stride)
     candidates = [[_around_everything(unknown, size, stride, halo_px)]]
     candidates += [_grid(unknown, size, stride, halo_px, core) for core in _CORES_PX]
     fitting = [c for c in candidates if c[0].window.area <= max_window_px]

@@ -52,13 +52,9 @@ class TrackSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one direction knows of a frame: labels and alpha at proxy size, and how far to trust it.
-
-    labels: (h, w) uint8. alpha: (h, w) float32 in [0, 1]. confidence: 0 to 1.
-    """
+    """What one direction knows of a frame: (h, w) uint8 labels at proxy size, confidence 0 to 1."""
 
     labels: Labels
-    alpha: FloatImage
     confidence: float
 
 
@@ -92,14 +88,11 @@ class Tracker:
         self._held += 1
         side = self._side()
         growth = self._settings.hold_growth_px * self._held
-        return Side(
-            labels=grow(side.labels, growth), alpha=side.alpha, confidence=side.confidence / 2
-        )
+        return Side(labels=grow(side.labels, growth), confidence=side.confidence / 2)
 
     def _side(self) -> Side:
         return Side(
             labels=self._look_up(self._labels, cv2.INTER_NEAREST),
-            alpha=self._look_up(self._alpha, cv2.INTER_LINEAR),
             confidence=self._confidence,
         )
 
@@ -129,20 +122,3 @@ def _share_consistent(alpha: FloatImage, error: FloatImage) -> float:
         return 1.0
     lost = float(alpha[error > _LOST_PX].sum()) / total
     return 1.0 - 0.5 * lost
-
-
-def meet(before: Side, after: Side, share: float) -> Side:
-    """Two directions become one frame's result.
-
-    share: how far the frame lies from the keyframe before to the one after, 0 to 1. A pixel is
-    certain where both directions say so and agree.
-    """
-    labels = before.labels.copy()
-    labels[before.labels != after.labels] = UNKNOWN
-    opposed = (before.labels != after.labels) & (before.labels != UNKNOWN)
-    opposed &= after.labels != UNKNOWN
-    unknown = max(int(np.count_nonzero(labels == UNKNOWN)), 1)
-    agreement = 1.0 - min(1.0, float(np.count_nonzero(opposed)) / unknown)
-    trust = (1 - share) * before.confidence + share * after.confidence
-    alpha = (1 - np.float32(share)) * before.alpha + np.float32(share) * after.alpha
-    return Side(labels=labels, alpha=alpha, confidence=agreement * trust)

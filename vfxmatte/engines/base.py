@@ -83,7 +83,7 @@ class Engine(Protocol):
 
 def known_alpha(labels: Labels) -> FloatImage:
     """Alpha (H, W) float32 that is 1 where the trimap says foreground and 0 elsewhere."""
-    return (labels == FOREGROUND).astype(np.float32)
+    return np.asarray(labels == FOREGROUND, dtype=np.float32)
 
 
 def _deep(settings: EngineSettings) -> Engine:

@@ -126,7 +126,8 @@ class DeepEngine:
             trimap = (labels / np.float32(255)).astype(np.float32)
             trimap[labels == UNKNOWN] = 0.5
             stacked = np.concatenate((task.image, trimap[:, :, None]), 2)
-            network_input = pad_reflect(stacked, *padded_size(*labels.shape, STRIDE))
+            height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
+            network_input = pad_reflect(stacked, height, width)
         return _Open(task, known_alpha(labels), network_input, deque(tiles))
 
     @staticmethod
@@ -254,4 +255,3 @@ def _affordable_px(network: DeepImageMatting, device: torch.device, dtype: torch
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     per_pixel = _ACTIVATIONS * network.config.channels(64) * dtype.itemsize
     return max(_SMALLEST_WINDOW_PX, int(memory * _MEMORY_SHARE / per_pixel))
-

@@ -157,11 +157,12 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor], indices: list[Tensor]) -> Tensor:
         x = self.entry(x)
         for step, skip, index in zip(self.steps, reversed(skips), reversed(indices), strict=True):
-            x = F.max_unpool2d(x, index, 2, output_size=skip.shape[-2:])
+            x = F.max_unpool2d(x, index, [2, 2], output_size=skip.shape[-2:])
             if self.use_skips:
                 x = x + skip
             x = step(x)
-        return self.alpha(x)
+        alpha: Tensor = self.alpha(x)
+        return alpha
 
 
 class Refinement(nn.Module):
@@ -181,11 +182,15 @@ class Refinement(nn.Module):
 
     def forward(self, rgb: Tensor, stage1: Tensor) -> Tensor:
         alpha = stage1.clamp(0.0, 1.0)
-        return alpha + self.residual(self.layers(torch.cat((rgb, 2 * alpha - 1), 1)))
+        residual: Tensor = self.residual(self.layers(torch.cat((rgb, 2 * alpha - 1), 1)))
+        return alpha + residual
 
 
 class DeepImageMatting(nn.Module):
     """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()

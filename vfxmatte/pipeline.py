@@ -1,0 +1,392 @@
+"""The stages in order: read, carry the trimaps, solve, write; and what to do after a kill.
+
+A run is a chain of generators. Propagation reads the plate once, small, to find the motion; the
+frames are then read again, one by one, with the trimap of each. Nothing is kept for longer than
+it is needed, so memory does not grow with the shot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import vfxmatte
+from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.engines.base import Engine, Task, open_engine
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.io.plates import FrameOrError, Plate, open_plate
+from vfxmatte.io.sequence import padded
+from vfxmatte.io.writers import matte_path, write_labels, write_matte
+from vfxmatte.journal import FrameRecord, Journal
+from vfxmatte.plan import Fingerprints, RunPlan, make_plan
+from vfxmatte.propagation import propagate, proxy_size
+from vfxmatte.qc import trimap_stats
+from vfxmatte.settings import RunSettings, as_plain
+from vfxmatte.shot import Shot, read_keyframe
+from vfxmatte.stream import ordered_map, prefetch
+from vfxmatte.types import Frame, FrameResult, Matte, Trimap
+
+_TRIMAPS_AHEAD = 4
+
+
+@dataclass(eq=False)
+class _Work:
+    """One frame on its way through the stages; a stage that fails puts its error in."""
+
+    number: int
+    fingerprint: str
+    trimap: Trimap
+    frame: Frame | None = None
+    task: Task | None = None
+    matte: Matte | None = None
+    path: Path | None = None
+    error: VfxmatteError | None = None
+    stats: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent to `<stage>_ms`."""
+        started = time.perf_counter()
+        yield
+        spent = (time.perf_counter() - started) * 1000
+        self.stats[f"{stage}_ms"] = self.stats.get(f"{stage}_ms", 0.0) + spent
+
+
+class Run:
+    """One run over one shot: opened, checked and planned when it is made; a context manager.
+
+    Making it reads headers only and loads no torch. `frames()` does the work.
+    """
+
+    def __init__(
+        self, shot: Shot, settings: RunSettings | None = None, *, overwrite: bool = False
+    ) -> None:
+        """
+        Raises:
+            VfxmatteError: whatever makes the run impossible, naming the shot.
+        """
+        self.shot = shot
+        self.settings = settings or shot.settings
+        self.overwrite = overwrite
+        self._open_things = contextlib.ExitStack()
+        try:
+            self.colours = ColourConfig.load(self.settings.ocio)
+            self.plate = self._open_plate()
+            movie = self.plate.info.kind == "movie"  # which can be in one place at a time only
+            self._proxy_plate = self._open_plate() if movie else self.plate
+            self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
+        except VfxmatteError as error:
+            self.close()
+            raise error.at(shot=shot.name) from error.__cause__
+        self.workers = self.settings.workers or 2
+        self.engine: Engine | None = None
+
+    def _open_plate(self) -> Plate:
+        settings = self.settings
+        plate = open_plate(
+            self.shot.plate,
+            layer=settings.layer,
+            part=settings.part,
+            colour_space=settings.colorspace,
+            first_frame=settings.first_frame,
+            config=self.colours,
+        )
+        return self._open_things.enter_context(plate)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the plate and the engine."""
+        self._open_things.close()
+
+    def frames(self) -> Iterator[FrameResult]:
+        """Solve what is not done yet, yielding one result per frame of the range.
+
+        A frame that fails is a result with an error. What concerns all frames (output full or
+        locked, device lost, unusable keyframe) is raised; the same run goes on from there later.
+        """
+        try:
+            with Journal(self.shot.output) as journal:
+                if self.overwrite:
+                    journal.forget()
+                try:
+                    yield from self._frames(journal)
+                finally:
+                    if journal.records:
+                        journal.write_manifest(self._manifest_header())
+        except VfxmatteError as error:
+            raise error.at(shot=self.shot.name) from error.__cause__
+
+    def _frames(self, journal: Journal) -> Iterator[FrameResult]:
+        keyframes = _Keyframes(self.plan.keyframes, self.plate, self.settings.keyframe_growth)
+        keyframes.check()
+        engine = self._engine()
+        prints = Fingerprints(self.plan, self.settings, self.plate, engine.describe())
+        todo: dict[int, str] = {}
+        for number in self.plan.skipped:
+            yield FrameResult(number=number, status="skipped")
+        for number in self.plan.numbers:
+            fingerprint = prints.of(number)
+            done = journal.finished(number, fingerprint)
+            if done is None:
+                todo[number] = fingerprint
+            else:
+                stats = journal.records[number].stats
+                yield FrameResult(number=number, status="kept", path=done, stats=stats)
+        if todo:
+            with contextlib.closing(self._solved(todo, keyframes, engine)) as solved:
+                for work in solved:
+                    journal.add(_record(work, self.shot.output))
+                    yield _result(work)
+
+    def _engine(self) -> Engine:
+        if self.engine is None:
+            self.engine = open_engine(self.settings.engine)
+            self._open_things.callback(self.engine.close)
+        return self.engine
+
+    # -- the stages, each from the one before --------------------------------------------------
+
+    def _solved(
+        self, todo: Mapping[int, str], keyframes: _Keyframes, engine: Engine
+    ) -> Generator[_Work]:
+        trimaps = prefetch(self._trimaps(todo, keyframes), depth=_TRIMAPS_AHEAD)
+        loaded = ordered_map(self._encode, self._loaded(trimaps, todo), workers=self.workers)
+        solved = _solve(engine, loaded)
+        written = ordered_map(self._write, solved, workers=self.workers)
+        try:
+            yield from written
+        finally:
+            for stage in (written, solved, loaded, trimaps):
+                stage.close()
+
+    def _trimaps(self, todo: Mapping[int, str], keyframes: _Keyframes) -> Iterator[_Work]:
+        started = time.perf_counter()
+        trimaps = propagate(
+            keyframes,
+            self.plan.trail,
+            self._proxies,
+            self.settings.propagation,
+            wanted=todo.keys(),
+            workers=self.workers,
+        )
+        for trimap in trimaps:
+            work = _Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
+            score = trimap_stats(trimap, self.plan.keyframes)
+            work.stats["confidence"] = score.confidence
+            work.stats["unknown_share"] = score.unknown_share
+            work.stats["keyframe_distance"] = float(score.keyframe_distance)
+            name = f"trimap.{padded(trimap.number, max(4, self.plate.info.padding))}.png"
+            write_labels(trimap, self.shot.trimap_output / name, self.plate.info.canvas)
+            work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+            yield work
+            started = time.perf_counter()
+
+    def _proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Small display-like pictures to find the motion on."""
+        size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
+
+        def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:
+            number, frame = pair
+            return number, None if isinstance(frame, VfxmatteError) else self._proxy(frame, size)
+
+        frames = self._read(self._proxy_plate, numbers)
+        return ordered_map(small, frames, workers=self.workers)
+
+    def _proxy(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        pixels = np.clip(np.nan_to_num(frame.pixels, nan=0.0, posinf=16.0), -1.0, 16.0)
+        small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        encoded = self.colours.encode(np.asarray(small, np.float32), frame.colour_space)
+        return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+
+    def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
+        """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
+        sources = [self.plan.sources[number] for number in numbers]
+        frames = plate.frames(sorted(set(sources)), workers=self.workers)
+        source, frame = next(frames)
+        for number, wanted in zip(numbers, sources, strict=True):
+            while source != wanted:
+                source, frame = next(frames)
+            if isinstance(frame, Frame) and frame.number != number:
+                yield number, replace(frame, number=number)
+            else:
+                yield number, frame
+
+    def _loaded(self, trimaps: Iterable[_Work], todo: Mapping[int, str]) -> Iterator[_Work]:
+        frames = self._read(self.plate, list(todo))
+        for work in trimaps:
+            with work.timed("read"):
+                number, frame = next(frames)
+            assert number == work.number
+            if isinstance(frame, VfxmatteError):
+                work.error = frame.at(frame=number)
+            else:
+                work.frame = frame
+            yield work
+
+    def _encode(self, work: _Work) -> _Work:
+        if work.frame is None:
+            return work
+        with work.timed("colour"):
+            finite = np.isfinite(work.frame.pixels)
+            if not finite.all():
+                bad = np.count_nonzero(~finite.all(axis=2))
+                work.stats["nonfinite_pixels"] = float(bad)
+            image = to_network(work.frame, self.colours)
+            work.task = Task(image=image, trimap=work.trimap)
+        return work
+
+    def _write(self, work: _Work) -> _Work:
+        if work.matte is None or work.frame is None:
+            return work
+        settings = self.settings.output
+        attributes = {**self._attributes(), **settings.attributes}
+        path = matte_path(self.shot.output, work.number, settings, padding=self.plate.info.padding)
+        with work.timed("write"):
+            work.path = write_matte(
+                work.matte, work.frame, replace(settings, attributes=attributes), path
+            )
+        work.frame = work.matte = None
+        return work
+
+    # -- what is said about the run --------------------------------------------------------------
+
+    def _attributes(self) -> dict[str, str]:
+        described = self._engine().describe()
+        return {
+            "vfxmatte/version": vfxmatte.__version__,
+            "vfxmatte/colorspace": self.plate.info.colour_space,
+            **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
+        }
+
+    def _manifest_header(self) -> dict[str, Any]:
+        return {
+            "shot": self.shot.name,
+            "plate": str(self.shot.plate),
+            "plate_description": str(self.plate.info),
+            "colorspace": self.plate.info.colour_space,
+            "ocio": self.colours.source,
+            "keyframes": {str(n): str(path) for n, path in self.plan.keyframes.items()},
+            "engine": dict(self.engine.describe()) if self.engine else {},
+            "device": self.engine.device if self.engine else None,
+            "settings": as_plain(self.settings),
+            "versions": versions(),
+        }
+
+
+class _Keyframes(Mapping[int, Trimap]):
+    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
+
+    def __init__(self, paths: Mapping[int, Path], plate: Plate, growth_px: float) -> None:
+        self._paths, self._plate, self._growth_px = paths, plate, growth_px
+
+    def __getitem__(self, number: int) -> Trimap:
+        return read_keyframe(self._paths[number], number, self._plate.info, self._growth_px)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def check(self) -> None:
+        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
+        for number in self:
+            self[number]
+
+
+def run(
+    shot: Shot, settings: RunSettings | None = None, *, overwrite: bool = False
+) -> Iterator[FrameResult]:
+    """Solve a shot; yields one result per frame, in order (finished ones first).
+
+    shot: see `Shot.open`. settings: None takes the shot's own. overwrite: do finished frames
+    again. See `Run` for what is raised.
+    """
+    with Run(shot, settings, overwrite=overwrite) as prepared:
+        yield from prepared.frames()
+
+
+def _solve(engine: Engine, works: Iterable[_Work]) -> Generator[_Work]:
+    """Feed the engine; frames without a picture go around it, in order."""
+    under_way: list[_Work] = []
+    waited = 0.0
+
+    def tasks() -> Iterator[Task]:
+        nonlocal waited
+        asked = time.perf_counter()
+        for work in works:
+            waited += time.perf_counter() - asked
+            under_way.append(work)
+            if work.task is not None:
+                yield work.task
+            asked = time.perf_counter()
+
+    def ready() -> Iterator[_Work]:
+        while under_way and under_way[0].error is not None:
+            yield under_way.pop(0)
+
+    mattes = engine.mattes(tasks())
+    while True:
+        started = time.perf_counter()
+        waited = 0.0
+        matte = next(mattes, None)
+        yield from ready()
+        if matte is None:
+            return
+        work = under_way.pop(0)
+        assert work.number == matte.number
+        work.matte, work.task = matte, None
+        work.stats["solve_ms"] = (time.perf_counter() - started - waited) * 1000
+        yield work
+        yield from ready()
+
+
+def _record(work: _Work, output: Path) -> FrameRecord:
+    if work.error is not None or work.path is None:
+        return FrameRecord(
+            number=work.number,
+            fingerprint=work.fingerprint,
+            error=str(work.error),
+            stats=work.stats,
+        )
+    return FrameRecord(
+        number=work.number,
+        fingerprint=work.fingerprint,
+        file=str(work.path.relative_to(output)),
+        size_bytes=work.path.stat().st_size,
+        stats=work.stats,
+    )
+
+
+def _result(work: _Work) -> FrameResult:
+    return FrameResult(
+        number=work.number,
+        status="failed" if work.error is not None else "written",
+        path=work.path,
+        error=work.error,
+        stats=work.stats,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides pixels, for the manifest."""
+    from importlib.metadata import version
+
+    names = ("torch", "numpy", "opencv-python-headless", "OpenEXR", "opencolorio", "av")
+    found = {name: version(name) for name in names}
+    return {"vfxmatte": vfxmatte.__version__, "python": platform.python_version(), **found}

@@ -1,0 +1,159 @@
+"""What a run will do: which frames, from which files, with which keyframes; and what is stale.
+
+Made from names, headers and settings alone, before any pixel is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vfxmatte.errors import MissingFrameError, ShotError
+from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.propagation import Segment, segment_of
+from vfxmatte.settings import RunSettings, as_plain, digest
+from vfxmatte.shot import Shot, content_digest, keyframes_in
+from vfxmatte.types import numbers_as_text
+
+PIXELS_VERSION = 1
+"""Raised when a change of the program changes mattes; older results are then stale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """numbers: frames to solve, ascending. skipped: frames of the range that the plate lacks and
+    that are left out. sources: the plate frame that each number is read from. trail: every frame
+    that trimaps are carried along, wanted or not. keyframes: the painted trimaps that count.
+    notes: what a person should know before the run."""
+
+    numbers: tuple[int, ...]
+    skipped: tuple[int, ...]
+    sources: Mapping[int, int]
+    trail: tuple[int, ...]
+    keyframes: Mapping[int, Path]
+    notes: tuple[str, ...]
+
+    def segment(self, number: int) -> Segment:
+        return segment_of(number, self.keyframes.keys())
+
+
+def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
+    """Decide what to do.
+
+    Raises:
+        MissingFrameError: the plate lacks frames of the range, and `missing` is "error".
+        ShotError: no usable keyframe, or a range without any frame of the plate.
+    """
+    asked = _asked(settings, plate)
+    lacking = [number for number in asked if number not in plate.numbers]
+    if lacking and settings.missing == "error":
+        raise MissingFrameError(
+            f"the plate lacks {len(lacking)} of {len(asked)} frames: {numbers_as_text(lacking)}",
+            shot=shot.name,
+            path=plate.spec,
+            hint="give --missing hold (the frame before is used) or --missing skip, "
+            "or another --frames",
+        )
+    keyframes = keyframes_in(shot.keyframes, plate)
+    sources = {number: number for number in plate.numbers}
+    if settings.missing == "hold":
+        sources |= {n: _nearest_before(n, plate.numbers) for n in (*plate.missing, *lacking)}
+    skipped = tuple(lacking) if settings.missing == "skip" else ()
+    return RunPlan(
+        numbers=tuple(number for number in asked if number in sources),
+        skipped=skipped,
+        sources=sources,
+        trail=tuple(sorted(sources)),
+        keyframes=keyframes,
+        notes=tuple(_notes(shot, settings, plate, keyframes, lacking)),
+    )
+
+
+def _asked(settings: RunSettings, plate: PlateInfo) -> list[int]:
+    if settings.frames is None:
+        return sorted({*plate.numbers, *plate.missing})
+    asked = list(settings.frames)
+    if not set(asked) & set(plate.numbers):
+        raise ShotError(
+            f"no frame of {settings.frames} is in the plate, which has "
+            f"{numbers_as_text(plate.numbers)}",
+            path=plate.spec,
+            hint="give another --frames",
+        )
+    return asked
+
+
+def _nearest_before(number: int, present: tuple[int, ...]) -> int:
+    earlier = [n for n in present if n < number]
+    return earlier[-1] if earlier else present[0]
+
+
+def _notes(
+    shot: Shot,
+    settings: RunSettings,
+    plate: PlateInfo,
+    keyframes: Mapping[int, Path],
+    lacking: list[int],
+) -> list[str]:
+    notes = []
+    outside = [number for number in shot.keyframes if number not in keyframes]
+    if outside:
+        notes.append(
+            f"keyframes {numbers_as_text(outside)} are not used: the plate has no such frames"
+        )
+    if lacking:
+        done = "solved from the frame before" if settings.missing == "hold" else "left out"
+        notes.append(f"frames {numbers_as_text(lacking)} are missing from the plate: {done}")
+    if plate.unreadable:
+        notes.append(
+            f"frames {numbers_as_text(plate.unreadable)} cannot be read, or differ from the "
+            "first one: they will fail"
+        )
+    return notes
+
+
+class Fingerprints:
+    """A name for everything that decides a frame's matte: equal name, equal pixels."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        settings: RunSettings,
+        plate: Plate,
+        engine: Mapping[str, Any],
+    ) -> None:
+        self._plan, self._plate = plan, plate
+        self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
+        self._common = digest(
+            {
+                "pixels": PIXELS_VERSION,
+                "engine": engine,
+                "colour": [plate.info.colour_space, str(settings.ocio)],
+                "canvas": as_plain(plate.info.canvas),
+                "output": as_plain(settings.output),
+                "growth": settings.keyframe_growth,
+            }
+        )
+        self._propagation = digest(settings.propagation)
+        self._segments: dict[Segment, str] = {}
+
+    def of(self, number: int) -> str:
+        segment = self._plan.segment(number)
+        if segment not in self._segments:
+            self._segments[segment] = self._segment_digest(segment)
+        own = self._plate.signature(self._plan.sources[number])
+        return digest([self._common, self._segments[segment], own])
+
+    def _segment_digest(self, segment: Segment) -> str:
+        """The segment's keyframes and, unless it is a keyframe itself, all of its plates."""
+        before, after = segment
+        keys = [(n, self._keyframes[n]) for n in segment if n is not None]
+        if before == after:
+            return digest(keys)
+        first = before if before is not None else self._plan.trail[0]
+        last = after if after is not None else self._plan.trail[-1]
+        inside = [n for n in self._plan.trail if first <= n <= last]
+        plates = [(n, self._plate.signature(self._plan.sources[n])) for n in inside]
+        return digest([self._propagation, keys, plates])

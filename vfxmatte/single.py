@@ -1,0 +1,71 @@
+"""One picture, arrays in, array out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.colour import ColourConfig
+from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+from vfxmatte.errors import UsageError
+from vfxmatte.trimaps import labels_from_image
+from vfxmatte.types import FloatImage, Trimap
+
+
+def matte(
+    image: NDArray[Any],
+    trimap: NDArray[Any],
+    *,
+    colorspace: str = "sRGB - Texture",
+    engine: EngineSettings | None = None,
+) -> FloatImage:
+    """The alpha of one picture.
+
+    Args:
+        image: (H, W, 3) RGB in `colorspace`; uint8 and uint16 count as 0 to 1, floats as they
+            are (scene-linear values above 1 and below 0 are welcome).
+        trimap: (H, W), or (H, W, C) as painted: 0 background, 0.5 unknown, 1 foreground, as
+            float, uint8 (0, 128, 255) or uint16.
+        colorspace: an OpenColorIO colour space, e.g. "ACEScg".
+        engine: which engine, weights and device; None takes the defaults. The engine stays
+            loaded for the next call with the same settings.
+
+    Returns:
+        (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
+
+    Raises:
+        UsageError: arrays of other shapes or dtypes. TrimapError, ColourError, WeightsError,
+        DeviceError: as their names say.
+    """
+    pixels = _as_float(image, "image")
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise UsageError(f"image must be (H, W, 3), found {pixels.shape}")
+    values = _as_float(trimap, "trimap")
+    if values.ndim not in (2, 3) or values.shape[:2] != pixels.shape[:2]:
+        raise UsageError(f"trimap is {values.shape}, the image is {pixels.shape}")
+    labels = labels_from_image(values)
+    encoded = _colours().encode(pixels, colorspace)
+    task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
+    (solved,) = _engine(engine or EngineSettings()).mattes([task])
+    return solved.alpha
+
+
+def _as_float(array: NDArray[Any], name: str) -> FloatImage:
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(array, np.float32)
+    if array.dtype in (np.uint8, np.uint16):
+        return (array / np.float32(np.iinfo(array.dtype).max)).astype(np.float32)
+    raise UsageError(f"{name} must be float, uint8 or uint16, found {array.dtype}")
+
+
+@functools.lru_cache(maxsize=1)
+def _colours() -> ColourConfig:
+    return ColourConfig.load()
+
+
+@functools.lru_cache(maxsize=1)
+def _engine(settings: EngineSettings) -> Engine:
+    return open_engine(settings)
