@@ -71,8 +71,8 @@ class Creature:
         eye = materials.eye(self.coat.iris)
         parts = []
         for centre in _EYES:
-            thing = stage.put(meshes.add_mesh("eye", ball * 0.052, faces, eye))
-            thing.data.materials[0] = eye
+            thing = stage.put(meshes.add_mesh("eye", ball, faces, eye))
+            thing.scale = (0.05,) * 3
             thing.delta_location = centre
             parts.append(thing)
         nose = materials.plain((0.012, 0.009, 0.008), roughness=0.18)
@@ -149,7 +149,7 @@ def _roots(body: Any, coat: Coat, rng: Generator) -> strands.Roots:
     roots = strands.scatter_roots(*meshes.surface_arrays(body), coat.count, rng)
     bare = np.zeros(len(roots), dtype=bool)
     for eye in _EYES:
-        bare |= np.linalg.norm(roots.positions - eye, axis=1) < 0.062
+        bare |= np.linalg.norm(roots.positions - eye, axis=1) < 0.056
     bare |= np.linalg.norm(roots.positions - (0, -0.365, 0.07), axis=1) < 0.045
     bare |= roots.positions[:, 2] < -0.6
     return roots.keep(~bare)
@@ -160,8 +160,8 @@ def _fur(roots: strands.Roots, coat: Coat, rng: Generator) -> Array:
     face = np.exp(-(((place - (0, -0.3, 0.1)) / (0.19, 0.16, 0.16)) ** 2).sum(axis=1))
     length = coat.length_m * (1 - 0.68 * face) * rng.uniform(0.65, 1.15, len(roots))
     length *= 1 + 0.5 * (place[:, 2] < -0.08)
-    stray = rng.random(len(roots)) < 0.035
-    length[stray] *= rng.uniform(1.2, 1.7, stray.sum())
+    stray = rng.random(len(roots)) < 0.07
+    length[stray] *= rng.uniform(1.1, 1.8, stray.sum())
 
     def pull(position: Array) -> Array:
         down = np.array([0.0, 0.25, -1.0]) + 0.35 * np.sin(7 * position[:, [1, 2, 0]] + 1.3)
@@ -178,7 +178,7 @@ def _tint(place: Array, normals: Array, coat: Coat, rng: Generator) -> Array:
     belly = np.clip(-normals[:, 1] * 1.4 - 0.25, 0, 1) * (place[:, 2] < 0.02)
     belly = np.maximum(belly, np.exp(-(((place - (0, -0.3, 0.0)) / 0.13) ** 2).sum(axis=1)))
     wave = np.sin(34 * place[:, 2] + 5 * np.sin(6 * place[:, 0]) + 4 * place[:, 1])
-    stripe = np.clip(2.5 * (wave - 0.45), 0, 1) * np.clip(normals[:, 1] + 0.75, 0, 1) * (1 - belly)
+    stripe = np.clip(2.5 * (wave - 0.3), 0, 1) * np.clip(normals[:, 1] + 0.75, 0, 1) * (1 - belly)
     colour = np.array(coat.back) * (1 - belly[:, None]) + np.array(coat.belly) * belly[:, None]
     colour = colour * (1 - stripe[:, None]) + np.array(coat.stripes) * stripe[:, None]
     return np.clip(colour * rng.uniform(0.7, 1.35, (len(place), 1)), 0.002, 0.95)

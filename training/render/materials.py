@@ -10,6 +10,9 @@ from training.render.scene import Colour, fill_ramp
 class Tree:
     """A material's node tree with short ways to add nodes and links."""
 
+    material: Any
+    world: Any
+
     def __init__(self, name: str) -> None:
         import bpy
 
@@ -17,6 +20,18 @@ class Tree:
         self.material.use_nodes = True
         self.nodes = self.material.node_tree
         self.nodes.nodes.clear()
+
+    @classmethod
+    def of_world(cls, name: str) -> Tree:
+        """The tree of a new world (its sky), kept in `world`."""
+        import bpy
+
+        tree = cls.__new__(cls)
+        tree.world = bpy.data.worlds.new(name)
+        tree.world.use_nodes = True
+        tree.nodes = tree.world.node_tree
+        tree.nodes.nodes.clear()
+        return tree
 
     def add(self, kind: str, **inputs: Any) -> Any:
         """A node of type `ShaderNode<kind>`; inputs by name with `_` for a space, or a socket."""
@@ -74,6 +89,17 @@ class Tree:
         output = self.add("OutputMaterial")
         self.set(output, "Surface", shader)
         return self.material
+
+
+def coverage() -> Any:
+    """One flat opaque surface for the alpha pass, made once a scene."""
+    import bpy
+
+    found = bpy.data.materials.get("coverage")
+    if found is not None:
+        return found
+    tree = Tree("coverage")
+    return tree.finish(tree.add("Emission").outputs[0])
 
 
 def hair(*, roughness: float, random_colour: float = 0.3, coat: float = 0.0) -> Any:
@@ -150,13 +176,18 @@ def set_piece(
     distance = tree.add("CameraData").outputs["View Distance"]
     fall = _math(tree, "POWER", 2.718, _math(tree, "MULTIPLY", distance, -1.0 / haze_m))
     share = _math(tree, "SUBTRACT", 1.0, fall)
+    tree.material.cycles.emission_sampling = "NONE"
     return tree.finish(tree.mix(share, shader, tree.add("Emission", Color=haze).outputs[0]))
 
 
-def lamp(strength: float) -> Any:
-    """A light source whose colour is the mesh's `tint`, `strength` times over."""
+def lamp(strength: float, *, sampled: bool = True) -> Any:
+    """A light source whose colour is the mesh's `tint`, `strength` times over.
+
+    sampled: whether light rays are sent towards it; dim and large ones render faster without.
+    """
     tree = Tree("lamp")
     node = tree.add("Emission", Color=tree.attribute("tint"), Strength=strength)
+    tree.material.cycles.emission_sampling = "AUTO" if sampled else "NONE"
     return tree.finish(node.outputs[0])
 
 

@@ -22,12 +22,14 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Size in pixels and samples a pixel of each layer."""
+    """Size in pixels and samples a pixel of each pass."""
 
     width: int = 640
     height: int = 360
-    foreground_samples: int = 128
-    background_samples: int = 48
+    foreground_samples: int = 9
+    background_samples: int = 12
+    alpha_samples: int = 56
+    background_scale: float = 0.5  # sets are out of focus: rendered smaller and enlarged
 
 
 @dataclass(kw_only=True)
@@ -75,6 +77,8 @@ def _set_up_cycles(scene: Any) -> None:
     cycles = scene.cycles
     cycles.device = "CPU"
     cycles.use_adaptive_sampling = False
+    cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
+    cycles.denoising_prefilter = "FAST"
     cycles.max_bounces, cycles.transparent_max_bounces = 5, 24
     cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 2, 2, 4
     cycles.volume_bounces = 1
@@ -155,30 +159,36 @@ def add_sun(
     return stage.put(light, layer)
 
 
-def set_sky(stage: Stage, stops: list[tuple[float, Colour]], strength: float) -> Any:
-    """A sky whose colour goes by height: `stops` are (height 0 to 1, colour), 0.5 is the horizon."""
-    import bpy
+def set_sky(
+    stage: Stage, stops: list[tuple[float, Colour]], strength: float, *, clouds: float = 0.0
+) -> Any:
+    """A sky whose colour goes by height: `stops` are (height 0 to 1, colour), 0.5 is the horizon.
 
-    world = bpy.data.worlds.new("sky")
-    stage.scene.world = world
-    world.use_nodes = True
-    tree = world.node_tree
-    tree.nodes.clear()
-    coordinates = tree.nodes.new("ShaderNodeTexCoord")
-    split = tree.nodes.new("ShaderNodeSeparateXYZ")
-    scale = tree.nodes.new("ShaderNodeMapRange")
-    scale.inputs["From Min"].default_value = -1.0
-    ramp = tree.nodes.new("ShaderNodeValToRGB")
-    fill_ramp(ramp, stops)
-    background = tree.nodes.new("ShaderNodeBackground")
-    background.inputs["Strength"].default_value = strength
-    output = tree.nodes.new("ShaderNodeOutputWorld")
-    tree.links.new(coordinates.outputs["Generated"], split.inputs[0])
-    tree.links.new(split.outputs["Z"], scale.inputs["Value"])
-    tree.links.new(scale.outputs[0], ramp.inputs[0])
-    tree.links.new(ramp.outputs[0], background.inputs["Color"])
-    tree.links.new(background.outputs[0], output.inputs["Surface"])
-    return world
+    clouds: how much flat cloud banks brighten it, 0 for none.
+    """
+    from training.render.materials import Tree
+
+    sky = Tree.of_world("sky")
+    stage.scene.world = sky.world
+    direction = sky.add("TexCoord").outputs["Generated"]
+    split = sky.add("SeparateXYZ", Vector=direction)
+    height = sky.add("MapRange", Value=split.outputs["Z"])
+    height.inputs["From Min"].default_value = -1.0
+    colour = sky.ramp(height.outputs[0], stops)
+    if clouds:
+        colour = _with_clouds(sky, direction, colour, clouds)
+    background = sky.add("Background", Color=colour, Strength=strength)
+    sky.nodes.links.new(background.outputs[0], sky.add("OutputWorld").inputs["Surface"])
+    return sky.world
+
+
+def _with_clouds(sky: Any, direction: Any, colour: Any, amount: float) -> Any:
+    flat = sky.add("Mapping", Vector=direction)
+    flat.inputs["Scale"].default_value = (2.6, 2.6, 17.0)
+    noise = sky.add("TexNoise", Vector=flat.outputs[0], Scale=1.7, Detail=9.0, Roughness=0.55)
+    low, high = (0.75, 0.75, 0.8), (1 + 1.3 * amount, 1 + 1.0 * amount, 1 + 0.75 * amount)
+    bands = sky.ramp(noise.outputs[0], [(0.42, low), (0.66, high)])
+    return sky.multiply(colour, bands)
 
 
 def fill_ramp(ramp: Any, stops: list[tuple[float, Colour]]) -> None:
@@ -199,15 +209,46 @@ def animate(thing: Any, frames: Iterable[int], place: Callable[[float], None]) -
 
 
 def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
-    """Render one layer of one frame to `path`: float EXR, scene-linear, premultiplied RGBA."""
-    import bpy
+    """Render one layer of one frame to `path`: float EXR, scene-linear, denoised.
 
+    The foreground is premultiplied RGBA whose alpha is only a guide; `render_alpha` has the exact one.
+    """
     scene, front = stage.scene, layer == "foreground"
     stage.foreground.hide_render, stage.background.hide_render = not front, front
     scene.render.film_transparent = front
-    scene.cycles.use_denoising = not front
+    scene.view_layers[0].material_override = None
+    scene.cycles.use_denoising = True
+    scene.cycles.max_bounces = 3
     quality = stage.quality
     scene.cycles.samples = quality.foreground_samples if front else quality.background_samples
+    _render(stage, frame, path, 1.0 if front else quality.background_scale)
+
+
+def render_alpha(stage: Stage, frame: int, path: Path) -> None:
+    """Render the foreground's coverage alone with many samples and no denoising: RGBA float EXR.
+
+    Only opaque surfaces: everything is overridden with one flat emission, which makes a sample
+    about ten times cheaper than a shaded one. Both passes see the same motion and defocus.
+    """
+    from training.render import materials
+
+    scene = stage.scene
+    stage.foreground.hide_render, stage.background.hide_render = False, True
+    scene.render.film_transparent = True
+    scene.view_layers[0].material_override = materials.coverage()
+    scene.cycles.use_denoising = False
+    scene.cycles.max_bounces = 0
+    scene.cycles.samples = stage.quality.alpha_samples
+    _render(stage, frame, path, 1.0)
+    scene.view_layers[0].material_override = None
+
+
+def _render(stage: Stage, frame: int, path: Path, scale: float) -> None:
+    import bpy
+
+    scene, quality = stage.scene, stage.quality
+    scene.render.resolution_x = round(quality.width * scale)
+    scene.render.resolution_y = round(quality.height * scale)
     scene.cycles.seed = frame
     scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, SHUTTER
     scene.frame_set(frame)

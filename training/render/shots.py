@@ -1,0 +1,189 @@
+"""The moving shots: what stands in front of which set, how it moves, and how the camera moves.
+
+`SHOTS` lists them. A shot is a function of its seed; seed 0 is the one in sample_shots. Building a
+stage needs `bpy`; naming and describing shots does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.render.portrait import Hairdo, HeadTurn
+from training.render.scene import Quality, Stage, Vec3
+from training.render.strands import Generator
+
+FIRST_FRAME = 1001
+FRAME_COUNT = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraMove:
+    """A camera that glides from one place to another while it looks at a drifting target."""
+
+    start: Vec3
+    end: Vec3
+    look_start: Vec3
+    look_end: Vec3
+    lens_mm: float
+    fstop: float
+    shake_m: float = 0.003
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotPlan:
+    """One shot: its subject's builder, its set, its camera."""
+
+    name: str
+    subject: Callable[[Stage, Generator, range], None]
+    place: str
+    camera: CameraMove
+
+
+def build(plan: ShotPlan, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
+    """The stage of a shot, ready for `render_layer` on any of `frames`."""
+    from training.render import scene, sets
+
+    stage = scene.new_stage(quality, threads=threads)
+    rng = np.random.default_rng([seed, *plan.name.encode()])
+    margin = range(frames.start - 2, frames.stop + 2)
+    plan.subject(stage, rng, margin)
+    sets.SETS[plan.place](stage, np.random.default_rng([seed, *plan.place.encode()]))
+    _move_camera(stage, plan.camera, margin, rng)
+    return stage
+
+
+def _move_camera(stage: Stage, move: CameraMove, frames: range, rng: Generator) -> None:
+    from training.render import scene
+
+    camera = scene.add_camera(stage, lens_mm=move.lens_mm, focus_m=1.0, fstop=move.fstop)
+    phases = rng.uniform(0, 6.28, (2, 3))
+
+    def place(frame: float) -> None:
+        share = (frame - frames.start) / max(1, len(frames) - 1)
+        ease = share * share * (3 - 2 * share)
+        shake = move.shake_m * (np.sin(0.8 * frame + phases[0]) + 0.5 * np.sin(1.9 * frame + phases[1]))
+        camera.location = np.array(move.start) * (1 - ease) + np.array(move.end) * ease + shake
+        target = np.array(move.look_start) * (1 - ease) + np.array(move.look_end) * ease
+        scene.aim(camera, target + 0.4 * shake)
+        camera.data.dof.focus_distance = float(np.linalg.norm(target - np.array(camera.location))) - 0.12
+        camera.data.dof.keyframe_insert("focus_distance", frame=int(frame))
+
+    scene.animate(camera, frames, place)
+
+
+def render_shot(
+    name: str, seed: int, quality: Quality, frames: range, folder: Path, *, part: int = 0, parts: int = 1
+) -> None:
+    """Render the layers of a shot's frames into `folder`; layers that are there already are kept.
+
+    part, parts: this call renders every `parts`-th frame from `part` on, so that several processes
+    share a shot. Files are `foreground.FRAME.exr`, `alpha.FRAME.exr`, `background.FRAME.exr`.
+    """
+    from training.render import scene
+
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [f for f in frames if any(not p.exists() for p in layer_paths(folder, f))][part::parts]
+    if not todo:
+        return
+    stage = build(SHOTS[name], seed, quality, frames)
+    for frame in todo:
+        front, alpha, back = layer_paths(folder, frame)
+        if not front.exists():
+            scene.render_layer(stage, "foreground", frame, front)
+        if not alpha.exists():
+            scene.render_alpha(stage, frame, alpha)
+        if not back.exists():
+            scene.render_layer(stage, "background", frame, back)
+        print(f"DONE {name} {frame}", flush=True)
+
+
+def layer_paths(folder: Path, frame: int) -> tuple[Path, Path, Path]:
+    """Foreground, alpha and background file of one frame."""
+    first, second, third = (folder / f"{n}.{frame}.exr" for n in ("foreground", "alpha", "background"))
+    return first, second, third
+
+
+def _creature(stage: Stage, rng: Generator, frames: range) -> None:
+    from training.render.creature import Coat, Creature, Turn
+
+    creature = Creature(stage, Coat(), Turn(), rng)
+    creature.key(frames)
+    stage.pose = creature.pose
+    _golden_light(stage)
+
+
+def _golden_light(stage: Stage) -> None:
+    from training.render.scene import add_area_light
+
+    add_area_light(stage, (-1.6, -1.6, 1.3), (0, 0, 0), watts=34, colour=(1, 0.86, 0.68), size_m=1.2)
+    add_area_light(stage, (-1.5, 1.7, 1.5), (0, 0, 0.1), watts=190, colour=(1, 0.8, 0.5), size_m=0.7)
+
+
+_CREATURE_CAMERA = CameraMove(
+    start=(-0.34, -2.35, 0.12), end=(0.3, -2.1, 0.02),
+    look_start=(0.05, 0, 0.03), look_end=(-0.04, 0, 0.05), lens_mm=50, fstop=2.2,
+)  # fmt: skip
+
+def _person(stage: Stage, rng: Generator, frames: range, do: Hairdo, turn: HeadTurn) -> None:
+    from training.render.portrait import Portrait
+    from training.render.scene import add_area_light
+
+    person = Portrait(
+        stage, do, turn, rng, skin=(0.52, 0.3, 0.2), cloth=(0.05, 0.075, 0.11), frames=frames
+    )
+    person.key(frames)
+    stage.pose = person.pose
+    add_area_light(stage, (1.3, -1.1, 0.7), (0, 0, 0), watts=17, colour=(0.8, 0.88, 1), size_m=0.9)
+    add_area_light(stage, (-1.1, 1.3, 0.9), (0, 0, 0), watts=120, colour=(1, 0.64, 0.32), size_m=0.5)
+    add_area_light(stage, (1.2, 1.2, 0.3), (0, 0, 0), watts=45, colour=(0.45, 0.7, 1), size_m=0.5)
+
+
+def _long_hair(stage: Stage, rng: Generator, frames: range) -> None:
+    _person(stage, rng, frames, Hairdo(), HeadTurn())
+
+
+def _curly_hair(stage: Stage, rng: Generator, frames: range) -> None:
+    do = Hairdo(
+        length_m=0.24, root=(0.03, 0.012, 0.006), tip=(0.3, 0.11, 0.03), curl_m=0.011, curl_turns=6.5,
+        lift=0.75, strays=0.09, clumping=0.85, spread_m=0.02, points=30, count=16000,
+    )  # fmt: skip
+    _person(stage, rng, frames, do, HeadTurn(start=-0.9, end=0.5, first=1005, last=1018))
+
+
+_PERSON_CAMERA = CameraMove(
+    start=(-0.12, -1.75, 0.06), end=(0.1, -1.62, 0.0),
+    look_start=(-0.03, 0, -0.06), look_end=(0.03, 0, -0.05), lens_mm=75, fstop=1.4,
+)  # fmt: skip
+
+def _foliage(stage: Stage, rng: Generator, frames: range) -> None:
+    from training.render.foliage import Foliage, Plant
+    from training.render.scene import add_area_light
+
+    del frames  # the wind is a function of time: nothing to key
+    plant = Plant(
+        roots=((-0.95, 0.05, 0.62), (-0.6, 0.2, 0.75), (0.95, 0.1, 0.7), (-0.95, -0.1, 0.3)),
+        towards=((0.1, 0.0, 0.28), (0.35, 0.15, 0.5), (0.42, 0.05, 0.35), (-0.35, 0.0, 0.05)),
+    )
+    stage.pose = Foliage(stage, plant, rng).pose
+    add_area_light(stage, (-1.8, 2.2, 1.6), (0, 0, 0.3), watts=260, colour=(1, 0.75, 0.45), size_m=0.8)
+    add_area_light(stage, (1.2, -1.8, 0.8), (0, 0, 0.3), watts=26, colour=(0.8, 0.88, 1), size_m=1.5)
+
+
+_FOLIAGE_CAMERA = CameraMove(
+    start=(0.2, -2.15, 0.2), end=(-0.16, -2.05, 0.27),
+    look_start=(0.06, 0, 0.2), look_end=(-0.06, 0, 0.24), lens_mm=48, fstop=2.8,
+)  # fmt: skip
+
+SHOTS = {
+    plan.name: plan
+    for plan in (
+        ShotPlan(name="furry_creature", subject=_creature, place="forest", camera=_CREATURE_CAMERA),
+        ShotPlan(name="long_hair", subject=_long_hair, place="street", camera=_PERSON_CAMERA),
+        ShotPlan(name="foliage", subject=_foliage, place="valley", camera=_FOLIAGE_CAMERA),
+        ShotPlan(name="curly_hair", subject=_curly_hair, place="street", camera=_PERSON_CAMERA),
+    )
+}
