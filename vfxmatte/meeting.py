@@ -25,7 +25,8 @@ Mask = NDArray[np.bool_]
 class MeetingSettings:
     """How the two directions are merged; sizes in px of the proxy.
 
-    growth_px: every merged band is grown by this, for what both directions get wrong alike.
+    growth_px: a merged band is grown by this, for what both directions get wrong alike; by less
+        where they agree to a tenth of it, so a still shot's band does not grow at all.
     growth_per_gap: and by this times the mean gap between the two bands, half-way between the
         keyframes; less towards them, where one of the two is nearly right.
     most_growth_px: never by more than this.
@@ -69,8 +70,9 @@ def meet(
     labels[_between(first, second, to_first, to_second, settings.corridor_slack_px)] = UNKNOWN
     gap = float(to_second.px[first].mean() + to_first.px[second].mean()) / 2
     gap *= 4 * share * (1 - share)
-    growth = min(settings.growth_px + settings.growth_per_gap * gap, settings.most_growth_px)
-    return grow(labels, growth), settings.gap_at_half_px / (settings.gap_at_half_px + gap)
+    growth = min(settings.growth_px, 10 * gap) + settings.growth_per_gap * gap
+    labels = grow(labels, min(growth, settings.most_growth_px))
+    return labels, settings.gap_at_half_px / (settings.gap_at_half_px + gap)
 
 
 def _distance(region: Mask) -> _Distance:

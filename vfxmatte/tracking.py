@@ -24,7 +24,7 @@ from vfxmatte.flow import (
     warp,
 )
 from vfxmatte.trimaps import distance_to, grow
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels
 
 Picture = NDArray[np.uint8]
 

@@ -155,7 +155,7 @@ class MovingComposite:
         return picture / len(moments), alpha / len(moments)
 
     def _element_map(self, moment: float) -> tuple[FloatImage, FloatImage]:
-        """Where each pixel of the picture lies in the element at a moment (frames from mid-shot)."""
+        """Where each pixel lies in the element at a moment (frames from mid-shot)."""
         m, (height, width) = self.motion, self.shape
         swing = m.wobble_px * np.sin(2 * np.pi * moment / m.wobble_period + self._waves[0, 2])
         x0 = m.centre[0] * width + m.drift_px[0] * moment + swing
