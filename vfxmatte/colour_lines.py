@@ -100,7 +100,7 @@ def solve_band(
     Returns (h, w) float32 in [0, 1]. Minimises, over the unknown pixels, the colour-line energy
     plus trust times the squared distance to the guess.
     """
-    solution = (labels == FOREGROUND).astype(np.float32)
+    solution: FloatImage = (labels == FOREGROUND).astype(np.float32)
     unknown = labels == UNKNOWN
     if not unknown.any():
         return solution

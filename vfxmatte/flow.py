@@ -54,7 +54,8 @@ def dense_flow(first: Picture, second: Picture, preset: Preset = "medium") -> Fl
         for picture in (first, second)
     ]
     solver = cv2.DISOpticalFlow.create(_PRESETS[preset])
-    flow = solver.calc(padded[0], padded[1], None)[:height, :width]
+    start = np.zeros((*padded[0].shape, 2), np.float32)
+    flow = solver.calc(padded[0], padded[1], start)[:height, :width]
     longest = float(max(height, width))
     return cast(FloatImage, np.clip(np.nan_to_num(flow), -longest, longest))
 
@@ -77,7 +78,8 @@ def positions(shape: tuple[int, int]) -> FloatImage:
 def warp(field: FloatImage, flow: FloatImage) -> FloatImage:
     """`field` looked up at p + flow(p): bilinear, edges repeated. (h, w) or (h, w, C) float32."""
     where = positions(flow.shape[:2]) + flow
-    warped = cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    across, down = where[..., 0], where[..., 1]
+    warped = cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cast(FloatImage, warped)
 
 
@@ -97,7 +99,7 @@ def leaves_frame(flow: FloatImage, margin_px: float = 0.0) -> NDArray[np.bool_]:
     x, y = where[..., 0], where[..., 1]
     outside = (x < -margin_px) | (y < -margin_px)
     outside |= (x > width - 1 + margin_px) | (y > height - 1 + margin_px)
-    return cast("NDArray[np.bool_]", outside)
+    return outside
 
 
 def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
@@ -116,7 +118,7 @@ def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
         return cast(FloatImage, filled.astype(np.float32))
     mass = cv2.pyrDown(weight)
     moment = cv2.pyrDown(field * weight[..., np.newaxis])
-    coarse = moment / np.maximum(mass, 1e-6)[..., np.newaxis]
+    coarse = (moment / np.maximum(mass, 1e-6)[..., np.newaxis]).astype(np.float32, copy=False)
     coarser = spread(coarse, np.minimum(mass * 2, 1))
     size = (weight.shape[1], weight.shape[0])
     around = cv2.pyrUp(coarser, dstsize=size)

@@ -90,11 +90,11 @@ def _between(
     way = to_first.px + to_second.px
     corridor = way <= _far_gap(first, to_first, to_second) + slack
     corridor |= way <= _far_gap(second, to_second, to_first) + slack
-    return cast(Mask, corridor)
+    return corridor
 
 
 def _far_gap(region: Mask, to_region: _Distance, to_other: _Distance) -> FloatImage:
     """For each pixel: how far the nearest pixel of `region` is from the other region."""
     gaps = np.zeros(int(to_region.nearest.max()) + 1, np.float32)
     gaps[to_region.nearest[region]] = to_other.px[region]
-    return cast(FloatImage, gaps[to_region.nearest])
+    return gaps[to_region.nearest]

@@ -8,13 +8,12 @@ keyframe only; segments and the meeting of two directions are the matter of prop
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.colour_lines import ColourLineSettings, solve_band
 from vfxmatte.flow import (
     FlowPair,
     consistency_error,
@@ -23,8 +22,9 @@ from vfxmatte.flow import (
     spread,
     warp,
 )
-from vfxmatte.trimaps import distance_to, grow
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels
+from vfxmatte.keyframe_matte import KeyframeMatteSettings, keyframe_matte
+from vfxmatte.trimaps import grow
+from vfxmatte.types import FloatImage, Labels
 
 Picture = NDArray[np.uint8]
 
@@ -38,16 +38,16 @@ class TrackSettings:
     doubt_px: a forward-backward error from which a pixel's motion counts for little.
     core_px: the motion is taken where the matte is solid over windows of this radius: near an edge
         the flow is half the background's.
-    rise_px: how far inside an unknown patch without any painted foreground the first guess of the
-        matte reaches one half.
+    core_power: how strongly the more solid parts are preferred over the less solid.
     hold_growth_px: growth per frame across plate frames that cannot be read.
+    matte: how the keyframe's own matte is found.
     """
 
-    doubt_px: float = 0.3
+    doubt_px: float = 0.1
     core_px: int = 8
-    rise_px: float = 12.0
+    core_power: float = 8.0
     hold_growth_px: float = 3.0
-    lines: ColourLineSettings = field(default_factory=ColourLineSettings)
+    matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,7 @@ class Tracker:
 
     def __init__(self, labels: Labels, picture: Picture | None, settings: TrackSettings) -> None:
         self._settings, self._labels = settings, labels
-        rough = _rough(labels, settings.rise_px)
-        self._alpha = (
-            rough if picture is None else solve_band(picture, labels, rough, 0.003, settings.lines)
-        )
+        self._alpha = keyframe_matte(labels, picture, settings.matte)
         self._home = positions(labels.shape)
         self._where = self._home
         self._confidence = 1.0
@@ -96,21 +93,15 @@ class Tracker:
             confidence=self._confidence,
         )
 
-    def _look_up(self, field: NDArray, how: int) -> NDArray:
-        return cv2.remap(field, self._where, None, how, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _rough(labels: Labels, rise_px: float) -> FloatImage:
-    """A matte that rises across the unknown band from the background to the foreground."""
-    away_bg = np.minimum(distance_to(labels == BACKGROUND), 1e6)
-    away_fg = np.minimum(distance_to(labels == FOREGROUND), rise_px)
-    return cast(FloatImage, (away_bg / np.maximum(away_bg + away_fg, 1e-6)).astype(np.float32))
+    def _look_up(self, picture: NDArray[Any], how: int) -> NDArray[Any]:
+        across, down = self._where[..., 0], self._where[..., 1]
+        return cv2.remap(picture, across, down, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> FloatImage:
     """How much each pixel's motion is worth, 0 to 1: solid foreground whose flow returns home."""
     side = 2 * settings.core_px + 1
-    core = cv2.boxFilter(alpha, -1, (side, side)) ** 4
+    core = cv2.boxFilter(alpha, -1, (side, side)) ** settings.core_power
     doubt = (error / np.float32(settings.doubt_px)) ** 2
     return cast(FloatImage, (core / (1 + doubt)).astype(np.float32))
 

@@ -145,7 +145,7 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
     """Every pixel within `radius_px` of the mask: dilation by a disc."""
     if radius_px <= 0:
         return mask
-    return cast(Mask, distance_to(mask) <= radius_px)
+    return distance_to(mask) <= radius_px
 
 
 def from_matte(alpha: FloatImage, *, erode_px: float, dilate_px: float) -> Labels:

@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -95,7 +96,8 @@ def load_element(path: Path) -> FloatImage:
     straight = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA).astype(np.float32) / 255.0
     alpha = straight[..., 3:]
     linear = np.concatenate([decode_srgb(straight[..., :3]) * alpha, alpha], axis=2)
-    return cv2.copyMakeBorder(linear, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    bordered = cv2.copyMakeBorder(linear, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    return cast(FloatImage, bordered)
 
 
 def load_background(path: Path) -> FloatImage:
@@ -126,7 +128,7 @@ class MovingComposite:
         self._waves = self._rng.uniform(0, 2 * np.pi, size=(4, 3))
         blurred = background
         if motion.defocus_px > 0:
-            blurred = cv2.GaussianBlur(background, (0, 0), motion.defocus_px)
+            blurred = cast(FloatImage, cv2.GaussianBlur(background, (0, 0), motion.defocus_px))
         self.background: FloatImage = blurred
         rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
         self._rows, self._columns = rows, columns
@@ -152,7 +154,8 @@ class MovingComposite:
             )
             picture += over[..., :3] + (1 - over[..., 3:]) * behind
             alpha += over[..., 3]
-        return picture / len(moments), alpha / len(moments)
+        share = np.float32(1 / len(moments))
+        return picture * share, alpha * share
 
     def _element_map(self, moment: float) -> tuple[FloatImage, FloatImage]:
         """Where each pixel lies in the element at a moment (frames from mid-shot)."""
