@@ -1,0 +1,81 @@
+"""Fixtures that several test files use: a small moving shot with its exact alpha, and weights."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vfxmatte.io.exr import write_exr
+from vfxmatte.io.writers import write_labels
+from vfxmatte.trimaps import from_matte
+from vfxmatte.types import Trimap, Window
+
+TINY_WINDOW = Window.of_size(64, 48)
+TINY_NUMBERS = (1001, 1002, 1003, 1004, 1005)
+TINY_KEYFRAMES = (1001, 1005)
+
+
+def tiny_alpha(index: int) -> NDArray[np.float32]:
+    """(48, 64) float32: a disc with a soft edge that moves by 2 px a frame."""
+    y, x = np.mgrid[0 : TINY_WINDOW.height, 0 : TINY_WINDOW.width].astype(np.float32)
+    distance = np.hypot(x - (26 + 2 * index), y - 24)
+    return np.clip((14 - distance) / 3, 0, 1).astype(np.float32)
+
+
+def tiny_plate(index: int) -> NDArray[np.float32]:
+    """(48, 64, 3) float32 scene-linear: a textured warm disc over a textured cool ground."""
+    texture = np.random.default_rng(7).random((96, 128, 3), np.float32)
+    texture = cv2.GaussianBlur(texture, (0, 0), 1.5)
+    ground = texture[:48, :64] * (0.2, 0.5, 0.9)
+    moved = np.roll(texture, 2 * index, axis=1)[48:, 64:] * (1.6, 0.7, 0.2)
+    alpha = tiny_alpha(index)[:, :, None]
+    return np.asarray(alpha * moved + (1 - alpha) * ground, np.float32)
+
+
+def write_tiny_shot(folder: Path) -> Path:
+    """plate/, trimaps/ and the exact alpha/ of 5 frames of 64×48, keyframes on the ends."""
+    for index, number in enumerate(TINY_NUMBERS):
+        pixels, alpha = tiny_plate(index).astype(np.float16), tiny_alpha(index)
+        planes = {name: pixels[:, :, i] for i, name in enumerate("RGB")}
+        _write(folder / "plate" / f"plate.{number}.exr", planes)
+        _write(folder / "alpha" / f"alpha.{number}.exr", {"A": alpha.astype(np.float16)})
+        if number in TINY_KEYFRAMES:
+            labels = from_matte(alpha, erode_px=3, dilate_px=3)
+            trimap = Trimap(number=number, labels=labels, is_keyframe=True)
+            write_labels(trimap, folder / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+    return folder
+
+
+def _write(path: Path, planes: dict[str, NDArray[np.float16]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    attributes = {"framesPerSecond": Fraction(24), "comment": "a tiny shot"}
+    write_exr(
+        path, planes, data_window=TINY_WINDOW, display_window=TINY_WINDOW, attributes=attributes
+    )
+
+
+@pytest.fixture
+def tiny_shot(tmp_path: Path) -> Path:
+    """A shot folder of its own for this test, see `write_tiny_shot`; its fps is 24."""
+    return write_tiny_shot(tmp_path / "tiny shot")
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a very small network with fixed random values: fast, and of no quality."""
+    import torch
+
+    from vfxmatte.net.dim import DeepImageMatting, DimConfig
+    from vfxmatte.net.weights import save_weights
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=64))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, network, name="tiny random network for tests", licence="Apache-2.0")
+    return path
