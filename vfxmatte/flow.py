@@ -118,7 +118,7 @@ def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
         return cast(FloatImage, filled.astype(np.float32))
     mass = cv2.pyrDown(weight)
     moment = cv2.pyrDown(field * weight[..., np.newaxis])
-    coarse = (moment / np.maximum(mass, 1e-6)[..., np.newaxis]).astype(np.float32, copy=False)
+    coarse = (moment / np.maximum(mass, 1e-12)[..., np.newaxis]).astype(np.float32, copy=False)
     coarser = spread(coarse, np.minimum(mass * 2, 1))
     size = (weight.shape[1], weight.shape[0])
     around = cv2.pyrUp(coarser, dstsize=size)

@@ -43,9 +43,9 @@ class TrackSettings:
     matte: how the keyframe's own matte is found.
     """
 
-    doubt_px: float = 0.1
+    doubt_px: float = 0.2
     core_px: int = 8
-    core_power: float = 8.0
+    core_power: float = 4.0
     hold_growth_px: float = 3.0
     matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)
 
