@@ -3,7 +3,8 @@
 Stages are generators. `ordered_map` runs one function on several items at once and gives the
 results in order; `prefetch` lets a stage run ahead of the next by a few items. Both hold at most
 `depth` items, raise a stage's exception in the caller, and leave no thread behind when the caller
-stops early. Knows nothing of images.
+stops early: a stage that ends, for whatever reason, closes the stage it takes its items from.
+Knows nothing of images.
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ def _ordered_map(
         for future in pending:
             future.cancel()
         pool.shutdown(wait=True)
+        _close(items)
+
+
+def _close(items: object) -> None:
+    """Close a generator; other iterables have nothing to close."""
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()
 
 
 class _End:
@@ -88,17 +97,14 @@ def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
 
 def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Event) -> None:
     end = _End()
-    iterator = iter(items)
     try:
-        for item in iterator:
+        for item in items:
             if not _put(waiting, item, stop):
                 break
     except BaseException as error:
         end = _End(error)
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        _close(items)
     _put(waiting, end, stop)
 
 

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -60,6 +60,16 @@ class EngineSettings:
     precision: Precision = "auto"
     max_window_px: int | None = None
     batch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise UsageError(
+                f"no precision {self.precision!r}", hint=f"use {', '.join(get_args(Precision))}"
+            )
+        for name in ("max_window_px", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be 1 or more, found {value}")
 
 
 class Engine(Protocol):

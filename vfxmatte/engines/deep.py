@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from vfxmatte.engines.base import EngineSettings, Precision, Task, known_alpha
-from vfxmatte.errors import DeviceError
+from vfxmatte.errors import DeviceError, WeightsError
 from vfxmatte.net.dim import STRIDE, DeepImageMatting
 from vfxmatte.net.weights import DEFAULT_WEIGHTS, WeightsInfo, load_weights
 from vfxmatte.tiling import Tile, pad_reflect, padded_size, plan_tiles
-from vfxmatte.types import UNKNOWN, FloatImage, Matte
+from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Labels, Matte
 
 _DTYPES = {
     "float32": torch.float32,
@@ -118,9 +118,7 @@ class DeepEngine:
 
     def _begin(self, task: Task) -> _Open:
         labels = task.trimap.labels
-        tiles = plan_tiles(
-            labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px
-        )
+        tiles = self._tiles(labels)
         network_input = None
         if tiles:
             trimap = (labels / np.float32(255)).astype(np.float32)
@@ -129,6 +127,11 @@ class DeepEngine:
             height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
             network_input = pad_reflect(stacked, height, width)
         return _Open(task, known_alpha(labels), network_input, deque(tiles))
+
+    def _tiles(self, labels: Labels) -> list[Tile]:
+        return plan_tiles(
+            labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px
+        )
 
     @staticmethod
     def _waiting(frames: Iterable[_Open]) -> int:
@@ -147,13 +150,23 @@ class DeepEngine:
             return
         try:
             alphas = self._forward([_cut(frame, tile) for frame, tile in chosen])
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
-            self._smaller(chosen)
+            self._smaller(frames, chosen)
             return
         for (frame, tile), alpha in zip(chosen, alphas, strict=True):
+            self._check_finite(frame, alpha)
             _stitch(frame, tile, alpha)
+
+    def _check_finite(self, frame: _Open, alpha: FloatImage) -> None:
+        if not np.isfinite(alpha).all():
+            raise WeightsError(
+                f"the network's result is not a number in {self.describe()['precision']}",
+                frame=frame.task.number,
+                path=self.info.path,
+                hint="use --precision bfloat16 or float32, or other weights",
+            )
 
     def _forward(self, windows: list[FloatImage]) -> FloatImage:
         """(N, H, W) float32 clamped alphas; the batch is filled up to its fixed size."""
@@ -167,7 +180,7 @@ class DeepEngine:
             alpha: Tensor = self.network(batch).alpha
         return alpha[: len(windows), 0].float().cpu().numpy()
 
-    def _smaller(self, chosen: list[tuple[_Open, Tile]]) -> None:
+    def _smaller(self, frames: Iterable[_Open], chosen: list[tuple[_Open, Tile]]) -> None:
         """After an out-of-memory error: put the tiles back, with a smaller batch or window."""
         if self.torch_device.type == "cuda":
             torch.cuda.empty_cache()
@@ -176,26 +189,32 @@ class DeepEngine:
         if self.batch > 1:
             self.batch //= 2
             return
-        self.window_px = chosen[0][1].window.area // 2
-        if self.window_px < _SMALLEST_WINDOW_PX:
-            raise DeviceError(
-                f"{self.device} has too little memory for a window of {2 * self.window_px} pixels",
-                hint="close other programs, or use --device cpu",
-            )
-        for frame in {id(frame): frame for frame, _ in chosen}.values():
-            left = frame.task.trimap.labels.copy()
-            remaining = np.zeros(left.shape, bool)
-            for tile in frame.waiting:
-                remaining[tile.core.slices] = True
-            left[~remaining] = 0
-            frame.waiting = deque(
-                plan_tiles(left, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
-            )
+        failed_px = chosen[0][1].window.area
+        self.window_px = failed_px // 2
+        for frame in frames:
+            frame.waiting = deque(self._tiles(_still_unknown(frame)))
+            if any(tile.window.area >= failed_px for tile in frame.waiting):
+                raise DeviceError(
+                    f"{self.device} has too little memory for a window of {failed_px} pixels, "
+                    "and none smaller can be cut",
+                    frame=frame.task.number,
+                    hint="close other programs, or use --device cpu",
+                )
 
 
 def _cut(frame: _Open, tile: Tile) -> FloatImage:
     assert frame.network_input is not None
     return np.ascontiguousarray(frame.network_input[tile.window.slices])
+
+
+def _still_unknown(frame: _Open) -> Labels:
+    """The labels, with nothing unknown but what the waiting tiles are to solve."""
+    labels = frame.task.trimap.labels.copy()
+    solved = np.ones(labels.shape, bool)
+    for tile in frame.waiting:
+        solved[tile.core.slices] = False
+    labels[solved] = BACKGROUND
+    return labels
 
 
 def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
