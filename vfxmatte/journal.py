@@ -1,4 +1,4 @@
-"""What has been finished in an output folder: a lock, a journal, a manifest.
+"""What has been finished in an output folder: a lock, a journal, a manifest, room for scratch.
 
 The journal is a file of JSON lines; a frame's line is appended after the frame's file has its
 final name, so that a kill at any moment loses at most a frame that is then done again. The
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.io.temporary import remove_leftovers, renamed_when_whole
 
 STATE_FOLDER = ".vfxmatte"
 MANIFEST_FILE = "manifest.json"
@@ -39,14 +41,26 @@ class FrameRecord:
 
 
 class Journal:
-    """The journal of one output folder, locked while it is open."""
+    """The journal of one output folder, locked while it is open.
+
+    scratch: a folder for intermediate results, empty at first; it goes when the journal is closed,
+    or, after a kill, when the next run opens it.
+    """
 
     def __init__(self, output: Path) -> None:
         self.output = output
         self.records: dict[int, FrameRecord] = {}
         self._state = output / STATE_FOLDER
+        self.scratch = self._state / "scratch"
         self._lock = FileLock(self._state / "lock")
         self._path = self._state / "journal.jsonl"
+
+    @classmethod
+    def peek(cls, output: Path) -> Journal:
+        """What an output folder's journal says now, without taking the lock; writes nothing."""
+        journal = cls(output)
+        journal.records = _read(journal._path)
+        return journal
 
     def __enter__(self) -> Journal:
         """Take the lock and read what is there.
@@ -57,6 +71,7 @@ class Journal:
         try:
             self._state.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            self._clear()
         except Timeout as error:
             raise OutputLockedError(
                 "another run is writing to this output",
@@ -64,14 +79,22 @@ class Journal:
                 hint="wait for it, stop it, or give another --output",
             ) from error
         except OSError as error:
+            self._lock.release()
             raise OutputError(
                 f"results cannot be written: {error.strerror or error}",
                 path=self.output,
                 hint="give a writable folder to --output",
             ) from error
         self.records = _read(self._path)
-        self._end_last_line()
         return self
+
+    def _clear(self) -> None:
+        """Away with what a killed run left behind."""
+        self._end_last_line()
+        for folder in (self.output, *self.output.glob("*/")):
+            remove_leftovers(folder)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
 
     def _end_last_line(self) -> None:
         """A kill may have cut the last line short; the next one must not continue it."""
@@ -85,6 +108,7 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.release()
 
     def forget(self) -> None:
@@ -119,10 +143,14 @@ class Journal:
                 f"the journal cannot be written: {error.strerror or error}",
                 frame=record.number,
                 path=self._path,
+                hint="is the disk full? free some space and run again: finished frames are kept",
             ) from error
 
     def write_manifest(self, header: Mapping[str, Any]) -> Path:
-        """manifest.json: the header and every frame's state, whole or not at all."""
+        """manifest.json: the header and every frame's state, whole or not at all.
+
+        Raises OutputError.
+        """
         frames = [
             {
                 "frame": record.number,
@@ -135,27 +163,17 @@ class Journal:
             for _, record in sorted(self.records.items())
         ]
         path = self.output / MANIFEST_FILE
-        partial = path.with_name(f".{MANIFEST_FILE}.partial")
-        try:
-            partial.write_text(json.dumps({**header, "frames": frames}, indent=1) + "\n", "utf-8")
-            os.replace(partial, path)
-        except OSError as error:
-            raise OutputError(
-                f"the manifest cannot be written: {error.strerror or error}", path=path
-            ) from error
+        with renamed_when_whole(path) as temporary:
+            text = json.dumps({**header, "frames": frames}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
         return path
 
 
 def _read(path: Path) -> dict[int, FrameRecord]:
     """The last record of each frame; a line that a kill cut short is passed over."""
     records: dict[int, FrameRecord] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return records
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(f"the journal cannot be read: {error}", path=path) from error
-    for line in lines:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
         try:
             row = json.loads(line)
             record = FrameRecord(

@@ -179,7 +179,7 @@ class Run:
         trimaps = propagate(
             keyframes,
             self.plan.trail,
-            self._proxies,
+            self.proxies,
             self.settings.propagation,
             wanted=todo.keys(),
             workers=self.workers,
@@ -196,8 +196,8 @@ class Run:
             yield work
             started = time.perf_counter()
 
-    def _proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
-        """Small display-like pictures to find the motion on."""
+    def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Small display-like pictures to find the motion on; None where a frame is unreadable."""
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
 
         def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:

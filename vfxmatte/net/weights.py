@@ -7,7 +7,6 @@ file's sha256. Loading is strict: nothing missing, nothing left over, nothing da
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,9 +21,24 @@ from safetensors.torch import load_file, save_file
 from vfxmatte.colour import NETWORK_ENCODING
 from vfxmatte.errors import WeightsError
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.net.sidecar import (
+    DEFAULT_WEIGHTS,
+    SIDECAR_FORMAT,
+    file_sha256,
+    read_sidecar,
+    sidecar_path,
+)
 
-SIDECAR_FORMAT = 1
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "dim.safetensors"
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "WeightsInfo",
+    "file_sha256",
+    "load_weights",
+    "read_info",
+    "save_weights",
+    "sidecar_path",
+    "write_sidecar",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +58,6 @@ class WeightsInfo:
     licence: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
-
-
-def sidecar_path(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def save_weights(
@@ -109,15 +114,8 @@ def read_info(path: Path) -> WeightsInfo:
     Raises:
         WeightsError: no such file, no sidecar, or one that this version does not understand.
     """
-    if not path.is_file():
-        raise WeightsError(
-            "no such weights file", path=path, hint="give a .safetensors file to --weights"
-        )
-    sidecar = sidecar_path(path)
+    record = read_sidecar(path)
     try:
-        record = json.loads(sidecar.read_text(encoding="utf-8"))
-        if record["format"] != SIDECAR_FORMAT:
-            raise WeightsError(f"sidecar format {record['format']}, expected 1", path=sidecar)
         return WeightsInfo(
             path=path,
             network=DimConfig(**record["network"]),
@@ -128,14 +126,10 @@ def read_info(path: Path) -> WeightsInfo:
             training=record.get("training", {}),
             evaluation=record.get("evaluation", {}),
         )
-    except FileNotFoundError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            "these weights have no sidecar",
-            path=sidecar,
-            hint="keep the .json that was written beside the .safetensors",
+            f"the sidecar cannot be understood: {error!r}", path=sidecar_path(path)
         ) from error
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise WeightsError(f"the sidecar cannot be understood: {error!r}", path=sidecar) from error
 
 
 def load_weights(path: Path) -> tuple[DeepImageMatting, WeightsInfo]:

@@ -1,0 +1,49 @@
+"""The JSON file beside weights, which says what they are; reading it needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from vfxmatte.errors import WeightsError
+
+SIDECAR_FORMAT = 1
+DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "dim.safetensors"
+
+
+def sidecar_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The record of the weights at `path`; the tensors stay unread.
+
+    Raises:
+        WeightsError: no such file, no sidecar, or one that this version does not understand.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            "no such weights file", path=path, hint="give a .safetensors file to --weights"
+        )
+    sidecar = sidecar_path(path)
+    try:
+        record: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
+        found = record["format"]
+    except FileNotFoundError as error:
+        raise WeightsError(
+            "these weights have no sidecar",
+            path=sidecar,
+            hint="keep the .json that was written beside the .safetensors",
+        ) from error
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise WeightsError(f"the sidecar cannot be understood: {error!r}", path=sidecar) from error
+    if found != SIDECAR_FORMAT:
+        raise WeightsError(f"sidecar format {found}, expected {SIDECAR_FORMAT}", path=sidecar)
+    return record
