@@ -254,3 +254,12 @@ def test_stopping_early_leaves_no_thread_and_no_folder(tmp_path, monkeypatch):
 def test_settings_out_of_range_are_refused(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         PropagationSettings(**option)
+
+
+def test_doubt_grows_away_from_the_only_keyframe():
+    still = Reader(picture=lambda index: picture_of(0))
+    trimaps = run([key(1003, index=0)], range(1001, 1008), still)
+    shares = [trimaps[number].unknown_share for number in range(1001, 1008)]
+    assert shares[0] > shares[2] < shares[4] < shares[6]
+    assert trimaps[1007].confidence < trimaps[1004].confidence < 1
+    assert trimaps[1001].confidence == pytest.approx(trimaps[1005].confidence, abs=0.01)

@@ -24,7 +24,7 @@ from vfxmatte.meeting import MeetingSettings, meet
 from vfxmatte.proxies import FlowStore, PictureStore
 from vfxmatte.stream import ordered_map
 from vfxmatte.tracking import Side, Tracker, TrackSettings
-from vfxmatte.trimaps import resized
+from vfxmatte.trimaps import grow, resized
 from vfxmatte.types import Labels, Trimap
 
 Picture = NDArray[np.uint8]
@@ -40,12 +40,17 @@ class PropagationSettings:
         follows thinner things.
     preset: OpenCV's DIS preset, "ultrafast", "fast" or "medium".
     growth_px: every propagated unknown region is grown by this many px of the full picture.
+    alone_growth_px: before the first and after the last keyframe the band grows by this many px of
+        the proxy with every frame.
+    alone_half_frames: and the confidence falls to one half over this many frames.
     track, meeting: the finer settings of following one keyframe and of merging two.
     """
 
     proxy_px: int = 960
     preset: Preset = "medium"
     growth_px: float = 0.0
+    alone_growth_px: float = 0.5
+    alone_half_frames: float = 24.0
     track: TrackSettings = field(default_factory=TrackSettings)
     meeting: MeetingSettings = field(default_factory=MeetingSettings)
 
@@ -83,6 +88,7 @@ def propagate(
     *,
     wanted: Container[int] | None = None,
     workers: int = 2,
+    scratch: Path | None = None,
 ) -> Iterator[Trimap]:
     """One trimap for each wanted frame, in ascending order, at the keyframes' size.
 
@@ -94,6 +100,7 @@ def propagate(
         settings: how.
         wanted: only these frames are given, and only their segments are read; None: all.
         workers: threads for the optical flow.
+        scratch: where intermediate results are stored; None takes the system's temporary folder.
 
     Raises TrimapError without any keyframe, or with keyframes of different sizes; OutputError
     where temporary files cannot be written.
@@ -117,11 +124,14 @@ def propagate(
             proxy_shape=proxy_size(shape, settings),
             settings=settings,
             workers=workers,
+            scratch=scratch,
         )
         chosen = set(members)
         for number, side in work.run(read_proxies):
             if number in chosen:
                 yield _trimap(number, side, shape, settings)
+            if number == members[-1]:
+                break
 
 
 def _common_shape(keyframes: Mapping[int, Trimap]) -> tuple[int, int]:
@@ -159,14 +169,17 @@ class _Work:
     proxy_shape: tuple[int, int]
     settings: PropagationSettings
     workers: int
+    scratch: Path | None = None
 
     def run(self, read_proxies: ReadProxies) -> Iterator[tuple[int, Side]]:
         """(number, result) ascending, for the frames that are no keyframes."""
         if self.after is None:
             pictures = (_checked(*pair, self.proxy_shape) for pair in read_proxies(self.numbers))
-            yield from self._follow(self._key(self.before), _adjacent(pictures), self._flow)
+            sides = self._follow(self._key(self.before), _adjacent(pictures), self._flow)
+            for steps, (number, side) in enumerate(sides, 1):
+                yield number, self._alone(side, steps)
             return
-        with tempfile.TemporaryDirectory(prefix="vfxmatte-") as name:
+        with tempfile.TemporaryDirectory(prefix="vfxmatte-", dir=self.scratch) as name:
             yield from self._run_stored(read_proxies, Path(name))
 
     def _run_stored(self, read_proxies: ReadProxies, folder: Path) -> Iterator[tuple[int, Side]]:
@@ -188,8 +201,9 @@ class _Work:
             confidences[number] = side.confidence
             _put_side(store, number, side)
         if self.before is None:
-            for number in self.numbers[:-1]:
-                yield number, _get_side(store, number, confidences[number])
+            for index, number in enumerate(self.numbers[:-1]):
+                side = _get_side(store, number, confidences[number])
+                yield number, self._alone(side, len(self.numbers) - 1 - index)
             return
 
         def stored_flow(pair: _Pair) -> FlowPair | None:
@@ -203,6 +217,14 @@ class _Work:
             if number != last:
                 other = _get_side(store, number, confidences[number])
                 yield number, self._merged(side, other, (number - first) / (last - first))
+
+    def _alone(self, side: Side, steps: int) -> Side:
+        """With one keyframe only, nothing tells how wrong the motion is: doubt grows steadily."""
+        settings = self.settings
+        growth = min(settings.alone_growth_px * steps, settings.meeting.most_growth_px)
+        labels = grow(side.labels, growth)
+        halved = settings.alone_half_frames / (settings.alone_half_frames + steps)
+        return Side(labels=labels, confidence=side.confidence * halved)
 
     def _merged(self, before: Side, after: Side, share: float) -> Side:
         labels, agreement = meet(before.labels, after.labels, share, self.settings.meeting)
