@@ -58,15 +58,16 @@ class MovingShot:
         centre = self.width * (0.3 + 0.4 * way), self.height * 0.5
         distance = np.hypot(columns - centre[0], rows - centre[1])
         soft = max(2.0, self.height / 24)
-        return np.clip((self.height * 0.3 - distance) / soft, 0, 1).astype(np.float32)
+        return np.asarray(np.clip((self.height * 0.3 - distance) / soft, 0, 1), np.float32)
 
     def pixels(self, number: int) -> FloatImage:
         """(H, W, 3) float32 scene-linear; the disc carries its texture along."""
         ground, disc = _texture(1, self.height, self.width), _texture(2, self.height, self.width)
         way = (number - _FIRST_NUMBER) / max(1, self.frames - 1)
-        moved = np.roll(disc, round(self.width * 0.4 * way), axis=1) * np.float32((3.0, 1.2, 0.3))
+        moved = np.roll(disc, round(self.width * 0.4 * way), axis=1) * (3.0, 1.2, 0.3)
         alpha = self.alpha(number)[:, :, None]
-        return np.asarray(alpha * moved + (1 - alpha) * ground * np.float32((0.1, 0.3, 0.6)))
+        mixed = alpha * moved + (1 - alpha) * ground * (0.1, 0.3, 0.6)
+        return np.asarray(mixed, np.float32)
 
     def write(self, folder: Path) -> Path:
         """plate/ as half-float EXR and trimaps/, on the first and last frame unless told."""

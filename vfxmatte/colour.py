@@ -176,6 +176,11 @@ class ColourConfig:
                 hint="correct $OCIO, or unset it to use the built-in ACES configuration",
             ) from error
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the configuration's content changes, wherever it was loaded from."""
+        return str(self._config.getCacheID())
+
     def find(self, *names: str) -> str | None:
         """The configuration's own name for the first of these names, aliases or roles it knows."""
         for name in names:

@@ -8,7 +8,7 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -89,11 +89,24 @@ def _fitting(
                 continue
             return value
         parse = getattr(option, "parse", None)
-        if parse is not None and isinstance(value, str):
-            return parse(value)
+        if parse is not None and isinstance(value, str | int):
+            return _parsed(parse, str(value), name, path, error)
         if option is type(None) and value is None:
             return None
     raise error(f"setting {name!r} wants {_in_words(kind)}, found {value!r}", path=path)
+
+
+def _parsed(
+    parse: Callable[[str], Any],
+    text: str,
+    name: str,
+    path: Path | None,
+    error: type[VfxmatteError],
+) -> Any:
+    try:
+        return parse(text)
+    except VfxmatteError as reason:
+        raise error(f"setting {name!r}: {reason.what}", path=path, hint=reason.hint) from reason
 
 
 def _tuple(
@@ -109,9 +122,7 @@ def _tuple(
     )
 
 
-def _record(
-    kind: Any, item: Any, name: str, path: Path | None, error: type[VfxmatteError]
-) -> Any:
+def _record(kind: Any, item: Any, name: str, path: Path | None, error: type[VfxmatteError]) -> Any:
     if not (dataclasses.is_dataclass(kind) and isinstance(item, Mapping)):
         return _fitting(kind, item, name, path, error)
     try:
@@ -131,6 +142,6 @@ def _in_words(kind: Any) -> str:
     for option in _options(kind):
         if get_origin(option) is typing.Literal:
             words += [repr(value) for value in get_args(option)]
-        else:
+        elif option is not type(None):  # TOML has no way to write None
             words.append(getattr(option, "__name__", str(option)))
     return " or ".join(words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import platform
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 import vfxmatte
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import FrameOrError, Plate, open_plate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import matte_path, write_labels, write_matte
@@ -32,8 +33,8 @@ from vfxmatte.plan import Fingerprints, RunPlan, make_plan
 from vfxmatte.propagation import propagate, proxy_size
 from vfxmatte.qc import trimap_stats
 from vfxmatte.settings import RunSettings, as_plain
-from vfxmatte.shot import Shot, read_keyframe
-from vfxmatte.stream import ordered_map, prefetch
+from vfxmatte.shot import Keyframes, Shot
+from vfxmatte.stream import close, ordered_map, prefetch
 from vfxmatte.types import Frame, FrameResult, Matte, Trimap
 
 _TRIMAPS_AHEAD = 4
@@ -41,11 +42,14 @@ _TRIMAPS_AHEAD = 4
 
 @dataclass(eq=False)
 class _Work:
-    """One frame on its way through the stages; a stage that fails puts its error in."""
+    """One frame on its way through the stages; a stage that fails puts its error in.
+
+    What a later stage does not need is let go, so that many frames may wait in a row.
+    """
 
     number: int
     fingerprint: str
-    trimap: Trimap
+    trimap: Trimap | None
     frame: Frame | None = None
     task: Task | None = None
     matte: Matte | None = None
@@ -88,7 +92,7 @@ class Run:
         except VfxmatteError as error:
             self.close()
             raise error.at(shot=shot.name) from error.__cause__
-        self.workers = self.settings.workers or 2
+        self.workers = self.settings.workers or _usual_workers()
         self.engine: Engine | None = None
 
     def _open_plate(self) -> Plate:
@@ -120,22 +124,31 @@ class Run:
         locked, device lost, unusable keyframe) is raised; the same run goes on from there later.
         """
         try:
+            growth_px = self.settings.keyframe_growth
+            keyframes = Keyframes(self.plan.keyframes, self.plate.info, growth_px)
+            keyframes.check()
             with Journal(self.shot.output) as journal:
-                if self.overwrite:
-                    journal.forget()
                 try:
-                    yield from self._frames(journal)
-                finally:
-                    if journal.records:
-                        journal.write_manifest(self._manifest_header())
+                    yield from self._frames(journal, keyframes)
+                except BaseException:
+                    with contextlib.suppress(OutputError):  # what came first is what is told
+                        self._write_manifest(journal)
+                    raise
+                self._write_manifest(journal)
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
-    def _frames(self, journal: Journal) -> Iterator[FrameResult]:
-        keyframes = _Keyframes(self.plan.keyframes, self.plate, self.settings.keyframe_growth)
-        keyframes.check()
+    def _frames(self, journal: Journal, keyframes: Mapping[int, Trimap]) -> Iterator[FrameResult]:
         engine = self._engine()
-        prints = Fingerprints(self.plan, self.settings, self.plate, engine.describe())
+        if self.overwrite:
+            journal.forget()
+        prints = Fingerprints(
+            self.plan,
+            self.settings,
+            self.plate,
+            engine=engine.describe(),
+            colour=self.colours.fingerprint,
+        )
         todo: dict[int, str] = {}
         for number in self.plan.skipped:
             yield FrameResult(number=number, status="skipped")
@@ -148,8 +161,9 @@ class Run:
                 stats = journal.records[number].stats
                 yield FrameResult(number=number, status="kept", path=done, stats=stats)
         if todo:
-            with contextlib.closing(self._solved(todo, keyframes, engine)) as solved:
-                for work in solved:
+            trimaps = self._trimaps(todo, keyframes, journal.scratch)
+            with contextlib.closing(self._written(trimaps, todo, engine)) as written:
+                for work in written:
                     journal.add(_record(work, self.shot.output))
                     yield _result(work)
 
@@ -161,20 +175,17 @@ class Run:
 
     # -- the stages, each from the one before --------------------------------------------------
 
-    def _solved(
-        self, todo: Mapping[int, str], keyframes: _Keyframes, engine: Engine
+    def _written(
+        self, trimaps: Iterator[_Work], todo: Mapping[int, str], engine: Engine
     ) -> Generator[_Work]:
-        trimaps = prefetch(self._trimaps(todo, keyframes), depth=_TRIMAPS_AHEAD)
-        loaded = ordered_map(self._encode, self._loaded(trimaps, todo), workers=self.workers)
-        solved = _solve(engine, loaded)
-        written = ordered_map(self._write, solved, workers=self.workers)
-        try:
-            yield from written
-        finally:
-            for stage in (written, solved, loaded, trimaps):
-                stage.close()
+        """The chain of stages; closing it closes them all, from the last to the first."""
+        ahead = prefetch(trimaps, depth=_TRIMAPS_AHEAD)
+        encoded = ordered_map(self._encode, self._loaded(ahead, todo), workers=self.workers)
+        return ordered_map(self._write, _solve(engine, encoded), workers=self.workers)
 
-    def _trimaps(self, todo: Mapping[int, str], keyframes: _Keyframes) -> Iterator[_Work]:
+    def _trimaps(
+        self, todo: Mapping[int, str], keyframes: Mapping[int, Trimap], scratch: Path
+    ) -> Iterator[_Work]:
         started = time.perf_counter()
         trimaps = propagate(
             keyframes,
@@ -183,18 +194,26 @@ class Run:
             self.settings.propagation,
             wanted=todo.keys(),
             workers=self.workers,
+            scratch=scratch,
         )
-        for trimap in trimaps:
-            work = _Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
-            score = trimap_stats(trimap, self.plan.keyframes)
-            work.stats["confidence"] = score.confidence
-            work.stats["unknown_share"] = score.unknown_share
-            work.stats["keyframe_distance"] = float(score.keyframe_distance)
-            name = f"trimap.{padded(trimap.number, max(4, self.plate.info.padding))}.png"
-            write_labels(trimap, self.shot.trimap_output / name, self.plate.info.canvas)
-            work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
-            yield work
-            started = time.perf_counter()
+        try:
+            for trimap in trimaps:
+                work = _Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
+                self._keep(trimap, work.stats)
+                work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+                yield work
+                started = time.perf_counter()
+        finally:
+            close(trimaps)
+
+    def _keep(self, trimap: Trimap, stats: dict[str, float]) -> None:
+        """The trimap onto the disk, its numbers into the stats."""
+        score = trimap_stats(trimap, self.plan.keyframes)
+        stats["confidence"] = score.confidence
+        stats["unknown_share"] = score.unknown_share
+        stats["keyframe_distance"] = float(score.keyframe_distance)
+        name = f"trimap.{padded(trimap.number, max(4, self.plate.info.padding))}.png"
+        write_labels(trimap, self.shot.trimap_output / name, self.plate.info.canvas)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""
@@ -217,29 +236,37 @@ class Run:
         """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
         sources = [self.plan.sources[number] for number in numbers]
         frames = plate.frames(sorted(set(sources)), workers=self.workers)
-        source, frame = next(frames)
-        for number, wanted in zip(numbers, sources, strict=True):
-            while source != wanted:
-                source, frame = next(frames)
-            if isinstance(frame, Frame) and frame.number != number:
-                yield number, replace(frame, number=number)
-            else:
-                yield number, frame
+        try:
+            source, frame = next(frames)
+            for number, wanted in zip(numbers, sources, strict=True):
+                while source != wanted:
+                    source, frame = next(frames)
+                if isinstance(frame, Frame) and frame.number != number:
+                    yield number, replace(frame, number=number)
+                else:
+                    yield number, frame
+        finally:
+            close(frames)
 
     def _loaded(self, trimaps: Iterable[_Work], todo: Mapping[int, str]) -> Iterator[_Work]:
         frames = self._read(self.plate, list(todo))
-        for work in trimaps:
-            with work.timed("read"):
-                number, frame = next(frames)
-            assert number == work.number
-            if isinstance(frame, VfxmatteError):
-                work.error = frame.at(frame=number)
-            else:
-                work.frame = frame
-            yield work
+        try:
+            for work in trimaps:
+                with work.timed("read"):
+                    number, frame = next(frames)
+                assert number == work.number
+                if isinstance(frame, VfxmatteError):
+                    work.error = frame.at(shot=self.shot.name, frame=number)
+                    work.trimap = None
+                else:
+                    work.frame = frame
+                yield work
+        finally:
+            close(frames)
+            close(trimaps)
 
     def _encode(self, work: _Work) -> _Work:
-        if work.frame is None:
+        if work.frame is None or work.trimap is None:
             return work
         with work.timed("colour"):
             finite = np.isfinite(work.frame.pixels)
@@ -248,6 +275,7 @@ class Run:
                 work.stats["nonfinite_pixels"] = float(bad)
             image = to_network(work.frame, self.colours)
             work.task = Task(image=image, trimap=work.trimap)
+            work.trimap = None
         return work
 
     def _write(self, work: _Work) -> _Work:
@@ -273,8 +301,10 @@ class Run:
             **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
         }
 
-    def _manifest_header(self) -> dict[str, Any]:
-        return {
+    def _write_manifest(self, journal: Journal) -> None:
+        if not journal.records:
+            return
+        header = {
             "shot": self.shot.name,
             "plate": str(self.shot.plate),
             "plate_description": str(self.plate.info),
@@ -286,27 +316,7 @@ class Run:
             "settings": as_plain(self.settings),
             "versions": versions(),
         }
-
-
-class _Keyframes(Mapping[int, Trimap]):
-    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
-
-    def __init__(self, paths: Mapping[int, Path], plate: Plate, growth_px: float) -> None:
-        self._paths, self._plate, self._growth_px = paths, plate, growth_px
-
-    def __getitem__(self, number: int) -> Trimap:
-        return read_keyframe(self._paths[number], number, self._plate.info, self._growth_px)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def check(self) -> None:
-        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
-        for number in self:
-            self[number]
+        journal.write_manifest(header)
 
 
 def run(
@@ -341,19 +351,22 @@ def _solve(engine: Engine, works: Iterable[_Work]) -> Generator[_Work]:
             yield under_way.pop(0)
 
     mattes = engine.mattes(tasks())
-    while True:
-        started = time.perf_counter()
-        waited = 0.0
-        matte = next(mattes, None)
-        yield from ready()
-        if matte is None:
-            return
-        work = under_way.pop(0)
-        assert work.number == matte.number
-        work.matte, work.task = matte, None
-        work.stats["solve_ms"] = (time.perf_counter() - started - waited) * 1000
-        yield work
-        yield from ready()
+    try:
+        while True:
+            started = time.perf_counter()
+            waited = 0.0
+            matte = next(mattes, None)
+            yield from ready()
+            if matte is None:
+                return
+            work = under_way.pop(0)
+            assert work.number == matte.number
+            work.matte, work.task = matte, None
+            work.stats["solve_ms"] = (time.perf_counter() - started - waited) * 1000
+            yield work
+    finally:
+        close(mattes)
+        close(works)
 
 
 def _record(work: _Work, output: Path) -> FrameRecord:
@@ -381,6 +394,10 @@ def _result(work: _Work) -> FrameResult:
         error=work.error,
         stats=work.stats,
     )
+
+
+def _usual_workers() -> int:
+    return min(8, max(2, (os.cpu_count() or 2) // 2))
 
 
 def versions() -> dict[str, str]:

@@ -5,7 +5,8 @@ Made from names, headers and settings alone, before any pixel is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
         ShotError: no usable keyframe, or a range without any frame of the plate.
     """
     asked = _asked(settings, plate)
-    lacking = [number for number in asked if number not in plate.numbers]
+    present = set(plate.numbers)
+    lacking = [number for number in asked if number not in present]
     if lacking and settings.missing == "error":
         raise MissingFrameError(
             f"the plate lacks {len(lacking)} of {len(asked)} frames: {numbers_as_text(lacking)}",
@@ -85,9 +87,9 @@ def _asked(settings: RunSettings, plate: PlateInfo) -> list[int]:
     return asked
 
 
-def _nearest_before(number: int, present: tuple[int, ...]) -> int:
-    earlier = [n for n in present if n < number]
-    return earlier[-1] if earlier else present[0]
+def _nearest_before(number: int, present: Sequence[int]) -> int:
+    """The frame that stands in for a missing one; before the first frame, the first."""
+    return present[max(0, bisect_right(present, number) - 1)]
 
 
 def _notes(
@@ -122,15 +124,21 @@ class Fingerprints:
         plan: RunPlan,
         settings: RunSettings,
         plate: Plate,
+        *,
         engine: Mapping[str, Any],
+        colour: str,
     ) -> None:
+        """
+        engine: how it describes itself. colour: names the colour configuration's content.
+        """
         self._plan, self._plate = plan, plate
         self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
         self._common = digest(
             {
                 "pixels": PIXELS_VERSION,
                 "engine": engine,
-                "colour": [plate.info.colour_space, str(settings.ocio)],
+                "colour": [plate.info.colour_space, colour],
+                "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
                 "canvas": as_plain(plate.info.canvas),
                 "output": as_plain(settings.output),
                 "growth": settings.keyframe_growth,

@@ -75,5 +75,5 @@ def _write(path: Path, data: bytes) -> None:
         raise OutputError(
             f"intermediate results cannot be stored: {error.strerror or error}",
             path=path,
-            hint="free some space for temporary files, or point TMPDIR at another disk",
+            hint="is the disk full? free some space, or give another --output",
         ) from error

@@ -11,7 +11,7 @@ Opening a shot reads names and headers, no pixels, and loads no torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,6 +184,27 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
     elif growth_px < 0:
         labels = shrink(labels, -growth_px)
     return Trimap(number=number, labels=labels, is_keyframe=True)
+
+
+class Keyframes(Mapping[int, Trimap]):
+    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
+
+    def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
+        self._paths, self._plate, self._growth_px = paths, plate, growth_px
+
+    def __getitem__(self, number: int) -> Trimap:
+        return read_keyframe(self._paths[number], number, self._plate, self._growth_px)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def check(self) -> None:
+        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
+        for number in self:
+            self[number]
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:

@@ -51,14 +51,13 @@ def _ordered_map(
         for future in pending:
             future.cancel()
         pool.shutdown(wait=True)
-        _close(items)
+        close(items)
 
 
-def _close(items: object) -> None:
-    """Close a generator; other iterables have nothing to close."""
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()
+def close(items: object) -> None:
+    """Close a stage; iterables that are no generators have nothing to close."""
+    if isinstance(items, Generator):
+        items.close()
 
 
 class _End:
@@ -104,7 +103,7 @@ def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Ev
     except BaseException as error:
         end = _End(error)
     finally:
-        _close(items)
+        close(items)
     _put(waiting, end, stop)
 
 

@@ -36,17 +36,12 @@ _LARGEST_BATCH = 16
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its padded network input, the alpha so far, the tiles still to come."""
+    """A frame under way: its padded network input, the alpha so far, the tiles not yet solved."""
 
     task: Task
     alpha: FloatImage
     network_input: FloatImage | None
     waiting: deque[Tile]
-    under_way: int = 0
-
-    @property
-    def done(self) -> bool:
-        return not self.waiting and not self.under_way
 
 
 @dataclass(eq=False)
@@ -129,9 +124,7 @@ class DeepEngine:
         return _Open(task, known_alpha(labels), network_input, deque(tiles))
 
     def _tiles(self, labels: Labels) -> list[Tile]:
-        return plan_tiles(
-            labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px
-        )
+        return plan_tiles(labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
 
     @staticmethod
     def _waiting(frames: Iterable[_Open]) -> int:
@@ -224,7 +217,7 @@ def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
 
 
 def _finished(frames: deque[_Open]) -> Iterator[Matte]:
-    while frames and frames[0].done:
+    while frames and not frames[0].waiting:
         frame = frames.popleft()
         yield Matte(number=frame.task.number, alpha=frame.alpha)
 
@@ -266,8 +259,8 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def _affordable_px(network: DeepImageMatting, device: torch.device, dtype: torch.dtype) -> int:
-    """How many pixels fit into a quarter of the device's memory, from its size, not what is free now,
-    so that the same machine always cuts the same tiles."""
+    """How many pixels fit into a quarter of the device's memory: of its size, not of what is free
+    now, so that the same machine always cuts the same tiles."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
     else:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vfxmatte.errors import OutputError
+
+_LEFTOVER = re.compile(r"\..+\.\d+\.part(\.[^.]+)?")
 
 
 @contextmanager
@@ -33,6 +36,14 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed processes from a folder that nobody writes to now."""
+    for path in folder.iterdir():
+        if _LEFTOVER.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _sync(path: Path) -> None:
