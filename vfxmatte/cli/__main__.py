@@ -1,0 +1,6 @@
+"""`python -m vfxmatte.cli`."""
+
+from vfxmatte.cli.group import main
+
+if __name__ == "__main__":
+    main()

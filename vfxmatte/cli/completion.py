@@ -1,0 +1,23 @@
+"""`vfxmatte completion`: the script that makes a shell complete commands and options."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from vfxmatte.cli.group import commands
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    bash, in ~/.bashrc:  eval "$(vfxmatte completion bash)"
+    zsh, in ~/.zshrc:    eval "$(vfxmatte completion zsh)"
+    fish:                vfxmatte completion fish > ~/.config/fish/completions/vfxmatte.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(commands, {}, "vfxmatte", "_VFXMATTE_COMPLETE").source())

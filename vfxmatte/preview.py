@@ -1,0 +1,256 @@
+"""Pictures and movies for a person to look at: how does the matte hold against a checker?
+
+Composites are made in scene-linear light with premultiplied colour, at the plate's full size, then
+made smaller and encoded for an sRGB display. Reads mattes and trimaps that are finished; knows
+nothing of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.colour import ColourConfig, encode_for_network
+from vfxmatte.errors import OutputError
+from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.writers import crop
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels
+
+Picture = NDArray[np.uint8]
+
+H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
+"""Encoders that PyAV may have been built with, best first."""
+
+_CHECKER = (0.09, 0.25)  # scene-linear grey of the two kinds of squares
+_SQUARE_PX = 16
+_TINTS = {
+    BACKGROUND: ((0.15, 0.25, 0.9), 0.35),  # display RGB, and how much of it
+    UNKNOWN: ((1.0, 0.8, 0.1), 0.5),
+    FOREGROUND: ((0.2, 0.9, 0.3), 0.25),
+}
+_MARGIN_PX = 4
+_CAPTION_PX = 22
+_PAPER = 28
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panels:
+    """What one frame looks like: four (h, w, 3) uint8 sRGB pictures of one size.
+
+    trimap: the labels laid over the plate in colour (blue background, yellow unknown, green
+    foreground). caption: the frame number, and a word where there is something to say.
+    """
+
+    caption: str
+    plate: Picture
+    trimap: Picture
+    alpha: Picture
+    composite: Picture
+
+
+def make_panels(
+    frame: Frame,
+    alpha: FloatImage | None,
+    labels: Labels | None,
+    colours: ColourConfig,
+    *,
+    width_px: int,
+    is_keyframe: bool = False,
+) -> Panels:
+    """One frame's pictures over its display window, `width_px` wide, pixels made square.
+
+    alpha: (H, W) float32 over the frame's canvas; None (no matte yet) gives black panels.
+    labels: (H, W) uint8 over the canvas; None leaves the plate bare. Raises ColourError.
+    """
+    linear = colours.to_linear_rec709(frame.pixels, frame.colour_space)
+    np.nan_to_num(linear, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
+    linear = crop(linear, frame.canvas, frame.display_window)
+    size = _size(frame, width_px)
+    plate = to_display(_resized(linear, size))
+    if alpha is None:
+        black = np.zeros_like(plate)
+        matte, composite = black, black
+    else:
+        coverage = crop(alpha, frame.canvas, frame.display_window)
+        small = _resized(coverage, size)
+        matte = np.rint(np.repeat(small[:, :, None], 3, axis=2) * 255).astype(np.uint8)
+        premultiplied = _resized(linear * coverage[:, :, None], size)
+        composite = to_display(over(premultiplied, small, checker(small.shape)))
+    return Panels(
+        caption=f"{frame.number}{' keyframe' if is_keyframe else ''}"
+        f"{' no matte' if alpha is None else ''}",
+        plate=plate,
+        trimap=plate if labels is None else _tinted(plate, labels, frame, size),
+        alpha=matte,
+        composite=composite,
+    )
+
+
+def over(premultiplied: FloatImage, alpha: FloatImage, ground: FloatImage) -> FloatImage:
+    """Premultiplied (H, W, 3) scene-linear colour over a ground, alpha (H, W) in [0, 1]."""
+    return cast(FloatImage, premultiplied + (1 - alpha[:, :, None]) * ground)
+
+
+def checker(shape: tuple[int, ...]) -> FloatImage:
+    """(h, w, 3) float32 scene-linear grey squares."""
+    rows, columns = np.indices(shape[:2], np.int32) // _SQUARE_PX
+    values = np.where((rows + columns) % 2, *_CHECKER).astype(np.float32)
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+def to_display(linear: FloatImage) -> Picture:
+    """(..., 3) scene-linear Rec.709 to 8-bit sRGB; what is brighter than white is white."""
+    return np.rint(np.clip(encode_for_network(linear), 0, 1) * 255).astype(np.uint8)
+
+
+def contact_sheet(rows: Sequence[Panels], path: str | Path) -> Path:
+    """A PNG with one row a frame: plate, trimap over plate, alpha, composite over a checker.
+
+    Raises OutputError; ValueError without any row.
+    """
+    if not rows:
+        raise ValueError("a contact sheet needs at least one frame")
+    path = Path(path)
+    heads = [_row_of(None, rows[0])]
+    sheet = np.concatenate(heads + [_row_of(row.caption, row) for row in rows])
+    encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+    with renamed_when_whole(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+    return path
+
+
+def preview_movie(frames: Iterable[Panels], path: str | Path, fps: Fraction | float) -> Path:
+    """An H.264 MP4, plate beside composite; one frame in memory at a time.
+
+    Raises:
+        OutputError: this PyAV has no H.264 encoder, no frames, or the file cannot be written.
+    """
+    path = Path(path)
+    encoder = h264_encoder()
+    if encoder is None:
+        raise OutputError(
+            "no H.264 encoder: this build of PyAV has none",
+            path=path,
+            hint="use --preview sheet, or install PyAV's own wheel (pip install av)",
+        )
+    with renamed_when_whole(path) as temporary:
+        try:
+            _encode(temporary, encoder, frames, Fraction(fps).limit_denominator(1001))
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write the movie: {error}", path=path) from error
+        except OutputError as error:
+            error.path = str(path)
+            raise
+    return path
+
+
+def h264_encoder() -> str | None:
+    """The first of `H264_ENCODERS` that there is."""
+    return next((name for name in H264_ENCODERS if name in av.codecs_available), None)
+
+
+def _encode(path: Path, encoder: str, frames: Iterable[Panels], fps: Fraction) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream: Any = None
+        for panels in frames:
+            picture = _even(np.concatenate((panels.plate, panels.composite), axis=1))
+            if stream is None:
+                stream = _stream(container, encoder, picture, fps)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = frame.reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            )
+            container.mux(stream.encode(frame))
+        if stream is None:
+            raise OutputError("no frames to show", path=path)
+        container.mux(stream.encode())
+
+
+def _stream(container: Any, encoder: str, picture: Picture, fps: Fraction) -> Any:
+    options = {"crf": "18", "preset": "veryfast"} if encoder == "libx264" else {}
+    stream = container.add_stream(encoder, rate=fps, options=options)
+    stream.height, stream.width = picture.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = 1  # Rec.709
+    context.color_trc, context.color_range = 13, 1  # sRGB's curve, legal range
+    return stream
+
+
+def _even(picture: Picture) -> Picture:
+    """H.264's chroma wants even sides; an odd edge is repeated."""
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _size(frame: Frame, width_px: int) -> tuple[int, int]:
+    """(width, height) of a panel, never wider than the plate."""
+    window = frame.display_window
+    shown = window.width * frame.pixel_aspect
+    scale = min(1.0, width_px / shown)
+    return max(1, round(shown * scale)), max(1, round(window.height * scale))
+
+
+def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
+    if values.shape[1::-1] == size:
+        return values
+    smaller = size[0] <= values.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, size, interpolation=how), np.float32)
+
+
+def _tinted(plate: Picture, labels: Labels, frame: Frame, size: tuple[int, int]) -> Picture:
+    """The plate, paler, with each label's colour laid over it."""
+    inside = crop(cast(FloatImage, labels), frame.canvas, frame.display_window)
+    nearest = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
+    grey = plate.mean(axis=2, keepdims=True) * 0.8
+    tinted = grey.repeat(3, axis=2)
+    for label, (colour, share) in _TINTS.items():
+        mask = nearest == label
+        tinted[mask] = (1 - share) * tinted[mask] + share * 255 * np.array(colour)
+    return np.rint(tinted).astype(np.uint8)
+
+
+def _row_of(caption: str | None, panels: Panels) -> Picture:
+    """One frame's row with its caption, or the sheet's head where there is none."""
+    named = {
+        "plate": panels.plate,
+        "trimap": panels.trimap,
+        "alpha": panels.alpha,
+        "over checker": panels.composite,
+    }
+    cells = []
+    for index, (name, picture) in enumerate(named.items()):
+        text = name if caption is None else caption if index == 0 else ""
+        body = picture[:0] if caption is None else picture
+        bar = _caption(text, picture.shape[1])
+        cells.append(_framed(np.concatenate((bar, body))))
+    return np.concatenate(cells, axis=1)
+
+
+def _caption(text: str, width: int) -> Picture:
+    bar = np.full((_CAPTION_PX, width, 3), _PAPER, np.uint8)
+    where, font = (2, _CAPTION_PX - 7), cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(bar, text, where, font, 0.5, (225, 225, 225), 1, cv2.LINE_AA)
+    return bar
+
+
+def _framed(picture: Picture) -> Picture:
+    sides = ((0, _MARGIN_PX), (_MARGIN_PX, 0), (0, 0))
+    return np.pad(picture, sides, constant_values=_PAPER)
+
+
+def evenly_chosen(numbers: Sequence[int], count: int) -> list[int]:
+    """Up to `count` of the numbers, evenly spread, first and last among them."""
+    if len(numbers) <= count:
+        return list(numbers)
+    places = np.linspace(0, len(numbers) - 1, count)
+    return [numbers[round(place)] for place in places]
