@@ -34,26 +34,29 @@ from vfxmatte.types import FloatImage, Trimap, Window
 WANTED_RATIO = 1.05
 """A long shot's peak memory may be so many times that of a short one."""
 
-_FIRST_NUMBER = 1001
 _MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovingShot:
-    """A made-up shot: a soft, textured disc that crosses a textured ground, scene-linear."""
+    """A made-up shot: a soft, textured disc that crosses a textured ground, scene-linear.
+
+    keyframes: frame numbers of its trimaps; none: the first and the last frame.
+    """
 
     frames: int
     width: int = 480
     height: int = 270
+    first: int = 1001
     keyframes: tuple[int, ...] = ()
 
     @property
     def numbers(self) -> range:
-        return range(_FIRST_NUMBER, _FIRST_NUMBER + self.frames)
+        return range(self.first, self.first + self.frames)
 
     def alpha(self, number: int) -> FloatImage:
         """(H, W) float32, exact coverage."""
-        way = (number - _FIRST_NUMBER) / max(1, self.frames - 1)
+        way = (number - self.first) / max(1, self.frames - 1)
         rows, columns = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
         centre = self.width * (0.3 + 0.4 * way), self.height * 0.5
         distance = np.hypot(columns - centre[0], rows - centre[1])
@@ -63,19 +66,19 @@ class MovingShot:
     def pixels(self, number: int) -> FloatImage:
         """(H, W, 3) float32 scene-linear; the disc carries its texture along."""
         ground, disc = _texture(1, self.height, self.width), _texture(2, self.height, self.width)
-        way = (number - _FIRST_NUMBER) / max(1, self.frames - 1)
+        way = (number - self.first) / max(1, self.frames - 1)
         moved = np.roll(disc, round(self.width * 0.4 * way), axis=1) * (3.0, 1.2, 0.3)
         alpha = self.alpha(number)[:, :, None]
         mixed = alpha * moved + (1 - alpha) * ground * (0.1, 0.3, 0.6)
         return np.asarray(mixed, np.float32)
 
     def write(self, folder: Path) -> Path:
-        """plate/ as half-float EXR and trimaps/, on the first and last frame unless told."""
+        """plate/ as half-float EXR, and trimaps/; returns the folder."""
         window = Window.of_size(self.width, self.height)
         for number in self.numbers:
             pixels = self.pixels(number).astype(np.float16)
             planes = {name: pixels[:, :, i] for i, name in enumerate("RGB")}
-            path = folder / "plate" / f"plate.{number}.exr"
+            path = folder / "plate" / f"plate.{number:04d}.exr"
             path.parent.mkdir(parents=True, exist_ok=True)
             attributes = {"framesPerSecond": Fraction(24)}
             write_exr(
@@ -85,7 +88,7 @@ class MovingShot:
         for number in self.keyframes or (self.numbers[0], self.numbers[-1]):
             labels = from_matte(self.alpha(number), erode_px=band, dilate_px=band)
             trimap = Trimap(number=number, labels=labels, is_keyframe=True)
-            write_labels(trimap, folder / "trimaps" / f"trimap.{number}.png", window)
+            write_labels(trimap, folder / "trimaps" / f"trimap.{number:04d}.png", window)
         return folder
 
 

@@ -43,7 +43,15 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             hint="keep the .json that was written beside the .safetensors",
         ) from error
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise WeightsError(f"the sidecar cannot be understood: {error!r}", path=sidecar) from error
+        raise WeightsError(
+            f"the sidecar cannot be understood: {error!r}",
+            path=sidecar,
+            hint="copy the .safetensors and its .json again, together",
+        ) from error
     if found != SIDECAR_FORMAT:
-        raise WeightsError(f"sidecar format {found}, expected {SIDECAR_FORMAT}", path=sidecar)
+        raise WeightsError(
+            f"sidecar format {found}, expected {SIDECAR_FORMAT}",
+            path=sidecar,
+            hint="update vfxmatte, or use weights that were made for this version",
+        )
     return record

@@ -8,7 +8,6 @@ file's sha256. Loading is strict: nothing missing, nothing left over, nothing da
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from vfxmatte.colour import NETWORK_ENCODING
-from vfxmatte.errors import WeightsError
+from vfxmatte.errors import OutputError, WeightsError
+from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
 from vfxmatte.net.sidecar import (
     DEFAULT_WEIGHTS,
@@ -78,34 +78,34 @@ def save_weights(
     if network.config.batch_norm:
         raise WeightsError("weights are saved folded: call `fold()` on a copy of the network first")
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial)
-        record = {
-            "format": SIDECAR_FORMAT,
-            "name": name,
-            "licence": licence,
-            "sha256": file_sha256(partial),
-            "encoding": NETWORK_ENCODING,
-            "network": network.config.as_dict(),
-            "training": dict(training or {}),
-            "evaluation": dict(evaluation or {}),
-        }
-        os.replace(partial, path)
-        write_sidecar(path, record)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WeightsError(f"weights cannot be written: {error}", path=path) from error
+        with renamed_when_whole(path) as partial:
+            save_file(tensors, partial)
+            sha256 = file_sha256(partial)
+    except (OutputError, SafetensorError) as error:
+        raise WeightsError(
+            f"weights cannot be written: {getattr(error, 'what', error)}",
+            path=path,
+            hint="is the disk full, or the folder read-only?",
+        ) from error
+    record = {
+        "format": SIDECAR_FORMAT,
+        "name": name,
+        "licence": licence,
+        "sha256": sha256,
+        "encoding": NETWORK_ENCODING,
+        "network": network.config.as_dict(),
+        "training": dict(training or {}),
+        "evaluation": dict(evaluation or {}),
+    }
+    write_sidecar(path, record)
     return read_info(path)
 
 
 def write_sidecar(path: Path, record: Mapping[str, Any]) -> None:
-    """Replace the sidecar of the weights at `path`."""
-    sidecar = sidecar_path(path)
-    partial = sidecar.with_name(sidecar.name + ".partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, sidecar)
+    """Replace the sidecar of the weights at `path`, whole or not at all; raises OutputError."""
+    with renamed_when_whole(sidecar_path(path)) as partial:
+        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def read_info(path: Path) -> WeightsInfo:
@@ -128,7 +128,9 @@ def read_info(path: Path) -> WeightsInfo:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"the sidecar cannot be understood: {error!r}", path=sidecar_path(path)
+            f"the sidecar cannot be understood: {error!r}",
+            path=sidecar_path(path),
+            hint="copy the .safetensors and its .json again, together, or update vfxmatte",
         ) from error
 
 
@@ -144,6 +146,7 @@ def load_weights(path: Path) -> tuple[DeepImageMatting, WeightsInfo]:
             f"weights expect the input encoding {info.encoding!r}, this version has "
             f"{NETWORK_ENCODING!r}",
             path=path,
+            hint="use weights that were made for this version of vfxmatte",
         )
     if file_sha256(path) != info.sha256:
         raise WeightsError(
@@ -156,5 +159,9 @@ def load_weights(path: Path) -> tuple[DeepImageMatting, WeightsInfo]:
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
         network.load_state_dict(tensors, strict=True)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise WeightsError(f"weights do not fit the network: {error}", path=path) from error
+        raise WeightsError(
+            f"weights do not fit the network that the sidecar describes: {error}",
+            path=path,
+            hint="copy the .safetensors and its .json again, together",
+        ) from error
     return network.eval(), info
