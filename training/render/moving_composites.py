@@ -240,7 +240,12 @@ def main() -> None:
     parser.add_argument("elements", type=Path, help="folder of RGBA pictures, straight sRGB")
     parser.add_argument("backgrounds", type=Path, help="folder of photographs")
     parser.add_argument("output", type=Path, help="one folder per shot is made here")
-    parser.add_argument("--match", default="*", help="glob on the elements' names, e.g. '*_fur*'")
+    parser.add_argument(
+        "--match",
+        nargs="+",
+        default=["*"],
+        help="globs on the elements' names, one per shot in turn, e.g. '*_fur*' '*_net*'",
+    )
     parser.add_argument("--shots", type=int, default=8)
     parser.add_argument("--length", type=int, default=25)
     parser.add_argument("--size", default="960x540", help="WIDTHxHEIGHT")
@@ -248,10 +253,13 @@ def main() -> None:
     parser.add_argument("--band", type=int, default=6, help="half-width of the keyframes' band, px")
     arguments = parser.parse_args()
     width, height = (int(part) for part in arguments.size.split("x"))
-    elements = sorted(p for p in arguments.elements.glob(arguments.match) if p.is_file())
     backgrounds = sorted(p for p in arguments.backgrounds.iterdir() if p.is_file())
     rng = np.random.default_rng(arguments.seed)
     for index in range(arguments.shots):
+        pattern = arguments.match[index % len(arguments.match)]
+        elements = sorted(p for p in arguments.elements.glob(pattern) if p.is_file())
+        if not elements or not backgrounds:
+            parser.error(f"no element matches {pattern}, or there is no background")
         element = elements[int(rng.integers(len(elements)))]
         background = backgrounds[int(rng.integers(len(backgrounds)))]
         motion = random_motion(rng)
