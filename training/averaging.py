@@ -7,12 +7,14 @@ import copy
 import torch
 from torch import nn
 
+from vfxmatte.net.dim import DeepImageMatting
+
 
 class Averaged:
     """The averaged copy; decay rises from 0 to `decay` over the first steps, so that the random
     start is forgotten."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: DeepImageMatting, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0

@@ -22,8 +22,8 @@ _MOST_CENTRES = 8192
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Foreground:
-    """premultiplied: (4, H, W) float16 scene-linear RGBA; centres: (K, 2) int64 rows of y, x of
-    pixels that are neither opaque nor empty, where crops may be centred."""
+    """premultiplied: (4, H, W) float16 scene-linear RGBA; centres: (K, 2) int64 rows of y, x, on
+    the CPU, of pixels that are neither opaque nor empty, where crops may be centred."""
 
     name: str
     kind: str
@@ -55,7 +55,7 @@ def _foreground(element: Element, device: torch.device) -> Foreground:
         name=element.name,
         kind=element.kind,
         premultiplied=premultiplied.half(),
-        centres=centres,
+        centres=centres.cpu(),
     )
 
 
@@ -86,21 +86,26 @@ class PictureBank:
         source = self.foregrounds[index].premultiplied.float()[None]
         shrink = float(torch.linalg.det(matrix[:, :2]).abs().sqrt())
         while shrink > 1.5:
-            source, matrix, shrink = F.avg_pool2d(source, 2), matrix / 2, shrink / 2
+            source, matrix, shrink = _halved(source), matrix / 2, shrink / 2
+            matrix[:, 2] -= 0.25  # the centre of the first pixel is now a quarter further in
         grid = _affine_grid(matrix, side, source.shape[-2:], self.device)
         return F.grid_sample(source, grid, mode="bilinear", align_corners=False)[0]
 
     def sample_backdrop(self, index: int, box: tuple[int, int, int], side: int) -> Tensor:
-        """A crop (3, side, side) float32, scene-linear; box: top, left and side in source pixels.
-
-        A picture smaller than the box is enlarged.
-        """
+        """A crop (3, side, side) float32, scene-linear; box: top, left and side in source pixels,
+        within the picture, resized to `side` (so a picture smaller than a crop is enlarged)."""
         encoded = self.backdrops[index].encoded
         top, left, size = box
         cut = encoded[:, top : top + size, left : left + size].float()[None] / 255
         if cut.shape[-2:] != (side, side):
             cut = F.interpolate(cut, (side, side), mode="bilinear", antialias=True)
         return decode_srgb(cut[0])
+
+
+def _halved(source: Tensor) -> Tensor:
+    """Means of 2×2; what an odd side lacks is empty."""
+    odd_rows, odd_columns = source.shape[-2] % 2, source.shape[-1] % 2
+    return F.avg_pool2d(F.pad(source, (0, odd_columns, 0, odd_rows)), 2)
 
 
 def _affine_grid(matrix: Tensor, side: int, source: torch.Size, device: torch.device) -> Tensor:

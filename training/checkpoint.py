@@ -21,9 +21,12 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> N
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        torch.save({**state, "config": config.as_dict()}, partial)
-        os.replace(partial, path)
+        with partial.open("wb") as stream:
+            torch.save({**state, "config": config.as_dict()}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # or a power cut leaves an empty file under the new name
         path.with_suffix(".json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
+        os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         raise TrainingError(
@@ -43,6 +46,9 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files
         raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+    missing = {"network", "optimiser", "step", "config"} - set(state)
+    if missing:
+        raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
     saved = state["config"]["network"]
     if saved != config.network.as_dict():
         raise TrainingError(

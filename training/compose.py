@@ -9,6 +9,7 @@ share of the samples, encoded), encode, add grain and compression, draw a trimap
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,7 @@ from vfxmatte.colour import encode_for_network
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 _BLUR_SIDE = 15
+_LEAST_ALPHA = 1e-3  # less is nothing: below it half precision no longer knows the colour
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,11 +56,19 @@ class Batch:
         return (self.trimap == 0.5).to(self.image.dtype)
 
     def part(self, start: int, stop: int) -> Batch:
-        """Samples start to stop, for accumulating gradients."""
-        cut = slice(start, stop)
+        """`stop - start` samples, for accumulating gradients; pairs stay together.
+
+        With moving pairs start and stop are even, and the part holds pairs start/2 to stop/2.
+        """
+        chosen = torch.arange(len(self.image), device=self.image.device)
+        if self.moving_pairs:
+            chosen = chosen.view(2, -1)[:, start // 2 : stop // 2].flatten()
+        else:
+            chosen = chosen[start:stop]
         return Batch(
-            image=self.image[cut], trimap=self.trimap[cut], alpha=self.alpha[cut],
-            foreground=self.foreground[cut], background=self.background[cut],
+            image=self.image[chosen], trimap=self.trimap[chosen], alpha=self.alpha[chosen],
+            foreground=self.foreground[chosen], background=self.background[chosen],
+            moving_pairs=self.moving_pairs,
         )  # fmt: skip
 
 
@@ -69,24 +79,31 @@ class Compositor:
         self.bank = bank
         self.config = config
 
-    def batch(self, count: int, seed: int) -> Batch:
-        """`count` samples (an even number with moving pairs)."""
+    def batch(
+        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
+    ) -> Batch:
+        """`count` samples (an even number with moving pairs).
+
+        chosen: numbers of the foreground and the background of each sample (each pair), where
+            they are not to be drawn.
+        """
         host = torch.Generator().manual_seed(seed)
         rng = torch.Generator(self.bank.device).manual_seed(seed)
         drawn = count // 2 if self.config.moving_pairs else count
-        layers = self._layers(drawn, host)
-        backdrop = self._backdrops(drawn, host)
+        pairs = chosen if chosen is not None else [(None, None)] * drawn
+        layers = self._layers([foreground for foreground, _ in pairs], host)
+        backdrop = self._backdrops([background for _, background in pairs], host)
         layers, backdrop = self._vary_colours(layers, backdrop, rng)
         layers, backdrop = self._blur(layers, backdrop, rng)
         return self._mix(layers, backdrop, rng)
 
     # -- placing ---------------------------------------------------------------------------
 
-    def _layers(self, drawn: int, host: torch.Generator) -> Tensor:
+    def _layers(self, chosen: Sequence[int | None], host: torch.Generator) -> Tensor:
         """Premultiplied linear RGBA (N, 4, H, W) of one foreground, or of two merged."""
         first, second = [], []
-        for _ in range(drawn):
-            views = self._views(host)
+        for number in chosen:
+            views = self._views(host, number)
             if _uniform(host) < self.config.two_foregrounds:
                 behind = self._views(host)
                 views = [over(a, b) for a, b in zip(views, behind, strict=True)]
@@ -94,9 +111,10 @@ class Compositor:
             second.extend(views[1:])
         return torch.stack(first + second)
 
-    def _views(self, host: torch.Generator) -> list[Tensor]:
+    def _views(self, host: torch.Generator, number: int | None = None) -> list[Tensor]:
         """One foreground in one pose, or in two poses that follow each other."""
-        index = _integer(host, len(self.bank.foregrounds))
+        drawn = _integer(host, len(self.bank.foregrounds))
+        index = drawn if number is None else number
         centres = self.bank.foregrounds[index].centres
         y, x = centres[_integer(host, len(centres))].tolist()
         pose = self._pose(x, y, host)
@@ -107,10 +125,7 @@ class Compositor:
     def _pose(self, x: int, y: int, host: torch.Generator) -> Tensor:
         """An affine (2, 3) from crop to source pixels that centres the crop on (x, y)."""
         c = self.config
-        if c.zoom_choices:
-            zoom = c.zoom_choices[_integer(host, len(c.zoom_choices))]
-        else:
-            zoom = math.exp(_uniform(host, math.log(c.zoom[0]), math.log(c.zoom[1])))
+        zoom = self._zoom(c.zoom, host)
         angle = math.radians(_uniform(host, -c.rotate_degrees, c.rotate_degrees))
         shear = math.tan(math.radians(_uniform(host, -c.shear_degrees, c.shear_degrees)))
         stretch = [math.exp(_uniform(host, -1, 1) * math.log(c.stretch)) for _ in "xy"]
@@ -120,38 +135,41 @@ class Compositor:
         linear = turn @ skew
         if _uniform(host) < c.flip:
             linear = linear @ torch.tensor(((-1.0, 0.0), (0.0, 1.0)))
-        return torch.cat((linear, torch.tensor(((float(x),), (float(y),)))), 1)
+        # The middle of a crop of even size lies between pixels: half a pixel aside keeps a crop
+        # that is not scaled on the source's own pixels.
+        return torch.cat((linear, torch.tensor(((x + 0.5,), (y + 0.5,)))), 1)
 
-    def _backdrops(self, drawn: int, host: torch.Generator) -> Tensor:
+    def _zoom(self, limits: tuple[float, float], host: torch.Generator) -> float:
+        choices = self.config.zoom_choices
+        if choices:
+            return choices[_integer(host, len(choices))]
+        return math.exp(_uniform(host, math.log(limits[0]), math.log(limits[1])))
+
+    def _backdrops(self, chosen: Sequence[int | None], host: torch.Generator) -> Tensor:
         """Scene-linear backgrounds (N, 3, H, W)."""
         first, second = [], []
-        for _ in range(drawn):
-            views = self._backdrop_views(host)
+        for number in chosen:
+            views = self._backdrop_views(host, number)
             first.append(views[0])
             second.extend(views[1:])
         return torch.stack(first + second)
 
-    def _backdrop_views(self, host: torch.Generator) -> list[Tensor]:
-        side, pairs = self.config.crop_px, self.config.moving_pairs
-        if _uniform(host) < self.config.plain_background:
-            return [self._gradient(host)] * (2 if pairs else 1)
-        index = _integer(host, len(self.bank.backdrops))
+    def _backdrop_views(self, host: torch.Generator, number: int | None) -> list[Tensor]:
+        """One background, or two views of it a little apart."""
+        c = self.config
+        if _uniform(host) < c.plain_background:
+            return [self._gradient(host)] * (2 if c.moving_pairs else 1)
+        drawn = _integer(host, len(self.bank.backdrops))
+        index = drawn if number is None else number
         height, width = self.bank.backdrops[index].encoded.shape[-2:]
-        smaller = min(height, width)
-        size = min(smaller, round(side * math.exp(_uniform(host, math.log(0.6), math.log(3.0)))))
-        flip = _uniform(host) < self.config.flip
-        top, left = _integer(host, height - size + 1), _integer(host, width - size + 1)
-        boxes = [(top, left, size)]
-        if pairs:
-            step = round(0.03 * size)
-            boxes.append(
-                (
-                    min(max(top + _integer(host, 2 * step + 1) - step, 0), height - size),
-                    min(max(left + _integer(host, 2 * step + 1) - step, 0), width - size),
-                    size,
-                )
-            )
-        views = [self.bank.sample_backdrop(index, box, side) for box in boxes]
+        size = round(c.crop_px * self._zoom(c.background_zoom, host))
+        size = max(1, min(size, height, width))
+        flip = _uniform(host) < c.flip
+        corner = (_integer(host, height - size + 1), _integer(host, width - size + 1))
+        corners = [corner]
+        if c.moving_pairs:
+            corners.append(_next_corner(corner, (height - size, width - size), size, host))
+        views = [self.bank.sample_backdrop(index, (*at, size), c.crop_px) for at in corners]
         return [view.flip(-1) for view in views] if flip else views
 
     def _gradient(self, host: torch.Generator) -> Tensor:
@@ -188,46 +206,39 @@ class Compositor:
     def _blur(
         self, layers: Tensor, backdrop: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
+        """Defocus and motion over colour and alpha together, and a defocused background."""
         c, count = self.config, len(layers)
-        device = layers.device
         if c.defocus or c.motion_blur:
-            radius = 3 * torch.rand(count, generator=rng, device=device)
-            radius = radius * _chance(count, c.defocus, rng, c.moving_pairs).flatten()
-            length = 12 * torch.rand(count, generator=rng, device=device)
-            length = length * _chance(count, c.motion_blur, rng, c.moving_pairs).flatten()
-            angle = math.pi * torch.rand(count, generator=rng, device=device)
-            if c.moving_pairs:
-                radius, length, angle = (_shared(v) for v in (radius, length, angle))
-            touched = ((radius > 0) | (length > 0)).nonzero().flatten()
-            if len(touched):
-                blurred = per_sample_blur(
-                    layers[touched], disc_kernels(radius[touched], _BLUR_SIDE)
-                )
-                streaks = streak_kernels(length[touched], angle[touched], _BLUR_SIDE)
-                layers = layers.index_copy(0, touched, per_sample_blur(blurred, streaks))
+            discs = disc_kernels(self._amounts(3, count, c.defocus, rng), _BLUR_SIDE)
+            length = self._amounts(12, count, c.motion_blur, rng)
+            angle = math.pi * torch.rand(count, generator=rng, device=layers.device)
+            angle = _shared(angle) if c.moving_pairs else angle
+            layers = _blurred(layers, discs)
+            layers = _blurred(layers, streak_kernels(length, angle, _BLUR_SIDE))
         if c.background_blur:
-            radius = 7 * torch.rand(count, generator=rng, device=device)
-            radius = radius * _chance(count, c.background_blur, rng, c.moving_pairs).flatten()
-            radius = _shared(radius) if c.moving_pairs else radius
-            touched = (radius > 0).nonzero().flatten()
-            if len(touched):
-                discs = disc_kernels(radius[touched], _BLUR_SIDE)
-                blurred = per_sample_blur(backdrop[touched], discs)
-                backdrop = backdrop.index_copy(0, touched, blurred)
+            radius = self._amounts(7, count, c.background_blur, rng)
+            backdrop = _blurred(backdrop, disc_kernels(radius, _BLUR_SIDE))
         return layers, backdrop
+
+    def _amounts(self, most: float, count: int, probability: float, rng: torch.Generator) -> Tensor:
+        """(N,) uniform between 0 and `most` with the given probability, else 0; alike in a pair."""
+        amounts = most * torch.rand(count, generator=rng, device=rng.device)
+        amounts = amounts * _chance(count, probability, rng, False).flatten()
+        return _shared(amounts) if self.config.moving_pairs else amounts
 
     # -- mixing ------------------------------------------------------------------------------
 
     def _mix(self, layers: Tensor, backdrop: Tensor, rng: torch.Generator) -> Batch:
         c, count = self.config, len(layers)
+        layers = layers * (layers[:, 3:] > _LEAST_ALPHA)
         premultiplied, alpha = layers[:, :3], layers[:, 3:].clamp(0, 1)
         wrapped = _chance(count, c.light_wrap, rng, c.moving_pairs).flatten().nonzero().flatten()
         if len(wrapped):
             light = _wrap(alpha[wrapped], backdrop[wrapped])
             premultiplied = premultiplied.index_add(0, wrapped, light)
         background = encode_for_network(backdrop)
-        straight = encode_for_network(premultiplied / alpha.clamp(min=1e-3))
-        foreground = torch.where(alpha > 1e-3, straight, background)
+        straight = encode_for_network(premultiplied / alpha.clamp(min=_LEAST_ALPHA))
+        foreground = torch.where(alpha > 0, straight, background)
         linear = encode_for_network(premultiplied + (1 - alpha) * backdrop)
         encoded = alpha * foreground + (1 - alpha) * background
         image = torch.where(_chance(count, c.linear_light, rng, c.moving_pairs), linear, encoded)
@@ -258,6 +269,15 @@ def over(front: Tensor, behind: Tensor) -> Tensor:
     return front + (1 - front[3:4]) * behind
 
 
+def _blurred(x: Tensor, kernels: Tensor) -> Tensor:
+    """x (N, C, H, W) by kernels (N, K, K), leaving alone what a kernel would not change."""
+    middle = kernels.shape[-1] // 2
+    touched = (kernels[:, middle, middle] < 1).nonzero().flatten()
+    if not len(touched):
+        return x
+    return x.index_copy(0, touched, per_sample_blur(x[touched], kernels[touched]))
+
+
 def _wrap(alpha: Tensor, backdrop: Tensor) -> Tensor:
     """Background light that a lens spills over the foreground's rim, premultiplied."""
     side = alpha.shape[-2:]
@@ -274,6 +294,16 @@ def _next_pose(pose: Tensor, host: torch.Generator) -> Tensor:
     moved[:, :2] = torch.tensor(((cos, -sin), (sin, cos))) @ pose[:, :2]
     moved[:, 2] += torch.tensor((_uniform(host, -8, 8), _uniform(host, -8, 8)))
     return moved
+
+
+def _next_corner(
+    corner: tuple[int, int], last: tuple[int, int], size: int, host: torch.Generator
+) -> tuple[int, int]:
+    """A background's corner one frame later, at most 3 % of the view away, within 0 to `last`."""
+    step = round(0.03 * size)
+    moved = [at + _integer(host, 2 * step + 1) - step for at in corner]
+    y, x = (min(max(at, 0), end) for at, end in zip(moved, last, strict=True))
+    return y, x
 
 
 def _uniform(host: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:

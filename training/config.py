@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,21 @@ class Phase:
     warmup: int = 0
     final_lr: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.lr <= 0:
+            raise TrainingError(
+                f"phase {self.name!r} needs steps and a learning rate above 0, "
+                f"found {self.steps} and {self.lr}"
+            )
+
+    def learning_rate(self, step: int) -> float:
+        """At a step of this phase: a linear warm-up, then a cosine from `lr` to `lr · final_lr`."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * done))
+        return self.lr * (self.final_lr + (1 - self.final_lr) * cosine)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -41,6 +57,8 @@ class TrainConfig:
     batch: samples per step over all devices. micro_batch: samples at a time (0: all at once);
         halved by itself when the device runs out of memory.
     refinement_losses: the losses of stage 2.
+    order: which foreground and background make a sample: drawn at random, or by epochs as in the
+        paper, where each foreground comes over `backgrounds_per_foreground` different backgrounds.
     ema: decay of the averaged weights, which are the ones that are validated and shipped.
     precision: of the network's forward pass. compile: torch.compile for the training step.
     validate_every, checkpoint_every, log_every: in steps.
@@ -62,6 +80,8 @@ class TrainConfig:
     optimiser: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
+    order: Literal["random", "epoch"] = "random"
+    backgrounds_per_foreground: int = 100
     batch: int = 32
     micro_batch: int = 0
     seed: int = 1
@@ -81,10 +101,25 @@ class TrainConfig:
             raise TrainingError(f"moving pairs need an even batch, found {self.batch}")
         if not self.phases:
             raise TrainingError("a training needs at least one phase")
+        if not self.network.refine and any(p.trains == "refinement" for p in self.phases):
+            raise TrainingError("a phase trains the refinement, and the network has none")
+        for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
+            raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
 
     @property
     def total_steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> tuple[int, int]:
+        """Index of the phase that `step` is in, and the step within that phase."""
+        for index, phase in enumerate(self.phases):
+            if step < phase.steps:
+                return index, step
+            step -= phase.steps
+        raise IndexError(step)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -92,8 +127,8 @@ class TrainConfig:
 
 
 def paper_recipe() -> TrainConfig:
-    """Xu et al. 2017: three phases, Adam 1e-5, no batch-norm, no averaging, 7×7×4096."""
-    together = {"lr": 1e-5, "final_lr": 1.0}
+    """Xu et al. 2017: three phases, Adam 1e-5, no batch-norm, no averaging, 7×7×4096,
+    and epochs in which every foreground comes over 100 backgrounds."""
     return TrainConfig(
         recipe="paper",
         network=DimConfig(fc6_kernel=7, fc6_channels=4096),
@@ -101,12 +136,12 @@ def paper_recipe() -> TrainConfig:
         losses=LossWeights.paper(),
         refinement_losses=LossWeights(alpha=1.0, composition=0.0, l1=0.0, laplacian=0.0),
         phases=(
-            Phase(name="stage 1", trains="stage1", steps=300_000, **together),
-            Phase(name="refinement", trains="refinement", steps=100_000, **together),
-            Phase(name="together", trains="all", steps=100_000, **together),
+            Phase(name="stage 1", trains="stage1", steps=300_000, lr=1e-5, final_lr=1.0),
+            Phase(name="refinement", trains="refinement", steps=100_000, lr=1e-5, final_lr=1.0),
+            Phase(name="together", trains="all", steps=100_000, lr=1e-5, final_lr=1.0),
         ),
         optimiser="adam", weight_decay=0.0, clip_norm=0.0, batch=16, ema=0.0,
-        precision="float32",
+        precision="float32", order="epoch", backgrounds_per_foreground=100,
     )  # fmt: skip
 
 
@@ -115,7 +150,22 @@ def better_recipe() -> TrainConfig:
     return TrainConfig(synthesis=SynthesisConfig(crop_px=512))
 
 
-RECIPES = {"better": better_recipe, "paper": paper_recipe}
+def small_recipe() -> TrainConfig:
+    """The better recipe cut down to what a CPU trains in minutes: to try a library out."""
+    return TrainConfig(
+        recipe="small",
+        network=DimConfig(width=0.25, batch_norm=True, skips=True),
+        synthesis=SynthesisConfig(crop_px=128, zoom=(1.0, 3.0), band_px=(1, 14)),
+        phases=(
+            Phase(name="stage 1", trains="stage1", steps=1500, lr=2e-3, warmup=100, final_lr=0.01),
+            Phase(name="refinement", trains="refinement", steps=200, lr=1e-3, warmup=20),
+        ),
+        batch=8, ema=0.99, precision="float32", validate_every=100, checkpoint_every=100,
+        validation_samples=16,
+    )  # fmt: skip
+
+
+RECIPES = {"better": better_recipe, "paper": paper_recipe, "small": small_recipe}
 
 
 def load_config(recipe: str, path: Path | None, overrides: Mapping[str, str]) -> TrainConfig:

@@ -57,6 +57,7 @@ def streak_kernels(length_px: Tensor, angle: Tensor, side: int) -> Tensor:
     along, across = (x * cos + y * sin).abs(), (y * cos - x * sin).abs()
     half = length_px.view(-1, 1, 1) / 2
     kernel = (half + 0.5 - along).clamp(0, 1) * (1 - across).clamp(0, 1)
+    kernel = torch.where(half > 0, kernel, ((x == 0) & (y == 0)).to(kernel.dtype))
     return kernel / kernel.sum((1, 2), keepdim=True)
 
 

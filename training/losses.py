@@ -55,7 +55,11 @@ def alpha_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def composition_loss(predicted: Tensor, batch: Batch) -> Tensor:
-    """Equation 2: √((cp−cg)²+ε²), mean over the unknown region and the three channels."""
+    """Equation 2: √((cp−cg)²+ε²), mean over the unknown region and the three channels.
+
+    Both composites are mixed from the encoded foreground and background, also where the picture
+    itself was mixed in linear light: what counts is how much a wrong alpha would show.
+    """
     difference = (predicted - batch.alpha) * (batch.foreground - batch.background)
     return masked_mean((difference**2 + EPSILON**2).sqrt(), batch.unknown)
 
@@ -65,9 +69,13 @@ def l1_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def laplacian_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """Σ 2^s |Ls(αp) − Ls(αg)| over the unknown region of each level, known pixels being right."""
+    """Σ 2^s |Ls(αp) − Ls(αg)| / 32 over the unknown region of each level, known pixels being right.
+
+    Ls is the band between two sizes; what is left in the smallest picture does not count, so that
+    an error that is the same everywhere is left to the other losses.
+    """
     difference = (predicted - truth) * unknown
-    total = difference.new_zeros(())
+    total: Tensor = difference.new_zeros(())
     mask = unknown
     for level in range(_LEVELS):
         smaller = F.avg_pool2d(difference, 2)

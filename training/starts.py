@@ -8,16 +8,70 @@ that training goes on from there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from training.compose import Compositor
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.net.weights import load_weights
 
 _VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
+
+
+class Start:
+    """Makes a run's first weights from a random network.
+
+    encoder_init: a VGG-16 for the encoder. weights: a weights file to go on from. Without either,
+    Xavier where there are no batch-norms, else He's, as the network is made.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder_init: Path | None = None,
+        weights: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        if encoder_init and weights:
+            raise TrainingError("give --encoder-init or --init, not both")
+        self.encoder_init, self.weights, self.say = encoder_init, weights, say
+
+    def __call__(self, network: DeepImageMatting, compositor: Compositor) -> DeepImageMatting:
+        if self.weights is not None:
+            return from_weights(network, compositor, self.weights)
+        if not network.config.batch_norm:
+            xavier_decoder(network)
+        if self.encoder_init is not None:
+            for line in load_encoder(network, self.encoder_init):
+                self.say(line)
+        return network
+
+
+def from_weights(network: DeepImageMatting, compositor: Compositor, path: Path) -> DeepImageMatting:
+    """The weights of a file, with batch-norms again where `network` has them.
+
+    A refinement that the file does not have keeps its random start.
+
+    Raises:
+        TrainingError: the weights are of another architecture.
+    """
+    plain, _ = load_weights(path)
+    wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
+    if plain.config.as_dict() != wanted:
+        raise TrainingError(
+            f"these weights are {plain.config}, the configuration has {network.config}",
+            path=path,
+            hint="give the network the width, fc6 layer and skips of the weights",
+        )
+    if not network.config.batch_norm:
+        network.load_state_dict(plain.state_dict(), strict=False)
+        return network
+    pictures = torch.cat([compositor.batch(8, seed).input.cpu() for seed in range(4)])
+    return unfold(plain, pictures, refine=network.config.refine)
 
 
 def xavier_decoder(network: DeepImageMatting) -> None:
@@ -40,7 +94,9 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         TrainingError: unreadable, or not a VGG-16 of this network's width.
     """
     tensors = _read_tensors(path)
-    convolutions = [m.conv for block in network.encoder.blocks for m in block]
+    convolutions: list[nn.Conv2d] = [
+        layer.conv for block in network.encoder.blocks for layer in block.children()
+    ]
     report = []
     for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
         weight = tensors.get(f"features.{index}.weight")
@@ -57,20 +113,28 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
             )
         conv.weight.data.copy_(weight)
         if conv.bias is not None:
-            conv.bias.data.copy_(tensors[f"features.{index}.bias"])
+            conv.bias.data.copy_(_bias(tensors, f"features.{index}.bias", path))
     report.append(f"encoder: 13 convolutions from {path.name}")
-    report.append(_load_fc6(network.encoder.fc6.conv, tensors))
+    report.append(_load_fc6(network.encoder.fc6.conv, tensors, path))
     return report
 
 
-def _load_fc6(conv: nn.Conv2d, tensors: Mapping[str, Tensor]) -> str:
+def _load_fc6(conv: nn.Conv2d, tensors: Mapping[str, Tensor], path: Path) -> str:
+    """fc6 sees its input as channels, rows, columns, which is a convolution's own order."""
     weight = tensors.get("classifier.0.weight")
-    if weight is None or weight.numel() != conv.weight.numel():
-        return "fourteenth convolution: random, the file's fc6 does not fit its shape"
+    if weight is None or weight.shape != conv.weight.flatten(1).shape:
+        found = "none" if weight is None else f"{tuple(weight.shape)}"
+        return f"fourteenth convolution: random, the file's fc6 ({found}) does not fit its shape"
     conv.weight.data.copy_(weight.reshape(conv.weight.shape))
     if conv.bias is not None:
-        conv.bias.data.copy_(tensors["classifier.0.bias"])
+        conv.bias.data.copy_(_bias(tensors, "classifier.0.bias", path))
     return "fourteenth convolution: from fc6"
+
+
+def _bias(tensors: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
+    if name not in tensors:
+        raise TrainingError(f"no {name}: not torchvision's VGG-16", path=path)
+    return tensors[name]
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

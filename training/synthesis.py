@@ -5,7 +5,15 @@ Each part can be switched off; `SynthesisConfig.paper()` is Deep Image Matting's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from vfxmatte.errors import TrainingError
+
+LARGEST_BAND_PX = 50
+_PROBABILITIES = (
+    "flip", "two_foregrounds", "linear_light", "similar_colours", "background_blur",
+    "plain_background", "defocus", "motion_blur", "light_wrap", "compression",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +22,9 @@ class SynthesisConfig:
 
     crop_px: side of the finished square crop, a multiple of 32.
     zoom: source pixels per crop pixel, drawn log-uniformly between the two.
-    zoom_choices: drawn from these instead, where given (the paper's 320, 480, 640 over 320).
+    background_zoom: the same for backgrounds, which are enlarged where they are too small.
+    zoom_choices: both are drawn from these instead, where given (the paper's 320, 480 and 640
+        over 320).
     flip: probability of a horizontal flip.
     rotate_degrees, stretch, shear_degrees: random affine on the foreground; stretch is a factor
         per axis, up and down.
@@ -31,8 +41,8 @@ class SynthesisConfig:
     light_wrap: probability that blurred background light is added over the foreground's edge.
     grain: largest standard deviation of the noise, in encoded values.
     compression: probability of JPEG-like quantisation.
-    band_px: smallest and largest radius of the trimap's erosion, drawn for foreground and
-        background independently.
+    band_px: smallest and largest radius of the trimap's erosion, at most 50, drawn for foreground
+        and background independently.
     band_wobble: how unevenly the band is drawn, 0 even to 1.
     erode_foreground: also erode the foreground; without it the trimap is dilation only.
     moving_pairs: make the second half of a batch the next frame of the first half.
@@ -40,6 +50,7 @@ class SynthesisConfig:
 
     crop_px: int = 320
     zoom: tuple[float, float] = (0.6, 1.7)
+    background_zoom: tuple[float, float] = (0.6, 3.0)
     zoom_choices: tuple[float, ...] = ()
     flip: float = 0.5
     rotate_degrees: float = 30.0
@@ -63,13 +74,38 @@ class SynthesisConfig:
     erode_foreground: bool = True
     moving_pairs: bool = False
 
+    def __post_init__(self) -> None:
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} must be within 0 and 1, found {getattr(self, name)}")
+        for name in ("zoom", "background_zoom"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise TrainingError(f"{name} must be (smallest, largest), found {(low, high)}")
+        if not 0 <= self.band_px[0] <= self.band_px[1] <= LARGEST_BAND_PX:
+            raise TrainingError(
+                f"band_px must be (smallest, largest) within 0 and {LARGEST_BAND_PX}, "
+                f"found {self.band_px}"
+            )
+        if self.stretch < 1 or any(zoom <= 0 for zoom in self.zoom_choices):
+            raise TrainingError("stretch must be at least 1, and zoom_choices above 0")
+
+    @classmethod
+    def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:
+        """Every part off: foregrounds and backgrounds as they are, mixed; bands of one width."""
+        return cls(
+            crop_px=crop_px, zoom=(1.0, 1.0), background_zoom=(1.0, 1.0), flip=0.0,
+            rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0, two_foregrounds=0.0,
+            linear_light=float(linear_light), colour_jitter=0.0, exposure_stops=0.0,
+            white_balance=0.0, similar_colours=0.0, background_blur=0.0, plain_background=0.0,
+            defocus=0.0, motion_blur=0.0, light_wrap=0.0, grain=0.0, compression=0.0,
+            band_px=(10, 10), band_wobble=0.0,
+        )  # fmt: skip
+
     @classmethod
     def paper(cls) -> SynthesisConfig:
         """Deep Image Matting's own: flips, crops of 320, 480 or 640 resized to 320, no more."""
-        return cls(
-            zoom_choices=(1.0, 1.5, 2.0), rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0,
-            two_foregrounds=0.0, linear_light=0.0, colour_jitter=0.0, exposure_stops=0.0,
-            white_balance=0.0, similar_colours=0.0, background_blur=0.0, plain_background=0.0,
-            defocus=0.0, motion_blur=0.0, light_wrap=0.0, grain=0.0, compression=0.0,
-            band_px=(1, 20), band_wobble=0.0,
+        return replace(
+            cls.plain(320, linear_light=False),
+            zoom_choices=(1.0, 1.5, 2.0), flip=0.5, band_px=(1, 20),
         )  # fmt: skip

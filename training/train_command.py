@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 
 import click
 import torch
-import torch.distributed as dist
 from rich.console import Console
 
-from training.compose import Compositor
-from training.config import RECIPES, TrainConfig, load_config
-from training.pack import read_pack
-from training.starts import load_encoder, unfold, xavier_decoder
-from training.trainer import Event, Progress, Trainer, Validation
-from vfxmatte.errors import TrainingError, VfxmatteError
-from vfxmatte.net.dim import DeepImageMatting
-from vfxmatte.net.weights import load_weights, save_weights
+from training.config import RECIPES, load_config
+from training.group import Group
+from training.pack import Pack, read_pack
+from training.show import show
+from training.starts import Start
+from training.trainer import Trainer
+from vfxmatte.errors import TrainingError
+from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.net.weights import save_weights
 
 console = Console(soft_wrap=True)
 
@@ -59,22 +59,20 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     chosen = _device(device)
-    with _process_group(chosen):
+    first = os.environ.get("RANK", "0") == "0"
+    say = console.print if first else lambda *_: None
+    start = Start(encoder_init=encoder_init, weights=init_path, say=say)
+    with Group(chosen) as group:
         pack = read_pack(library)
-        trainer = Trainer(
-            pack, config, folder, chosen, start=_Start(encoder_init, init_path, config)
-        )
-        resumed = not fresh and trainer.resume()
+        trainer = Trainer(pack, config, folder, chosen, start=start)
         if fresh and trainer.last_path.exists():
             raise TrainingError("there is a training already", path=folder)
-        if trainer.rank == 0:
-            console.print(json.dumps(config.as_dict(), indent=1), highlight=False)
-            state = f"resumed at step {trainer.step}" if resumed else "from the start"
-            console.print(
-                f"{len(pack.training().elements)} foregrounds, "
-                f"{len(pack.training().backgrounds)} backgrounds, {chosen}, {state}"
-            )
-        _show(trainer.run(until), config, silent=trainer.rank != 0)
+        resumed = trainer.resume()
+        if group.is_first:
+            _introduce(trainer, pack, resumed)
+            show(trainer.run(until), console, total=until or config.total_steps, at=trainer.step)
+        else:
+            deque(trainer.run(until), maxlen=0)
 
 
 @click.command()
@@ -101,8 +99,6 @@ def export(
 
 def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type: ignore[type-arg]
     """The averaged (or, without averaging, the live) network of a checkpoint, not yet folded."""
-    from vfxmatte.net.dim import DimConfig
-
     saved = DimConfig(**state["config"]["network"])
     network = DeepImageMatting(DimConfig(**{**saved.as_dict(), "refine": refine and saved.refine}))
     tensors = state["average"] if state["config"]["ema"] else state["network"]
@@ -111,41 +107,18 @@ def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type:
     return network
 
 
-class _Start:
-    """Makes the first weights: from a file, or Xavier and perhaps a VGG-16."""
-
-    def __init__(
-        self, encoder_init: Path | None, init_path: Path | None, config: TrainConfig
-    ) -> None:
-        if encoder_init and init_path:
-            raise TrainingError("give --encoder-init or --init, not both")
-        self.encoder_init, self.init_path, self.config = encoder_init, init_path, config
-
-    def __call__(self, network: DeepImageMatting, compositor: Compositor) -> DeepImageMatting:
-        if self.init_path is not None:
-            return self._from_weights(network, compositor, self.init_path)
-        if not self.config.network.batch_norm:
-            xavier_decoder(network)
-        if self.encoder_init is not None:
-            for line in load_encoder(network, self.encoder_init):
-                console.print(line)
-        return network
-
-    def _from_weights(
-        self, network: DeepImageMatting, compositor: Compositor, path: Path
-    ) -> DeepImageMatting:
-        plain, _ = load_weights(path)
-        wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
-        if plain.config.as_dict() != wanted:
-            raise TrainingError(
-                f"these weights are {plain.config}, the configuration has {network.config}",
-                path=path,
-            )
-        if not network.config.batch_norm:
-            network.load_state_dict(plain.state_dict(), strict=False)
-            return network
-        pictures = torch.cat([compositor.batch(8, seed).input.cpu() for seed in range(4)])
-        return unfold(plain, pictures, refine=network.config.refine)
+def _introduce(trainer: Trainer, pack: Pack, resumed: bool) -> None:
+    """Print the configuration, what is trained on, and where it begins."""
+    console.print(json.dumps(trainer.config.as_dict(), indent=1), highlight=False)
+    seen, held_out = pack.training(), len(pack.held_out)
+    console.print(
+        f"{len(seen.elements)} foregrounds, {len(seen.backgrounds)} backgrounds, "
+        f"{held_out} foregrounds held out, {trainer.group.size} x {trainer.device.type}, "
+        + (f"resumed at step {trainer.step}" if resumed else "from the start"),
+        highlight=False,
+    )
+    if not held_out:
+        console.print("nothing is held out: there will be no validation and no best checkpoint")
 
 
 def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
@@ -170,43 +143,3 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
-
-
-class _process_group:
-    """Joins the other processes when torchrun started this one."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.wanted = int(os.environ.get("WORLD_SIZE", "1")) > 1
-        self.backend = "nccl" if device.type == "cuda" else "gloo"
-
-    def __enter__(self) -> None:
-        if self.wanted:
-            dist.init_process_group(self.backend)
-
-    def __exit__(self, *_: object) -> None:
-        if self.wanted:
-            dist.destroy_process_group()
-
-
-def _show(events: Iterator[Event], config: TrainConfig, *, silent: bool) -> None:
-    """Print what the trainer tells; a line each, so that logs stay readable."""
-    try:
-        for event in events:
-            if not silent:
-                console.print(_line(event, config), highlight=False)
-    except KeyboardInterrupt:
-        raise VfxmatteError("stopped; the same command goes on from the last checkpoint") from None
-
-
-def _line(event: Event, config: TrainConfig) -> str:
-    if isinstance(event, Progress):
-        losses = " ".join(f"{name} {value:.4f}" for name, value in event.losses.items())
-        return (
-            f"step {event.step}/{config.total_steps} {event.phase}: {losses} lr {event.lr:.2e} "
-            f"{event.samples_per_second:.1f} samples/s, making data {event.data_share:.0%}, "
-            f"peak {event.peak_memory_bytes / 2**30:.1f} GiB"
-        )
-    if isinstance(event, Validation):
-        best = ", the best so far" if event.best else ""
-        return f"validation at step {event.step}: MAD {event.mad:.4f}, MSE {event.mse:.4f}{best}"
-    return event

@@ -54,9 +54,7 @@ class Creature:
         self.turn = turn
         self.coat = coat
         skin = materials.skin((0.09, 0.05, 0.035))
-        self.body = stage.put(
-            meshes.melt("creature", _blobs(rng), skin, voxel_m=0.012, smooth=6)
-        )
+        self.body = stage.put(meshes.melt("creature", _blobs(rng), skin, voxel_m=0.012, smooth=6))
         self.parts = [self.body, *self._features(stage)]
         roots = _roots(self.body, coat, rng)
         self.rest = _fur(roots, coat, rng)
@@ -76,7 +74,10 @@ class Creature:
             thing.delta_location = centre
             parts.append(thing)
         nose = materials.plain((0.012, 0.009, 0.008), roughness=0.18)
-        blob = [Blob((0.0, -0.37, 0.075), (0.046, 0.03, 0.03)), Blob((0, -0.365, 0.05), (0.02,) * 3)]
+        blob = [
+            Blob((0.0, -0.37, 0.075), (0.046, 0.03, 0.03)),
+            Blob((0, -0.365, 0.05), (0.02,) * 3),
+        ]
         parts.append(stage.put(meshes.melt("nose", blob, nose, voxel_m=0.006, smooth=6)))
         horn = materials.plain((0.23, 0.17, 0.11), roughness=0.35)
         for side in (-1, 1):
@@ -138,7 +139,9 @@ def _horn(side: int, material: Any) -> Any:
     uv, faces = meshes.grid(20, 40)
     along, around = uv[:, 1], 2 * np.pi * uv[:, 0]
     angle = 0.15 + 1.1 * along
-    spine = np.stack([side * (0.11 + 0.1 * np.sin(angle)), 0.02 + 0.1 * along**2, 0.31 + 0.15 * along], 1)
+    spine = np.stack(
+        [side * (0.11 + 0.1 * np.sin(angle)), 0.02 + 0.1 * along**2, 0.31 + 0.15 * along], 1
+    )
     ridges = 1 + 0.07 * np.sin(70 * along)
     radius = 0.034 * (1 - 0.93 * along) * ridges
     ring = np.stack([np.cos(around), np.sin(around), 0 * around], axis=1) * radius[:, None]
@@ -181,4 +184,5 @@ def _tint(place: Array, normals: Array, coat: Coat, rng: Generator) -> Array:
     stripe = np.clip(2.5 * (wave - 0.3), 0, 1) * np.clip(normals[:, 1] + 0.75, 0, 1) * (1 - belly)
     colour = np.array(coat.back) * (1 - belly[:, None]) + np.array(coat.belly) * belly[:, None]
     colour = colour * (1 - stripe[:, None]) + np.array(coat.stripes) * stripe[:, None]
-    return np.clip(colour * rng.uniform(0.7, 1.35, (len(place), 1)), 0.002, 0.95)
+    tint: Array = np.clip(colour * rng.uniform(0.7, 1.35, (len(place), 1)), 0.002, 0.95)
+    return tint

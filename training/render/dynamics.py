@@ -79,9 +79,7 @@ def simulate(
         if tick >= 0:
             ticks.append(now)
     half = SUBSTEPS // 2
-    return {
-        frames.start + i / SUBSTEPS: _steadied(ticks, i) for i in range(0, len(ticks), half)
-    }
+    return {frames.start + i / SUBSTEPS: _steadied(ticks, i) for i in range(0, len(ticks), half)}
 
 
 def _steadied(ticks: list[Array], index: int) -> Array:
@@ -122,7 +120,8 @@ def _calmed(now: Array, before: Array, step: float) -> Array:
     speed = now - before
     speed[:, 1:-1] = 0.5 * speed[:, 1:-1] + 0.25 * (speed[:, :-2] + speed[:, 2:])
     size = np.linalg.norm(speed, axis=-1, keepdims=True)
-    return now - speed * np.minimum(1.0, 6.0 * step / np.maximum(size, 1e-9))
+    found: Array = now - speed * np.minimum(1.0, 6.0 * step / np.maximum(size, 1e-9))
+    return found
 
 
 def _relax(points: Array, length: Array) -> Array:
@@ -168,4 +167,5 @@ def _wind(points: Array, swing: Swing, seconds: float) -> Array:
     phase = swing.seed_phase
     gust = 0.6 + 0.5 * np.sin(2.1 * seconds + phase) + 0.3 * np.sin(5.3 * seconds + 2 * phase)
     local = np.sin(9 * points[..., [1, 2, 0]] + 3.7 * seconds + phase)
-    return swing.wind * (gust * np.array([1.0, 0.35, 0.1]) + 0.8 * local)
+    found: Array = swing.wind * (gust * np.array([1.0, 0.35, 0.1]) + 0.8 * local)
+    return found

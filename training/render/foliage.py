@@ -16,7 +16,11 @@ _LEAF_POINTS = 3 * _ROWS
 _LEAF_U = np.repeat([0.0, 0.16, 0.38, 0.66, 1.0], 3)  # along the leaf
 _LEAF_V = np.outer([0.05, 0.78, 1.0, 0.62, 0.02], [-1.0, 0.0, 1.0]).ravel()  # half width
 _LEAF_QUADS = np.array(
-    [[3 * r + c, 3 * r + c + 1, 3 * r + c + 4, 3 * r + c + 3] for r in range(_ROWS - 1) for c in (0, 1)]
+    [
+        [3 * r + c, 3 * r + c + 1, 3 * r + c + 4, 3 * r + c + 3]
+        for r in range(_ROWS - 1)
+        for c in (0, 1)
+    ]
 )
 _POINTS = 16
 
@@ -51,7 +55,9 @@ class Foliage:
         self.bark = self._mesh(stage, "bark", materials.tinted(roughness=0.8))
         green = materials.tinted(roughness=0.38, translucent=0.5)
         vertices = self._leaf_vertices(1001.0)
-        faces = np.concatenate([_LEAF_QUADS + _LEAF_POINTS * i for i in range(len(self.leaf_at.size))])
+        faces = np.concatenate(
+            [_LEAF_QUADS + _LEAF_POINTS * i for i in range(len(self.leaf_at.size))]
+        )
         tint = np.repeat(self.leaf_at.tint, _LEAF_POINTS, axis=0)
         self.leaves = stage.put(meshes.add_mesh("leaves", vertices, faces, green, tint))
 
@@ -77,7 +83,8 @@ class Foliage:
         sway = 0.06 * a * gust * free
         lift = 0.035 * a * np.sin(3.4 * t + 3.1 * points[..., 0] + self.wind[2]) * free
         deep = 0.03 * a * np.sin(2.7 * t + 4 * points[..., 2] + self.wind[3]) * free
-        return points + np.stack([sway, deep, lift], axis=-1)
+        moved: Array = points + np.stack([sway, deep, lift], axis=-1)
+        return moved
 
     def _spines_at(self, frame: float) -> Array:
         t = frame / FPS
@@ -96,7 +103,9 @@ class Foliage:
         across = unit(np.cross(tangent, np.array([0.1, 0.95, 0.3])))
         other = np.cross(tangent, across)
         angle = np.linspace(0, 2 * np.pi, 6, endpoint=False)
-        ring = np.cos(angle)[:, None] * across[:, :, None] + np.sin(angle)[:, None] * other[:, :, None]
+        ring = (
+            np.cos(angle)[:, None] * across[:, :, None] + np.sin(angle)[:, None] * other[:, :, None]
+        )
         return (spines[:, :, None] + self.radii[:, :, None, None] * ring).reshape(-1, 3)
 
     def _leaf_vertices(self, frame: float) -> Array:
@@ -114,7 +123,8 @@ class Foliage:
         size = at.size[:, None, None]
         wide = self.plant.leaf_width
         shape = u[None, :, None] * along[:, None] + wide * v[None, :, None] * across[:, None]
-        return (base[:, None] + size * (shape + curl[None, :, None] * normal[:, None])).reshape(-1, 3)
+        leaves: Array = base[:, None] + size * (shape + curl[None, :, None] * normal[:, None])
+        return leaves.reshape(-1, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +147,9 @@ def _spines(plant: Plant, rng: Generator) -> tuple[Array, Array, Any]:
     spines, radii, depth = [], [], []
     for root, target in zip(plant.roots, plant.towards, strict=True):
         start, end = np.array(root), np.array(target)
-        bough = start + (end - start) * s + np.sin(s * 3 + rng.uniform(0, 6)) * rng.normal(0, 0.05, 3)
+        bough = (
+            start + (end - start) * s + np.sin(s * 3 + rng.uniform(0, 6)) * rng.normal(0, 0.05, 3)
+        )
         bough[:, 2] -= plant.droop * 0.22 * s[:, 0] ** 2
         spines.append(bough)
         radii.append(0.011 * (1 - 0.8 * s[:, 0]))

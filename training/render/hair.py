@@ -28,7 +28,7 @@ def add_curves(stage: Stage, strands: Array, radii: Array, tints: Array, materia
 
 
 def place_curves(thing: Any, strands: Array, travel: Array) -> None:
-    """Move the strands to (N, P, 3); `travel` is what each point moves in one frame (motion blur)."""
+    """Move the strands to (N, P, 3); `travel` is how far each point moves in a frame (blur)."""
     _fill(thing.data, "position", "FLOAT_VECTOR", "POINT", "vector", strands)
     _fill(thing.data, "velocity", "FLOAT_VECTOR", "POINT", "vector", travel * FPS)
     thing.data.update_tag()

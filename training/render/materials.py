@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.render.scene import Colour, fill_ramp
+from training.render.scene import Colour, Vec3, fill_ramp
 
 
 class Tree:
@@ -188,6 +188,49 @@ def lamp(strength: float, *, sampled: bool = True) -> Any:
     tree = Tree("lamp")
     node = tree.add("Emission", Color=tree.attribute("tint"), Strength=strength)
     tree.material.cycles.emission_sampling = "AUTO" if sampled else "NONE"
+    return tree.finish(node.outputs[0])
+
+
+def veil(colour: Colour, *, least: float, most: float, scale: float) -> Any:
+    """Gauze, lace or plastic: covers between `least` and `most` of what is behind, in patches."""
+    tree = Tree("veil")
+    cover = tree.add("MapRange", Value=tree.noise(scale, 6.0))
+    cover.inputs["From Min"].default_value, cover.inputs["From Max"].default_value = 0.3, 0.7
+    cover.inputs["To Min"].default_value, cover.inputs["To Max"].default_value = least, most
+    cloth = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=0.7).outputs[0]
+    lit = tree.mix(0.4, cloth, tree.add("BsdfTranslucent", Color=colour).outputs[0])
+    return tree.finish(tree.mix(cover.outputs[0], tree.add("BsdfTransparent").outputs[0], lit))
+
+
+def glass(colour: Colour, *, roughness: float, index: float) -> Any:
+    tree = Tree("glass")
+    node = tree.add("BsdfGlass", Color=colour, Roughness=roughness, IOR=index)
+    return tree.finish(node.outputs[0])
+
+
+def smoke(colour: Colour, *, density: float, scale: float, offset: Vec3) -> Any:
+    """A cloud within a unit ball: noise that fades towards the ball's surface."""
+    tree = Tree("smoke")
+    place = tree.add("TexCoord").outputs["Object"]
+    moved = tree.add("Mapping", Vector=place, Location=offset).outputs[0]
+    noise = tree.add("TexNoise", Vector=moved, Scale=scale, Detail=7.0).outputs[0]
+    ball = tree.add("TexGradient", Vector=place)
+    ball.gradient_type = "SPHERICAL"
+    wisps = tree.add("MapRange", Value=noise)
+    wisps.inputs["From Min"].default_value, wisps.inputs["From Max"].default_value = 0.46, 0.7
+    thick = _math(tree, "MULTIPLY", wisps.outputs[0], ball.outputs["Fac"])
+    volume = tree.add("VolumePrincipled", Color=colour)
+    tree.set(volume, "Density", _math(tree, "MULTIPLY", thick, density))
+    output = tree.add("OutputMaterial")
+    tree.set(output, "Volume", volume.outputs[0])
+    return tree.material
+
+
+def marbled(first: Colour, second: Colour, *, scale: float, roughness: float) -> Any:
+    """Two colours in noise, for bodies and solids."""
+    tree = Tree("marbled")
+    colour = tree.ramp(tree.noise(scale, 6.0), [(0.4, first), (0.6, second)])
+    node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=roughness)
     return tree.finish(node.outputs[0])
 
 

@@ -1,4 +1,4 @@
-"""Meshes from numpy arrays, soft bodies melted together from ellipsoids, and arrays back from them."""
+"""Meshes from numpy arrays, soft bodies melted together from ellipsoids, arrays back from them."""
 
 from __future__ import annotations
 

@@ -74,7 +74,10 @@ _OBSTACLES = [
     Ellipsoid((0, -0.02, -0.01), (0.066, 0.078, 0.095)),
     Ellipsoid((0, 0.02, -0.12), (0.06, 0.06, 0.11)),
     Ellipsoid((0, 0.035, -0.39), (0.2, 0.125, 0.262), follows_head=False),
-    *(Ellipsoid((0.155 * s, 0.03, -0.24), (0.08, 0.074, 0.067), follows_head=False) for s in (-1, 1)),
+    *(
+        Ellipsoid((0.155 * s, 0.03, -0.24), (0.08, 0.074, 0.067), follows_head=False)
+        for s in (-1, 1)
+    ),
     Ellipsoid((0, 0.035, -0.17), (0.13, 0.06, 0.06), follows_head=False),
 ]
 
@@ -103,19 +106,21 @@ class Portrait:
         surface = meshes.surface_arrays(self.head)
         self._grow_hair(stage, surface, rng, frames, swing or Swing(seed_phase=rng.uniform(0, 6)))
 
-    def _grow_hair(self, stage: Stage, surface: Any, rng: Generator, frames: range, swing: Swing) -> None:
+    def _grow_hair(
+        self, stage: Stage, surface: Any, rng: Generator, frames: range, swing: Swing
+    ) -> None:
         do = self.hairdo
         guides = _scalp(surface, 420, do, rng)
         groomed = _groom(guides, do, rng)
-        self.guides = dynamics.simulate(
-            groomed, self.turn.pose, _OBSTACLES, swing, frames, fps=FPS
-        )
+        self.guides = dynamics.simulate(groomed, self.turn.pose, _OBSTACLES, swing, frames, fps=FPS)
         roots = _scalp(surface, do.count, do, rng)
         self.lock = _Locks(roots, guides, do, rng)
         strand = self._hair_at(float(frames.start))
         shade = rng.uniform(0.65, 1.4, (len(roots), 1))
         mixed = rng.beta(1.3, 2.2, (len(roots), 1))
-        tint = np.clip((np.array(do.root) * (1 - mixed) + np.array(do.tip) * mixed) * shade, 0.002, 0.93)
+        tint = np.clip(
+            (np.array(do.root) * (1 - mixed) + np.array(do.tip) * mixed) * shade, 0.002, 0.93
+        )
         radii = strands.taper(strand, do.radius_m, 0.3 * do.radius_m, 2.5)
         material = materials.hair(roughness=0.24, random_colour=0.35)
         self.hair = hair.add_curves(stage, strand, radii, tint, material)
@@ -142,7 +147,9 @@ class Portrait:
 class _Locks:
     """Many strands that follow few guides: weights, tufts, and each strand's own waves."""
 
-    def __init__(self, roots: strands.Roots, guides: strands.Roots, do: Hairdo, rng: Generator) -> None:
+    def __init__(
+        self, roots: strands.Roots, guides: strands.Roots, do: Hairdo, rng: Generator
+    ) -> None:
         count = len(roots)
         self.roots, self.do = roots, do
         self.mine, self.weights = _weights(roots.positions, guides.positions, do.parting)
@@ -186,7 +193,8 @@ def _shorten(strand: Array, share: Array) -> Array:
     low = np.minimum(place.astype(int), points - 2)
     part = (place - low)[..., None]
     rows = np.arange(len(strand))[:, None]
-    return strand[rows, low] * (1 - part) + strand[rows, low + 1] * part
+    found: Array = strand[rows, low] * (1 - part) + strand[rows, low + 1] * part
+    return found
 
 
 def _parted(points: Array, parting: float) -> Array:
@@ -207,7 +215,8 @@ def _weights(roots: Array, guides: Array, parting: float) -> tuple[Any, Array]:
 
 
 def _scalp(surface: Any, count: int, do: Hairdo, rng: Generator) -> strands.Roots:
-    roots = strands.scatter_roots(*surface, 6 * count, rng)
+    vertices, normals, triangles = surface
+    roots = strands.scatter_roots(vertices, normals, triangles, 6 * count, rng)
     x, y, z = roots.positions.T
     line = z > 0.034 - 0.8 * y + 0.006 * np.sin(60 * x)
     ear = (np.abs(x) > 0.073) & (z < 0.055)

@@ -30,6 +30,7 @@ class Quality:
     background_samples: int = 12
     alpha_samples: int = 56
     background_scale: float = 0.5  # sets are out of focus: rendered smaller and enlarged
+    foreground_scale: float = 1.0  # the shaded pass; below 1 the colour is softer than the alpha
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,8 @@ class Stage:
     """A scene with a foreground and a background that are rendered apart.
 
     pose: called with the frame number before a frame is rendered; puts the moving geometry there.
+    opaque: whether every foreground surface hides what is behind it, so that coverage alone gives
+        the alpha; False for veils, glass and smoke, whose shaders must be sampled.
     """
 
     scene: Any
@@ -44,6 +47,7 @@ class Stage:
     background: Any
     quality: Quality
     pose: Callable[[int], None] = field(default=lambda frame: None)
+    opaque: bool = True
 
     def put(self, thing: Any, layer: Layer = "foreground") -> Any:
         """Move an object into the layer's collection; returns the object."""
@@ -146,9 +150,7 @@ def add_area_light(
     return stage.put(light, layer)
 
 
-def add_sun(
-    stage: Stage, direction: Vec3, *, strength: float, colour: Colour, layer: Layer
-) -> Any:
+def add_sun(stage: Stage, direction: Vec3, *, strength: float, colour: Colour, layer: Layer) -> Any:
     """A sun that shines along `direction` on one layer."""
     import bpy
 
@@ -211,7 +213,8 @@ def animate(thing: Any, frames: Iterable[int], place: Callable[[float], None]) -
 def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
     """Render one layer of one frame to `path`: float EXR, scene-linear, denoised.
 
-    The foreground is premultiplied RGBA whose alpha is only a guide; `render_alpha` has the exact one.
+    The foreground is premultiplied RGBA whose alpha is only a guide to its colour: `render_alpha`
+    has the exact one.
     """
     scene, front = stage.scene, layer == "foreground"
     stage.foreground.hide_render, stage.background.hide_render = not front, front
@@ -221,23 +224,23 @@ def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
     scene.cycles.max_bounces = 3
     quality = stage.quality
     scene.cycles.samples = quality.foreground_samples if front else quality.background_samples
-    _render(stage, frame, path, 1.0 if front else quality.background_scale)
+    _render(stage, frame, path, quality.foreground_scale if front else quality.background_scale)
 
 
 def render_alpha(stage: Stage, frame: int, path: Path) -> None:
     """Render the foreground's coverage alone with many samples and no denoising: RGBA float EXR.
 
-    Only opaque surfaces: everything is overridden with one flat emission, which makes a sample
-    about ten times cheaper than a shaded one. Both passes see the same motion and defocus.
+    Where everything is opaque, all surfaces are overridden with one flat emission, which makes a
+    sample about ten times cheaper than a shaded one. Both passes see the same motion and defocus.
     """
     from training.render import materials
 
     scene = stage.scene
     stage.foreground.hide_render, stage.background.hide_render = False, True
     scene.render.film_transparent = True
-    scene.view_layers[0].material_override = materials.coverage()
+    scene.view_layers[0].material_override = materials.coverage() if stage.opaque else None
     scene.cycles.use_denoising = False
-    scene.cycles.max_bounces = 0
+    scene.cycles.max_bounces = 0 if stage.opaque else 4
     scene.cycles.samples = stage.quality.alpha_samples
     _render(stage, frame, path, 1.0)
     scene.view_layers[0].material_override = None

@@ -26,9 +26,13 @@ def forest(stage: Stage, rng: Generator) -> None:
     spots = spots[np.abs(spots[:, 0]) < 1.0 + 0.42 * (spots[:, 1] + 2)]
     _join(stage, "trunks", [_trunk(x, y, rng) for x, y in spots], bark)
     _join(stage, "ground", [_ground(rng, (0.1, 0.085, 0.03), -0.85)], bark)
-    _join(stage, "leaves", [_leaf_cloud(c, 170, 0.075, _LEAF_GREENS, rng) for c in _canopy(rng)], leaf)
+    _join(
+        stage, "leaves", [_leaf_cloud(c, 170, 0.075, _LEAF_GREENS, rng) for c in _canopy(rng)], leaf
+    )
     scene.set_sky(stage, _GOLDEN_SKY, 1.3)
-    scene.add_sun(stage, (0.55, -0.75, -0.42), strength=9.0, colour=(1, 0.78, 0.48), layer="background")
+    scene.add_sun(
+        stage, (0.55, -0.75, -0.42), strength=9.0, colour=(1, 0.78, 0.48), layer="background"
+    )
     scene.add_area_light(
         stage, (-4, 2, 4), (0, 7, 0), watts=500, colour=(1, 0.9, 0.7), size_m=4, layer="background"
     )
@@ -59,18 +63,33 @@ def valley(stage: Stage, rng: Generator) -> None:
     crowns = [
         _leaf_cloud((x, y, -4.2 - 0.03 * y + r, r), 420, 0.16, _AUTUMN, rng)
         for x, y, r in zip(
-            rng.uniform(-14, 14, 34), rng.uniform(10, 30, 34), rng.uniform(0.8, 1.9, 34), strict=True
+            rng.uniform(-14, 14, 34),
+            rng.uniform(10, 30, 34),
+            rng.uniform(0.8, 1.9, 34),
+            strict=True,
         )
     ]
     _join(stage, "crowns", crowns, wood)
     scene.set_sky(stage, _EVENING_SKY, 1.15, clouds=0.75)
-    scene.add_sun(stage, (-0.8, -0.45, -0.36), strength=6.5, colour=(1, 0.72, 0.45), layer="background")
+    scene.add_sun(
+        stage, (-0.8, -0.45, -0.36), strength=6.5, colour=(1, 0.72, 0.45), layer="background"
+    )
 
 
 SETS = {"forest": forest, "street": street, "valley": valley}
 
-_LEAF_GREENS: list[Colour] = [(0.09, 0.16, 0.02), (0.2, 0.26, 0.03), (0.3, 0.22, 0.03), (0.05, 0.1, 0.02)]
-_AUTUMN: list[Colour] = [(0.06, 0.09, 0.02), (0.12, 0.1, 0.02), (0.24, 0.11, 0.02), (0.05, 0.07, 0.03)]
+_LEAF_GREENS: list[Colour] = [
+    (0.09, 0.16, 0.02),
+    (0.2, 0.26, 0.03),
+    (0.3, 0.22, 0.03),
+    (0.05, 0.1, 0.02),
+]
+_AUTUMN: list[Colour] = [
+    (0.06, 0.09, 0.02),
+    (0.12, 0.1, 0.02),
+    (0.24, 0.11, 0.02),
+    (0.05, 0.07, 0.03),
+]
 _GOLDEN_SKY: list[tuple[float, Colour]] = [
     (0.0, (0.05, 0.045, 0.02)),
     (0.49, (0.2, 0.17, 0.08)),
@@ -112,14 +131,24 @@ def _trunk(x: float, y: float, rng: Generator) -> tuple[Array, meshes.Faces, Arr
     radius = rng.uniform(0.07, 0.26) * (1.25 - 0.55 * uv[:, 1])
     height = 9 * uv[:, 1] - 1.2
     angle = 2 * np.pi * uv[:, 0]
-    radius = radius * (1 + 0.12 * np.sin(5 * angle + 3 * uv[:, 1]) + 0.5 * np.exp(-9 * uv[:, 1] * 3))
+    radius = radius * (
+        1 + 0.12 * np.sin(5 * angle + 3 * uv[:, 1]) + 0.5 * np.exp(-9 * uv[:, 1] * 3)
+    )
     lean = rng.normal(0, 0.25, 2)
     sway = 0.25 * np.sin(height * 0.9 + rng.uniform(0, 6))
     vertices = np.stack(
-        [x + radius * np.cos(angle) + lean[0] * uv[:, 1] + sway * 0.4,
-         y + radius * np.sin(angle) + lean[1] * uv[:, 1], height], axis=1
+        [
+            x + radius * np.cos(angle) + lean[0] * uv[:, 1] + sway * 0.4,
+            y + radius * np.sin(angle) + lean[1] * uv[:, 1],
+            height,
+        ],
+        axis=1,
     )
-    return vertices, faces, _flat_tint(vertices, np.array([0.15, 0.1, 0.06]) * rng.uniform(0.5, 1.5))
+    return (
+        vertices,
+        faces,
+        _flat_tint(vertices, np.array([0.15, 0.1, 0.06]) * rng.uniform(0.5, 1.5)),
+    )
 
 
 def _ground(rng: Generator, colour: Colour, level: float) -> tuple[Array, meshes.Faces, Array]:
@@ -132,13 +161,22 @@ def _ground(rng: Generator, colour: Colour, level: float) -> tuple[Array, meshes
 
 def _canopy(rng: Generator) -> list[tuple[float, float, float, float]]:
     """Leaf clouds (x, y, z, radius): undergrowth low and branches high, gaps between."""
-    low = [(rng.uniform(-12, 12), rng.uniform(3.0, 26), rng.uniform(-1.0, -0.25), 0.6) for _ in range(210)]
-    high = [(rng.uniform(-13, 13), rng.uniform(4, 30), rng.uniform(1.2, 5.5), 0.9) for _ in range(240)]
+    low = [
+        (rng.uniform(-12, 12), rng.uniform(3.0, 26), rng.uniform(-1.0, -0.25), 0.6)
+        for _ in range(210)
+    ]
+    high = [
+        (rng.uniform(-13, 13), rng.uniform(4, 30), rng.uniform(1.2, 5.5), 0.9) for _ in range(240)
+    ]
     return [(x, y, z, r * rng.uniform(0.5, 1.2)) for x, y, z, r in low + high]
 
 
 def _leaf_cloud(
-    ball: tuple[float, float, float, float], count: int, size_m: float, greens: list[Colour], rng: Generator
+    ball: tuple[float, float, float, float],
+    count: int,
+    size_m: float,
+    greens: list[Colour],
+    rng: Generator,
 ) -> tuple[Array, meshes.Faces, Array]:
     """`count` diamond leaves scattered in a ball (x, y, z, radius)."""
     centre = rng.normal(0, 0.45, (count, 1, 3)) * ball[3] + np.array(ball[:3])
@@ -187,7 +225,10 @@ def _windows(x: float, y: float, depth: float, height: float, rng: Generator) ->
         for column in np.arange(y + 0.7, y + depth - 1.2, 1.7):
             if rng.random() < 0.45:
                 continue
-            low, high = np.array([x - 0.02, column, row]), np.array([x + 0.02, column + 0.95, row + 1.5])
+            low, high = (
+                np.array([x - 0.02, column, row]),
+                np.array([x + 0.02, column + 0.95, row + 1.5]),
+            )
             warm = np.array([1.0, rng.uniform(0.5, 0.8), rng.uniform(0.2, 0.5)])
             lit.append(_box(low, high, warm * rng.choice([0.06, 0.25, 0.8, 1.2])))
     return lit
@@ -216,7 +257,9 @@ def _signs(rng: Generator) -> Parts:
         side, y, z = rng.choice([-1, 1]), rng.uniform(4, 45), rng.uniform(0.3, 3.5)
         low = np.array([side * 4.9 - 0.35, y, z])
         size = np.array([0.7, 0.06, rng.uniform(0.15, 0.8)])
-        signs.append(_box(low, low + size, np.array(neon[rng.integers(0, 4)]) * rng.uniform(0.3, 1)))
+        signs.append(
+            _box(low, low + size, np.array(neon[rng.integers(0, 4)]) * rng.uniform(0.3, 1))
+        )
     return signs
 
 
@@ -233,6 +276,8 @@ def _ridge(distance: float, rng: Generator) -> tuple[Array, meshes.Faces, Array]
     z = -0.2 * distance + (crest + 0.2 * distance) * uv[:, 1] ** 1.4
     z += rng.normal(0, 0.0035 * distance, len(x))
     vertices = np.stack([x, y, z], axis=1)
-    meadow = (np.sin(9 * x / distance + 2) + np.sin(14 * uv[:, 1] + 5 * x / distance) > 0.9)[:, None]
+    meadow = (np.sin(9 * x / distance + 2) + np.sin(14 * uv[:, 1] + 5 * x / distance) > 0.9)[
+        :, None
+    ]
     tint = np.where(meadow, np.array([0.2, 0.19, 0.05]), np.array([0.05, 0.075, 0.025]))
     return vertices, faces, tint * rng.uniform(0.5, 1.5, (len(x), 1))

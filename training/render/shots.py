@@ -43,10 +43,11 @@ class ShotPlan:
     camera: CameraMove
 
 
-def build(plan: ShotPlan, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
-    """The stage of a shot, ready for `render_layer` on any of `frames`."""
+def build(name: str, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
+    """The stage of the shot `name` of `SHOTS`, ready for `render_frame` on any of `frames`."""
     from training.render import scene, sets
 
+    plan = SHOTS[name]
     stage = scene.new_stage(quality, threads=threads)
     rng = np.random.default_rng([seed, *plan.name.encode()])
     margin = range(frames.start - 2, frames.stop + 2)
@@ -65,45 +66,39 @@ def _move_camera(stage: Stage, move: CameraMove, frames: range, rng: Generator) 
     def place(frame: float) -> None:
         share = (frame - frames.start) / max(1, len(frames) - 1)
         ease = share * share * (3 - 2 * share)
-        shake = move.shake_m * (np.sin(0.8 * frame + phases[0]) + 0.5 * np.sin(1.9 * frame + phases[1]))
+        shake = move.shake_m * (
+            np.sin(0.8 * frame + phases[0]) + 0.5 * np.sin(1.9 * frame + phases[1])
+        )
         camera.location = np.array(move.start) * (1 - ease) + np.array(move.end) * ease + shake
         target = np.array(move.look_start) * (1 - ease) + np.array(move.look_end) * ease
         scene.aim(camera, target + 0.4 * shake)
-        camera.data.dof.focus_distance = float(np.linalg.norm(target - np.array(camera.location))) - 0.12
+        camera.data.dof.focus_distance = (
+            float(np.linalg.norm(target - np.array(camera.location))) - 0.12
+        )
         camera.data.dof.keyframe_insert("focus_distance", frame=int(frame))
 
     scene.animate(camera, frames, place)
 
 
-def render_shot(
-    name: str, seed: int, quality: Quality, frames: range, folder: Path, *, part: int = 0, parts: int = 1
-) -> None:
-    """Render the layers of a shot's frames into `folder`; layers that are there already are kept.
-
-    part, parts: this call renders every `parts`-th frame from `part` on, so that several processes
-    share a shot. Files are `foreground.FRAME.exr`, `alpha.FRAME.exr`, `background.FRAME.exr`.
-    """
+def render_frame(stage: Stage, frame: int, folder: Path) -> None:
+    """Render the layers of one frame into `folder`; layers that are there already are kept."""
     from training.render import scene
 
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [f for f in frames if any(not p.exists() for p in layer_paths(folder, f))][part::parts]
-    if not todo:
-        return
-    stage = build(SHOTS[name], seed, quality, frames)
-    for frame in todo:
-        front, alpha, back = layer_paths(folder, frame)
-        if not front.exists():
-            scene.render_layer(stage, "foreground", frame, front)
-        if not alpha.exists():
-            scene.render_alpha(stage, frame, alpha)
-        if not back.exists():
-            scene.render_layer(stage, "background", frame, back)
-        print(f"DONE {name} {frame}", flush=True)
+    front, alpha, back = layer_paths(folder, frame)
+    if not front.exists():
+        scene.render_layer(stage, "foreground", frame, front)
+    if not alpha.exists():
+        scene.render_alpha(stage, frame, alpha)
+    if not back.exists():
+        scene.render_layer(stage, "background", frame, back)
 
 
 def layer_paths(folder: Path, frame: int) -> tuple[Path, Path, Path]:
     """Foreground, alpha and background file of one frame."""
-    first, second, third = (folder / f"{n}.{frame}.exr" for n in ("foreground", "alpha", "background"))
+    first, second, third = (
+        folder / f"{n}.{frame}.exr" for n in ("foreground", "alpha", "background")
+    )
     return first, second, third
 
 
@@ -119,14 +114,19 @@ def _creature(stage: Stage, rng: Generator, frames: range) -> None:
 def _golden_light(stage: Stage) -> None:
     from training.render.scene import add_area_light
 
-    add_area_light(stage, (-1.6, -1.6, 1.3), (0, 0, 0), watts=34, colour=(1, 0.86, 0.68), size_m=1.2)
-    add_area_light(stage, (-1.5, 1.7, 1.5), (0, 0, 0.1), watts=190, colour=(1, 0.8, 0.5), size_m=0.7)
+    add_area_light(
+        stage, (-1.6, -1.6, 1.3), (0, 0, 0), watts=34, colour=(1, 0.86, 0.68), size_m=1.2
+    )
+    add_area_light(
+        stage, (-1.5, 1.7, 1.5), (0, 0, 0.1), watts=190, colour=(1, 0.8, 0.5), size_m=0.7
+    )
 
 
 _CREATURE_CAMERA = CameraMove(
     start=(-0.34, -2.35, 0.12), end=(0.3, -2.1, 0.02),
     look_start=(0.05, 0, 0.03), look_end=(-0.04, 0, 0.05), lens_mm=50, fstop=2.2,
 )  # fmt: skip
+
 
 def _person(stage: Stage, rng: Generator, frames: range, do: Hairdo, turn: HeadTurn) -> None:
     from training.render.portrait import Portrait
@@ -138,7 +138,9 @@ def _person(stage: Stage, rng: Generator, frames: range, do: Hairdo, turn: HeadT
     person.key(frames)
     stage.pose = person.pose
     add_area_light(stage, (1.3, -1.1, 0.7), (0, 0, 0), watts=17, colour=(0.8, 0.88, 1), size_m=0.9)
-    add_area_light(stage, (-1.1, 1.3, 0.9), (0, 0, 0), watts=120, colour=(1, 0.64, 0.32), size_m=0.5)
+    add_area_light(
+        stage, (-1.1, 1.3, 0.9), (0, 0, 0), watts=120, colour=(1, 0.64, 0.32), size_m=0.5
+    )
     add_area_light(stage, (1.2, 1.2, 0.3), (0, 0, 0), watts=45, colour=(0.45, 0.7, 1), size_m=0.5)
 
 
@@ -148,8 +150,9 @@ def _long_hair(stage: Stage, rng: Generator, frames: range) -> None:
 
 def _curly_hair(stage: Stage, rng: Generator, frames: range) -> None:
     do = Hairdo(
-        length_m=0.24, root=(0.03, 0.012, 0.006), tip=(0.3, 0.11, 0.03), curl_m=0.011, curl_turns=6.5,
-        lift=0.75, strays=0.09, clumping=0.85, spread_m=0.02, points=30, count=16000,
+        length_m=0.24, root=(0.03, 0.012, 0.006), tip=(0.3, 0.11, 0.03),
+        curl_m=0.011, curl_turns=6.5, lift=0.75, strays=0.09, clumping=0.85,
+        spread_m=0.02, points=30, count=12000,
     )  # fmt: skip
     _person(stage, rng, frames, do, HeadTurn(start=-0.9, end=0.5, first=1005, last=1018))
 
@@ -158,6 +161,7 @@ _PERSON_CAMERA = CameraMove(
     start=(-0.12, -1.75, 0.06), end=(0.1, -1.62, 0.0),
     look_start=(-0.03, 0, -0.06), look_end=(0.03, 0, -0.05), lens_mm=75, fstop=1.4,
 )  # fmt: skip
+
 
 def _foliage(stage: Stage, rng: Generator, frames: range) -> None:
     from training.render.foliage import Foliage, Plant
@@ -169,13 +173,60 @@ def _foliage(stage: Stage, rng: Generator, frames: range) -> None:
         towards=((0.1, 0.0, 0.28), (0.35, 0.15, 0.5), (0.42, 0.05, 0.35), (-0.35, 0.0, 0.05)),
     )
     stage.pose = Foliage(stage, plant, rng).pose
-    add_area_light(stage, (-1.8, 2.2, 1.6), (0, 0, 0.3), watts=260, colour=(1, 0.75, 0.45), size_m=0.8)
-    add_area_light(stage, (1.2, -1.8, 0.8), (0, 0, 0.3), watts=26, colour=(0.8, 0.88, 1), size_m=1.5)
+    add_area_light(
+        stage, (-1.8, 2.2, 1.6), (0, 0, 0.3), watts=260, colour=(1, 0.75, 0.45), size_m=0.8
+    )
+    add_area_light(
+        stage, (1.2, -1.8, 0.8), (0, 0, 0.3), watts=26, colour=(0.8, 0.88, 1), size_m=1.5
+    )
 
 
 _FOLIAGE_CAMERA = CameraMove(
     start=(0.2, -2.15, 0.2), end=(-0.16, -2.05, 0.27),
     look_start=(0.06, 0, 0.2), look_end=(-0.06, 0, 0.24), lens_mm=48, fstop=2.8,
+)  # fmt: skip
+
+
+def _fast_creature(stage: Stage, rng: Generator, frames: range) -> None:
+    from training.render.creature import Coat, Creature, Turn
+
+    coat = Coat(back=(0.025, 0.025, 0.03), belly=(0.5, 0.5, 0.52), length_m=0.11, count=45000)
+    turn = Turn(start=1.1, end=-1.2, first=1006, last=1016, bob_m=0.035)
+    creature = Creature(stage, coat, turn, rng)
+    creature.key(frames)
+    stage.pose = creature.pose
+    _golden_light(stage)
+
+
+def _blond_hair(stage: Stage, rng: Generator, frames: range) -> None:
+    do = Hairdo(
+        length_m=0.55, root=(0.32, 0.19, 0.075), tip=(0.82, 0.62, 0.34), wave_m=0.003, strays=0.12,
+        clumping=0.35, count=10000,
+    )  # fmt: skip
+    _person(stage, rng, frames, do, HeadTurn(start=-2.4, end=-0.5, first=1004, last=1014))
+
+
+def _net(stage: Stage, rng: Generator, frames: range) -> None:
+    from training.render.drapery import Net
+
+    del frames  # a function of time: nothing to key
+    stage.pose = Net(stage, rng, meshes_across=15, colour=(0.35, 0.3, 0.2)).pose
+    _golden_light(stage)
+
+
+def _veil(stage: Stage, rng: Generator, frames: range) -> None:
+    from training.render import materials
+    from training.render.drapery import Veil
+
+    del frames
+    gauze = materials.veil((0.75, 0.68, 0.6), least=0.25, most=0.7, scale=28.0)
+    stage.pose = Veil(stage, rng, gauze).pose
+    _golden_light(stage)
+
+
+_HANGING_CAMERA = CameraMove(
+    start=(0.25, -2.3, 0.15), end=(-0.2, -2.2, 0.05),
+    look_start=(0.04, 0, 0.08), look_end=(-0.04, 0, 0.06), lens_mm=52, fstop=2.2,
 )  # fmt: skip
 
 SHOTS = {
@@ -184,6 +235,13 @@ SHOTS = {
         ShotPlan(name="furry_creature", subject=_creature, place="forest", camera=_CREATURE_CAMERA),
         ShotPlan(name="long_hair", subject=_long_hair, place="street", camera=_PERSON_CAMERA),
         ShotPlan(name="foliage", subject=_foliage, place="valley", camera=_FOLIAGE_CAMERA),
-        ShotPlan(name="curly_hair", subject=_curly_hair, place="street", camera=_PERSON_CAMERA),
+        ShotPlan(name="curly_hair", subject=_curly_hair, place="valley", camera=_PERSON_CAMERA),
+        ShotPlan(name="blond_hair", subject=_blond_hair, place="forest", camera=_PERSON_CAMERA),
+        ShotPlan(
+            name="fast_creature", subject=_fast_creature, place="street", camera=_CREATURE_CAMERA
+        ),
+        ShotPlan(name="net", subject=_net, place="valley", camera=_HANGING_CAMERA),
+        ShotPlan(name="veil", subject=_veil, place="forest", camera=_HANGING_CAMERA),
     )
 }
+"""Every shot by name; `furry_creature`, `long_hair` and `foliage` are the sample shots."""

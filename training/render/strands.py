@@ -1,4 +1,4 @@
-"""Hair and fur as arrays of points: roots on a mesh, growth, clumps, curls, frizz, and a simulation.
+"""Hair and fur as arrays of points: roots on a mesh, growth, clumps, curls and frizz.
 
 Knows numpy only, no Blender. A set of strands is an array (N, P, 3) in metres: N strands of P
 points, root first. Every function is a pure function of its arguments and its random generator.
@@ -48,7 +48,8 @@ def scatter_roots(
 def unit(vectors: Array) -> Array:
     """Vectors of length 1 along the last axis; zero vectors stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-9)
+    found: Array = vectors / np.maximum(length, 1e-9)
+    return found
 
 
 def grow(

@@ -1,0 +1,72 @@
+"""The held-out composites of a run: what training never sees, made once, measured often."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.bank import PictureBank
+from training.compose import Batch, Compositor
+from training.config import TrainConfig
+from training.losses import masked_mean
+from training.pack import Pack
+from training.picture import save_grid
+from vfxmatte.net.dim import DeepImageMatting
+
+_AT_ONCE = 8
+_FIRST_SEED = 7_000_000  # the same pictures in every run with the same synthesis
+_SHOWN = 6
+
+
+class HeldOut:
+    """Fixed composites of foregrounds and backgrounds that training never sees."""
+
+    def __init__(self, pack: Pack, config: TrainConfig, device: torch.device) -> None:
+        self.device, self.precision = device, config.precision
+        self.batches = _batches(pack.validation(), config, device)
+
+    @torch.no_grad()
+    def errors(self, network: DeepImageMatting, *, refine: bool) -> tuple[float, float]:
+        """Mean absolute and squared error over the unknown region, a mean over the samples; NaN
+        where nothing is held out. The network must be in eval mode."""
+        sums, count = torch.zeros(2, dtype=torch.float64), 0
+        for batch in self.batches:
+            difference = self._solve(network, batch, refine) - batch.alpha
+            both = (difference.abs(), difference**2)
+            means = [float(masked_mean(values, batch.unknown)) for values in both]
+            sums += len(batch.alpha) * torch.tensor(means, dtype=torch.float64)
+            count += len(batch.alpha)
+        if not count:
+            return math.nan, math.nan
+        mad, mse = (sums / count).tolist()
+        return mad, mse
+
+    @torch.no_grad()
+    def save_picture(self, path: Path, network: DeepImageMatting, *, refine: bool) -> None:
+        """A grid for a person to look at: picture, trimap, truth, and what the network makes."""
+        if not self.batches:
+            return
+        batch = self.batches[0].part(0, min(_SHOWN, len(self.batches[0].image)))
+        known = batch.unknown == 0
+        alpha = torch.where(known, batch.trimap, self._solve(network, batch, refine))
+        save_grid(path, (batch.image, batch.trimap, batch.alpha, alpha))
+
+    def _solve(self, network: DeepImageMatting, batch: Batch, refine: bool) -> Tensor:
+        low = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            alpha: Tensor = network(batch.input, refine=refine).alpha
+        return alpha.float()
+
+
+def _batches(held_out: Pack, config: TrainConfig, device: torch.device) -> list[Batch]:
+    count = config.validation_samples
+    if not held_out.elements or not held_out.backgrounds or not count:
+        return []
+    compositor = Compositor(PictureBank(held_out, device), config.synthesis)
+    sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
+    return [
+        compositor.batch(size + size % 2, _FIRST_SEED + number) for number, size in enumerate(sizes)
+    ]

@@ -1,0 +1,137 @@
+"""Processes that have Blender: find the interpreter, share jobs out, survive crashes.
+
+Blender as a module (`bpy`) wants Python 3.11 and numpy 1, so it may live in an environment of its
+own: `--blender-python`, else $VFXMATTE_BLENDER_PYTHON, else the interpreter that runs this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol
+
+from training.render.jobs import Job, to_line
+from training.render.worker import ANSWER
+from vfxmatte.errors import UsageError
+
+ENVIRONMENT_VARIABLE = "VFXMATTE_BLENDER_PYTHON"
+
+_HINT = """install it with `pip install ".[render]"` in a Python 3.11 environment, or keep it apart:
+  python3.11 -m venv .venv-blender && .venv-blender/bin/pip install bpy==5.0.1
+  and pass --blender-python .venv-blender/bin/python (or set $VFXMATTE_BLENDER_PYTHON)"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job; `error` is None where it was rendered."""
+
+    job: Job
+    error: str | None = None
+
+
+class Renderer(Protocol):
+    """Something that renders one job after another."""
+
+    def render(self, job: Job) -> str | None:
+        """None, or what went wrong; a renderer that crashed is ready for the next job again."""
+
+    def close(self) -> None: ...
+
+
+def find_interpreter(asked: str | Path | None = None) -> Path:
+    """The Python that has `bpy`.
+
+    Raises:
+        UsageError: it has none, with the commands that install it.
+    """
+    chosen = Path(asked or os.environ.get(ENVIRONMENT_VARIABLE) or sys.executable)
+    check = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') is None)"
+    try:
+        found = subprocess.run([str(chosen), "-c", check], capture_output=True, check=False)
+    except OSError as error:
+        raise UsageError(f"cannot start Python: {error}", path=chosen, hint=_HINT) from error
+    if found.returncode != 0:
+        raise UsageError("Blender (bpy) is not installed in this Python", path=chosen, hint=_HINT)
+    return chosen
+
+
+class BlenderProcess:
+    """One rendering process, started when it is first needed and again after a crash."""
+
+    def __init__(self, interpreter: Path) -> None:
+        self._interpreter = interpreter
+        self._process: subprocess.Popen[str] | None = None
+
+    def render(self, job: Job) -> str | None:
+        process = self._process or self._start()
+        assert process.stdin is not None and process.stdout is not None
+        last = ""
+        try:
+            process.stdin.write(to_line(job) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                if line.startswith(ANSWER):
+                    answer: dict[str, str] = json.loads(line[len(ANSWER) :])
+                    return answer.get("error")
+                last = line.strip() or last
+        except BrokenPipeError:
+            pass
+        self._process = None
+        return (
+            f"the renderer ended with exit code {process.wait()}; its last words: {last or 'none'}"
+        )
+
+    def close(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> subprocess.Popen[str]:
+        root = str(Path(__file__).resolve().parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [str(self._interpreter), "-m", "training.render.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        )
+        return self._process
+
+
+def run_jobs(
+    jobs: Iterable[Job], start: Callable[[], Renderer], *, workers: int
+) -> Iterator[Outcome]:
+    """Render jobs in `workers` renderers at once; yields each outcome as it comes.
+
+    start: makes a renderer. A failing job is an outcome with its error, and the rest goes on.
+    """
+    renderers = [start() for _ in range(workers)]
+    idle: SimpleQueue[Renderer] = SimpleQueue()
+    for renderer in renderers:
+        idle.put(renderer)
+
+    def one(job: Job) -> Outcome:
+        renderer = idle.get()
+        try:
+            return Outcome(job, renderer.render(job))
+        finally:
+            idle.put(renderer)
+
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        for done in as_completed([pool.submit(one, job) for job in jobs]):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for renderer in renderers:
+            renderer.close()

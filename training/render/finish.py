@@ -1,0 +1,177 @@
+"""From rendered layers to a shot on disk: composite, grain, plate, alpha, keyframes, shot.toml.
+
+The plate is made in linear light as F·α + (1 − α)·B with the alpha that is written beside it, and
+only then gets its grain, so the alpha is exact for the plate. Needs no Blender.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import OpenEXR
+
+from training.extend_colour import extend_colour
+from training.render.scene import FPS
+from training.render.shots import layer_paths
+from vfxmatte.errors import MissingFrameError
+from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.trimaps import dilate
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+
+SOFT_LOW, SOFT_HIGH = 0.02, 0.98
+BAND_PX = 7.0
+"""Half the width of the band an artist paints around a soft edge, at 640 pixels across."""
+
+_GRAIN_SHOT, _GRAIN_READ = 0.00007, 0.0005
+"""Variance of the grain: so much per unit of light, and its deviation in the dark."""
+
+_DWA_LEVEL = 240.0
+"""Compression of the plates: three shots must stay a small download."""
+
+
+def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: int) -> None:
+    """Write plate/, alpha/, trimaps/ (first and last frame) and shot.toml into `folder`.
+
+    Files that are there already are written again: they cost little beside the layers.
+
+    Raises:
+        MissingFrameError: a layer of a frame has not been rendered.
+    """
+    for frame in frames:
+        colour, alpha, back = read_layers(layers, frame)
+        plate = alpha[..., None] * colour + (1 - alpha[..., None]) * back
+        write_plate(folder / f"plate/plate.{frame}.exr", grained(plate, seed, frame), frame)
+        write_alpha(folder / f"alpha/alpha.{frame}.exr", alpha, frame)
+        if frame in (frames[0], frames[-1]):
+            write_trimap(folder / f"trimaps/trimap.{frame}.png", trimap_of(alpha))
+    with renamed_when_whole(folder / "shot.toml") as part:
+        part.write_text(_settings(name, frames), encoding="utf-8")
+
+
+def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, FloatImage]:
+    """Straight foreground colour (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
+    paths = layer_paths(folder, frame)
+    for path in paths:
+        if not path.is_file():
+            raise MissingFrameError("a layer has not been rendered", frame=frame, path=path)
+    front, cover, back = (_read_rgba(path) for path in paths)
+    alpha = exact_alpha(cover)
+    size = (alpha.shape[1], alpha.shape[0])
+    behind = np.maximum(cv2.resize(back[..., :3], size, interpolation=cv2.INTER_CUBIC), 0)
+    colour = cv2.resize(straight_colour(front), size, interpolation=cv2.INTER_CUBIC)
+    return np.maximum(colour, 0), alpha, behind
+
+
+def exact_alpha(cover: FloatImage) -> FloatImage:
+    """Coverage (H, W) as the half-float numbers that will be written, within 0 and 1."""
+    return np.clip(cover[..., 3], 0, 1).astype(np.float16).astype(np.float32)
+
+
+def straight_colour(front: FloatImage) -> FloatImage:
+    """Un-premultiplied colour (H, W, 3), extended over the whole picture.
+
+    The shaded pass and the alpha pass are sampled apart, so a thin strand may have coverage where
+    the shaded pass saw nothing; its colour is then that of its surroundings.
+    """
+    guide = np.clip(front[..., 3], 0, 1).astype(np.float32)
+    colour = np.asarray(front[..., :3] / np.maximum(guide, 1e-3)[..., None], dtype=np.float32)
+    return np.maximum(extend_colour(colour, guide, trusted_alpha=0.08), 0)
+
+
+def grained(plate: FloatImage, seed: int, frame: int) -> FloatImage:
+    """The plate with grain whose variance grows with the light; fixed by seed and frame."""
+    rng = np.random.default_rng([seed, frame])
+    noise = rng.normal(0, 1, plate.shape).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 0.6)
+    soft = blurred / np.std(blurred)
+    deviation = np.sqrt(_GRAIN_SHOT * np.clip(plate, 0, 4) + _GRAIN_READ**2)
+    return np.asarray(plate + deviation * soft, dtype=np.float32)
+
+
+def trimap_of(alpha: FloatImage, band_px: float | None = None) -> Labels:
+    """The keyframe an artist would paint: soft pixels and `band_px` around them are unknown."""
+    soft = (alpha > SOFT_LOW) & (alpha < SOFT_HIGH)
+    solid = alpha >= SOFT_HIGH
+    if not soft.any():  # a hard edge still needs a band
+        soft = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~solid
+    band = BAND_PX * alpha.shape[1] / 640 if band_px is None else band_px
+    labels = np.where(solid, FOREGROUND, BACKGROUND).astype(np.uint8)
+    labels[dilate(soft, band)] = UNKNOWN
+    return labels
+
+
+def write_plate(path: Path, pixels: FloatImage, frame: int) -> None:
+    """R, G, B half float, DWAB, linear Rec.709, with time code and frame rate."""
+    channels = {name: pixels[..., i].astype(np.float16) for i, name in enumerate("RGB")}
+    _write(path, channels, frame, OpenEXR.DWAB_COMPRESSION)
+
+
+def write_alpha(path: Path, alpha: FloatImage, frame: int) -> None:
+    """Channel A, half float, ZIP: the exact coverage."""
+    _write(path, {"A": alpha.astype(np.float16)}, frame, OpenEXR.ZIP_COMPRESSION)
+
+
+def write_trimap(path: Path, labels: Labels) -> None:
+    with renamed_when_whole(path) as part:
+        cv2.imwrite(str(part), labels)
+
+
+def _write(path: Path, channels: dict[str, Any], frame: int, compression: Any) -> None:
+    header = _attributes(frame) | {"compression": compression, "type": OpenEXR.scanlineimage}
+    planes = {name: np.ascontiguousarray(pixels) for name, pixels in channels.items()}
+    with renamed_when_whole(path) as part:
+        OpenEXR.File(header, planes).write(str(part))
+
+
+def _attributes(frame: int) -> dict[str, Any]:
+    return {
+        "framesPerSecond": Fraction(FPS),
+        "timeCode": _timecode(frame),
+        "pixelAspectRatio": 1.0,
+        "dwaCompressionLevel": _DWA_LEVEL,
+        "chromaticities": (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329),
+        "colorInteropID": "lin_rec709_scene",
+    }
+
+
+def _timecode(frame: int) -> Any:
+    seconds, part = divmod(frame, FPS)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    flags_and_user_bits = [0] * 14
+    return OpenEXR.TimeCode(hours, minutes, seconds % 60, part, *flags_and_user_bits)
+
+
+def read_element(folder: Path, seed: int) -> tuple[FloatImage, FloatImage]:
+    """Straight colour (H, W, 3) and alpha (H, W) of a still element, scene-linear."""
+    front, cover, _ = layer_paths(folder, seed)
+    return straight_colour(_read_rgba(front)), exact_alpha(_read_rgba(cover))
+
+
+def write_rgba(path: Path, pixels: FloatImage) -> None:
+    """Premultiplied scene-linear R, G, B, A, half float, ZIP."""
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGBA": pixels.astype(np.float16)}).write(str(path))
+
+
+def read_channels(path: Path, names: str) -> FloatImage:
+    """Channels (H, W, C) of an EXR as float32, e.g. `RGB` or `A`."""
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        planes = file.channels()
+        return np.stack([np.asarray(planes[n].pixels, dtype=np.float32) for n in names], axis=-1)
+
+
+def _read_rgba(path: Path) -> FloatImage:
+    return read_channels(path, "RGBA")
+
+
+def _settings(name: str, frames: range) -> str:
+    return (
+        f"# {name}: rendered; alpha/ holds the exact coverage of every frame\n"
+        f'frames = "{frames[0]}-{frames[-1]}"\n'
+        f"fps = {FPS}\n"
+        'colorspace = "lin_rec709_scene"\n'
+    )
