@@ -55,8 +55,9 @@ def test_headers_say_what_the_files_are(shot: str) -> None:
             found = header(SAMPLES / shot / name / f"{name}.{number}.exr")
             assert found["framesPerSecond"] == 24
             assert found["pixelAspectRatio"] == 1.0
-            hours, minutes, seconds, part = found["timeCode"][:4]
-            assert 24 * (3600 * hours + 60 * minutes + seconds) + part == number
+            code = found["timeCode"]
+            seconds = 3600 * code.hours + 60 * code.minutes + code.seconds
+            assert 24 * seconds + code.frame == number
             np.testing.assert_allclose(found["chromaticities"][:2], (0.64, 0.33), atol=1e-6)
 
 
