@@ -216,7 +216,7 @@ def _tinted(plate: Picture, labels: Labels, frame: Frame, size: tuple[int, int])
     for label, (colour, share) in _TINTS.items():
         mask = nearest == label
         tinted[mask] = (1 - share) * tinted[mask] + share * 255 * np.array(colour)
-    return np.rint(tinted).astype(np.uint8)
+    return np.asarray(np.rint(tinted), np.uint8)
 
 
 def _row_of(caption: str | None, panels: Panels) -> Picture:

@@ -68,9 +68,8 @@ def _to_do(found: Inspection) -> list[str]:
         f"output     {found.shot.output}",
     ]
     if found.needed_bytes is not None and found.free_bytes is not None:
-        said.append(
-            f"disk       up to about {_size(found.needed_bytes)} needed, {_size(found.free_bytes)} free"
-        )
+        needed, free = _size(found.needed_bytes), _size(found.free_bytes)
+        said.append(f"disk       up to about {needed} needed, {free} free")
     return said
 
 

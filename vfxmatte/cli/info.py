@@ -39,10 +39,11 @@ def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
 
     Exit codes: 0 done; 3 there are no usable weights.
     """
+    described = _weights(weights or DEFAULT_WEIGHTS)
     found = {
         "devices": _devices(),
         "engines": list(engine_names()),
-        "weights": _weights(weights or DEFAULT_WEIGHTS),
+        "weights": described,
         "codecs": _codecs(),
         "colour": _colour(ocio),
         "versions": versions(),
@@ -52,7 +53,7 @@ def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
     else:
         for line in _lines(found):
             click.echo(line)
-    if "error" in found["weights"]:
+    if "error" in described:
         click.get_current_context().exit(WeightsError.exit_code)
 
 
