@@ -219,7 +219,7 @@ def _veil(stage: Stage, rng: Generator, frames: range) -> None:
     from training.render.drapery import Veil
 
     del frames
-    gauze = materials.veil((0.75, 0.68, 0.6), least=0.25, most=0.7, scale=28.0)
+    gauze = materials.veil((0.75, 0.68, 0.6), least=0.25, most=0.7, scale=4.0)
     stage.pose = Veil(stage, rng, gauze).pose
     _golden_light(stage)
 
