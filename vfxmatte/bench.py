@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.errors import UsageError
+from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
@@ -151,7 +150,8 @@ def measure_memory(
     folder: where the shots are made; None makes them in a temporary folder.
 
     Raises:
-        UsageError: the long shot is not longer. VfxmatteError: a run failed, in its own words.
+        UsageError: the long shot is not longer. VfxmatteError: a run failed; its own words are on
+            stderr.
     """
     if not 2 <= short < long:
         raise UsageError(f"a short shot of 2 frames or more and a longer one, not {short}, {long}")
@@ -175,7 +175,11 @@ def _run_apart(shot: Path, weights: Path | None, device: str) -> RunCost:
         check=False,
     )
     if done.returncode:
-        raise UsageError(f"the measured run ended with exit code {done.returncode}", shot=shot)
+        raise VfxmatteError(
+            f"the measured run ended with exit code {done.returncode}",
+            shot=shot,
+            hint="its own message stands above",
+        )
     return RunCost(**json.loads(done.stdout))
 
 
@@ -278,8 +282,13 @@ def one(shot: Path, weights: Path | None, device: str) -> None:
     click.echo(json.dumps(asdict(measure_run(shot, weights=weights, device=device))))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    command(args=arguments)
+def main() -> None:
+    """For `python -m vfxmatte.bench`, which the measured processes are started with."""
+    try:
+        command(prog_name="vfxmatte bench")
+    except VfxmatteError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":
