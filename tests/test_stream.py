@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -99,4 +100,31 @@ def test_leaving_early_closes_the_producer() -> None:
     next(ahead)
     ahead.close()  # type: ignore[attr-defined]
     assert closed.wait(10)
+    assert _threads() == []
+
+
+def test_leaving_early_ends_work_that_gives_nothing_for_long() -> None:
+    """A producer may work through many items before it yields one; it stops at the next."""
+    reached = threading.Event()
+    items_of_all_day = 10_000_000
+    done = 0
+
+    def work(n: int) -> int:
+        if n == 3:
+            reached.set()
+        time.sleep(0.001)
+        return n
+
+    def producer() -> Iterator[int]:
+        nonlocal done
+        yield -1
+        for _ in ordered_map(work, range(items_of_all_day), workers=1):
+            done += 1
+        yield done
+
+    items = prefetch(producer())
+    assert next(items) == -1
+    assert reached.wait(10)
+    items.close()
+    assert 0 < done < items_of_all_day
     assert _threads() == []

@@ -21,6 +21,13 @@ R = TypeVar("R")
 
 _POLL_SECONDS = 0.1
 
+_here = threading.local()
+"""`stop`: in a thread of `prefetch`, the event that says that its caller has gone."""
+
+
+class _CallerGone(BaseException):
+    """Unwinds the stages that run in a thread of `prefetch`, before their next item is done."""
+
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int | None = None
@@ -42,6 +49,7 @@ def _ordered_map(
     pending: deque[Future[R]] = deque()
     try:
         for item in items:
+            _go_on()
             pending.append(pool.submit(function, item))
             if len(pending) >= depth:
                 yield pending.popleft().result()
@@ -52,6 +60,13 @@ def _ordered_map(
             future.cancel()
         pool.shutdown(wait=True)
         close(items)
+
+
+def _go_on() -> None:
+    """Raise where this thread works for a caller that has gone."""
+    stop: threading.Event | None = getattr(_here, "stop", None)
+    if stop is not None and stop.is_set():
+        raise _CallerGone
 
 
 def close(items: object) -> None:
@@ -96,6 +111,7 @@ def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
 
 def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Event) -> None:
     end = _End()
+    _here.stop = stop
     try:
         for item in items:
             if not _put(waiting, item, stop):

@@ -170,7 +170,7 @@ class ProgressReport(QuietReport):
         for line in run_lines(run):
             self.console.print(line)
         self.progress.start()
-        self._task = self.progress.add_task("starting", total=self._total)
+        self._task = self.progress.add_task("following the keyframes", total=self._total)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:
