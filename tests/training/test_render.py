@@ -200,7 +200,7 @@ def test_a_python_without_blender_is_refused_with_the_command(tmp_path: Path) ->
         cli, ["foregrounds", str(tmp_path / "out"), "--seeds", "6", "--blender-python", str(python)]
     )
     assert result.exit_code == 2
-    assert 'pip install ".[render]"' in result.output
+    assert "pip install bpy==5.0.1" in result.output
     assert str(python) in result.output
     assert not (tmp_path / "out").exists()
 

@@ -1,7 +1,7 @@
 """Processes that have Blender: find the interpreter, share jobs out, survive crashes.
 
-Blender as a module (`bpy`) wants Python 3.11 and numpy 1, so it may live in an environment of its
-own: `--blender-python`, else $VFXMATTE_BLENDER_PYTHON, else the interpreter that runs this.
+Blender as a module (`bpy`) needs Python 3.11 and numpy 1, so it lives in an environment of its own:
+`--blender-python`, else $VFXMATTE_BLENDER_PYTHON, else the interpreter that runs this.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from vfxmatte.errors import UsageError
 
 ENVIRONMENT_VARIABLE = "VFXMATTE_BLENDER_PYTHON"
 
-_HINT = """install it with `pip install ".[render]"` in a Python 3.11 environment, or keep it apart:
+_HINT = f"""bpy needs Python 3.11 and numpy 1, vfxmatte numpy 2: give it an environment of its own
   python3.11 -m venv .venv-blender && .venv-blender/bin/pip install bpy==5.0.1
-  and pass --blender-python .venv-blender/bin/python (or set $VFXMATTE_BLENDER_PYTHON)"""
+  and pass --blender-python .venv-blender/bin/python (or set ${ENVIRONMENT_VARIABLE})"""
 
 
 @dataclass(frozen=True)
