@@ -149,6 +149,7 @@ class Trainer:
         if fresh and index > 0 and config.ema:
             self.network.load_state_dict(self.average.network.state_dict())
         self.forward: nn.Module = self.network
+        self.network.zero_grad(set_to_none=True)  # what is frozen now must not count when clipping
         trained = set(self._trained(phase))
         for parameter in self.network.parameters():
             parameter.requires_grad_(parameter in trained)

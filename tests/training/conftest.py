@@ -58,8 +58,7 @@ def blotches(name, *, height=120, width=150, seed=0):
     return Background(name=name, colour=colour)
 
 
-@pytest.fixture(scope="session")
-def small_pack():
+def drawn_pack():
     """Four foregrounds, one of them held out, and four backgrounds, one of them held out."""
     return Pack(
         elements=(
@@ -74,3 +73,8 @@ def small_pack():
         notes="drawn",
         split_seed=1,
     )
+
+
+@pytest.fixture(scope="session")
+def small_pack():
+    return drawn_pack()
