@@ -75,14 +75,14 @@ def laplacian_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
     an error that is the same everywhere is left to the other losses.
     """
     difference = (predicted - truth) * unknown
-    total: Tensor = difference.new_zeros(())
+    total = difference.new_zeros(())
     mask = unknown
     for level in range(_LEVELS):
         smaller = F.avg_pool2d(difference, 2)
         back = F.interpolate(smaller, size=difference.shape[-2:], mode="bilinear")
-        total = total + 2**level * masked_mean((difference - back).abs(), mask)
+        total = total + (1 << level) * masked_mean((difference - back).abs(), mask)
         difference, mask = smaller, F.max_pool2d(mask, 2)
-    return total / 2**_LEVELS
+    return total / (1 << _LEVELS)
 
 
 def temporal_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:

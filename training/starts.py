@@ -94,9 +94,7 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         TrainingError: unreadable, or not a VGG-16 of this network's width.
     """
     tensors = _read_tensors(path)
-    convolutions: list[nn.Conv2d] = [
-        layer.conv for block in network.encoder.blocks for layer in block.children()
-    ]
+    convolutions = [m for m in network.encoder.blocks.modules() if isinstance(m, nn.Conv2d)]
     report = []
     for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
         weight = tensors.get(f"features.{index}.weight")
