@@ -274,6 +274,27 @@ def large_task() -> Task:
     return Task(image=one.image, trimap=Trimap(number=1, labels=labels, is_keyframe=True))
 
 
+def test_small_windows_share_a_batch_and_a_large_one_fills_it(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: the batch follows from the window's size, whoever is there to share it."""
+    engine = DeepEngine.open(settings_of(tiny_weights))
+    engine.batch, engine.batch_px = 4, 3 * 64 * 64
+    sizes: list[tuple[int, int]] = []
+    network = engine.network
+
+    def spy(batch: torch.Tensor) -> Any:
+        sizes.append((batch.shape[0], batch.shape[-1]))
+        return network(batch)
+
+    monkeypatch.setattr(engine, "network", spy)
+    small, large = [task(64, 64, number, "all") for number in range(4)], task(64, 128, 9, "all")
+    together = solve(engine, *small, large, *small)
+    assert sizes == [(3, 64), (3, 64), (1, 128), (3, 64)]
+    for alpha, one in zip(together, [*small, large, *small], strict=True):
+        np.testing.assert_array_equal(alpha, solve(engine, one)[0])
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_tiles_and_batches_give_the_dense_result(tiny_weights: Path, batch: int) -> None:
     one = large_task()

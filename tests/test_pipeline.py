@@ -468,6 +468,9 @@ def test_missing_frames(folder: Path, solve: Any, missing: str, expected: str | 
         return
     results = solve(folder, missing=missing)
     assert states(results) == dict.fromkeys(NUMBERS, "written") | {1006: expected}
+    manifest = json.loads((folder / "matte" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["skipped"] == ([1006] if missing == "skip" else [])
+    assert any("1006" in note for note in manifest["notes"])
     written = (folder / "matte" / "matte.1006.exr").exists()
     assert written == (missing == "hold")
 

@@ -311,6 +311,8 @@ class Run:
             "colorspace": self.plate.info.colour_space,
             "ocio": self.colours.source,
             "keyframes": {str(n): str(path) for n, path in self.plan.keyframes.items()},
+            "skipped": list(self.plan.skipped),
+            "notes": list(self.plan.notes),
             "engine": dict(self.engine.describe()) if self.engine else {},
             "device": self.engine.device if self.engine else None,
             "settings": as_plain(self.settings),

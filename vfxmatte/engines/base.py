@@ -51,7 +51,7 @@ class EngineSettings:
     device: auto, cpu, cuda or cuda:N.
     precision: auto is float16 on a GPU and float32 on a CPU.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
-    batch: tiles at once on a GPU; None chooses from the memory.
+    batch: tiles at once; None chooses by their size.
     """
 
     name: str = "dim"

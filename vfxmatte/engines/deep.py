@@ -1,15 +1,18 @@
 """Deep Image Matting as an engine: frames cut into tiles, batched, solved, stitched.
 
-Tiles of several frames share a batch on a GPU. On a CPU a batch gains nothing, so tiles go one
-by one. After an out-of-memory error the batch, then the window, is halved and the work goes on.
+Small tiles of several frames share a batch on a GPU; a large one fills it alone. On a CPU a batch
+gains nothing, so tiles go one by one. A batch is filled up to its size, which the tile's size
+decides, so that a matte never depends on the frames it was solved with. After an out-of-memory
+error the batch, then the window, is halved and the work goes on.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,7 @@ _ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, me
 _MEMORY_SHARE = 0.25
 _SMALLEST_WINDOW_PX = 256 * 256
 _LARGEST_BATCH = 16
+_FULL_PX = 1024 * 1024  # so many pixels at once keep a GPU busy
 
 
 @dataclass(eq=False)
@@ -46,7 +50,11 @@ class _Open:
 
 @dataclass(eq=False)
 class DeepEngine:
-    """The two-stage network on one device. Make it with `open`."""
+    """The two-stage network on one device. Make it with `open`.
+
+    window_px: most pixels of a window. batch: most windows at once. batch_px: no batch of several
+    windows holds more pixels; None: `batch` alone decides.
+    """
 
     network: DeepImageMatting
     info: WeightsInfo
@@ -54,6 +62,7 @@ class DeepEngine:
     dtype: torch.dtype
     window_px: int
     batch: int
+    batch_px: int | None = None
     halo_px: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,9 +83,10 @@ class DeepEngine:
         dtype = choose_dtype(settings.precision, device)
         window_px = settings.max_window_px or _affordable_px(network, device, dtype)
         batch = settings.batch or (_LARGEST_BATCH if device.type == "cuda" else 1)
+        batch_px = None if settings.batch else _FULL_PX
         if device.type == "cuda" and settings.max_window_px is None:
             window_px = max(_SMALLEST_WINDOW_PX, min(window_px // 4, 2048 * 2048))
-        return cls(network, info, device, dtype, window_px, batch)
+        return cls(network, info, device, dtype, window_px, batch, batch_px)
 
     @property
     def device(self) -> str:
@@ -103,9 +113,8 @@ class DeepEngine:
         frames: deque[_Open] = deque()
         for task in tasks:
             frames.append(self._begin(task))
-            while self._waiting(frames) >= self.batch or len(frames) > self.batch:
+            while self._has_batch(frames):
                 self._solve_batch(frames)
-                yield from _finished(frames)
             yield from _finished(frames)
         while frames:
             self._solve_batch(frames)
@@ -126,19 +135,32 @@ class DeepEngine:
     def _tiles(self, labels: Labels) -> list[Tile]:
         return plan_tiles(labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
 
-    @staticmethod
-    def _waiting(frames: Iterable[_Open]) -> int:
-        return sum(len(frame.waiting) for frame in frames)
+    def _batch_of(self, window_px: int) -> int:
+        """How many windows of this size go at once."""
+        if self.batch_px is None:
+            return self.batch
+        return max(1, min(self.batch, self.batch_px // window_px))
 
-    def _solve_batch(self, frames: Iterable[_Open]) -> None:
-        """Take up to a batch of tiles of one shape, oldest frame first, and solve them."""
-        chosen: list[tuple[_Open, Tile]] = []
-        for frame in frames:
-            while frame.waiting and len(chosen) < self.batch:
-                tile = frame.waiting[0]
-                if chosen and tile.window.shape != chosen[0][1].window.shape:
-                    break
-                chosen.append((frame, frame.waiting.popleft()))
+    def _has_batch(self, frames: Collection[_Open]) -> bool:
+        """Whether a batch is complete, or has been waited for long enough."""
+        chosen = self._next_batch(frames)
+        if not chosen:
+            return False
+        size = self._batch_of(chosen[0][1].window.area)
+        return len(chosen) == size or len(frames) > size
+
+    def _next_batch(self, frames: Iterable[_Open]) -> list[tuple[_Open, Tile]]:
+        """Tiles of one shape, oldest frame first, up to a batch."""
+        waiting = ((frame, tile) for frame in frames for tile in frame.waiting)
+        oldest = next(waiting, None)
+        if oldest is None:
+            return []
+        window = oldest[1].window
+        alike = (pair for pair in waiting if pair[1].window.shape == window.shape)
+        return [oldest, *islice(alike, self._batch_of(window.area) - 1)]
+
+    def _solve_batch(self, frames: Collection[_Open]) -> None:
+        chosen = self._next_batch(frames)
         if not chosen:
             return
         try:
@@ -146,11 +168,12 @@ class DeepEngine:
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
-            self._smaller(frames, chosen)
+            self._smaller(frames, chosen[0][1].window.area)
             return
         for (frame, tile), alpha in zip(chosen, alphas, strict=True):
             self._check_finite(frame, alpha)
             _stitch(frame, tile, alpha)
+            frame.waiting.remove(tile)
 
     def _check_finite(self, frame: _Open, alpha: FloatImage) -> None:
         if not np.isfinite(alpha).all():
@@ -162,9 +185,9 @@ class DeepEngine:
             )
 
     def _forward(self, windows: list[FloatImage]) -> FloatImage:
-        """(N, H, W) float32 clamped alphas; the batch is filled up to its fixed size."""
+        """(N, H, W) float32 clamped alphas; the batch is filled up to its size."""
         stacked = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
-        missing = self.batch - len(windows)
+        missing = self._batch_of(windows[0].shape[0] * windows[0].shape[1]) - len(windows)
         if missing:
             stacked = torch.cat((stacked, stacked.new_zeros(missing, *stacked.shape[1:])))
         batch = stacked.to(self.torch_device, self.dtype, non_blocking=True)
@@ -173,16 +196,13 @@ class DeepEngine:
             alpha: Tensor = self.network(batch).alpha
         return alpha[: len(windows), 0].float().cpu().numpy()
 
-    def _smaller(self, frames: Iterable[_Open], chosen: list[tuple[_Open, Tile]]) -> None:
-        """After an out-of-memory error: put the tiles back, with a smaller batch or window."""
+    def _smaller(self, frames: Iterable[_Open], failed_px: int) -> None:
+        """After an out-of-memory error with windows of this size: a smaller batch or window."""
         if self.torch_device.type == "cuda":
             torch.cuda.empty_cache()
-        for frame, tile in reversed(chosen):
-            frame.waiting.appendleft(tile)
-        if self.batch > 1:
-            self.batch //= 2
+        if self._batch_of(failed_px) > 1:
+            self.batch = self._batch_of(failed_px) // 2
             return
-        failed_px = chosen[0][1].window.area
         self.window_px = failed_px // 2
         for frame in frames:
             frame.waiting = deque(self._tiles(_still_unknown(frame)))

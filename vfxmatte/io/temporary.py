@@ -40,9 +40,9 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed processes from a folder that nobody writes to now."""
-    for path in folder.iterdir():
-        if _LEFTOVER.fullmatch(path.name):
-            with suppress(OSError):
+    with suppress(OSError):  # what cannot be removed does no harm
+        for path in folder.iterdir():
+            if _LEFTOVER.fullmatch(path.name):
                 path.unlink()
 
 
