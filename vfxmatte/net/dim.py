@@ -61,7 +61,12 @@ class DimConfig:
         return max(4, round(count * self.width))
 
     def halo_px(self) -> int:
-        """How far an output pixel sees, rounded up to a multiple of 32 (192, 224, 256 or 288)."""
+        """How far an output pixel sees, rounded up to a multiple of the stride.
+
+        It sees 189 px far with a 1×1 fourteenth layer, of which 31 px are the poolings' alignment
+        and 4 px the refinement, and 32 px more for each step of that layer: 192, 224, 256 or 288.
+        Zero-padding at a window's border therefore never reaches a core that lies so far inside.
+        """
         return 192 + 32 * ((self.fc6_kernel - 1) // 2)
 
     def as_dict(self) -> dict[str, Any]:
