@@ -23,12 +23,14 @@ _MOST_CENTRES = 8192
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Foreground:
     """premultiplied: (4, H, W) float16 scene-linear RGBA; centres: (K, 2) int64 rows of y, x, on
-    the CPU, of pixels that are neither opaque nor empty, where crops may be centred."""
+    the CPU, of pixels that are neither opaque nor empty, where crops may be centred; is_cut: it
+    runs out of its picture, as a bust does."""
 
     name: str
     kind: str
     premultiplied: Tensor
     centres: Tensor
+    is_cut: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +58,13 @@ def _foreground(element: Element, device: torch.device) -> Foreground:
         kind=element.kind,
         premultiplied=premultiplied.half(),
         centres=centres.cpu(),
+        is_cut=_is_cut(alpha),
     )
+
+
+def _is_cut(alpha: Tensor) -> bool:
+    border = torch.cat((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
+    return bool((border > 0.02).any())
 
 
 def _backdrop(background: Background, device: torch.device) -> Backdrop:
@@ -77,19 +85,25 @@ class PictureBank:
         self.foregrounds = [_foreground(element, device) for element in pack.elements]
         self.backdrops = [_backdrop(background, device) for background in pack.backgrounds]
 
-    def sample_foreground(self, index: int, matrix: Tensor, side: int) -> Tensor:
+    def sample_foreground(
+        self, index: int, matrix: Tensor, side: int, *, mirror_cut: bool = False
+    ) -> Tensor:
         """A crop (4, side, side) float32, premultiplied scene-linear, empty outside the element.
 
         matrix: (2, 3) on the CPU, from crop pixels relative to the crop's centre to source
-        pixels (x, y). Where it minifies, the source is averaged first.
+            pixels (x, y). Where it minifies, the source is averaged first.
+        mirror_cut: an element that runs out of its picture goes on there as in a mirror, so that
+            its hair does not end in a straight edge.
         """
-        source = self.foregrounds[index].premultiplied.float()[None]
+        foreground = self.foregrounds[index]
+        source = foreground.premultiplied.float()[None]
         shrink = float(torch.linalg.det(matrix[:, :2]).abs().sqrt())
         while shrink > 1.5:
             source, matrix, shrink = _halved(source), matrix / 2, shrink / 2
             matrix[:, 2] -= 0.25  # the centre of the first pixel is now a quarter further in
         grid = _affine_grid(matrix, side, source.shape[-2:], self.device)
-        return F.grid_sample(source, grid, mode="bilinear", align_corners=False)[0]
+        outside = "reflection" if mirror_cut and foreground.is_cut else "zeros"
+        return F.grid_sample(source, grid, padding_mode=outside, align_corners=False)[0]
 
     def sample_backdrop(self, index: int, box: tuple[int, int, int], side: int) -> Tensor:
         """A crop (3, side, side) float32, scene-linear; box: top, left and side in source pixels,
@@ -103,9 +117,9 @@ class PictureBank:
 
 
 def _halved(source: Tensor) -> Tensor:
-    """Means of 2×2; what an odd side lacks is empty."""
+    """Means of 2×2; an odd side repeats its last pixels."""
     odd_rows, odd_columns = source.shape[-2] % 2, source.shape[-1] % 2
-    return F.avg_pool2d(F.pad(source, (0, odd_columns, 0, odd_rows)), 2)
+    return F.avg_pool2d(F.pad(source, (0, odd_columns, 0, odd_rows), mode="replicate"), 2)
 
 
 def _affine_grid(matrix: Tensor, side: int, source: torch.Size, device: torch.device) -> Tensor:

@@ -119,8 +119,8 @@ class Compositor:
         y, x = centres[_integer(host, len(centres))].tolist()
         pose = self._pose(x, y, host)
         poses = [pose, _next_pose(pose, host)] if self.config.moving_pairs else [pose]
-        side = self.config.crop_px
-        return [self.bank.sample_foreground(index, p, side) for p in poses]
+        side, mirror = self.config.crop_px, self.config.mirror_cut
+        return [self.bank.sample_foreground(index, p, side, mirror_cut=mirror) for p in poses]
 
     def _pose(self, x: int, y: int, host: torch.Generator) -> Tensor:
         """An affine (2, 3) from crop to source pixels that centres the crop on (x, y)."""

@@ -25,6 +25,7 @@ class SynthesisConfig:
     background_zoom: the same for backgrounds, which are enlarged where they are too small.
     zoom_choices: both are drawn from these instead, where given (the paper's 320, 480 and 640
         over 320).
+    mirror_cut: elements that run out of their picture go on mirrored; else they end there.
     flip: probability of a horizontal flip.
     rotate_degrees, stretch, shear_degrees: random affine on the foreground; stretch is a factor
         per axis, up and down.
@@ -52,6 +53,7 @@ class SynthesisConfig:
     zoom: tuple[float, float] = (0.6, 1.7)
     background_zoom: tuple[float, float] = (0.6, 3.0)
     zoom_choices: tuple[float, ...] = ()
+    mirror_cut: bool = True
     flip: float = 0.5
     rotate_degrees: float = 30.0
     stretch: float = 1.25
@@ -94,8 +96,8 @@ class SynthesisConfig:
     def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:
         """Every part off: foregrounds and backgrounds as they are, mixed; bands of one width."""
         return cls(
-            crop_px=crop_px, zoom=(1.0, 1.0), background_zoom=(1.0, 1.0), flip=0.0,
-            rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0, two_foregrounds=0.0,
+            crop_px=crop_px, zoom=(1.0, 1.0), background_zoom=(1.0, 1.0), mirror_cut=False,
+            flip=0.0, rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0, two_foregrounds=0.0,
             linear_light=float(linear_light), colour_jitter=0.0, exposure_stops=0.0,
             white_balance=0.0, similar_colours=0.0, background_blur=0.0, plain_background=0.0,
             defocus=0.0, motion_blur=0.0, light_wrap=0.0, grain=0.0, compression=0.0,

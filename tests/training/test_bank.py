@@ -59,7 +59,7 @@ def test_a_crop_of_half_size_is_the_mean_of_two_by_two(small_pack, side):
     source = bank.foregrounds[0].premultiplied.float()[:, :side, :side]
     even = source[:, :32, :32]
     bank.foregrounds[0] = type(bank.foregrounds[0])(
-        name="", kind="", premultiplied=source, centres=bank.foregrounds[0].centres
+        name="", kind="", premultiplied=source, centres=bank.foregrounds[0].centres, is_cut=False
     )
     cut = bank.sample_foreground(0, pose(15.5, 15.5, 2.0), 16)
     expected = torch.nn.functional.avg_pool2d(even[None], 2)[0]
@@ -69,6 +69,25 @@ def test_a_crop_of_half_size_is_the_mean_of_two_by_two(small_pack, side):
 def test_outside_the_element_there_is_nothing(small_pack):
     cut = PictureBank(small_pack, CPU).sample_foreground(0, pose(0.0, 0.0), 32)
     assert cut[:, :15, :15].abs().max() == 0
+
+
+def test_an_element_that_is_cut_goes_on_mirrored_when_asked(small_pack):
+    disc = small_pack.elements[0]
+    half = Element(
+        name="half", kind="disc", colour=disc.colour[:48].copy(), alpha=disc.alpha[:48].copy()
+    )
+    pack = Pack(elements=(disc, half), backgrounds=small_pack.backgrounds)
+    bank = PictureBank(pack, CPU)
+    assert [foreground.is_cut for foreground in bank.foregrounds] == [False, True]
+    at = pose(47.5, 47.5)
+    mirrored = bank.sample_foreground(1, at, 32, mirror_cut=True)
+    torch.testing.assert_close(mirrored[:, 16:], mirrored[:, :16].flip(1), atol=1e-5, rtol=0)
+    empty = bank.sample_foreground(1, at, 32)
+    assert torch.equal(empty[:, :16], mirrored[:, :16])
+    assert empty[:, 16:].abs().max() == 0
+    beside = pose(0.0, 0.0)
+    whole = [bank.sample_foreground(0, beside, 32, mirror_cut=m) for m in (True, False)]
+    assert torch.equal(*whole)
 
 
 def test_a_background_smaller_than_a_crop_is_enlarged(small_pack):
