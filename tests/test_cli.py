@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from vfxmatte.cli import commands
 from vfxmatte.cli.pace import Pace, clock_text
 from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.totals import Totals, suggestion
 from vfxmatte.errors import PlateError, UsageError
 from vfxmatte.io.images import read_image
 from vfxmatte.shot import Shot
@@ -46,7 +47,6 @@ def test_run_says_what_it_found_and_did(tiny_shot: Path, tiny_weights: Path) -> 
     assert "1001-1005, 64×48" in result.stdout
     assert "5/5 100%" in result.stdout
     assert "5 written" in result.stdout
-    assert "a further keyframe would help most on frame 100" in result.stdout
     assert "matte.####.exr" in result.stdout
     assert sorted(p.name for p in (tiny_shot / "matte").glob("matte.*")) == [
         f"matte.{n}.exr" for n in range(1001, 1006)
@@ -490,6 +490,24 @@ def test_pace_counts_work_and_names_the_slowest_stage() -> None:
     assert pace.steady_fps == pytest.approx(0.5)  # starting up does not count
     assert pace.seconds_left(10) == pytest.approx(20)
     assert pace.slowest_stage == "read"
+
+
+def test_a_keyframe_is_suggested_where_trust_is_lacking() -> None:
+    def result(number: int, distance: int, confidence: float) -> FrameResult:
+        stats = {"confidence": confidence, "unknown_share": 0.1, "keyframe_distance": distance}
+        return FrameResult(number=number, status="written", stats=stats)
+
+    ends = [result(1001, 0, 1.0), result(1005, 0, 1.0)]
+    doubtful = [result(1002, 1, 0.9), result(1003, 2, 0.2), result(1004, 1, 0.9)]
+    found = suggestion([*ends, *doubtful])
+    assert found == {"suggested_keyframe": 1003, "suggested_confidence": 0.2}
+    pace = Pace()
+    pace.add(ends[0])
+    said = "\n".join(Totals.of(pace, device="cpu", **found).lines())
+    assert "a further keyframe would help most on frame 1003 (confidence there 0.20)" in said
+    sure = suggestion([*ends, result(1003, 2, 1.0)])
+    assert "keyframe" not in "\n".join(Totals.of(pace, device="cpu", **sure).lines())
+    assert suggestion(ends) == {}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import click
 
 from vfxmatte.cli.inspection import Inspection, KeyframeFinding, inspect
 from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.io.plates import PlateInfo
 from vfxmatte.types import numbers_as_text
 
 
@@ -35,8 +36,7 @@ def lines(found: Inspection) -> list[str]:
     said = [f"shot       {found.shot.name}"]
     if found.plate is not None:
         plate = found.plate
-        fps = "fps unknown" if plate.fps is None else f"{float(plate.fps):g} fps"
-        said.append(f"plate      {plate}, {fps}")
+        said.append(f"plate      {plate}{_rate(plate)}")
         said.append(f"colour     {plate.colour_space} ({plate.colour_reason})")
         if plate.missing:
             said.append(f"missing    frames {numbers_as_text(plate.missing)}")
@@ -48,6 +48,13 @@ def lines(found: Inspection) -> list[str]:
     said += [f"problem    {problem}" for problem in found.problems]
     said.append("cannot run" if found.problems else "ready: vfxmatte run")
     return said
+
+
+def _rate(plate: PlateInfo) -> str:
+    """A sequence's frame rate; a movie's description has it."""
+    if plate.kind == "movie":
+        return ""
+    return ", fps unknown" if plate.fps is None else f", {float(plate.fps):g} fps"
 
 
 def _keyframe(one: KeyframeFinding) -> str:

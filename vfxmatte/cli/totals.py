@@ -11,6 +11,8 @@ from vfxmatte.cli.pace import Pace, clock_text
 from vfxmatte.qc import TrimapStats, suggest_keyframe
 from vfxmatte.types import FrameResult
 
+_SURE = 0.99  # a trimap this sure of itself needs no further keyframe
+
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
@@ -57,7 +59,9 @@ class Totals:
         return {**asdict(self), "files": list(self.files)}
 
     def lines(self) -> list[str]:
-        """For the screen."""
+        """For the screen; [] where nothing came of the run and an error has said why."""
+        if self.frames == 0 and not self.interrupted:
+            return []
         parts = [f"{self.written} written"]
         parts += [f"{self.kept} kept from before"] if self.kept else []
         parts += [f"{self.failed} failed"] if self.failed else []
@@ -66,7 +70,7 @@ class Totals:
         memory = "" if self.peak_rss_bytes is None else f", {self.peak_rss_bytes / 2**30:.1f} GiB"
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         said = [f"{', '.join(parts)} in {pace}"]
-        if self.suggested_keyframe is not None:
+        if self.suggested_confidence is not None and self.suggested_confidence < _SURE:
             said.append(
                 f"a further keyframe would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
