@@ -122,7 +122,7 @@ class Trainer:
         self._enter_phase(state["phase"], fresh=False)
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
-            group["fused"] = True
+            group |= {"fused": True, "weight_decay": self.config.weight_decay}
         if self.group.is_first:
             self.logbook.cut_back(self.step)
 

@@ -208,6 +208,15 @@ def test_a_killed_run_resumes_to_the_same_curve(make, killed_at):
     assert steps == [str(step) for step in range(1, 11)]
 
 
+def test_settings_may_change_when_a_run_goes_on(make):
+    finish(make(), until=2)
+    changed = make(small(weight_decay=0.125, phases=(phase(lr=5e-4, final_lr=1.0),), batch=2))
+    changed.resume()
+    assert changed.optimiser.param_groups[0]["weight_decay"] == 0.125
+    rates = [e.lr for e in finish(changed) if isinstance(e, Progress)]
+    assert rates == [5e-4] * 2
+
+
 def test_resume_without_a_checkpoint_says_so(make):
     assert make().resume() is False
 
