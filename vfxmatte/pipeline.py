@@ -399,7 +399,8 @@ def _result(work: _Work) -> FrameResult:
 
 
 def _usual_workers() -> int:
-    return min(8, max(2, (os.cpu_count() or 2) // 2))
+    """Two to four: each holds a few frames, and a 6K frame is a quarter of a gigabyte."""
+    return min(4, max(2, (os.cpu_count() or 2) // 2))
 
 
 def versions() -> dict[str, str]:
