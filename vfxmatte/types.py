@@ -27,7 +27,7 @@ FOREGROUND = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A pixel rectangle with inclusive corners, as in EXR. A 1920×1080 format is 0, 0, 1919, 1079."""
+    """A pixel rectangle with inclusive corners, as in EXR: 1920×1080 is 0, 0, 1919, 1079."""
 
     x_min: int
     y_min: int
