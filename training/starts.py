@@ -155,7 +155,7 @@ def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) ->
     plain: folded. pictures: (N, 4, H, W), typical inputs, N·H·W large enough for statistics.
     """
     config = DimConfig(**{**plain.config.as_dict(), "batch_norm": True, "refine": refine})
-    network = DeepImageMatting(config)
+    network = DeepImageMatting(config).to(plain.mean.dtype)
     biases: dict[str, Tensor] = {}
     state = network.state_dict()
     for name, tensor in plain.state_dict().items():
@@ -174,7 +174,7 @@ def _calibrate(network: nn.Module, biases: Mapping[str, Tensor], pictures: Tenso
 
     def hook(bn: nn.BatchNorm2d, bias: Tensor):  # type: ignore[no-untyped-def]
         def before(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            var, mean = torch.var_mean(args[0].float(), (0, 2, 3))
+            var, mean = torch.var_mean(args[0].double(), (0, 2, 3))
             bn.running_mean.copy_(mean)  # type: ignore[union-attr]
             bn.running_var.copy_(var)  # type: ignore[union-attr]
             bn.weight.copy_((var + bn.eps).sqrt())

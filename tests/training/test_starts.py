@@ -177,13 +177,14 @@ def varied(network, seed=3):
 
 
 def test_unfolding_gives_batch_norms_that_compute_the_same(compositor):
-    plain = varied(DeepImageMatting(DimConfig(width=0.125, batch_norm=True, skips=True)))
-    pictures = torch.cat([compositor.batch(8, seed).input for seed in range(2)])
+    # in float64: rounding in float32 may move the largest of four in a pooling, and its unpooling
+    plain = varied(DeepImageMatting(DimConfig(width=0.125, batch_norm=True, skips=True))).double()
+    pictures = torch.cat([compositor.batch(8, seed).input for seed in range(2)]).double()
     network = unfold(plain, pictures)
     assert network.config.batch_norm
     with torch.no_grad():
         expected, found = plain(pictures).alpha, network.eval()(pictures).alpha
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 13 + 1 + 1 + 5
     assert all((norm.running_var > 0).all() for norm in norms)
