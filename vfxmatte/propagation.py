@@ -4,7 +4,8 @@ A shot falls into segments: the frames between two neighbouring keyframes, those
 one and those after the last one. A frame's trimap depends on its segment's plates and the
 segment's keyframes alone. Between two keyframes both are followed, the later one first (backward,
 its results stored on disk), then the earlier one, frame by frame, each merged and given out at
-once. The work is done on small 8-bit proxies; the keyframes themselves are never altered.
+once. What motion alone leaves wide is then tightened by the frame's own picture. The work is done
+on small 8-bit proxies; the keyframes themselves are never altered.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vfxmatte.flow import FlowPair, Preset, flow_pair, grey
 from vfxmatte.meeting import MeetingSettings, meet
 from vfxmatte.proxies import FlowStore, PictureStore
 from vfxmatte.stream import ordered_map
+from vfxmatte.tightening import Tightener, TighteningSettings
 from vfxmatte.tracking import Side, Tracker, TrackSettings
 from vfxmatte.trimaps import grow, resized
 from vfxmatte.types import Labels, Trimap
@@ -43,7 +45,9 @@ class PropagationSettings:
     alone_growth_px: before the first and after the last keyframe the band grows by this many px of
         the proxy with every frame.
     alone_half_frames: and the confidence falls to one half over this many frames.
-    track, meeting: the finer settings of following one keyframe and of merging two.
+    tighten: between two keyframes, correct each merged trimap by the frame's own picture.
+    track, meeting, tightening: the finer settings of following one keyframe, of merging two, and
+        of correcting the result.
     """
 
     proxy_px: int = 960
@@ -51,8 +55,10 @@ class PropagationSettings:
     growth_px: float = 0.0
     alone_growth_px: float = 0.5
     alone_half_frames: float = 24.0
+    tighten: bool = True
     track: TrackSettings = field(default_factory=TrackSettings)
     meeting: MeetingSettings = field(default_factory=MeetingSettings)
+    tightening: TighteningSettings = field(default_factory=TighteningSettings)
 
     def __post_init__(self) -> None:
         if self.proxy_px < 16:
@@ -213,10 +219,27 @@ class _Work:
 
         pairs = _adjacent(picture(number) for number in self.numbers)
         first, last = self.numbers[0], self.numbers[-1]
+        tightener = self._tightener(picture(first)[1], picture(last)[1])
         for number, side in self._follow(self._key(self.before), pairs, stored_flow):
-            if number != last:
-                other = _get_side(store, number, confidences[number])
-                yield number, self._merged(side, other, (number - first) / (last - first))
+            if number == last:
+                continue
+            other = _get_side(store, number, confidences[number])
+            merged = self._merged(side, other, (number - first) / (last - first))
+            seen = picture(number)[1] if tightener is not None else None
+            if tightener is not None and seen is not None:
+                labels = tightener.corrected(seen, side.labels, other.labels, merged.labels)
+                merged = Side(labels=labels, confidence=merged.confidence)
+            yield number, merged
+
+    def _tightener(self, first: Picture | None, last: Picture | None) -> Tightener | None:
+        """None where a keyframe's own picture cannot be read: there is nothing to practise on."""
+        if not self.settings.tighten or first is None or last is None:
+            return None
+        keys = {
+            self.numbers[0]: (self._key(self.before), first),
+            self.numbers[-1]: (self._key(self.after), last),
+        }
+        return Tightener(keys, self.settings.tightening)
 
     def _alone(self, side: Side, steps: int) -> Side:
         """With one keyframe only, nothing tells how wrong the motion is: doubt grows steadily."""
