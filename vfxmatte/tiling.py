@@ -16,6 +16,10 @@ import numpy as np
 
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
+_LENGTH_STEP_PX = 128
+"""Window lengths are multiples of this where the picture allows, so that few shapes occur: every
+new shape costs a convolution library time and memory that it does not give back."""
+
 _CORES_PX = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 
@@ -115,7 +119,10 @@ def _around_everything(
 def _reach(start: int, stop: int, size: int, stride: int, halo_px: int) -> tuple[int, int]:
     """The core's span with its halo, on multiples of the stride, inside the picture."""
     low = max(0, (start - halo_px) // stride * stride)
-    return low, min(size, -(-(stop + halo_px) // stride) * stride)
+    high = min(size, -(-(stop + halo_px) // stride) * stride)
+    length = min(size, -(-(high - low) // _LENGTH_STEP_PX) * _LENGTH_STEP_PX)
+    low = min(low, size - length)
+    return low, low + length
 
 
 def _grid(
