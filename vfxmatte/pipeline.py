@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import platform
 import time
@@ -294,9 +295,14 @@ class Run:
 
     def _attributes(self) -> dict[str, str]:
         described = self._engine().describe()
+        settings = {
+            "keyframe_growth": self.settings.keyframe_growth,
+            "propagation": as_plain(self.settings.propagation),
+        }
         return {
             "vfxmatte/version": vfxmatte.__version__,
             "vfxmatte/colorspace": self.plate.info.colour_space,
+            "vfxmatte/settings": json.dumps(settings),
             **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
         }
 
