@@ -352,7 +352,8 @@ def test_a_trimap_without_unknown_needs_no_network(
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(deep, "_forward", never)
-    solve(deep, task(48, 64, kind="none"), task(33, 57, kind="none"))
+    for alpha in solve(deep, task(48, 64, kind="none"), task(33, 57, kind="none")):
+        assert set(np.unique(alpha)) <= {0.0, 1.0}
 
 
 def fail_above(engine: DeepEngine, most_px: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -426,3 +427,4 @@ def test_closing_twice_is_harmless(tiny_weights: Path) -> None:
     engine = DeepEngine.open(settings_of(tiny_weights))
     engine.close()
     engine.close()
+    assert next(engine.network.parameters()).device.type == "cpu"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.cli.program import LazyGroup
 
 _COMMANDS = {
     "check": ("training.check_command", "check", "Report what is unusable in a library, and why."),
@@ -18,33 +17,9 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """Imports a command's module only when that command is used: torch and readers are heavy."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, name, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Errors of the program end it with one message and their exit code."""
-        try:
-            return super().invoke(ctx)
-        except VfxmatteError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 def cli() -> None:
     """Train a matting network on foregrounds of your own.
 

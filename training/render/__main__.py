@@ -17,7 +17,7 @@ from training.render.jobs import ShotJob
 from training.render.kinds import KINDS
 from training.render.scene import Quality
 from training.render.shots import FIRST_FRAME, FRAME_COUNT, SHOTS, layer_paths
-from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.errors import UsageError
 from vfxmatte.types import FrameRange
 
 _blender_python = click.option(
@@ -28,16 +28,7 @@ _blender_python = click.option(
 _workers = click.option("--workers", default=1, show_default=True, help="Processes at once.")
 
 
-class _Group(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except VfxmatteError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ProgramGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Render foreground elements and moving shots with exact alpha, with Blender as a module.
 

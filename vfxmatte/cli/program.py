@@ -1,0 +1,56 @@
+"""How a command line program of this project ends, and how it finds its commands.
+
+Shared by `vfxmatte`, `vfxmatte-train` and the renderer; imports click alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from vfxmatte.errors import VfxmatteError
+
+INTERRUPTED = 130
+"""A shell's own exit code for Ctrl-C."""
+
+
+class ProgramGroup(click.Group):
+    """Errors that are foreseen end the program with one message and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VfxmatteError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+class LazyGroup(ProgramGroup):
+    """Imports a command's module when the command is used: image libraries are slow to load.
+
+    lazy: by the command's name its module, its name in there, and what it does.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str, str]], **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return None
+        module, name, _ = self._lazy[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in self._lazy.items()])
