@@ -17,6 +17,7 @@ from training.render.jobs import ShotJob
 from training.render.kinds import KINDS
 from training.render.scene import Quality
 from training.render.shots import FIRST_FRAME, FRAME_COUNT, SHOTS, layer_paths
+from vfxmatte.cli.program import ProgramGroup
 from vfxmatte.errors import UsageError
 from vfxmatte.types import FrameRange
 
