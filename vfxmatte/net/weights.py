@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from vfxmatte.colour import NETWORK_ENCODING
 from vfxmatte.errors import OutputError, WeightsError
@@ -80,7 +80,7 @@ def save_weights(
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
     try:
         with renamed_when_whole(path) as partial:
-            save_file(tensors, partial)
+            partial.write_bytes(save(tensors))  # save_file would keep other users from reading it
             sha256 = file_sha256(partial)
     except (OutputError, SafetensorError) as error:
         raise WeightsError(
