@@ -1,4 +1,4 @@
-"""The shipped weights: whole, small enough, honest about themselves, and as good as they measured."""
+"""The shipped weights: whole, small enough, honest about themselves, as good as they measured."""
 
 from __future__ import annotations
 

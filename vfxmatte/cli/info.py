@@ -126,13 +126,25 @@ def _weights_lines(weights: Mapping[str, Any]) -> list[str]:
         said.append(f"           sha256 {weights['sha256']}")
         said.append(f"           network {_flat(weights['network'])}")
         steps = training.get("steps")
-        known = "for an unknown time" if steps is None else f"{steps} steps"
-        said.append(f"           trained {known}")
-        measured = _flat(weights["evaluation"])
-        said.append(f"           measured {measured or 'nothing: how good they are is not known'}")
+        known = "for an unknown time" if steps is None else f"{steps} steps in the last run"
+        said.append(f"           trained {known}. {training.get('notes', '')}".rstrip())
+        said += [f"           {line}" for line in _measured(weights["evaluation"])]
     if "error" in weights:
         said += [f"           no usable weights: {weights['error']}"]
     return said
+
+
+def _measured(evaluation: Mapping[str, Any] | None) -> list[str]:
+    """A line for each set: `measured: six photographs: sad 9.361, mse 0.0463`."""
+    if not evaluation:
+        return ["measured nothing: how good they are is not known"]
+    return [f"measured: {name}: {_figures(row)}" for name, row in evaluation.items()]
+
+
+def _figures(row: Any) -> str:
+    if not isinstance(row, Mapping):
+        return str(row)
+    return ", ".join(f"{key} {value:.4g}" for key, value in row.items())
 
 
 def _flat(record: Mapping[str, Any] | None, within: str = "") -> str:
