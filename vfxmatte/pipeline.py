@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 import vfxmatte
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.errors import OutputError, TrimapError, VfxmatteError
+from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import FrameOrError, Plate, open_plate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import matte_path, write_labels, write_matte
@@ -35,7 +36,7 @@ from vfxmatte.qc import trimap_stats
 from vfxmatte.settings import RunSettings, as_plain
 from vfxmatte.shot import Keyframes, Shot
 from vfxmatte.stream import close, ordered_map, prefetch
-from vfxmatte.types import Frame, FrameResult, Matte, Trimap
+from vfxmatte.types import Frame, FrameResult, Matte, Trimap, numbers_as_text
 
 _TRIMAPS_AHEAD = 4
 
@@ -139,6 +140,7 @@ class Run:
             raise error.at(shot=self.shot.name) from error.__cause__
 
     def _frames(self, journal: Journal, keyframes: Mapping[int, Trimap]) -> Iterator[FrameResult]:
+        self._refuse_painted_over()
         engine = self._engine()
         if self.overwrite:
             journal.forget()
@@ -212,8 +214,32 @@ class Run:
         stats["confidence"] = score.confidence
         stats["unknown_share"] = score.unknown_share
         stats["keyframe_distance"] = float(score.keyframe_distance)
-        name = f"trimap.{padded(trimap.number, max(4, self.plate.info.padding))}.png"
-        write_labels(trimap, self.shot.trimap_output / name, self.plate.info.canvas)
+        write_labels(trimap, self._trimap_path(trimap.number), self.plate.info.canvas)
+
+    def _trimap_path(self, number: int) -> Path:
+        name = f"trimap.{padded(number, max(4, self.plate.info.padding))}.png"
+        return self.shot.trimap_output / name
+
+    def _refuse_painted_over(self) -> None:
+        """An artist's work in a propagated trimap must not be overwritten, nor passed over."""
+        painted = [n for n in self.plan.numbers if self._painted_over(n)]
+        if painted:
+            raise TrimapError(
+                f"{len(painted)} propagated trimaps have been painted over where they were "
+                f"written: frames {numbers_as_text(painted)}",
+                path=self._trimap_path(painted[0]),
+                hint="move them to the folder of the keyframes and run again, or delete them",
+            )
+
+    def _painted_over(self, number: int) -> bool:
+        trimap = self._trimap_path(number)
+        if number in self.plan.keyframes or not trimap.is_file():
+            return False
+        matte = matte_path(
+            self.shot.output, number, self.settings.output, padding=self.plate.info.padding
+        )
+        older = matte.is_file() and trimap.stat().st_mtime_ns <= matte.stat().st_mtime_ns
+        return not older and not as_written(trimap)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""

@@ -20,6 +20,7 @@ import OpenEXR
 from vfxmatte.errors import OutputError
 from vfxmatte.io.exr import STRUCTURAL, write_exr
 from vfxmatte.io.images import read_image
+from vfxmatte.io.marked import marked
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.still import Image
 from vfxmatte.io.temporary import renamed_when_whole
@@ -104,6 +105,8 @@ def read_matte(path: str | Path, canvas: Window) -> FloatImage:
 def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     """A trimap over the shot's canvas as an 8-bit grey PNG of the canvas' size; returns the path.
 
+    The file carries the digest of its labels, see `marked`.
+
     Raises OutputError.
     """
     if trimap.labels.shape != canvas.shape:
@@ -111,7 +114,8 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     path = Path(path)
     try:
         with renamed_when_whole(path) as temporary:
-            _write_grey(temporary, trimap.labels)
+            png = cv2.imencode(".png", trimap.labels, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1]
+            temporary.write_bytes(marked(png.tobytes(), trimap.labels))
     except OutputError as error:
         error.path = str(path)
         raise error.at(frame=trimap.number) from error.__cause__
