@@ -74,9 +74,17 @@ class Run:
     """
 
     def __init__(
-        self, shot: Shot, settings: RunSettings | None = None, *, overwrite: bool = False
+        self,
+        shot: Shot,
+        settings: RunSettings | None = None,
+        *,
+        overwrite: bool = False,
+        engine: Engine | None = None,
     ) -> None:
         """
+        engine: one that is open already, which several runs may share in turn and which stays
+            open; None opens the one of the settings when the first frame needs it.
+
         Raises:
             VfxmatteError: whatever makes the run impossible, naming the shot.
         """
@@ -94,7 +102,7 @@ class Run:
             self.close()
             raise error.at(shot=shot.name) from error.__cause__
         self.workers = self.settings.workers or _usual_workers()
-        self.engine: Engine | None = None
+        self.engine = engine
 
     def _open_plate(self) -> Plate:
         settings = self.settings
@@ -115,7 +123,7 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Close the plate and the engine."""
+        """Close the plate, and the engine if this run has opened it."""
         self._open_things.close()
 
     def frames(self) -> Iterator[FrameResult]:

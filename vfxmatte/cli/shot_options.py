@@ -35,7 +35,7 @@ _TOP = (
 )  # fmt: skip
 # The table of `RunSettings` that an option's value belongs to; others stand at the top.
 _TABLES = {
-    "engine": ("name", "weights", "device", "precision"),
+    "engine": ("name", "weights", "device", "precision", "mode"),
     "output": ("format", "pixel_type", "compression", "rgba"),
 }
 
@@ -63,6 +63,11 @@ _OPTIONS = (
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
         help="Of the network [auto: float16 on a GPU, float32 on a CPU].",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(["exact", "fast", "dense"]),
+        help="exact: what the unknown depends on; fast: a little less; dense: all [exact].",
     ),
     click.option("--keyframe-growth", type=float, help="Widen painted bands by so many px [0]."),
     click.option("--format", type=click.Choice(["exr", "png", "tiff"]), help="Of mattes [exr]."),

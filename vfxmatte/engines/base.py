@@ -18,6 +18,7 @@ from vfxmatte.errors import UsageError
 from vfxmatte.types import FOREGROUND, FloatImage, Labels, Matte, Trimap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Mode = Literal["exact", "fast", "dense"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +51,8 @@ class EngineSettings:
     weights: a .safetensors file, or None for the default weights.
     device: auto, cpu, cuda or cuda:N.
     precision: auto is float16 on a GPU and float32 on a CPU.
+    mode: exact computes what the unknown pixels depend on, and no more: the dense result; fast
+        looks less far around them, with a small error; dense computes whole windows.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
     batch: tiles at once; None chooses by their size.
     """
@@ -58,6 +61,7 @@ class EngineSettings:
     weights: Path | None = None
     device: str = "auto"
     precision: Precision = "auto"
+    mode: Mode = "exact"
     max_window_px: int | None = None
     batch: int | None = None
 
@@ -66,6 +70,8 @@ class EngineSettings:
             raise UsageError(
                 f"no precision {self.precision!r}", hint=f"use {', '.join(get_args(Precision))}"
             )
+        if self.mode not in get_args(Mode):
+            raise UsageError(f"no mode {self.mode!r}", hint=f"use {', '.join(get_args(Mode))}")
         for name in ("max_window_px", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
