@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vfxmatte.errors import OutputError, OutputLockedError
-from vfxmatte.journal import FrameRecord, Journal
+from vfxmatte.journal import Journal
+from vfxmatte.ledger import FrameRecord
 
 
 def written(output: Path, number: int, fingerprint: str = "same", size: int = 5) -> FrameRecord:

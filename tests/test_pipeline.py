@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 import torch
 
-from vfxmatte import journal
-from vfxmatte.bench import MovingShot
+from vfxmatte import ledger
+from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.configuration import changed
 from vfxmatte.engines.base import EngineSettings, Task
 from vfxmatte.engines.deep import DeepEngine
@@ -539,12 +539,16 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
         if full_at in path.name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    told: list[int] = []
+
     def full_journal(_: int) -> None:
-        full(Path("journal"))
+        told.append(1)
+        if len(told) > 3:  # the engine and two frames have been told
+            full(Path("journal"))
 
     with monkeypatch.context() as patch:
         if full_at == "journal":
-            patch.setattr(journal, "os", SimpleNamespace(fsync=full_journal))
+            patch.setattr(ledger, "os", SimpleNamespace(fsync=full_journal))
         else:
             patch.setattr(temporary, "_sync", full)
         with pytest.raises(OutputError, match="No space left") as caught:

@@ -2,69 +2,50 @@
 
 A run is a chain of generators. Propagation reads the plate once, small, to find the motion; the
 frames are then read again, one by one, with the trimap of each. Nothing is kept for longer than
-it is needed, so memory does not grow with the shot.
+it is needed, so memory does not grow with the shot. On several devices the frames are dealt out
+to child processes, each of which runs the same chain.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
-import platform
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 import vfxmatte
+from vfxmatte.chunks import ChunkJournal
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.crew import Crew
+from vfxmatte.devices import device_names, names_several
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import OutputError, TrimapError, VfxmatteError
+from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
+from vfxmatte.frame_work import Work, record_of, result_of, solved
 from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import FrameOrError, Plate, open_plate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import matte_path, write_labels, write_matte
-from vfxmatte.journal import FrameRecord, Journal
+from vfxmatte.journal import Journal
+from vfxmatte.manifest import manifest_header
 from vfxmatte.plan import Fingerprints, RunPlan, make_plan
 from vfxmatte.propagation import propagate, proxy_size
 from vfxmatte.qc import trimap_stats
 from vfxmatte.settings import RunSettings, as_plain
 from vfxmatte.shot import Keyframes, Shot
+from vfxmatte.spans import split
+from vfxmatte.stale import FINGERPRINT_ATTRIBUTE, move_aside
 from vfxmatte.stream import close, ordered_map, prefetch
-from vfxmatte.types import Frame, FrameResult, Matte, Trimap, numbers_as_text
+from vfxmatte.types import Frame, FrameResult, Trimap, numbers_as_text
 
 _TRIMAPS_AHEAD = 4
-
-
-@dataclass(eq=False)
-class _Work:
-    """One frame on its way through the stages; a stage that fails puts its error in.
-
-    What a later stage does not need is let go, so that many frames may wait in a row.
-    """
-
-    number: int
-    fingerprint: str
-    trimap: Trimap | None
-    frame: Frame | None = None
-    task: Task | None = None
-    matte: Matte | None = None
-    path: Path | None = None
-    error: VfxmatteError | None = None
-    stats: dict[str, float] = dataclasses.field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent to `<stage>_ms`."""
-        started = time.perf_counter()
-        yield
-        spent = (time.perf_counter() - started) * 1000
-        self.stats[f"{stage}_ms"] = self.stats.get(f"{stage}_ms", 0.0) + spent
 
 
 class Run:
@@ -80,10 +61,16 @@ class Run:
         *,
         overwrite: bool = False,
         engine: Engine | None = None,
+        chunk: bool = False,
+        only: Collection[int] | None = None,
     ) -> None:
         """
         engine: one that is open already, which several runs may share in turn and which stays
-            open; None opens the one of the settings when the first frame needs it.
+            open; None opens the one of the settings when the first frame needs it. Settings with
+            several devices (`cuda:0,1`) open none here: each device has a process of its own.
+        chunk: take no lock, keep a journal of its own and write no manifest, so that many
+            processes may work on one output; `merge` ends what they have begun.
+        only: do these frames of the settings' range, finished or not, and no others.
 
         Raises:
             VfxmatteError: whatever makes the run impossible, naming the shot.
@@ -91,6 +78,13 @@ class Run:
         self.shot = shot
         self.settings = settings or shot.settings
         self.overwrite = overwrite
+        self.chunk = chunk
+        self.engine = engine
+        self.device: str | None = engine.device if engine else None
+        self.lost_devices: list[str] = []
+        self._description: Mapping[str, Any] = {}
+        self._fingerprints: dict[int, str] = {}
+        self._only = None if only is None else frozenset(only)
         self._open_things = contextlib.ExitStack()
         try:
             self.colours = ColourConfig.load(self.settings.ocio)
@@ -98,11 +92,22 @@ class Run:
             movie = self.plate.info.kind == "movie"  # which can be in one place at a time only
             self._proxy_plate = self._open_plate() if movie else self.plate
             self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
+            self._check_only()
         except VfxmatteError as error:
             self.close()
             raise error.at(shot=shot.name) from error.__cause__
         self.workers = self.settings.workers or _usual_workers()
-        self.engine = engine
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The frames to solve, ascending."""
+        only = self._only
+        return tuple(n for n in self.plan.numbers if only is None or n in only)
+
+    def _check_only(self) -> None:
+        outside = sorted((self._only or set()) - set(self.plan.numbers))
+        if outside:
+            raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
 
     def _open_plate(self) -> Plate:
         settings = self.settings
@@ -129,73 +134,138 @@ class Run:
     def frames(self) -> Iterator[FrameResult]:
         """Solve what is not done yet, yielding one result per frame of the range.
 
+        Finished frames come first. On one device all come in order, on several as they are done.
+
         A frame that fails is a result with an error. What concerns all frames (output full or
         locked, device lost, unusable keyframe) is raised; the same run goes on from there later.
+        Of several devices, one that is lost leaves its frames to the others: `lost_devices`.
         """
         try:
-            growth_px = self.settings.keyframe_growth
-            keyframes = Keyframes(self.plan.keyframes, self.plate.info, growth_px)
+            keyframes = Keyframes(self._keyframes(), self.plate.info, self.settings.keyframe_growth)
             keyframes.check()
-            with Journal(self.shot.output) as journal:
+            with self._journal() as journal:
                 try:
                     yield from self._frames(journal, keyframes)
                 except BaseException:
                     with contextlib.suppress(OutputError):  # what came first is what is told
-                        self._write_manifest(journal)
+                        self.write_manifest(journal)
                     raise
-                self._write_manifest(journal)
+                self.write_manifest(journal)
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
-    def _frames(self, journal: Journal, keyframes: Mapping[int, Trimap]) -> Iterator[FrameResult]:
+    def _keyframes(self) -> dict[int, Path]:
+        """The keyframes that the frames to solve depend on; a whole run looks at all."""
+        if not self.chunk:
+            return dict(self.plan.keyframes)
+        needed = {key for number in self.numbers for key in self.plan.segment(number)}
+        return {n: path for n, path in self.plan.keyframes.items() if n in needed}
+
+    def _journal(self) -> Journal | ChunkJournal:
+        if not self.chunk:
+            return Journal(self.shot.output)
+        numbers = self.numbers or self.plan.skipped
+        return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
+
+    def _frames(
+        self, journal: Journal | ChunkJournal, keyframes: Mapping[int, Trimap]
+    ) -> Iterator[FrameResult]:
         self._refuse_painted_over()
+        if self._only is None:
+            for number in self.plan.skipped:
+                yield FrameResult(number=number, status="skipped")
+        if self.engine is None and names_several(self.settings.engine.device):
+            yield from self._on_several(journal)
+            return
         engine = self._engine()
-        if self.overwrite:
-            journal.forget()
-        prints = Fingerprints(
-            self.plan,
-            self.settings,
-            self.plate,
-            engine=engine.describe(),
-            colour=self.colours.fingerprint,
-        )
-        todo: dict[int, str] = {}
-        for number in self.plan.skipped:
-            yield FrameResult(number=number, status="skipped")
-        for number in self.plan.numbers:
-            fingerprint = prints.of(number)
-            done = journal.finished(number, fingerprint)
-            if done is None:
-                todo[number] = fingerprint
-            else:
-                stats = journal.records[number].stats
-                yield FrameResult(number=number, status="kept", path=done, stats=stats)
+        kept, todo = self._sorted_out(journal, engine.describe(), engine.device)
+        yield from kept
         if todo:
             trimaps = self._trimaps(todo, keyframes, journal.scratch)
             with contextlib.closing(self._written(trimaps, todo, engine)) as written:
                 for work in written:
-                    journal.add(_record(work, self.shot.output))
-                    yield _result(work)
+                    if work.error is not None:
+                        work.stale = self._move_aside(journal, work)
+                    journal.add(record_of(work, self.shot.output))
+                    yield result_of(work)
 
     def _engine(self) -> Engine:
         if self.engine is None:
             self.engine = open_engine(self.settings.engine)
+            self.device = self.engine.device
             self._open_things.callback(self.engine.close)
         return self.engine
+
+    def _sorted_out(
+        self, journal: Journal | ChunkJournal, description: Mapping[str, Any], device: str
+    ) -> tuple[list[FrameResult], dict[int, str]]:
+        """What is finished already; and the fingerprints of what is to be done."""
+        if self.overwrite:
+            journal.forget()
+        self._description, self.device = description, device
+        prints = self.fingerprints(description)
+        self._fingerprints = {number: prints.of(number) for number in self.numbers}
+        kept: list[FrameResult] = []
+        todo: dict[int, str] = {}
+        for number, fingerprint in self._fingerprints.items():
+            done = journal.finished(number, fingerprint) if self._only is None else None
+            if done is None:
+                todo[number] = fingerprint
+                continue
+            stats = journal.records[number].stats
+            kept.append(FrameResult(number=number, status="kept", path=done, stats=stats))
+        if todo:
+            journal.say(description, device)
+        return kept, todo
+
+    def fingerprints(self, description: Mapping[str, Any]) -> Fingerprints:
+        """What every frame's matte ought to be made from; see `Engine.describe`."""
+        return Fingerprints(
+            self.plan,
+            self.settings,
+            self.plate,
+            engine=description,
+            colour=self.colours.fingerprint,
+        )
+
+    def _move_aside(self, journal: Journal | ChunkJournal, work: Work) -> Path | None:
+        """A frame has failed: its matte of an earlier run must not pass for a new one."""
+        path = self.matte_path(work.number)
+        record = journal.records.get(work.number)
+        return move_aside(path, work.fingerprint, record.fingerprint if record else None)
+
+    # -- several devices -----------------------------------------------------------------------
+
+    def _on_several(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
+        """The same on several devices, a process each; results as they come."""
+        devices = device_names(self.settings.engine.device)
+        crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
+        with contextlib.ExitStack() as stack:
+            stack.callback(journal.fold)
+            stack.enter_context(crew)
+            self.lost_devices = crew.lost
+            kept, todo = self._sorted_out(journal, *crew.ready())
+            yield from kept
+            pieces = self._divided(list(todo), len(devices))
+            with contextlib.closing(crew.solve(pieces, self._divided)) as results:
+                yield from results
+
+    def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
+        return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)
 
     # -- the stages, each from the one before --------------------------------------------------
 
     def _written(
-        self, trimaps: Iterator[_Work], todo: Mapping[int, str], engine: Engine
-    ) -> Generator[_Work]:
+        self, trimaps: Iterator[Work], todo: Mapping[int, str], engine: Engine
+    ) -> Generator[Work]:
         """The chain of stages; closing it closes them all, from the last to the first."""
         ahead = prefetch(trimaps, depth=_TRIMAPS_AHEAD)
         encoded = ordered_map(self._encode, self._loaded(ahead, todo), workers=self.workers)
-        return ordered_map(self._write, _solve(engine, encoded), workers=self.workers)
+        return ordered_map(self._write, solved(engine, encoded), workers=self.workers)
 
     def _trimaps(
         self, todo: Mapping[int, str], keyframes: Mapping[int, Trimap], scratch: Path
-    ) -> Iterator[_Work]:
+    ) -> Iterator[Work]:
         started = time.perf_counter()
         trimaps = propagate(
             keyframes,
@@ -208,7 +278,7 @@ class Run:
         )
         try:
             for trimap in trimaps:
-                work = _Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
+                work = Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
                 self._keep(trimap, work.stats)
                 work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
                 yield work
@@ -230,7 +300,7 @@ class Run:
 
     def _refuse_painted_over(self) -> None:
         """An artist's work in a propagated trimap must not be overwritten, nor passed over."""
-        painted = [n for n in self.plan.numbers if self._painted_over(n)]
+        painted = [n for n in self.numbers if self._painted_over(n)]
         if painted:
             raise TrimapError(
                 f"{len(painted)} propagated trimaps have been painted over where they were "
@@ -243,11 +313,14 @@ class Run:
         trimap = self._trimap_path(number)
         if number in self.plan.keyframes or not trimap.is_file():
             return False
-        matte = matte_path(
-            self.shot.output, number, self.settings.output, padding=self.plate.info.padding
-        )
+        matte = self.matte_path(number)
         older = matte.is_file() and trimap.stat().st_mtime_ns <= matte.stat().st_mtime_ns
         return not older and not as_written(trimap)
+
+    def matte_path(self, number: int) -> Path:
+        """Where a frame's matte is written."""
+        settings, padding = self.settings.output, self.plate.info.padding
+        return matte_path(self.shot.output, number, settings, padding=padding)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""
@@ -282,7 +355,7 @@ class Run:
         finally:
             close(frames)
 
-    def _loaded(self, trimaps: Iterable[_Work], todo: Mapping[int, str]) -> Iterator[_Work]:
+    def _loaded(self, trimaps: Iterable[Work], todo: Mapping[int, str]) -> Iterator[Work]:
         frames = self._read(self.plate, list(todo))
         try:
             for work in trimaps:
@@ -299,7 +372,7 @@ class Run:
             close(frames)
             close(trimaps)
 
-    def _encode(self, work: _Work) -> _Work:
+    def _encode(self, work: Work) -> Work:
         if work.frame is None or work.trimap is None:
             return work
         with work.timed("colour"):
@@ -312,12 +385,16 @@ class Run:
             work.trimap = None
         return work
 
-    def _write(self, work: _Work) -> _Work:
+    def _write(self, work: Work) -> Work:
         if work.matte is None or work.frame is None:
             return work
         settings = self.settings.output
-        attributes = {**self._attributes(), **settings.attributes}
-        path = matte_path(self.shot.output, work.number, settings, padding=self.plate.info.padding)
+        attributes = {
+            **self._attributes(),
+            FINGERPRINT_ATTRIBUTE: work.fingerprint,
+            **settings.attributes,
+        }
+        path = self.matte_path(work.number)
         with work.timed("write"):
             work.path = write_matte(
                 work.matte, work.frame, replace(settings, attributes=attributes), path
@@ -340,24 +417,21 @@ class Run:
             **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
         }
 
-    def _write_manifest(self, journal: Journal) -> None:
-        if not journal.records:
+    def write_manifest(self, journal: Journal | ChunkJournal) -> None:
+        """manifest.json for what the journal holds now; chunks leave it to `merge`."""
+        if isinstance(journal, ChunkJournal) or not journal.records:
             return
-        header = {
-            "shot": self.shot.name,
-            "plate": str(self.shot.plate),
-            "plate_description": str(self.plate.info),
-            "colorspace": self.plate.info.colour_space,
-            "ocio": self.colours.source,
-            "keyframes": {str(n): str(path) for n, path in self.plan.keyframes.items()},
-            "skipped": list(self.plan.skipped),
-            "notes": list(self.plan.notes),
-            "engine": dict(self.engine.describe()) if self.engine else {},
-            "device": self.engine.device if self.engine else None,
-            "settings": as_plain(self.settings),
-            "versions": versions(),
-        }
-        journal.write_manifest(header)
+        header = manifest_header(
+            self.shot,
+            self.settings,
+            self.plate.info,
+            self.plan,
+            self.colours,
+            engine=self._description,
+            device=self.device,
+            notes=self.lost_devices,
+        )
+        journal.write_manifest(header, self._fingerprints)
 
 
 def run(
@@ -366,86 +440,12 @@ def run(
     """Solve a shot; yields one result per frame, in order (finished ones first).
 
     shot: see `Shot.open`. settings: None takes the shot's own. overwrite: do finished frames
-    again. See `Run` for what is raised.
+    again. See `Run` for what is raised; on several devices results come as they are done.
     """
     with Run(shot, settings, overwrite=overwrite) as prepared:
         yield from prepared.frames()
 
 
-def _solve(engine: Engine, works: Iterable[_Work]) -> Generator[_Work]:
-    """Feed the engine; frames without a picture go around it, in order."""
-    under_way: list[_Work] = []
-    waited = 0.0
-
-    def tasks() -> Iterator[Task]:
-        nonlocal waited
-        asked = time.perf_counter()
-        for work in works:
-            waited += time.perf_counter() - asked
-            under_way.append(work)
-            if work.task is not None:
-                yield work.task
-            asked = time.perf_counter()
-
-    def ready() -> Iterator[_Work]:
-        while under_way and under_way[0].error is not None:
-            yield under_way.pop(0)
-
-    mattes = engine.mattes(tasks())
-    try:
-        while True:
-            started = time.perf_counter()
-            waited = 0.0
-            matte = next(mattes, None)
-            yield from ready()
-            if matte is None:
-                return
-            work = under_way.pop(0)
-            assert work.number == matte.number
-            work.matte, work.task = matte, None
-            work.stats["solve_ms"] = (time.perf_counter() - started - waited) * 1000
-            yield work
-    finally:
-        close(mattes)
-        close(works)
-
-
-def _record(work: _Work, output: Path) -> FrameRecord:
-    if work.error is not None or work.path is None:
-        return FrameRecord(
-            number=work.number,
-            fingerprint=work.fingerprint,
-            error=str(work.error),
-            stats=work.stats,
-        )
-    return FrameRecord(
-        number=work.number,
-        fingerprint=work.fingerprint,
-        file=str(work.path.relative_to(output)),
-        size_bytes=work.path.stat().st_size,
-        stats=work.stats,
-    )
-
-
-def _result(work: _Work) -> FrameResult:
-    return FrameResult(
-        number=work.number,
-        status="failed" if work.error is not None else "written",
-        path=work.path,
-        error=work.error,
-        stats=work.stats,
-    )
-
-
 def _usual_workers() -> int:
     """Two to four: each holds a few frames, and a 6K frame is a quarter of a gigabyte."""
     return min(4, max(2, (os.cpu_count() or 2) // 2))
-
-
-def versions() -> dict[str, str]:
-    """Of everything that decides pixels, for the manifest."""
-    from importlib.metadata import version
-
-    names = ("torch", "numpy", "opencv-python-headless", "OpenEXR", "opencolorio", "av")
-    found = {name: version(name) for name in names}
-    return {"vfxmatte": vfxmatte.__version__, "python": platform.python_version(), **found}

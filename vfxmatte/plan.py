@@ -77,7 +77,7 @@ def _asked(settings: RunSettings, plate: PlateInfo) -> list[int]:
     if settings.frames is None:
         return sorted({*plate.numbers, *plate.missing})
     asked = list(settings.frames)
-    if not set(asked) & set(plate.numbers):
+    if asked[-1] < plate.numbers[0] or asked[0] > plate.numbers[-1]:
         raise ShotError(
             f"no frame of {settings.frames} is in the plate, which has "
             f"{numbers_as_text(plate.numbers)}",

@@ -12,10 +12,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -107,6 +108,49 @@ def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def merged(sources: Mapping[K, Iterable[T]], *, depth: int = 16) -> Generator[tuple[K, T]]:
+    """The items of several sources as they come, each with its source's key.
+
+    A thread for each source, which closing waits for: a source that waits for something outside
+    must be ended first. A source's exception is raised where its next item would have come.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(depth)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(
+            target=_produce,
+            args=(_keyed(key, items), waiting, stop),
+            name="vfxmatte-merge",
+            daemon=True,
+        )
+        for key, items in sources.items()
+    ]
+    for thread in threads:
+        thread.start()
+    running = len(threads)
+    try:
+        while running:
+            item = waiting.get()
+            if not isinstance(item, _End):
+                yield item
+            elif item.error is not None:
+                raise item.error
+            else:
+                running -= 1
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _keyed(key: K, items: Iterable[T]) -> Generator[tuple[K, T]]:
+    try:
+        for item in items:
+            yield key, item
+    finally:
+        close(items)
 
 
 def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Event) -> None:

@@ -250,6 +250,7 @@ class FrameResult:
     """What became of one frame: a failed frame is a value, so that the rest of the shot goes on.
 
     stats: numbers worth knowing (confidence, unknown_share, keyframe_distance, elapsed_ms, …).
+    stale: where a failed frame's matte of an earlier run has been moved.
     """
 
     number: int
@@ -257,6 +258,7 @@ class FrameResult:
     path: Path | None = None
     error: VfxmatteError | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
+    stale: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.error is not None):

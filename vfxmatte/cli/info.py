@@ -16,7 +16,7 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import WeightsError
 from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
-from vfxmatte.pipeline import versions
+from vfxmatte.manifest import versions
 from vfxmatte.preview import h264_encoder
 
 _DECODERS = {

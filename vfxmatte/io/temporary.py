@@ -9,19 +9,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vfxmatte.errors import OutputError
+from vfxmatte.owner import MARK, is_abandoned, is_alive, new_mark
 
-_LEFTOVER = re.compile(r"\..+\.\d+\.part(\.[^.]+)?")
+_LEFTOVER = re.compile(rf"\..+\.({MARK}|\d+)\.part(\.[^.]+)?")
 
 
 @contextmanager
 def renamed_when_whole(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to; renamed to `path` when the block ends well.
 
-    The data is forced to the disk before the rename, so that after a power cut a file that has
-    its name is whole. The folder is made where it is missing. On any failure the temporary file
-    is removed; the operating system's errors become OutputError.
+    The name is no other process' or thread's, on whatever machine. The data is forced to the disk
+    before the rename, so that after a power cut a file that has its name is whole. The folder is
+    made where it is missing. On any failure the temporary file is removed; the operating system's
+    errors become OutputError.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{new_mark()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -38,12 +40,25 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of killed processes from a folder that nobody writes to now."""
+def remove_leftovers(folder: Path, *, now: float, nobody_writes: bool = False) -> None:
+    """Remove the temporary files that killed processes have left in a folder.
+
+    now: by the file system's clock. nobody_writes: also those of which it cannot be known whether
+    their process lives; else only where it is gone, or quiet for long.
+    """
     with suppress(OSError):  # what cannot be removed does no harm
         for path in folder.iterdir():
-            if _LEFTOVER.fullmatch(path.name):
-                path.unlink()
+            match = _LEFTOVER.fullmatch(path.name)
+            if match is not None and _removable(path, match[1], now, nobody_writes):
+                path.unlink(missing_ok=True)
+
+
+def _removable(path: Path, mark: str, now: float, nobody_writes: bool) -> bool:
+    if mark.isdecimal():  # of an earlier version, which kept everyone else away
+        return True
+    if nobody_writes:
+        return not is_alive(mark)
+    return is_abandoned(mark, path.stat().st_mtime, now)
 
 
 def _sync(path: Path) -> None:
