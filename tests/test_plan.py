@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.bench import MovingShot
+from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.configuration import changed
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import PlateInfo, open_plate

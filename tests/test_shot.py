@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.bench import MovingShot
+from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo, open_plate
 from vfxmatte.shot import Keyframes, Shot, find_keyframes, keyframes_in, read_keyframe

@@ -21,7 +21,7 @@ _COMMANDS = {
     "trimap": ("vfxmatte.cli.trimap", "trimap", "Make keyframe trimaps."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against a true alpha."),
     "info": ("vfxmatte.cli.info", "info", "List devices, weights, codecs, colour, versions."),
-    "bench": ("vfxmatte.bench", "command", "Measure what runs cost on this machine."),
+    "bench": ("vfxmatte.cli.bench", "command", "Measure what matting costs on this machine."),
     "completion": ("vfxmatte.cli.completion", "completion", "Print shell completion."),
 }
 

@@ -1,0 +1,173 @@
+"""The whole benchmark in order: network, arithmetic, stages, end to end; saved as it goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from vfxmatte.bench.record import Record, begin, sizes_text
+from vfxmatte.engines.base import Mode, Precision
+from vfxmatte.errors import UsageError
+
+PARTS = ("network", "read", "colour", "flow", "write", "end-to-end")
+_ENGINE_MODES = ("exact", "fast", "dense")
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteSettings:
+    """What `vfxmatte bench` measures.
+
+    sizes: (width, height). shares: of unknown pixels. modes: see `solver.MODES`. parts: see PARTS.
+    frames: of the made-up shots. runs: end to end. folder: where shots are made, None is temporary.
+    memory: of the network, all, one or none of the shares. commit: where this is no checkout.
+    """
+
+    sizes: tuple[Size, ...] = ((1920, 1080), (3840, 2160))
+    shares: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4)
+    modes: tuple[str, ...] = ("dense", "exact", "fast", "plain")
+    parts: tuple[str, ...] = PARTS
+    device: str = "auto"
+    precision: Precision = "auto"
+    weights: Path | None = None
+    repeats: int = 5
+    warmup: int = 1
+    frames: int = 12
+    batch_frames: int | None = None
+    runs: int = 2
+    workers: int = 0
+    threads: int | None = None
+    memory: str = "one"
+    folder: Path | None = None
+    commit: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [part for part in self.parts if part not in PARTS]
+        if wrong or not self.parts:
+            raise UsageError(f"no stage {', '.join(wrong)!r}", hint=f"use {', '.join(PARTS)}")
+        for name, least in (("repeats", 1), ("warmup", 0), ("runs", 1), ("frames", 3)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
+
+    def quick(self) -> SuiteSettings:
+        """Small and short: to see that everything works."""
+        return replace(
+            self, sizes=((640, 360),), shares=(0.05, 0.2), repeats=2, frames=4, runs=1, warmup=0
+        )
+
+    def as_plain(self) -> dict[str, Any]:
+        """Without the places of files, which say nothing to others."""
+        hidden = ("weights", "folder", "commit")
+        plain = {key: value for key, value in vars(self).items() if key not in hidden}
+        return {**plain, "sizes": sizes_text(self.sizes)}
+
+
+def measure_suite(
+    settings: SuiteSettings,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    save: Callable[[Record], None] = lambda _: None,
+) -> Record:
+    """Measure it all. save: called after each part of it, so that nothing is lost.
+
+    Raises VfxmatteError: no such device or weights, a run that failed.
+    """
+    record = begin(settings.as_plain(), weights=settings.weights, commit=settings.commit)
+    if "network" in settings.parts:
+        _network(settings, record, say, save)
+    stages = [part for part in settings.parts if part not in ("network", "end-to-end")]
+    for size in settings.sizes:
+        if stages:
+            record.stages.extend(_stages(settings, stages, size, say))
+            save(record)
+    for size in settings.sizes:
+        if "end-to-end" in settings.parts:
+            record.end_to_end.append(_end_to_end(settings, size, say))
+            save(record)
+    return record
+
+
+def _network(
+    settings: SuiteSettings,
+    record: Record,
+    say: Callable[[str], None],
+    save: Callable[[Record], None],
+) -> None:
+    from vfxmatte.bench.network import NetworkSettings, measure_network
+
+    network = NetworkSettings(
+        sizes=settings.sizes,
+        shares=settings.shares,
+        modes=settings.modes,
+        device=settings.device,
+        precision=settings.precision,
+        weights=settings.weights,
+        repeats=settings.repeats,
+        warmup=settings.warmup,
+        frames=settings.batch_frames,
+        memory=settings.memory,
+        threads=settings.threads,
+    )
+    figures = _arithmetic(settings, say)
+    record.arithmetic.extend([] if figures is None else [figures])
+    for rows in measure_network(network, say):
+        record.network.extend(rows)
+        save(record)
+
+
+def _arithmetic(settings: SuiteSettings, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The GPU's matrix peak and the network's share of it; None on a CPU."""
+    from vfxmatte.bench.arithmetic import measure_arithmetic
+    from vfxmatte.engines.deep import choose_device, choose_dtype
+    from vfxmatte.net.weights import DEFAULT_WEIGHTS, load_weights
+
+    device = choose_device(settings.device)
+    if device.type != "cuda":
+        return None
+    say("arithmetic: the GPU's matrix peak, and the network's forward alone")
+    network = load_weights(settings.weights or DEFAULT_WEIGHTS)[0]
+    dtype = choose_dtype(settings.precision, device)
+    return measure_arithmetic(network, device, dtype).as_dict()
+
+
+def _stages(
+    settings: SuiteSettings, stages: Sequence[str], size: Size, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    from vfxmatte.bench.stages import StageSettings, measure_stages
+
+    told = StageSettings(
+        stages=stages,
+        frames=settings.frames,
+        repeats=settings.repeats,
+        warmup=settings.warmup,
+        workers=settings.workers,
+        folder=settings.folder,
+    )
+    return measure_stages(*size, told, say)
+
+
+def _end_to_end(settings: SuiteSettings, size: Size, say: Callable[[str], None]) -> dict[str, Any]:
+    from vfxmatte.bench.end_to_end import EndToEndSettings, measure_end_to_end
+
+    usual = min(settings.shares, key=lambda share: abs(share - 0.1))
+    told = EndToEndSettings(
+        frames=settings.frames,
+        unknown_share=usual,
+        runs=settings.runs,
+        warmup=min(1, settings.warmup),
+        mode=cast(Mode, next((m for m in _ENGINE_MODES if m in settings.modes), "exact")),
+        device=settings.device,
+        precision=settings.precision,
+        weights=settings.weights,
+        workers=settings.workers,
+        folder=settings.folder,
+    )
+    return measure_end_to_end(*size, told, say)
+
+
+def print_to_stderr(line: str) -> None:
+    """Where the benchmark is, for somebody who waits."""
+    print(line, file=sys.stderr, flush=True)

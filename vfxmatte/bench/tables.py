@@ -1,0 +1,247 @@
+"""A record as tables, for the screen and for a document alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vfxmatte.bench.wanted import verdicts
+
+Record = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+NO_GPU = "not measured (no GPU)"
+_NONE = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A title, the columns' names (the first `text_columns` of them hold text), cells, a note."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text_columns: int = 1
+    note: str = ""
+
+
+def tables(record: Record) -> Iterator[Table]:
+    """Every table that the record has something for."""
+    if record["network"]:
+        yield _network(record)
+        yield _differences(record)
+        if any(row["memory"] for row in record["network"]):
+            yield _memory(record)
+        yield _gpu(record)
+    if record["stages"]:
+        yield _stages(record)
+    if record["end_to_end"]:
+        yield _end_to_end(record)
+    if record["network"] or record["end_to_end"]:
+        yield _wanted(record)
+
+
+def provenance(record: Record) -> str:
+    """Machine, versions, commit, weights and date in a sentence or two."""
+    found, versions = record["machine"], record["versions"]
+    memory = found["memory_bytes"]
+    parts = [found["processor"], f"{found['usable_cores']} cores"]
+    parts += [f"{memory / 2**30:.0f} GiB"] if memory else []
+    parts += [gpu["name"] for gpu in found["gpus"]] or ["no GPU"]
+    torch = versions.get("torch build") or versions.get("torch") or "unknown"
+    parts += [f"Python {versions['python']}", f"torch {torch}"]
+    parts += [f"{record['threads']['torch']} threads"] if record["threads"].get("torch") else []
+    weights = record["weights"]
+    sentences = [
+        ", ".join(parts),
+        f"Commit {_commit(record['commit'])}; weights “{weights['name']}”, "
+        f"sha256 {weights['sha256'][:12]}; {record['created']}",
+    ]
+    if not record["complete"]:
+        sentences.append("Stopped before its end: what follows is a part")
+    return ". ".join(sentences) + "."
+
+
+def _commit(commit: Mapping[str, Any] | None) -> str:
+    if commit is None:
+        return "unknown"
+    return f"{commit['sha'][:12]}{' with changes' if commit['dirty'] else ''}"
+
+
+def _network(record: Record) -> Table:
+    settings = record["settings"]
+    rows = []
+    for row in record["network"]:
+        timing, ups = row["seconds_per_frame"], row["speed_up"]
+        if timing is None:
+            rows.append([*_scene(row), row["mode"], row["failure"], *[_NONE] * 4])
+            continue
+        rows.append([
+            *_scene(row), row["mode"], f"{timing['median']:.3f} s", f"{timing['spread']:.0%}",
+            f"{row['unknown_mpx_per_s']:.3f}", _times(ups.get("dense")), _times(ups.get("plain")),
+        ])  # fmt: skip
+    return Table(
+        title="The network",
+        columns=("size", "unknown", "mode", "a frame", "spread", "unknown Mpx/s",
+                 "over dense", "over plain"),
+        rows=rows,
+        text_columns=3,
+        note=f"Median of {settings['repeats']} repeats after {settings['warmup']} to warm up, "
+        "all modes in turns; spread is (slowest - fastest) / median. Plain: the full frame at "
+        "once, float32, eager. " + _precision(record),
+    )  # fmt: skip
+
+
+def _precision(record: Record) -> str:
+    rows = [row for row in record["network"] if row["mode"] != "plain"] or record["network"]
+    return f"{rows[0]['device']}, {rows[0]['engine'].get('precision', 'unknown precision')}."
+
+
+def _differences(record: Record) -> Table:
+    rows = [
+        [*_scene(row), row["mode"], f"{found['maximum']:.1e}", f"{found['p999']:.1e}",
+         f"{found['mean']:.1e}", f"{100 * found['within_1_255']:.3f} %"]
+        for row in record["network"]
+        if row["mode"] != "dense" and (found := row["difference"]) is not None
+    ]  # fmt: skip
+    return Table(
+        title="Difference from the dense pass",
+        columns=("size", "unknown", "mode", "largest", "99.9th percentile", "mean",
+                 "within 1/255"),
+        rows=rows,
+        text_columns=3,
+        note="Of alpha, 0 to 1, over all unknown pixels, in the same run.",
+    )  # fmt: skip
+
+
+def _memory(record: Record) -> Table:
+    rows = []
+    for row in record["network"]:
+        memory, flops = row["memory"], row["convolution_flops"]
+        if memory is None:
+            continue
+        gpu = memory["peak_gpu_bytes"]
+        rows.append([
+            *_scene(row), row["mode"], _gigabytes(memory["peak_rss_bytes"]),
+            _gigabytes(memory["rss_before_bytes"]), NO_GPU if gpu is None else _gigabytes(gpu),
+            _NONE if flops is None else f"{flops / 1e12:.3f}",
+        ])  # fmt: skip
+    return Table(
+        title="Memory and arithmetic of the network",
+        columns=("size", "unknown", "mode", "peak memory", "before the pass", "GPU memory",
+                 "TFLOP a frame"),
+        rows=rows,
+        text_columns=3,
+        note="Each in a process of its own; before the pass: libraries, weights and the picture. "
+        "Operations of the convolutions, a multiplication and an addition counted as two.",
+    )  # fmt: skip
+
+
+def _gpu(record: Record) -> Table:
+    found = record["arithmetic"]
+    if found is None:
+        peak = forward = convolutions = NO_GPU
+    else:
+        peak = f"{found['matrix_flops_per_s'] / 1e12:.0f} TFLOP/s, {found['precision']}"
+        forward = _share_of_peak(found, "forward")
+        convolutions = _share_of_peak(found, "convolution")
+    idle = [row for row in record["end_to_end"] if row["gpu_idle_share"] is not None]
+    rows = [
+        ["matrix peak, measured", peak],
+        ["forward alone, convolutions' work over all of its time", forward],
+        ["forward alone, over the convolutions' own time", convolutions],
+        *([f"idle end to end, {_size(row)}", f"{row['gpu_idle_share']:.0%}"] for row in idle),
+    ]
+    if not idle:
+        rows.append(["idle end to end", NO_GPU if found is None else "not measured"])
+    return Table(title="The GPU", columns=("figure", "found"), rows=rows)
+
+
+def _share_of_peak(found: Row, name: str) -> str:
+    rate, share = found[f"{name}_flops_per_s"], found[f"{name}_share_of_peak"]
+    if rate is None:
+        return "not measured"
+    return f"{rate / 1e12:.0f} TFLOP/s, {share:.0%} of the peak"
+
+
+def _stages(record: Record) -> Table:
+    rows = []
+    for row in record["stages"]:
+        if row.get("failure"):
+            rows.append([_size(row), row["stage"], row["failure"], _NONE, _NONE, _NONE])
+            continue
+        one = row["one_worker_seconds_per_frame"]
+        rows.append([
+            _size(row), row["stage"], f"{1000 * one['median']:.1f} ms", f"{one['spread']:.0%}",
+            f"{row['frames_per_s']:.2f}", str(row["workers"]),
+        ])  # fmt: skip
+    return Table(
+        title="The stages around the network",
+        columns=("size", "stage", "a frame, one worker", "spread", "frames/s, all workers",
+                 "workers"),
+        rows=rows,
+        text_columns=2,
+        note="Half-float RGB EXR, ZIP. Flow: there and back on the small pictures; propagation: "
+        "flow and all that follows it, between two keyframes. Copy: read and written as RGB; "
+        "oiiotool does the same in one process, with one thread and with as many as workers.",
+    )  # fmt: skip
+
+
+def _end_to_end(record: Record) -> Table:
+    rows = []
+    for row in record["end_to_end"]:
+        stages = row["stages_ms_per_frame"]
+        total = sum(stages.values()) or 1
+        shares = ", ".join(f"{name} {ms / total:.0%}" for name, ms in stages.items())
+        rows.append([
+            _size(row), row["mode"], _number(row["steady_fps"], ".2f"),
+            _percent(row["unknown_share"]), _percent(row["waiting_share"]),
+            _gigabytes(row["peak_rss_bytes"]),
+            NO_GPU if row["peak_gpu_bytes"] is None else _gigabytes(row["peak_gpu_bytes"]),
+            shares,
+        ])  # fmt: skip
+    first = record["end_to_end"][0]
+    return Table(
+        title="End to end, EXR to EXR",
+        columns=("size", "mode", "frames/s", "unknown", "network waits", "peak memory",
+                 "GPU memory", "workers' time"),
+        rows=rows,
+        text_columns=2,
+        note=f"A made-up shot of {first['frames']} frames, keyframes on the first and last; median "
+        f"of {len(first['runs'])} runs, frames a second once the first frame was through. Network "
+        "waits: share of its time in which it had no frame to work on.",
+    )  # fmt: skip
+
+
+def _wanted(record: Record) -> Table:
+    rows = [
+        [v.what, f"{'≥' if v.at_least else '≤'} {v.wanted:g} {v.unit}".rstrip(),
+         _NONE if v.found is None else f"{v.found:.4g} {v.unit}".rstrip(), str(v)]
+        for v in verdicts(record)
+    ]  # fmt: skip
+    return Table(title="Wanted and found", columns=("figure", "wanted", "found", ""), rows=rows)
+
+
+def _scene(row: Row) -> list[str]:
+    return [_size(row), f"{100 * row['unknown_share']:.0f} %"]
+
+
+def _size(row: Row) -> str:
+    return f"{row['width']}×{row['height']}"
+
+
+def _times(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}×"
+
+
+def _number(value: float | None, form: str) -> str:
+    return _NONE if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return _NONE if value is None else f"{100 * value:.0f} %"
+
+
+def _gigabytes(value: float | None) -> str:
+    return "not measured" if value is None else f"{value / 1e9:.2f} GB"
