@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
@@ -69,14 +70,15 @@ def pad_reflect(image: FloatImage, height: int, width: int) -> FloatImage:
 
     Works for any size: a picture smaller than its padding is reflected again and again.
     """
-    rows = _reflected(image.shape[0], height)
-    columns = _reflected(image.shape[1], width)
+    rows = reflected(image.shape[0], height)
+    columns = reflected(image.shape[1], width)
     if len(rows) == image.shape[0] and len(columns) == image.shape[1]:
         return image
     return np.ascontiguousarray(image[rows][:, columns])
 
 
-def _reflected(size: int, wanted: int) -> np.ndarray:
+def reflected(size: int, wanted: int) -> NDArray[np.intp]:
+    """Which of `size` places stands at each of `wanted`: there and back again, ends not doubled."""
     if size == 1:
         return np.zeros(wanted, np.intp)
     index = np.arange(wanted) % (2 * size - 2)

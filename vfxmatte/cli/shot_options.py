@@ -58,7 +58,7 @@ _OPTIONS = (
     ),
     click.option("--engine", "name", help="Matting engine [dim]."),
     click.option("--weights", type=_PATH, help="Weights, a .safetensors file [the default ones]."),
-    click.option("--device", help="auto, cpu, cuda or cuda:N [auto]."),
+    click.option("--device", help="auto, cpu, cuda, cuda:N; several: cuda:0,1 or cuda:all [auto]."),
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -66,7 +66,7 @@ _OPTIONS = (
     ),
     click.option(
         "--mode",
-        type=click.Choice(["exact", "fast", "dense"]),
+        type=click.Choice(["exact", "fast", "windows", "dense"]),
         help="exact: what the unknown depends on; fast: a little less; dense: all [exact].",
     ),
     click.option("--keyframe-growth", type=float, help="Widen painted bands by so many px [0]."),

@@ -18,7 +18,7 @@ from vfxmatte.errors import UsageError
 from vfxmatte.types import FOREGROUND, FloatImage, Labels, Matte, Trimap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Mode = Literal["exact", "fast", "dense"]
+Mode = Literal["exact", "fast", "windows", "dense"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,8 +51,9 @@ class EngineSettings:
     weights: a .safetensors file, or None for the default weights.
     device: auto, cpu, cuda or cuda:N.
     precision: auto is float16 on a GPU and float32 on a CPU.
-    mode: exact computes what the unknown pixels depend on, and no more: the dense result; fast
-        looks less far around them, with a small error; dense computes whole windows.
+    mode: exact computes what the unknown pixels depend on and no more, with the dense result;
+        fast looks half as far around them, with a small error; windows computes whole windows
+        around them, dense the whole picture.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
     batch: tiles at once; None chooses by their size.
     """

@@ -1,0 +1,210 @@
+"""The sparse way: the network at the pixels that the unknown region depends on, and no others.
+
+Frames are prepared by threads of their own: the pixels are listed and gathered there. On a GPU
+the next frame is copied and launched while the last one is under way, so that it never waits.
+After an out-of-memory error the unknown region is cut in two, and each half is solved by itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vfxmatte.engines.base import EngineSettings, Task, known_alpha
+from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
+from vfxmatte.errors import DeviceError
+from vfxmatte.net.dim import STRIDE
+from vfxmatte.net.sparse import SparseNetwork, network_reach, on_device
+from vfxmatte.reach import PixelPyramid, Reach, pixel_pyramid
+from vfxmatte.stream import ordered_map
+from vfxmatte.tiling import padded_size, reflected
+from vfxmatte.types import UNKNOWN, FloatImage, Matte
+
+FAST_REACH_PX = 96
+"""How far the fast mode looks: half as far as the network does. See docs/measurements.md."""
+
+_PLANES = 4  # values of the widest layer alive per listed pixel: two results, skips, indices
+_SMALLEST_SIDE_PX = 32  # an unknown region is not cut further
+
+
+@dataclass(eq=False)
+class _Piece:
+    """A part of a frame's unknown pixels: (H, W) bool of the padded picture, what they depend on,
+    and the network's input there, (n, 4) float32."""
+
+    unknown: NDArray[np.bool_]
+    pyramid: PixelPyramid
+    picture: Tensor
+
+
+@dataclass(eq=False)
+class _Open:
+    """A frame under way: its pieces, and, in step with them, alphas that may still be computed."""
+
+    task: Task
+    pieces: list[_Piece]
+    alphas: list[Tensor] = field(default_factory=list)
+    done: torch.cuda.Event | None = None
+
+
+@dataclass(eq=False)
+class SparseSolver:
+    """Frame by frame, as far as `reach` goes.
+
+    reach_px: None where that is all that the result depends on. most_px: a frame's unknown region
+    is cut into pieces that depend on no more pixels than that.
+    """
+
+    model: Model
+    reach: Reach
+    reach_px: int | None
+    most_px: int
+
+    def __post_init__(self) -> None:
+        self._network = SparseNetwork(self.model.network)
+        on_gpu = self.model.device.type == "cuda"
+        self._copies = torch.cuda.Stream(self.model.device) if on_gpu else None  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def of(cls, model: Model, settings: EngineSettings) -> SparseSolver:
+        """As the settings ask for, or as the device's memory allows."""
+        reach = network_reach(model.network.config)
+        reach_px = FAST_REACH_PX if settings.mode == "fast" else None
+        return cls(
+            model,
+            reach if reach_px is None else reach.at_most(reach_px),
+            reach_px,
+            settings.max_window_px or model.affordable_px(_PLANES),
+        )
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        """Solve tasks in order; on a GPU one is copied and launched ahead of the one awaited."""
+        on_gpu = self._copies is not None
+        waiting: deque[_Open] = deque()
+        for frame in ordered_map(self._prepare, tasks, workers=4 if on_gpu else 1):
+            self._launch(frame)
+            waiting.append(frame)
+            if len(waiting) > on_gpu:
+                yield self._collected(waiting.popleft())
+        while waiting:
+            yield self._collected(waiting.popleft())
+
+    def _prepare(self, task: Task) -> _Open:
+        labels = task.trimap.labels
+        height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
+        unknown = np.zeros((height, width), bool)
+        unknown[: labels.shape[0], : labels.shape[1]] = labels == UNKNOWN
+        return _Open(task, list(self._pieces(task, unknown)) if unknown.any() else [])
+
+    def _pieces(self, task: Task, unknown: NDArray[np.bool_]) -> Iterator[_Piece]:
+        """The unknown region, cut until every piece depends on few enough pixels."""
+        pyramid = pixel_pyramid(unknown, self.reach)
+        halves = _halves(unknown) if len(pyramid.levels[0]) > self.most_px else []
+        if halves:
+            for half in halves:
+                yield from self._pieces(task, half)
+        else:
+            yield _Piece(unknown, pyramid, self._picture(task, pyramid))
+
+    def _picture(self, task: Task, pyramid: PixelPyramid) -> Tensor:
+        """(n, 4) the network's input at the listed pixels; the padding repeats the picture."""
+        labels, full = task.trimap.labels, pyramid.levels[0]
+        rows = reflected(labels.shape[0], full.shape[0])[full.y]
+        place = rows * labels.shape[1] + reflected(labels.shape[1], full.shape[1])[full.x]
+        picture = torch.empty(len(place), 4, pin_memory=self._copies is not None)
+        values = picture.numpy()
+        values[:, :3] = task.image.reshape(-1, 3).take(place, 0)
+        values[:, 3] = trimap_values(labels.reshape(-1).take(place))
+        return picture
+
+    # -- on the device ----------------------------------------------------------------------------
+
+    def _launch(self, frame: _Open) -> None:
+        """Put a frame's pieces on the device; on a GPU this returns before they are solved."""
+        todo = deque(frame.pieces)
+        frame.pieces = []
+        while todo:
+            piece = todo.popleft()
+            try:
+                alpha = self._solve(piece)
+            except RuntimeError as error:
+                if not self.model.out_of_memory(error):
+                    raise self.model.lost(error, frame.task.number) from error
+                todo.extendleft(reversed(self._smaller(frame, piece)))
+                continue
+            frame.pieces.append(piece)
+            frame.alphas.append(alpha)
+        if self._copies is not None:
+            frame.done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            frame.done.record(torch.cuda.current_stream(self.model.device))
+
+    def _solve(self, piece: _Piece) -> Tensor:
+        """(n,) float32 alpha of the piece's unknown pixels, in memory that numpy can read."""
+        model = self.model
+        if self._copies is None:
+            levels = on_device(piece.pyramid, model.device)
+            return self._network(piece.picture.to(model.dtype), levels, self.reach).float()
+        compute = torch.cuda.current_stream(model.device)
+        with torch.cuda.stream(self._copies):
+            picture = piece.picture.to(model.device, non_blocking=True)
+            levels = on_device(piece.pyramid, model.device)
+        compute.wait_stream(self._copies)
+        for tensor in (picture, *(t for level in levels for t in level.tensors)):
+            tensor.record_stream(compute)
+        alpha = self._network(picture.to(model.dtype), levels, self.reach)
+        host = torch.empty(alpha.shape, dtype=torch.float32, pin_memory=True)
+        return host.copy_(alpha.float(), non_blocking=True)
+
+    def _smaller(self, frame: _Open, piece: _Piece) -> list[_Piece]:
+        """A piece that was too large for the device, cut in two; so are all later ones."""
+        self._network.free_memory()
+        self.model.free_memory()
+        failed = len(piece.pyramid.levels[0])
+        halves = _halves(piece.unknown)
+        if not halves:
+            raise DeviceError(
+                f"{self.model.name} has too little memory for {failed} pixels, "
+                "and no fewer can be solved at once",
+                frame=frame.task.number,
+                hint="close other programs, or use --device cpu",
+            )
+        self.most_px = max(SMALLEST_PX, min(self.most_px, failed // 2))
+        return [smaller for half in halves for smaller in self._pieces(frame.task, half)]
+
+    def _collected(self, frame: _Open) -> Matte:
+        """Wait for a frame and put its pieces together."""
+        number, labels = frame.task.number, frame.task.trimap.labels
+        alpha = known_alpha(labels)
+        try:
+            if frame.done is not None:
+                frame.done.synchronize()
+        except RuntimeError as error:
+            raise self.model.lost(error, number) from error
+        for piece, values in zip(frame.pieces, frame.alphas, strict=True):
+            solved: FloatImage = values.numpy()
+            self.model.check_finite(solved, number)
+            alpha[piece.unknown[: labels.shape[0], : labels.shape[1]]] = solved
+        return Matte(number=number, alpha=alpha)
+
+
+def _halves(unknown: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The region cut across its longer side into two with pixels in each; empty where it is too
+    small to be cut."""
+    rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
+    tall = rows[-1] - rows[0] >= columns[-1] - columns[0]
+    places = rows if tall else columns
+    if places[-1] - places[0] < _SMALLEST_SIDE_PX:
+        return []
+    middle = int(places[0] + places[-1] + 1) // 2
+    before, after = unknown.copy(), unknown.copy()
+    if tall:
+        before[middle:], after[:middle] = False, False
+    else:
+        before[:, middle:], after[:, :middle] = False, False
+    return [before, after]

@@ -1,0 +1,201 @@
+"""The dense way: windows of the picture through the network as it stands.
+
+Small windows of several frames share a batch on a GPU; a large one fills it alone. On a CPU a
+batch gains nothing, so windows go one by one. A batch is filled up to its size, which the window's
+size decides, so that a matte never depends on the frames it was solved with. After an
+out-of-memory error the batch, then the window, is halved and the work goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vfxmatte.engines.base import EngineSettings, Task, known_alpha
+from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
+from vfxmatte.errors import DeviceError
+from vfxmatte.net.dim import STRIDE
+from vfxmatte.tiling import Tile, pad_reflect, padded_size, plan_tiles
+from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Labels, Matte
+
+_ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, measured
+_LARGEST_BATCH = 16
+_FULL_PX = 1024 * 1024  # so many pixels at once keep a GPU busy
+
+
+@dataclass(eq=False)
+class _Open:
+    """A frame under way: its padded network input, the alpha so far, the tiles not yet solved."""
+
+    task: Task
+    alpha: FloatImage
+    network_input: FloatImage | None
+    waiting: deque[Tile]
+
+
+@dataclass(eq=False)
+class WindowSolver:
+    """Windows of the picture, each solved whole, and the part of it kept that the border does not
+    reach.
+
+    window_px: most pixels of a window. batch: most windows at once. batch_px: no batch of several
+    windows holds more pixels; None: `batch` alone decides. everything: the whole picture is
+    computed, and not only the windows that hold unknown pixels.
+    """
+
+    model: Model
+    window_px: int
+    batch: int
+    batch_px: int | None = None
+    everything: bool = False
+    halo_px: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.halo_px = self.model.network.config.halo_px()
+
+    @classmethod
+    def of(cls, model: Model, settings: EngineSettings) -> WindowSolver:
+        """As the settings ask for, or as the device's memory allows."""
+        on_gpu = model.device.type == "cuda"
+        window_px = settings.max_window_px or model.affordable_px(_ACTIVATIONS)
+        if on_gpu and settings.max_window_px is None:
+            window_px = max(SMALLEST_PX, min(window_px // 4, 2048 * 2048))
+        return cls(
+            model,
+            window_px,
+            settings.batch or (_LARGEST_BATCH if on_gpu else 1),
+            None if settings.batch else _FULL_PX,
+            everything=settings.mode == "dense",
+        )
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        """Solve tasks in order; tiles of up to a batch of frames are mixed."""
+        frames: deque[_Open] = deque()
+        for task in tasks:
+            frames.append(self._begin(task))
+            while self._has_batch(frames):
+                self._solve_batch(frames)
+            yield from _finished(frames)
+        while frames:
+            self._solve_batch(frames)
+            yield from _finished(frames)
+
+    def _begin(self, task: Task) -> _Open:
+        labels = task.trimap.labels
+        tiles = self._tiles(self._wanted(labels))
+        network_input = None
+        if tiles:
+            stacked = np.concatenate((task.image, trimap_values(labels)[:, :, None]), 2)
+            height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
+            network_input = pad_reflect(stacked, height, width)
+        return _Open(task, known_alpha(labels), network_input, deque(tiles))
+
+    def _wanted(self, labels: Labels) -> Labels:
+        if self.everything and (labels == UNKNOWN).any():
+            return np.full_like(labels, UNKNOWN)
+        return labels
+
+    def _tiles(self, labels: Labels) -> list[Tile]:
+        return plan_tiles(labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
+
+    def _batch_of(self, window_px: int) -> int:
+        """How many windows of this size go at once."""
+        if self.batch_px is None:
+            return self.batch
+        return max(1, min(self.batch, self.batch_px // window_px))
+
+    def _has_batch(self, frames: Collection[_Open]) -> bool:
+        """Whether a batch is complete, or has been waited for long enough."""
+        chosen = self._next_batch(frames)
+        if not chosen:
+            return False
+        size = self._batch_of(chosen[0][1].window.area)
+        return len(chosen) == size or len(frames) > size
+
+    def _next_batch(self, frames: Iterable[_Open]) -> list[tuple[_Open, Tile]]:
+        """Tiles of one shape, oldest frame first, up to a batch."""
+        waiting = ((frame, tile) for frame in frames for tile in frame.waiting)
+        oldest = next(waiting, None)
+        if oldest is None:
+            return []
+        window = oldest[1].window
+        alike = (pair for pair in waiting if pair[1].window.shape == window.shape)
+        return [oldest, *islice(alike, self._batch_of(window.area) - 1)]
+
+    def _solve_batch(self, frames: Collection[_Open]) -> None:
+        chosen = self._next_batch(frames)
+        if not chosen:
+            return
+        try:
+            alphas = self._forward([_cut(frame, tile) for frame, tile in chosen])
+        except RuntimeError as error:
+            if not self.model.out_of_memory(error):
+                raise self.model.lost(error, chosen[0][0].task.number) from error
+            self._smaller(frames, chosen[0][1].window.area)
+            return
+        for (frame, tile), alpha in zip(chosen, alphas, strict=True):
+            self.model.check_finite(alpha, frame.task.number)
+            _stitch(frame, tile, alpha)
+            frame.waiting.remove(tile)
+
+    def _forward(self, windows: list[FloatImage]) -> FloatImage:
+        """(N, H, W) float32 clamped alphas; the batch is filled up to its size."""
+        stacked = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
+        missing = self._batch_of(windows[0].shape[0] * windows[0].shape[1]) - len(windows)
+        if missing:
+            stacked = torch.cat((stacked, stacked.new_zeros(missing, *stacked.shape[1:])))
+        batch = stacked.to(self.model.device, self.model.dtype, non_blocking=True)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            alpha: Tensor = self.model.network(batch).alpha
+        return alpha[: len(windows), 0].float().cpu().numpy()
+
+    def _smaller(self, frames: Iterable[_Open], failed_px: int) -> None:
+        """After an out-of-memory error with windows of this size: a smaller batch or window."""
+        self.model.free_memory()
+        if self._batch_of(failed_px) > 1:
+            self.batch = self._batch_of(failed_px) // 2
+            return
+        self.window_px = failed_px // 2
+        for frame in frames:
+            frame.waiting = deque(self._tiles(_still_wanted(frame)))
+            if any(tile.window.area >= failed_px for tile in frame.waiting):
+                raise DeviceError(
+                    f"{self.model.name} has too little memory for a window of {failed_px} pixels, "
+                    "and none smaller can be cut",
+                    frame=frame.task.number,
+                    hint="close other programs, or use --device cpu",
+                )
+
+
+def _cut(frame: _Open, tile: Tile) -> FloatImage:
+    assert frame.network_input is not None
+    return np.ascontiguousarray(frame.network_input[tile.window.slices])
+
+
+def _still_wanted(frame: _Open) -> Labels:
+    """The labels, with nothing unknown but what the waiting tiles are to solve."""
+    labels = frame.task.trimap.labels.copy()
+    solved = np.ones(labels.shape, bool)
+    for tile in frame.waiting:
+        solved[tile.core.slices] = False
+    labels[solved] = BACKGROUND
+    return labels
+
+
+def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
+    """Keep the core's unknown pixels."""
+    unknown = frame.task.trimap.labels[tile.core.slices] == UNKNOWN
+    frame.alpha[tile.core.slices][unknown] = alpha[tile.core_in_window][unknown]
+
+
+def _finished(frames: deque[_Open]) -> Iterator[Matte]:
+    while frames and not frames[0].waiting:
+        frame = frames.popleft()
+        yield Matte(number=frame.task.number, alpha=frame.alpha)

@@ -1,0 +1,204 @@
+"""What the unknown pixels depend on: which pixels of every level of the network are needed.
+
+A layer's result at a pixel follows from its input at the pixels around it, so the pixels that the
+unknown region depends on are those within a certain distance of it: 0 px for alpha, 8 px for the
+last decoder step, 189 px for the picture itself. Each level (full size, half, quarter, …) has
+*one* list of pixels, ordered by distance: what any layer needs is then the list's beginning, and
+all layers of a level share one numbering of rows. Knows nothing of torch.
+
+Sparse convolution on lists of active pixels: Graham, Engelcke and van der Maaten, CVPR 2018.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = 6
+"""The full picture and the five poolings' results, each half the size of the one before."""
+
+BORDER = 3
+"""Rows and columns around a level's table that belong to no pixel: the widest reach of a layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelReach:
+    """How far from the unknown region, in px of the full picture, a level's layers are needed.
+
+    encoder_in: the block's input. encoder: the result of each of its convolutions, the last
+    comes to the pooling. decoder_in, decoder: the input and the result of the decoder's step.
+    At the lowest level the encoder is the fourteenth layer.
+    """
+
+    encoder_in: int
+    encoder: tuple[int, ...]
+    decoder_in: int
+    decoder: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """All levels; refinement: the results of stage 1 and of the refinement's layers."""
+
+    levels: tuple[LevelReach, ...]
+    refinement: tuple[int, ...]
+
+    def at_most(self, px: int) -> Reach:
+        """Nothing further than `px` is looked at: faster, and no longer exact."""
+        return Reach(
+            levels=tuple(
+                LevelReach(
+                    encoder_in=min(level.encoder_in, px),
+                    encoder=tuple(min(distance, px) for distance in level.encoder),
+                    decoder_in=min(level.decoder_in, px),
+                    decoder=min(level.decoder, px),
+                )
+                for level in self.levels
+            ),
+            refinement=tuple(min(distance, px) for distance in self.refinement),
+        )
+
+    def thresholds(self, level: int) -> list[int]:
+        """Every distance at which a layer of this level ends, ascending."""
+        own = self.levels[level]
+        distances = {own.encoder_in, *own.encoder, own.decoder_in, own.decoder}
+        if level == 0:
+            distances |= {0, *self.refinement}
+        return sorted(distances)
+
+
+def exact_reach(*, blocks: Sequence[int], fc6_kernel: int, refinement_layers: int) -> Reach:
+    """What the dense result depends on, from the last layer back to the picture.
+
+    blocks: 3×3 convolutions of each encoder block. fc6_kernel: side of the fourteenth layer.
+    refinement_layers: 3×3 convolutions of stage 2, 0 without it.
+
+    A convolution that reaches r px of its level needs its input r·2^level px further; a pooling's
+    result needs its four pixels, the furthest of which is one pixel of their level further away;
+    an unpooling needs the pixel's own parent, which is never further.
+    """
+    refinement = tuple(range(refinement_layers, -1, -1))
+    decoder, decoder_in = [refinement[0] + 2], []
+    for level in range(len(blocks)):
+        decoder_in.append(decoder[level] + (2 << level))
+        decoder.append(decoder_in[level])
+    lowest = len(blocks)
+    fc6_in = decoder[lowest] + (fc6_kernel // 2 << lowest)
+    levels = [
+        LevelReach(
+            encoder_in=fc6_in,
+            encoder=(decoder[lowest],),
+            decoder_in=decoder[lowest],
+            decoder=decoder[lowest],
+        )
+    ]
+    for level in reversed(range(lowest)):
+        last = levels[0].encoder_in + (1 << level)
+        count = blocks[level]
+        encoder = tuple(last + (count - 1 - index << level) for index in range(count))
+        levels.insert(
+            0,
+            LevelReach(
+                encoder_in=encoder[0] + (1 << level),
+                encoder=encoder,
+                decoder_in=decoder_in[level],
+                decoder=decoder[level],
+            ),
+        )
+    return Reach(levels=tuple(levels), refinement=refinement)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PixelLevel:
+    """The listed pixels of one level, nearest first, in raster order where equally near.
+
+    shape: (h, w) of the level. y, x: (n,) int32. thresholds, counts: how many pixels are within
+    each distance. table: ((h + 2·BORDER) · (w + 2·BORDER),) int32, each place's row in the list;
+    n for what is not listed or lies outside the picture.
+    """
+
+    shape: tuple[int, int]
+    y: NDArray[np.int32]
+    x: NDArray[np.int32]
+    thresholds: tuple[int, ...]
+    counts: tuple[int, ...]
+    table: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def pitch(self) -> int:
+        """Places in a row of the table."""
+        return self.shape[1] + 2 * BORDER
+
+    def within(self, distance: int) -> int:
+        """How many pixels, from the list's beginning, are within a distance (one of the
+        thresholds)."""
+        return self.counts[bisect_right(self.thresholds, distance) - 1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PixelPyramid:
+    """The listed pixels of all levels, from the full picture down."""
+
+    levels: tuple[PixelLevel, ...]
+    reach: Reach
+
+    @property
+    def unknown(self) -> int:
+        """How many pixels are to be solved: the first of the full level, in raster order."""
+        return self.levels[0].within(0)
+
+
+def pixel_pyramid(unknown: NDArray[np.bool_], reach: Reach) -> PixelPyramid:
+    """List what the unknown pixels depend on.
+
+    unknown: (H, W), multiples of 32, at least one of them true.
+    """
+    furthest = reach.levels[0].encoder_in
+    distance = _distance(unknown, furthest)
+    levels = []
+    for level in range(len(reach.levels)):
+        if level:
+            distance = _halved(distance)
+        levels.append(_listed(distance, reach.thresholds(level)))
+    return PixelPyramid(levels=tuple(levels), reach=reach)
+
+
+def _distance(unknown: NDArray[np.bool_], furthest: int) -> NDArray[np.uint16]:
+    """Chessboard distance to the nearest unknown pixel, in px, no more than furthest + 1."""
+    away = cv2.distanceTransform((~unknown).view(np.uint8), cv2.DIST_C, 3)
+    return np.minimum(away, furthest + 1, out=away).astype(np.uint16)
+
+
+def _halved(distance: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Half the size: the distance of a pixel is that of the nearest of its four."""
+    rows = np.minimum(distance[::2], distance[1::2])
+    return np.minimum(rows[:, ::2], rows[:, 1::2])
+
+
+def _listed(distance: NDArray[np.uint16], thresholds: list[int]) -> PixelLevel:
+    classes = np.searchsorted(thresholds, np.arange(int(distance.max()) + 1)).astype(np.uint8)
+    ring = classes[distance]
+    inside = np.flatnonzero(ring.reshape(-1) < len(thresholds))
+    rings = ring.reshape(-1)[inside]
+    order = inside[np.argsort(rings, kind="stable")]
+    counts = np.cumsum(np.bincount(rings, minlength=len(thresholds)))
+    height, width = distance.shape
+    y, x = np.divmod(order.astype(np.int32), np.int32(width))
+    table = np.full((height + 2 * BORDER, width + 2 * BORDER), len(order), np.int32)
+    table[y + BORDER, x + BORDER] = np.arange(len(order), dtype=np.int32)
+    return PixelLevel(
+        shape=(height, width),
+        y=y,
+        x=x,
+        thresholds=tuple(thresholds),
+        counts=tuple(int(count) for count in counts),
+        table=table.reshape(-1),
+    )
