@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vfxmatte.stream import ordered_map, prefetch
+from vfxmatte.stream import ordered_map, prefetch, prefetched_map
 
 
 def _threads() -> list[str]:
@@ -128,3 +128,53 @@ def test_leaving_early_ends_work_that_gives_nothing_for_long() -> None:
     items.close()
     assert 0 < done < items_of_all_day
     assert _threads() == []
+
+
+def test_a_result_does_not_wait_for_the_next_items() -> None:
+    taken = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        assert taken.wait(10)
+        yield from (2, 3, 4)
+
+    results = prefetched_map(lambda n: n * n, items(), workers=2)
+    assert next(results) == 1
+    taken.set()
+    assert list(results) == [4, 9, 16]
+    assert _threads() == []
+
+
+def test_prefetched_map_gives_what_came_before_an_error_of_its_items() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+        raise KeyError("three")
+
+    seen = []
+    with pytest.raises(KeyError, match="three"):
+        for result in prefetched_map(lambda n: n, items(), workers=2):
+            seen.append(result)
+    assert seen == [1, 2]
+    assert _threads() == []
+
+
+def test_leaving_early_ends_stages_inside_of_a_worker() -> None:
+    ended = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            ended.set()
+
+    def work(n: int) -> int:
+        return n if n == 0 else sum(ordered_map(lambda item: item, endless(), workers=1))
+
+    def both() -> Iterator[int]:
+        yield from prefetched_map(work, range(4), workers=2)
+
+    results = prefetch(both())
+    assert next(results) == 0
+    results.close()
+    assert ended.is_set() and _threads() == []

@@ -1,10 +1,10 @@
 """Bounded, ordered concurrency between stages: the only file that owns threads.
 
 Stages are generators. `ordered_map` runs one function on several items at once and gives the
-results in order; `prefetch` lets a stage run ahead of the next by a few items. Both hold at most
-`depth` items, raise a stage's exception in the caller, and leave no thread behind when the caller
-stops early: a stage that ends, for whatever reason, closes the stage it takes its items from.
-Knows nothing of images.
+results in order; `prefetch` lets a stage run ahead of the next by a few items; `prefetched_map`
+does both. All hold at most about `depth` items, raise a stage's exception in the caller, and leave
+no thread behind when the caller stops early: a stage that ends, for whatever reason, closes the
+stage it takes its items from. Knows nothing of images.
 """
 
 from __future__ import annotations
@@ -23,11 +23,26 @@ R = TypeVar("R")
 _POLL_SECONDS = 0.1
 
 _here = threading.local()
-"""`stop`: in a thread of `prefetch`, the event that says that its caller has gone."""
+"""`stop`: in a thread of a stage, what says that its caller has gone."""
 
 
 class _CallerGone(BaseException):
-    """Unwinds the stages that run in a thread of `prefetch`, before their next item is done."""
+    """Unwinds the stages that run in a thread of another one, before their next item is done."""
+
+
+class _Stop(threading.Event):
+    """Says that the caller has gone, or a caller of the thread that the caller runs in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outer: _Stop | None = getattr(_here, "stop", None)
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._outer is not None and self._outer.is_set())
+
+    def rule_here(self) -> None:
+        """From now on it speaks for the thread that calls this."""
+        _here.stop = self
 
 
 def ordered_map(
@@ -46,7 +61,8 @@ def ordered_map(
 def _ordered_map(
     function: Callable[[T], R], items: Iterable[T], workers: int, depth: int
 ) -> Generator[R]:
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="vfxmatte-map")
+    stop = _Stop()
+    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.rule_here)
     pending: deque[Future[R]] = deque()
     try:
         for item in items:
@@ -57,15 +73,46 @@ def _ordered_map(
         while pending:
             yield pending.popleft().result()
     finally:
+        stop.set()
         for future in pending:
             future.cancel()
         pool.shutdown(wait=True)
         close(items)
 
 
+def prefetched_map(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int = 1
+) -> Generator[R]:
+    """As `ordered_map`, for few and long items: they come from a thread of their own.
+
+    A result is given as soon as it is done, however long the next items are in coming. At most
+    `depth` + 2 items are under way or waiting to be taken.
+    """
+    stop = _Stop()
+    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.rule_here)
+    futures = prefetch(_submitted(pool, function, items), depth=depth)
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        stop.set()
+        futures.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]
+) -> Generator[Future[R]]:
+    try:
+        for item in items:
+            yield pool.submit(function, item)
+    finally:
+        close(items)
+
+
 def _go_on() -> None:
     """Raise where this thread works for a caller that has gone."""
-    stop: threading.Event | None = getattr(_here, "stop", None)
+    stop: _Stop | None = getattr(_here, "stop", None)
     if stop is not None and stop.is_set():
         raise _CallerGone
 
@@ -92,7 +139,7 @@ def prefetch(items: Iterable[T], *, depth: int = 2) -> Generator[T]:
 
 def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
     waiting: queue.Queue[Any] = queue.Queue(depth)
-    stop = threading.Event()
+    stop = _Stop()
     thread = threading.Thread(
         target=_produce, args=(items, waiting, stop), name="vfxmatte-prefetch", daemon=True
     )
@@ -153,9 +200,9 @@ def _keyed(key: K, items: Iterable[T]) -> Generator[tuple[K, T]]:
         close(items)
 
 
-def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Event) -> None:
+def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: _Stop) -> None:
     end = _End()
-    _here.stop = stop
+    stop.rule_here()
     try:
         for item in items:
             if not _put(waiting, item, stop):
@@ -167,7 +214,7 @@ def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: threading.Ev
     _put(waiting, end, stop)
 
 
-def _put(waiting: queue.Queue[Any], item: Any, stop: threading.Event) -> bool:
+def _put(waiting: queue.Queue[Any], item: Any, stop: _Stop) -> bool:
     """Wait for room; False when the caller has gone."""
     while not stop.is_set():
         try:
