@@ -40,13 +40,13 @@ def convolution_flops(network: nn.Module, height: int, width: int) -> int:
 
 
 def solver_flops(solve: Callable[[Sequence[Task]], object], tasks: Sequence[Task]) -> int | None:
-    """Operations of all convolutions while the tasks are solved.
+    """Operations of all convolutions and matrix products while the tasks are solved.
 
     None where none were seen: a compiled or recorded graph hides them.
     """
     with FlopCounterMode(display=False) as counter:
         solve(tasks)
-    return _convolutions(counter) or None
+    return int(counter.get_total_flops()) or None
 
 
 def _convolutions(counter: FlopCounterMode) -> int:

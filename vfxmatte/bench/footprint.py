@@ -20,7 +20,7 @@ from vfxmatte.types import Trimap
 def measure_footprint(
     scene: Scene, settings: SolverSettings, *, frames: int = 1, threads: int | None = None
 ) -> dict[str, Any]:
-    """`peak_rss_bytes`, `rss_before_bytes`, `peak_gpu_bytes` and `convolution_flops` of a frame.
+    """`peak_rss_bytes`, `rss_before_bytes`, `peak_gpu_bytes` and `flops` of a frame.
 
     `rss_before_bytes` is what libraries, weights and the picture took before the pass.
     Raises VfxmatteError where the process fails, or is killed for its memory.
@@ -68,4 +68,4 @@ def footprint_as_told(told: Mapping[str, Any]) -> dict[str, Any]:
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_gpu_bytes": peak_gpu_bytes(solve.device),
     }
-    return {**found, "convolution_flops": solver_flops(solve, tasks[:1])}
+    return {**found, "flops": solver_flops(solve, tasks[:1])}

@@ -39,7 +39,7 @@ class NetworkSettings:
 
     sizes: Sequence[tuple[int, int]]
     shares: Sequence[float]
-    modes: Sequence[str] = MODES
+    modes: Sequence[str] = ("dense", "exact", "fast", PLAIN)
     device: str = "auto"
     precision: Precision = "auto"
     weights: Path | None = None
@@ -128,7 +128,7 @@ class _Cell:
             "speed_up": {},
             "difference": None,
             "memory": None,
-            "convolution_flops": None,
+            "flops": None,
         }
 
     def _frames(self, solver: Solver) -> int:
@@ -152,7 +152,7 @@ class _Cell:
         except VfxmatteError as error:
             row["failure"] = error.what
             return
-        row["convolution_flops"] = found.pop("convolution_flops")
+        row["flops"] = found.pop("flops")
         row["memory"] = found
 
     def _compare(self, solvers: dict[str, Solver], rows: dict[str, Row], reference: Solver) -> None:

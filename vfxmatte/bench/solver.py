@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from vfxmatte.tiling import pad_reflect, padded_size
 from vfxmatte.types import UNKNOWN, FloatImage
 
 PLAIN = "plain"
-MODES = ("dense", "exact", "fast", PLAIN)
+MODES = (*get_args(Mode), PLAIN)
+"""Every mode of the engine, and the plain forward."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from vfxmatte.engines.base import Mode, Precision
 from vfxmatte.errors import UsageError
 
 PARTS = ("network", "read", "colour", "flow", "write", "end-to-end")
-_ENGINE_MODES = ("exact", "fast", "dense")
+_ENGINE_MODES = ("exact", "fast", "windows", "dense")
+_END_TO_END_SHARE = 0.1
 Size = tuple[int, int]
 
 
@@ -152,10 +153,9 @@ def _stages(
 def _end_to_end(settings: SuiteSettings, size: Size, say: Callable[[str], None]) -> dict[str, Any]:
     from vfxmatte.bench.end_to_end import EndToEndSettings, measure_end_to_end
 
-    usual = min(settings.shares, key=lambda share: abs(share - 0.1))
     told = EndToEndSettings(
         frames=settings.frames,
-        unknown_share=usual,
+        unknown_share=_END_TO_END_SHARE,
         runs=settings.runs,
         warmup=min(1, settings.warmup),
         mode=cast(Mode, next((m for m in _ENGINE_MODES if m in settings.modes), "exact")),

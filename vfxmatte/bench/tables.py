@@ -118,7 +118,7 @@ def _differences(record: Record) -> Table:
 def _memory(record: Record) -> Table:
     rows = []
     for row in record["network"]:
-        memory, flops = row["memory"], row["convolution_flops"]
+        memory, flops = row["memory"], row["flops"]
         if memory is None:
             continue
         gpu = memory["peak_gpu_bytes"]
@@ -134,7 +134,8 @@ def _memory(record: Record) -> Table:
         rows=rows,
         text_columns=3,
         note="Each in a process of its own; before the pass: libraries, weights and the picture. "
-        "Operations of the convolutions, a multiplication and an addition counted as two.",
+        "Operations: those of convolutions and matrix products; a multiplication and an addition "
+        "are two.",
     )  # fmt: skip
 
 

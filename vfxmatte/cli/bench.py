@@ -69,8 +69,9 @@ def command(context: click.Context, /, stages: str | None, **values: Any) -> Non
     """Measure what matting costs on this machine: time, memory, differences between the modes.
 
     Pictures and shots are made up for the purpose. The network is timed in its modes in turns:
-    dense (whole windows), exact (what the unknown depends on), fast (a little less), and plain:
-    the full frame at once in float32, as public implementations do it.
+    dense (the whole picture), exact (what the unknown depends on), fast (a little less), windows
+    (whole windows around the unknown), and plain: the full frame at once in float32, as public
+    implementations do it.
 
     \b
     vfxmatte bench --quick                          see that it works
