@@ -9,6 +9,7 @@ from vfxmatte.flow import (
     dense_flow,
     flow_pair,
     grey,
+    halved_shape,
     inverse,
     leaves_frame,
     positions,
@@ -34,8 +35,9 @@ INSIDE = (slice(20, -20), slice(20, -20))
 
 @pytest.mark.parametrize("preset", ["fast", "medium"])
 def test_a_shift_is_found_in_both_directions(preset):
-    first = texture()
-    pair = flow_pair(first, moved(first, 3, -2), preset)
+    first = texture(192, 256)
+    pair = flow_pair(first, moved(first, 6, -4), preset)
+    assert pair.forward.shape == pair.backward.shape == (*halved_shape(first.shape), 2)
     assert np.abs(pair.forward[INSIDE] - (3, -2)).mean() < 0.3
     assert np.abs(pair.backward[INSIDE] - (-3, 2)).mean() < 0.3
     assert np.median(consistency_error(pair.forward, pair.backward)[INSIDE]) < 0.2
@@ -52,6 +54,8 @@ def test_odd_sizes_work(shape):
     picture = np.zeros(shape, np.uint8)
     flow = dense_flow(picture, picture)
     assert flow.shape == (*shape, 2) and np.isfinite(flow).all()
+    half = flow_pair(picture, picture).forward
+    assert half.shape == (*halved_shape(shape), 2) and np.isfinite(half).all()
 
 
 def test_wrong_flow_shows_as_inconsistent():

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.errors import TrimapError
+from vfxmatte.errors import OutputError, TrimapError
 from vfxmatte.propagation import PropagationSettings, propagate, proxy_size, segment_of
 from vfxmatte.qc import area_ratio, missed_share
+from vfxmatte.segment import SegmentWork
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import UNKNOWN, Trimap
 
@@ -55,17 +56,21 @@ def key(number, index=None, shape=None, band=4.0, speed=2.0):
 
 
 class Reader:
-    """Gives the pictures and remembers what was asked for."""
+    """Gives the pictures and remembers what was asked for; in one place at a time, as a movie."""
 
     def __init__(self, unreadable=(), changed=(), picture=picture_of):
         self.unreadable, self.changed, self.asked = set(unreadable), set(changed), []
-        self.picture = picture
+        self.picture, self.busy = picture, threading.Lock()
 
     def __call__(self, numbers):
-        self.asked.append(list(numbers))
-        for number in numbers:
-            picture = None if number in self.unreadable else self.picture(number - 1001)
-            yield number, 255 - picture if number in self.changed else picture
+        assert self.busy.acquire(blocking=False), "asked for a second segment during the first"
+        try:
+            self.asked.append(list(numbers))
+            for number in numbers:
+                picture = None if number in self.unreadable else self.picture(number - 1001)
+                yield number, 255 - picture if number in self.changed else picture
+        finally:
+            self.busy.release()
 
 
 def run(keys, numbers, reader=None, **options):
@@ -147,6 +152,103 @@ def test_a_frame_does_not_depend_on_other_segments(between):
     reader = Reader(changed=range(1010, 1020))
     more = run([*keys, key(1013)], range(1001, 1016), reader)
     assert all(same(more[number], between[number]) for number in NUMBERS)
+
+
+SEVERAL = [1003, 1006, 1010, 1011, 1013]
+
+
+@pytest.fixture(scope="module")
+def several():
+    return run([key(number) for number in SEVERAL], range(1001, 1016), workers=4)
+
+
+def test_several_segments_at_once_give_what_one_after_the_other_gives(several, tmp_path):
+    keys = {number: key(number) for number in SEVERAL}
+    ends = [(None, 1003), (1003, 1006), (1006, 1010), (1011, 1013), (1013, None)]
+    for before, after in ends:
+        numbers = range(before or 1001, (after or 1015) + 1)
+        work = SegmentWork(
+            before=keys.get(before),
+            after=keys.get(after),
+            numbers=numbers,
+            wanted=set(numbers) - {before, after},
+            canvas_shape=SHAPE,
+            settings=SETTINGS,
+            workers=1,
+            folder=tmp_path / str(before),
+        )
+        if after is None:
+            alone = list(work.alone(Reader()))
+        else:
+            alone = list(work.follow_back(work.store(Reader())).trimaps())
+        assert [t.number for t in alone] == sorted(work.wanted)
+        assert all(same(t, several[t.number]) for t in alone)
+        assert not work.folder.exists()
+
+
+def test_workers_do_not_change_several_segments(several):
+    one = run([key(number) for number in SEVERAL], range(1001, 1016), workers=1)
+    assert list(one) == list(several) == list(range(1001, 1016))
+    assert all(same(one[number], several[number]) for number in one)
+
+
+def test_only_so_many_segments_lie_on_disk(tmp_path):
+    keys = {number: key(number, index=0) for number in range(1001, 1062, 2)}
+    still = picture_of(0)
+    most = 0
+
+    def read(numbers):
+        nonlocal most
+        most = max(most, len(list(tmp_path.glob("*/*"))))
+        return ((number, still) for number in numbers)
+
+    numbers = range(1001, 1062)
+    for _ in propagate(keys, numbers, read, SETTINGS, workers=2, scratch=tmp_path):
+        pass
+    assert 0 < most <= 6
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_one_segment_comes_in_its_place(tmp_path):
+    class Broken(Reader):
+        def __call__(self, numbers):
+            if numbers[0] == 1006:
+                raise OSError("no such storage")
+            return super().__call__(numbers)
+
+    keys = {number: key(number) for number in SEVERAL}
+    given = []
+    with pytest.raises(OSError, match="no such storage"):
+        for trimap in propagate(keys, range(1001, 1016), Broken(), SETTINGS, scratch=tmp_path):
+            given.append(trimap.number)
+    assert given == list(range(1001, 1007))
+    assert not list(tmp_path.iterdir())
+    assert not [t for t in threading.enumerate() if t.name.startswith("vfxmatte")]
+
+
+def test_stopping_early_ends_what_goes_on_in_other_segments(tmp_path):
+    begun = threading.Event()
+
+    def read(numbers):
+        for number in numbers:
+            yield number, picture_of(number - 1001)
+            while number == 1007:
+                begun.set()
+                yield number, picture_of(6)
+
+    keys = {number: key(number) for number in (1001, 1005, 1009)}
+    trimaps = propagate(keys, NUMBERS, read, SETTINGS, scratch=tmp_path)
+    assert next(trimaps).number == 1001 and next(trimaps).number == 1002
+    assert begun.wait(30)
+    trimaps.close()
+    assert not list(tmp_path.iterdir())
+    assert not [t for t in threading.enumerate() if t.name.startswith("vfxmatte")]
+
+
+def test_a_scratch_folder_that_is_not_there_is_told(tmp_path):
+    trimaps = propagate({1001: key(1001)}, [1001], Reader(), SETTINGS, scratch=tmp_path / "gone")
+    with pytest.raises(OutputError, match="intermediate results"):
+        next(trimaps)
 
 
 def test_only_wanted_segments_are_read():

@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 
 _CHROMA = 2.0  # how much more a difference of hue says than one of lightness
 _SHARPNESS = 4  # power of the distances: how quickly the likelihood goes from 0 to 1
+_SLACK = 0.5  # a neighbour may be farther than the nearest one by this share; quicker
 _NOISE = 1e-4  # a distance below which two appearances are the same
 
 
@@ -71,9 +72,9 @@ class Examples:
 def appearance(picture: Picture, settings: AppearanceSettings) -> FloatImage:
     """(h, w, 3) uint8 RGB to (rows, columns, 5) float32 on the grid: L, a, b, x, y."""
     step = settings.stride(picture.shape)
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2Lab).astype(np.float32) / 255
-    lab *= np.array((1, _CHROMA, _CHROMA), np.float32)
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2Lab).astype(np.float32)
     smooth = cv2.GaussianBlur(lab, (0, 0), settings.blur_px)[::step, ::step]
+    smooth = smooth * (np.array((1, _CHROMA, _CHROMA), np.float32) / 255)
     rows, columns = np.mgrid[: smooth.shape[0], : smooth.shape[1]]
     place = np.dstack([columns, rows]) * (settings.place * step / max(picture.shape[:2]))
     return cast(FloatImage, np.dstack([smooth, place]).astype(np.float32))
@@ -122,5 +123,6 @@ def foreground_likelihood(
 
 
 def _distance(looks: FloatImage, known: FloatImage, neighbours: int) -> NDArray[Any]:
-    distances = cKDTree(known).query(looks, k=neighbours)[0].reshape(*looks.shape[:-1], neighbours)
+    found = cKDTree(known).query(looks, k=neighbours, eps=_SLACK)[0]
+    distances = found.reshape(*looks.shape[:-1], neighbours)
     return np.asarray(distances.mean(axis=-1) ** _SHARPNESS + _NOISE**_SHARPNESS)

@@ -8,6 +8,7 @@ It serves the propagation of trimaps; it is no substitute for the network's matt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -32,54 +33,59 @@ class ColourLineSettings:
 
 
 class ColourLines:
-    """The matting Laplacian of one (h, w, 3) float32 picture, without its matrix."""
+    """The matting Laplacian of one (h, w, 3) float32 picture, without its matrix.
+
+    Everything is done plane by plane, which is several times faster than on interleaved channels.
+    """
 
     def __init__(self, picture: FloatImage, radius_px: int, ridge: float) -> None:
-        self._picture, self._side = picture, 2 * radius_px + 1
-        self._mean = self._box(picture)
-        squares = np.dstack([picture[..., i] * picture[..., j] for i, j in _PAIRS])
-        covariance = np.dstack([self._box(squares[..., :3]), self._box(squares[..., 3:])])
-        for plane, (i, j) in enumerate(_PAIRS):
-            covariance[..., plane] -= self._mean[..., i] * self._mean[..., j]
-        covariance[..., (0, 3, 5)] += np.float32(ridge)
+        self._side = 2 * radius_px + 1
+        self._colours = [np.ascontiguousarray(picture[..., i]) for i in range(3)]
+        self._mean = [self._box(plane) for plane in self._colours]
+        covariance = [
+            self._box(self._colours[i] * self._colours[j]) - self._mean[i] * self._mean[j]
+            for i, j in _PAIRS
+        ]
+        for diagonal in (0, 3, 5):
+            covariance[diagonal] += np.float32(ridge)
         self._inverse = _inverse_symmetric(covariance)
 
-    def _box(self, planes: FloatImage) -> FloatImage:
+    def _box(self, plane: FloatImage) -> FloatImage:
         size = (self._side, self._side)
-        mean = cv2.boxFilter(planes, -1, size, borderType=cv2.BORDER_REFLECT_101)
+        mean = cv2.boxFilter(plane, -1, size, borderType=cv2.BORDER_REFLECT_101)
         return cast(FloatImage, mean)
 
     def times(self, matte: FloatImage) -> FloatImage:
         """The Laplacian times a (h, w) matte, over the window's size: matte minus its line fit."""
         mean = self._box(matte)
-        covariance = self._box(self._picture * matte[..., np.newaxis])
-        covariance -= self._mean * mean[..., np.newaxis]
-        c0, c1, c2 = (covariance[..., i] for i in range(3))
+        c0, c1, c2 = (
+            self._box(colour * matte) - centre * mean
+            for colour, centre in zip(self._colours, self._mean, strict=True)
+        )
         i00, i01, i02, i11, i12, i22 = self._inverse
-        slope = np.dstack(
-            [
-                i00 * c0 + i01 * c1 + i02 * c2,
-                i01 * c0 + i11 * c1 + i12 * c2,
-                i02 * c0 + i12 * c1 + i22 * c2,
-            ]
+        slope = (
+            i00 * c0 + i01 * c1 + i02 * c2,
+            i01 * c0 + i11 * c1 + i12 * c2,
+            i02 * c0 + i12 * c1 + i22 * c2,
         )
         offset = mean - _dot(slope, self._mean)
-        fit = self._box(np.dstack([slope, offset]))
-        return matte - (_dot(fit[..., :3], self._picture) + fit[..., 3])
+        fit = _dot([self._box(part) for part in slope], self._colours) + self._box(offset)
+        rest: FloatImage = matte - fit
+        return rest
 
 
-def _dot(first: FloatImage, second: FloatImage) -> FloatImage:
-    product = first * second
-    return cast(FloatImage, product[..., 0] + product[..., 1] + product[..., 2])
+def _dot(first: Sequence[FloatImage], second: Sequence[FloatImage]) -> FloatImage:
+    dot: FloatImage = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
+    return dot
 
 
-def _inverse_symmetric(matrix: FloatImage) -> tuple[FloatImage, ...]:
+def _inverse_symmetric(matrix: Sequence[FloatImage]) -> tuple[FloatImage, ...]:
     """The six distinct entries of the inverse of symmetric 3×3 matrices given as six planes."""
-    a, b, c, d, e, f = (matrix[..., i] for i in range(6))
+    a, b, c, d, e, f = matrix
     cofactors = (d * f - e * e, c * e - b * f, b * e - c * d)
     determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
     rest = (a * f - c * c, b * c - a * e, a * d - b * b)
-    return tuple(np.ascontiguousarray(entry / determinant) for entry in (*cofactors, *rest))
+    return tuple(entry / determinant for entry in (*cofactors, *rest))
 
 
 def solve_band(

@@ -1,79 +1,95 @@
 """Small pictures and small results of one segment, kept on disk while the segment is worked on.
 
-Everything is lossless and compressed (PNG) or half precision (flows at half size), so a segment of
-thousands of frames needs little memory and a bounded amount of disk. Knows nothing of trimaps.
+Labels are lossless and compressed (PNG), flows half precision; pictures, whose grain no quick
+compression makes much smaller, are stored as they are. So a segment of thousands of frames needs
+little memory and a bounded amount of disk. Knows nothing of keyframes or of time.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError
-from vfxmatte.flow import FlowPair
+from vfxmatte.flow import FlowPair, halved_shape
+from vfxmatte.types import Labels
 
 Picture = NDArray[np.uint8]
-_FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+_FAST_PNG = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
+)
 
 
-class PictureStore:
-    """uint8 pictures, (h, w) or (h, w, 3), by kind and index in one folder."""
+class ProxyStore:
+    """Pictures, labels and flows of (h, w) proxies by frame number, in a folder of their own.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Different threads may put and get different frames at once. What is put raises OutputError
+    where the disk refuses it; what is got must have been put.
+    """
 
-    def put(self, kind: str, index: int, picture: Picture) -> None:
-        """Store one picture; raises OutputError where the disk refuses it."""
-        done, data = cv2.imencode(".png", picture, _FAST_PNG)
-        if not done:
-            raise ValueError(f"cannot encode {kind} {index}: {picture.shape} {picture.dtype}")
-        _write(self._path(kind, index), data.tobytes())
+    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
+        self._folder, self._shape = folder, shape
 
-    def get(self, kind: str, index: int) -> Picture:
-        """The picture as it was put in."""
-        data = np.frombuffer(self._path(kind, index).read_bytes(), np.uint8)
-        return cast(Picture, cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    def open(self) -> None:
+        """Make the folder."""
+        try:
+            self._folder.mkdir(parents=True)
+        except OSError as error:
+            raise _refused(error, self._folder) from error
 
-    def _path(self, kind: str, index: int) -> Path:
-        return self._folder / f"{kind}.{index}.png"
+    def clear(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def put_picture(self, number: int, picture: Picture) -> None:
+        """(h, w, 3) uint8."""
+        self._write(f"picture.{number}.rgb", picture.tobytes())
+
+    def picture(self, number: int) -> Picture:
+        """As it was put in."""
+        data = self._read(f"picture.{number}.rgb", np.uint8)
+        return cast(Picture, data.reshape(*self._shape, 3))
+
+    def put_labels(self, number: int, labels: Labels) -> None:
+        """(h, w) uint8."""
+        self._write(f"labels.{number}.png", cv2.imencode(".png", labels, _FAST_PNG)[1].tobytes())
+
+    def labels(self, number: int) -> Labels:
+        """As they were put in."""
+        data = self._read(f"labels.{number}.png", np.uint8)
+        return cast(Labels, cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+
+    def put_flow(self, number: int, pair: FlowPair) -> None:
+        """Flows of half the proxies' size, as `flow_pair` gives them."""
+        both = np.stack([pair.forward, pair.backward]).astype(np.float16)
+        self._write(f"flow.{number}.half", both.tobytes())
+
+    def flow(self, number: int) -> FlowPair:
+        """As it was put in, rounded to half precision."""
+        both = self._read(f"flow.{number}.half", np.float16).astype(np.float32)
+        forward, backward = both.reshape(2, *halved_shape(self._shape), 2)
+        return FlowPair(forward=forward, backward=backward)
+
+    def _read(self, name: str, dtype: type) -> NDArray[Any]:
+        return np.fromfile(self._folder / name, dtype)
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self._folder / name
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise _refused(error, path) from error
 
 
-class FlowStore:
-    """Pairs of flows by index in one folder, as half floats at half size."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, index: int, pair: FlowPair) -> None:
-        both = np.dstack([pair.forward, pair.backward])
-        size = (max(1, both.shape[1] // 2), max(1, both.shape[0] // 2))
-        half = cv2.resize(both, size, interpolation=cv2.INTER_AREA).astype(np.float16)
-        _write(self._path(index), half.tobytes())
-
-    def get(self, index: int, shape: tuple[int, int]) -> FlowPair:
-        """The pair at (h, w); smooth, as it was at half size."""
-        half_shape = (max(1, shape[0] // 2), max(1, shape[1] // 2), 4)
-        half = np.frombuffer(self._path(index).read_bytes(), np.float16).reshape(half_shape)
-        both = cv2.resize(half.astype(np.float32), (shape[1], shape[0]))
-        return FlowPair(
-            forward=np.ascontiguousarray(both[..., :2]),
-            backward=np.ascontiguousarray(both[..., 2:]),
-        )
-
-    def _path(self, index: int) -> Path:
-        return self._folder / f"flow.{index}.half"
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(
-            f"intermediate results cannot be stored: {error.strerror or error}",
-            path=path,
-            hint="is the disk full? free some space, or give another --output",
-        ) from error
+def _refused(error: OSError, path: Path) -> OutputError:
+    return OutputError(
+        f"intermediate results cannot be stored: {error.strerror or error}",
+        path=path,
+        hint="is the disk full? free some space, or give another --output",
+    )

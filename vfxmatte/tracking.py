@@ -8,7 +8,7 @@ keyframe only; segments and the meeting of two directions are the matter of prop
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from vfxmatte.flow import (
     FlowPair,
     consistency_error,
+    halved_shape,
     inverse,
+    looked_up,
     positions,
     spread,
     warp,
@@ -28,6 +30,7 @@ from vfxmatte.types import FloatImage, Labels
 
 Picture = NDArray[np.uint8]
 
+_AT_HALF_SIZE = np.float32(2)  # `spread` trusts each coarser level twice as much
 _LOST_PX = 1.0  # a forward-backward error above this costs confidence
 
 
@@ -58,52 +61,74 @@ class Side:
     confidence: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """Where one frame's pixels come from in the keyframe; its labels are looked up by `side`.
+
+    labels: the keyframe's own. away: (h/2, w/2, 2) float32, from each pixel to its place in the
+    keyframe. growth_px: how much wider the band becomes.
+    """
+
+    labels: Labels
+    away: FloatImage
+    confidence: float
+    growth_px: float = 0.0
+
+    def side(self) -> Side:
+        """This frame's labels; may be called in any thread."""
+        height, width = self.labels.shape
+        scale = np.array((width / self.away.shape[1], height / self.away.shape[0]), np.float32)
+        away = cast(FloatImage, cv2.resize(self.away * scale, (width, height)))
+        labels = looked_up(self.labels, positions((height, width)) + away, cv2.INTER_NEAREST)
+        if self.growth_px > 0:
+            labels = grow(labels, self.growth_px)
+        return Side(labels=labels, confidence=self.confidence)
+
+
 class Tracker:
-    """Follows one keyframe from picture to picture."""
+    """Follows one keyframe from picture to picture, on flows of half the labels' size."""
 
     def __init__(self, labels: Labels, picture: Picture | None, settings: TrackSettings) -> None:
         self._settings, self._labels = settings, labels
-        self._alpha = keyframe_matte(labels, picture, settings.matte)
-        self._home = positions(labels.shape)
-        self._where = self._home
+        matte = keyframe_matte(labels, picture, settings.matte)
+        size = halved_shape(labels.shape)[::-1]
+        self._alpha = cast(FloatImage, cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+        self._home = positions(self._alpha.shape)
+        self._away = np.zeros_like(self._home)
         self._confidence = 1.0
         self._held = 0
 
-    def advance(self, flow: FlowPair) -> Side:
+    def advance(self, flow: FlowPair) -> Step:
         """To the next picture; flow.forward leads from the old picture to the new one."""
-        alpha = self._look_up(self._alpha, cv2.INTER_LINEAR)
-        error = consistency_error(flow.forward, flow.backward)
+        alpha = looked_up(self._alpha, self._home + self._away)
+        error = 2 * consistency_error(flow.forward, flow.backward)
         weight = _weight(alpha, error, self._settings)
         back = inverse(spread(flow.forward, weight))
-        self._where = warp(self._where - self._home, back) + back + self._home
+        self._away = warp(self._away, back) + back
         self._confidence *= _share_consistent(alpha, error)
         self._held = 0
-        return self._side()
+        return Step(labels=self._labels, away=self._away, confidence=self._confidence)
 
-    def hold(self) -> Side:
+    def hold(self) -> Step:
         """Over a picture that cannot be read: the same place, a wider band, half the trust."""
         self._held += 1
-        side = self._side()
-        growth = self._settings.hold_growth_px * self._held
-        return Side(labels=grow(side.labels, growth), confidence=side.confidence / 2)
-
-    def _side(self) -> Side:
-        return Side(
-            labels=self._look_up(self._labels, cv2.INTER_NEAREST),
-            confidence=self._confidence,
+        return Step(
+            labels=self._labels,
+            away=self._away,
+            confidence=self._confidence / 2,
+            growth_px=self._settings.hold_growth_px * self._held,
         )
-
-    def _look_up(self, picture: NDArray[Any], how: int) -> NDArray[Any]:
-        across, down = self._where[..., 0], self._where[..., 1]
-        return cv2.remap(picture, across, down, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> FloatImage:
-    """How much each pixel's motion is worth, 0 to 1: solid foreground whose flow returns home."""
-    side = 2 * settings.core_px + 1
+    """How much each pixel's motion is worth, 0 to 1: solid foreground whose flow returns home.
+
+    alpha, error: at half the proxy's size; the error in px of the proxy.
+    """
+    side = 2 * round(settings.core_px / 2) + 1
     core = cv2.boxFilter(alpha, -1, (side, side)) ** settings.core_power
     doubt = (error / np.float32(settings.doubt_px)) ** 2
-    return cast(FloatImage, (core / (1 + doubt)).astype(np.float32))
+    return cast(FloatImage, np.minimum(_AT_HALF_SIZE * core / (1 + doubt), 1))
 
 
 def _share_consistent(alpha: FloatImage, error: FloatImage) -> float:
