@@ -1,0 +1,128 @@
+"""The vfxmatte tab in the sidebars of the clip editor and of the compositor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .problem import Problem
+from .run import Progress
+from .session import session
+
+
+class _Panel:
+    bl_label = "vfxmatte"
+    bl_region_type = "UI"
+    bl_category = "vfxmatte"
+    layout: Any
+
+    def draw(self, context: Any) -> None:
+        self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
+        chosen = context.scene.vfxmatte
+        _draw_plate(self.layout, chosen)
+        _draw_trimaps(self.layout, chosen)
+        _draw_output(self.layout, chosen)
+        _draw_run(self.layout)
+
+
+class ClipEditorPanel(_Panel, bpy.types.Panel):  # type: ignore[misc]
+    bl_idname = "VFXMATTE_PT_clip_editor"
+    bl_space_type = "CLIP_EDITOR"
+
+
+class CompositorPanel(_Panel, bpy.types.Panel):  # type: ignore[misc]
+    bl_idname = "VFXMATTE_PT_compositor"
+    bl_space_type = "NODE_EDITOR"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return bool(context.space_data.tree_type == "CompositorNodeTree")
+
+
+def _draw_plate(layout: Any, chosen: Any) -> None:
+    box = layout.box()
+    box.prop(chosen, "plate_kind", expand=True)
+    box.prop(chosen, "clip" if chosen.plate_kind == "CLIP" else "image")
+    box.prop(chosen, "frames")
+    box.prop(chosen, "colorspace_from")
+    if chosen.colorspace_from == "NAME":
+        box.prop(chosen, "colorspace")
+
+
+def _draw_trimaps(layout: Any, chosen: Any) -> None:
+    box = layout.box()
+    box.prop(chosen, "trimap_source")
+    if chosen.trimap_source == "FOLDER":
+        return
+    box.prop(chosen, "mask")
+    if chosen.trimap_source == "OUTLINE":
+        column = box.column(align=True)
+        column.prop(chosen, "inward_px")
+        column.prop(chosen, "outward_px")
+    else:
+        box.operator("vfxmatte.add_layers")
+    box.prop(chosen, "keyframes")
+    row = box.row(align=True)
+    row.operator("vfxmatte.add_keyframe")
+    row.operator("vfxmatte.mask_keys")
+    box.operator("vfxmatte.trimaps")
+
+
+def _draw_output(layout: Any, chosen: Any) -> None:
+    box = layout.box()
+    box.prop(chosen, "folder")
+    box.prop(chosen, "wire")
+
+
+def _draw_run(layout: Any) -> None:
+    progress = None if session.run is None else session.run.progress
+    if progress is None or progress.is_over:
+        row = layout.row(align=True)
+        row.operator("vfxmatte.run", icon="PLAY")
+        row.operator("vfxmatte.load")
+    else:
+        layout.progress(factor=progress.share, text=_progress_text(progress))
+        layout.operator("vfxmatte.cancel", icon="CANCEL")
+    if session.problem is not None:
+        _draw_problem(layout.box(), session.problem)
+    elif session.message:
+        layout.label(text=session.message)
+    if progress is not None:
+        _draw_remarks(layout, progress)
+
+
+def _progress_text(progress: Progress) -> str:
+    words = {"starting": "Starting the engine", "cancelling": "Cancelling"}
+    return words.get(progress.state, f"{progress.done} of {progress.count} frames")
+
+
+def _draw_problem(box: Any, problem: Problem) -> None:
+    box.alert = True
+    for icon, text in (("ERROR", problem.what), ("NONE", problem.hint)):
+        for at, line in enumerate(_lines(text)):
+            box.label(text=line, icon=icon if at == 0 else "NONE")
+
+
+def _draw_remarks(layout: Any, progress: Progress) -> None:
+    for number, message in sorted(progress.failed.items())[:3]:
+        layout.label(text=f"Frame {number}: {message}", icon="ERROR")
+    for note in progress.notes[-3:]:
+        layout.label(text=note, icon="INFO")
+    if progress.suggested is not None:
+        layout.label(text=f"Another keyframe would help most on plate frame {progress.suggested}")
+
+
+def _lines(text: str, width: int = 48) -> list[str]:
+    """Labels do not wrap by themselves; words longer than a line are left whole."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+PANELS = (ClipEditorPanel, CompositorPanel)

@@ -1,0 +1,63 @@
+"""Trimaps as 8-bit grey PNG files that know whether a hand has painted in them since.
+
+Every file written here carries the digest of its own picture data. A file without it, or with
+other data, has been saved by another program: a painter's work, never to be overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .labels import Labels
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_KEY = b"vfxmatte-mask\0"
+
+
+def write_png(path: Path, labels: Labels) -> None:
+    """Write (H, W) uint8 labels, whole or not at all."""
+    height, width = labels.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with filter 0: none
+    rows[:, 1:] = labels
+    data = zlib.compress(rows.tobytes(), 6)
+    chunks = (
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        _chunk(b"tEXt", _KEY + _digest(data)),
+        _chunk(b"IDAT", data),
+        _chunk(b"IEND", b""),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(_SIGNATURE + b"".join(chunks))
+    os.replace(temporary, path)
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether the file still holds what `write_png` wrote."""
+    found = dict(_chunks(path.read_bytes()))
+    mark = found.get(b"tEXt", b"")
+    return mark == _KEY + _digest(found.get(b"IDAT", b""))
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode("ascii")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of each whole chunk; nothing for a file that is no PNG."""
+    at = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        at += 12 + length

@@ -1,0 +1,252 @@
+"""The artist's settings made into a plate, trimaps and a run; and the one run that goes on."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import bpy
+
+from . import colorspaces, compositor, masks, trimaps
+from .client import Engine, EngineError, remember_command
+from .frames import parse_frames
+from .plate import Plate, plate_of_clip, plate_of_image
+from .preferences import answer, preferences
+from .problem import Problem
+from .results import ShotFolder
+from .run import Progress, Run
+
+POLL_SECONDS = 0.25
+
+
+class _Session:
+    """What lives as long as the add-on: the client of the engine, and the latest run."""
+
+    engine: Any = None
+    command: str = ""
+    run: Run | None = None
+    message: str = ""
+    problem: Problem | None = None
+
+
+session = _Session()
+
+
+def plate_block(context: Any) -> Any:
+    """The MovieClip or Image to be matted: as chosen, else as shown; raises Problem."""
+    chosen = context.scene.vfxmatte
+    if chosen.plate_kind == "IMAGE":
+        block = chosen.image
+    else:
+        block = chosen.clip or getattr(context.space_data, "clip", None)
+    if block is None:
+        raise Problem("No plate is chosen", "Choose a clip or an image in the vfxmatte panel")
+    return block
+
+
+def mask_block(context: Any) -> Any:
+    """The Mask as chosen, else as shown; raises Problem."""
+    mask = context.scene.vfxmatte.mask or getattr(context.space_data, "mask", None)
+    if mask is None:
+        raise Problem("No mask is chosen", "Draw one in the clip editor, or use painted trimaps")
+    return mask
+
+
+def plate(context: Any) -> Plate:
+    """The chosen plate with its numbers; raises Problem."""
+    block, scene = plate_block(context), context.scene
+    path = bpy.path.abspath(block.filepath)
+    if scene.vfxmatte.plate_kind == "CLIP":
+        return plate_of_clip(block, path)
+    shown = compositor.node_showing(scene, block)
+    return plate_of_image(block, path, shown, scene.frame_start)
+
+
+def shot_folder(context: Any, shot: Plate) -> ShotFolder:
+    return ShotFolder.of(bpy.path.abspath(context.scene.vfxmatte.folder), shot.title)
+
+
+def key_frames(context: Any, shot: Plate) -> list[int]:
+    """The scene frames that get a trimap: as typed, else where the mask is keyed."""
+    text = context.scene.vfxmatte.keyframes
+    frames = parse_frames(text) if text.strip() else mask_keys(context, shot)
+    if not frames:
+        raise Problem(
+            "The mask does not move, so it has no keyframes", "Type the frames that it fits"
+        )
+    outside = [f for f in frames if not shot.first <= shot.number_at(f) <= shot.last]
+    if outside:
+        first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
+        raise Problem(
+            f"Keyframe {outside[0]} is not on the plate, which plays from {first} to {last}",
+            "Give other keyframes",
+        )
+    return frames
+
+
+def mask_keys(context: Any, shot: Plate) -> list[int]:
+    """Where the mask is keyed while the plate plays."""
+    first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
+    return masks.key_frames(mask_block(context), first, last)
+
+
+def write_trimaps(context: Any, shot: Plate) -> str:
+    """Draw the masks and write the trimaps; tells what was done."""
+    chosen, folder = context.scene.vfxmatte, shot_folder(context, shot)
+    if chosen.trimap_source == "FOLDER":
+        numbers = folder.trimap_numbers()
+        if not numbers:
+            raise Problem(
+                f"There are no trimaps in {folder.trimaps}",
+                "Paint at least one, named like trimap.1001.png",
+            )
+        return f"{len(numbers)} painted trimaps"
+    mask, frames = mask_block(context), key_frames(context, shot)
+    if chosen.trimap_source == "LAYERS":
+        made = trimaps.from_layers(mask, frames, shot)
+    else:
+        widths = chosen.inward_px, chosen.outward_px
+        made = trimaps.from_outline(mask, frames, shot, *widths)
+    by_number = {shot.number_at(frame): labels for frame, labels in made.items()}
+    return str(trimaps.sync(folder, by_number))
+
+
+def start(context: Any) -> Run:
+    """Write the trimaps and start the engine on the plate; returns at once. Raises Problem."""
+    if session.run is not None and not session.run.progress.is_over:
+        raise Problem("A run goes on already", "Wait for it, or cancel it")
+    _keep_shown(context)
+    shot, scene_name = plate(context), context.scene.name
+    session.message, session.problem = write_trimaps(context, shot), None
+    run = Run(lambda progress: _over(progress, scene_name))
+    run.start(_engine(context), _request(context, shot))
+    session.run = run
+    if not bpy.app.timers.is_registered(poll):
+        bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
+    return run
+
+
+def _keep_shown(context: Any) -> None:
+    """What is shown becomes what is chosen, for nothing is shown where the run ends."""
+    chosen, block = context.scene.vfxmatte, plate_block(context)
+    if chosen.plate_kind == "CLIP":
+        chosen.clip = block
+    if chosen.trimap_source != "FOLDER":
+        chosen.mask = mask_block(context)
+
+
+def poll() -> float | None:
+    """Blender calls this on its main thread while a run goes on."""
+    goes_on = session.run is not None and session.run.tick()
+    _redraw()
+    return POLL_SECONDS if goes_on else None
+
+
+def load(context: Any) -> str:
+    """The mattes on disk into the compositor; tells what was done. Raises Problem."""
+    shot = plate(context)
+    mattes = shot_folder(context, shot).mattes()
+    compositor.wire(context.scene, shot, plate_block(context), mattes)
+    text = f"Mattes {mattes.first} to {mattes.last} are in the compositor"
+    missing = mattes.missing()
+    return f"{text}; {len(missing)} are missing, first {missing[0]}" if missing else text
+
+
+def close() -> None:
+    """Cancel what runs and let go of the engine: before Blender or the add-on goes."""
+    if session.run is not None and not session.run.progress.is_over:
+        session.run.cancel()
+    if session.engine is not None:
+        session.engine.close()
+    session.engine, session.run = None, None
+    if bpy.app.timers.is_registered(poll):
+        bpy.app.timers.unregister(poll)
+
+
+def test_engine(command: str) -> None:
+    """Ask a program whether it is the engine; what it says turns up in the preferences."""
+    answer.text = "Asking..."
+    asking = threading.Thread(target=_ask, args=(command,), daemon=True)
+    asking.start()
+    bpy.app.timers.register(lambda: _look_again(asking), first_interval=POLL_SECONDS)
+
+
+def _ask(command: str) -> None:
+    try:
+        answer.text = f"Found: {remember_command(command)}"
+    except EngineError as error:
+        answer.text = str(error)
+
+
+def _look_again(asking: threading.Thread) -> float | None:
+    _redraw()
+    return POLL_SECONDS if asking.is_alive() else None
+
+
+def _engine(context: Any) -> Any:
+    command = bpy.path.abspath(preferences(context).command)
+    if session.engine is None or session.command != command:
+        if session.engine is not None:
+            session.engine.close()
+        session.engine, session.command = Engine(command or None), command
+    return session.engine
+
+
+def _request(context: Any, shot: Plate) -> dict[str, Any]:
+    chosen, folder = context.scene.vfxmatte, shot_folder(context, shot)
+    kept = preferences(context)
+    return {
+        "plate": shot.source,
+        "trimaps": str(folder.trimaps),
+        "output": str(folder.matte),
+        "frames": _frames(context.scene, shot),
+        "colorspace": _colorspace(chosen, shot),
+        "device": kept.device.strip() or None,
+        "mode": kept.mode,
+    }
+
+
+def _frames(scene: Any, shot: Plate) -> str | None:
+    if scene.vfxmatte.frames == "WHOLE":
+        return None
+    first = max(shot.first, shot.number_at(scene.frame_start))
+    last = min(shot.last, shot.number_at(scene.frame_end))
+    if last < first:
+        raise Problem(
+            "None of the plate lies in the scene's frame range", "Change it, or run the whole plate"
+        )
+    return f"{first}-{last}"
+
+
+def _colorspace(chosen: Any, shot: Plate) -> str | None:
+    if chosen.colorspace_from == "BLENDER":
+        return colorspaces.engine_name(shot.colorspace)
+    return (chosen.colorspace.strip() or None) if chosen.colorspace_from == "NAME" else None
+
+
+def _over(progress: Progress, scene_name: str) -> None:
+    scene = bpy.data.scenes.get(scene_name)
+    session.problem = progress.problem
+    if scene is None or progress.problem is not None:
+        return
+    session.message = _summary(progress)
+    if progress.state != "done" or not scene.vfxmatte.wire:
+        return
+    try:
+        with bpy.context.temp_override(scene=scene):
+            session.message = load(bpy.context)
+    except Problem as problem:
+        session.problem = problem
+
+
+def _summary(progress: Progress) -> str:
+    done = f"{progress.done - len(progress.failed)} of {progress.count} frames are done"
+    failed = f", {len(progress.failed)} failed" if progress.failed else ""
+    return f"Cancelled: {done}{failed}" if progress.state == "cancelled" else f"{done}{failed}"
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("CLIP_EDITOR", "NODE_EDITOR", "PREFERENCES"):
+                area.tag_redraw()

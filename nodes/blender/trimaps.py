@@ -1,0 +1,97 @@
+"""Keyframe trimaps from masks, and onto the disk without touching a painter's work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import masks
+from .labels import UNKNOWN, Labels, band, layered
+from .plate import Plate
+from .png import is_untouched, write_png
+from .problem import Problem
+from .results import ShotFolder
+
+FOREGROUND_LAYER, UNKNOWN_LAYER = "foreground", "unknown"
+"""What the names of mask layers begin with, in any case, to say what they hold."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the trimaps, by frame number.
+
+    made: written from the mask.
+    painted: left alone, because a hand has painted in them.
+    removed: made from the mask before, on frames that are no keyframes any more.
+    """
+
+    made: tuple[int, ...]
+    painted: tuple[int, ...]
+    removed: tuple[int, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.made)} trimaps from the mask"]
+        if self.painted:
+            listed = ", ".join(str(number) for number in self.painted)
+            parts.append(f"painted by hand and left alone: {listed}")
+        if self.removed:
+            parts.append(f"{len(self.removed)} old ones removed")
+        return "; ".join(parts)
+
+
+def from_outline(
+    mask: Any, frames: Sequence[int], plate: Plate, inward_px: float, outward_px: float
+) -> dict[int, Labels]:
+    """Labels by scene frame: all layers of the mask as one outline, unknown along its edge."""
+    names = [layer.name for layer in mask.layers]
+    with masks.drawn(mask, names, plate.width, plate.height) as draw:
+        made = {frame: band(draw(frame), inward_px, outward_px) for frame in frames}
+    return _checked(made, mask.name)
+
+
+def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Labels]:
+    """Labels by scene frame from the layers named foreground… and unknown…; raises Problem."""
+    certain, unsure = (_named(mask, name) for name in (FOREGROUND_LAYER, UNKNOWN_LAYER))
+    size = plate.width, plate.height
+    with masks.drawn(mask, certain, *size) as draw:
+        foreground = {frame: draw(frame) for frame in frames}
+    with masks.drawn(mask, unsure, *size) as draw:
+        made = {frame: layered(foreground[frame], draw(frame)) for frame in frames}
+    return _checked(made, mask.name)
+
+
+def sync(folder: ShotFolder, wanted: Mapping[int, Labels]) -> Written:
+    """Make the trimaps on disk those wanted, by file number; a painter's work stays as it is."""
+    painted, removed = [], []
+    for number in folder.trimap_numbers():
+        path = folder.trimap(number)
+        if not path.is_file() or not is_untouched(path):
+            painted.append(number)
+        elif number not in wanted:
+            path.unlink()
+            removed.append(number)
+    made = [number for number in sorted(wanted) if number not in painted]
+    for number in made:
+        write_png(folder.trimap(number), wanted[number])
+    return Written(tuple(made), tuple(painted), tuple(removed))
+
+
+def _named(mask: Any, beginning: str) -> list[str]:
+    found = [layer.name for layer in mask.layers if layer.name.lower().startswith(beginning)]
+    if not found:
+        raise Problem(
+            f"The mask '{mask.name}' has no layer whose name begins with '{beginning}'",
+            "Press Add Trimap Layers, or use one outline instead",
+        )
+    return found
+
+
+def _checked(made: dict[int, Labels], mask_name: str) -> dict[int, Labels]:
+    empty = [frame for frame, labels in made.items() if not (labels == UNKNOWN).any()]
+    if empty:
+        raise Problem(
+            f"The mask '{mask_name}' leaves nothing unknown on frame {empty[0]}",
+            "Is the outline closed and in the picture? Is its layer rendered? Is the band above 0?",
+        )
+    return made
