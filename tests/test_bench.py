@@ -47,7 +47,7 @@ def test_the_record_holds_everything(tmp_path: Path, tiny_weights: Path) -> None
     result = invoke(
         *("--stages", "network,read,write", "--sizes", "128x96", "--unknown", "0.05,0.2"),
         *("--modes", "dense,exact", "--device", "cpu", "--precision", "float32"),
-        *("--weights", tiny_weights, "--repeats", 2, "--warmup", 0, "--frames", 3),
+        *("--weights", tiny_weights, "--repeats", 2, "--warmup", 0, "--frames", 4),
         *("--memory", "none", "--folder", tmp_path, "--json", path),
     )
     assert result.exit_code == 0, result.output + str(result.exception)

@@ -13,6 +13,7 @@ import pytest
 
 from vfxmatte.bench.document import BEGIN, END, markdown, write_document
 from vfxmatte.bench.plot import costs, draw
+from vfxmatte.bench.scale import time_text
 from vfxmatte.bench.tables import NO_GPU, Table, provenance, tables
 from vfxmatte.bench.timing import Timing
 from vfxmatte.bench.wanted import verdicts
@@ -47,6 +48,7 @@ def end_to_end_row(**more: Any) -> dict[str, Any]:
     return {
         "width": 3840, "height": 2160, "asked_share": 0.1, "mode": "exact", "device": "cpu",
         "frames": 12, "unknown_share": 0.13, "failed": 0, "fps": 0.4, "steady_fps": 0.5,
+        "keyframe_every": 6, "plate_bytes_per_frame": 50e6, "results_bytes_per_frame": 2e6,
         "stages_ms_per_frame": {"read": 200.0, "solve": 600.0, "write": 200.0},
         "waiting_share": 0.05, "gpu_idle_share": None, "peak_rss_bytes": 3_000_000_000,
         "peak_gpu_bytes": None, "runs": [{}, {}], "recorded": None, **more,
@@ -130,8 +132,16 @@ def test_memory_stages_and_runs(record: dict[str, Any]) -> None:
     assert row_of(stages, "3840×2160", "read")[2:] == ["25.0 ms", "40%", "40.00", "4"]
     assert row_of(stages, "3840×2160", "copy, oiiotool")[2] == "not on the PATH"
     (run,) = table_of(record, "End to end, EXR to EXR").rows
-    assert "0.50" in run and "13 %" in run and "5 %" in run and NO_GPU in run
+    assert "0.40" in run and "0.50" in run and "13 %" in run and "5 %" in run and NO_GPU in run
     assert run[-1] == "read 20%, solve 60%, write 20%"
+
+
+def test_scale_is_worked_out(record: dict[str, Any]) -> None:
+    shot, show = table_of(record, "Scale, worked out from the runs above").rows
+    assert shot[1:] == ["66.7 minutes", "0.0", "4.00 GB", "100.00 GB"]
+    assert show[0] == "10,000 shots of 120 frames, 3840×2160"
+    assert show[1:] == ["27.8 days", "4.0", "2.40 TB", "60.00 TB"]
+    assert (time_text(1.5), time_text(7200)) == ("1.5 seconds", "2.0 hours")
 
 
 def test_what_needs_a_gpu_says_so_without_one(record: dict[str, Any]) -> None:
@@ -140,6 +150,9 @@ def test_what_needs_a_gpu_says_so_without_one(record: dict[str, Any]) -> None:
     assert row_of(shown, "matrix peak, measured")[1] == "800 TFLOP/s, float16"
     assert row_of(shown, "forward alone, over the convolutions' own time")[1] == (
         "400 TFLOP/s, 50% of the peak"
+    )
+    assert row_of(shown, "exact, 3840×2160, 10 % unknown, all of its time")[1] == (
+        "1.0 TFLOP/s, 0% of the peak"
     )
     assert row_of(shown, "idle end to end, 3840×2160")[1] == "20%"
 
@@ -165,7 +178,7 @@ def test_wishes_are_met_missed_or_not_measured(record: dict[str, Any]) -> None:
 
 def test_provenance(record: dict[str, Any]) -> None:
     said = provenance(record)
-    for part in ("A processor", "4 cores", "16 GiB", "no GPU", "torch 2.0", "4 threads",
+    for part in ("A processor", "4 cores", "16 GiB", "no GPU", "torch 2.0", "torch threads: 4",
                  "0123456789ab with changes", "some weights", "2026-01-02"):  # fmt: skip
         assert part in said
     assert "Stopped" not in said

@@ -92,40 +92,49 @@ def test_one_run_is_measured_with_its_stages_and_waits(tmp_path: Path, tiny_weig
 
 def test_figures_of_a_run() -> None:
     cost = RunCost(
-        frames=3,
+        frames=4,
         failed=0,
         seconds=5.0,
+        ready_seconds=2.0,
         peak_rss_bytes=None,
         device="cuda:0 (a GPU)",
-        seconds_at_frame=(3.0, 3.5, 4.0),
+        seconds_at_frame=(3.0, 3.5, 3.75, 4.0),
         engine_seconds=2.0,
         waited_seconds=0.5,
         gpu_busy_seconds=1.5,
     )
-    assert cost.steady_fps == 2.0 and cost.waiting_share == 0.25 and cost.gpu_idle_share == 0.25
+    assert cost.fps == 2.0 and cost.steady_fps == 4.0
+    assert cost.waiting_share == 0.25 and cost.gpu_idle_share == 0.25
     alone = replace(cost, seconds_at_frame=(3.0,), gpu_busy_seconds=None, engine_seconds=0.0)
-    assert alone.steady_fps is None and alone.waiting_share is None
+    assert alone.steady_fps is None and alone.fps == 1.0 and alone.waiting_share is None
     assert alone.gpu_idle_share is None
 
 
 def test_end_to_end(tmp_path: Path, tiny_weights: Path) -> None:
     settings = EndToEndSettings(
-        frames=3,
+        frames=5,
         unknown_share=0.15,
+        keyframe_every=3,
         runs=1,
-        warmup=0,
         device="cpu",
         weights=tiny_weights,
         folder=tmp_path,
     )
     row = measure_end_to_end(128, 96, settings)
-    assert row["failed"] == 0 and row["frames"] == 3 and row["gpu_idle_share"] is None
+    assert row["failed"] == 0 and row["frames"] == 5 and row["gpu_idle_share"] is None
     assert row["fps"] > 0 and row["steady_fps"] > 0 and 0 < row["waiting_share"] < 1
     assert row["peak_rss_bytes"] > 50e6 and len(row["runs"]) == 1
     assert row["unknown_share"] == pytest.approx(0.15, rel=0.5)
+    assert row["plate_bytes_per_frame"] > 128 * 96 and row["results_bytes_per_frame"] > 1000
     assert not list(tmp_path.iterdir())
 
 
+def test_keyframes_come_regularly_and_last() -> None:
+    settings = EndToEndSettings(frames=24, keyframe_every=12)
+    assert settings.shot(480, 270).keyframes == (1001, 1013, 1024)
+    assert replace(settings, frames=25).shot(480, 270).keyframes == (1001, 1013, 1025)
+
+
 def test_a_shot_too_short_is_refused() -> None:
-    with pytest.raises(UsageError, match="3 frames and 1 run or more"):
+    with pytest.raises(UsageError, match=r"4 frames, 1 run .* found 2, 3 and 12"):
         EndToEndSettings(frames=2)

@@ -66,10 +66,10 @@ def device_timing(
     work: Callable[[], object], device: torch.device, *, repeats: int, warmup: int
 ) -> Timing:
     """Seconds that the device needs, by its own clock on a GPU."""
-    for _ in range(warmup):
-        work()
     once = _once_on_gpu if device.type == "cuda" else _once_on_cpu
     with torch.inference_mode():
+        for _ in range(warmup):
+            work()
         return Timing(seconds=tuple(once(work) for _ in range(repeats)))
 
 

@@ -14,20 +14,22 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.bench.run_cost import RunCost, measure_run_apart
 from vfxmatte.engines.base import Mode, Precision
 from vfxmatte.errors import UsageError
+from vfxmatte.shot import MATTE_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndToEndSettings:
-    """How a shot is solved. runs: after one that does not count. unknown_share: of its keyframes.
+    """How a shot is solved. runs: each a process of its own. unknown_share: of its keyframes.
 
+    keyframe_every: frames from one keyframe to the next; the last frame is one too.
     workers: 0 is what `vfxmatte run` takes by itself. folder: where shots are made; None takes the
     system's temporary folder.
     """
 
     frames: int = 24
     unknown_share: float = 0.1
+    keyframe_every: int = 12
     runs: int = 3
-    warmup: int = 1
     mode: Mode = "exact"
     device: str = "auto"
     precision: Precision = "auto"
@@ -36,10 +38,22 @@ class EndToEndSettings:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.frames < 3 or self.runs < 1:
+        if self.frames < 4 or self.runs < 1 or self.keyframe_every < 1:
             raise UsageError(
-                f"end to end takes 3 frames and 1 run or more, found {self.frames} and {self.runs}"
+                "end to end takes 4 frames, 1 run and 1 frame between keyframes or more, found "
+                f"{self.frames}, {self.runs} and {self.keyframe_every}"
             )
+
+    def shot(self, width: int, height: int) -> MovingShot:
+        """The made-up shot of this size."""
+        first, last = MovingShot.first, MovingShot.first + self.frames - 1
+        return MovingShot(
+            frames=self.frames,
+            width=width,
+            height=height,
+            keyframes=tuple(sorted({*range(first, last, self.keyframe_every), last})),
+            unknown_share=self.unknown_share,
+        )
 
 
 def measure_end_to_end(
@@ -48,26 +62,29 @@ def measure_end_to_end(
     settings: EndToEndSettings,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """One row; the first and the last frame are keyframes.
+    """One row: medians of the runs, and every run.
 
     Raises UsageError (no such band fits), VfxmatteError (a run failed).
     """
     say(f"end to end, {width}x{height}: making {settings.frames} frames")
-    shot = MovingShot(
-        frames=settings.frames, width=width, height=height, unknown_share=settings.unknown_share
-    )
     with tempfile.TemporaryDirectory(prefix="vfxmatte-bench-", dir=settings.folder) as name:
-        folder = shot.write(Path(name))
+        folder = settings.shot(width, height).write(Path(name))
+        output = folder / MATTE_FOLDER
         costs = []
-        for turn in range(-settings.warmup, settings.runs):
-            say(f"  run {turn + 1} of {settings.runs}" if turn >= 0 else "  warm-up")
-            cost = _run(folder, Path(name) / "matte", settings)
-            costs += [cost] if turn >= 0 else []
+        for turn in range(settings.runs):
+            say(f"  run {turn + 1} of {settings.runs}")
+            costs.append(_run(folder, output, settings))
+        stored = {"plate": _bytes(folder / "plate"), "results": _bytes(output)}
         recorded = None
         if costs[0].device.startswith("cuda"):
             say("  recording how long the GPU is busy")
-            recorded = _run(folder, Path(name) / "matte", settings, record_gpu=True)
-    return _row(width, height, settings, costs, recorded)
+            recorded = _run(folder, output, settings, record_gpu=True)
+    per_frame = {f"{name}_bytes_per_frame": n / settings.frames for name, n in stored.items()}
+    return {**_row(width, height, settings, costs, recorded), **per_frame}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _run(
@@ -107,7 +124,8 @@ def _row(
         "frames": settings.frames,
         "unknown_share": costs[0].unknown_share,
         "failed": sum(cost.failed for cost in costs),
-        "fps": statistics.median(cost.frames / cost.seconds for cost in costs),
+        "keyframe_every": settings.keyframe_every,
+        "fps": _median([cost.fps for cost in costs]),
         "steady_fps": _median([cost.steady_fps for cost in costs]),
         "stages_ms_per_frame": _stages_per_frame(costs),
         "waiting_share": _median([cost.waiting_share for cost in costs]),

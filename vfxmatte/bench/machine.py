@@ -35,7 +35,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
         "memory_bytes": _memory_bytes(),
-        "system": f"{platform.system()} {platform.release()}".strip(),
+        "system": platform.system(),
         "gpus": _gpus(),
     }
 

@@ -21,8 +21,9 @@ _STAGE_SUFFIX = "_ms"
 class RunCost:
     """What one run took.
 
-    seconds: the whole of it, loading the network included. seconds_at_frame: since the start, when
-        each frame was through. stages_ms: worker time of each stage, all frames; stages overlap.
+    seconds: the whole of it, loading the network included. ready_seconds: of those, until libraries
+        and network were loaded. seconds_at_frame: since the start, when each frame was through.
+    stages_ms: worker time of each stage, all frames; stages overlap.
     engine_seconds: from the engine's first wish for a frame to its last matte. waited_seconds: of
         those, what it waited for frames to be read and prepared.
     peak_rss_bytes: the most memory that the process held at once; None where the system does not
@@ -36,6 +37,7 @@ class RunCost:
     seconds: float
     peak_rss_bytes: int | None
     device: str
+    ready_seconds: float = 0.0
     seconds_at_frame: tuple[float, ...] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     engine_seconds: float = 0.0
@@ -45,10 +47,18 @@ class RunCost:
     unknown_share: float | None = None
 
     @property
-    def steady_fps(self) -> float | None:
-        """Frames a second once the first was through; None with fewer than two."""
+    def fps(self) -> float | None:
+        """Frames a second, from the moment at which everything was loaded to the last frame."""
         at = self.seconds_at_frame
-        return (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 and at[-1] > at[0] else None
+        return len(at) / (at[-1] - self.ready_seconds) if at else None
+
+    @property
+    def steady_fps(self) -> float | None:
+        """Frames a second in the second half of the shot; None with fewer than four frames."""
+        half = self.seconds_at_frame[len(self.seconds_at_frame) // 2 - 1 :]
+        if len(self.seconds_at_frame) < 4 or half[-1] <= half[0]:
+            return None
+        return (len(half) - 1) / (half[-1] - half[0])
 
     @property
     def waiting_share(self) -> float | None:
@@ -118,6 +128,7 @@ def measure_run(
     started = time.perf_counter()
     told = EngineSettings(weights=weights, device=device, precision=precision, mode=mode)
     engine = WatchedEngine(open_engine(told))
+    ready = time.perf_counter() - started
     results: list[FrameResult] = []
     at: list[float] = []
     with contextlib.ExitStack() as things:
@@ -135,6 +146,7 @@ def measure_run(
         seconds=round(time.perf_counter() - started, 3),
         peak_rss_bytes=peaks[0],
         device=engine.device,
+        ready_seconds=round(ready, 4),
         seconds_at_frame=tuple(round(second, 4) for second in at),
         stages_ms=_stages(results),
         engine_seconds=engine.seconds,

@@ -15,6 +15,8 @@ from vfxmatte.errors import UsageError
 PARTS = ("network", "read", "colour", "flow", "write", "end-to-end")
 _ENGINE_MODES = ("exact", "fast", "windows", "dense")
 _END_TO_END_SHARE = 0.1
+_STAGE_FRAMES = 8
+_LEAST = {"repeats": 1, "warmup": 0, "runs": 1, "frames": 4, "keyframe_every": 1}
 Size = tuple[int, int]
 
 
@@ -23,7 +25,7 @@ class SuiteSettings:
     """What `vfxmatte bench` measures.
 
     sizes: (width, height). shares: of unknown pixels. modes: see `solver.MODES`. parts: see PARTS.
-    frames: of the made-up shots. runs: end to end. folder: where shots are made, None is temporary.
+    frames, keyframe_every, runs: end to end. folder: where shots are made, None is temporary.
     memory: of the network, all, one or none of the shares. commit: where this is no checkout.
     """
 
@@ -36,7 +38,8 @@ class SuiteSettings:
     weights: Path | None = None
     repeats: int = 5
     warmup: int = 1
-    frames: int = 12
+    frames: int = 24
+    keyframe_every: int = 12
     batch_frames: int | None = None
     runs: int = 2
     workers: int = 0
@@ -49,7 +52,7 @@ class SuiteSettings:
         wrong = [part for part in self.parts if part not in PARTS]
         if wrong or not self.parts:
             raise UsageError(f"no stage {', '.join(wrong)!r}", hint=f"use {', '.join(PARTS)}")
-        for name, least in (("repeats", 1), ("warmup", 0), ("runs", 1), ("frames", 3)):
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
 
@@ -141,7 +144,7 @@ def _stages(
 
     told = StageSettings(
         stages=stages,
-        frames=settings.frames,
+        frames=min(settings.frames, _STAGE_FRAMES),
         repeats=settings.repeats,
         warmup=settings.warmup,
         workers=settings.workers,
@@ -157,7 +160,7 @@ def _end_to_end(settings: SuiteSettings, size: Size, say: Callable[[str], None])
         frames=settings.frames,
         unknown_share=_END_TO_END_SHARE,
         runs=settings.runs,
-        warmup=min(1, settings.warmup),
+        keyframe_every=settings.keyframe_every,
         mode=cast(Mode, next((m for m in _ENGINE_MODES if m in settings.modes), "exact")),
         device=settings.device,
         precision=settings.precision,

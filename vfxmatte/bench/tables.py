@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vfxmatte.bench.scale import SCALES, bytes_text, need_of, time_text
 from vfxmatte.bench.wanted import verdicts
 
 Record = Mapping[str, Any]
@@ -38,6 +39,7 @@ def tables(record: Record) -> Iterator[Table]:
         yield _stages(record)
     if record["end_to_end"]:
         yield _end_to_end(record)
+        yield _scale(record)
     if record["network"] or record["end_to_end"]:
         yield _wanted(record)
 
@@ -51,7 +53,9 @@ def provenance(record: Record) -> str:
     parts += [gpu["name"] for gpu in found["gpus"]] or ["no GPU"]
     torch = versions.get("torch build") or versions.get("torch") or "unknown"
     parts += [f"Python {versions['python']}", f"torch {torch}"]
-    parts += [f"{record['threads']['torch']} threads"] if record["threads"].get("torch") else []
+    parts += (
+        [f"torch threads: {record['threads']['torch']}"] if record["threads"].get("torch") else []
+    )
     weights = record["weights"]
     sentences = [
         ", ".join(parts),
@@ -152,11 +156,22 @@ def _gpu(record: Record) -> Table:
         ["matrix peak, measured", peak],
         ["forward alone, convolutions' work over all of its time", forward],
         ["forward alone, over the convolutions' own time", convolutions],
+        *_engine_shares(record),
         *([f"idle end to end, {_size(row)}", f"{row['gpu_idle_share']:.0%}"] for row in idle),
     ]
     if not idle:
         rows.append(["idle end to end", NO_GPU if found is None else "not measured"])
     return Table(title="The GPU", columns=("figure", "found"), rows=rows)
+
+
+def _engine_shares(record: Record) -> Iterator[list[str]]:
+    """The engine's arithmetic over all of its time, copies and preparation included."""
+    peak = (record["arithmetic"] or {}).get("matrix_flops_per_s")
+    for row in record["network"]:
+        if peak and row["flops"] and row["seconds_per_frame"] and row["mode"] != "plain":
+            rate = row["flops"] / row["seconds_per_frame"]["median"]
+            name = f"{row['mode']}, {', '.join(_scene(row))} unknown, all of its time"
+            yield [name, f"{rate / 1e12:.1f} TFLOP/s, {rate / peak:.0%} of the peak"]
 
 
 def _share_of_peak(found: Row, name: str) -> str:
@@ -196,7 +211,8 @@ def _end_to_end(record: Record) -> Table:
         total = sum(stages.values()) or 1
         shares = ", ".join(f"{name} {ms / total:.0%}" for name, ms in stages.items())
         rows.append([
-            _size(row), row["mode"], _number(row["steady_fps"], ".2f"),
+            _size(row), row["mode"], _number(row["fps"], ".2f"),
+            _number(row["steady_fps"], ".2f"),
             _percent(row["unknown_share"]), _percent(row["waiting_share"]),
             _gigabytes(row["peak_rss_bytes"]),
             NO_GPU if row["peak_gpu_bytes"] is None else _gigabytes(row["peak_gpu_bytes"]),
@@ -205,13 +221,38 @@ def _end_to_end(record: Record) -> Table:
     first = record["end_to_end"][0]
     return Table(
         title="End to end, EXR to EXR",
-        columns=("size", "mode", "frames/s", "unknown", "network waits", "peak memory",
-                 "GPU memory", "workers' time"),
+        columns=("size", "mode", "frames/s", "second half", "unknown", "network waits",
+                 "peak memory", "GPU memory", "workers' time"),
         rows=rows,
         text_columns=2,
-        note=f"A made-up shot of {first['frames']} frames, keyframes on the first and last; median "
-        f"of {len(first['runs'])} runs, frames a second once the first frame was through. Network "
-        "waits: share of its time in which it had no frame to work on.",
+        note=f"A made-up shot of {first['frames']} frames, a keyframe every "
+        f"{first['keyframe_every']}; {_runs(len(first['runs']))} in a process of its own. "
+        "Frames a second from the moment at which libraries and network are loaded, and in the "
+        "shot's second half. Network waits: share of its time in which it had no frame to work on.",
+    )  # fmt: skip
+
+
+def _runs(count: int) -> str:
+    return "one run" if count == 1 else f"median of {count} runs, each"
+
+
+def _scale(record: Record) -> Table:
+    rows = []
+    for row in record["end_to_end"]:
+        for work in SCALES:
+            need = need_of(work, row)
+            rows.append([
+                f"{work}, {_size(row)}", time_text(need.seconds),
+                f"{need.machines_in_a_week:.1f}", bytes_text(need.result_bytes),
+                bytes_text(need.plate_bytes),
+            ])  # fmt: skip
+    return Table(
+        title="Scale, worked out from the runs above",
+        columns=("work", "time on one such machine", "such machines for one week",
+                 "mattes and trimaps", "plates"),
+        rows=rows,
+        note="At the pace of the shot's second half. The made-up plate is noise, which compresses "
+        "worse than most footage.",
     )  # fmt: skip
 
 

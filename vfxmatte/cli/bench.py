@@ -35,7 +35,8 @@ _OPTIONS = (
     click.option("--repeats", type=int, help="Of everything; medians are told [5]."),
     click.option("--warmup", type=int, help="Rounds before that, which do not count [1]."),
     click.option("--batch-frames", type=int, help="Frames at once, network [1; GPU: 8]."),
-    click.option("--frames", type=int, help="Length of the made-up shots [12]."),
+    click.option("--frames", type=int, help="Length of the shots, end to end [24]."),
+    click.option("--keyframe-every", type=int, help="Frames between keyframes, end to end [12]."),
     click.option("--runs", type=int, help="End-to-end runs of each size [2]."),
     click.option("--workers", type=int, help="Frames read and written at once [all cores]."),
     click.option("--threads", type=int, help="torch's threads, network [as torch chooses]."),
@@ -99,7 +100,8 @@ def _settings(values: dict[str, Any], stages: str | None) -> SuiteSettings:
     if values["quick"]:
         settings = settings.quick()
     names = (
-        "device", "precision", "weights", "repeats", "warmup", "batch_frames", "frames", "runs",
+        "device", "precision", "weights", "repeats", "warmup", "batch_frames", "frames",
+        "keyframe_every", "runs",
         "workers", "threads", "memory", "folder", "commit",
     )  # fmt: skip
     given = {name: values[name] for name in names if values[name] is not None}
