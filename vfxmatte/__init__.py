@@ -22,6 +22,7 @@ _HOMES = {
     "FrameRange": "vfxmatte.types",
     "FrameResult": "vfxmatte.types",
     "Matte": "vfxmatte.types",
+    "MergeReport": "vfxmatte.merging",
     "OutputSettings": "vfxmatte.io.writers",
     "PropagationSettings": "vfxmatte.propagation",
     "Run": "vfxmatte.pipeline",
@@ -30,6 +31,7 @@ _HOMES = {
     "Trimap": "vfxmatte.types",
     "VfxmatteError": "vfxmatte.errors",
     "matte": "vfxmatte.single",
+    "merge": "vfxmatte.merging",
     "run": "vfxmatte.pipeline",
 }
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from vfxmatte.engines.base import EngineSettings
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
+    from vfxmatte.merging import MergeReport, merge
     from vfxmatte.pipeline import Run, run
     from vfxmatte.propagation import PropagationSettings
     from vfxmatte.settings import RunSettings

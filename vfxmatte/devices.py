@@ -38,6 +38,12 @@ def device_names(device: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_devices(device: str) -> None:
+    """Raise UsageError where `device_names` would; asks no driver."""
+    if device.strip() != _ALL:
+        device_names(device)
+
+
 def environment(name: str, count: int) -> tuple[str, dict[str, str]]:
     """What a process of its own for a device calls it, and the variables that it needs.
 

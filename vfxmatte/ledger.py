@@ -40,10 +40,14 @@ class FrameRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run works with: its engine's description and its device, see `engines.base`."""
+    """What a run works with: its engine's description and its device, see `engines.base`.
+
+    asked: the settings that led to it.
+    """
 
     engine: Mapping[str, Any]
     device: str
+    asked: Mapping[str, Any]
     time: float = 0.0
 
 
@@ -68,9 +72,8 @@ class Ledger:
         self.records[record.number] = record
         append(self.path, [record], frame=record.number)
 
-    def say(self, engine: Mapping[str, Any], device: str) -> None:
+    def say(self, record: RunRecord) -> None:
         """Append what this run works with. Raises OutputError."""
-        record = RunRecord(engine=dict(engine), device=device)
         self.runs.append(record)
         append(self.path, [record])
 
@@ -108,7 +111,8 @@ def append(
 def _row(record: FrameRecord | RunRecord) -> dict[str, Any]:
     written = record.time or time.time()
     if isinstance(record, RunRecord):
-        return {"engine": dict(record.engine), "device": record.device, "time": written}
+        run = {"engine": dict(record.engine), "device": record.device}
+        return {**run, "asked": dict(record.asked), "time": written}
     row = {"frame": record.number, "fingerprint": record.fingerprint, "file": record.file}
     row |= {"bytes": record.size_bytes, "error": record.error, "stats": dict(record.stats)}
     return {**row, "stale": record.stale, "time": written}
@@ -129,7 +133,10 @@ def _record(line: str) -> FrameRecord | RunRecord | None:
         row = json.loads(line)
         if "frame" not in row:
             return RunRecord(
-                engine=dict(row["engine"]), device=str(row["device"]), time=float(row["time"])
+                engine=dict(row["engine"]),
+                device=str(row["device"]),
+                asked=dict(row["asked"]),
+                time=float(row["time"]),
             )
         return FrameRecord(
             number=row["frame"],

@@ -25,7 +25,7 @@ import vfxmatte
 from vfxmatte.chunks import ChunkJournal
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.crew import Crew
-from vfxmatte.devices import device_names, names_several
+from vfxmatte.devices import check_devices, device_names, names_several
 from vfxmatte.engines.base import Engine, Task, open_engine
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.frame_work import Work, record_of, result_of, solved
@@ -34,8 +34,9 @@ from vfxmatte.io.plates import FrameOrError, Plate, open_plate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import matte_path, write_labels, write_matte
 from vfxmatte.journal import Journal
+from vfxmatte.ledger import RunRecord
 from vfxmatte.manifest import manifest_header
-from vfxmatte.plan import Fingerprints, RunPlan, make_plan
+from vfxmatte.plan import Fingerprints, RunPlan, asked_of, make_plan
 from vfxmatte.propagation import propagate, proxy_size
 from vfxmatte.qc import trimap_stats
 from vfxmatte.settings import RunSettings, as_plain
@@ -87,6 +88,8 @@ class Run:
         self._only = None if only is None else frozenset(only)
         self._open_things = contextlib.ExitStack()
         try:
+            if engine is None and names_several(self.settings.engine.device):
+                check_devices(self.settings.engine.device)
             self.colours = ColourConfig.load(self.settings.ocio)
             self.plate = self._open_plate()
             movie = self.plate.info.kind == "movie"  # which can be in one place at a time only
@@ -202,9 +205,7 @@ class Run:
         """What is finished already; and the fingerprints of what is to be done."""
         if self.overwrite:
             journal.forget()
-        self._description, self.device = description, device
-        prints = self.fingerprints(description)
-        self._fingerprints = {number: prints.of(number) for number in self.numbers}
+        self.expect(description, device)
         kept: list[FrameResult] = []
         todo: dict[int, str] = {}
         for number, fingerprint in self._fingerprints.items():
@@ -215,18 +216,23 @@ class Run:
             stats = journal.records[number].stats
             kept.append(FrameResult(number=number, status="kept", path=done, stats=stats))
         if todo:
-            journal.say(description, device)
+            asked = asked_of(self.settings.engine)
+            journal.say(RunRecord(engine=dict(description), device=device, asked=asked))
         return kept, todo
 
-    def fingerprints(self, description: Mapping[str, Any]) -> Fingerprints:
-        """What every frame's matte ought to be made from; see `Engine.describe`."""
-        return Fingerprints(
+    def expect(self, description: Mapping[str, Any], device: str | None) -> Mapping[int, str]:
+        """The fingerprint that each frame's matte ought to have, see `Engine.describe`; the
+        manifest will tell of this engine and device."""
+        prints = Fingerprints(
             self.plan,
             self.settings,
             self.plate,
             engine=description,
             colour=self.colours.fingerprint,
         )
+        self._description, self.device = description, device
+        self._fingerprints = {number: prints.of(number) for number in self.numbers}
+        return self._fingerprints
 
     def _move_aside(self, journal: Journal | ChunkJournal, work: Work) -> Path | None:
         """A frame has failed: its matte of an earlier run must not pass for a new one."""

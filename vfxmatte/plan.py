@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vfxmatte.engines.base import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.ledger import RunRecord
 from vfxmatte.propagation import Segment, segment_of
 from vfxmatte.settings import RunSettings, as_plain, digest
 from vfxmatte.shot import Shot, content_digest, keyframes_in
@@ -114,6 +116,26 @@ def _notes(
             "first one: they will fail"
         )
     return notes
+
+
+def asked_of(engine: EngineSettings) -> dict[str, Any]:
+    """The settings that decide how an engine describes itself, its weights and device apart."""
+    return {"name": engine.name, "precision": engine.precision, "mode": engine.mode}
+
+
+def last_description(
+    runs: Sequence[RunRecord], engine: EngineSettings, weights: str | None
+) -> dict[str, Any]:
+    """How an engine of these settings would describe itself, without opening it: as in the last
+    run that was asked for the like, with the weights of now; {} where there was none.
+
+    weights: their sha256; None for an engine that has none.
+    """
+    asked = asked_of(engine)
+    like = [run for run in runs if run.asked == asked]
+    if not like:
+        return {}
+    return dict(like[-1].engine) | ({} if weights is None else {"weights": weights})
 
 
 class Fingerprints:

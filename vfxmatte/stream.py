@@ -164,7 +164,7 @@ def merged(sources: Mapping[K, Iterable[T]], *, depth: int = 16) -> Generator[tu
     must be ended first. A source's exception is raised where its next item would have come.
     """
     waiting: queue.Queue[Any] = queue.Queue(depth)
-    stop = threading.Event()
+    stop = _Stop()
     threads = [
         threading.Thread(
             target=_produce,

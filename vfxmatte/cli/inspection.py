@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,9 +12,9 @@ from typing import Any, TypeVar
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
-from vfxmatte.journal import MANIFEST_FILE, Journal
+from vfxmatte.journal import Journal
 from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, read_sidecar
-from vfxmatte.plan import Fingerprints, RunPlan, make_plan
+from vfxmatte.plan import Fingerprints, RunPlan, last_description, make_plan
 from vfxmatte.settings import RunSettings
 from vfxmatte.shot import Shot, read_keyframe
 from vfxmatte.stream import ordered_map
@@ -159,16 +158,12 @@ def _remark(trimap: Trimap) -> str:
 def _look_at_results(
     found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
 ) -> None:
-    """Which frames are done already. The engine is taken to be that of the last run, with the
-    weights and the precision that are asked for now."""
+    """Which frames are done already, in chunks or in whole runs."""
     assert found.plan is not None
     shot, plan = found.shot, found.plan
     journal = Journal.peek(shot.output)
-    engine = _last_engine(shot.output)
-    if sidecar is not None:
-        engine["weights"] = sidecar["sha256"]
-    if shot.settings.engine.precision != "auto":
-        engine["precision"] = shot.settings.engine.precision
+    weights = None if sidecar is None else str(sidecar["sha256"])
+    engine = last_description(journal.runs, shot.settings.engine, weights)
     prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
@@ -176,14 +171,6 @@ def _look_at_results(
     sizes = [journal.records[n].size_bytes for n in done]
     each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
     found.needed_bytes = each * (len(plan.numbers) - len(fresh))
-
-
-def _last_engine(output: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((output / MANIFEST_FILE).read_text(encoding="utf-8"))
-        return dict(manifest["engine"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:

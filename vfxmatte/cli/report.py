@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import click
@@ -27,8 +28,13 @@ class Report(Protocol):
     def close(self) -> None: ...
 
 
-def make_report(*, as_json: bool, quiet: bool) -> Report:
-    """JSON lines, nothing but errors, or a display that fits where the output goes."""
+def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
+    """JSON lines, nothing but errors, or a display that fits where the output goes.
+
+    openjd: plain lines, and beside them those that an Open Job Description session listens for.
+    """
+    if openjd:
+        return OpenjdReport(Console(highlight=False, soft_wrap=True, markup=False, emoji=False))
     if as_json:
         return JsonReport()
     if quiet:
@@ -56,11 +62,16 @@ def error_values(error: VfxmatteError) -> dict[str, Any]:
 
 
 class JsonReport:
-    """Events as JSON lines on stdout: start, frame, note, error, totals."""
+    """Events: start, frame, note, error, totals; as JSON lines on stdout, or wherever `emit` puts
+    them."""
+
+    def __init__(self, emit: Callable[..., None] = emit) -> None:
+        """emit: takes the event's name, and its values by name."""
+        self._emit = emit
 
     def start(self, run: Run) -> None:
         info = run.plate.info
-        emit(
+        self._emit(
             "start",
             shot=run.shot.name,
             plate=str(run.shot.plate),
@@ -75,23 +86,24 @@ class JsonReport:
         )
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
-        emit(
+        self._emit(
             "frame",
             frame=result.number,
             status=result.status,
             path=None if result.path is None else str(result.path),
             error=None if result.error is None else error_values(result.error),
             stats=dict(result.stats),
+            stale=None if result.stale is None else str(result.stale),
         )
 
     def note(self, text: str) -> None:
-        emit("note", text=text)
+        self._emit("note", text=text)
 
     def error(self, error: VfxmatteError) -> None:
-        emit("error", **error_values(error))
+        self._emit("error", **error_values(error))
 
     def end(self, totals: Totals) -> None:
-        emit("totals", **totals.as_dict())
+        self._emit("totals", **totals.as_dict())
 
     def close(self) -> None:
         return
@@ -105,7 +117,7 @@ class QuietReport:
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:
-            click.echo(f"frame {result.number} failed: {result.error}", err=True)
+            click.echo(failure(result), err=True)
 
     def note(self, text: str) -> None:
         return
@@ -150,6 +162,33 @@ class LineReport(QuietReport):
             self.console.print(line)
 
 
+class OpenjdReport(LineReport):
+    """Plain lines, and progress, status and failures as a session of Open Job Description reads
+    them: https://github.com/OpenJobDescription/openjd-specifications/wiki/How-Jobs-Are-Run."""
+
+    def frame(self, result: FrameResult, pace: Pace) -> None:
+        super().frame(result, pace)
+        if result.error is not None:
+            say_openjd("fail", failure(result))
+        say_openjd("progress", f"{100 * pace.frames / max(1, self._total):.1f}")
+        say_openjd("status", f"frame {result.number} {result.status}, {pace.fps:.2f} fps")
+
+    def error(self, error: VfxmatteError) -> None:
+        super().error(error)
+        say_openjd("fail", str(error))
+
+
+def say_openjd(kind: str, text: str) -> None:
+    """One line on stdout that an Open Job Description session understands."""
+    click.echo(f"openjd_{kind}: {' '.join(text.split())}")
+
+
+def failure(result: FrameResult) -> str:
+    """What became of a failed frame, and of the matte that it had before."""
+    moved = "" if result.stale is None else f"\n  its matte of an earlier run is now {result.stale}"
+    return f"frame {result.number} failed: {result.error}{moved}"
+
+
 class ProgressReport(QuietReport):
     """A display that moves: frames done, frames a second, time left, the slowest stage."""
 
@@ -174,7 +213,7 @@ class ProgressReport(QuietReport):
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:
-            self.console.print(f"frame {result.number} failed: {result.error}")
+            self.console.print(failure(result))
         if self._task is None:
             return
         fps = f"{pace.steady_fps:.2f} fps" if pace.steady_fps else ""

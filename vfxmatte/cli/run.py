@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
 from vfxmatte.cli.deliver import Delivery
 from vfxmatte.cli.group import INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.pace import Pace
@@ -35,12 +37,19 @@ from vfxmatte.types import FrameResult
     help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
 )
 @click.option("--overwrite", is_flag=True, help="Do finished frames again.")
+@click.option(
+    "--chunk",
+    is_flag=True,
+    help="Do the --frames as one of many workers: no lock, no manifest; `merge` ends the job.",
+)
+@chunk_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line; totals come last.")
 @click.option("--quiet", is_flag=True, help="Print failures only.")
 def run(
     movie: Path | None,
     previews: tuple[str, ...],
     overwrite: bool,
+    chunk: bool,
     as_json: bool,
     quiet: bool,
     **values: Any,
@@ -59,8 +68,9 @@ def run(
     Exit codes: 0 done; 1 some frames failed, the others are delivered; 2 wrong use; 3 nothing
     could be done; 130 stopped by Ctrl-C.
     """
-    session = _Session(make_report(as_json=as_json, quiet=quiet), movie, previews)
-    click.get_current_context().exit(session.run(values, overwrite=overwrite))
+    report = make_report(as_json=as_json, quiet=quiet, openjd=values["openjd"])
+    session = _Session(report, movie, previews)
+    click.get_current_context().exit(session.run(values, overwrite=overwrite, chunk=chunk))
 
 
 class _Session:
@@ -72,17 +82,19 @@ class _Session:
         self.pace = Pace()
         self.results: dict[int, FrameResult] = {}
         self.device: str | None = None
+        self.lost = 0
         self.mattes: str | None = None
         self.files: list[str] = []
 
-    def run(self, values: dict[str, Any], *, overwrite: bool) -> int:
+    def run(self, values: dict[str, Any], *, overwrite: bool, chunk: bool) -> int:
         """All of it; returns the exit code."""
         code, interrupted = 0, False
         with closing(self.report):
             try:
-                self._check_movie()
-                shot = shot_of(values)
-                with Run(shot, overwrite=overwrite) as prepared:
+                self._check_wishes(chunk)
+                shot = shot_of(read_frames(values))
+                shot = replace(shot, settings=part_of(shot, values, chunk=chunk))
+                with Run(shot, overwrite=overwrite, chunk=chunk) as prepared:
                     self._solve(prepared)
                     self._deliver(Delivery(prepared, self.results))
                 code = self._code()
@@ -102,11 +114,18 @@ class _Session:
         pattern = matte_pattern(prepared.shot.output, prepared.plate.info.padding, suffix)
         with closing(prepared.frames()) as frames:  # type: ignore[type-var]
             for result in frames:
-                self.device = prepared.engine.device if prepared.engine else None
+                self.device = prepared.device
+                self._say_lost(prepared)
                 self.mattes = pattern if result.path else self.mattes
                 self.results[result.number] = result
                 self.pace.add(result)
                 self.report.frame(result, self.pace)
+
+    def _say_lost(self, prepared: Run) -> None:
+        """Devices that were lost on the way, each once."""
+        for text in prepared.lost_devices[self.lost :]:
+            self.report.note(text)
+        self.lost = len(prepared.lost_devices)
 
     def _deliver(self, delivery: Delivery) -> None:
         """Previews and the movie; without any matte there is nothing to show."""
@@ -122,7 +141,12 @@ class _Session:
     def _made(self, path: Path) -> None:
         self.files.append(str(path))
 
-    def _check_movie(self) -> None:
+    def _check_wishes(self, chunk: bool) -> None:
+        if chunk and (self.movie or self.previews):
+            raise UsageError(
+                "a chunk makes no movie and no preview",
+                hint="run again without --chunk when all chunks are merged: nothing is solved then",
+            )
         if self.movie is not None and self.movie.suffix.lower() != ".mov":
             raise UsageError(
                 f"ProRes is written as .mov, found {self.movie.name}", hint="give --movie NAME.mov"

@@ -1,0 +1,62 @@
+"""The options of commands that a farm's scheduler starts, and the part of a shot that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from vfxmatte.errors import UsageError
+from vfxmatte.farm.ranges import from_openjd, part_from
+from vfxmatte.settings import RunSettings
+from vfxmatte.shot import Shot
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPENJD = click.option(
+    "--openjd",
+    is_flag=True,
+    help="Under Open Job Description: its progress lines, and its way to write --frames.",
+)
+_START = click.option(
+    "--chunk-start", type=int, help="With --chunk: of the --frames, those from here on."
+)
+_SIZE = click.option("--chunk-size", type=int, help="With --chunk-start: so many frames.")
+
+
+def openjd_option(function: Function) -> Function:
+    """`--openjd` alone; `read_frames` must see its value."""
+    return _OPENJD(function)
+
+
+def chunk_options(function: Function) -> Function:
+    """`--openjd`, `--chunk-start` and `--chunk-size`."""
+    for option in (_SIZE, _START, _OPENJD):
+        function = option(function)
+    return function
+
+
+def read_frames(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with `--frames` as vfxmatte writes it; raises UsageError."""
+    frames = values["frames"]
+    if frames is None or not values["openjd"]:
+        return dict(values)
+    return {**values, "frames": str(from_openjd(frames))}
+
+
+def part_of(shot: Shot, values: Mapping[str, Any], *, chunk: bool) -> RunSettings:
+    """The shot's settings, with the part of its frames that `--chunk-start` means.
+
+    Raises UsageError: no such part, or options that lack each other.
+    """
+    start, size = values["chunk_start"], values["chunk_size"]
+    if start is None and size is None:
+        return shot.settings
+    if start is None or size is None or not chunk or shot.settings.frames is None:
+        raise UsageError(
+            "--chunk, --frames, --chunk-start and --chunk-size belong together",
+            hint="write --chunk --frames 1001-1100 --chunk-start 1049 --chunk-size 48",
+        )
+    return replace(shot.settings, frames=part_from(shot.settings.frames, start, size))

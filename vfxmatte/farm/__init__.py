@@ -1,0 +1,1 @@
+"""Jobs for render farms: what a scheduler is told. Loads no torch."""
