@@ -1,0 +1,115 @@
+"""Where a VfxMatte node keeps its files: one shot folder, forward slashes everywhere.
+
+SHOT/plate_from_nuke/1920x1080/plate.1001.exr    rendered by Nuke, where it had to be
+SHOT/trimaps_from_nuke/trimap.1001.png           the painted keyframes
+SHOT/matte/                                      results: mattes, trimaps/, manifest
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+from collections.abc import Iterable
+
+from vfxmatte_nuke.problem import Problem
+
+_MOVIES = (".mov", ".mp4", ".mxf", ".mkv", ".m4v", ".avi", ".webm")
+_TAKEN_FOR_CODE = "[]$%#"
+
+
+def forward(path: str) -> str:
+    """The path with forward slashes, as Nuke wants them on every system."""
+    return path.replace("\\", "/")
+
+
+def is_movie(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in _MOVIES
+
+
+def shot_folder(given: str, script: str, node: str) -> str:
+    """The node's folder: as given, else `vfxmatte/NODE` beside the script.
+
+    node: the node's full name; a node inside groups gets the groups' names too.
+    Raises Problem where there is neither a folder nor a saved script.
+    """
+    folder = forward(given.strip()).rstrip("/") or "vfxmatte/" + node.replace(".", "_")
+    if not os.path.isabs(folder):
+        if not script:
+            raise Problem(
+                "there is nowhere to put the mattes yet",
+                "Save the script, or set 'shot folder' to a whole path.",
+            )
+        folder = forward(os.path.join(os.path.dirname(script), folder))
+    meant = [sign for sign in _TAKEN_FOR_CODE if sign in folder]
+    if meant:
+        raise Problem(
+            "the shot folder {} has {} in its path, which Nuke takes for code".format(
+                folder, " and ".join(meant)
+            ),
+            "Set 'shot folder' to a path without it.",
+        )
+    return folder
+
+
+def plate_folder(shot: str, width: int, height: int) -> str:
+    """Rendered plates of one format; a plate that changes its format gets another folder."""
+    return f"{shot}/plate_from_nuke/{width}x{height}"
+
+
+def trimap_folder(shot: str) -> str:
+    return shot + "/trimaps_from_nuke"
+
+
+def matte_folder(shot: str) -> str:
+    return shot + "/matte"
+
+
+def numbered(folder: str, stem: str, number: int, ending: str) -> str:
+    """`folder/stem.1001.ending`, at least four digits."""
+    sign = "-" if number < 0 else ""
+    return f"{folder}/{stem}.{sign}{abs(number):04d}.{ending}"
+
+
+def pattern_of(path: str, number: int) -> str:
+    """A frame's path as Nuke's pattern: `matte.1001.exr` becomes `matte.%04d.exr`."""
+    path = forward(path)
+    head, slash, name = path.rpartition("/")
+    matches = [m for m in re.finditer(r"-?\d+", name) if int(m.group()) == number]
+    if not matches:
+        raise Problem(f"'{name}' has no frame number {number}")
+    match = matches[-1]
+    digits = len(match.group())
+    return f"{head}{slash}{name[: match.start()]}%0{digits}d{name[match.end() :]}"
+
+
+def ensure_folder(folder: str) -> None:
+    """The folder and its parents; raises Problem with the system's own reason."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise Problem(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            "Choose another 'shot folder', or ask for the right to write there.",
+        ) from error
+
+
+def settle(fresh: str, final: str) -> None:
+    """Move a rendered file to its name; an equal one that is there stays untouched.
+
+    What has not changed keeps its time stamp, so that its matte need not be made again.
+    """
+    if not os.path.isfile(fresh):
+        raise Problem(f"Nuke wrote no {final}", "Look at the plate or trimap input's error.")
+    if os.path.isfile(final) and filecmp.cmp(fresh, final, shallow=False):
+        os.remove(fresh)
+    else:
+        os.replace(fresh, final)
+
+
+def drop_other_trimaps(folder: str, keep: Iterable[int]) -> None:
+    """Remove trimaps that this node rendered for keyframes that are no longer listed."""
+    wanted = {os.path.basename(numbered(folder, "trimap", number, "png")) for number in keep}
+    for name in os.listdir(folder):
+        if re.match(r"trimap\.-?\d{4,}\.png$", name) and name not in wanted:
+            os.remove(os.path.join(folder, name))

@@ -1,0 +1,165 @@
+"""What one press of Render amounts to: frames to render through Nuke, and the engine's job."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+from vfxmatte_nuke import host, paths
+from vfxmatte_nuke.colour import Project, configuration, working_space
+from vfxmatte_nuke.frames import plate_span, range_text, ranges_text
+from vfxmatte_nuke.panel import Settings
+from vfxmatte_nuke.problem import Problem
+from vfxmatte_nuke.source import from_files
+
+
+class Step(NamedTuple):
+    """One frame for Nuke to render: through which inner Write, into which file."""
+
+    write: str
+    what: str
+    frame: int
+    folder: str
+    name: str
+
+    @property
+    def final(self) -> str:
+        return self.folder + "/" + self.name
+
+    @property
+    def fresh(self) -> str:
+        """Where it is rendered first, so that no half-written file has the final name."""
+        return self.folder + "/unfinished/" + self.name
+
+
+class Plan(NamedTuple):
+    """steps: rendered one by one, before the job. job: keywords for `Engine.start_run`.
+
+    note: why the plate is rendered through Nuke, "" where it is read from its files.
+    """
+
+    steps: list[Step]
+    job: dict[str, Any]
+    first: int
+    last: int
+    keyframes: list[int]
+    note: str
+
+    @property
+    def output(self) -> str:
+        return str(self.job["output"])
+
+
+def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
+    """The plan for the panel's range, or for one frame; raises Problem. On the main thread.
+
+    Reads the script and the disk; changes neither.
+    """
+    if not host.is_connected(node, 0):
+        raise Problem("the plate input is not connected", "Connect the plate to the first input.")
+    first, last = (frame, frame) if frame is not None else (settings.first, settings.last)
+    shot = paths.shot_folder(settings.shot_folder, host.script_path(), host.full_name(node))
+    trimaps, keyframes, steps = _trimaps(node, settings, shot)
+    project = host.project()
+    plate, note = _plate(node, settings, project, shot, plate_span(first, last, keyframes))
+    options = plate.pop("settings")
+    job: dict[str, Any] = {
+        "trimaps": trimaps,
+        "output": paths.matte_folder(shot),
+        "frames": range_text(first, last),
+        "ocio": settings.ocio or configuration(project) or None,
+        "device": settings.device,
+        "mode": settings.quality,
+        "settings": dict(options, missing=settings.missing),
+    }
+    job.update(plate)
+    steps = steps + job.pop("steps")
+    return Plan(steps, job, first, last, keyframes, note)
+
+
+def _trimaps(node: Any, settings: Settings, shot: str) -> tuple[str, list[int], list[Step]]:
+    """The keyframes' folder, their frames, and what Nuke has to render for it."""
+    if settings.from_folder:
+        return settings.trimap_folder, painted_frames(settings.trimap_folder), []
+    if not host.is_connected(node, 1):
+        raise Problem(
+            "the trimap input is not connected",
+            "Connect a Roto or RotoPaint with the trimap, or set 'trimaps' to 'folder'.",
+        )
+    folder = paths.trimap_folder(shot)
+    steps = [_step("TrimapWrite", "trimap", number, folder, "png") for number in settings.keyframes]
+    return folder, settings.keyframes, steps
+
+
+def painted_frames(folder: str) -> list[int]:
+    """Frame numbers of the trimaps in a folder; raises Problem where there are none."""
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise Problem(
+            f"the trimap folder {folder} cannot be read: {error.strerror}",
+            "Choose the folder that holds the painted trimaps (NAME.FRAME.ext).",
+        ) from error
+    found = (re.search(r"[._](-?\d+)\.\w+$", name) for name in names if not name.startswith("."))
+    numbers = sorted({int(match.group(1)) for match in found if match})
+    if not numbers:
+        raise Problem(
+            f"no trimap is in {folder}",
+            "Trimaps are called NAME.FRAME.ext, for example trimap.1001.png.",
+        )
+    return numbers
+
+
+def _plate(
+    node: Any, settings: Settings, project: Project, shot: str, span: tuple[int, int]
+) -> tuple[dict[str, Any], str]:
+    """The plate's part of the job, with its `steps` and `settings`; and why it is rendered."""
+    files, note = None, "'plate' is 'always render'"
+    if not settings.always_render:
+        files, note = from_files(host.plate_read(node), project, settings.colorspace)
+    if files is None:
+        return _rendered_plate(node, settings, project, shot, span), note
+    _check_range(node, settings, span)
+    options: dict[str, Any] = {}
+    if settings.layer:
+        options["layer"] = settings.layer
+    if files.first_frame is not None:
+        options["first_frame"] = files.first_frame
+    found = {"plate": files.pattern, "colorspace": files.colorspace, "settings": options}
+    return dict(found, steps=[]), ""
+
+
+def _rendered_plate(
+    node: Any, settings: Settings, project: Project, shot: str, span: tuple[int, int]
+) -> dict[str, Any]:
+    if settings.layer:
+        raise Problem(
+            "'EXR layer' works on a plate that comes straight from a Read",
+            "Connect the Read itself, or bring the layer into rgb with a Shuffle and empty it.",
+        )
+    width, height = host.input_size(node, 0)
+    folder = paths.plate_folder(shot, width, height)
+    frames = range(span[0], span[1] + 1)
+    return {
+        "plate": folder + "/plate.####.exr",
+        "colorspace": settings.colorspace or working_space(project),
+        "settings": {},
+        "steps": [_step("PlateWrite", "plate", number, folder, "exr") for number in frames],
+    }
+
+
+def _check_range(node: Any, settings: Settings, span: tuple[int, int]) -> None:
+    """A Read holds its ends, so a frame outside of its range would be another frame's matte."""
+    first, last = host.input_range(node, 0)
+    outside = [number for number in range(span[0], span[1] + 1) if not first <= number <= last]
+    if outside and settings.missing == "error":
+        raise Problem(
+            f"the plate has frames {first}-{last}, not {ranges_text(outside)}",
+            "Press 'From input', or set 'missing frames' to hold or skip on the Engine tab.",
+        )
+
+
+def _step(write: str, what: str, number: int, folder: str, ending: str) -> Step:
+    name = os.path.basename(paths.numbered(folder, what, number, ending))
+    return Step(write, what, number, folder, name)

@@ -1,0 +1,470 @@
+"""The node's buttons, against a strict fake of Nuke and a fake engine: no call goes untested."""
+
+from __future__ import annotations
+
+import importlib
+import runpy
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from nuke_paths import GIZMO, PLUGIN
+
+from fake_engine import EngineError, engine_module  # isort: skip
+from fake_nuke import FakeNuke, Group, Node  # isort: skip
+
+
+class Bench:
+    """A Nuke with a saved script, the plug-in loaded, and the engine behind it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, gui: bool) -> None:
+        monkeypatch.delenv("OCIO", raising=False)
+        for name in [n for n in sys.modules if n.split(".")[0] == "vfxmatte_nuke"]:
+            monkeypatch.delitem(sys.modules, name)
+        self.nuke = FakeNuke(GIZMO, gui=gui)
+        monkeypatch.setitem(sys.modules, "nuke", self.nuke.module)
+        self.command = engine_module()
+        monkeypatch.setitem(sys.modules, "vfxmatte_command", self.command)
+        runpy.run_path(str(PLUGIN / "init.py"))
+        self.actions: ModuleType = importlib.import_module("vfxmatte_nuke.actions")
+        self.jobs: ModuleType = importlib.import_module("vfxmatte_nuke.jobs")
+        self.folder = folder
+        self.nuke.root()["name"].setValue(str(folder / "comp.nk"))
+        self.read = self.nuke.add("Read", file="/show/plate.%04d.exr")
+        for name, value in {"first": 1001, "last": 1005, "origfirst": 1001}.items():
+            self.read[name].setValue(value)
+        self.roto = self.nuke.add("Roto")
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        return list(self.command.Engine.jobs)
+
+    def matte(self, *, plate: Node | None = None, keyframes: str = "1001 1005") -> Group:
+        node = self.nuke.add("VfxMatte")
+        assert isinstance(node, Group)
+        node.setInput(0, plate or self.read)
+        node.setInput(1, self.roto)
+        node["keyframes"].setValue(keyframes)
+        self.actions.range_from_input(node)
+        return node
+
+    def render(self, node: Node, button: str = "render") -> str:
+        getattr(self.actions, button)(node)
+        self.finish()
+        return str(node["status"].value())
+
+    def finish(self) -> None:
+        self.nuke.pump(lambda: not self.jobs._running and self.nuke.waiting.empty())
+
+    def until(self, done: Callable[[], bool]) -> None:
+        self.nuke.pump(done)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(tmp_path, monkeypatch, gui=True)
+    yield made
+    assert made.nuke.undo_off == 0
+    assert not made.jobs._running
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("vfxmatte VfxMatte")]
+
+
+def test_a_read_goes_to_the_engine_as_it_is(bench: Bench) -> None:
+    node = bench.matte()
+    said = bench.render(node)
+    shot = f"{bench.folder}/vfxmatte/VfxMatte1"
+    assert bench.asked == [
+        {
+            "plate": "/show/plate.%04d.exr",
+            "trimaps": f"{shot}/trimaps_from_nuke",
+            "output": f"{shot}/matte",
+            "frames": "1001-1005",
+            "colorspace": "lin_rec709_scene",
+            "device": "auto",
+            "mode": "exact",
+            "settings": {"missing": "error"},
+        }
+    ]
+    assert said.startswith("Done: 5 written")
+    assert "keyframe would help most on frame 1012" in said
+    assert [(n, f) for n, f, _ in bench.nuke.executed] == [
+        ("TrimapWrite", 1001), ("TrimapWrite", 1005),
+    ]  # fmt: skip
+    painted = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke"
+    assert sorted(p.name for p in painted.iterdir()) == ["trimap.1001.png", "trimap.1005.png"]
+
+
+def test_the_result_is_linked_by_frame_number(bench: Bench) -> None:
+    node = bench.matte()
+    bench.render(node)
+    matte = f"{bench.folder}/vfxmatte/VfxMatte1/matte"
+    assert node["matte_file"].value() == f"{matte}/matte.%04d.exr"
+    assert node["trimap_file"].value() == f"{matte}/trimaps/trimap.%04d.png"
+    assert (node["matte_first"].value(), node["matte_last"].value()) == (1001, 1005)
+    assert (node["has_matte"].value(), node["rendering"].value()) == (1, 0)
+    for name in ("ReadMatte", "ReadTrimap"):
+        assert node.node(name)["reload"].executed == 1  # type: ignore[index, union-attr]
+
+
+def test_every_change_of_a_render_stays_out_of_the_undo_list(bench: Bench) -> None:
+    node = bench.matte()
+    bench.nuke.changes.clear()
+    bench.render(node)
+    assert len(bench.nuke.changes) > 10
+    assert [name for name, _, hidden in bench.nuke.changes if not hidden] == []
+
+
+def test_the_interface_is_never_blocked(bench: Bench) -> None:
+    bench.command.Engine.gate.clear()  # the engine does nothing yet
+    node = bench.matte()
+    bench.actions.render(node)  # and yet the button returns
+    assert node["rendering"].value() == 1
+    bench.until(lambda: "Following" in node["status"].value())
+    bench.command.Engine.gate.set()
+    bench.finish()
+    assert node["status"].value().startswith("Done")
+
+
+def test_a_graded_plate_is_rendered_frame_by_frame(bench: Bench) -> None:
+    grade = bench.nuke.add("Grade")
+    grade.setInput(0, bench.read)
+    grade.size = (1920, 1080)
+    node = bench.matte(plate=grade)
+    bench.render(node)
+    shot = f"{bench.folder}/vfxmatte/VfxMatte1"
+    (asked,) = bench.asked
+    assert asked["plate"] == f"{shot}/plate_from_nuke/1920x1080/plate.####.exr"
+    assert asked["colorspace"] == "lin_rec709_scene"
+    plates = [(frame, path) for name, frame, path in bench.nuke.executed if name == "PlateWrite"]
+    assert [frame for frame, _ in plates] == [1001, 1002, 1003, 1004, 1005]
+    assert all("/unfinished/" in path for _, path in plates)
+    folder = Path(shot, "plate_from_nuke/1920x1080")
+    assert sorted(p.name for p in folder.iterdir()) == [f"plate.{n}.exr" for n in range(1001, 1006)]
+    write = node.node("PlateWrite")
+    assert write is not None and write["disable"].value() and write["file"].value() == ""
+
+
+def test_nodes_that_change_no_pixel_are_seen_through(bench: Bench) -> None:
+    dot, off = bench.nuke.add("Dot"), bench.nuke.add("Grade")
+    dot.setInput(0, bench.read)
+    off.setInput(0, dot)
+    off["disable"].setValue(True)
+    bench.render(bench.matte(plate=off))
+    assert bench.asked[0]["plate"] == "/show/plate.%04d.exr"
+    bench.read["disable"].setValue(True)  # a disabled Read is black
+    bench.render(bench.matte(plate=off))
+    assert "plate_from_nuke" in bench.asked[1]["plate"]
+
+
+def test_current_frame_renders_its_stretch_and_keeps_the_range(bench: Bench) -> None:
+    grade = bench.nuke.add("Grade")
+    grade.setInput(0, bench.read)
+    node = bench.matte(plate=grade, keyframes="1001 1003 1005")
+    bench.nuke.frame = 1002
+    bench.render(node, "render_frame")
+    assert bench.asked[0]["frames"] == "1002"
+    assert [f for n, f, _ in bench.nuke.executed if n == "PlateWrite"] == [1001, 1002, 1003]
+    assert (node["matte_first"].value(), node["matte_last"].value()) == (1002, 1002)
+    bench.nuke.frame = 1005
+    bench.render(node, "render_frame")
+    assert (node["matte_first"].value(), node["matte_last"].value()) == (1002, 1005)
+
+
+def test_a_keyframe_that_is_taken_out_is_gone(bench: Bench) -> None:
+    node = bench.matte(keyframes="1001 1003 1005")
+    bench.render(node)
+    bench.nuke.frame = 1003
+    bench.actions.remove_keyframe(node)
+    assert node["keyframes"].value() == "1001 1005"
+    bench.render(node)
+    painted = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke"
+    assert sorted(p.name for p in painted.iterdir()) == ["trimap.1001.png", "trimap.1005.png"]
+    bench.actions.add_keyframe(node)
+    assert node["keyframes"].value() == "1001 1003 1005"
+
+
+def test_unchanged_trimaps_and_plates_keep_their_time_stamps(bench: Bench) -> None:
+    node = bench.matte()
+    bench.render(node)
+    trimap = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke/trimap.1001.png"
+    before = trimap.stat().st_mtime_ns
+    bench.render(node)
+    assert trimap.stat().st_mtime_ns == before
+    assert len(bench.nuke.executed) == 4
+
+
+def test_trimaps_from_a_folder(bench: Bench, tmp_path: Path) -> None:
+    painted = tmp_path / "painted"
+    painted.mkdir()
+    (painted / "roto.1003.png").touch()
+    node = bench.matte(keyframes="")
+    node["trimaps_from"].setValue("folder")
+    assert "no trimap folder" in bench.render(node)
+    node["trimap_folder"].setValue(str(tmp_path / "nothing"))
+    assert "cannot be read" in bench.render(node)
+    node["trimap_folder"].setValue(str(painted))
+    bench.render(node)
+    assert bench.asked[0]["trimaps"] == str(painted)
+    assert bench.nuke.executed == []
+
+
+def test_cancel_while_nuke_renders(bench: Bench) -> None:
+    grade = bench.nuke.add("Grade")
+    grade.setInput(0, bench.read)
+    node = bench.matte(plate=grade)
+    bench.actions.render(node)
+    bench.until(lambda: len(bench.nuke.executed) == 3)
+    bench.actions.cancel(node)
+    bench.finish()
+    assert len(bench.nuke.executed) < 7
+    assert bench.asked == []
+    assert "Press Render to go on" in node["status"].value()
+    assert not list(bench.folder.rglob("unfinished"))
+
+
+def test_cancel_while_the_engine_works(bench: Bench) -> None:
+    bench.command.Engine.gate.clear()
+    node = bench.matte()
+    bench.actions.render(node)
+    bench.until(lambda: bool(bench.asked))
+    bench.actions.cancel(node)
+    bench.finish()
+    assert node["status"].value().startswith("Stopped")
+    assert node["rendering"].value() == 0
+    assert "Nothing is rendering" in bench.render(node, "cancel")
+
+
+def test_failed_frames_are_named_and_the_others_delivered(bench: Bench) -> None:
+    bench.command.Engine.failing = {1003}
+    said = bench.render(bench.matte())
+    assert said.startswith("Done: 4 written")
+    assert "frame 1003: this frame is damaged. Look." in said
+
+
+def test_the_engines_error_stands_in_the_panel(bench: Bench) -> None:
+    bench.command.Engine.error = EngineError(
+        "vfxmatte is not installed", kind="NotInstalled", hint="pip install vfxmatte"
+    )
+    node = bench.matte()
+    assert bench.render(node) == "vfxmatte is not installed (shot x)\n  pip install vfxmatte"
+    assert node["has_matte"].value() == 0
+
+
+def test_an_error_of_nuke_ends_the_render_and_leaves_nothing_behind(bench: Bench) -> None:
+    def fail(write: Node, frame: int, path: str) -> None:
+        Path(path).write_text("half")
+        raise RuntimeError("Read1: no such file")
+
+    bench.nuke.render = fail
+    node = bench.matte()
+    said = bench.render(node)
+    assert "Nuke could not render frame 1001: Read1: no such file" in said
+    assert not [p for p in bench.folder.rglob("*") if p.is_file()]
+    write = node.node("TrimapWrite")
+    assert write is not None and write["disable"].value()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda b, n: n.setInput(0, None), "plate input is not connected"),
+        (lambda b, n: n.setInput(1, None), "trimap input is not connected"),
+        (lambda b, n: n["keyframes"].setValue(""), "Add current"),
+        (lambda b, n: n["keyframes"].setValue("10O1"), "10O1"),
+        (lambda b, n: n["last"].setValue(900), "1001-900 is empty"),
+        (lambda b, n: n["last"].setValue(1009), "has frames 1001-1005, not 1006-1009"),
+        (lambda b, n: b.nuke.root()["name"].setValue(""), "Save the script"),
+        (lambda b, n: n["shot_folder"].setValue("/x/[a]"), "takes for code"),
+        (lambda b, n: setattr(b.nuke, "executing", True), "Nuke itself is rendering"),
+    ],
+)
+def test_what_is_missing_is_said_in_the_panel(
+    bench: Bench, change: Callable[[Bench, Node], Any], said: str
+) -> None:
+    node = bench.matte()
+    change(bench, node)
+    assert said in bench.render(node).replace("[", "(")
+    assert bench.asked == []
+
+
+def test_missing_frames_may_be_held(bench: Bench) -> None:
+    node = bench.matte()
+    node["last"].setValue(1009)
+    node["missing"].setValue("hold")
+    bench.render(node)
+    assert bench.asked[0]["settings"] == {"missing": "hold"}
+
+
+def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) -> None:
+    bench.command.Engine.gate.clear()
+    one, two = bench.matte(), bench.matte()
+    bench.actions.render(one)
+    bench.actions.render(one)
+    assert "already" in one["status"].value()
+    bench.actions.render(two)
+    bench.until(lambda: len(bench.asked) == 2)
+    third = bench.matte()
+    third["shot_folder"].setValue("vfxmatte/VfxMatte1")
+    bench.actions.render(third)
+    assert "VfxMatte1 is rendering into" in third["status"].value()
+    bench.command.Engine.gate.set()
+    bench.finish()
+    assert len(bench.asked) == 2
+    assert one["matte_file"].value() != two["matte_file"].value()
+
+
+def test_a_pasted_node_is_not_rendering(bench: Bench) -> None:
+    """Paste and re-open make a node with the saved knobs, then call its onCreate."""
+    node = bench.matte()
+    node["rendering"].setValue(1)
+    node["status"].setValue("3 of 48 frames")
+    bench.nuke.call_back("create", node)
+    assert node["rendering"].value() == 0
+    assert "Press Render to go on" in node["status"].value()
+
+
+def test_a_copy_has_a_folder_of_its_own(bench: Bench) -> None:
+    bench.render(bench.matte())
+    bench.render(bench.matte())
+    assert [a["output"].rsplit("/", 2)[1] for a in bench.asked] == ["VfxMatte1", "VfxMatte2"]
+
+
+@pytest.mark.parametrize("how", ["delete", "close"])
+def test_a_node_or_script_that_goes_stops_its_render(bench: Bench, how: str) -> None:
+    bench.command.Engine.gate.clear()
+    node = bench.matte()
+    bench.actions.render(node)
+    bench.until(lambda: bool(bench.asked))
+    if how == "close":
+        bench.nuke.call_back("close")
+    bench.nuke.delete(node)
+    bench.finish()
+    assert not bench.jobs._running
+
+
+def test_a_node_may_be_renamed_while_it_renders(bench: Bench) -> None:
+    bench.command.Engine.gate.clear()
+    node = bench.matte()
+    bench.actions.render(node)
+    bench.until(lambda: bool(bench.asked))
+    node["name"].setValue("Hero")
+    bench.actions.cancel(node)
+    bench.finish()
+    assert node["status"].value().startswith("Stopped")
+
+
+def test_make_read(bench: Bench) -> None:
+    node = bench.matte()
+    assert "no mattes yet" in bench.render(node, "make_read")
+    bench.render(node)
+    bench.actions.make_read(node)
+    root = bench.nuke.root()
+    copy, read = root.node("Copy1"), root.node("Read2")
+    assert copy is not None and read is not None
+    assert copy.input(0) is bench.read and copy.input(1) is read
+    values = {name: read[name].value() for name in (
+        "file", "first", "last", "origfirst", "origlast", "on_error", "before", "after", "raw",
+    )}  # fmt: skip
+    assert values == {
+        "file": node["matte_file"].value(), "first": 1001, "last": 1005, "origfirst": 1001,
+        "origlast": 1005, "on_error": "black", "before": "black", "after": "black", "raw": True,
+    }  # fmt: skip
+    assert "\\" not in values["file"]
+
+
+def test_an_aces_project(bench: Bench) -> None:
+    root = bench.nuke.root()
+    for name, value in {
+        "colorManagement": "OCIO", "OCIO_config": "custom",
+        "customOCIOConfigPath": "/show/config.ocio", "workingSpaceLUT": "scene_linear (ACEScg)",
+    }.items():  # fmt: skip
+        root[name].setValue(value)
+    bench.read["colorspace"].setValue("Input/ARRI LogC4")
+    bench.render(bench.matte())
+    assert (bench.asked[0]["ocio"], bench.asked[0]["colorspace"]) == (
+        "/show/config.ocio", "ARRI LogC4",
+    )  # fmt: skip
+    node = bench.matte()
+    node["plate_from"].setValue("always render")
+    bench.render(node)
+    assert bench.asked[1]["colorspace"] == "ACEScg"
+
+
+def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
+    node = bench.matte()
+    for name, value in {
+        "colorspace": "ACEScct", "ocio": "/my.ocio", "layer": "fg", "device": "cuda:1",
+        "quality": "fast", "command": "/opt/vfxmatte/bin/vfxmatte",
+    }.items():  # fmt: skip
+        node[name].setValue(value)
+    bench.render(node)
+    asked = bench.asked[0]
+    assert (asked["colorspace"], asked["ocio"], asked["device"], asked["mode"]) == (
+        "ACEScct", "/my.ocio", "cuda:1", "fast",
+    )  # fmt: skip
+    assert asked["settings"] == {"missing": "error", "layer": "fg"}
+    client = sys.modules["vfxmatte_nuke.client"]
+    assert client._engines["/opt/vfxmatte/bin/vfxmatte"].command == "/opt/vfxmatte/bin/vfxmatte"
+
+
+def test_a_layer_needs_the_read_itself(bench: Bench) -> None:
+    node = bench.matte()
+    node["layer"].setValue("fg")
+    node["plate_from"].setValue("always render")
+    assert "EXR layer" in bench.render(node)
+
+
+def test_terminal_mode_renders_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, gui=False)
+    node = bench.matte()
+    bench.actions.render(node)  # returns when all is done
+    assert node["status"].value().startswith("Done: 5 written")
+    assert bench.nuke.said[0] == "VfxMatte1: Starting"
+    assert bench.nuke.waiting.empty()  # nothing was left to an interface that is not there
+
+
+def test_terminal_mode_fails_loudly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, gui=False)
+    bench.command.Engine.failing = {1003}
+    with pytest.raises(RuntimeError, match=r"VfxMatte1: .*4 written"):
+        bench.actions.render(bench.matte())
+    node = bench.matte(keyframes="")
+    with pytest.raises(RuntimeError, match="no keyframe"):
+        bench.actions.render(node)
+
+
+def test_the_menu_is_for_the_interface_alone(bench: Bench) -> None:
+    assert bench.nuke.menu_commands == []
+    runpy.run_path(str(PLUGIN / "menu.py"))
+    assert bench.nuke.menu_commands == [("Keyer/VfxMatte", "nuke.createNode('VfxMatte')")]
+
+
+def test_the_fake_is_strict(bench: Bench) -> None:
+    node = bench.matte()
+    with pytest.raises(NameError):
+        node["keyframe"]
+    with pytest.raises(AttributeError):
+        bench.nuke.module.executeInMainthread(print)
+    with pytest.raises(TypeError):
+        bench.nuke.module.execute(node, 1)
+    with pytest.raises(TypeError):
+        node["device"].setValue("gpu")
+    caught: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            node["status"].value()
+        except AssertionError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert "another thread" in str(caught[0])
