@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -167,6 +168,7 @@ class ColourConfig:
         import PyOpenColorIO as ocio
 
         source = str(path or os.environ.get("OCIO") or DEFAULT_CONFIG)
+        source = re.sub(r"^ocio:[/\\]+", "ocio://", source)  # a Path has lost a slash
         try:
             return cls(ocio.Config.CreateFromFile(source), source)
         except (ocio.Exception, ocio.ExceptionMissingFile) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ def matte(
     trimap: NDArray[Any],
     *,
     colorspace: str = "sRGB - Texture",
-    engine: EngineSettings | None = None,
+    engine: EngineSettings | Engine | None = None,
+    ocio: str | Path | None = None,
 ) -> FloatImage:
     """The alpha of one picture.
 
@@ -31,7 +33,8 @@ def matte(
             float, uint8 (0, 128, 255) or uint16.
         colorspace: an OpenColorIO colour space, e.g. "ACEScg".
         engine: which engine, weights and device; None takes the defaults. The engine stays
-            loaded for the next call with the same settings.
+            loaded for the next call with the same settings. Or an engine that is open already.
+        ocio: an OpenColorIO configuration; None is $OCIO, else the built-in ACES one.
 
     Returns:
         (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
@@ -47,9 +50,11 @@ def matte(
     if values.ndim not in (2, 3) or values.shape[:2] != pixels.shape[:2]:
         raise UsageError(f"trimap is {values.shape}, the image is {pixels.shape}")
     labels = labels_from_image(values)
-    encoded = _colours().encode(pixels, colorspace)
+    encoded = _colours(ocio).encode(pixels, colorspace)
     task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
-    (solved,) = _engine(engine or EngineSettings()).mattes([task])
+    if engine is None or isinstance(engine, EngineSettings):
+        engine = _engine(engine or EngineSettings())
+    (solved,) = engine.mattes([task])
     return solved.alpha
 
 
@@ -62,8 +67,8 @@ def _as_float(array: NDArray[Any], name: str) -> FloatImage:
 
 
 @functools.lru_cache(maxsize=1)
-def _colours() -> ColourConfig:
-    return ColourConfig.load()
+def _colours(ocio: str | Path | None) -> ColourConfig:
+    return ColourConfig.load(ocio)
 
 
 @functools.lru_cache(maxsize=1)

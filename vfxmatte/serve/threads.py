@@ -1,0 +1,284 @@
+"""The server's threads, all of them: one that accepts, two for each client, one for the device.
+
+What clients say and what jobs do stands elsewhere; here is who waits for whom, and for how long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+from vfxmatte.errors import UsageError
+from vfxmatte.serve.doing import do
+from vfxmatte.serve.endpoint import HOST
+from vfxmatte.serve.framing import MESSAGE_LIMIT, STRANGER_LIMIT, Decoder, framed
+from vfxmatte.serve.jobs import JobQueue
+from vfxmatte.serve.kept import KeptEngines
+from vfxmatte.serve.outbox import Outbox
+from vfxmatte.serve.rpc import INVALID_REQUEST, RpcError
+from vfxmatte.serve.session import Session
+
+log = logging.getLogger("vfxmatte.serve")
+
+MOST_CLIENTS = 64
+_CHUNK = 1 << 16
+_FAREWELL_SECONDS = 2.0
+_LAST_JOB_SECONDS = 10.0
+
+
+class Wire(Protocol):
+    """Bytes from and to one client."""
+
+    def receive(self, timeout: float | None) -> bytes:
+        """Some bytes, b"" at the end; raises OSError, TimeoutError among them."""
+
+    def send(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class SocketWire:
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Reading has time limits, sending has none: a descriptor for each.
+        self._sender = connection.dup()
+        self._sender.settimeout(None)
+
+    def receive(self, timeout: float | None) -> bytes:
+        self._socket.settimeout(timeout)
+        return self._socket.recv(_CHUNK)
+
+    def send(self, data: bytes) -> None:
+        self._sender.sendall(data)
+
+    def close(self) -> None:
+        for one in (self._socket, self._sender):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+class StreamWire:
+    """Standard input and output; the other end is who has started this process."""
+
+    def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
+        self._source, self._target = source, target
+
+    def receive(self, timeout: float | None) -> bytes:
+        return self._source.read1(_CHUNK)  # type: ignore[attr-defined, no-any-return]
+
+    def send(self, data: bytes) -> None:
+        self._target.write(data)
+        self._target.flush()
+
+    def close(self) -> None:
+        """Nothing: the process ends."""
+
+
+class Client:
+    """One client's two threads."""
+
+    def __init__(
+        self, server: Server, wire: Wire, token: str | None, gone: Callable[[Client], None]
+    ) -> None:
+        self._wire, self._gone = wire, gone
+        self._patience = server.patience_seconds
+        self.outbox = Outbox()
+        self.session = Session(house=server, outbox=self.outbox, token=token, give_up=self._hang_up)
+
+    def start(self) -> None:
+        for target in (self._read, self._write):
+            threading.Thread(target=target, name="vfxmatte-client", daemon=True).start()
+
+    def _read(self) -> None:
+        decoder = Decoder()
+        started = time.monotonic()
+        try:
+            while True:
+                decoder.limit = MESSAGE_LIMIT if self.session.is_known else STRANGER_LIMIT
+                body = decoder.message()
+                if body is not None:
+                    self.session.take(body)
+                    started = time.monotonic()
+                    continue
+                waits = decoder.in_message or not self.session.is_known
+                if not waits:
+                    started = time.monotonic()
+                left = max(0.001, started + self._patience - time.monotonic())
+                data = self._wire.receive(left if waits else None)
+                if not data:
+                    return
+                if not decoder.in_message and self.session.is_known:
+                    started = time.monotonic()
+                decoder.feed(data)
+        except TimeoutError:
+            self.session.refuse(RpcError(INVALID_REQUEST, "a message has not come to its end"))
+        except RpcError as error:
+            if self.session.is_known:  # else it has been told
+                self.session.refuse(error)
+        except OSError:
+            return
+        finally:
+            self.leave()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the reader finds out who has gone
+            while True:
+                message = self.outbox.take()
+                if message is None:
+                    break
+                self._wire.send(framed(message))
+        self._wire.close()
+
+    def _hang_up(self) -> None:
+        self.outbox.close(drop=True)
+        self._wire.close()
+
+    def leave(self) -> None:
+        """Away with the client's jobs; what was answered is still sent."""
+        self.session.leave()
+        self._gone(self)
+
+
+class Server:
+    """Clients, the queue, and the one thread that works.
+
+    idle_seconds: it ends after so long without clients and jobs; None: never.
+    patience_seconds: how long a message may take, and a stranger until it has shown its token.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_seconds: float | None = 900.0,
+        patience_seconds: float = 20.0,
+        keep_seconds: float = 300.0,
+    ) -> None:
+        self.idle_seconds, self.patience_seconds = idle_seconds, patience_seconds
+        self.queue = JobQueue()
+        self.engines = KeptEngines(keep_seconds=keep_seconds)
+        self._clients: set[Client] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._quiet_since = time.monotonic()
+        self._worker = threading.Thread(target=self._work, name="vfxmatte-device", daemon=True)
+
+    @property
+    def client_count(self) -> int:
+        return len(self._clients)
+
+    def stop(self) -> None:
+        """End `serve`; may be called from any thread and from a signal handler."""
+        self._stop.set()
+
+    # -- clients -----------------------------------------------------------------------------
+
+    def listen(self, host: str = HOST) -> socket.socket:
+        """A socket on a free port of 127.0.0.1; raises UsageError for any other address."""
+        if host != HOST:
+            raise UsageError(
+                f"the engine listens on {HOST} and nowhere else, not on {host}",
+                hint="hosts on other machines run engines of their own",
+            )
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((host, 0))
+        listener.listen(MOST_CLIENTS)
+        return listener
+
+    def accept_from(self, listener: socket.socket, token: str) -> None:
+        """Take clients that know the token, in a thread of its own, until `listener` is closed."""
+        threading.Thread(
+            target=self._accept, args=(listener, token), name="vfxmatte-accept", daemon=True
+        ).start()
+
+    def _accept(self, listener: socket.socket, token: str) -> None:
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                if self._stop.is_set() or listener.fileno() < 0:
+                    return
+                time.sleep(0.05)  # out of descriptors, say: others go on
+                continue
+            if address[0] != HOST or self.client_count >= MOST_CLIENTS:
+                log.warning("a connection from %s is refused", address[0])
+                connection.close()
+                continue
+            with contextlib.suppress(OSError):
+                self.take_client(SocketWire(connection), token)
+
+    def take_client(self, wire: Wire, token: str | None) -> None:
+        """Serve one more client; token: see `Session`."""
+        client = Client(self, wire, token, self._gone)
+        with self._lock:
+            self._clients.add(client)
+        client.start()
+
+    def _gone(self, client: Client) -> None:
+        with self._lock:
+            self._clients.discard(client)
+            self._quiet_since = time.monotonic()
+
+    # -- life --------------------------------------------------------------------------------
+
+    def serve(self, *, while_clients: bool = False) -> bool:
+        """Work until `stop`, or until it was idle for long; returns whether all has ended cleanly.
+
+        while_clients: end when the last client has gone, as over stdio.
+        """
+        self._worker.start()
+        while not self._stop.wait(self._tick()):
+            if self._is_over(while_clients):
+                log.info("nobody needs the engine: it ends")
+                break
+        self._stop.set()
+        self.queue.close()
+        self._worker.join(_LAST_JOB_SECONDS)
+        return not self._worker.is_alive()
+
+    def _tick(self) -> float:
+        return 0.2 if self.idle_seconds is None else min(0.2, self.idle_seconds / 4)
+
+    def _is_over(self, while_clients: bool) -> bool:
+        with self._lock:
+            if self._clients or self.queue.jobs():
+                return False
+            quiet = time.monotonic() - max(self._quiet_since, self.queue.quiet_since)
+        if while_clients:
+            return True
+        return self.idle_seconds is not None and quiet >= self.idle_seconds
+
+    def leave_clients(self) -> None:
+        """What was answered is sent, then everybody is left."""
+        with self._lock:
+            clients = list(self._clients)
+        until = time.monotonic() + _FAREWELL_SECONDS
+        for client in clients:
+            client.outbox.close()
+            client.outbox.wait_sent(max(0.0, until - time.monotonic()))
+
+    # -- the device --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not (self._stop.is_set() and not self.queue.jobs()):
+            job = self.queue.take(timeout=0.2)
+            if job is None:
+                self.engines.forget_unused()
+                continue
+            try:
+                do(job, self._do_urgent)
+            finally:
+                self.queue.finish(job)
+
+    def _do_urgent(self) -> None:
+        """Short work of others, between two steps of long work."""
+        while (job := self.queue.take_urgent()) is not None:
+            try:
+                do(job, lambda: None)
+            finally:
+                self.queue.finish(job)
