@@ -109,10 +109,14 @@ class _Child:
                 yield _loaded(self.process.stdout)
         yield Gone(self.process.wait())
 
+    def in_our_words(self, text: str) -> str:
+        """A child sees its own GPU alone, and calls it cuda:0."""
+        return text if self.device == "cpu" else text.replace("cuda:0", self.device)
+
     def end(self, code: int) -> str:
         """How it ended, for a person."""
         if self.error is not None:
-            return self.error.what
+            return self.in_our_words(self.error.what)
         if code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
         with suppress(OSError):
@@ -167,6 +171,7 @@ class Crew:
             if isinstance(message, Ready):
                 told[child.key] = message
             elif isinstance(message, Failed):
+                message.error.what = child.in_our_words(message.error.what)
                 raise message.error
             elif isinstance(message, Gone):
                 raise DeviceError(
@@ -174,12 +179,8 @@ class Crew:
                     hint="leave it out of --device",
                 )
         return self._common(told), ", ".join(
-            self._label(child.device, told[key].device) for key, child in self._children.items()
+            child.in_our_words(told[key].device) for key, child in self._children.items()
         )
-
-    def _label(self, asked: str, found: str) -> str:
-        """`cuda:1 (NVIDIA …)`: a child sees its GPU as cuda:0."""
-        return asked + found.removeprefix(found.partition(" ")[0])
 
     def _common(self, told: Mapping[str, Ready]) -> dict[str, Any]:
         first, *others = (told[key].description for key in self._children)

@@ -58,7 +58,6 @@ class Journal(Ledger):
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir()
             self.fold()
-            self.clear()
         except Timeout as error:
             raise OutputLockedError(
                 "another run is writing to this output",
@@ -78,8 +77,10 @@ class Journal(Ledger):
         return self
 
     def fold(self) -> None:
-        """Take in what chunks have recorded, and read everything again. Raises OutputError."""
+        """Take in what chunks have recorded, clear away what killed ones have left, and read
+        everything again. Raises OutputError."""
         chunks.fold(self.output)
+        self.clear()
         self.records, self.runs = chunks.known(self.output)
 
     def clear(self, *, nobody_writes: bool = False) -> None:
