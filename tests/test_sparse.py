@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,9 @@ from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.engines.sparse import FAST_REACH_PX, SparseSolver
 from vfxmatte.errors import DeviceError
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
-from vfxmatte.net.sparse import SparseNetwork, network_reach, on_device
-from vfxmatte.reach import pixel_pyramid
+from vfxmatte.net.sparse import DeviceLevel, SparseNetwork, device_levels, network_reach
+from vfxmatte.reach import PixelPyramid, pixel_pyramid
 from vfxmatte.types import UNKNOWN
-
-CPU = torch.device("cpu")
 
 
 def network(seed: int = 1, **config: Any) -> DeepImageMatting:
@@ -46,6 +45,11 @@ def picture(unknown: NDArray[np.bool_], seed: int = 3) -> NDArray[np.float32]:
     return values
 
 
+def on_cpu(pyramid: PixelPyramid) -> list[DeviceLevel]:
+    arrays = [array for level in pyramid.levels for array in level.arrays]
+    return device_levels(pyramid, [torch.from_numpy(array) for array in arrays])
+
+
 def both(
     made: DeepImageMatting, unknown: NDArray[np.bool_], reach_px: int | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -56,7 +60,7 @@ def both(
     pyramid = pixel_pyramid(unknown, reach)
     full = pyramid.levels[0]
     listed = torch.from_numpy(values[full.y, full.x])
-    sparse = SparseNetwork(made)(listed, on_device(pyramid, CPU), reach)
+    sparse = SparseNetwork(made)(listed, on_cpu(pyramid), reach)
     dense = made(torch.from_numpy(values).permute(2, 0, 1)[None]).alpha[0, 0]
     return sparse, dense[torch.from_numpy(unknown)]
 
@@ -128,7 +132,7 @@ def test_the_result_does_not_depend_on_what_was_solved_before() -> None:
         pyramid = pixel_pyramid(unknown, reach)
         full = pyramid.levels[0]
         listed = torch.from_numpy(picture(unknown)[full.y, full.x])
-        return runner(listed, on_device(pyramid, CPU), reach)
+        return runner(listed, on_cpu(pyramid), reach)
 
     small, large = spots(128, 128, (60, 60, 5)), np.ones((160, 160), bool)
     first = run(small)
@@ -288,3 +292,49 @@ def test_without_anything_unknown_the_network_is_not_asked(
     monkeypatch.setattr(solver_of(engine), "_solve", never)
     for alpha in solve(engine, task(48, 64, kind="none"), task(33, 57, kind="none")):
         assert set(np.unique(alpha)) <= {0.0, 1.0}
+
+
+class Late:
+    """A device that, like a GPU, goes on after it was called: what it gave is there only when its
+    mark has been waited for."""
+
+    ahead, workers = 1, 3
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Tensor, Tensor]] = []
+        self.marks = 0
+
+    def room(self, rows: int, columns: int) -> Tensor:
+        return torch.empty(rows, columns)
+
+    def send(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [tensor.clone() for tensor in tensors]
+
+    def fetch(self, tensor: Tensor) -> Tensor:
+        there = torch.full(tensor.shape, float("nan"))
+        self.asked.append((there, tensor.float().clone()))
+        return there
+
+    def mark(self) -> Late:
+        self.marks += 1
+        return self
+
+    def synchronize(self) -> None:
+        for there, tensor in self.asked:
+            there.copy_(tensor)
+        self.asked.clear()
+
+
+def test_a_device_that_answers_late_gives_the_same(tiny_weights: Path) -> None:
+    """Frames are launched one ahead, and awaited before they are put together."""
+    tasks = [task(48, 64, n, kind) for n, kind in enumerate(["band", "none", "all", "band"])]
+    expected = solve(DeepEngine.open(settings_of(tiny_weights)), *tasks)
+    engine = DeepEngine.open(settings_of(tiny_weights))
+    late = Late()
+    solver_of(engine)._transfer = late
+    mattes = engine.mattes(iter(tasks))
+    first = next(mattes)
+    assert late.marks == 2, "the second frame is under way when the first is given"
+    alphas = [first.alpha, *(matte.alpha for matte in mattes)]
+    for alpha, wanted in zip(alphas, expected, strict=True):
+        np.testing.assert_array_equal(alpha, wanted)

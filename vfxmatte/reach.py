@@ -133,6 +133,11 @@ class PixelLevel:
         return len(self.y)
 
     @property
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """y, x and the table: all that is needed where the work is done."""
+        return self.y, self.x, self.table
+
+    @property
     def pitch(self) -> int:
         """Places in a row of the table."""
         return self.shape[1] + 2 * BORDER

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
+from vfxmatte.engines.transfer import Mark, transfer_to
 from vfxmatte.errors import DeviceError
 from vfxmatte.net.dim import STRIDE
-from vfxmatte.net.sparse import SparseNetwork, network_reach, on_device
+from vfxmatte.net.sparse import SparseNetwork, device_levels, network_reach
 from vfxmatte.reach import PixelPyramid, Reach, pixel_pyramid
 from vfxmatte.stream import ordered_map
 from vfxmatte.tiling import padded_size, reflected
@@ -50,7 +51,7 @@ class _Open:
     task: Task
     pieces: list[_Piece]
     alphas: list[Tensor] = field(default_factory=list)
-    done: torch.cuda.Event | None = None
+    done: Mark | None = None
 
 
 @dataclass(eq=False)
@@ -68,8 +69,7 @@ class SparseSolver:
 
     def __post_init__(self) -> None:
         self._network = SparseNetwork(self.model.network)
-        on_gpu = self.model.device.type == "cuda"
-        self._copies = torch.cuda.Stream(self.model.device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self._transfer = transfer_to(self.model.device)
 
     @classmethod
     def of(cls, model: Model, settings: EngineSettings) -> SparseSolver:
@@ -85,12 +85,11 @@ class SparseSolver:
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
         """Solve tasks in order; on a GPU one is copied and launched ahead of the one awaited."""
-        on_gpu = self._copies is not None
         waiting: deque[_Open] = deque()
-        for frame in ordered_map(self._prepare, tasks, workers=4 if on_gpu else 1):
+        for frame in ordered_map(self._prepare, tasks, workers=self._transfer.workers):
             self._launch(frame)
             waiting.append(frame)
-            if len(waiting) > on_gpu:
+            if len(waiting) > self._transfer.ahead:
                 yield self._collected(waiting.popleft())
         while waiting:
             yield self._collected(waiting.popleft())
@@ -117,7 +116,7 @@ class SparseSolver:
         labels, full = task.trimap.labels, pyramid.levels[0]
         rows = reflected(labels.shape[0], full.shape[0])[full.y]
         place = rows * labels.shape[1] + reflected(labels.shape[1], full.shape[1])[full.x]
-        picture = torch.empty(len(place), 4, pin_memory=self._copies is not None)
+        picture = self._transfer.room(len(place), 4)
         values = picture.numpy()
         values[:, :3] = task.image.reshape(-1, 3).take(place, 0)
         values[:, 3] = trimap_values(labels.reshape(-1).take(place))
@@ -140,26 +139,15 @@ class SparseSolver:
                 continue
             frame.pieces.append(piece)
             frame.alphas.append(alpha)
-        if self._copies is not None:
-            frame.done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            frame.done.record(torch.cuda.current_stream(self.model.device))
+        frame.done = self._transfer.mark()
 
     def _solve(self, piece: _Piece) -> Tensor:
-        """(n,) float32 alpha of the piece's unknown pixels, in memory that numpy can read."""
-        model = self.model
-        if self._copies is None:
-            levels = on_device(piece.pyramid, model.device)
-            return self._network(piece.picture.to(model.dtype), levels, self.reach).float()
-        compute = torch.cuda.current_stream(model.device)
-        with torch.cuda.stream(self._copies):
-            picture = piece.picture.to(model.device, non_blocking=True)
-            levels = on_device(piece.pyramid, model.device)
-        compute.wait_stream(self._copies)
-        for tensor in (picture, *(t for level in levels for t in level.tensors)):
-            tensor.record_stream(compute)
-        alpha = self._network(picture.to(model.dtype), levels, self.reach)
-        host = torch.empty(alpha.shape, dtype=torch.float32, pin_memory=True)
-        return host.copy_(alpha.float(), non_blocking=True)
+        """(n,) float32 alpha of the piece's unknown pixels, in this machine's memory."""
+        lists = [array for level in piece.pyramid.levels for array in level.arrays]
+        picture, *sent = self._transfer.send([piece.picture, *map(torch.from_numpy, lists)])
+        levels = device_levels(piece.pyramid, sent)
+        alpha = self._network(picture.to(self.model.dtype), levels, self.reach)
+        return self._transfer.fetch(alpha)
 
     def _smaller(self, frame: _Open, piece: _Piece) -> list[_Piece]:
         """A piece that was too large for the device, cut in two; so are all later ones."""

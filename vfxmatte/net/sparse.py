@@ -8,12 +8,10 @@ parent. Works on any device, in chunks that fit its cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,10 +42,6 @@ class DeviceLevel:
     x: Tensor
     table: Tensor
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        return self.y, self.x, self.table
-
     def rows(self, y: Tensor, x: Tensor) -> Tensor:
         """The rows in the list of the pixels at these places, outside the picture allowed."""
         return self.table[((y + BORDER) * self.pixels.pitch + (x + BORDER)).reshape(-1)]
@@ -61,18 +55,11 @@ class DeviceLevel:
         return self.table.index_select(0, (place[:, None] + offsets[None, :]).reshape(-1))
 
 
-def on_device(pyramid: PixelPyramid, device: torch.device) -> list[DeviceLevel]:
-    """The pyramid's levels on a device; on a GPU this returns before they are there."""
-
-    def there(values: NDArray[np.int32]) -> Tensor:
-        tensor = torch.from_numpy(values)
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=True)
-
+def device_levels(pyramid: PixelPyramid, tensors: Sequence[Tensor]) -> list[DeviceLevel]:
+    """The pyramid's levels; `tensors` are their `arrays`, level after level, on the device."""
+    triples = zip(*[iter(tensors)] * 3, strict=True)
     return [
-        DeviceLevel(level, there(level.y), there(level.x), there(level.table))
-        for level in pyramid.levels
+        DeviceLevel(level, *three) for level, three in zip(pyramid.levels, triples, strict=True)
     ]
 
 
