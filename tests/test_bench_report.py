@@ -72,6 +72,9 @@ def record() -> dict[str, Any]:
         "versions": {"vfxmatte": "0.1.0", "python": "3.11.9", "torch": "2.0"},
         "threads": {"torch": 4}, "weights": {"name": "some weights", "sha256": "abcdef" * 10},
         "settings": {"repeats": 3, "warmup": 1}, "network": network, "arithmetic": None,
+        "footage": [{"shot": "a_shot", "mode": "fast", "device": "cpu", "unknown_px": 12345,
+                     "difference": {"maximum": 3e-3, "p999": 1e-3, "mean": 1e-5,
+                                    "within_1_255": 1.0}}],
         "stages": [stage_row("read"), stage_row("copy, oiiotool", failure="not on the PATH")],
         "end_to_end": [end_to_end_row()],
     }  # fmt: skip
@@ -107,12 +110,23 @@ def test_the_network_s_table(record: dict[str, Any]) -> None:
     assert row_of(table, "3840×2160", "10 %", "exact")[3:] == [
         "2.500 s", "20%", "0.332", "3.20×", "6.40×",
     ]  # fmt: skip
-    assert "3 repeats" in table.note and "cpu, float32" in table.note
+    assert "repeats: 3" in table.note and "cpu, float32" in table.note
     differences = table_of(record, "Difference from the dense pass")
     assert all(row[2] != "dense" for row in differences.rows)
     assert row_of(differences, "3840×2160", "5 %", "fast")[3:] == [
         "5.0e-05", "1.0e-05", "1.0e-06", "99.950 %",
     ]  # fmt: skip
+
+
+def test_differences_on_shots_have_a_table_and_count(record: dict[str, Any]) -> None:
+    title = "Difference from the dense pass on painted frames"
+    (row,) = table_of(record, title).rows
+    assert row == ["a_shot", "12,345", "fast", "3.0e-03", "1.0e-03", "1.0e-05", "100.000 %"]
+    record["footage"][0]["difference"]["within_1_255"] = 0.9
+    found = {v.what: v for v in verdicts(record)}
+    assert found["fast within 1/255 of dense, least share of unknown pixels"].found == 90
+    record["footage"] = []
+    assert title not in [table.title for table in tables(record)]
 
 
 def test_a_mode_that_failed_says_why(record: dict[str, Any]) -> None:

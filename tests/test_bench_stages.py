@@ -6,11 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from vfxmatte.bench.end_to_end import EndToEndSettings, measure_end_to_end
+from vfxmatte.bench.footage import measure_footage
 from vfxmatte.bench.moving_shot import MovingShot
+from vfxmatte.bench.network import NetworkSettings
 from vfxmatte.bench.run_cost import RunCost, measure_run
 from vfxmatte.bench.stages import StageSettings, measure_stages
 from vfxmatte.errors import UsageError
@@ -66,6 +69,16 @@ def test_a_copy_by_oiiotool_is_the_same_picture(tmp_path: Path) -> None:
         for name in ("copy", "copied"):
             copied = read_image(tmp_path / "copy" / f"{name}.{number}.exr").pixels
             assert np.array_equal(copied, expected)
+
+
+def test_modes_are_compared_on_painted_frames(tiny_shot: Path, tiny_weights: Path) -> None:
+    settings = NetworkSettings(sizes=[], shares=[], device="cpu", weights=tiny_weights)
+    rows = measure_footage([tiny_shot], settings)
+    assert [row["mode"] for row in rows] == ["exact", "fast", "plain"]
+    unknown = [np.count_nonzero(cv2.imread(str(p), 0) == 128) for p in tiny_shot.glob("trimaps/*")]
+    assert len(unknown) == 2 and {row["unknown_px"] for row in rows} == {sum(unknown)}
+    assert {row["shot"] for row in rows} == {"tiny shot"}
+    assert rows[0]["difference"]["maximum"] < 1e-4 and rows[2]["difference"]["maximum"] < 1e-4
 
 
 def test_the_made_up_shot_has_the_share_asked_for() -> None:

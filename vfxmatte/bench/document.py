@@ -79,7 +79,8 @@ def _record(
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").strip().capitalize()
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
 
 
 def _plots(

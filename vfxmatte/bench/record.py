@@ -18,7 +18,7 @@ FORMAT = 1
 KIND = "vfxmatte bench"
 
 Row = dict[str, Any]
-_LISTS = ("network", "stages", "end_to_end")
+_LISTS = ("network", "footage", "stages", "end_to_end")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,13 @@ class Record:
     """Everything that one benchmark found.
 
     header: format, kind, created, commit, machine, versions, threads, weights, settings, complete.
-    network, stages, end_to_end: rows, each with its raw repeats. arithmetic: of the device, or None
-    where there is no GPU.
+    network, footage, stages, end_to_end: rows, with their raw repeats. arithmetic: of the device;
+    nothing where there is no GPU.
     """
 
     header: dict[str, Any]
     network: list[Row] = field(default_factory=list)
+    footage: list[Row] = field(default_factory=list)
     stages: list[Row] = field(default_factory=list)
     end_to_end: list[Row] = field(default_factory=list)
     arithmetic: list[Row] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Record:
         return {
             **self.header,
             "network": self.network,
+            "footage": self.footage,
             "arithmetic": self.arithmetic[0] if self.arithmetic else None,
             "stages": self.stages,
             "end_to_end": self.end_to_end,

@@ -27,6 +27,7 @@ class SuiteSettings:
     sizes: (width, height). shares: of unknown pixels. modes: see `solver.MODES`. parts: see PARTS.
     frames, keyframe_every, runs: end to end. folder: where shots are made, None is temporary.
     memory: of the network, all, one or none of the shares. commit: where this is no checkout.
+    shots: on whose painted frames the modes are compared too.
     """
 
     sizes: tuple[Size, ...] = ((1920, 1080), (3840, 2160))
@@ -47,6 +48,7 @@ class SuiteSettings:
     memory: str = "one"
     folder: Path | None = None
     commit: str | None = None
+    shots: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [part for part in self.parts if part not in PARTS]
@@ -64,7 +66,7 @@ class SuiteSettings:
 
     def as_plain(self) -> dict[str, Any]:
         """Without the places of files, which say nothing to others."""
-        hidden = ("weights", "folder", "commit")
+        hidden = ("weights", "folder", "commit", "shots")
         plain = {key: value for key, value in vars(self).items() if key not in hidden}
         return {**plain, "sizes": sizes_text(self.sizes)}
 
@@ -119,6 +121,11 @@ def _network(
     record.arithmetic.extend([] if figures is None else [figures])
     for rows in measure_network(network, say):
         record.network.extend(rows)
+        save(record)
+    if settings.shots:
+        from vfxmatte.bench.footage import measure_footage
+
+        record.footage.extend(measure_footage(settings.shots, network, say))
         save(record)
 
 

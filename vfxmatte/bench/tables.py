@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 
 NO_GPU = "not measured (no GPU)"
 _NONE = "–"
+_DIFFERENCE = ("largest", "99.9th percentile", "mean", "within 1/255")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ def tables(record: Record) -> Iterator[Table]:
     if record["network"]:
         yield _network(record)
         yield _differences(record)
+        yield from _footage(record)
         if any(row["memory"] for row in record["network"]):
             yield _memory(record)
         yield _gpu(record)
@@ -91,7 +93,7 @@ def _network(record: Record) -> Table:
                  "over dense", "over plain"),
         rows=rows,
         text_columns=3,
-        note=f"Median of {settings['repeats']} repeats after {settings['warmup']} to warm up, "
+        note=f"Medians; repeats: {settings['repeats']}, after {settings['warmup']} to warm up, "
         "all modes in turns; spread is (slowest - fastest) / median. Plain: the full frame at "
         "once, float32, eager. " + _precision(record),
     )  # fmt: skip
@@ -104,19 +106,37 @@ def _precision(record: Record) -> str:
 
 def _differences(record: Record) -> Table:
     rows = [
-        [*_scene(row), row["mode"], f"{found['maximum']:.1e}", f"{found['p999']:.1e}",
-         f"{found['mean']:.1e}", f"{100 * found['within_1_255']:.3f} %"]
+        [*_scene(row), row["mode"], *_difference(found)]
         for row in record["network"]
         if row["mode"] != "dense" and (found := row["difference"]) is not None
     ]  # fmt: skip
     return Table(
         title="Difference from the dense pass",
-        columns=("size", "unknown", "mode", "largest", "99.9th percentile", "mean",
-                 "within 1/255"),
+        columns=("size", "unknown", "mode", *_DIFFERENCE),
         rows=rows,
         text_columns=3,
         note="Of alpha, 0 to 1, over all unknown pixels, in the same run.",
     )  # fmt: skip
+
+
+def _footage(record: Record) -> Iterator[Table]:
+    rows = [
+        [row["shot"], f"{row['unknown_px']:,}", row["mode"], *_difference(row["difference"])]
+        for row in record["footage"]
+    ]
+    if rows:
+        yield Table(
+            title="Difference from the dense pass on painted frames",
+            columns=("shot", "unknown pixels", "mode", *_DIFFERENCE),
+            rows=rows,
+            text_columns=3,
+            note="All keyframes of each shot.",
+        )
+
+
+def _difference(found: Row) -> list[str]:
+    return [f"{found['maximum']:.1e}", f"{found['p999']:.1e}", f"{found['mean']:.1e}",
+            f"{100 * found['within_1_255']:.3f} %"]  # fmt: skip
 
 
 def _memory(record: Record) -> Table:

@@ -117,8 +117,8 @@ def _end_to_end_row(record: Record, size: tuple[int, int]) -> Row | None:
 
 
 def _worst(record: Record, mode: str, what: str, worst: Callable[[list[float]], float]) -> Any:
-    found = [r["difference"][what] for r in record["network"] if r["mode"] == mode
-             and r["difference"] is not None]  # fmt: skip
+    rows = (*record["network"], *record["footage"])
+    found = [r["difference"][what] for r in rows if r["mode"] == mode and r["difference"]]
     return worst(found) if found else None
 
 

@@ -64,9 +64,18 @@ def _bench_options(function: Function) -> Function:
     metavar="STAGE,…",
     help="What to measure [network,read,colour,flow,write,end-to-end].",
 )
+@click.option(
+    "--shot",
+    "shots",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="Compare the modes on the painted frames of this shot too; may be repeated.",
+)
 @_bench_options
 @click.pass_context
-def command(context: click.Context, /, stages: str | None, **values: Any) -> None:
+def command(
+    context: click.Context, /, stages: str | None, shots: tuple[Path, ...], **values: Any
+) -> None:
     """Measure what matting costs on this machine: time, memory, differences between the modes.
 
     Pictures and shots are made up for the purpose. The network is timed in its modes in turns:
@@ -81,8 +90,9 @@ def command(context: click.Context, /, stages: str | None, **values: Any) -> Non
     vfxmatte bench report docs/measurements/*.json -o docs/measurements.md
     """
     if context.invoked_subcommand is None:
-        _measure(_settings(values, stages), values["record"])
-    elif stages is not None or any(value for value in values.values()):
+        settings = replace(_settings(values, stages), shots=shots)
+        _measure(settings, values["record"])
+    elif stages is not None or shots or any(value for value in values.values()):
         raise UsageError("options stand behind the command", hint="write vfxmatte bench network …")
 
 
