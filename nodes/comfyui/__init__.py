@@ -1,0 +1,18 @@
+"""vfxmatte in ComfyUI: a node for image sequences on disk, and one for image batches.
+
+Registered by the V3 interface where ComfyUI has it, else by the V1 mappings; never by both, because
+ComfyUI would then ignore the V3 entry point.
+"""
+
+from __future__ import annotations
+
+try:
+    import comfy_api.latest  # noqa: F401
+except ImportError:
+    from .v1 import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+    __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
+else:
+    from .v3 import comfy_entrypoint
+
+    __all__ = ["comfy_entrypoint"]

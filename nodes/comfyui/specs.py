@@ -1,0 +1,82 @@
+"""The two nodes as ComfyUI shows them: inputs, outputs, words. One description for V3 and V1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import batches, sequences
+
+CATEGORY = "mask/vfxmatte"
+DEVICES = ("auto", "cuda", "cpu")
+MODES = ("exact", "fast")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input. kind: IMAGE, MASK, STRING, BOOLEAN or COMBO, as ComfyUI names them."""
+
+    kind: str
+    name: str
+    tooltip: str
+    default: Any = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One node. outputs: (kind, name). work: called with the inputs by name, returns the outputs.
+
+    watches_disk: what it reads may change under unchanged inputs, so it always runs.
+    """
+
+    node_id: str
+    display_name: str
+    description: str
+    inputs: tuple[Entry, ...]
+    outputs: tuple[tuple[str, str], ...]
+    work: Callable[..., tuple[Any, ...]]
+    watches_disk: bool = False
+
+
+_ENGINE = (
+    Entry("COMBO", "device", "auto takes a GPU where there is one.", "auto", DEVICES),
+    Entry("COMBO", "mode", "exact, or fast with a little less.", "exact", MODES),
+    Entry("STRING", "command", "The vfxmatte command; empty: found by itself.", ""),
+)
+
+SEQUENCE = Spec(
+    node_id="VfxmatteSequence",
+    display_name="vfxmatte sequence",
+    description="Mattes for an image sequence or a movie on disk, from trimaps painted on a few "
+    "keyframes. Only paths go through ComfyUI, so a shot may be as long as you like.",
+    inputs=(
+        Entry("STRING", "plate", "Folder, pattern (plate.####.exr) or movie.", ""),
+        Entry("STRING", "trimaps", "Folder of painted trimaps, NAME.FRAME.ext.", ""),
+        Entry("STRING", "output", "Folder for the mattes.", ""),
+        Entry("STRING", "frames", "1001-1100 or 1001-1100x2; empty: all.", ""),
+        Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
+        Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
+        *_ENGINE,
+    ),
+    outputs=(("STRING", "folder"), ("INT", "count")),
+    work=sequences.run,
+    watches_disk=True,
+)
+
+BATCH = Spec(
+    node_id="VfxmatteBatch",
+    display_name="vfxmatte images",
+    description="A matte for each image of a batch, from trimaps: 0 background, 0.5 unknown, "
+    "1 foreground. A batch holds every frame in memory; for long shots take the sequence node.",
+    inputs=(
+        Entry("IMAGE", "image", "Display sRGB, 0 to 1; a fourth channel is not used."),
+        Entry("MASK", "trimap", "One for each image, or one for all of them."),
+        *_ENGINE,
+    ),
+    outputs=(("MASK", "matte"),),
+    work=batches.run,
+)
+
+NODES = (SEQUENCE, BATCH)
