@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -145,3 +148,84 @@ def test_other_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_exr(tmp_path / "no" / "a.exr", planes(window, "A"), data_window=window,
                   display_window=window)  # fmt: skip
+
+
+KINDS = {"half": np.float16, "float": np.float32}
+
+
+@pytest.mark.parametrize("kind", ["half", "float", "mixed"])
+@pytest.mark.parametrize(
+    "compression", ["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"]
+)
+def test_both_ways_of_reading_give_the_same_pixels(
+    tmp_path: Path, kind: str, compression: str
+) -> None:
+    window = Window(x_min=-3, y_min=5, x_max=60, y_max=52)
+    channels = planes(window, "RGBA", KINDS.get(kind, np.float16))
+    channels |= planes(window, "Z", np.float32)
+    if kind == "mixed":
+        channels["G"] = channels["G"].astype(np.float32)
+    path = tmp_path / "a.exr"
+    write_exr(path, channels, data_window=window, display_window=window,
+              compression=compression)  # type: ignore[arg-type]  # fmt: skip
+    header = read_exr_header(path)
+    assert header.at_once
+    pixels = read_exr_pixels(header)
+    assert (pixels.dtype, pixels.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_array_equal(pixels, read_exr_pixels(replace(header, at_once=False)))
+
+
+def test_a_picture_among_many_channels_is_not_read_with_them(tmp_path: Path) -> None:
+    window = Window.of_size(20, 10)
+    channels = planes(window, "RGB") | {f"n.{c}": p for c, p in planes(window, "XYZUV").items()}
+    path = tmp_path / "a.exr"
+    write_exr(path, channels, data_window=window, display_window=window)
+    header = read_exr_header(path)
+    assert not header.at_once
+    np.testing.assert_array_equal(
+        read_exr_pixels(header), np.stack([channels[c] for c in "RGB"], -1)
+    )
+
+
+def test_a_damaged_file_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    window = Window.of_size(200, 200)
+    path = tmp_path / "a.exr"
+    write_exr(path, planes(window, "RGB"), data_window=window, display_window=window)
+    header = read_exr_header(path)
+    path.write_bytes(path.read_bytes()[:-40_000])
+    with pytest.raises(PlateError, match="damaged"):
+        read_exr_pixels(header)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(("names", "width"), [("RGB", 19), ("XYZ", 20)])
+def test_a_file_that_changes_after_its_header_was_read(
+    tmp_path: Path, at_once: bool, names: str, width: int
+) -> None:
+    path = tmp_path / "a.exr"
+    window, other = Window.of_size(20, 10), Window.of_size(width, 10)
+    write_exr(path, planes(window, "RGB"), data_window=window, display_window=window)
+    header = replace(read_exr_header(path), at_once=at_once)
+    write_exr(path, planes(other, names), data_window=other, display_window=other)
+    with pytest.raises(PlateError, match="changed while it was read"):
+        read_exr_pixels(header)
+
+
+def test_reading_and_writing_let_other_threads_run(tmp_path: Path) -> None:
+    """This thread goes on while another decodes or encodes: under the lock it would stand."""
+    window = Window.of_size(1500, 1500)
+    path, channels = tmp_path / "a.exr", planes(window, "RGB")
+    write_exr(path, channels, data_window=window, display_window=window)
+    header = read_exr_header(path)
+    for work in (
+        lambda: read_exr_pixels(header),
+        lambda: write_exr(path, channels, data_window=window, display_window=window),
+    ):
+        thread = threading.Thread(target=work)
+        thread.start()
+        turns = 0
+        while thread.is_alive():
+            time.sleep(0)  # gives the lock away; comes back only when it is free
+            turns += 1
+        assert turns > 50

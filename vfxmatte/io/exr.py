@@ -1,9 +1,10 @@
 """OpenEXR files: headers, parts, layers and windows; reading and writing pixels.
 
 Headers are read and files are written through the OpenEXR module, which keeps the attributes'
-own types (rational, timecode, matrices). Pixels are read through OpenImageIO's EXR reader: it
-decodes only the channels asked for and turns a damaged file into an error. Knows nothing of
-shots, colour or mattes.
+own types (rational, timecode, matrices). It is also the quickest to read pixels, but it decodes
+every channel of every part: a file that holds more than its picture is read through OpenImageIO,
+which decodes what is asked for, and which says what is wrong with a damaged one. Both let other
+threads run while they work. Knows nothing of shots, colour or mattes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,13 @@ import OpenEXR
 import OpenImageIO as oiio
 
 from vfxmatte.errors import OutputError, PlateError
+from vfxmatte.io.halves import interleaved, widened
+from vfxmatte.io.quiet import quiet_thread
 from vfxmatte.io.still import ImageHeader, ValueType
 from vfxmatte.types import FloatImage, Window
 
 Compression = Literal["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"]
 
-_BLOCK = 1 << 16  # values converted at once: a block stays in the processor's cache
 _MAGIC = b"\x76\x2f\x31\x01"
 _ALPHA = ("A", "ALPHA")
 _COLOURS = (("R", "G", "B"), ("RED", "GREEN", "BLUE"))
@@ -78,6 +79,7 @@ def read_exr_header(
         bits=16 if value_type == "half" else 32,
         compression=header["compression"].name.removesuffix("_COMPRESSION"),
         part=choice.part,
+        at_once=len(parts) == 1 and _is_mostly(header, chosen, kinds),
         metadata={k: v for k, v in header.items() if k not in STRUCTURAL},
     )
 
@@ -87,29 +89,8 @@ def read_exr_pixels(header: ImageHeader) -> FloatImage:
 
     Raises PlateError where any part of the picture is missing or damaged.
     """
-    opened = oiio.ImageInput.open(str(header.path))
-    if opened is None:
-        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=header.path)
-    try:
-        kinds = _kinds(opened.spec(header.part, 0))
-        where = [list(kinds).index(name) for name in header.channels]
-        first, last = min(where), max(where) + 1
-        all_half = set(list(kinds.values())[first:last]) == {"half"}
-        pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
-        problem = opened.geterror()
-    finally:
-        opened.close()
-    if pixels is None or problem:
-        raise PlateError(
-            f"the EXR is damaged or incomplete: {_one_line(problem)}",
-            path=header.path,
-            hint="render or copy this frame again",
-        )
-    pixels = pixels.reshape((*header.data_window.shape, last - first))
-    order = [index - first for index in where]
-    if order != list(range(last - first)):
-        pixels = pixels[:, :, order]
-    return _widened(pixels) if all_half else np.ascontiguousarray(pixels, dtype=np.float32)
+    pixels = _read_at_once(header) if header.at_once else None
+    return _read_chosen(header) if pixels is None else pixels
 
 
 def write_exr(
@@ -141,6 +122,74 @@ def write_exr(
         OpenEXR.File(header, planes).write(str(path))
     except (RuntimeError, OSError, ValueError) as error:
         raise OutputError(f"cannot write the EXR: {error}", path=path) from error
+
+
+def _read_at_once(header: ImageHeader) -> FloatImage | None:
+    """All channels decoded together; None where the file is not whole, or not as its header was."""
+    try:
+        with quiet_thread():  # a part that cannot be read is printed, and missing
+            parts = OpenEXR.File(str(header.path), separate_channels=True).parts
+    except (RuntimeError, ValueError, OSError):
+        return None
+    channels = parts[0].channels if len(parts) == 1 else {}
+    planes = [channels[name].pixels for name in header.channels if name in channels]
+    shapes = [plane.shape for plane in planes]
+    if shapes != [header.data_window.shape] * len(header.channels):
+        return None
+    types = {plane.dtype for plane in planes}
+    if types == {np.dtype(np.float16)}:
+        return widened(interleaved(planes))
+    return interleaved([widened(p) if p.dtype == np.float16 else p for p in planes])
+
+
+def _read_chosen(header: ImageHeader) -> FloatImage:
+    """The header's channels alone, and in words what is wrong with the file."""
+    opened = oiio.ImageInput.open(str(header.path))
+    if opened is None:
+        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=header.path)
+    try:
+        spec = opened.spec(header.part, 0)
+        _check_unchanged(header, spec)
+        kinds = _kinds(spec)
+        where = [list(kinds).index(name) for name in header.channels]
+        first, last = min(where), max(where) + 1
+        all_half = set(list(kinds.values())[first:last]) == {"half"}
+        pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
+        problem = opened.geterror()
+    finally:
+        opened.close()
+    if pixels is None or problem:
+        raise PlateError(
+            f"the EXR is damaged or incomplete: {_one_line(problem)}",
+            path=header.path,
+            hint="render or copy this frame again",
+        )
+    pixels = pixels.reshape((*header.data_window.shape, last - first))
+    order = [index - first for index in where]
+    if order != list(range(last - first)):
+        pixels = pixels[:, :, order]
+    return widened(pixels) if all_half else np.ascontiguousarray(pixels, dtype=np.float32)
+
+
+def _check_unchanged(header: ImageHeader, spec: Any) -> None:
+    same_size = (spec.height, spec.width) == header.data_window.shape
+    if not same_size or not set(header.channels) <= set(spec.channelnames):
+        raise PlateError(
+            "the EXR changed while it was read",
+            path=header.path,
+            hint="is it being rendered or copied? run again when that is done",
+        )
+
+
+def _is_mostly(header: Mapping[str, Any], chosen: Sequence[str], kinds: Mapping[str, str]) -> bool:
+    """Whether a file of one part holds floats in scan lines, and the chosen are half of them."""
+    channels = header["channels"]
+    return (
+        header.get("type") == OpenEXR.scanlineimage
+        and 2 * len(chosen) >= len(channels)
+        and all((c.xSampling, c.ySampling) == (1, 1) for c in channels)
+        and all(kinds.get(name) in ("half", "float") for name in chosen)
+    )
 
 
 def _open_parts(path: Path) -> list[Any]:
@@ -254,21 +303,6 @@ def _kinds(spec: Any) -> dict[str, str]:
     """`half`, `float` or `uint` of each channel, in OpenImageIO's order."""
     formats = spec.channelformats or [spec.format] * spec.nchannels
     return {name: str(kind) for name, kind in zip(spec.channelnames, formats, strict=True)}
-
-
-@cache
-def _all_halves() -> FloatImage:
-    return np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
-
-
-def _widened(pixels: np.ndarray) -> FloatImage:
-    """float16 to float32 by a table, exactly; numpy's own way takes five times as long."""
-    out = np.empty(pixels.shape, np.float32)
-    bits, target = np.ascontiguousarray(pixels).view(np.uint16).reshape(-1), out.reshape(-1)
-    for start in range(0, bits.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        np.take(_all_halves(), bits[block], out=target[block], mode="clip")
-    return out
 
 
 def _window(corners: Sequence[Any]) -> Window:

@@ -26,6 +26,7 @@ class ImageHeader:
     value_type: how the file stores a value; integers become 0 to 1 when read.
     bits: bits of a value (10 for a 10-bit DPX).
     part: the part of a multi-part EXR, else 0.
+    at_once: an EXR that holds little but the picture: its channels are best decoded together.
     metadata: other attributes by name; in an EXR of the types that OpenEXR gives them.
     """
 
@@ -41,6 +42,7 @@ class ImageHeader:
     bits: int
     compression: str = ""
     part: int = 0
+    at_once: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property

@@ -19,6 +19,7 @@ import OpenEXR
 
 from vfxmatte.errors import OutputError
 from vfxmatte.io.exr import STRUCTURAL, write_exr
+from vfxmatte.io.halves import narrowed
 from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
 from vfxmatte.io.sequence import padded
@@ -197,17 +198,16 @@ def _timecode(value: Any) -> Any:
 
 
 def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
-    dtype = np.float16 if settings.pixel_type == "half" else np.float32
+    half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
-    channels = {"A": alpha.astype(dtype)}
+    channels: dict[str, np.ndarray] = {"A": narrowed(alpha) if half else alpha}
     if settings.rgba is not None:
         colour = crop(frame.pixels, frame.canvas, frame.data_window)
         if settings.rgba == "premultiplied":
             with np.errstate(invalid="ignore"):  # infinity where alpha is 0 is 0
                 colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
-        if dtype is np.float16:
-            colour = colour.clip(-65504, 65504)
-        channels |= {name: colour[:, :, i].astype(dtype) for i, name in enumerate("RGB")}
+        values = narrowed(colour.clip(-65504, 65504)) if half else colour
+        channels |= {name: values[:, :, i] for i, name in enumerate("RGB")}
     attributes = exr_attributes(frame.metadata)
     attributes |= {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
     write_exr(

@@ -1,0 +1,74 @@
+"""Half floats to single and back, exactly, at the speed of memory.
+
+OpenCV 5 converts with the processor's own instructions. Older ones know no half floats: then
+widening looks every value up, and narrowing is numpy's. The results are the same bit for bit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.types import FloatImage
+
+HalfImage = NDArray[np.float16]
+
+_ONE: Any = 1.0
+_BLOCK = 1 << 16  # values looked up at once: a block stays in the processor's cache
+
+
+def widened(pixels: HalfImage) -> FloatImage:
+    """float16 of any shape as float32; NaN and infinity stay what they are."""
+    pixels = np.ascontiguousarray(pixels)
+    if not _opencv_knows_halves():
+        return _looked_up(pixels)
+    wide: FloatImage = np.asarray(cv2.multiply(_flat(pixels), _ONE, dtype=cv2.CV_32F), np.float32)
+    return wide.reshape(pixels.shape)
+
+
+def narrowed(values: FloatImage) -> HalfImage:
+    """float32 of any shape as float16, rounded to the nearest; what is too large is infinite."""
+    values = np.ascontiguousarray(values)
+    if not _opencv_knows_halves():
+        with np.errstate(over="ignore"):
+            return values.astype(np.float16)
+    narrow: HalfImage = np.asarray(cv2.multiply(_flat(values), _ONE, dtype=cv2.CV_16F), np.float16)
+    return narrow.reshape(values.shape)
+
+
+def interleaved(planes: list[np.ndarray]) -> np.ndarray:
+    """Planes (H, W) of one type, float16 or float32, as one array (H, W, C)."""
+    kind = planes[0].dtype
+    bits = [np.ascontiguousarray(p).view(f"u{kind.itemsize}") for p in planes]
+    if kind.itemsize == 4:
+        bits = [plane.view(np.int32) for plane in bits]  # OpenCV knows no uint32
+    shape = (*planes[0].shape, len(planes))
+    return np.asarray(cv2.merge(bits)).view(kind).reshape(shape)
+
+
+def _flat(pixels: np.ndarray) -> np.ndarray:
+    """One row per row of pixels: OpenCV would multiply the first channel alone."""
+    return pixels.reshape(pixels.shape[0], -1)
+
+
+@cache
+def _opencv_knows_halves() -> bool:
+    return int(cv2.__version__.split(".")[0]) >= 5
+
+
+@cache
+def _all_halves() -> FloatImage:
+    return np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def _looked_up(pixels: HalfImage) -> FloatImage:
+    out = np.empty(pixels.shape, np.float32)
+    bits, target = pixels.view(np.uint16).reshape(-1), out.reshape(-1)
+    for start in range(0, bits.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.take(_all_halves(), bits[block], out=target[block], mode="clip")
+    return out
