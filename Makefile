@@ -1,13 +1,18 @@
 # `make demo` runs the main job on a sample shot, `make test` the tests; both install what they need
 # into .venv first. Any Python from 3.11 on: make PYTHON=python3.12 demo
+# `make blender` adds Blender as a module (Python 3.11 only, some 350 MB) in an environment of its own,
+# .venv-bpy: then the tests of the Blender add-on run too. `make extension` builds what Blender installs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHOT ?= sample_shots/furry_creature
+BPY := bpy==5.0.1
+BPY_PYTHON ?= python3.11
+BPY_VENV := .venv-bpy
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint blender extension clean
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,6 +33,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+blender:
+	@$(BPY_VENV)/bin/python -c 'import bpy' 2>/dev/null || { \
+	  $(BPY_PYTHON) -m venv $(BPY_VENV) && \
+	  $(BPY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(BPY)' 'numpy<2'; }
+
+extension:
+	$(PYTHON) nodes/blender/build.py dist
 
 clean:
 	rm -rf $(VENV) build *.egg-info

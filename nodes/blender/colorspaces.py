@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_BY_BLENDER_NAME = {
+BY_BLENDER_NAME = {
     "ACES2065-1": "ACES2065-1",
     "ACEScc": "ACEScc",
     "ACEScct": "ACEScct",
@@ -29,4 +29,4 @@ def engine_name(blender_name: str) -> str | None:
     """
     if os.environ.get("OCIO"):
         return blender_name
-    return _BY_BLENDER_NAME.get(blender_name)
+    return BY_BLENDER_NAME.get(blender_name)

@@ -39,8 +39,11 @@ class Plate:
 
     @property
     def title(self) -> str:
-        """The name without a frame number and a suffix: `plate` of plate.1001.exr."""
-        return re.sub(r"([._-]?\d+)?\.[^.\d][^.]*$", "", self.name) or self.name
+        """The name without a frame number: `plate` of plate.1001.exr, `cut.mov` of cut.mov.
+
+        Blender tells two datablocks of one name apart by .001, which stays.
+        """
+        return re.sub(r"[._-]?\d+\.[A-Za-z]\w*(?=(\.\d{3})?$)", "", self.name) or self.name
 
     def number_at(self, scene_frame: int) -> int:
         """The number of the file that is shown on a scene frame."""

@@ -1,0 +1,217 @@
+"""The add-on's whole life in a real Blender: run by test_blender.py with the Python that has bpy.
+
+`blender_session.py JOB.json`: installs the extension, makes masks, runs the engine, renders the
+composites and writes what it saw to `report` of the job. What is right is for the test to say.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+from blender_stage import disc, fresh_scene, key, move_disc, render
+
+MODULE = "bl_ext.user_default.vfxmatte"
+SIZE = (64, 48)
+RADIUS = 12.5  # the middle of the soft edge of the tiny shot's disc, see conftest.tiny_alpha
+
+
+def centre(index: int) -> tuple[float, float]:
+    """Of the tiny shot's disc, in px from the corner; pixel centres lie at halves."""
+    return 26.5 + 2 * index, 24.5
+
+
+def main(job: dict[str, str]) -> dict[str, Any]:
+    work, shot = Path(job["work"]), Path(job["shot"])
+    report: dict[str, Any] = {"install": install(Path(job["zip"]))}
+    report["troubles"] = troubles(work, shot)
+    bpy.context.preferences.addons[MODULE].preferences.command = job["engine"]
+    report["clip"] = clip(work, shot)
+    report["image"] = image(work, shot)
+    report["movie"] = movie(work, Path(job["movie"]))
+    report["painted"] = painted(work)
+    report["leftovers"] = leftovers()
+    session().engine.shutdown()
+    report["removed"] = remove()
+    return report
+
+
+def session() -> Any:
+    return importlib.import_module(f"{MODULE}.session").session
+
+
+def install(archive: Path) -> dict[str, Any]:
+    done = bpy.ops.extensions.package_install_files(
+        repo="user_default", filepath=str(archive), enable_on_install=True
+    )
+    heavy = ("torch", "cv2", "OpenEXR", "vfxmatte")
+    return {
+        "done": sorted(done),
+        "enabled": MODULE in bpy.context.preferences.addons,
+        "panels": [name for name in dir(bpy.types) if name.startswith("VFXMATTE_PT")],
+        "heavy": [name for name in heavy if name in sys.modules],
+    }
+
+
+def attempt(operator: Any, **options: Any) -> str:
+    """What the operator complains about, or nothing."""
+    try:
+        operator(**options)
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def troubles(work: Path, shot: Path) -> dict[str, str]:
+    """What the artist is told when something is missing."""
+    scene = fresh_scene("troubles", *SIZE)
+    chosen, told = scene.vfxmatte, {}
+    told["no plate"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    chosen.clip = bpy.data.movieclips.load(str(shot / "plate" / "plate.1001.exr"))
+    told["no mask"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    chosen.mask = bpy.data.masks.new("still")
+    disc(chosen.mask.layers.new(name="outline"), SIZE, centre(0), RADIUS)
+    chosen.folder = "//here/"
+    chosen.keyframes = "1"
+    told["not saved"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.folder = str(work / "troubles")
+    chosen.keyframes = ""
+    told["no keys"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.keyframes = "1, six"
+    told["no number"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.keyframes = "6"
+    told["not on the plate"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.keyframes, chosen.trimap_source = "1", "LAYERS"
+    told["no layers"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.trimap_source = "FOLDER"
+    told["no painted"] = attempt(bpy.ops.vfxmatte.trimaps)
+    told["no mattes"] = attempt(bpy.ops.vfxmatte.load)
+    chosen.trimap_source = "OUTLINE"
+    bpy.context.preferences.addons[MODULE].preferences.command = str(work / "no such engine")
+    told["no engine"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    return told
+
+
+def clip(work: Path, shot: Path) -> dict[str, Any]:
+    """A movie clip and one moving outline; then the same mattes with the clip moved in time."""
+    scene = fresh_scene("clip", *SIZE)
+    chosen = scene.vfxmatte
+    chosen.clip = bpy.data.movieclips.load(str(shot / "plate" / "plate.1001.exr"))
+    chosen.clip.name = "hero_1001.exr"
+    chosen.mask = bpy.data.masks.new("roto")
+    layer = chosen.mask.layers.new(name="outline")
+    disc(layer, SIZE, centre(0), RADIUS)
+    for frame in (1, 5):
+        scene.frame_set(frame)
+        move_disc(layer, SIZE, centre(frame - 1), RADIUS)
+        key(scene, chosen.mask, frame)
+    chosen.inward_px = chosen.outward_px = 3
+    chosen.folder = str(work / "clip")
+    scene.frame_set(3)
+    bpy.ops.vfxmatte.add_keyframe()
+    added = chosen.keyframes
+    bpy.ops.vfxmatte.mask_keys()
+    trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
+    stayed = scene.frame_current
+    render(scene, 1, 5, work / "clip" / "render")
+    chosen.clip.frame_start, chosen.clip.frame_offset = 21, 1
+    bpy.ops.vfxmatte.load()
+    render(scene, 21, 24, work / "clip" / "moved")
+    tree = scene.compositing_node_group
+    return {
+        "trouble": trouble,
+        "added": added,
+        "keyframes": chosen.keyframes,
+        "scene frame": stayed,
+        "message": session().message,
+        "state": session().run.progress.state,
+        "done": session().run.progress.done,
+        "nodes": sorted(node.bl_idname for node in tree.nodes),
+        "matte": matte_facts("hero matte"),
+    }
+
+
+def matte_facts(name: str) -> dict[str, Any]:
+    image = bpy.data.images[name]
+    return {"source": image.source, "colorspace": image.colorspace_settings.name}
+
+
+def image(work: Path, shot: Path) -> dict[str, Any]:
+    """An Image node that the artist has put there, and two mask layers, made by the button."""
+    scene = fresh_scene("image", *SIZE)
+    tree = bpy.data.node_groups.new("artist's", "CompositorNodeTree")
+    scene.compositing_node_group = tree
+    block = bpy.data.images.load(str(shot / "plate" / "plate.1001.exr"))
+    block.source = "SEQUENCE"
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image = block
+    node.frame_start, node.frame_offset, node.frame_duration = 101, 1000, 5
+    chosen = scene.vfxmatte
+    chosen.plate_kind, chosen.image, chosen.trimap_source = "IMAGE", block, "LAYERS"
+    chosen.mask = bpy.data.masks.new("layers")
+    bpy.ops.vfxmatte.add_layers()
+    disc(chosen.mask.layers["foreground"], SIZE, centre(0), RADIUS - 4)
+    disc(chosen.mask.layers["unknown"], SIZE, centre(0), RADIUS + 4)
+    chosen.keyframes, chosen.folder = "101", str(work / "image")
+    chosen.frames, scene.frame_start, scene.frame_end = "SCENE", 102, 300
+    trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
+    render(scene, 102, 105, work / "image" / "render")
+    return {
+        "trouble": trouble,
+        "layers": [layer.name for layer in chosen.mask.layers],
+        "nodes": sorted(node.bl_idname for node in tree.nodes),
+        "message": session().message,
+    }
+
+
+def movie(work: Path, path: Path) -> dict[str, Any]:
+    """A movie, whose frames count from 1, with a keyframe on its second."""
+    scene = fresh_scene("movie", *SIZE)
+    chosen = scene.vfxmatte
+    chosen.clip = bpy.data.movieclips.load(str(path))
+    chosen.clip.frame_start = 11
+    chosen.mask = bpy.data.masks.new("movie")
+    disc(chosen.mask.layers.new(name="outline"), SIZE, centre(1), RADIUS)
+    chosen.keyframes, chosen.inward_px, chosen.outward_px = "12", 3, 3
+    chosen.folder = str(work / "movie")
+    trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
+    render(scene, 11, 15, work / "movie" / "render")
+    return {"trouble": trouble, "duration": chosen.clip.frame_duration}
+
+
+def painted(work: Path) -> dict[str, str]:
+    """Other keyframes, after somebody has painted in a trimap."""
+    scene = bpy.data.scenes["clip"]
+    bpy.context.window.scene = scene
+    scene.vfxmatte.clip.frame_start, scene.vfxmatte.clip.frame_offset = 1, 0
+    trimaps = work / "clip" / "hero" / "trimaps"
+    by_hand = bpy.data.images.load(str(trimaps / "trimap.1001.png"))
+    by_hand.pixels[0] = 1.0
+    by_hand.save()
+    scene.vfxmatte.keyframes = "1 3"
+    return {"trouble": attempt(bpy.ops.vfxmatte.trimaps), "message": session().message}
+
+
+def leftovers() -> dict[str, list[str]]:
+    """Datablocks that nobody but the add-on can have made for a while."""
+    kinds = {"scenes": bpy.data.scenes, "masks": bpy.data.masks}
+    return {name: sorted(block.name for block in blocks) for name, blocks in kinds.items()}
+
+
+def remove() -> dict[str, Any]:
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    poll = importlib.import_module(f"{MODULE}.session").poll
+    return {
+        "settings": hasattr(bpy.types.Scene, "vfxmatte"),
+        "panels": [name for name in dir(bpy.types) if name.startswith("VFXMATTE_PT")],
+        "timer": bpy.app.timers.is_registered(poll),
+    }
+
+
+if __name__ == "__main__":
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    Path(job["report"]).write_text(json.dumps(main(job)), encoding="utf-8")

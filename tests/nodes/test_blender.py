@@ -1,0 +1,255 @@
+"""The Blender add-on in a real Blender (bpy, in an environment of its own), with the real engine.
+
+`make blender` makes that environment. Without it these tests are skipped, but not in CI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from nodes.blender.build import build
+from tests.conftest import TINY_NUMBERS, tiny_alpha, tiny_plate, write_tiny_shot
+from vfxmatte.trimaps import from_matte
+
+ROOT = Path(__file__).resolve().parents[2]
+SESSION = Path(__file__).with_name("blender_session.py")
+Planes = dict[str, NDArray[np.float32]]
+
+
+def blender_python() -> Path:
+    """The Python that has bpy; skips where there is none, and fails in CI."""
+    chosen = os.environ.get("VFXMATTE_BLENDER_PYTHON")
+    python = Path(chosen) if chosen else ROOT / ".venv-bpy" / "bin" / "python"
+    if not python.exists():
+        missing = f"Blender as a module is not there ({python}): make blender"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return python
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of one Blender session, held once whatever the number of test workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "blender"
+    python = blender_python()
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "said.txt").exists():
+            hold_session(python, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report(work: Path) -> dict[str, Any]:
+    """What the session saw."""
+    path = work / "report.json"
+    assert path.exists(), (work / "said.txt").read_text(encoding="utf-8")
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told
+
+
+def hold_session(python: Path, folder: Path) -> None:
+    folder.mkdir()
+    shot = write_tiny_shot(folder / "shot")
+    job = {
+        "work": str(folder),
+        "shot": str(shot),
+        "movie": str(write_movie(folder / "plate.mp4")),
+        "zip": str(build(folder)),
+        "engine": sys.executable,
+        "report": str(folder / "report.json"),
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    environment = {
+        **os.environ,
+        "BLENDER_USER_RESOURCES": str(folder / "resources"),
+        "VFXMATTE_HOME": str(folder / "home"),
+    }
+    environment.pop("OCIO", None)
+    done = subprocess.run(
+        [str(python), str(SESSION), str(folder / "job.json")],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+    )
+    (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
+
+
+def write_movie(path: Path) -> Path:
+    """The tiny shot as a movie of 5 frames that a display shows well."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(24))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"crf": "10"}
+        for index in range(5):
+            pixels = (tiny_plate(index).clip(0, 1) ** (1 / 2.4) * 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def planes(path: Path) -> Planes:
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        return {n: c.pixels.astype(np.float32) for n, c in file.channels().items()}
+
+
+def assert_cut_out(rendered: Path, plate: Path, matte: Path) -> None:
+    """The render is the plate times the matte, and its alpha is the matte, to the last bit."""
+    found, whole, alpha = planes(rendered), planes(plate), planes(matte)["A"]
+    assert 0.1 < alpha.mean() < 0.6
+    np.testing.assert_array_equal(found["A"], alpha)
+    for name in "RGB":
+        np.testing.assert_allclose(found[name], whole[name] * alpha, atol=1e-6)
+
+
+def trimap(path: Path) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def test_the_extension_installs_and_brings_nothing_heavy(report: dict[str, Any]) -> None:
+    assert report["install"] == {
+        "done": ["FINISHED"],
+        "enabled": True,
+        "panels": ["VFXMATTE_PT_clip_editor", "VFXMATTE_PT_compositor"],
+        "heavy": [],
+    }
+
+
+def test_keyframes_are_found_where_the_mask_is_keyed(report: dict[str, Any]) -> None:
+    assert report["clip"]["added"] == "3"
+    assert report["clip"]["keyframes"] == "1, 5"
+
+
+def test_an_outline_becomes_trimaps_with_the_plates_numbers(
+    report: dict[str, Any], work: Path
+) -> None:
+    folder = work / "image" / "plate" / "trimaps"
+    assert [path.name for path in folder.iterdir()] == ["trimap.1001.png"]
+    # 1001 has been painted in since, 1005 removed: the movie's outline shows what a band looks like
+    made = trimap(work / "movie" / "plate.mp4" / "trimaps" / "trimap.0002.png")
+    hard = (tiny_alpha(1) >= 0.5).astype(np.float32)
+    expected = from_matte(hard, erode_px=3, dilate_px=3)
+    assert set(np.unique(made)) == {0, 128, 255}
+    assert (made != expected).mean() < 0.04
+    assert not ((made == 255) & (expected == 0)).any()
+    assert not ((made == 0) & (expected == 255)).any()
+
+
+def test_layers_become_a_trimap(report: dict[str, Any], work: Path) -> None:
+    assert report["image"]["layers"] == ["foreground", "unknown"]
+    made = trimap(work / "image" / "plate" / "trimaps" / "trimap.1001.png")
+    y, x = np.mgrid[0:48, 0:64]
+    distance = np.hypot(x - 26, y - 24)
+    # Blender softens an edge outward, over one pixel: what is soft is unknown.
+    expected = np.select([distance <= 8.5, distance <= 17.5], [255, 128], 0)
+    assert (made != expected).mean() < 0.01
+    assert (made[distance < 7] == 255).all()
+    assert (made[(distance > 10) & (distance < 15)] == 128).all()
+    assert (made[distance > 18] == 0).all()
+
+
+def test_the_composite_is_the_plate_times_the_matte(report: dict[str, Any], work: Path) -> None:
+    told = report["clip"]
+    assert (told["trouble"], told["state"], told["done"]) == ("", "done", 5)
+    assert told["scene frame"] == 3  # where the artist had left it
+    for index, number in enumerate(TINY_NUMBERS):
+        assert_cut_out(
+            work / "clip" / "render" / f"{index + 1:04d}.exr",
+            work / "shot" / "plate" / f"plate.{number}.exr",
+            work / "clip" / "hero" / "matte" / f"matte.{number}.exr",
+        )
+
+
+def test_mattes_follow_a_clip_that_is_moved_in_time(report: dict[str, Any], work: Path) -> None:
+    assert report["clip"]["message"] == "Mattes 1001 to 1005 are in the compositor"
+    for frame, number in zip(range(21, 25), TINY_NUMBERS[1:], strict=True):
+        assert_cut_out(
+            work / "clip" / "moved" / f"{frame:04d}.exr",
+            work / "shot" / "plate" / f"plate.{number}.exr",
+            work / "clip" / "hero" / "matte" / f"matte.{number}.exr",
+        )
+
+
+def test_loading_again_adds_no_nodes(report: dict[str, Any]) -> None:
+    assert report["clip"]["nodes"] == [
+        "CompositorNodeImage",
+        "CompositorNodeMovieClip",
+        "CompositorNodeSetAlpha",
+        "NodeGroupOutput",
+    ]
+    assert report["clip"]["matte"] == {"source": "SEQUENCE", "colorspace": "Non-Color"}
+
+
+def test_an_image_node_of_the_artist_is_used_as_it_plays(
+    report: dict[str, Any], work: Path
+) -> None:
+    told = report["image"]
+    assert told["trouble"] == ""
+    assert told["message"] == "Mattes 1002 to 1005 are in the compositor"  # the scene's range
+    assert told["nodes"].count("CompositorNodeImage") == 2
+    for frame, number in zip(range(102, 106), TINY_NUMBERS[1:], strict=True):
+        assert_cut_out(
+            work / "image" / "render" / f"{frame:04d}.exr",
+            work / "shot" / "plate" / f"plate.{number}.exr",
+            work / "image" / "plate" / "matte" / f"matte.{number}.exr",
+        )
+
+
+def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
+    assert report["movie"] == {"trouble": "", "duration": 5}
+    for index in range(5):
+        alpha = planes(work / "movie" / "render" / f"{11 + index:04d}.exr")["A"]
+        matte = planes(work / "movie" / "plate.mp4" / "matte" / f"matte.{index + 1:04d}.exr")["A"]
+        np.testing.assert_array_equal(alpha, matte)
+        middle = np.average(np.arange(64), weights=alpha.sum(axis=0))
+        assert abs(middle - (26 + 2 * index)) < 1.5  # the matte of this frame, not of another
+
+
+def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> None:
+    assert report["painted"]["trouble"] == ""
+    said = "1 trimaps from the mask; painted by hand and left alone: 1001; 1 old ones removed"
+    assert report["painted"]["message"] == said
+    folder = work / "clip" / "hero" / "trimaps"
+    assert sorted(p.name for p in folder.iterdir()) == ["trimap.1001.png", "trimap.1003.png"]
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("no plate", "Choose a clip or an image"),
+        ("no mask", "No mask is chosen"),
+        ("not saved", "Save it, or choose a folder"),
+        ("no keys", "Type the frames that it fits"),
+        ("no number", "'six' is not a frame"),
+        ("not on the plate", "which plays from 1 to 5"),
+        ("no layers", "Press Add Trimap Layers"),
+        ("no painted", "named like trimap.1001.png"),
+        ("no mattes", "Run the shot first"),
+        ("no engine", "no such engine"),
+    ],
+)
+def test_troubles_are_told(report: dict[str, Any], case: str, words: str) -> None:
+    assert words in report["troubles"][case]
+
+
+def test_nothing_is_left_behind(report: dict[str, Any]) -> None:
+    assert report["leftovers"]["scenes"] == ["Scene", "clip", "image", "movie", "troubles"]
+    assert report["leftovers"]["masks"] == ["layers", "movie", "roto", "still"]
+    assert report["removed"] == {"settings": False, "panels": [], "timer": False}

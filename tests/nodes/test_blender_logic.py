@@ -1,0 +1,296 @@
+"""What the Blender add-on decides without Blender: labels, files, frames, numbers, progress."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from nodes.blender import colorspaces
+from nodes.blender.build import build
+from nodes.blender.frames import frames_text, keyed_frames, parse_frames
+from nodes.blender.labels import band, dilated, layered
+from nodes.blender.plate import Plate, plate_of_clip, plate_of_image
+from nodes.blender.png import is_untouched, write_png
+from nodes.blender.problem import Problem
+from nodes.blender.results import Mattes, ShotFolder
+from nodes.blender.run import Progress, Run, after
+from vfxmatte.colour import ColourConfig
+from vfxmatte.trimaps import from_matte
+
+
+def soft_blobs(seed: int) -> np.ndarray:
+    """(60, 80) float32 coverage with soft edges, some of them cut by the picture's border."""
+    noise = np.random.default_rng(seed).standard_normal((60, 80))
+    return np.clip(ndimage.gaussian_filter(noise, 6) * 60 + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 1.5, 4, 7.3])
+def test_dilation_is_by_a_disc(radius: float) -> None:
+    mask = soft_blobs(3) > 0.9
+    expected = ndimage.distance_transform_edt(~mask) <= radius
+    np.testing.assert_array_equal(dilated(mask, radius), expected)
+
+
+def test_an_empty_mask_stays_empty_and_a_full_one_full() -> None:
+    empty = np.zeros((5, 6), bool)
+    assert not dilated(empty, 3).any()
+    assert dilated(~empty, 3).all()
+
+
+@pytest.mark.parametrize(("inward", "outward"), [(0, 0), (3, 3), (2, 6), (5, 1)])
+def test_a_band_is_what_the_command_line_makes(inward: float, outward: float) -> None:
+    coverage = soft_blobs(8)
+    ours = band(coverage, inward, outward)
+    theirs = from_matte(coverage, erode_px=inward, dilate_px=outward)
+    assert set(np.unique(ours)) == {0, 128, 255}
+    assert (ours != theirs).mean() < 0.01  # theirs measures distance to within some hundredths
+
+
+def test_a_feathered_layer_is_unknown_where_it_is_soft() -> None:
+    foreground = np.array([[0, 0, 0, 0.5, 1]], np.float32)
+    unknown = np.array([[0, 0.3, 1, 0, 1]], np.float32)
+    assert layered(foreground, unknown).tolist() == [[0, 128, 128, 128, 255]]
+
+
+def test_a_png_holds_the_labels_and_knows_a_painters_hand(tmp_path: Path) -> None:
+    labels = np.array([[0, 128, 255], [255, 0, 128]], np.uint8)
+    path = tmp_path / "trimaps" / "trimap.1001.png"
+    write_png(path, labels)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(found, labels)
+    assert is_untouched(path)
+    cv2.imwrite(str(path), found)
+    assert not is_untouched(path)
+    path.write_bytes(b"no picture")
+    assert not is_untouched(path)
+
+
+@given(st.sets(st.integers(-50, 5000), max_size=20))
+def test_frames_survive_being_typed(numbers: set[int]) -> None:
+    assert parse_frames(frames_text(numbers)) == sorted(numbers)
+
+
+def test_frames_may_be_ranges() -> None:
+    assert parse_frames(" 7; 1-5x2,3 ") == [1, 3, 5, 7]
+    assert parse_frames("") == []
+    for text in ("a", "1-", "1-9x0", "1.5"):
+        with pytest.raises(Problem, match="not a frame"):
+            parse_frames(text)
+
+
+def test_keys_are_where_movement_bends() -> None:
+    frames = range(10, 31)
+    x = np.interp(frames, [12, 20, 27], [0.1, 0.5, 0.45])
+    shapes = [np.array([value, 0.3, 0.2], np.float32) for value in x]
+    assert keyed_frames(frames, shapes) == [12, 20, 27]
+    assert keyed_frames(frames, [shapes[0]] * len(frames)) == []
+    assert keyed_frames(frames, [np.empty(0, np.float32)] * len(frames)) == []
+
+
+def clip(**changes: Any) -> Any:
+    usual = {
+        "name": "plate.0995.exr",
+        "source": "SEQUENCE",
+        "frame_start": 1,
+        "frame_offset": 0,
+        "frame_duration": 10,
+        "size": (64, 48),
+        "colorspace_settings": SimpleNamespace(name="ACEScg"),
+    }
+    return SimpleNamespace(**{**usual, **changes})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """plate.0995.exr to plate.1004.exr, and others that are none of it."""
+    names = [f"plate.{number:04d}.exr" for number in range(995, 1005)]
+    for name in (*names, "plate.exr", "plate.2000.png", "plates.0001.exr"):
+        (tmp_path / name).touch()
+    (tmp_path / "cut.mov").touch()
+    return tmp_path
+
+
+def test_a_sequence_keeps_its_numbers(files: Path) -> None:
+    plate = plate_of_clip(clip(), str(files / "plate.0995.exr"))
+    assert plate.source == (files / "plate.####.exr").as_posix()
+    assert (plate.first, plate.last, plate.title) == (995, 1004, "plate")
+    assert (plate.number_at(1), plate.scene_frame_of(1004)) == (995, 10)
+
+
+def test_start_and_offset_of_a_clip_count(files: Path) -> None:
+    path = str(files / "plate.0995.exr")
+    plate = plate_of_clip(clip(frame_start=101, frame_offset=2), path)
+    assert plate.number_at(101) == 997
+
+
+def test_a_movie_counts_from_one(files: Path) -> None:
+    plate = plate_of_clip(clip(source="MOVIE", name="cut.mov"), str(files / "cut.mov"))
+    assert (plate.first, plate.last, plate.number_at(1), plate.title) == (1, 10, 1, "cut.mov")
+
+
+def test_an_image_plays_as_its_node_says(files: Path) -> None:
+    image, path = clip(), str(files / "plate.0995.exr")
+    assert plate_of_image(image, path, None, 51).number_at(51) == 995
+    node = SimpleNamespace(frame_start=101, frame_offset=996)
+    assert plate_of_image(image, path, node, 51).number_at(101) == 997
+
+
+def test_two_clips_of_one_name_have_folders_of_their_own(files: Path) -> None:
+    path = str(files / "plate.0995.exr")
+    titles = [plate_of_clip(clip(name=f"plate.0995.exr{end}"), path).title for end in ("", ".001")]
+    assert titles == ["plate", "plate.001"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "words"),
+    [
+        ({}, "plate.0001.exr", "There is no file"),
+        ({}, "plate.exr", "no frame number"),
+        ({"size": (0, 0)}, "plate.0995.exr", "cannot read"),
+        ({"source": "MOVIE"}, "lost.mov", "There is no movie"),
+    ],
+)
+def test_plates_that_are_not_there(
+    files: Path, changes: dict[str, Any], name: str, words: str
+) -> None:
+    with pytest.raises(Problem, match=words):
+        plate_of_clip(clip(**changes), str(files / name))
+
+
+def test_a_still_is_no_plate(files: Path) -> None:
+    with pytest.raises(Problem, match="no image sequence"):
+        plate_of_image(clip(source="GENERATED"), str(files / "plate.exr"), None, 1)
+
+
+def test_results_want_a_folder_and_tell_gaps(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="no folder yet"):
+        ShotFolder.of("", "plate")
+    folder = ShotFolder.of(str(tmp_path), "my plate")
+    assert folder.path == tmp_path / "my_plate"
+    with pytest.raises(Problem, match="no mattes"):
+        folder.mattes()
+    folder.matte.mkdir(parents=True)
+    for number in (1001, 1004):
+        (folder.matte / f"matte.{number}.exr").touch()
+    (folder.matte / "journal.jsonl").touch()
+    mattes = folder.mattes()
+    assert (mattes.first, mattes.last, mattes.missing()) == (1001, 1004, [1002, 1003])
+    assert isinstance(mattes, Mattes)
+
+
+def test_the_engine_knows_every_translated_colour_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OCIO", raising=False)
+    config = ColourConfig.load()
+    named = {"ACEScg", "ACES2065-1", "Linear Rec.2020", "Linear Rec.709", "Rec.2100-PQ", "sRGB"}
+    for blender_name in named | set(colorspaces.BY_BLENDER_NAME):
+        name = colorspaces.engine_name(blender_name)
+        assert name is not None
+        assert config.resolve(name) == name
+    assert colorspaces.engine_name("Non-Color") is None
+
+
+def test_with_a_configuration_of_the_studio_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCIO", "/studio/config.ocio")
+    assert colorspaces.engine_name("Plate - LogC") == "Plate - LogC"
+
+
+START = {"event": "start", "count": 2}
+FRAME = {"event": "frame", "frame": 1001, "status": "written", "error": None}
+FAILED = {"event": "frame", "frame": 1002, "status": "failed", "error": {"message": "no file"}}
+TOTALS = {"event": "totals", "device": "cpu", "suggested_keyframe": 1001}
+
+
+def test_progress_follows_the_events() -> None:
+    progress = Progress()
+    for event in (START, FRAME, FAILED, {"event": "note", "text": "no GPU"}, TOTALS):
+        progress = after(progress, event)
+    assert (progress.state, progress.done, progress.count) == ("running", 2, 2)
+    assert progress.share == 1
+    assert progress.failed == {1002: "no file"}
+    assert (progress.notes, progress.device, progress.suggested) == (("no GPU",), "cpu", 1001)
+
+
+class FakeJob:
+    """As much of the client's Job as a run uses."""
+
+    def __init__(self, on_event: Any, on_done: Any) -> None:
+        self.on_event, self.on_done = on_event, on_done
+        self.cancelled, self.error = False, None
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeEngine:
+    """As much of the client's Engine as a run uses: the test says when what happens."""
+
+    def start_run(self, *, plate: str, on_event: Any, on_done: Any) -> FakeJob:
+        self.plate, self.job = plate, FakeJob(on_event, on_done)
+        return self.job
+
+
+@pytest.fixture
+def started() -> tuple[Run, FakeJob, list[Progress]]:
+    told: list[Progress] = []
+    run, engine = Run(told.append), FakeEngine()
+    run.start(engine, {"plate": "plate.####.exr"})
+    return run, engine.job, told
+
+
+def test_a_run_is_told_to_be_over_once(started: Any) -> None:
+    run, job, told = started
+    job.on_event(START)
+    assert run.tick()
+    job.on_event(FRAME)
+    assert not run.wait(0)
+    job.on_done(job)
+    assert run.wait(0)
+    assert not told  # only on the main thread, by tick
+    assert not run.tick()
+    assert not run.tick()
+    assert [progress.state for progress in told] == ["done"]
+
+
+def test_a_run_that_is_cancelled_says_so(started: Any) -> None:
+    run, job, told = started
+    job.on_event(START)
+    run.cancel()
+    assert run.progress.state == "cancelling"
+    job.on_event(FRAME)
+    job.on_done(job)
+    run.tick()
+    assert [(progress.state, progress.done) for progress in told] == [("cancelled", 1)]
+
+
+def test_what_ends_a_run_is_told_with_what_to_do(started: Any) -> None:
+    run, job, told = started
+    job.error = SimpleNamespace(what="no engine", hint="install it", path="/usr/bin/vfxmatte")
+    job.on_done(job)
+    run.tick()
+    assert told[0].state == "failed"
+    assert str(told[0].problem) == "no engine (/usr/bin/vfxmatte). install it"
+
+
+def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> None:
+    archive = build(tmp_path)
+    first = archive.read_bytes()
+    assert build(tmp_path).read_bytes() == first
+    with zipfile.ZipFile(archive) as opened:
+        names = set(opened.namelist())
+    assert {"blender_manifest.toml", "__init__.py", "command.py", "LICENSE"} <= names
+    assert "build.py" not in names
+
+
+def test_a_plate_without_a_number_in_its_name_is_filed_under_it() -> None:
+    plate = Plate("hero", "/plate.####.exr", 1, 2, 0, 4, 4, "sRGB")
+    assert plate.title == "hero"
