@@ -30,7 +30,7 @@ def io_type(name: str, *allowed: str) -> Any:
 
     def make_input(
         id: str, display_name: str | None = None, tooltip: str | None = None, **more: Any
-    ) -> Slot:  # noqa: E501
+    ) -> Slot:
         unknown = set(more) - set(allowed)
         if unknown:
             raise TypeError(f"{name}.Input got unexpected {unknown}")

@@ -237,7 +237,7 @@ class FakeNuke:
     def __init__(self, gizmo_text: str, *, gui: bool = True) -> None:
         self.main = threading.get_ident()
         self.gui, self.executing = gui, False
-        self.undo_off, self.frame = 0, 1001
+        self.undo_off, self.frame, self.patience = 0, 1001, 10.0
         self.changes: list[tuple[str, Any, bool]] = []
         self.executed: list[tuple[str, int, str]] = []
         self.said: list[str] = []
@@ -296,9 +296,9 @@ class FakeNuke:
         """The interface's main loop: does what other threads ask for."""
         while not until():
             try:
-                self.waiting.get(timeout=10)()
+                self.waiting.get(timeout=self.patience)()
             except queue.Empty:
-                raise AssertionError("nothing happened for 10 seconds") from None
+                raise AssertionError(f"nothing happened for {self.patience} seconds") from None
 
     def _fill(self, node: Group) -> None:
         """The gizmo's user knobs and inner nodes, from its text."""
