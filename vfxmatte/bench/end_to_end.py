@@ -126,7 +126,6 @@ def _row(
         "failed": sum(cost.failed for cost in costs),
         "keyframe_every": settings.keyframe_every,
         "fps": _median([cost.fps for cost in costs]),
-        "steady_fps": _median([cost.steady_fps for cost in costs]),
         "stages_ms_per_frame": _stages_per_frame(costs),
         "waiting_share": _median([cost.waiting_share for cost in costs]),
         "gpu_idle_share": None if recorded is None else recorded.gpu_idle_share,

@@ -48,17 +48,12 @@ class RunCost:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second, from the moment at which everything was loaded to the last frame."""
+        """Frames a second, from the moment at which everything was loaded to the last frame.
+
+        The first frame's way through all stages counts: a long shot is a little faster.
+        """
         at = self.seconds_at_frame
         return len(at) / (at[-1] - self.ready_seconds) if at else None
-
-    @property
-    def steady_fps(self) -> float | None:
-        """Frames a second in the second half of the shot; None with fewer than four frames."""
-        half = self.seconds_at_frame[len(self.seconds_at_frame) // 2 - 1 :]
-        if len(self.seconds_at_frame) < 4 or half[-1] <= half[0]:
-            return None
-        return (len(half) - 1) / (half[-1] - half[0])
 
     @property
     def waiting_share(self) -> float | None:

@@ -43,7 +43,7 @@ def need_of(work: Work, row: Mapping[str, Any]) -> Need:
     """From one row of the end-to-end measurement."""
     count = work.shots * work.frames
     return Need(
-        seconds=count / (row["steady_fps"] or row["fps"]),
+        seconds=count / row["fps"],
         result_bytes=count * row["results_bytes_per_frame"],
         plate_bytes=count * row["plate_bytes_per_frame"],
     )

@@ -232,7 +232,6 @@ def _end_to_end(record: Record) -> Table:
         shares = ", ".join(f"{name} {ms / total:.0%}" for name, ms in stages.items())
         rows.append([
             _size(row), row["mode"], _number(row["fps"], ".2f"),
-            _number(row["steady_fps"], ".2f"),
             _percent(row["unknown_share"]), _percent(row["waiting_share"]),
             _gigabytes(row["peak_rss_bytes"]),
             NO_GPU if row["peak_gpu_bytes"] is None else _gigabytes(row["peak_gpu_bytes"]),
@@ -241,14 +240,14 @@ def _end_to_end(record: Record) -> Table:
     first = record["end_to_end"][0]
     return Table(
         title="End to end, EXR to EXR",
-        columns=("size", "mode", "frames/s", "second half", "unknown", "network waits",
+        columns=("size", "mode", "frames/s", "unknown", "network waits",
                  "peak memory", "GPU memory", "workers' time"),
         rows=rows,
         text_columns=2,
         note=f"A made-up shot of {first['frames']} frames, a keyframe every "
         f"{first['keyframe_every']}; {_runs(len(first['runs']))} in a process of its own. "
-        "Frames a second from the moment at which libraries and network are loaded, and in the "
-        "shot's second half. Network waits: share of its time in which it had no frame to work on.",
+        "Frames a second from the moment at which libraries and network are loaded to the last "
+        "frame. Network waits: share of its time in which it had no frame to work on.",
     )  # fmt: skip
 
 
@@ -271,8 +270,8 @@ def _scale(record: Record) -> Table:
         columns=("work", "time on one such machine", "such machines for one week",
                  "mattes and trimaps", "plates"),
         rows=rows,
-        note="At the pace of the shot's second half. The made-up plate is noise, which compresses "
-        "worse than most footage.",
+        note="At the frames a second above, one run after the other. The made-up plate is noise, "
+        "which compresses worse than most footage.",
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def _of_gpu(record: Record) -> Iterator[Verdict]:
     )
     for size, name, fps in ((_HD, "1080p", 40.0), (_UHD, "4K", 12.0)):
         row = _end_to_end_row(record, size)
-        found = None if row is None else row["steady_fps"]
+        found = None if row is None else row["fps"]
         yield Verdict(what=f"EXR to EXR, {name}", wanted=fps, found=found, unit="fps")
     row = _end_to_end_row(record, _UHD)
     peak = None if row is None else row["peak_gpu_bytes"]
