@@ -17,6 +17,8 @@ __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "c
 # Name: module, the command's name in it, and what it does.
 _COMMANDS = {
     "run": ("vfxmatte.cli.run", "run", "Matte a shot."),
+    "merge": ("vfxmatte.cli.merge", "merge", "Check and end what was solved in chunks."),
+    "farm": ("vfxmatte.cli.farm", "farm", "Write a job for a render farm."),
     "check": ("vfxmatte.cli.check", "check", "Say what a run would find, lack and do."),
     "trimap": ("vfxmatte.cli.trimap", "trimap", "Make keyframe trimaps."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against a true alpha."),

@@ -39,11 +39,15 @@ _TABLES = {
     "output": ("format", "pixel_type", "compression", "rgba"),
 }
 
+_RESULTS = "Where results go [SHOT/matte]."
+_OUTPUT = click.option("-o", "--output", "folder", type=_PATH, help=_RESULTS)
+_LONG_OUTPUT = click.option("--output", "folder", type=_PATH, help=_RESULTS)
+
 _OPTIONS = (
     click.argument("shot", type=_PATH, required=False),
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
-    click.option("-o", "--output", "folder", type=_PATH, help="Where results go [SHOT/matte]."),
+    _OUTPUT,
     click.option("--frames", help="Frames to solve: 1001-1100 or 1001-1100x2 [all]."),
     click.option("--colorspace", help="The plate's OpenColorIO colour space [by file type]."),
     click.option("--ocio", type=_EXISTING, help="OpenColorIO configuration [$OCIO, else ACES]."),
@@ -97,7 +101,16 @@ _OPTIONS = (
 
 def shot_options(function: Function) -> Function:
     """SHOT and every option that changes the shot's parts or settings."""
-    for option in reversed(_OPTIONS):
+    return _decorated(function, _OPTIONS)
+
+
+def job_shot_options(function: Function) -> Function:
+    """The same for a command whose own result `-o` names."""
+    return _decorated(function, tuple(_LONG_OUTPUT if o is _OUTPUT else o for o in _OPTIONS))
+
+
+def _decorated(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:
+    for option in reversed(options):
         function = option(function)
     return function
 

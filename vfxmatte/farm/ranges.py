@@ -7,6 +7,7 @@ Every second frame is `1001-1100x2` here and in OpenCue, where `:` means somethi
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from vfxmatte.errors import UsageError
 from vfxmatte.types import FrameRange
@@ -20,10 +21,21 @@ def to_openjd(frames: FrameRange) -> str:
 
 
 def from_openjd(text: str) -> FrameRange:
-    """A chunk of a range that `to_openjd` has written, e.g. `1001`, `1001-1008`, `1001-1011:2`.
+    """A chunk of a range that `to_openjd` has written, e.g. `1001`, `1001-1011:2`, `1001,1003`.
 
-    Raises UsageError: not such a range, or an empty one.
+    Raises UsageError: not such a range, an empty one, or one that has no common step.
     """
+    numbers = sorted({number for part in text.split(",") for number in _piece(part)})
+    steps = {b - a for a, b in pairwise(numbers)} or {1}
+    if len(steps) > 1:
+        raise UsageError(
+            f"the frames of {text!r} are not at equal distances",
+            hint="give a range FIRST-LAST or FIRST-LAST:STEP",
+        )
+    return FrameRange(first=numbers[0], last=numbers[-1], step=steps.pop())
+
+
+def _piece(text: str) -> range:
     match = _OPENJD.fullmatch(text.strip())
     if match is None:
         raise UsageError(
@@ -32,7 +44,7 @@ def from_openjd(text: str) -> FrameRange:
         )
     first = int(match[1])
     last = first if match[2] is None else int(match[2])
-    return FrameRange(first=first, last=last, step=int(match[3] or 1))
+    return FrameRange(first=first, last=last, step=int(match[3] or 1)).as_range()
 
 
 def starts(frames: FrameRange, size: int) -> FrameRange:

@@ -1,0 +1,57 @@
+"""A job bundle on disk: a folder of small files, written whole, never over another's content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vfxmatte.errors import OutputError
+from vfxmatte.farm.job import FarmJob
+from vfxmatte.farm.openjd_template import asset_references, template, values
+from vfxmatte.io.temporary import renamed_when_whole
+
+
+def openjd_files(job: FarmJob, *, chunking: bool = True) -> dict[str, str]:
+    """The bundle's files by name: AWS Deadline Cloud's three, and the parameters for `openjd`."""
+    chosen = values(job, chunking=chunking)
+    deadline = [{"name": name, "value": value} for name, value in chosen.items()]
+    return {
+        "template.json": _text(template(job, chunking=chunking)),
+        "parameter_values.json": _text({"parameterValues": deadline}),
+        "asset_references.json": _text(asset_references(job)),
+        "openjd_parameters.json": _text(chosen),
+    }
+
+
+def write_bundle(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> list[Path]:
+    """Write files into a folder, made where it is missing; returns their paths.
+
+    Raises OutputError: a file of that name holds something else (nothing is written then, unless
+    `overwrite`), or the folder cannot be written.
+    """
+    for name, text in files.items():
+        if not overwrite and _differs(folder / name, text):
+            raise OutputError(
+                "there is another job already",
+                path=folder / name,
+                hint="give another folder to -o, or --overwrite",
+            )
+    for name, text in files.items():
+        with renamed_when_whole(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return [folder / name for name in files]
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") != text
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeDecodeError):
+        return True
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
