@@ -171,7 +171,8 @@ def test_both_ways_of_reading_give_the_same_pixels(
     header = read_exr_header(path)
     assert header.at_once
     pixels = read_exr_pixels(header)
-    assert (pixels.dtype, pixels.flags.c_contiguous) == (np.float32, True)
+    assert pixels.dtype == np.float32
+    assert pixels.flags.c_contiguous
     np.testing.assert_array_equal(pixels, read_exr_pixels(replace(header, at_once=False)))
 
 

@@ -115,7 +115,7 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     path = Path(path)
     try:
         with renamed_when_whole(path) as temporary:
-            png = cv2.imencode(".png", trimap.labels, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1]
+            png = cv2.imencode(".png", trimap.labels)[1]  # run lengths: quickest, and smallest
             temporary.write_bytes(marked(png.tobytes(), trimap.labels))
     except OutputError as error:
         error.path = str(path)
