@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -159,3 +160,23 @@ def test_movie_plate(tmp_path: Path) -> None:
             assert frame.metadata["framesPerSecond"] == 24
         with pytest.raises(MissingFrameError, match="1001-1005"):
             plate.read(1)
+
+
+def test_a_damaged_frame_among_good_ones_is_named_and_leaves_no_thread(tmp_path: Path) -> None:
+    window = Window.of_size(64, 64)
+    plane = np.random.default_rng(0).random(window.shape).astype(np.float16)
+    for number in range(1001, 1009):
+        write_exr(tmp_path / f"p.{number}.exr", dict.fromkeys("RGB", plane), data_window=window,
+                  display_window=window)  # fmt: skip
+    broken = tmp_path / "p.1003.exr"
+    with open_plate(tmp_path) as plate:
+        broken.write_bytes(broken.read_bytes()[:-4000])
+        found = plate.frames(plate.info.numbers, workers=3)
+        taken = [next(found) for _ in range(4)]
+        assert [number for number, _ in taken] == [1001, 1002, 1003, 1004]
+        error = taken[2][1]
+        assert isinstance(error, PlateError)
+        assert (error.frame, error.path) == (1003, str(broken))
+        assert all(isinstance(taken[i][1], Frame) for i in (0, 1, 3))
+        found.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("vfxmatte")]
