@@ -88,7 +88,7 @@ def _draw_run(layout: Any) -> None:
     if session.problem is not None:
         _draw_problem(layout.box(), session.problem)
     elif session.message:
-        layout.label(text=session.message)
+        _draw_text(layout, session.message, "CHECKMARK")
     if progress is not None:
         _draw_remarks(layout, progress)
 
@@ -100,18 +100,24 @@ def _progress_text(progress: Progress) -> str:
 
 def _draw_problem(box: Any, problem: Problem) -> None:
     box.alert = True
-    for icon, text in (("ERROR", problem.what), ("NONE", problem.hint)):
-        for at, line in enumerate(_lines(text)):
-            box.label(text=line, icon=icon if at == 0 else "NONE")
+    _draw_text(box, problem.what, "ERROR")
+    _draw_text(box, problem.hint, "BLANK1")
 
 
 def _draw_remarks(layout: Any, progress: Progress) -> None:
     for number, message in sorted(progress.failed.items())[:3]:
-        layout.label(text=f"Frame {number}: {message}", icon="ERROR")
+        _draw_text(layout, f"Frame {session.scene_frame(number)}: {message}", "ERROR")
     for note in progress.notes[-3:]:
-        layout.label(text=note, icon="INFO")
+        _draw_text(layout, note, "INFO")
     if progress.suggested is not None:
-        layout.label(text=f"Another keyframe would help most on plate frame {progress.suggested}")
+        frame = session.scene_frame(progress.suggested)
+        _draw_text(layout, f"Another keyframe would help most on frame {frame}", "INFO")
+
+
+def _draw_text(layout: Any, text: str, icon: str) -> None:
+    """Text in as many labels as it needs; the first has the icon."""
+    for at, line in enumerate(_lines(text)):
+        layout.label(text=line, icon="BLANK1" if at else icon)
 
 
 def _lines(text: str, width: int = 48) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from .client import Engine, EngineError
 from .problem import Problem
 
+_WHERE = "Say where vfxmatte is in Edit > Preferences > Add-ons > vfxmatte."
 Event = Mapping[str, Any]
 
 
@@ -126,6 +127,8 @@ class Run:
 
 
 def _problem_of(error: EngineError) -> Problem:
-    place = [str(part) for part in (error.path,) if part]
-    where = f" ({'; '.join(place)})" if place else ""
-    return Problem(f"{error.what}{where}", error.hint or "")
+    where = f" ({error.path})" if error.path else ""
+    hint = error.hint or ""
+    if error.kind == "NotInstalled":
+        hint = f"{_WHERE} Not installed yet? {hint}"
+    return Problem(f"{error.what[:1].upper()}{error.what[1:]}{where}", hint)

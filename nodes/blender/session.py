@@ -25,8 +25,13 @@ class _Session:
     engine: Any = None
     command: str = ""
     run: Run | None = None
+    plate: Plate | None = None
     message: str = ""
     problem: Problem | None = None
+
+    def scene_frame(self, number: int) -> int:
+        """The scene frame of a file of the plate that ran last."""
+        return number if self.plate is None else self.plate.scene_frame_of(number)
 
 
 session = _Session()
@@ -120,7 +125,7 @@ def start(context: Any) -> Run:
     session.message, session.problem = write_trimaps(context, shot), None
     run = Run(lambda progress: _over(progress, scene_name))
     run.start(_engine(context), _request(context, shot))
-    session.run = run
+    session.run, session.plate = run, shot
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
     return run

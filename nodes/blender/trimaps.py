@@ -31,13 +31,17 @@ class Written:
     removed: tuple[int, ...]
 
     def __str__(self) -> str:
-        parts = [f"{len(self.made)} trimaps from the mask"]
+        parts = [f"{_count(len(self.made), 'trimap')} from the mask"]
         if self.painted:
             listed = ", ".join(str(number) for number in self.painted)
             parts.append(f"painted by hand and left alone: {listed}")
         if self.removed:
-            parts.append(f"{len(self.removed)} old ones removed")
+            parts.append(f"{_count(len(self.removed), 'old one')} removed")
         return "; ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def from_outline(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from blender_layout import StrictLayout, draw
 from blender_stage import disc, fresh_scene, key, move_disc, render
 
 MODULE = "bl_ext.user_default.vfxmatte"
@@ -34,6 +35,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
     report["image"] = image(work, shot)
     report["movie"] = movie(work, Path(job["movie"]))
     report["painted"] = painted(work)
+    report["panels"] = panels()
     report["leftovers"] = leftovers()
     session().engine.shutdown()
     report["removed"] = remove()
@@ -194,6 +196,46 @@ def painted(work: Path) -> dict[str, str]:
     by_hand.save()
     scene.vfxmatte.keyframes = "1 3"
     return {"trouble": attempt(bpy.ops.vfxmatte.trimaps), "message": session().message}
+
+
+def panels() -> dict[str, Any]:
+    """What the panels say before a run, during one, and after it has failed."""
+    run = importlib.import_module(f"{MODULE}.run")
+    problem = importlib.import_module(f"{MODULE}.problem").Problem
+    kind, chosen, held = bpy.types.VFXMATTE_PT_clip_editor, bpy.context.scene.vfxmatte, session()
+    said = {}
+    for source in ("OUTLINE", "LAYERS", "FOLDER"):
+        chosen.trimap_source = source
+        said[source] = draw(kind)
+    chosen.colorspace_from, chosen.plate_kind = "NAME", "IMAGE"
+    said["named"] = draw(bpy.types.VFXMATTE_PT_compositor)
+    before, held.run = held.run, run.Run(lambda progress: None)
+    held.run._progress = run.Progress(state="running", done=3, count=12)
+    said["running"] = draw(kind)
+    failed, held.problem = {7: "the plate is torn"}, problem("No GPU memory", "Close the others")
+    held.run._progress = run.Progress(state="failed", failed=failed, notes=("slow",), suggested=9)
+    said["failed"] = draw(kind)
+    held.run, held.problem = before, None
+    said["preferences"] = draw(type(bpy.context.preferences.addons[MODULE].preferences))
+    return {"said": said, "strict": strictness()}
+
+
+def strictness() -> list[str]:
+    """That the layout which the panels are drawn with refuses what Blender would refuse."""
+    wrong = (
+        lambda layout: layout.lable(text="x"),
+        lambda layout: layout.label(txt="x"),
+        lambda layout: layout.label(text="x", icon="NO_SUCH"),
+        lambda layout: layout.prop(bpy.context.scene.vfxmatte, "keyframe"),
+        lambda layout: layout.operator("vfxmatte.runn"),
+    )
+    refused = []
+    for call in wrong:
+        try:
+            call(StrictLayout())
+        except (AttributeError, TypeError, KeyError) as error:
+            refused.append(type(error).__name__)
+    return refused
 
 
 def leftovers() -> dict[str, list[str]]:

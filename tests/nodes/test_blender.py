@@ -224,7 +224,7 @@ def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
 
 def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> None:
     assert report["painted"]["trouble"] == ""
-    said = "1 trimaps from the mask; painted by hand and left alone: 1001; 1 old ones removed"
+    said = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
     assert report["painted"]["message"] == said
     folder = work / "clip" / "hero" / "trimaps"
     assert sorted(p.name for p in folder.iterdir()) == ["trimap.1001.png", "trimap.1003.png"]
@@ -243,10 +243,30 @@ def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> No
         ("no painted", "named like trimap.1001.png"),
         ("no mattes", "Run the shot first"),
         ("no engine", "no such engine"),
+        ("no engine", "Edit > Preferences > Add-ons > vfxmatte"),
     ],
 )
 def test_troubles_are_told(report: dict[str, Any], case: str, words: str) -> None:
     assert words in report["troubles"][case]
+
+
+def test_the_panels_say_what_there_is_to_do(report: dict[str, Any]) -> None:
+    said = report["panels"]["said"]
+    assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(said["OUTLINE"])
+    assert "Add Trimap Layers" in said["LAYERS"] and "Inward" not in said["LAYERS"]
+    assert "Mask" not in said["FOLDER"]
+    assert {"Image", "Name"} <= set(said["named"])
+    assert "3 of 12 frames" in said["running"] and "Cancel" in said["running"]
+    assert "Run" not in said["running"]
+    assert {"No GPU memory", "Close the others", "slow"} <= set(said["failed"])
+    # The movie played last: its file 1 is shown on scene frame 11.
+    assert "Frame 17: the plate is torn" in said["failed"]
+    assert "keyframe would help most on frame 19" in " ".join(said["failed"])
+    assert {"vfxmatte", "Device", "Quality", "Test and Remember"} <= set(said["preferences"])
+
+
+def test_the_panels_were_drawn_strictly(report: dict[str, Any]) -> None:
+    assert len(report["panels"]["strict"]) == 5
 
 
 def test_nothing_is_left_behind(report: dict[str, Any]) -> None:

@@ -274,11 +274,13 @@ def test_a_run_that_is_cancelled_says_so(started: Any) -> None:
 
 def test_what_ends_a_run_is_told_with_what_to_do(started: Any) -> None:
     run, job, told = started
-    job.error = SimpleNamespace(what="no engine", hint="install it", path="/usr/bin/vfxmatte")
+    job.error = SimpleNamespace(
+        what="no GPU memory", hint="Close it", path="plate.exr", kind="DeviceError"
+    )
     job.on_done(job)
     run.tick()
     assert told[0].state == "failed"
-    assert str(told[0].problem) == "no engine (/usr/bin/vfxmatte). install it"
+    assert str(told[0].problem) == "No GPU memory (plate.exr). Close it"
 
 
 def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> None:
