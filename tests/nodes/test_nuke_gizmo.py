@@ -7,11 +7,14 @@ import re
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nuke_paths import GIZMO, PLUGIN
 
+from diagram.draw import draw  # isort: skip
 from diagram.script import Gizmo, ScriptError, read_gizmo, words  # isort: skip
 
 PACKAGE = PLUGIN / "vfxmatte_nuke"
@@ -149,3 +152,20 @@ def test_words_are_tcl_words() -> None:
     assert words('4 view l "a \\"b\\"" M {x "y z" {p q}} -STARTLINE') == [
         "4", "view", "l", 'a "b"', "M", 'x "y z" {p q}', "-STARTLINE",
     ]  # fmt: skip
+
+
+def test_the_page_has_a_row_for_every_control(gizmo: Gizmo) -> None:
+    page = (PLUGIN.parents[1] / "docs" / "nuke.md").read_text()
+    rows = re.findall(r"^\| (.+?) \|", page, re.M)
+    told = {part for row in rows for cell in re.split(r" / |, ", row) for part in (cell, row)}
+    for knob in gizmo.node.user_knobs:
+        label = knob.options.get("l", knob.name).strip()
+        if knob.type not in (20, 26) and "+HIDDEN" not in knob.flags and knob.name != "matte_last":
+            assert label in told, f"docs/nuke.md says nothing about {label!r}"
+
+
+def test_the_picture_of_the_inside_is_drawn_from_the_text(gizmo: Gizmo) -> None:
+    drawn = draw(gizmo)
+    stored = cv2.imread(str(PLUGIN.parents[1] / "docs" / "images" / "nuke_graph.png"))
+    assert stored is not None and stored.shape == drawn.shape
+    assert (np.abs(stored.astype(int) - drawn) > 40).mean() < 0.02  # another font at most
