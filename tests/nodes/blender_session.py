@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 from blender_layout import StrictLayout, draw
-from blender_stage import disc, fresh_scene, key, move_disc, render
+from blender_stage import compositor, disc, fresh_scene, key, move_disc, render
 
 MODULE = "bl_ext.user_default.vfxmatte"
 SIZE = (64, 48)
@@ -123,7 +123,7 @@ def clip(work: Path, shot: Path) -> dict[str, Any]:
     chosen.clip.frame_start, chosen.clip.frame_offset = 21, 1
     bpy.ops.vfxmatte.load()
     render(scene, 21, 24, work / "clip" / "moved")
-    tree = scene.compositing_node_group
+    tree = compositor(scene)
     return {
         "trouble": trouble,
         "added": added,
@@ -145,8 +145,7 @@ def matte_facts(name: str) -> dict[str, Any]:
 def image(work: Path, shot: Path) -> dict[str, Any]:
     """An Image node that the artist has put there, and two mask layers, made by the button."""
     scene = fresh_scene("image", *SIZE)
-    tree = bpy.data.node_groups.new("artist's", "CompositorNodeTree")
-    scene.compositing_node_group = tree
+    tree = compositor(scene)
     block = bpy.data.images.load(str(shot / "plate" / "plate.1001.exr"))
     block.source = "SEQUENCE"
     node = tree.nodes.new("CompositorNodeImage")

@@ -23,6 +23,19 @@ def fresh_scene(name: str, width: int, height: int) -> Any:
     return scene
 
 
+def compositor(scene: Any) -> Any:
+    """The scene's compositor tree, as this Blender has it; an empty one where there was none."""
+    if hasattr(scene, "compositing_node_group"):  # from 5.0 on
+        if scene.compositing_node_group is None:
+            tree = bpy.data.node_groups.new("artist's", "CompositorNodeTree")
+            scene.compositing_node_group = tree
+        return scene.compositing_node_group
+    if not scene.use_nodes:
+        scene.use_nodes = True
+        scene.node_tree.nodes.clear()
+    return scene.node_tree
+
+
 def render(scene: Any, first: int, last: int, folder: Path) -> None:
     """Frames first to last as `folder`/0001.exr and so on."""
     scene.frame_start, scene.frame_end = first, last
