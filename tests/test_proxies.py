@@ -40,4 +40,4 @@ def test_a_disk_that_refuses_is_told(store):
     store.clear()
     with pytest.raises(OutputError, match="intermediate results") as caught:
         store.put_labels(1001, np.zeros(SHAPE, np.uint8))
-    assert caught.value.path is not None and caught.value.path.endswith("labels.1001.png")
+    assert caught.value.path is not None and caught.value.path.endswith("labels.1001.z")

@@ -1,5 +1,6 @@
 """Labels from painted values and mattes, their place on a canvas, growing and shrinking."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from vfxmatte.errors import TrimapError
 from vfxmatte.trimaps import (
     band_px,
+    box_around,
     dilate,
     distance_to,
     from_matte,
@@ -205,3 +207,51 @@ def test_same_size_is_a_copy_and_may_grow():
     same = resized(labels, labels.shape)
     assert same is not labels and (same == labels).all()
     assert (resized(labels, labels.shape, growth_px=2) == grow(labels, 2)).all()
+
+
+SPECKLES = st.tuples(
+    st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0.002, 0.98)
+)
+
+
+def speckles(height, width, seed, share):
+    return np.random.default_rng(seed).random((height, width)) < share
+
+
+@settings(max_examples=60, deadline=None)
+@given(what=SPECKLES, radius_px=st.sampled_from((0.5, 1, 1.4, 2, 3.3, 8, 8.5, 17)))
+def test_dilation_is_what_the_distance_says(what, radius_px):
+    mask = speckles(*what)
+    assert (dilate(mask, radius_px) == (distance_to(mask) <= radius_px)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(what=SPECKLES, larger=st.sampled_from(((2, 2), (4, 4), (1.3, 1.7), (3, 1))))
+def test_enlarged_edges_are_where_the_signed_distances_change_sign(what, larger):
+    mask = speckles(*what)
+    labels = np.where(mask, FOREGROUND, BACKGROUND).astype(np.uint8)
+    shape = tuple(
+        int(np.ceil(side * factor)) for side, factor in zip(mask.shape, larger, strict=True)
+    )
+    if shape == mask.shape:
+        return
+    signed = np.clip(distance_to(~mask) - distance_to(mask), -1e4, 1e4)
+    signed = cv2.resize(signed, shape[::-1])
+    enlarged = resized(labels, shape)
+    assert ((enlarged == FOREGROUND) == (signed > 0)).all()
+    assert ((enlarged == BACKGROUND) == (signed < 0)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(what=SPECKLES, margin_px=st.integers(0, 5))
+def test_a_box_holds_the_mask_and_no_smaller_one_does(what, margin_px):
+    mask = speckles(*what)
+    if not mask.any():
+        return
+    alone = np.zeros_like(mask)
+    alone[box_around(mask, 0)] = mask[box_around(mask, 0)]
+    assert (alone == mask).all()
+    tight = mask[box_around(mask, 0)]
+    assert tight[0].any() and tight[-1].any() and tight[:, 0].any() and tight[:, -1].any()
+    wide = mask[box_around(mask, margin_px)].shape
+    assert all(t <= w <= t + 2 * margin_px for t, w in zip(tight.shape, wide, strict=True))

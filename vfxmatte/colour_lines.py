@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
@@ -110,7 +111,7 @@ def solve_band(
     unknown = labels == UNKNOWN
     if not unknown.any():
         return solution
-    area = _bounding_box(unknown, 2 * settings.radius_px + 1)
+    area = box_around(unknown, 2 * settings.radius_px + 1)
     inside = unknown[area].astype(np.float32)
     lean = np.broadcast_to(np.float32(trust), labels.shape)[area] * inside
     crop = np.ascontiguousarray(picture[area], dtype=np.float32) / 255.0
@@ -120,14 +121,6 @@ def solve_band(
     found = _conjugate_gradients(lines, inside, lean, target, guess[area], settings.rounds)
     solution[area] = np.where(unknown[area], np.clip(found, 0, 1), known)
     return solution
-
-
-def _bounding_box(mask: NDArray[np.bool_], margin_px: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(0, int(rows[0]) - margin_px), int(rows[-1]) + 1 + margin_px),
-        slice(max(0, int(columns[0]) - margin_px), int(columns[-1]) + 1 + margin_px),
-    )
 
 
 def _conjugate_gradients(

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.trimaps import grow
+from vfxmatte.trimaps import box_around, grow
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 Mask = NDArray[np.bool_]
+
+_MARGIN_PX = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,10 @@ def meet(
     first, second = before == UNKNOWN, after == UNKNOWN
     if not first.any() or not second.any():
         return labels, 1.0 if bool((before == after).all()) else 0.5
+    box = box_around(first | second, _MARGIN_PX)  # all that is between the two is inside
+    first, second = first[box], second[box]
     to_first, to_second = _distance(first), _distance(second)
-    labels[_between(first, second, to_first, to_second, settings.corridor_slack_px)] = UNKNOWN
+    labels[box][_between(first, second, to_first, to_second, settings.corridor_slack_px)] = UNKNOWN
     gap = float(to_second.px[first].mean() + to_first.px[second].mean()) / 2
     gap *= 4 * share * (1 - share)
     growth = min(settings.growth_px, 10 * gap) + settings.growth_per_gap * gap

@@ -271,8 +271,7 @@ class Run:
 
     def _trimaps(
         self, todo: Mapping[int, str], keyframes: Mapping[int, Trimap], scratch: Path
-    ) -> Iterator[Work]:
-        started = time.perf_counter()
+    ) -> Generator[Work]:
         trimaps = propagate(
             keyframes,
             self.plan.trail,
@@ -282,23 +281,31 @@ class Run:
             workers=self.workers,
             scratch=scratch,
         )
-        try:
-            for trimap in trimaps:
-                work = Work(number=trimap.number, fingerprint=todo[trimap.number], trimap=trimap)
-                self._keep(trimap, work.stats)
-                work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
-                yield work
-                started = time.perf_counter()
-        finally:
-            close(trimaps)
 
-    def _keep(self, trimap: Trimap, stats: dict[str, float]) -> None:
+        def carried() -> Iterator[Work]:
+            started = time.perf_counter()
+            try:
+                for trimap in trimaps:
+                    fingerprint = todo[trimap.number]
+                    work = Work(number=trimap.number, fingerprint=fingerprint, trimap=trimap)
+                    work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+                    yield work
+                    started = time.perf_counter()
+            finally:
+                close(trimaps)
+
+        return ordered_map(self._keep, carried(), workers=self.workers)
+
+    def _keep(self, work: Work) -> Work:
         """The trimap onto the disk, its numbers into the stats."""
-        score = trimap_stats(trimap, self.plan.keyframes)
-        stats["confidence"] = score.confidence
-        stats["unknown_share"] = score.unknown_share
-        stats["keyframe_distance"] = float(score.keyframe_distance)
-        write_labels(trimap, self._trimap_path(trimap.number), self.plate.info.canvas)
+        assert work.trimap is not None
+        with work.timed("trimap"):
+            score = trimap_stats(work.trimap, self.plan.keyframes)
+            work.stats["confidence"] = score.confidence
+            work.stats["unknown_share"] = score.unknown_share
+            work.stats["keyframe_distance"] = float(score.keyframe_distance)
+            write_labels(work.trimap, self._trimap_path(work.number), self.plate.info.canvas)
+        return work
 
     def _trimap_path(self, number: int) -> Path:
         name = f"trimap.{padded(number, max(4, self.plate.info.padding))}.png"
@@ -340,8 +347,11 @@ class Run:
         return ordered_map(small, frames, workers=self.workers)
 
     def _proxy(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        pixels = np.clip(np.nan_to_num(frame.pixels, nan=0.0, posinf=16.0), -1.0, 16.0)
+        pixels = np.clip(frame.pixels, -1.0, 16.0)
         small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        if np.isnan(small).any():
+            np.nan_to_num(pixels, copy=False)
+            small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
         encoded = self.colours.encode(np.asarray(small, np.float32), frame.colour_space)
         return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
 

@@ -1,6 +1,6 @@
 """Small pictures and small results of one segment, kept on disk while the segment is worked on.
 
-Labels are lossless and compressed (PNG), flows half precision; pictures, whose grain no quick
+Labels are lossless and compressed, flows half precision; pictures, whose grain no quick
 compression makes much smaller, are stored as they are. So a segment of thousands of frames needs
 little memory and a bounded amount of disk. Knows nothing of keyframes or of time.
 """
@@ -8,10 +8,10 @@ little memory and a bounded amount of disk. Knows nothing of keyframes or of tim
 from __future__ import annotations
 
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,10 +20,6 @@ from vfxmatte.flow import FlowPair, halved_shape
 from vfxmatte.types import Labels
 
 Picture = NDArray[np.uint8]
-_FAST_PNG = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
-)
 
 
 class ProxyStore:
@@ -58,12 +54,12 @@ class ProxyStore:
 
     def put_labels(self, number: int, labels: Labels) -> None:
         """(h, w) uint8."""
-        self._write(f"labels.{number}.png", cv2.imencode(".png", labels, _FAST_PNG)[1].tobytes())
+        self._write(f"labels.{number}.z", zlib.compress(labels.tobytes(), 1))
 
     def labels(self, number: int) -> Labels:
         """As they were put in."""
-        data = self._read(f"labels.{number}.png", np.uint8)
-        return cast(Labels, cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+        data = zlib.decompress((self._folder / f"labels.{number}.z").read_bytes())
+        return np.frombuffer(data, np.uint8).reshape(self._shape)
 
     def put_flow(self, number: int, pair: FlowPair) -> None:
         """Flows of half the proxies' size, as `flow_pair` gives them."""

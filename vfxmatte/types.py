@@ -206,8 +206,9 @@ class Trimap:
 
     def __post_init__(self) -> None:
         _check_array("labels", self.labels, np.uint8, 2)
-        found = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256))
-        if not set(found.tolist()) <= {BACKGROUND, UNKNOWN, FOREGROUND}:
+        known = (self.labels == BACKGROUND) | (self.labels == UNKNOWN) | (self.labels == FOREGROUND)
+        if not known.all():
+            found = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256))
             raise ValueError(f"labels must be 0, 128 or 255, found {found.tolist()}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must be within 0 and 1, found {self.confidence}")
