@@ -13,6 +13,7 @@ from vfxmatte.cli.shot_options import job_shot_options, shot_of
 from vfxmatte.devices import device_names, names_several
 from vfxmatte.farm.bundle import openjd_files, write_bundle
 from vfxmatte.farm.job import FarmJob, JobPath
+from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.pipeline import Run
 from vfxmatte.shot import SETTINGS_FILE, Shot
 from vfxmatte.types import FrameRange
@@ -36,6 +37,13 @@ _SAID_OTHERWISE = ("shot", "plate", "trimaps", "folder", "frames", "ocio", "weig
 @click.option("--gpus", type=int, help="GPUs that a worker must have [those of --device, else 1].")
 @click.option("--memory", type=float, default=16.0, help="GiB that a worker must have [16].")
 @click.option("--vfxmatte", "command", default="vfxmatte", help="How workers call vfxmatte.")
+@click.option(
+    "--scheduler",
+    type=click.Choice(["openjd", "opencue"]),
+    default="openjd",
+    help="Open Job Description, or OpenCue's job specification [openjd].",
+)
+@click.option("--show", default="", help="The show that OpenCue counts the job to.")
 @click.option("--overwrite", is_flag=True, help="Replace another job in that folder.")
 def farm(
     bundle: Path,
@@ -44,15 +52,19 @@ def farm(
     gpus: int | None,
     memory: float,
     command: str,
+    scheduler: str,
+    show: str,
     overwrite: bool,
     **values: Any,
 ) -> None:
-    """Write SHOT as a job of Open Job Description: chunks of frames, then merge and verify.
+    """Write SHOT as a job for a farm: chunks of frames, then merge and verify.
 
     \b
     vfxmatte farm shots/creature -o jobs/creature
     deadline bundle submit jobs/creature
     openjd run jobs/creature/template.json -p file://jobs/creature/openjd_parameters.json
+
+    With --scheduler opencue it writes jobs/creature/opencue.xml instead.
 
     The shot's options are those of `run`; workers get them as they are, and paths as parameters
     that the scheduler maps. Nothing is solved here.
@@ -72,9 +84,11 @@ def farm(
         reads=tuple(_reads(values, shot)),
         writes=(_whole(shot.output),),
     )
-    for path in write_bundle(
-        bundle, openjd_files(job, chunking=not no_chunking), overwrite=overwrite
-    ):
+    if scheduler == "opencue":
+        files = {"opencue.xml": spec(job, this_user(show))}
+    else:
+        files = openjd_files(job, chunking=not no_chunking)
+    for path in write_bundle(bundle, files, overwrite=overwrite):
         click.echo(path)
 
 
