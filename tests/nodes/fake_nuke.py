@@ -43,7 +43,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "Premult": {}, "CheckerBoard2": {}, "Output": {}, "Input": {"number": 0},
     "Dot": {}, "NoOp": {}, "Grade": {"white": 1.0}, "Roto": {},
     "Root": {
-        "first_frame": 1, "last_frame": 100, "colorManagement": "Nuke",
+        "first_frame": 1, "last_frame": 100, "proxy": False, "colorManagement": "Nuke",
         "OCIO_config": "nuke-default",
         "customOCIOConfigPath": "", "OCIOConfigPath": "", "workingSpaceLUT": "linear",
     },

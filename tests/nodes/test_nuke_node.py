@@ -271,6 +271,26 @@ def test_an_error_of_nuke_ends_the_render_and_leaves_nothing_behind(bench: Bench
     assert write is not None and write["disable"].value()
 
 
+def test_cancel_in_nukes_own_progress_window(bench: Bench) -> None:
+    def cancelled(write: Node, frame: int, path: str) -> None:
+        raise RuntimeError("Cancelled")
+
+    bench.nuke.render = cancelled
+    assert bench.render(bench.matte()) == "Stopped. Press Render to go on."
+    assert bench.asked == []
+
+
+def test_proxy_mode_is_refused_where_nuke_would_render(bench: Bench, tmp_path: Path) -> None:
+    bench.nuke.root()["proxy"].setValue(True)
+    node = bench.matte()
+    assert "proxy mode" in bench.render(node)
+    assert bench.nuke.executed == []
+    (tmp_path / "roto.1001.png").touch()
+    node["trimaps_from"].setValue("folder")
+    node["trimap_folder"].setValue(str(tmp_path))
+    assert bench.render(node).startswith("Done")  # files are what they are
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -17,7 +17,7 @@ import nuke
 
 from vfxmatte_nuke.colour import Project
 from vfxmatte_nuke.paths import forward
-from vfxmatte_nuke.problem import Problem
+from vfxmatte_nuke.problem import Cancelled, Problem
 from vfxmatte_nuke.source import PASS_THROUGH, ReadInfo
 
 NODE_CLASS = "VfxMatte"
@@ -118,7 +118,7 @@ def plate_read(node: Any) -> ReadInfo | None:
         pattern=forward(source["file"].getEvaluatedValue() or ""),
         first=int(source["first"].value()),
         last=int(source["last"].value()),
-        frame_mode=str(source["frame_mode"].value()),
+        frame_mode=str(source["frame_mode"].value()).replace("_", " "),
         frame=str(source["frame"].value()),
         colorspace=str(source["colorspace"].value()),
         raw=bool(source["raw"].value()),
@@ -149,8 +149,13 @@ def project() -> Project:
     )
 
 
+def is_proxy() -> bool:
+    """Whether the script is in proxy mode, in which Writes render small pictures."""
+    return bool(nuke.root()["proxy"].value())
+
+
 def render_inner(node: Any, write_name: str, path: str, frame: int) -> None:
-    """Render one frame through a Write inside the node into `path`; raises Problem.
+    """Render one frame through a Write inside the node into `path`; raises Problem, Cancelled.
 
     The Write is disabled at all other times, so that 'Render All' leaves it alone.
     """
@@ -161,6 +166,8 @@ def render_inner(node: Any, write_name: str, path: str, frame: int) -> None:
             write["disable"].setValue(False)
             nuke.execute(write, frame, frame, 1, [nuke.views()[0]])
         except RuntimeError as error:
+            if "cancel" in str(error).lower():  # the artist, in Nuke's own progress window
+                raise Cancelled() from error
             raise Problem(
                 f"Nuke could not render frame {frame}: {error}",
                 "Look at the frame in a Viewer, upstream of this node.",

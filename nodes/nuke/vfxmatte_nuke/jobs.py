@@ -193,7 +193,10 @@ class Job:
         self._said.clear()
         counts, seconds = self._counts, time.monotonic() - self._started
         text = wording.progress(counts["done"], counts["count"], seconds, counts["fresh"])
-        self._say(text + ("\nfailed: " + ranges_text(self.failures) if self.failures else ""))
+        lines = [text, *self._notes[-1:]]
+        if self.failures:
+            lines.append("failed: " + ranges_text(self.failures))
+        self._say("\n".join(lines))
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():

@@ -75,6 +75,11 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
     }
     job.update(plate)
     steps = steps + job.pop("steps")
+    if steps and host.is_proxy():
+        raise Problem(
+            "the script is in proxy mode, in which Nuke would render small trimaps and plates",
+            "Switch proxy mode off, and press Render again.",
+        )
     return Plan(steps, job, first, last, keyframes, note)
 
 
