@@ -136,7 +136,7 @@ def test_configurations() -> None:
 
 def test_a_plain_read_is_used_directly() -> None:
     plate, note = source.from_files(read_of(), NATIVE, "")
-    assert plate == source.FilePlate("/p/plate.%04d.exr", "lin_rec709_scene", None)
+    assert plate == source.FilePlate("/p/plate.%04d.exr", "lin_rec709_scene", 1001, 1025, None)
     assert note == ""
     plate, _ = source.from_files(read_of(), NATIVE, "ACEScg")
     assert plate is not None and plate.colorspace == "ACEScg"
@@ -150,7 +150,8 @@ def test_a_movie_counts_from_where_the_read_says() -> None:
     assert plate is not None and plate.first_frame == 1
     moved = movie._replace(frame_mode="start at", frame="1001")
     plate, _ = source.from_files(moved, NATIVE, "")
-    assert plate is not None and plate.first_frame == 1001
+    assert plate is not None
+    assert (plate.first, plate.last, plate.first_frame) == (1001, 1025, 1001)
     assert source.from_files(movie._replace(first=5), NATIVE, "")[0] is None
 
 

@@ -314,6 +314,20 @@ def test_what_is_missing_is_said_in_the_panel(
     assert bench.asked == []
 
 
+def test_a_movie_that_starts_at_1001(bench: Bench) -> None:
+    for name, value in {
+        "file": "/show/plate.mov", "first": 1, "last": 5, "frame_mode": "start at",
+        "frame": "1001",
+    }.items():  # fmt: skip
+        bench.read[name].setValue(value)
+    node = bench.matte()
+    for name, value in {"first": 1001, "last": 1005}.items():
+        node[name].setValue(value)
+    bench.render(node)
+    assert bench.asked[0]["settings"] == {"missing": "error", "first_frame": 1001}
+    assert bench.asked[0]["frames"] == "1001-1005"
+
+
 def test_missing_frames_may_be_held(bench: Bench) -> None:
     node = bench.matte()
     node["last"].setValue(1009)

@@ -11,7 +11,7 @@ from vfxmatte_nuke.colour import Project, configuration, working_space
 from vfxmatte_nuke.frames import plate_span, range_text, ranges_text
 from vfxmatte_nuke.panel import Settings
 from vfxmatte_nuke.problem import Problem
-from vfxmatte_nuke.source import from_files
+from vfxmatte_nuke.source import FilePlate, from_files
 
 
 class Step(NamedTuple):
@@ -125,7 +125,7 @@ def _plate(
         files, note = from_files(host.plate_read(node), project, settings.colorspace)
     if files is None:
         return _rendered_plate(node, settings, project, shot, span), note
-    _check_range(node, settings, span)
+    _check_range(files, settings, span)
     options: dict[str, Any] = {}
     if settings.layer:
         options["layer"] = settings.layer
@@ -154,9 +154,9 @@ def _rendered_plate(
     }
 
 
-def _check_range(node: Any, settings: Settings, span: tuple[int, int]) -> None:
+def _check_range(plate: FilePlate, settings: Settings, span: tuple[int, int]) -> None:
     """A Read holds its ends, so a frame outside of its range would be another frame's matte."""
-    first, last = host.input_range(node, 0)
+    first, last = plate.first, plate.last
     outside = [number for number in range(span[0], span[1] + 1) if not first <= number <= last]
     if outside and settings.missing == "error":
         raise Problem(

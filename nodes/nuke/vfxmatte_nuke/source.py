@@ -29,10 +29,16 @@ class ReadInfo(NamedTuple):
 
 
 class FilePlate(NamedTuple):
-    """A plate that the engine can read itself. first_frame: number of a movie's first frame."""
+    """A plate that the engine can read itself.
+
+    first, last: the frames that it has. first_frame: number of a movie's first frame, None for an
+    image sequence.
+    """
 
     pattern: str
     colorspace: str
+    first: int
+    last: int
     first_frame: int | None
 
 
@@ -52,20 +58,21 @@ def from_files(
     space = colorspace or file_space(project, read.colorspace, read.raw)
     if space is None:
         return None, f"only Nuke knows the colour space '{read.colorspace}'"
-    timed, first_frame = _timing(read)
-    if not timed:
+    start = _start(read)
+    if start is None:
         return None, f"{read.name} shifts its frames"
-    return FilePlate(read.pattern, space, first_frame), ""
+    last = start + read.last - read.first
+    first_frame = start if is_movie(read.pattern) else None
+    return FilePlate(read.pattern, space, start, last, first_frame), ""
 
 
-def _timing(read: ReadInfo) -> tuple[bool, int | None]:
-    """Whether Nuke's frame is the file's frame, and a movie's first frame number."""
+def _start(read: ReadInfo) -> int | None:
+    """Nuke's frame of the Read's first file; None where the engine could not count alike."""
     text = read.frame.strip()
     start = read.first
     if text and read.frame_mode == "start at" and text.lstrip("-").isdigit():
         start = int(text)
     elif text and not (read.frame_mode == "offset" and text == "0"):
-        return False, None
-    if is_movie(read.pattern):
-        return read.first == 1, start
-    return start == read.first, None
+        return None
+    counts_alike = read.first == 1 if is_movie(read.pattern) else start == read.first
+    return start if counts_alike else None
