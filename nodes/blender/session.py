@@ -245,6 +245,8 @@ def _over(progress: Progress, scene_name: str) -> None:
 
 
 def _summary(progress: Progress) -> str:
+    if not progress.count:
+        return "Cancelled before the first frame"
     done = f"{progress.done - len(progress.failed)} of {progress.count} frames are done"
     failed = f", {len(progress.failed)} failed" if progress.failed else ""
     return f"Cancelled: {done}{failed}" if progress.state == "cancelled" else f"{done}{failed}"

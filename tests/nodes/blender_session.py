@@ -34,6 +34,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
     report["clip"] = clip(work, shot)
     report["image"] = image(work, shot)
     report["movie"] = movie(work, Path(job["movie"]))
+    report["cancelled"] = cancelled(work)
     report["painted"] = painted(work)
     report["panels"] = panels()
     report["leftovers"] = leftovers()
@@ -182,6 +183,25 @@ def movie(work: Path, path: Path) -> dict[str, Any]:
     trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
     render(scene, 11, 15, work / "movie" / "render")
     return {"trouble": trouble, "duration": chosen.clip.frame_duration}
+
+
+def cancelled(work: Path) -> dict[str, Any]:
+    """A run that does not wait, cancelled at once, and gone on with."""
+    scene = bpy.data.scenes["movie"]
+    bpy.context.window.scene = scene
+    scene.vfxmatte.folder = str(work / "cancelled")
+    poll = importlib.import_module(f"{MODULE}.session").poll
+    offered = [bpy.ops.vfxmatte.cancel.poll()]
+    bpy.ops.vfxmatte.run()
+    offered.append(bpy.ops.vfxmatte.cancel.poll())
+    told = {"timer": bpy.app.timers.is_registered(poll), "polls again": poll() is not None}
+    second = attempt(bpy.ops.vfxmatte.run)
+    bpy.ops.vfxmatte.cancel()
+    session().run.wait()
+    told |= {"offered": offered, "second": second, "polls after": poll() is not None}
+    told |= {"state": session().run.progress.state, "message": session().message}
+    told["trouble"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    return told | {"then": session().run.progress.state}
 
 
 def painted(work: Path) -> dict[str, str]:

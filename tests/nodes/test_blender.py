@@ -219,6 +219,18 @@ def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
         assert abs(middle - (26 + 2 * index)) < 1.5  # the matte of this frame, not of another
 
 
+def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], work: Path) -> None:
+    told = report["cancelled"]
+    assert told["offered"] == [False, True]
+    assert told["timer"] and told["polls again"] and not told["polls after"]
+    assert "A run goes on already" in told["second"]
+    assert told["state"] == "cancelled"
+    assert told["message"].startswith("Cancelled")
+    assert (told["trouble"], told["then"]) == ("", "done")
+    mattes = work / "cancelled" / "plate.mp4" / "matte"
+    assert len(list(mattes.glob("matte.*.exr"))) == 5
+
+
 def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> None:
     assert report["painted"]["trouble"] == ""
     said = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
