@@ -31,14 +31,16 @@ def main(job: dict[str, str]) -> dict[str, Any]:
     report: dict[str, Any] = {"install": install(Path(job["zip"]))}
     report["troubles"] = troubles(work, shot)
     bpy.context.preferences.addons[MODULE].preferences.command = job["engine"]
-    report["clip"] = clip(work, shot)
-    report["image"] = image(work, shot)
-    report["movie"] = movie(work, Path(job["movie"]))
-    report["cancelled"] = cancelled(work)
-    report["painted"] = painted(work)
-    report["panels"] = panels()
-    report["leftovers"] = leftovers()
-    session().engine.shutdown()
+    try:
+        report["clip"] = clip(work, shot)
+        report["image"] = image(work, shot)
+        report["movie"] = movie(work, Path(job["movie"]))
+        report["cancelled"] = cancelled(work)
+        report["painted"] = painted(work)
+        report["panels"] = panels()
+        report["leftovers"] = leftovers()
+    finally:
+        session().engine.shutdown()
     report["removed"] = remove()
     return report
 
