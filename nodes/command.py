@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Union
+from typing import IO, TYPE_CHECKING, Any, Union
 
 log = logging.getLogger("vfxmatte")
 
@@ -35,8 +35,9 @@ PROTOCOL = 1
 COMMAND_VARIABLE = "VFXMATTE_COMMAND"
 HOME_VARIABLE = "VFXMATTE_HOME"
 
-Record = dict[str, Any]
-Command = Union[None, str, Sequence[str]]
+if TYPE_CHECKING:  # not computed: the Python 3.7 of Nuke 13 could not
+    Record = dict[str, Any]
+    Command = Union[None, str, Sequence[str]]
 
 _START_SECONDS = 90.0  # a cold start from a slow disk
 _CALL_SECONDS = 120.0
