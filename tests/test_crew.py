@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pytest
 from vfxmatte import crew
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.configuration import changed
-from vfxmatte.errors import DeviceError, TrimapError, UsageError, WeightsError
+from vfxmatte.errors import DeviceError, TrimapError, UsageError
 from vfxmatte.io.images import read_image
 from vfxmatte.journal import Journal
 from vfxmatte.pipeline import Run
@@ -48,7 +47,6 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 KILL_FIRST = f"{KILL} if child == '0' else None"
 SLEEP = "time.sleep(600)"
 LOSE_FIRST = "if child == '0': raise DeviceError('the GPU has fallen off the bus')"
-CRASH_FIRST = "if child == '0': raise MemoryError('of the CPU')"
 REFUSE = "raise TrimapError('painted while it ran', frame=1003)"
 
 
@@ -134,7 +132,6 @@ def test_two_devices_give_what_one_gives(made: Any, tmp_path: Path, children: An
     [
         (KILL_FIRST, "was ended by SIGKILL"),
         (LOSE_FIRST, "the GPU has fallen off the bus"),
-        (CRASH_FIRST, "MemoryError: of the CPU"),
     ],
 )
 def test_a_lost_device_leaves_its_frames_to_the_other(
@@ -152,6 +149,35 @@ def test_a_lost_device_leaves_its_frames_to_the_other(
     assert nothing_left(tmp_path / "two", children)
     manifest = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
     assert lost in manifest["notes"]
+
+
+def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Child 0 goes when child 1 has told of its last frame, but not yet that it is done."""
+    result = [FrameResult(number=n, status="written") for n in range(5)]
+    told: list[tuple[str, crew.Message]] = [
+        ("1", crew.Solved(result[3])), ("1", crew.Solved(result[4])),
+        ("0", crew.Solved(result[0])), ("0", crew.Gone(-9)), ("1", crew.Done()),
+        ("1", crew.Solved(result[1])), ("1", crew.Solved(result[2])), ("1", crew.Done()),
+    ]  # fmt: skip
+    given: list[tuple[str, list[int]]] = []
+
+    def give(child: crew._Child, numbers: list[int]) -> None:
+        child.frames = list(numbers)
+        given.append((child.key, child.frames[:]))
+
+    monkeypatch.setattr(crew._Child, "give", give)
+    job = crew.Crew([], None, None, logs=Path())  # type: ignore[arg-type]
+    job._children = {
+        key: crew._Child(key, "cpu", None, Path())  # type: ignore[arg-type]
+        for key in ("0", "1")
+    }
+    job._messages = (message for message in told)
+    solved = job.solve([[0, 1, 2], [3, 4]], lambda numbers, parts: [list(numbers)])
+    assert [one.number for one in solved] == [3, 4, 0, 1, 2]
+    assert given == [("0", [0, 1, 2]), ("1", [3, 4]), ("1", [1, 2])]
+    assert job.lost == ["cpu was lost: its process was ended by SIGKILL, near frame 1"]
 
 
 def test_when_all_devices_are_lost_what_is_finished_is_kept(
@@ -195,12 +221,6 @@ def test_what_concerns_all_frames_ends_all(
     assert caught.value.frame == 1003 and nothing_left(tmp_path, children)
 
 
-def test_a_chunk_may_use_several_devices(made: Any, tmp_path: Path, children: Any) -> None:
-    assert len(solve(made(tmp_path), chunk=True)) == 8
-    assert not (tmp_path / "manifest.json").exists()
-    assert sorted(Journal.peek(tmp_path).records) == NUMBERS
-
-
 @pytest.mark.parametrize(
     ("device", "error", "said"),
     [
@@ -222,8 +242,6 @@ def test_a_device_that_is_not_there_is_named_before_any_work(
 ) -> None:
     with pytest.raises(DeviceError, match="cuda:97"):
         solve(made(tmp_path, "cpu,cuda:97"))
-    with pytest.raises(WeightsError, match="no such weights file"):
-        solve(made(tmp_path, weights="lost.safetensors"))
     assert Journal.peek(tmp_path).records == {} and nothing_left_but_lock(tmp_path)
     assert all(child.poll() is not None for child in children)
 
@@ -247,12 +265,29 @@ def test_devices_of_different_kinds_are_refused() -> None:
     assert got.value.hint == "give --precision"
 
 
-def test_the_children_run_this_package_wherever_the_parent_is(
+def test_a_chunk_may_use_several_devices_from_wherever_it_is_started(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
+    """The children run the very package of their parent."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "vfxmatte.py").write_text("raise SystemExit(77)")
-    shot = made(tmp_path / "out")
-    shot = replace(shot, output=Path(os.path.abspath(shot.output)))
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert len(solve(shot)) == 8
+    assert len(solve(made(tmp_path / "out"), chunk=True)) == 8
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert sorted(Journal.peek(tmp_path / "out").records) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "said"),
+    [
+        (1, "Traceback\nMemoryError: no more\n", "its process ended: MemoryError: no more"),
+        (7, "", "its process ended with exit code 7"),
+        (-9, "warning\n", "its process was ended by SIGKILL"),
+    ],
+)
+def test_how_a_child_ended_is_told(tmp_path: Path, code: int, log: str, said: str) -> None:
+    (tmp_path / "log").write_text(log)
+    child = crew._Child("0", "cuda:3", None, tmp_path / "log")  # type: ignore[arg-type]
+    assert child.end(code) == said
+    child.error = DeviceError("cuda:0 (A) is full")
+    assert child.end(code) == "cuda:3 (A) is full"  # a child calls its only GPU cuda:0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vfxmatte.stream import ordered_map, prefetch, prefetched_map
+from vfxmatte.stream import merged, ordered_map, prefetch, prefetched_map
 
 
 def _threads() -> list[str]:
@@ -178,3 +178,35 @@ def test_leaving_early_ends_stages_inside_of_a_worker() -> None:
     assert next(results) == 0
     results.close()
     assert ended.is_set() and _threads() == []
+
+
+def test_merged_gives_all_items_of_all_sources_each_in_its_order() -> None:
+    sources = {"a": range(50), "b": range(100, 130), "c": []}
+    found = list(merged(sources, depth=3))
+    assert [item for key, item in found if key == "a"] == list(range(50))
+    assert [item for key, item in found if key == "b"] == list(range(100, 130))
+    assert len(found) == 80
+
+
+def test_merged_raises_a_source_s_error_and_closes_the_others() -> None:
+    closed: list[str] = []
+
+    def endless(name: str) -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append(name)
+
+    def broken() -> Iterator[int]:
+        yield 2
+        raise ValueError("the source")
+
+    with pytest.raises(ValueError, match="the source"):
+        list(merged({"good": endless("good"), "bad": broken()}))
+    assert closed == ["good"]
+    some = merged({"one": endless("one"), "two": endless("two")})
+    assert next(some)[1] == 1
+    some.close()
+    assert sorted(closed[1:]) == ["one", "two"]
+    assert not [t for t in threading.enumerate() if t.name == "vfxmatte-merge"]

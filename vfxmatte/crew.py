@@ -119,9 +119,11 @@ class _Child:
             return self.in_our_words(self.error.what)
         if code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
+        lines: list[str] = []
         with suppress(OSError):
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return f"its process ended: {lines[-1][-_LOG_CHARACTERS:]}" if lines else "it ended"
+        if lines:
+            return f"its process ended: {lines[-1][-_LOG_CHARACTERS:]}"
         return f"its process ended with exit code {code}"
 
 
@@ -213,7 +215,7 @@ class Crew:
         while True:
             while waiting and idle:
                 idle.pop(0).give(waiting.popleft())
-            if not any(child.frames for child in self._children.values()):
+            if not waiting and not any(child.frames for child in self._children.values()):
                 return
             child, message = self._next()
             if isinstance(message, Solved):

@@ -49,7 +49,7 @@ class EngineSettings:
     """Which engine, and how it runs.
 
     weights: a .safetensors file, or None for the default weights.
-    device: auto, cpu, cuda or cuda:N.
+    device: auto, cpu, cuda or cuda:N; a run takes several too, see `devices.device_names`.
     precision: auto is float16 on a GPU and float32 on a CPU.
     mode: exact computes what the unknown pixels depend on and no more, with the dense result;
         fast looks half as far around them, with a small error; windows computes whole windows
