@@ -246,20 +246,22 @@ def resized(labels: Labels, shape: tuple[int, int], *, growth_px: float = 0.0) -
         return grow(labels, growth_px) if growth_px > 0 else labels.copy()
     how = _enlarged if height * width > labels.size else _reduced
     background, foreground = (how(labels == label, shape) for label in (BACKGROUND, FOREGROUND))
-    result: Labels = (~background & np.uint8(UNKNOWN)) | foreground
+    result: Labels = np.invert(background, out=background).view(np.uint8)
+    result *= np.uint8(UNKNOWN)
+    np.copyto(result, np.uint8(FOREGROUND), where=foreground)
     return grow(result, growth_px) if growth_px > 0 else result
 
 
-def _enlarged(mask: Mask, shape: tuple[int, int]) -> Labels:
-    """(H, W) uint8, 255 inside of the mask and else 0."""
+def _enlarged(mask: Mask, shape: tuple[int, int]) -> Mask:
+    """(H, W) bool: inside of the mask."""
     signed = cv2.resize(_edge_distance(mask), shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return (signed > 0).view(np.uint8) * np.uint8(255)
+    return np.asarray(signed > 0)
 
 
-def _reduced(mask: Mask, shape: tuple[int, int]) -> Labels:
-    """(H, W) uint8, 255 where nearly all of a pixel is inside of the mask and else 0."""
+def _reduced(mask: Mask, shape: tuple[int, int]) -> Mask:
+    """(H, W) bool: nearly all of a pixel is inside of the mask."""
     share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
-    return (share > 0.8).view(np.uint8) * np.uint8(255)
+    return np.asarray(share > 0.8)
 
 
 def _edge_distance(mask: Mask) -> FloatImage:
