@@ -87,7 +87,7 @@ def test_nuke_renders_the_current_frame(
     nuke.pump(lambda: not jobs._running)
     assert node["status"].value().startswith("Done: 1 written"), node["status"].value()
     pattern = node["matte_file"].value()
-    assert pattern.endswith("/vfxmatte/VfxMatte1/matte/matte.%04d.exr")
+    assert pattern.endswith("/vfxmatte/comp/VfxMatte1/matte/matte.%04d.exr")
     alpha = read_matte(Path(pattern % 1001), Window.of_size(WIDTH, HEIGHT))
     assert np.all(alpha[trimap == 0] == 0) and np.all(alpha[trimap == 255] == 1)
     assert alpha[trimap == 128].std() > 0

@@ -66,8 +66,11 @@ def test_the_plate_is_needed_between_the_keyframes(
 
 
 def test_shot_folders() -> None:
-    assert paths.shot_folder("", "/s/comp.nk", "VfxMatte1") == "/s/vfxmatte/VfxMatte1"
-    assert paths.shot_folder("", "/s/comp.nk", "Group1.VfxMatte1") == "/s/vfxmatte/Group1_VfxMatte1"
+    folder = "/s/vfxmatte/010_comp"
+    for script in ("010_comp.nk", "010_comp_v012.nk", "010_comp_v013_jd.nk", "010_comp.V2.nk"):
+        assert paths.shot_folder("", f"/s/{script}", "VfxMatte1") == f"{folder}/VfxMatte1"
+    assert paths.shot_folder("", "/s/bg_v1.nk", "VfxMatte1") == "/s/vfxmatte/bg/VfxMatte1"
+    assert paths.shot_folder("", "/s/_v1.nk", "A.B") == "/s/vfxmatte/_v1/A_B"
     assert paths.shot_folder("mattes/hero/", "/s/comp.nk", "V") == "/s/mattes/hero"
     assert paths.shot_folder("/x/héros d'été", "", "V") == "/x/héros d'été"
     with pytest.raises(Problem, match="nowhere") as caught:

@@ -79,7 +79,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_a_read_goes_to_the_engine_as_it_is(bench: Bench) -> None:
     node = bench.matte()
     said = bench.render(node)
-    shot = f"{bench.folder}/vfxmatte/VfxMatte1"
+    shot = f"{bench.folder}/vfxmatte/comp/VfxMatte1"
     assert bench.asked == [
         {
             "plate": "/show/plate.%04d.exr",
@@ -97,14 +97,14 @@ def test_a_read_goes_to_the_engine_as_it_is(bench: Bench) -> None:
     assert [(n, f) for n, f, _ in bench.nuke.executed] == [
         ("TrimapWrite", 1001), ("TrimapWrite", 1005),
     ]  # fmt: skip
-    painted = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke"
+    painted = bench.folder / "vfxmatte/comp/VfxMatte1/trimaps_from_nuke"
     assert sorted(p.name for p in painted.iterdir()) == ["trimap.1001.png", "trimap.1005.png"]
 
 
 def test_the_result_is_linked_by_frame_number(bench: Bench) -> None:
     node = bench.matte()
     bench.render(node)
-    matte = f"{bench.folder}/vfxmatte/VfxMatte1/matte"
+    matte = f"{bench.folder}/vfxmatte/comp/VfxMatte1/matte"
     assert node["matte_file"].value() == f"{matte}/matte.%04d.exr"
     assert node["trimap_file"].value() == f"{matte}/trimaps/trimap.%04d.png"
     assert (node["matte_first"].value(), node["matte_last"].value()) == (1001, 1005)
@@ -138,7 +138,7 @@ def test_a_graded_plate_is_rendered_frame_by_frame(bench: Bench) -> None:
     grade.size = (1920, 1080)
     node = bench.matte(plate=grade)
     bench.render(node)
-    shot = f"{bench.folder}/vfxmatte/VfxMatte1"
+    shot = f"{bench.folder}/vfxmatte/comp/VfxMatte1"
     (asked,) = bench.asked
     assert asked["plate"] == f"{shot}/plate_from_nuke/1920x1080/plate.####.exr"
     assert asked["colorspace"] == "lin_rec709_scene"
@@ -184,7 +184,7 @@ def test_a_keyframe_that_is_taken_out_is_gone(bench: Bench) -> None:
     bench.actions.remove_keyframe(node)
     assert node["keyframes"].value() == "1001 1005"
     bench.render(node)
-    painted = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke"
+    painted = bench.folder / "vfxmatte/comp/VfxMatte1/trimaps_from_nuke"
     assert sorted(p.name for p in painted.iterdir()) == ["trimap.1001.png", "trimap.1005.png"]
     bench.actions.add_keyframe(node)
     assert node["keyframes"].value() == "1001 1003 1005"
@@ -193,7 +193,7 @@ def test_a_keyframe_that_is_taken_out_is_gone(bench: Bench) -> None:
 def test_unchanged_trimaps_and_plates_keep_their_time_stamps(bench: Bench) -> None:
     node = bench.matte()
     bench.render(node)
-    trimap = bench.folder / "vfxmatte/VfxMatte1/trimaps_from_nuke/trimap.1001.png"
+    trimap = bench.folder / "vfxmatte/comp/VfxMatte1/trimaps_from_nuke/trimap.1001.png"
     before = trimap.stat().st_mtime_ns
     bench.render(node)
     assert trimap.stat().st_mtime_ns == before
@@ -255,6 +255,29 @@ def test_the_engines_error_stands_in_the_panel(bench: Bench) -> None:
     node = bench.matte()
     assert bench.render(node) == "vfxmatte is not installed (shot x)\n  pip install vfxmatte"
     assert node["has_matte"].value() == 0
+
+
+def test_a_bug_does_not_leave_the_panel_at_starting(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Any, **what: Any) -> Any:
+        raise KeyError("frames")
+
+    bench.command.Engine.start_run = broken
+    node = bench.matte()
+    assert bench.render(node) == "This should not happen: KeyError('frames')"
+    assert node["rendering"].value() == 0
+    assert "Traceback" in caplog.text
+
+
+def test_a_word_that_comes_late_does_not_hide_the_end(bench: Bench) -> None:
+    node = bench.matte()
+    bench.actions.render(node)
+    (job,) = bench.jobs._running
+    bench.finish()
+    job._event({"event": "note", "text": "late"})
+    bench.nuke.pump(bench.nuke.waiting.empty)
+    assert node["status"].value().startswith("Done")
 
 
 def test_an_error_of_nuke_ends_the_render_and_leaves_nothing_behind(bench: Bench) -> None:
@@ -345,7 +368,7 @@ def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) ->
     bench.actions.render(two)
     bench.until(lambda: len(bench.asked) == 2)
     third = bench.matte()
-    third["shot_folder"].setValue("vfxmatte/VfxMatte1")
+    third["shot_folder"].setValue("vfxmatte/comp/VfxMatte1")
     bench.actions.render(third)
     assert "VfxMatte1 is rendering into" in third["status"].value()
     bench.command.Engine.gate.set()

@@ -7,6 +7,7 @@ do its work, and hands every word for the panel to the main thread.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import queue
 import threading
@@ -122,6 +123,7 @@ class Job:
         except Problem as problem:
             text = self.problem = str(problem)
         except Exception as error:  # a bug must not leave the panel at "Starting"
+            logging.getLogger("vfxmatte").exception("%s", self.name)
             text = self.problem = f"This should not happen: {error!r}"
         self._later(lambda: self._finish(text))
 
@@ -191,6 +193,8 @@ class Job:
 
     def _say_progress(self) -> None:
         self._said.clear()
+        if self.done.is_set():
+            return
         counts, seconds = self._counts, time.monotonic() - self._started
         text = wording.progress(counts["done"], counts["count"], seconds, counts["fresh"])
         lines = [text, *self._notes[-1:]]

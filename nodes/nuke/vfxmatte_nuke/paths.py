@@ -28,12 +28,15 @@ def is_movie(path: str) -> bool:
 
 
 def shot_folder(given: str, script: str, node: str) -> str:
-    """The node's folder: as given, else `vfxmatte/NODE` beside the script.
+    """The node's folder: as given, else `vfxmatte/SCRIPT/NODE` beside the script.
 
-    node: the node's full name; a node inside groups gets the groups' names too.
+    SCRIPT is the script's name without its version, so that a new version of the comp finds its
+    mattes and another comp in the same folder has its own. node: the node's full name; a node
+    inside groups gets the groups' names too.
     Raises Problem where there is neither a folder nor a saved script.
     """
-    folder = forward(given.strip()).rstrip("/") or "vfxmatte/" + node.replace(".", "_")
+    own = "vfxmatte/{}/{}".format(script_stem(script), node.replace(".", "_"))
+    folder = forward(given.strip()).rstrip("/") or own
     if not os.path.isabs(folder):
         if not script:
             raise Problem(
@@ -50,6 +53,12 @@ def shot_folder(given: str, script: str, node: str) -> str:
             "Set 'shot folder' to a path without it.",
         )
     return folder
+
+
+def script_stem(script: str) -> str:
+    """`/s/010_comp_v012_jd.nk` as `010_comp`: the name without version and what follows it."""
+    stem = os.path.splitext(os.path.basename(script))[0]
+    return re.sub(r"[._-]v\d+.*$", "", stem, flags=re.IGNORECASE) or stem
 
 
 def plate_folder(shot: str, width: int, height: int) -> str:
