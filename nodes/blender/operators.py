@@ -11,7 +11,7 @@ from . import session as sessions
 from .frames import frames_text, parse_frames
 from .preferences import preferences
 from .problem import Problem
-from .session import session
+from .session import Place, session
 from .trimaps import FOREGROUND_LAYER, UNKNOWN_LAYER
 
 
@@ -46,7 +46,7 @@ class RunShot(bpy.types.Operator):
         return _attempt(self, lambda: self._run(context))
 
     def _run(self, context: Any) -> str:
-        run = sessions.start(context)
+        run = sessions.start(Place.of(context))
         if self.wait:
             run.wait()
             sessions.poll()
@@ -78,7 +78,10 @@ class MakeTrimaps(bpy.types.Operator):
     bl_label = "Make Trimaps"
 
     def execute(self, context: Any) -> set[str]:
-        return _attempt(self, lambda: sessions.write_trimaps(context, sessions.plate(context)))
+        return _attempt(self, lambda: self._make(Place.of(context)))
+
+    def _make(self, place: Place) -> str:
+        return sessions.write_trimaps(place, sessions.plate(place))
 
 
 class LoadMattes(bpy.types.Operator):
@@ -89,7 +92,7 @@ class LoadMattes(bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        return _attempt(self, lambda: sessions.load(context))
+        return _attempt(self, lambda: sessions.load(Place.of(context)))
 
 
 class AddKeyframe(bpy.types.Operator):
@@ -117,12 +120,11 @@ class TakeMaskKeys(bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        return _attempt(self, lambda: self._take(context))
+        return _attempt(self, lambda: self._take(Place.of(context)))
 
-    def _take(self, context: Any) -> str:
-        context.scene.vfxmatte.keyframes = ""
-        found = sessions.key_frames(context, sessions.plate(context))
-        context.scene.vfxmatte.keyframes = frames_text(found)
+    def _take(self, place: Place) -> str:
+        found = sessions.mask_keys(place, sessions.plate(place))
+        place.scene.vfxmatte.keyframes = frames_text(found)
         return ""
 
 
@@ -137,7 +139,7 @@ class AddLayers(bpy.types.Operator):
         return _attempt(self, lambda: self._add(context))
 
     def _add(self, context: Any) -> str:
-        mask = sessions.mask_block(context)
+        mask = sessions.mask_block(Place.of(context))
         for name in (FOREGROUND_LAYER, UNKNOWN_LAYER):
             if not any(layer.name.lower().startswith(name) for layer in mask.layers):
                 mask.layers.new(name=name)
@@ -151,7 +153,7 @@ class TestEngine(bpy.types.Operator):
     bl_label = "Test and Remember"
 
     def execute(self, context: Any) -> set[str]:
-        sessions.test_engine(bpy.path.abspath(preferences(context).command))
+        sessions.test_engine(bpy.path.abspath(preferences().command))
         return {"FINISHED"}
 
 

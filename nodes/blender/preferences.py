@@ -45,9 +45,9 @@ class VfxmattePreferences(bpy.types.AddonPreferences):
             self.layout.label(text=line)
 
 
-def preferences(context: Any) -> Any:
+def preferences() -> Any:
     """The add-on's preferences; the defaults where it was registered without being installed."""
-    addon = context.preferences.addons.get(__package__)
+    addon = bpy.context.preferences.addons.get(__package__)
     return _Defaults if addon is None else addon.preferences
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -37,29 +38,41 @@ class _Session:
 session = _Session()
 
 
-def plate_block(context: Any) -> Any:
+@dataclass(frozen=True)
+class Place:
+    """Where the artist is: the scene with its settings, and the editor, if any."""
+
+    scene: Any
+    space: Any = None
+
+    @classmethod
+    def of(cls, context: Any) -> Place:
+        return cls(context.scene, context.space_data)
+
+
+def plate_block(place: Place) -> Any:
     """The MovieClip or Image to be matted: as chosen, else as shown; raises Problem."""
-    chosen = context.scene.vfxmatte
+    chosen = place.scene.vfxmatte
     if chosen.plate_kind == "IMAGE":
         block = chosen.image
     else:
-        block = chosen.clip or getattr(context.space_data, "clip", None)
+        block = chosen.clip or getattr(place.space, "clip", None)
     if block is None:
         raise Problem("No plate is chosen", "Choose a clip or an image in the vfxmatte panel")
     return block
 
 
-def mask_block(context: Any) -> Any:
+def mask_block(place: Place) -> Any:
     """The Mask as chosen, else as shown; raises Problem."""
-    mask = context.scene.vfxmatte.mask or getattr(context.space_data, "mask", None)
+    mask = place.scene.vfxmatte.mask or getattr(place.space, "mask", None)
     if mask is None:
         raise Problem("No mask is chosen", "Draw one in the clip editor, or use painted trimaps")
     return mask
 
 
-def plate(context: Any) -> Plate:
+def plate(place: Place) -> Plate:
     """The chosen plate with its numbers; raises Problem."""
-    block, scene = plate_block(context), context.scene
+    block, scene = plate_block(place), place.scene
     path = bpy.path.abspath(block.filepath)
     if scene.vfxmatte.plate_kind == "CLIP":
         return plate_of_clip(block, path)
@@ -67,18 +80,14 @@ def plate(context: Any) -> Plate:
     return plate_of_image(block, path, shown, scene.frame_start)
 
 
-def shot_folder(context: Any, shot: Plate) -> ShotFolder:
-    return ShotFolder.of(bpy.path.abspath(context.scene.vfxmatte.folder), shot.title)
+def shot_folder(place: Place, shot: Plate) -> ShotFolder:
+    return ShotFolder.of(bpy.path.abspath(place.scene.vfxmatte.folder), shot.title)
 
 
-def key_frames(context: Any, shot: Plate) -> list[int]:
+def key_frames(place: Place, shot: Plate) -> list[int]:
     """The scene frames that get a trimap: as typed, else where the mask is keyed."""
-    text = context.scene.vfxmatte.keyframes
-    frames = parse_frames(text) if text.strip() else mask_keys(context, shot)
-    if not frames:
-        raise Problem(
-            "The mask does not move, so it has no keyframes", "Type the frames that it fits"
-        )
+    text = place.scene.vfxmatte.keyframes
+    frames = parse_frames(text) if text.strip() else mask_keys(place, shot)
     outside = [f for f in frames if not shot.first <= shot.number_at(f) <= shot.last]
     if outside:
         first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
@@ -89,15 +98,20 @@ def key_frames(context: Any, shot: Plate) -> list[int]:
     return frames
 
 
-def mask_keys(context: Any, shot: Plate) -> list[int]:
-    """Where the mask is keyed while the plate plays."""
+def mask_keys(place: Place, shot: Plate) -> list[int]:
+    """The scene frames on which the mask is keyed while the plate plays; raises Problem."""
     first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
-    return masks.key_frames(mask_block(context), first, last)
+    frames = masks.key_frames(mask_block(place), first, last)
+    if not frames:
+        raise Problem(
+            "The mask does not move, so it has no keyframes", "Type the frames that it fits"
+        )
+    return frames
 
 
-def write_trimaps(context: Any, shot: Plate) -> str:
+def write_trimaps(place: Place, shot: Plate) -> str:
     """Draw the masks and write the trimaps; tells what was done."""
-    chosen, folder = context.scene.vfxmatte, shot_folder(context, shot)
+    chosen, folder = place.scene.vfxmatte, shot_folder(place, shot)
     if chosen.trimap_source == "FOLDER":
         numbers = folder.trimap_numbers()
         if not numbers:
@@ -106,7 +120,7 @@ def write_trimaps(context: Any, shot: Plate) -> str:
                 "Paint at least one, named like trimap.1001.png",
             )
         return f"{len(numbers)} painted trimaps"
-    mask, frames = mask_block(context), key_frames(context, shot)
+    mask, frames = mask_block(place), key_frames(place, shot)
     if chosen.trimap_source == "LAYERS":
         made = trimaps.from_layers(mask, frames, shot)
     else:
@@ -116,28 +130,28 @@ def write_trimaps(context: Any, shot: Plate) -> str:
     return str(trimaps.sync(folder, by_number))
 
 
-def start(context: Any) -> Run:
+def start(place: Place) -> Run:
     """Write the trimaps and start the engine on the plate; returns at once. Raises Problem."""
     if session.run is not None and not session.run.progress.is_over:
         raise Problem("A run goes on already", "Wait for it, or cancel it")
-    _keep_shown(context)
-    shot, scene_name = plate(context), context.scene.name
-    session.message, session.problem = write_trimaps(context, shot), None
+    _keep_shown(place)
+    shot, scene_name = plate(place), place.scene.name
+    session.message, session.problem = write_trimaps(place, shot), None
     run = Run(lambda progress: _over(progress, scene_name))
-    run.start(_engine(context), _request(context, shot))
+    run.start(_engine(place), _request(place, shot))
     session.run, session.plate = run, shot
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
     return run
 
 
-def _keep_shown(context: Any) -> None:
+def _keep_shown(place: Place) -> None:
     """What is shown becomes what is chosen, for nothing is shown where the run ends."""
-    chosen, block = context.scene.vfxmatte, plate_block(context)
+    chosen, block = place.scene.vfxmatte, plate_block(place)
     if chosen.plate_kind == "CLIP":
         chosen.clip = block
     if chosen.trimap_source != "FOLDER":
-        chosen.mask = mask_block(context)
+        chosen.mask = mask_block(place)
 
 
 def poll() -> float | None:
@@ -147,11 +161,11 @@ def poll() -> float | None:
     return POLL_SECONDS if goes_on else None
 
 
-def load(context: Any) -> str:
+def load(place: Place) -> str:
     """The mattes on disk into the compositor; tells what was done. Raises Problem."""
-    shot = plate(context)
-    mattes = shot_folder(context, shot).mattes()
-    compositor.wire(context.scene, shot, plate_block(context), mattes)
+    shot = plate(place)
+    mattes = shot_folder(place, shot).mattes()
+    compositor.wire(place.scene, shot, plate_block(place), mattes)
     text = f"Mattes {mattes.first} to {mattes.last} are in the compositor"
     missing = mattes.missing()
     return f"{text}; {len(missing)} are missing, first {missing[0]}" if missing else text
@@ -188,8 +202,8 @@ def _look_again(asking: threading.Thread) -> float | None:
     return POLL_SECONDS if asking.is_alive() else None
 
 
-def _engine(context: Any) -> Any:
-    command = bpy.path.abspath(preferences(context).command)
+def _engine(place: Place) -> Any:
+    command = bpy.path.abspath(preferences().command)
     if session.engine is None or session.command != command:
         if session.engine is not None:
             session.engine.close()
@@ -197,14 +211,14 @@ def _engine(context: Any) -> Any:
     return session.engine
 
 
-def _request(context: Any, shot: Plate) -> dict[str, Any]:
-    chosen, folder = context.scene.vfxmatte, shot_folder(context, shot)
-    kept = preferences(context)
+def _request(place: Place, shot: Plate) -> dict[str, Any]:
+    chosen, folder = place.scene.vfxmatte, shot_folder(place, shot)
+    kept = preferences()
     return {
         "plate": shot.source,
         "trimaps": str(folder.trimaps),
         "output": str(folder.matte),
-        "frames": _frames(context.scene, shot),
+        "frames": _frames(place.scene, shot),
         "colorspace": _colorspace(chosen, shot),
         "device": kept.device.strip() or None,
         "mode": kept.mode,
@@ -238,8 +252,7 @@ def _over(progress: Progress, scene_name: str) -> None:
     if progress.state != "done" or not scene.vfxmatte.wire:
         return
     try:
-        with bpy.context.temp_override(scene=scene):
-            session.message = load(bpy.context)
+        session.message = load(Place(scene))
     except Problem as problem:
         session.problem = problem
 

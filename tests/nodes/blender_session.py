@@ -86,6 +86,8 @@ def troubles(work: Path, shot: Path) -> dict[str, str]:
     chosen.folder = str(work / "troubles")
     chosen.keyframes = ""
     told["no keys"] = attempt(bpy.ops.vfxmatte.trimaps)
+    chosen.keyframes = "2, 4"
+    told["no keys to take"] = attempt(bpy.ops.vfxmatte.mask_keys) + chosen.keyframes
     chosen.keyframes = "1, six"
     told["no number"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.keyframes = "6"
@@ -202,7 +204,13 @@ def cancelled(work: Path) -> dict[str, Any]:
     session().run.wait()
     told |= {"offered": offered, "second": second, "polls after": poll() is not None}
     told |= {"state": session().run.progress.state, "message": session().message}
-    told["trouble"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    told["trouble"] = attempt(bpy.ops.vfxmatte.run)
+    bpy.context.window.scene = bpy.data.scenes["troubles"]  # the artist looks elsewhere meanwhile
+    session().run.wait()
+    poll()
+    matte = next(n for n in compositor(scene).nodes if n.label.endswith(" matte"))
+    told["loaded"] = Path(matte.image.filepath).is_relative_to(work / "cancelled")
+    told["elsewhere"] = getattr(bpy.context.scene, "compositing_node_group", None) is not None
     return told | {"then": session().run.progress.state}
 
 

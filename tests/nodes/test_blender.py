@@ -227,6 +227,7 @@ def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], 
     assert told["state"] == "cancelled"
     assert told["message"].startswith("Cancelled")
     assert (told["trouble"], told["then"]) == ("", "done")
+    assert told["loaded"] and not told["elsewhere"]
     mattes = work / "cancelled" / "plate.mp4" / "matte"
     assert len(list(mattes.glob("matte.*.exr"))) == 5
 
@@ -246,6 +247,7 @@ def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> No
         ("no mask", "No mask is chosen"),
         ("not saved", "Save it, or choose a folder"),
         ("no keys", "Type the frames that it fits"),
+        ("no keys to take", "Type the frames that it fits\n2, 4"),
         ("no number", "'six' is not a frame"),
         ("not on the plate", "which plays from 1 to 5"),
         ("no layers", "Press Add Trimap Layers"),
