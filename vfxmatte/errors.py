@@ -107,3 +107,11 @@ class OutputLockedError(OutputError):
 
 class TrainingError(VfxmatteError):
     """Training cannot start or go on: unusable library, unknown config key, NaN loss."""
+
+
+class ExportError(VfxmatteError):
+    """A model cannot be exported: a package is missing, or its mattes would not be the engine's."""
+
+
+class SolverError(VfxmatteError):
+    """A system of equations is not solved as exactly as was asked for; the residual is named."""

@@ -1,0 +1,124 @@
+"""The closed-form matting Laplacian (Levin, Lischinski, Weiss 2008) of a batch of pictures.
+
+Equation 12 of the paper over 3×3 windows: two pixels are coupled where a window holds both, so each
+row of the matrix has 25 entries, the 5×5 pixels around its own. They are kept as planes, one for
+each of the 12 steps forward and one for the diagonal; the steps back follow by symmetry. A product
+with it is 25 shifted multiply-adds, on any device, without an index. Windows that would leave the
+picture are left out, as PyMatting does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+EPSILON = 1e-6
+"""Regularisation of a window's colours: larger lets flat regions be smoother."""
+
+_AREA = 9
+_PLACES = tuple((y, x) for y in range(3) for x in range(3))
+STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx >= 0)
+"""(rows down, columns right) that the planes couple; the first is (0, 0), the diagonal."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MattingLaplacian:
+    """L of N pictures. planes: (N, 13, H, W) float; plane s at pixel i is L[i, i + STEPS[s]]."""
+
+    planes: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, *, epsilon: float = EPSILON) -> MattingLaplacian:
+        """From (N, 3, H, W) colours in any one space, at least 3×3; the dtype is the picture's.
+
+        The covariances are computed in float64 whatever it is: in single precision a flat window's
+        would be noise. No gradient flows to the picture. Raises ValueError.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 3:
+            raise ValueError(f"image must be (N, 3, H, W) of at least 3x3, found {image.shape}")
+        if not epsilon > 0:
+            raise ValueError(f"epsilon must be above 0, found {epsilon}")
+        with torch.no_grad():
+            planes = _planes(image.detach().double(), epsilon)
+        return cls(planes=planes.to(image.dtype))
+
+    @property
+    def count(self) -> int:
+        return self.planes.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.planes.shape[2], self.planes.shape[3]
+
+    @property
+    def diagonal(self) -> Tensor:
+        """(N, H, W)."""
+        return self.planes[:, 0]
+
+    def product(self, x: Tensor) -> Tensor:
+        """L x for (N, H, W)."""
+        result = self.planes[:, 0] * x
+        for plane, (dy, dx) in zip(self.planes.unbind(1)[1:], STEPS[1:], strict=True):
+            here, there = _pair(*x.shape[1:], dy, dx)
+            result[here].addcmul_(plane[here], x[there])
+            result[there].addcmul_(plane[here], x[here])
+        return result
+
+    def sparse(self, number: int) -> Any:
+        """The matrix (H·W, H·W) of one picture: scipy CSC, float64."""
+        height, width = self.shape
+        planes = self.planes[number].double().cpu().numpy()
+        index = np.arange(height * width).reshape(height, width)
+        rows, columns, values = [index.ravel()], [index.ravel()], [planes[0].ravel()]
+        for plane, (dy, dx) in zip(planes[1:], STEPS[1:], strict=True):
+            here, there = (place[1:] for place in _pair(height, width, dy, dx))
+            pair = index[here].ravel(), index[there].ravel()
+            for row, column in (pair, pair[::-1]):
+                rows.append(row)
+                columns.append(column)
+                values.append(plane[here].ravel())
+        entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+        return scipy.sparse.csc_matrix(entries, shape=(index.size, index.size))
+
+    def __repr__(self) -> str:
+        return f"MattingLaplacian({self.count} of {self.shape}, {self.planes.dtype})"
+
+
+_Place = tuple[slice, slice, slice]
+
+
+def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
+    """The pixels that have a neighbour at (dy, dx), and these neighbours."""
+    left, right = max(0, -dx), width - max(0, dx)
+    here = slice(None), slice(0, height - dy), slice(left, right)
+    there = slice(None), slice(dy, height), slice(left + dx, right + dx)
+    return here, there
+
+
+def _planes(image: Tensor, epsilon: float) -> Tensor:
+    count, _, height, width = image.shape
+    inner = height - 2, width - 2
+    window = torch.stack([image[:, :, y : y + inner[0], x : x + inner[1]] for y, x in _PLACES])
+    window = window - window.mean(0)  # (9, N, 3, H - 2, W - 2)
+    whitened = _whitened(window, epsilon)
+    planes = image.new_zeros(count, len(STEPS), height, width)
+    for one, (y1, x1) in enumerate(_PLACES):
+        for other, (y2, x2) in enumerate(_PLACES[one:], one):
+            value = (whitened[one] * window[other]).sum(1).add_(1).div_(-_AREA)
+            plane = planes[:, STEPS.index((y2 - y1, x2 - x1))]
+            plane[:, y1 : y1 + inner[0], x1 : x1 + inner[1]] += value + (one == other)
+    return planes
+
+
+def _whitened(window: Tensor, epsilon: float) -> Tensor:
+    """Centred colours (9, N, 3, H, W) times the inverse of their regularised covariance."""
+    covariance = torch.einsum("pnchw,pndhw->nhwcd", window, window)
+    covariance += epsilon * torch.eye(3, dtype=window.dtype, device=window.device)
+    inverse = torch.linalg.inv(covariance / _AREA)
+    return torch.einsum("nhwcd,pndhw->pnchw", inverse, window)
