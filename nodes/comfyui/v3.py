@@ -43,7 +43,7 @@ def schema_of(spec: Spec) -> Any:
 def node_of(spec: Spec) -> Any:
     """The node's class."""
 
-    class Node(io.ComfyNode):
+    class Node(io.ComfyNode):  # type: ignore[misc]
         @classmethod
         def define_schema(cls) -> Any:
             return schema_of(spec)
@@ -60,7 +60,7 @@ def node_of(spec: Spec) -> Any:
     return Node
 
 
-class VfxmatteExtension(ComfyExtension):
+class VfxmatteExtension(ComfyExtension):  # type: ignore[misc]
     async def get_node_list(self) -> list[Any]:
         return [node_of(spec) for spec in NODES]
 
