@@ -77,8 +77,8 @@ def test_chunks_from_processes_at_the_same_time_are_the_whole_run(
 ) -> None:
     """Two of them share frames, and one begins in the middle of a segment."""
     run(shot_in(tmp_path / "whole"))
-    command = [sys.executable, "-m", "vfxmatte.cli", "run", str(source), "--chunk", "--quiet",
-               "--weights", str(tiny_weights), "--device", "cpu", "-o", str(tmp_path / "farm")]  # fmt: skip
+    command = [sys.executable, "-m", "vfxmatte.cli", "run", str(source), "--chunk", "--quiet"]
+    command += ["--weights", str(tiny_weights), "--device", "cpu", "-o", str(tmp_path / "farm")]
     environment = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
     workers = [
         subprocess.Popen([*command, "--frames", frames], env=environment)
