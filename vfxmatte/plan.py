@@ -20,7 +20,7 @@ from vfxmatte.settings import RunSettings, as_plain, digest
 from vfxmatte.shot import Shot, content_digest, keyframes_in
 from vfxmatte.types import numbers_as_text
 
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 """Raised when a change of the program changes mattes; older results are then stale."""
 
 
@@ -120,7 +120,10 @@ def _notes(
 
 def asked_of(engine: EngineSettings) -> dict[str, Any]:
     """The settings that decide how an engine describes itself, its weights and device apart."""
-    return {"name": engine.name, "precision": engine.precision, "mode": engine.mode}
+    asked = {"name": engine.name, "precision": engine.precision, "mode": engine.mode}
+    if engine.name == "dim":
+        return asked
+    return {**asked, "classical": as_plain(engine.classical), "most_px": engine.max_window_px}
 
 
 def last_description(
