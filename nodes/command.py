@@ -219,13 +219,13 @@ def _ran(command: list[str]) -> subprocess.CompletedProcess[str]:
             **_apart(),
         )
     except (OSError, ValueError) as error:
-        raise _start_error(command, str(error)) from error
+        raise _start_error(command, str(error), missing=True) from error
     except subprocess.TimeoutExpired as error:
         raise EngineError("vfxmatte does not answer", kind="TimedOut") from error
 
 
-def _start_error(command: Sequence[str], said: str) -> EngineError:
-    """Why a command did not run, and what to do about it."""
+def _start_error(command: Sequence[str], said: str, *, missing: bool = False) -> EngineError:
+    """Why a command did not run, and what to do about it. missing: there is no such program."""
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
     last = lines[-1] if lines else "it said nothing"
     shown = " ".join(command)
@@ -243,7 +243,7 @@ def _start_error(command: Sequence[str], said: str) -> EngineError:
         )
     return EngineError(
         f"vfxmatte cannot be started ({shown}): {last}",
-        kind="NotInstalled" if isinstance(sys.exc_info()[1], OSError) else "CannotServe",
+        kind="NotInstalled" if missing else "CannotServe",
         hint=f"try `{shown} info` in a terminal; where vfxmatte is stands in {settings_file()}",
     )
 
@@ -880,14 +880,17 @@ class Engine:
         options = [] if self._idle_seconds is None else ["--idle-seconds", str(self._idle_seconds)]
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            child, place = _start([*command, "serve", *options])
-            channel = _waited_for(child, deadline)
-            if channel is not None:
-                self._child = child  # kept, so that its end is noticed
-                return channel
-            said = _log_since(place)
+            child, stream = _start(command, ["serve", *options])
+            with stream:
+                place = stream.tell()
+                channel = _waited_for(child, deadline)
+                if channel is not None:
+                    self._child = child  # kept, so that its end is noticed
+                    return channel
+                stream.seek(place)
+                said = stream.read().decode("utf-8", "replace")
             if "another engine is running" not in said or time.monotonic() > deadline:
-                raise _start_error([*command, "serve"], said)
+                raise _start_error(command, said)
 
     def _drop(self, channel: _Channel) -> None:
         channel.close()
@@ -926,37 +929,34 @@ def _waited_for(child: subprocess.Popen[bytes], deadline: float) -> _Channel | N
 
 
 def _open_log() -> IO[bytes]:
-    """Appended to, and begun anew when it has grown long."""
+    """Appended to, and begun anew when it has grown long; elsewhere, if the folder is no good."""
     path = log_file()
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    long = os.path.exists(path) and os.path.getsize(path) > _LOG_BYTES
-    return open(path, "wb" if long else "ab")
-
-
-def _log_since(place: int) -> str:
     try:
-        with open(log_file(), "rb") as stream:
-            stream.seek(place)
-            return stream.read().decode("utf-8", "replace")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.exists(path) and os.path.getsize(path) > _LOG_BYTES:
+            os.truncate(path, 0)
+        return open(path, "a+b")
     except OSError:
-        return ""
+        return tempfile.TemporaryFile()
 
 
-def _start(command: list[str]) -> tuple[subprocess.Popen[bytes], int]:
-    """A process that outlives the host, and where its part of the log begins."""
+def _start(command: list[str], arguments: list[str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A process that outlives the host, and its log, where its part of it begins."""
+    stream = _open_log()
+    stream.seek(0, os.SEEK_END)
     try:
-        with _open_log() as stream:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                env=_environment(),
-                **_apart(),
-            )
-            return child, stream.tell()
+        child = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            env=_environment(),
+            **_apart(),
+        )
     except OSError as error:
-        raise _start_error(command, str(error)) from error
+        stream.close()
+        raise _start_error(command, str(error), missing=True) from error
+    return child, stream
 
 
 def _private_engine(command: list[str]) -> _Channel:
@@ -971,7 +971,7 @@ def _private_engine(command: list[str]) -> _Channel:
             **_apart(),
         )
     except OSError as error:
-        raise _start_error(command, str(error)) from error
+        raise _start_error(command, str(error), missing=True) from error
     source, target = child.stdout, child.stdin
     assert source is not None and target is not None
 
@@ -1070,7 +1070,7 @@ class _CommandLine:
                 **_apart(),
             )
         except OSError as error:
-            raise _start_error(self.command, str(error)) from error
+            raise _start_error(self.command, str(error), missing=True) from error
 
 
 def _records(child: subprocess.Popen[bytes]) -> Iterator[Record]:

@@ -45,7 +45,8 @@ class Outbox:
             self._changed.notify_all()
 
     def take(self) -> bytes | None:
-        """The next message, waiting for it; None when the outbox is closed and empty."""
+        """The next message, waiting for it; the one before has been sent then. None when the
+        outbox is closed and empty."""
         with self._changed:
             self._sending = False
             self._changed.notify_all()
@@ -61,6 +62,7 @@ class Outbox:
             self._closed = True
             if drop:
                 self._waiting.clear()
+                self._sending = False
             self._changed.notify_all()
 
     def wait_sent(self, timeout: float) -> bool:

@@ -60,10 +60,10 @@ class Session:
         """Whether the client has shown its token."""
         return self._known
 
-    def take(self, body: bytes) -> None:
+    def take(self, body: bytes) -> bool:
         """One message; everything that is wrong with it becomes an answer.
 
-        Raises RpcError where the client is a stranger: it has been answered, and is to be left.
+        Returns False where the client is to be left: it has not shown the token.
         """
         ident = None
         try:
@@ -74,8 +74,6 @@ class Session:
             answer = self._answer(request)
         except RpcError as error:
             self._send(rpc.failure(ident, error))
-            if not self._known:
-                raise
         except VfxmatteError as error:
             self._send(rpc.failure(ident, rpc.failed(error)))
         except Exception as error:
@@ -84,11 +82,12 @@ class Session:
         else:
             if answer is not None and request.ident is not None:
                 self._send(rpc.result(request.ident, answer))
+        return self._known
 
     def leave(self) -> None:
         """The client has gone: so do its jobs."""
         self.house.queue.cancel(self)
-        self.outbox.close(drop=True)
+        self.outbox.close()
 
     def refuse(self, error: RpcError) -> None:
         """Tell of an error that answers no request."""

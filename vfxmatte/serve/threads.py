@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import selectors
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ MOST_CLIENTS = 64
 _CHUNK = 1 << 16
 _FAREWELL_SECONDS = 2.0
 _LAST_JOB_SECONDS = 10.0
+_TICK_SECONDS = 0.2
 
 
 class Wire(Protocol):
@@ -38,29 +40,45 @@ class Wire(Protocol):
         """Some bytes, b"" at the end; raises OSError, TimeoutError among them."""
 
     def send(self, data: bytes) -> None: ...
+
+    def finish(self, timeout: float) -> None:
+        """Nothing more is sent; wait until the client has noticed."""
+
     def close(self) -> None: ...
 
 
 class SocketWire:
     def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Reading has time limits, sending has none: a descriptor for each.
-        self._sender = connection.dup()
-        self._sender.settimeout(None)
+        self._readable = (
+            selectors.DefaultSelector()
+        )  # a time limit of the socket would bind senders
+        self._readable.register(connection, selectors.EVENT_READ)
 
     def receive(self, timeout: float | None) -> bytes:
-        self._socket.settimeout(timeout)
+        if timeout is not None:  # of its own: the socket's time limit would bind senders, too
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._socket, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise TimeoutError
         return self._socket.recv(_CHUNK)
 
     def send(self, data: bytes) -> None:
-        self._sender.sendall(data)
+        self._socket.sendall(data)
+
+    def finish(self, timeout: float) -> None:
+        # Closed with unread bytes, a connection would lose what was sent last.
+        self._socket.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + timeout
+        while (left := until - time.monotonic()) > 0 and self.receive(left):
+            pass
 
     def close(self) -> None:
-        for one in (self._socket, self._sender):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
 
 class StreamWire:
@@ -75,6 +93,9 @@ class StreamWire:
     def send(self, data: bytes) -> None:
         self._target.write(data)
         self._target.flush()
+
+    def finish(self, timeout: float) -> None:
+        """Nothing: what was sent is in the pipe."""
 
     def close(self) -> None:
         """Nothing: the process ends."""
@@ -96,53 +117,62 @@ class Client:
             threading.Thread(target=target, name="vfxmatte-client", daemon=True).start()
 
     def _read(self) -> None:
-        decoder = Decoder()
-        started = time.monotonic()
         try:
-            while True:
-                decoder.limit = MESSAGE_LIMIT if self.session.is_known else STRANGER_LIMIT
-                body = decoder.message()
-                if body is not None:
-                    self.session.take(body)
-                    started = time.monotonic()
-                    continue
-                waits = decoder.in_message or not self.session.is_known
-                if not waits:
-                    started = time.monotonic()
-                left = max(0.001, started + self._patience - time.monotonic())
-                data = self._wire.receive(left if waits else None)
-                if not data:
-                    return
-                if not decoder.in_message and self.session.is_known:
-                    started = time.monotonic()
-                decoder.feed(data)
+            self._converse()
         except TimeoutError:
             self.session.refuse(RpcError(INVALID_REQUEST, "a message has not come to its end"))
-        except RpcError as error:
-            if self.session.is_known:  # else it has been told
-                self.session.refuse(error)
-        except OSError:
-            return
+        except RpcError as error:  # nothing that follows could be understood
+            self.session.refuse(error)
+        except (OSError, ValueError) as error:  # a socket that was closed here is a ValueError
+            log.debug("a client has gone: %s", error)
         finally:
-            self.leave()
+            self._leave()
+
+    def _converse(self) -> None:
+        """Messages until the end of the stream; raises RpcError, TimeoutError, OSError."""
+        decoder = Decoder()
+        begun = time.monotonic()  # the message under way; for a stranger, the connection
+        while True:
+            decoder.limit = MESSAGE_LIMIT if self.session.is_known else STRANGER_LIMIT
+            while (body := decoder.message()) is not None:
+                if not self.session.take(body):
+                    return
+                begun = time.monotonic()
+                decoder.limit = MESSAGE_LIMIT
+            waits = decoder.in_message or not self.session.is_known
+            left = begun + self._patience - time.monotonic()
+            data = self._wire.receive(max(0.001, left) if waits else None)
+            if not data:
+                return
+            if not waits:
+                begun = time.monotonic()
+            decoder.feed(data)
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the reader finds out who has gone
-            while True:
-                message = self.outbox.take()
-                if message is None:
-                    break
+        try:
+            while (message := self.outbox.take()) is not None:
                 self._wire.send(framed(message))
-        self._wire.close()
+        except (OSError, ValueError):  # the reader finds out who has gone
+            self.outbox.close(drop=True)
 
     def _hang_up(self) -> None:
         self.outbox.close(drop=True)
         self._wire.close()
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Away with the client's jobs; what was answered is still sent."""
         self.session.leave()
+        with contextlib.suppress(OSError, ValueError):
+            if self.outbox.wait_sent(_FAREWELL_SECONDS):
+                self._wire.finish(_FAREWELL_SECONDS)
+        self._hang_up()
         self._gone(self)
+
+    def dismiss(self, timeout: float) -> None:
+        """The server ends: send what was answered, and hang up."""
+        self.outbox.close()
+        self.outbox.wait_sent(timeout)
+        self._hang_up()
 
 
 class Server:
@@ -191,19 +221,20 @@ class Server:
         return listener
 
     def accept_from(self, listener: socket.socket, token: str) -> None:
-        """Take clients that know the token, in a thread of its own, until `listener` is closed."""
+        """Take clients that know the token, in a thread of its own, until `stop`."""
         threading.Thread(
             target=self._accept, args=(listener, token), name="vfxmatte-accept", daemon=True
         ).start()
 
     def _accept(self, listener: socket.socket, token: str) -> None:
-        while True:
+        listener.settimeout(_TICK_SECONDS)  # closing it wakes nobody up
+        while not self._stop.is_set():
             try:
                 connection, address = listener.accept()
-            except OSError:
-                if self._stop.is_set() or listener.fileno() < 0:
-                    return
-                time.sleep(0.05)  # out of descriptors, say: others go on
+            except TimeoutError:
+                continue
+            except OSError:  # out of descriptors, say: others go on
+                self._stop.wait(_TICK_SECONDS)
                 continue
             if address[0] != HOST or self.client_count >= MOST_CLIENTS:
                 log.warning("a connection from %s is refused", address[0])
@@ -242,7 +273,7 @@ class Server:
         return not self._worker.is_alive()
 
     def _tick(self) -> float:
-        return 0.2 if self.idle_seconds is None else min(0.2, self.idle_seconds / 4)
+        return min(_TICK_SECONDS, (self.idle_seconds or 1.0) / 4)
 
     def _is_over(self, while_clients: bool) -> bool:
         with self._lock:
@@ -259,14 +290,13 @@ class Server:
             clients = list(self._clients)
         until = time.monotonic() + _FAREWELL_SECONDS
         for client in clients:
-            client.outbox.close()
-            client.outbox.wait_sent(max(0.0, until - time.monotonic()))
+            client.dismiss(max(0.0, until - time.monotonic()))
 
     # -- the device --------------------------------------------------------------------------
 
     def _work(self) -> None:
         while not (self._stop.is_set() and not self.queue.jobs()):
-            job = self.queue.take(timeout=0.2)
+            job = self.queue.take(timeout=_TICK_SECONDS)
             if job is None:
                 self.engines.forget_unused()
                 continue
