@@ -463,5 +463,10 @@ def run(
 
 
 def _usual_workers() -> int:
-    """Two to four: each holds a few frames, and a 6K frame is a quarter of a gigabyte."""
-    return min(4, max(2, (os.cpu_count() or 2) // 2))
+    """Half of the processors that this process may use, two to twelve: each worker holds a few
+    frames, and a 6K frame is a quarter of a gigabyte."""
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        processors = os.cpu_count() or 2
+    return min(12, max(2, processors // 2))
