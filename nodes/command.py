@@ -152,9 +152,9 @@ def _understood(text: str, source: str) -> list[str]:
     path = os.path.expanduser(os.path.expandvars(text))
     if os.path.isdir(path):
         for name in ("bin/vfxmatte", "Scripts/vfxmatte.exe", ".venv/bin/vfxmatte"):
-            program = os.path.join(path, *name.split("/"))
-            if os.path.isfile(program):
-                return [program]
+            inside = os.path.join(path, *name.split("/"))
+            if os.path.isfile(inside):
+                return [inside]
     program = path if os.path.isfile(path) else shutil.which(path)
     if program:
         is_python = os.path.basename(program).lower().startswith("python")
@@ -550,6 +550,7 @@ class Engine:
         self, command: Command = None, *, idle_seconds: float | None = None, serve: bool = True
     ) -> None:
         self._command, self._idle_seconds, self._serve = command, idle_seconds, serve
+        self._connecting = threading.Lock()  # held for as long as an engine takes to start
         self._lock = threading.Lock()
         self._channel: _Channel | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -852,7 +853,7 @@ class Engine:
 
     def _running(self) -> _Channel | None:
         """The engine that runs, if one does."""
-        with self._lock:
+        with self._connecting:
             if self._channel is None or not self._channel.alive:
                 self._channel = _connect() if self._serve else None
             return self._channel
@@ -861,7 +862,7 @@ class Engine:
         """The engine that runs, else one that is started now; raises EngineError."""
         if not self._serve:
             raise EngineError("no engine is wanted", kind="CannotServe")
-        with self._lock:
+        with self._connecting:
             if self._channel is not None and self._channel.alive:
                 return self._channel
             if self._cannot_serve is not None and time.monotonic() < self._cannot_until:
@@ -893,10 +894,7 @@ class Engine:
                 raise _start_error(command, said)
 
     def _drop(self, channel: _Channel) -> None:
-        channel.close()
-        with self._lock:
-            if self._channel is channel:
-                self._channel = None
+        channel.close()  # which makes it one that is no longer alive
 
 
 def _followed(job: Job, channel: _Channel, call: _Call) -> Record:

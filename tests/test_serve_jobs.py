@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from vfxmatte.serve.kept import KeptEngines
 from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.rpc import RpcError
 from vfxmatte.serve.threads import Server
+from vfxmatte.serve.wishes import RunWish
+from vfxmatte.serve.work import RunWork
+from vfxmatte.shot import Shot
 
 
 def job(client: str, ident: int = 0, *, answers: list[Any] | None = None, **about: Any) -> Job:
@@ -240,3 +244,23 @@ def test_events_are_dropped_for_a_slow_reader_and_answers_are_not() -> None:
 def test_no_other_address_is_listened_on(host: str) -> None:
     with pytest.raises(UsageError, match=r"listens on 127\.0\.0\.1 and nowhere else"):
         Server().listen(host)
+
+
+def test_a_run_can_be_stopped_while_the_motion_is_looked_for(
+    tiny_shot: Path, tiny_weights: Path
+) -> None:
+    shot = Shot.open(tiny_shot)
+    engine = EngineSettings(weights=tiny_weights, device="cpu")
+    shot = replace(shot, settings=replace(shot.settings, engine=engine))
+    told: list[str] = []
+    one = job("a", emit=lambda event, **_: told.append(event))
+    work = RunWork(RunWish(shot=shot, overwrite=False), KeptEngines()).steps(one)
+    next(work)  # announced, and its engine open
+    one.stop()  # nobody asks between steps: the run itself notices
+    with pytest.raises(StopIteration) as caught:
+        while True:
+            next(work)
+    totals = caught.value.value
+    assert totals["interrupted"] and totals["written"] < 2
+    assert told[0] == "start" and told[-1] == "totals"
+    assert not list(tiny_shot.glob("matte/.*/scratch/*"))

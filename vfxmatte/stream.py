@@ -1,4 +1,4 @@
-"""Bounded, ordered concurrency between stages: the only file that owns threads.
+"""Bounded, ordered concurrency between stages: the only file of a run that owns threads.
 
 Stages are generators. `ordered_map` runs one function on several items at once and gives the
 results in order; `prefetch` lets a stage run ahead of the next by a few items; `prefetched_map`
