@@ -12,9 +12,12 @@ _COMMANDS = {
     "check": ("training.check_command", "check", "Report what is unusable in a library, and why."),
     "pack": ("training.pack_command", "pack", "Convert a library into one file for training."),
     "train": ("training.train_command", "train", "Train on a pack, or go on where it stopped."),
+    "portraits": (
+        "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",
+    ),
     "export": ("training.train_command", "export", "Write weights from a checkpoint."),
     "evaluate": ("training.evaluate_command", "evaluate", "Measure weights on pictures."),
-}
+}  # fmt: skip
 
 
 @click.group(

@@ -65,7 +65,7 @@ class MattingLaplacian:
         """L x for (N, H, W)."""
         result = self.planes[:, 0] * x
         for plane, (dy, dx) in zip(self.planes.unbind(1)[1:], STEPS[1:], strict=True):
-            here, there = _pair(*x.shape[1:], dy, dx)
+            here, there = _pair(*self.shape, dy, dx)
             result[here].addcmul_(plane[here], x[there])
             result[there].addcmul_(plane[here], x[here])
         return result

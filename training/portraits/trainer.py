@@ -1,0 +1,221 @@
+"""Training of automatic portrait matting: the labels first, then end to end through the layer.
+
+Each batch follows from (seed, step). The averaged weights are the ones that are measured and
+written.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.bank import PictureBank
+from training.compose import Batch
+from training.pack import Pack
+from training.portraits.config import PortraitTraining
+from training.portraits.losses import alpha_loss, label_loss, rarity
+from training.portraits.measure import Measured, measure
+from training.portraits.scenes import PortraitCompositor, labels_of
+from vfxmatte.errors import TrainingError
+from vfxmatte.net.portrait import PortraitMatting
+from vfxmatte.net.shape_mask import fit, mean_matte, placed
+
+PORTRAIT = "portrait"
+_LIKE_PORTRAITS = ("long_hair",)  # never behind a portrait: nobody could tell the two apart
+_RARITY_BATCHES = 24
+_HELD_OUT_SEED = 7_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step's losses; measured every `validate_every` steps and at the end of each part."""
+
+    number: int
+    part: str
+    loss: float
+    weight: float
+    measured: Measured | None = None
+
+
+def portraits_of(pack: Pack, kind: str | None) -> tuple[Pack, Pack]:
+    """The elements of the kind, and those that may stand behind them.
+
+    kind: None takes `portrait`, or, where no element is one, all of them as portraits.
+    Raises TrainingError where none is left.
+    """
+    kinds = {element.kind for element in pack.elements}
+    wanted = kind or (PORTRAIT if PORTRAIT in kinds else None)
+    chosen = tuple(e for e in pack.elements if wanted in (None, e.kind))
+    if not chosen:
+        raise TrainingError(
+            f"no foreground is a {kind!r}; there are {', '.join(sorted(kinds)) or 'none'}",
+            hint="give another --kind",
+        )
+    apart = tuple(
+        e for e in pack.elements if wanted not in (None, e.kind) and e.kind not in _LIKE_PORTRAITS
+    )
+    return _only(pack, chosen), _only(pack, apart)
+
+
+class PortraitTrainer:
+    """Trains on a pack; `run` yields what happens."""
+
+    def __init__(
+        self, pack: Pack, config: PortraitTraining, device: torch.device, *, kind: str | None = None
+    ) -> None:
+        self.config, self.device = config, device
+        torch.manual_seed(config.seed)
+        chosen, others = portraits_of(pack, kind)
+        self.compositor = _compositor(chosen.training(), others.training(), config, device)
+        self.network = PortraitMatting(config.network).to(device)
+        self.network.mean_matte.copy_(_mean_of(self.compositor.bank))
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.held_out = self._held_out(chosen, others)
+        self.weights = torch.ones(1)
+
+    def run(self) -> Iterator[Step]:
+        """All steps of both parts."""
+        self.weights = self._rarity().to(self.device)
+        yield from self._part("labels", 0, self.config.label_steps, self._label_loss)
+        yield from self._part("together", self.config.label_steps, self.config.joint_steps,
+                              self._joint_loss)  # fmt: skip
+
+    def finished(self) -> PortraitMatting:
+        """The averaged network, folded, on the CPU."""
+        return copy.deepcopy(self.average).cpu().fold()
+
+    def measured(self) -> Measured | None:
+        """Of the averaged network; None where nothing is held out."""
+        return measure(self.average, self.held_out) if self.held_out else None
+
+    # -- one part ----------------------------------------------------------------------------
+
+    def _part(
+        self, name: str, first: int, steps: int, loss_of: Callable[[Batch, Tensor], Tensor]
+    ) -> Iterator[Step]:
+        lr = self.config.lr if name == "labels" else self.config.joint_lr
+        optimiser = self._optimiser(lr)
+        base = [group["lr"] for group in optimiser.param_groups]
+        total = 0.0
+        for step in range(steps):
+            for group, peak in zip(optimiser.param_groups, base, strict=True):
+                group["lr"] = peak * _schedule(step, steps)
+            loss = self._step(first + step, optimiser, loss_of)
+            total += loss
+            self._follow()
+            logged, last = (step + 1) % self.config.log_every == 0, step + 1 == steps
+            if logged or last:
+                due = last or (step + 1) % self.config.validate_every == 0
+                yield Step(
+                    number=first + step + 1, part=name,
+                    loss=total / (step % self.config.log_every + 1),
+                    weight=float(self.network.layer.log_weight.detach().exp()),
+                    measured=self.measured() if due else None,
+                )  # fmt: skip
+                total = 0.0
+
+    def _step(
+        self,
+        number: int,
+        optimiser: torch.optim.Optimizer,
+        loss_of: Callable[[Batch, Tensor], Tensor],
+    ) -> float:
+        batch = self.compositor.samples(self.config.batch, 1000 * self.config.seed + number)
+        self.network.train()
+        loss = loss_of(batch, self._masks(batch, number))
+        if not bool(loss.isfinite()):
+            raise TrainingError(f"the loss is {float(loss.detach())} at step {number}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        optimiser.step()
+        return float(loss.detach())
+
+    def _label_loss(self, batch: Batch, mask: Tensor) -> Tensor:
+        scores = self.network.labels(batch.image, mask)
+        return label_loss(scores, labels_of(batch.alpha, self.config.band_px))
+
+    def _joint_loss(self, batch: Batch, mask: Tensor) -> Tensor:
+        scores, alpha = self.network(batch.image, mask)
+        labels = label_loss(scores, labels_of(batch.alpha, self.config.band_px))
+        return alpha_loss(alpha, batch.alpha, self.weights) + self.config.label_loss * labels
+
+    def _masks(self, batch: Batch, number: int) -> Tensor:
+        """Shape masks near the truth, some of them somewhere else, some left out."""
+        c, count = self.config, len(batch.alpha)
+        rng = torch.Generator(self.device).manual_seed(c.seed + 31 * number)
+        pose = fit(self.network.mean_matte, batch.alpha)
+        shift = torch.randn(pose.shape, generator=rng, device=self.device)
+        empty = batch.alpha.amax((1, 2, 3)) < 0.5
+        anywhere = pose.new_tensor((0, 0, -0.3, -0.3, 0)) + 0.3 * shift
+        pose = torch.where(empty[:, None], anywhere, pose + c.mask_jitter * shift)
+        kept = torch.rand((count, 1, 1, 1), generator=rng, device=self.device) >= c.maskless
+        return placed(self.network.mean_matte, pose, batch.alpha) * kept
+
+    def _optimiser(self, lr: float) -> torch.optim.Optimizer:
+        layer = list(self.network.layer.parameters())
+        groups = [
+            {"params": self.network.labels.parameters(), "lr": lr},
+            {"params": layer, "lr": 20 * lr, "weight_decay": 0.0},  # one number, far from its best
+        ]
+        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the live network; statistics are copied."""
+        for mean, live in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(live, 1 - self.config.ema)
+        for kept, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(now)
+
+    # -- what is measured ----------------------------------------------------------------------
+
+    def _rarity(self) -> Tensor:
+        seeds = range(_HELD_OUT_SEED // 2, _HELD_OUT_SEED // 2 + _RARITY_BATCHES)
+        return rarity(self.compositor.samples(self.config.batch, s).alpha for s in seeds)
+
+    def _held_out(self, chosen: Pack, others: Pack) -> list[Batch]:
+        """Fixed scenes, each with a portrait; none where the pack holds nothing out."""
+        seen = chosen.validation()
+        if not seen.elements or not self.config.validation:
+            return []
+        config = replace(self.config, empty=0.0, gamma=0.0)
+        compositor = _compositor(seen, others.validation(), config, self.device)
+        sizes = [min(8, self.config.validation - at) for at in range(0, self.config.validation, 8)]
+        return [compositor.samples(size, _HELD_OUT_SEED + n) for n, size in enumerate(sizes)]
+
+
+def record_of(config: PortraitTraining, notes: str) -> dict[str, Any]:
+    """For the sidecar."""
+    return {"config": asdict(config), "notes": notes}
+
+
+def _compositor(
+    chosen: Pack, others: Pack, config: PortraitTraining, device: torch.device
+) -> PortraitCompositor:
+    behind = PictureBank(others, device) if others.elements else None
+    return PortraitCompositor(PictureBank(chosen, device), config, behind)
+
+
+def _mean_of(bank: PictureBank) -> Tensor:
+    mattes = [f.premultiplied[None, 3:].float() for f in bank.foregrounds]
+    return mean_matte(torch.cat([F.interpolate(m, (64, 64), mode="area") for m in mattes]))
+
+
+def _only(pack: Pack, elements: tuple[Any, ...]) -> Pack:
+    names = {element.name for element in elements}
+    return replace(pack, elements=elements, held_out=frozenset(pack.held_out & names))
+
+
+def _schedule(step: int, steps: int) -> float:
+    warmup = min(50, steps // 5 + 1)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

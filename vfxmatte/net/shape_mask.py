@@ -1,0 +1,119 @@
+"""The shape mask: the mean portrait matte, brought into place by an affine transform.
+
+The transform (place, size along both axes, turn) is estimated from a first, rough foreground: its
+moments give a start, and gradient descent on the overlap the rest. No face is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+MEAN_SIDE = 64
+"""Side in px of a mean matte."""
+
+_FIT_PX = 40
+_FIT_STEPS = 50
+_SPREAD = 0.35  # standard deviation of a mean matte along either axis, where its half side is 1
+_LEAST = 1e-6
+
+
+def fit(mean: Tensor, foreground: Tensor) -> Tensor:
+    """The transform that lays the mean matte over each foreground.
+
+    Args:
+        mean: (1, 1, S, S) in [0, 1].
+        foreground: (N, 1, H, W) in [0, 1], of pictures in which there is something.
+
+    Returns (N, 5): centre x and y, and the logarithms of the width and height in half sides of the
+    picture, and the turn in radians; constants, whatever was asked to keep gradients.
+    """
+    target = F.interpolate(foreground.detach(), (_FIT_PX, _FIT_PX), mode="area")
+
+    def loss(pose: Tensor) -> Tensor:
+        odd = 0.2 * pose[:, 4].square() + 0.1 * (pose[:, 2] - pose[:, 3]).square()
+        return odd - overlap(placed(mean, pose, target), target)
+
+    return _descend(_by_moments(target), loss)
+
+
+def placed(mean: Tensor, pose: Tensor, like: Tensor) -> Tensor:
+    """The mean matte under the poses (N, 5), (N, 1, H, W) of the size of `like`."""
+    grid = F.affine_grid(_matrix(pose), [len(pose), 1, *like.shape[-2:]], align_corners=False)
+    return F.grid_sample(mean.expand(len(pose), -1, -1, -1), grid, align_corners=False)
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """(N,) Dice coefficient of soft masks (N, 1, H, W): 1 where they are the same."""
+    both = (a * b).sum((1, 2, 3))
+    return 2 * both / (a.square().sum((1, 2, 3)) + b.square().sum((1, 2, 3))).clamp(min=_LEAST)
+
+
+def mean_matte(alphas: Tensor, rounds: int = 3) -> Tensor:
+    """The mean (1, 1, S, S) of mattes (N, 1, H, W), each brought into the mean's own frame.
+
+    The first round goes by moments, the others fit each matte to the mean so far.
+    """
+    alphas = alphas.clamp(0, 1)
+    poses = _by_moments(alphas)
+    for _ in range(rounds):
+        grid = F.affine_grid(
+            _inverse(poses), [len(poses), 1, MEAN_SIDE, MEAN_SIDE], align_corners=False
+        )
+        mean = F.grid_sample(alphas, grid, align_corners=False).mean(0, keepdim=True)
+        poses = fit(mean, alphas)
+    return mean
+
+
+def _matrix(pose: Tensor) -> Tensor:
+    """(N, 2, 3) from coordinates in the picture to those in the mean matte, both -1 to 1."""
+    x, y, width, height, turn = pose.unbind(1)
+    cos, sin = turn.cos(), turn.sin()
+    a, b = cos / width.exp(), sin / width.exp()
+    c, d = -sin / height.exp(), cos / height.exp()
+    rows = torch.stack((a, b, -a * x - b * y)), torch.stack((c, d, -c * x - d * y))
+    return torch.stack(rows).permute(2, 0, 1)
+
+
+def _inverse(pose: Tensor) -> Tensor:
+    """(N, 2, 3) the other way."""
+    x, y, width, height, turn = pose.unbind(1)
+    cos, sin = turn.cos(), turn.sin()
+    rows = (
+        torch.stack((cos * width.exp(), -sin * height.exp(), x)),
+        torch.stack((sin * width.exp(), cos * height.exp(), y)),
+    )
+    return torch.stack(rows).permute(2, 0, 1)
+
+
+def _by_moments(target: Tensor) -> Tensor:
+    """Poses that give the mean matte the centres and the spreads of the targets."""
+    mass = target.sum((1, 2, 3)).clamp(min=_LEAST)
+    centres, sizes = [], []
+    for axis, length in ((3, target.shape[3]), (2, target.shape[2])):
+        places = (2 * torch.arange(length, device=target.device) + 1) / length - 1
+        profile = target.sum(5 - axis).flatten(1) / mass[:, None]
+        centre = (profile * places).sum(1)
+        spread = (profile * (places - centre[:, None]).square()).sum(1).clamp(min=1e-3).sqrt()
+        centres.append(centre)
+        sizes.append((spread / _SPREAD).log())
+    return torch.stack((*centres, *sizes, torch.zeros_like(mass)), 1)
+
+
+def _descend(start: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The best pose on the way, picture by picture."""
+    with torch.enable_grad():
+        pose = start.detach().clone().requires_grad_()
+        optimiser = torch.optim.Adam([pose], lr=0.04)
+        best, least = start.detach().clone(), torch.full_like(start[:, 0], torch.inf)
+        for _ in range(_FIT_STEPS):
+            losses = loss(pose)
+            better = losses.detach() < least
+            best[better], least[better] = pose.detach()[better], losses.detach()[better]
+            optimiser.zero_grad()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return best
