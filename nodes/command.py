@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # not computed: the Python 3.7 of Nuke 13 could not
 _START_SECONDS = 90.0  # a cold start from a slow disk
 _CALL_SECONDS = 120.0
 _STOP_SECONDS = 15.0
+_LEAVE_SECONDS = 5.0
 _RESTARTS = 2
 _LOG_BYTES = 4 << 20
 _ITEM_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
@@ -345,7 +346,7 @@ class _Channel:
         try:
             for message in _messages(self._source):
                 self._hand_on(message)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever the other end has said, nobody may wait for ever
             log.debug("the engine's connection broke: %s", error)
         self.close()
         with self._lock:
@@ -363,9 +364,11 @@ class _Channel:
             return
         with self._lock:
             call = self._calls.pop(message.get("id") or 0, None)
+        kind = "error" if "error" in message else "result"
         if call is not None:
-            kind = "error" if "error" in message else "result"
             call.inbox.put((kind, message[kind]))
+        elif kind == "error":
+            log.warning("the engine says: %s", message["error"])
 
 
 def _messages(source: IO[bytes]) -> Iterator[Record]:
@@ -715,7 +718,7 @@ class Engine:
         nothing = dict.fromkeys(("version", "pid", "device"))
         found: Record = {**nothing, "serving": False, "clients": 0, "jobs": [], "log": log_file()}
         try:
-            channel = self._connected() if start else self._running()
+            channel = self._connected() if start else self._running(wait=False)
             if channel is not None:
                 found.update(channel.ask("status"), serving=True)
         except _Lost:
@@ -749,7 +752,7 @@ class Engine:
             jobs, channel = list(self._jobs), self._channel
         for job in jobs:
             job.cancel()
-        until = time.monotonic() + 5
+        until = time.monotonic() + _LEAVE_SECONDS
         for job in jobs:
             job.wait(max(0.0, until - time.monotonic()))
         if channel is not None:
@@ -851,12 +854,16 @@ class Engine:
         except ValueError:
             raise _command_error(command, done.returncode, done.stderr) from None
 
-    def _running(self) -> _Channel | None:
-        """The engine that runs, if one does."""
-        with self._connecting:
+    def _running(self, *, wait: bool = True) -> _Channel | None:
+        """The engine that runs, if one does. wait: for one that is just being started here."""
+        if not self._connecting.acquire(blocking=wait):
+            return None
+        try:
             if self._channel is None or not self._channel.alive:
                 self._channel = _connect() if self._serve else None
             return self._channel
+        finally:
+            self._connecting.release()
 
     def _connected(self) -> _Channel:
         """The engine that runs, else one that is started now; raises EngineError."""
@@ -981,6 +988,8 @@ def _private_engine(command: list[str]) -> _Channel:
         if child.poll() is None:
             child.terminate()
         child.wait()
+        with contextlib.suppress(OSError):
+            target.close()
 
     return _Channel(source, send, close)
 

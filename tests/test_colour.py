@@ -154,3 +154,8 @@ def test_configurations_that_cannot_be_used(tmp_path: Path) -> None:
         config.default_space(ColourTags(kind="display"))
     with pytest.raises(ColourError, match=r"cannot read[\s\S]*OCIO"):
         ColourConfig.load(tmp_path / "none.ocio")
+
+
+def test_a_builtin_configuration_survives_being_a_path() -> None:
+    found = ColourConfig.load(Path("ocio://cg-config-latest"))
+    assert found.source == "ocio://cg-config-latest"

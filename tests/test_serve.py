@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import vfxmatte
 from tests.gated_engine import SETTINGS, register_gated
@@ -28,6 +29,7 @@ from vfxmatte.engines.base import EngineSettings
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.writers import read_values
 from vfxmatte.serve import endpoint, rpc
+from vfxmatte.serve.command import serve
 from vfxmatte.serve.endpoint import Endpoint, only_engine, published
 from vfxmatte.serve.framing import MESSAGE_LIMIT, STRANGER_LIMIT
 from vfxmatte.serve.threads import MOST_CLIENTS, Server
@@ -259,9 +261,9 @@ def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
         pass
     gate.touch()
     assert two.answer(1)["result"]["written"] == 1
-    running_still = [job["shot"] for job in two.call("status", 10)["result"]["jobs"]]
     assert one.answer(1)["result"]["written"] == 5
-    assert running_still in ([tiny_shot.name], [])
+    short, long = tmp_path / "other" / "matte.1001.exr", tiny_shot / "matte" / "matte.1005.exr"
+    assert short.stat().st_mtime_ns < long.stat().st_mtime_ns
 
 
 def test_a_dead_clients_jobs_are_cancelled_and_others_go_on(
@@ -466,6 +468,22 @@ def test_a_stale_token_file_goes_and_that_of_another_engine_stays(tmp_path: Path
         with published(Endpoint.here(1), path):
             path.write_text(json.dumps({"port": 2, "token": "another", "pid": 2}))
         assert endpoint.read(path) == Endpoint(port=2, token="another", pid=2)
+
+
+def test_the_command_line_ends_the_engine_that_runs(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path))
+    assert CliRunner().invoke(serve, ["--stop"]).output == "no engine is running\n"
+    path = endpoint.endpoint_file()
+    path.parent.mkdir(parents=True)
+    with published(Endpoint(port=running.port, token=TOKEN, pid=os.getpid()), path):
+        stopping = threading.Thread(target=lambda: (running.thread.join(), running.end()))
+        stopping.start()
+        assert CliRunner().invoke(serve, ["--stop"]).output == "stopped\n"
+        stopping.join(PATIENCE_SECONDS)
+        assert not running.thread.is_alive()
+        assert CliRunner().invoke(serve, ["--stop"]).output == "no engine is running\n"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"port": 1}', "\0", '{"host": "10.0.0.1"}'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ log = logging.getLogger("vfxmatte.serve")
 
 def do(job: Job, between: Callable[[], None]) -> None:
     """All of a job, and its answer; `between` is called between its steps."""
+    started = time.monotonic()
+    log.info("%s %s begins", job.kind, job.shot or "")
     try:
         outcome: dict[str, Any] | RpcError = _outcome(job, between)
     except RpcError as error:
@@ -27,6 +30,8 @@ def do(job: Job, between: Callable[[], None]) -> None:
     except Exception as error:
         log.exception("a job failed")
         outcome = rpc.internal(error)
+    ended = outcome.message if isinstance(outcome, RpcError) else "done"
+    log.info("%s %s: %s, %.1f s", job.kind, job.shot or "", ended, time.monotonic() - started)
     job.answer(outcome)
 
 

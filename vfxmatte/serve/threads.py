@@ -240,15 +240,22 @@ class Server:
                 log.warning("a connection from %s is refused", address[0])
                 connection.close()
                 continue
-            with contextlib.suppress(OSError):
+            try:
                 self.take_client(SocketWire(connection), token)
+            except (OSError, RuntimeError) as error:  # gone already; or no thread to be had
+                log.warning("a connection is lost: %s", error)
+                connection.close()
 
     def take_client(self, wire: Wire, token: str | None) -> None:
         """Serve one more client; token: see `Session`."""
         client = Client(self, wire, token, self._gone)
         with self._lock:
             self._clients.add(client)
-        client.start()
+        try:
+            client.start()
+        except RuntimeError:
+            self._gone(client)
+            raise
 
     def _gone(self, client: Client) -> None:
         with self._lock:
