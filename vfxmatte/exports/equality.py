@@ -1,0 +1,123 @@
+"""Whether an exported model gives the engine's mattes: both solve the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.colour import encode_for_network
+from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+from vfxmatte.errors import ExportError
+from vfxmatte.exports.working_space import NAMES, WorkingSpace, colours
+from vfxmatte.trimaps import labels_from_values
+from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
+
+Model = Callable[[FloatImage], NDArray[np.floating]]
+"""(1, 4, H, W) float32 to alpha (1, 1, H, W)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How far alpha may be from the engine's: at a single pixel, and on the mean of the unknown.
+
+    Rounding alone can move the maximum of a pooling to its neighbour where both are nearly equal,
+    which shows at a few pixels; an error in the model shows in the mean.
+    """
+
+    largest: float
+    mean: float
+
+
+FLOAT_TOLERANCE = Tolerance(largest=2e-2, mean=1e-4)
+HALF_TOLERANCE = Tolerance(largest=1e-1, mean=1e-2)
+"""For weights and activations with 11 bits of mantissa."""
+
+_SIZES = ((1, 1), (9, 17), (64, 96), (75, 130), (224, 320))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """picture: (H, W, 3) float32 in a working space. painted: (H, W) float32, a trimap."""
+
+    picture: FloatImage
+    painted: FloatImage
+
+    def as_input(self) -> FloatImage:
+        """(1, 4, H, W) float32, contiguous."""
+        stacked = np.concatenate((self.picture, self.painted[:, :, None]), 2)
+        return np.ascontiguousarray(stacked.transpose(2, 0, 1)[np.newaxis])
+
+
+def sample(height: int, width: int, *, highest: float = 1.0, seed: int = 0) -> Sample:
+    """A soft random texture with values a little below 0 and up to `highest`, and a slanting band.
+
+    The trimap is painted roughly: values near 0, 0.5 and 1, an anti-aliased edge.
+    """
+    dice = np.random.default_rng(seed)
+    noise = dice.random((height, width, 3), np.float32)
+    texture = cv2.GaussianBlur(noise, (0, 0), 2) + 0.3 * (noise - 0.5)
+    picture = (texture.reshape(height, width, 3) ** 3 * 4 * highest - 0.02).astype(np.float32)
+    y, x = np.mgrid[0:height, 0:width]
+    ramp = (x - width / 2 + (y - height / 2) / 2) / max(1, width / 8)
+    painted = np.clip(np.round(ramp), -1, 1) / 2 + 0.5
+    painted = np.clip(painted + dice.uniform(-0.04, 0.04, painted.shape), 0, 1)
+    return Sample(picture=picture, painted=painted.astype(np.float32))
+
+
+def samples(space: WorkingSpace) -> Iterator[Sample]:
+    """Pictures of several sizes, larger and smaller than the network's stride."""
+    highest = 1.0 if space is WorkingSpace.SRGB else 6.0
+    for seed, (height, width) in enumerate(_SIZES):
+        yield sample(height, width, highest=highest, seed=seed)
+
+
+def check_equal(
+    model: Model, weights: Path, space: WorkingSpace, tolerance: Tolerance = FLOAT_TOLERANCE
+) -> float:
+    """The largest difference of alpha between the model and the engine in float32 on a CPU.
+
+    Raises:
+        ExportError: it is larger than the tolerance, or a known pixel is not exactly 0 or 1.
+    """
+    largest = 0.0
+    engine = open_engine(EngineSettings(weights=weights, device="cpu", precision="float32"))
+    for one in samples(space):
+        labels = labels_from_values(one.painted)
+        expected = _engine_alpha(engine, one, labels, space)
+        found = model(one.as_input())[0, 0].astype(np.float32)
+        size = f"{labels.shape[1]}x{labels.shape[0]}, {NAMES[space]}"
+        largest = max(largest, _difference(found, expected, labels, tolerance, size))
+    return largest
+
+
+def _difference(
+    found: FloatImage, expected: FloatImage, labels: Labels, tolerance: Tolerance, size: str
+) -> float:
+    """The largest difference in one picture; raises ExportError where it is too large."""
+    known, unknown = labels != UNKNOWN, labels == UNKNOWN
+    if found.shape != labels.shape or (found[known] != expected[known]).any():
+        raise ExportError(f"the exported model alters known pixels ({size})")
+    if not unknown.any():
+        return 0.0
+    difference = np.abs(found - expected)[unknown]
+    largest, mean = float(difference.max()), float(difference.mean())
+    if not (largest <= tolerance.largest and mean <= tolerance.mean):
+        raise ExportError(
+            f"the exported model differs from the engine by up to {largest:.2g}, {mean:.2g} on "
+            f"the mean ({size}); allowed is {tolerance.largest:g} and {tolerance.mean:g}",
+            hint="nothing was written; please report this with the weights' sidecar",
+        )
+    return largest
+
+
+def _engine_alpha(engine: Engine, one: Sample, labels: Labels, space: WorkingSpace) -> FloatImage:
+    linear = colours().to_linear_rec709(one.picture, space.ocio_name)
+    image = encode_for_network(linear).astype(np.float32)
+    trimap = Trimap(number=0, labels=labels, is_keyframe=True)
+    (solved,) = engine.mattes([Task(image=image, trimap=trimap)])
+    return solved.alpha

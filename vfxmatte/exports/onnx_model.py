@@ -1,0 +1,197 @@
+"""The network as an ONNX file, for ONNX Runtime and what is built on it.
+
+The whole picture is solved at once, whatever its size: padding, colour and known pixels are part
+of the graph, in standard operations only. Needs the packages of the extra `export`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from vfxmatte.colour import decode_srgb, encode_for_network
+from vfxmatte.errors import ExportError
+from vfxmatte.exports.destination import written_when_equal
+from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, check_equal
+from vfxmatte.exports.record import record_of
+from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
+from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
+from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.net.weights import load_weights
+from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
+from vfxmatte.types import FloatImage
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+INPUT, OUTPUT = "image", "alpha"
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+class OnnxMatting(nn.Module):
+    """RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
+
+    The same as `wrapper.ExportedMatting` without knobs, tiles or any decision: a graph has none.
+    """
+
+    matrix: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: DeepImageMatting, space: WorkingSpace, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.space, self.dtype = space, dtype
+        self.stage1 = Stage1(network, pool_alone, unpool_by_comparison).to(dtype)
+        self.stage2 = (network.refinement or NoRefinement()).to(dtype)
+        self.register_buffer("mean", network.mean)
+        self.register_buffer("std", network.std)
+        self.register_buffer("matrix", torch.from_numpy(matrix_to_rec709(space))[:, :, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
+        trimap = self._cleaned(image[:, 3:])
+        picture = torch.cat((self._encoded(image[:, :3]), trimap), 1)
+        picture = picture.index_select(2, _reflected(height)).index_select(3, _reflected(width))
+        normalised = ((picture - self.mean) / self.std).to(self.dtype)
+        raw = self.stage2(normalised[:, :3], self.stage1(normalised))
+        alpha = raw.float().clamp(0.0, 1.0)[:, :, :height, :width]
+        return torch.where(trimap == 0.5, alpha, trimap)
+
+    def _cleaned(self, painted: Tensor) -> Tensor:
+        """0, 0.5 or 1; NaN is unknown."""
+        above = torch.where(painted >= FOREGROUND_ABOVE, 1.0, 0.5)
+        return torch.where(painted <= BACKGROUND_BELOW, 0.0, above)
+
+    def _encoded(self, rgb: Tensor) -> Tensor:
+        rgb = torch.nan_to_num(rgb, nan=0.0, posinf=65504.0, neginf=0.0)
+        if self.space is WorkingSpace.ACESCG:
+            rgb = nn.functional.conv2d(rgb, self.matrix)
+        elif self.space is WorkingSpace.SRGB:
+            rgb = decode_srgb(rgb)
+        return encode_for_network(rgb)
+
+
+def _reflected(size: int) -> Tensor:
+    """Indices that extend a side to a multiple of the stride, reflected as often as it takes."""
+    wanted = (size + STRIDE - 1) // STRIDE * STRIDE
+    at_least: Any = torch.sym_max  # like max, and followed by the exporter
+    period = torch.full((1,), at_least(2 * size - 2, 1), dtype=torch.int64)
+    index = torch.remainder(torch.arange(wanted), period)
+    return torch.minimum(index, period - index)
+
+
+def export_onnx(
+    path: Path,
+    *,
+    weights: Path,
+    space: WorkingSpace = WorkingSpace.LINEAR_REC709,
+    half: bool = False,
+    overwrite: bool = False,
+) -> float:
+    """Write the model whole, or not at all; returns its largest difference to the engine.
+
+    half: weights and network in half precision; input and output stay float32.
+
+    Raises:
+        OutputError: the file is there already, or cannot be written. WeightsError: unusable
+        weights. ExportError: packages are missing, or the model is not equal to the engine.
+    """
+    require_packages()
+    with written_when_equal(path, overwrite=overwrite) as partial:
+        network, info = load_weights(weights)
+        network.requires_grad_(False)
+        dtype = torch.float16 if half else torch.float32
+        model = _converted(OnnxMatting(network, space, dtype).eval())
+        for key, value in record_of(info, space).items():
+            model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
+        partial.write_bytes(model.SerializeToString())
+        tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
+        return check_equal(OnnxSession(partial), weights, space, tolerance)
+
+
+def require_packages() -> None:
+    """Raises ExportError where one of the packages is not installed."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(
+            f"exporting to ONNX needs {', '.join(missing)}",
+            hint="pip install 'vfxmatte[export]'",
+        )
+
+
+class OnnxSession:
+    """An exported model in ONNX Runtime on the CPU: (N, 4, H, W) float32 to (N, 1, H, W)."""
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, image: FloatImage) -> FloatImage:
+        (alpha,) = self._session.run([OUTPUT], {INPUT: image})
+        found: FloatImage = alpha
+        return found
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the file says of itself."""
+        found: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return {key.removeprefix("vfxmatte."): value for key, value in found.items()}
+
+
+def _converted(module: nn.Module) -> onnx.ModelProto:
+    """As an ONNX model with dynamic batch, height and width."""
+    free: Any = torch.export.Dim.DYNAMIC
+    example = torch.rand(2, 4, 2 * STRIDE + 5, 3 * STRIDE + 7)
+    with _quietly():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: free, 2: free, 3: free},),
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    _forget_origins(model)
+    return model
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes about the Python source, this machine's paths among it."""
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """The exporter warns of torchvision, which this network does not use."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for kind in (DeprecationWarning, FutureWarning):  # among torch's own parts
+                warnings.simplefilter("ignore", kind)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,34 @@
+"""What an exported model says of itself: plain text by name, the same in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import vfxmatte
+from vfxmatte.exports.working_space import NAMES, WorkingSpace
+
+if TYPE_CHECKING:
+    from vfxmatte.net.weights import WeightsInfo
+
+
+def record_of(
+    info: WeightsInfo, space: WorkingSpace, knobs: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """Where the weights come from, under which licence, and how to feed the model.
+
+    space: the working space that it was exported for. knobs: what may be set, and its default.
+    """
+    record = {
+        "vfxmatte_version": vfxmatte.__version__,
+        "weights": info.name,
+        "weights_sha256": info.sha256,
+        "licence": info.licence,
+        "encoding": info.encoding,
+        "network": json.dumps(info.network.as_dict()),
+        "colorspace": NAMES[space],
+        "input": "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1",
+        "output": "(N, 1, H, W): alpha, linear coverage, 0 to 1",
+    }
+    return record if knobs is None else {**record, "knobs": json.dumps(dict(knobs))}

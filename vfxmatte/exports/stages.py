@@ -1,0 +1,89 @@
+"""The first stage of the network, written so that exporters can follow it.
+
+The same layers as `net.dim`, with the one step that differs between formats in the open:
+unpooling. TorchScript has the operation; ONNX gets it from comparisons, which are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vfxmatte.net.dim import DeepImageMatting
+
+Pool = Callable[[Tensor], tuple[Tensor, Tensor]]
+Unpool = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Stage1(nn.Module):
+    """Normalised RGB and trimap (N, 4, 32·a, 32·b) to unclamped alpha (N, 1, 32·a, 32·b).
+
+    pool: an activation to its pooled form and a memory of where the maxima were.
+    unpool: something small, that memory, and the activation that was pooled, to full size.
+    """
+
+    def __init__(self, network: DeepImageMatting, pool: Pool, unpool: Unpool) -> None:
+        super().__init__()
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.pool, self.unpool = pool, unpool
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.encoder.adapter(x)
+        skips, memories = [], []
+        for block in self.encoder.pooled:
+            skips.append(block(x))
+            x, memory = self.pool(skips[-1])
+            memories.append(memory)
+        x = self.decoder.entry(self.encoder.lowest(x))
+        for step in self.decoder.steps:
+            skip = skips.pop()
+            x = self.unpool(x, memories.pop(), skip)
+            x = step(x + skip if self.decoder.use_skips else x)
+        alpha: Tensor = self.decoder.alpha(x)
+        return alpha
+
+
+class NoRefinement(nn.Module):
+    """Stands for the second stage where weights have none, or where it is not wanted."""
+
+    def forward(self, rgb: Tensor, stage1: Tensor) -> Tensor:
+        return stage1
+
+
+def pool_with_indices(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2×2 maxima and their indices."""
+    pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+    return pooled, indices
+
+
+def unpool_by_indices(x: Tensor, indices: Tensor, skip: Tensor) -> Tensor:
+    """`x` at the places of the maxima of `skip`, else 0."""
+    # F.max_unpool2d checks its sizes in Python, which cannot be traced.
+    unpooled: Tensor = torch._C._nn.max_unpool2d(x, indices, skip.shape[-2:])
+    return unpooled
+
+
+def pool_alone(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2×2 maxima, twice: they are all that `unpool_by_comparison` needs."""
+    pooled = F.max_pool2d(x, 2)
+    return pooled, pooled
+
+
+def unpool_by_comparison(x: Tensor, pooled: Tensor, skip: Tensor) -> Tensor:
+    """The same, by finding the first pixel of each 2×2 that equals the maximum.
+
+    Exactly what the indices say, ties included: a pooling keeps the first in reading order.
+    """
+    first, second = skip[:, :, ::2, ::2] == pooled, skip[:, :, ::2, 1::2] == pooled
+    third = skip[:, :, 1::2, ::2] == pooled
+    above, zero = first | second, torch.zeros((), dtype=x.dtype)
+    corners = (
+        torch.where(first, x, zero),
+        torch.where(second & ~first, x, zero),
+        torch.where(third & ~above, x, zero),
+        torch.where(above | third, zero, x),
+    )
+    return F.pixel_shuffle(torch.stack(corners, 2).flatten(1, 2), 2)

@@ -1,0 +1,178 @@
+"""The network with everything around it, as one module that TorchScript can compile.
+
+One tensor in, one out: colour conversion, trimap cleaning, padding, tiles and the known pixels are
+all inside of `forward`, because the program that runs it (Nuke's Inference node, for one) does
+nothing of the kind. Knobs are plain int attributes: a host sets them by name. Only what PyTorch
+1.12 knows is used here, the oldest that a supported host has.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vfxmatte.colour import decode_srgb, encode_for_network
+from vfxmatte.exports.stages import (
+    NoRefinement,
+    Stage1,
+    pool_with_indices,
+    unpool_by_indices,
+)
+from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
+from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
+
+KNOBS = {
+    "colorspace": "0 linear Rec.709, 1 ACEScg, 2 sRGB",
+    "refine": "1: both stages of the network, 0: the first alone",
+    "tile_px": "side of what is solved at once; smaller needs less memory; 0: all at once",
+}
+"""Attributes of the exported model that may be set at any time, all int."""
+
+TILE_PX = 2048
+
+
+class EncodeForNetwork(nn.Module):
+    """`colour.encode_for_network` as a module, so that it can be traced."""
+
+    def forward(self, linear: Tensor) -> Tensor:
+        return encode_for_network(linear)
+
+
+class DecodeSrgb(nn.Module):
+    """`colour.decode_srgb` as a module, so that it can be traced."""
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        return decode_srgb(encoded)
+
+
+def _traced(module: nn.Module, *example: Tensor) -> nn.Module:
+    """Its operations as TorchScript; shapes stay free."""
+    traced: nn.Module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
+    return traced
+
+
+class ExportedMatting(nn.Module):
+    """RGB and trimap (N, 4, H, W), any float, any size, to alpha (N, 1, H, W) of the same dtype.
+
+    Channels 0 to 2 are the picture in the working space that `colorspace` says; channel 3 is the
+    trimap as painted, cleaned as `trimaps.labels_from_values` does. NaN and infinity are harmless:
+    in the picture they count as black and as very bright, in the trimap NaN is unknown. Colour is
+    converted in float32, the network runs in the dtype of its weights. Raises RuntimeError where
+    the input has not 4 channels, or where half precision was too small for the network.
+    """
+
+    def __init__(
+        self,
+        network: DeepImageMatting,
+        *,
+        space: WorkingSpace = WorkingSpace.LINEAR_REC709,
+        refine: bool = True,
+        tile_px: int = TILE_PX,
+    ) -> None:
+        super().__init__()
+        self.colorspace = int(space)
+        self.refine = int(refine)
+        self.tile_px = tile_px
+        self.stride = STRIDE
+        self.halo_px = network.config.halo_px()
+        self.background_below = BACKGROUND_BELOW
+        self.foreground_above = FOREGROUND_ABOVE
+        self.acescg = matrix_to_rec709(WorkingSpace.ACESCG).flatten().tolist()
+        self.mean = network.mean.flatten().tolist()
+        self.std = network.std.flatten().tolist()
+        example = torch.rand(1, 4, 2 * STRIDE, 3 * STRIDE)
+        self.stage1 = _traced(Stage1(network, pool_with_indices, unpool_by_indices), example)
+        second = network.refinement or NoRefinement()
+        self.stage2 = _traced(second, example[:, :3], example[:, 3:])
+        self.encode = _traced(EncodeForNetwork(), example)
+        self.decode = _traced(DecodeSrgb(), example)
+        self.register_buffer("precision", torch.zeros(1))  # tells the weights' dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.size(1) != 4:
+            raise RuntimeError("the input must be (N, 4, H, W): red, green, blue and trimap")
+        trimap = self._cleaned(x[:, 3:].float())
+        alpha = (trimap == 1.0).float()
+        unknown = trimap == 0.5
+        if bool(unknown.any()):
+            picture = torch.cat((self._encoded(x[:, :3].float()), trimap), 1)
+            self._solve(self._padded(picture), unknown, alpha)
+        return alpha.to(x.dtype).contiguous()
+
+    def _cleaned(self, painted: Tensor) -> Tensor:
+        """0, 0.5 or 1; NaN is unknown."""
+        cleaned = torch.full_like(painted, 0.5)
+        cleaned = torch.where(painted <= self.background_below, torch.zeros_like(painted), cleaned)
+        return torch.where(painted >= self.foreground_above, torch.ones_like(painted), cleaned)
+
+    def _encoded(self, rgb: Tensor) -> Tensor:
+        """From the working space to the network's encoding."""
+        rgb = torch.nan_to_num(rgb, nan=0.0, posinf=65504.0, neginf=0.0)
+        if self.colorspace == 1:
+            m, (r, g, b) = self.acescg, (rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3])
+            red = m[0] * r + m[1] * g + m[2] * b
+            green = m[3] * r + m[4] * g + m[5] * b
+            rgb = torch.cat((red, green, m[6] * r + m[7] * g + m[8] * b), 1)
+        elif self.colorspace == 2:
+            rgb = self.decode(rgb)
+        encoded: Tensor = self.encode(rgb)
+        return encoded
+
+    def _padded(self, image: Tensor) -> Tensor:
+        """Extended at the bottom and right by reflection to multiples of the stride."""
+        image = image.index_select(2, self._reflected(image.size(2), image.device))
+        return image.index_select(3, self._reflected(image.size(3), image.device))
+
+    def _reflected(self, size: int, device: torch.device) -> Tensor:
+        """Indices; a side smaller than its padding is reflected again and again."""
+        wanted = (size + self.stride - 1) // self.stride * self.stride
+        period = max(2 * size - 2, 1)
+        index = torch.arange(wanted, device=device) % period
+        return torch.where(index < size, index, period - index)
+
+    def _solve(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
+        """The unknown pixels of alpha, in place, tile by tile."""
+        every = unknown.any(1).any(0)
+        top, bottom = self._extent(every.any(1))
+        left, right = self._extent(every.any(0))
+        rows = self.tile_px if self.tile_px > 0 else bottom - top
+        columns = self.tile_px if self.tile_px > 0 else right - left
+        for row in range(top, bottom, rows):
+            for column in range(left, right, columns):
+                low, end = min(row + rows, bottom), min(column + columns, right)
+                asked = unknown[:, :, row:low, column:end]
+                if bool(asked.any()):
+                    solved = self._solved(image, row, low, column, end)
+                    kept = alpha[:, :, row:low, column:end]
+                    kept.copy_(torch.where(asked, solved, kept))
+
+    def _extent(self, line: Tensor) -> tuple[int, int]:
+        """First and one past the last true element."""
+        found = torch.nonzero(line)
+        return int(found[0].item()), int(found[-1].item()) + 1
+
+    def _solved(self, image: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """Clamped alpha of this core, from a window that holds all that the network sees of it."""
+        first, last = self._reach(top, bottom, image.size(2))
+        start, end = self._reach(left, right, image.size(3))
+        window = self._network(image[:, :, first:last, start:end])
+        return window[:, :, top - first : bottom - first, left - start : right - start]
+
+    def _reach(self, start: int, stop: int, size: int) -> tuple[int, int]:
+        """A core's span with its halo, on multiples of the stride, inside the picture."""
+        low = max(0, (start - self.halo_px) // self.stride * self.stride)
+        high = (stop + self.halo_px + self.stride - 1) // self.stride * self.stride
+        return low, min(size, high)
+
+    def _network(self, window: Tensor) -> Tensor:
+        mean = torch.tensor(self.mean, device=window.device).view(1, 4, 1, 1)
+        std = torch.tensor(self.std, device=window.device).view(1, 4, 1, 1)
+        normalised = ((window - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
+        alpha = self.stage1(normalised)
+        if self.refine == 1:
+            alpha = self.stage2(normalised[:, :3], alpha)
+        if not bool(torch.isfinite(alpha).all()):
+            raise RuntimeError("half precision is too small for this network: use full precision")
+        clamped: Tensor = alpha.float().clamp(0.0, 1.0)
+        return clamped
