@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, Union
 
@@ -34,6 +35,7 @@ log = logging.getLogger("vfxmatte")
 PROTOCOL = 1
 COMMAND_VARIABLE = "VFXMATTE_COMMAND"
 HOME_VARIABLE = "VFXMATTE_HOME"
+START_VARIABLE = "VFXMATTE_START"
 
 if TYPE_CHECKING:  # not computed: the Python 3.7 of Nuke 13 could not
     Record = dict[str, Any]
@@ -301,6 +303,7 @@ class _Channel:
         self._last = 0
         self.alive = True
         self.gone = threading.Event()
+        self.start: str | None = None  # which start the engine has come from
         threading.Thread(target=self._read, name="vfxmatte-reader", daemon=True).start()
 
     def begin(self, method: str, params: Record | None = None) -> _Call:
@@ -405,7 +408,7 @@ def _connect() -> _Channel | None:
     channel = _Channel(wire.makefile("rb"), wire.sendall, lambda: _hang_up(wire))
     try:
         hello = {"token": found["token"], "client": os.path.basename(sys.executable or "python")}
-        channel.begin("hello", hello).result(10)
+        channel.start = channel.begin("hello", hello).result(10).get("start")
     except (EngineError, _Lost):
         channel.close()
         return None  # somebody else's program on a port that was ours
@@ -888,12 +891,16 @@ class Engine:
         options = [] if self._idle_seconds is None else ["--idle-seconds", str(self._idle_seconds)]
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            child, stream = _start(command, ["serve", *options])
+            mark = uuid.uuid4().hex
+            child, stream = _start(command, ["serve", *options], mark)
             with stream:
                 place = stream.tell()
                 channel = _waited_for(child, deadline)
                 if channel is not None:
                     self._child = child  # kept, so that its end is noticed
+                    if channel.start != mark and child.poll() is None:
+                        child.terminate()  # another one was first
+                        child.wait()
                     return channel
                 stream.seek(place)
                 said = stream.read().decode("utf-8", "replace")
@@ -945,8 +952,12 @@ def _open_log() -> IO[bytes]:
         return tempfile.TemporaryFile()
 
 
-def _start(command: list[str], arguments: list[str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A process that outlives the host, and its log, where its part of it begins."""
+def _start(
+    command: list[str], arguments: list[str], mark: str
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A process that outlives the host, and its log, where its part of it begins.
+
+    mark: the engine will tell it, whatever processes stand between."""
     stream = _open_log()
     stream.seek(0, os.SEEK_END)
     try:
@@ -955,7 +966,7 @@ def _start(command: list[str], arguments: list[str]) -> tuple[subprocess.Popen[b
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            env=_environment(),
+            env={**_environment(), START_VARIABLE: mark},
             **_apart(),
         )
     except OSError as error:

@@ -379,6 +379,8 @@ def test_two_clients_at_once_start_one_engine() -> None:
     for thread in threads:
         thread.join()
     assert len(pids) == 3 and len(set(pids)) == 1
+    children = [engine._child for engine in engines if engine._child is not None]
+    assert {child.pid for child in children if child.poll() is None} == set(pids)
     for engine in engines:
         engine.close()
 

@@ -124,7 +124,12 @@ class Session:
         params.text("token")
         params.text("client")
         params.end()
-        return {"protocol": PROTOCOL, "version": vfxmatte.__version__, "pid": os.getpid()}
+        return {
+            "protocol": PROTOCOL,
+            "version": vfxmatte.__version__,
+            "pid": os.getpid(),
+            "start": os.environ.get("VFXMATTE_START"),
+        }
 
     def _open(self, params: Params, _: Request) -> dict[str, Any]:
         shot = shot_wish(params)
