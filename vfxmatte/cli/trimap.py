@@ -1,4 +1,4 @@
-"""`vfxmatte trimap`: keyframe trimaps from a roto or a rough matte."""
+"""`vfxmatte trimap`: keyframe trimaps from a roto or a rough matte, or made by themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
@@ -20,6 +21,9 @@ from vfxmatte.types import FOREGROUND, FloatImage, FrameRange, Trimap, Window, n
 @click.group()
 def trimap() -> None:
     """Make keyframe trimaps."""
+
+
+trimap.add_command(auto)
 
 
 @trimap.command("from-matte")

@@ -17,6 +17,7 @@ MEAN_SIDE = 64
 
 _FIT_PX = 40
 _FIT_STEPS = 50
+_FIT_RATE = 0.04
 _SPREAD = 0.35  # standard deviation of a mean matte along either axis, where its half side is 1
 _LEAST = 1e-6
 
@@ -104,16 +105,23 @@ def _by_moments(target: Tensor) -> Tensor:
 
 
 def _descend(start: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """The best pose on the way, picture by picture."""
-    with torch.enable_grad():
-        pose = start.detach().clone().requires_grad_()
-        optimiser = torch.optim.Adam([pose], lr=0.04)
-        best, least = start.detach().clone(), torch.full_like(start[:, 0], torch.inf)
-        for _ in range(_FIT_STEPS):
-            losses = loss(pose)
-            better = losses.detach() < least
-            best[better], least[better] = pose.detach()[better], losses.detach()[better]
-            optimiser.zero_grad()
-            losses.sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+    """The best pose on the way, picture by picture.
+
+    Adam, written out: its module in torch takes seconds to load, and this is used for one picture.
+    """
+    pose = best = start.detach()
+    least = torch.full_like(start[:, 0], torch.inf)
+    slope, square = torch.zeros_like(pose), torch.zeros_like(pose)
+    for step in range(1, _FIT_STEPS + 1):
+        with torch.enable_grad():
+            here = pose.clone().requires_grad_()
+            losses = loss(here)
+            (gradient,) = torch.autograd.grad(losses.sum(), here)
+        better = losses.detach() < least
+        best = torch.where(better[:, None], pose, best)
+        least = torch.where(better, losses.detach(), least)
+        slope = 0.9 * slope + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient.square()
+        spread = (square / (1 - 0.999**step)).sqrt() + 1e-8
+        pose = pose - _FIT_RATE * slope / (1 - 0.9**step) / spread
     return best
