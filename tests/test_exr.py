@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -211,22 +209,3 @@ def test_a_file_that_changes_after_its_header_was_read(
     write_exr(path, planes(other, names), data_window=other, display_window=other)
     with pytest.raises(PlateError, match="changed while it was read"):
         read_exr_pixels(header)
-
-
-def test_reading_and_writing_let_other_threads_run(tmp_path: Path) -> None:
-    """This thread goes on while another decodes or encodes: under the lock it would stand."""
-    window = Window.of_size(1500, 1500)
-    path, channels = tmp_path / "a.exr", planes(window, "RGB")
-    write_exr(path, channels, data_window=window, display_window=window)
-    header = read_exr_header(path)
-    for work in (
-        lambda: read_exr_pixels(header),
-        lambda: write_exr(path, channels, data_window=window, display_window=window),
-    ):
-        thread = threading.Thread(target=work)
-        thread.start()
-        turns = 0
-        while thread.is_alive():
-            time.sleep(0)  # gives the lock away; comes back only when it is free
-            turns += 1
-        assert turns > 50
