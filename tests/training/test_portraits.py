@@ -21,6 +21,7 @@ from training.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.portrait import PortraitConfig
 from vfxmatte.net.portrait_weights import load_portrait_weights
+from vfxmatte.net.systems import SolverSettings
 
 CPU = torch.device("cpu")
 
@@ -120,6 +121,15 @@ def test_the_loss_falls_through_the_layer(small_pack):
     assert trainer.network.layer.log_weight.item() != first
     gradients = [p.grad.abs().sum() for p in trainer.network.labels.encoder.parameters()]
     assert float(torch.stack(gradients).min()) > 0
+
+
+def test_batches_that_cannot_be_solved_are_counted_and_many_end_the_training(small_pack):
+    trainer = PortraitTrainer(small_pack, tiny_config(joint_steps=6, validation=0), CPU)
+    trainer.network.layer.settings = SolverSettings(method="cg", tolerance=1e-12, iterations=1)
+    seen = []
+    with pytest.raises(TrainingError, match=r"4 batches could not be solved, the last at step 6"):
+        seen.extend(trainer.run())
+    assert [step.unsolved for step in seen] == [0, 0, 0, 1, 2, 3]
 
 
 def test_label_loss_is_least_for_the_truth():

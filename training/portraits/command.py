@@ -104,6 +104,7 @@ def _record(step: Step) -> dict[str, Any]:
 
 def _line(step: Step) -> str:
     line = f"{step.number:5d} {step.part:8s} loss {step.loss:.4f}  weight {step.weight:.3f}"
+    line += f"  {step.unsolved} batches unsolved" if step.unsolved else ""
     if step.measured is None:
         return line
     m = step.measured

@@ -36,8 +36,8 @@ class PortraitTraining:
 
     network: PortraitConfig = field(default_factory=lambda: PortraitConfig(batch_norm=True))
     synthesis: SynthesisConfig = field(default_factory=_synthesis)
-    label_steps: int = 1200
-    joint_steps: int = 400
+    label_steps: int = 1400
+    joint_steps: int = 500
     lr: float = 2e-3
     joint_lr: float = 4e-4
     weight_decay: float = 1e-4

@@ -23,7 +23,7 @@ from training.portraits.config import PortraitTraining
 from training.portraits.losses import alpha_loss, label_loss, rarity
 from training.portraits.measure import Measured, measure
 from training.portraits.scenes import PortraitCompositor, labels_of
-from vfxmatte.errors import TrainingError
+from vfxmatte.errors import SolverError, TrainingError
 from vfxmatte.net.portrait import PortraitMatting
 from vfxmatte.net.shape_mask import fit, mean_matte, placed
 
@@ -31,16 +31,20 @@ PORTRAIT = "portrait"
 _LIKE_PORTRAITS = ("long_hair",)  # never behind a portrait: nobody could tell the two apart
 _RARITY_BATCHES = 24
 _HELD_OUT_SEED = 7_000_000
+_UNSOLVED_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step's losses; measured every `validate_every` steps and at the end of each part."""
+    """The mean loss since the last one; measured every `validate_every` steps and at the end of
+    each part. unsolved: batches so far that the matting layer could not solve, and that were left
+    out."""
 
     number: int
     part: str
     loss: float
     weight: float
+    unsolved: int = 0
     measured: Measured | None = None
 
 
@@ -79,6 +83,7 @@ class PortraitTrainer:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.held_out = self._held_out(chosen, others)
         self.weights = torch.ones(1)
+        self.unsolved = 0
 
     def run(self) -> Iterator[Step]:
         """All steps of both parts."""
@@ -103,23 +108,22 @@ class PortraitTrainer:
         lr = self.config.lr if name == "labels" else self.config.joint_lr
         optimiser = self._optimiser(lr)
         base = [group["lr"] for group in optimiser.param_groups]
-        total = 0.0
+        losses: list[float] = []
         for step in range(steps):
             for group, peak in zip(optimiser.param_groups, base, strict=True):
                 group["lr"] = peak * _schedule(step, steps)
-            loss = self._step(first + step, optimiser, loss_of)
-            total += loss
+            losses.append(self._step(first + step, optimiser, loss_of))
             self._follow()
             logged, last = (step + 1) % self.config.log_every == 0, step + 1 == steps
             if logged or last:
                 due = last or (step + 1) % self.config.validate_every == 0
                 yield Step(
                     number=first + step + 1, part=name,
-                    loss=total / (step % self.config.log_every + 1),
-                    weight=float(self.network.layer.log_weight.detach().exp()),
+                    loss=_mean(losses), weight=float(self.network.layer.log_weight.detach().exp()),
+                    unsolved=self.unsolved,
                     measured=self.measured() if due else None,
                 )  # fmt: skip
-                total = 0.0
+                losses.clear()
 
     def _step(
         self,
@@ -129,14 +133,28 @@ class PortraitTrainer:
     ) -> float:
         batch = self.compositor.samples(self.config.batch, 1000 * self.config.seed + number)
         self.network.train()
-        loss = loss_of(batch, self._masks(batch, number))
-        if not bool(loss.isfinite()):
-            raise TrainingError(f"the loss is {float(loss.detach())} at step {number}")
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            loss = loss_of(batch, self._masks(batch, number))
+            if not bool(loss.isfinite()):
+                raise TrainingError(f"the loss is {float(loss.detach())} at step {number}")
+            loss.backward()  # type: ignore[no-untyped-call]
+        except SolverError as error:
+            self._left_out(number, error)
+            return math.nan
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         optimiser.step()
         return float(loss.detach())
+
+    def _left_out(self, number: int, error: SolverError) -> None:
+        """Count a batch that cannot be solved; many of them are an error."""
+        self.unsolved += 1
+        if self.unsolved > max(3, _UNSOLVED_SHARE * self.config.joint_steps):
+            raise TrainingError(
+                f"{self.unsolved} batches could not be solved, the last at step {number}: "
+                f"{error.what}",
+                hint="a larger network.epsilon makes the systems easier",
+            ) from error
 
     def _label_loss(self, batch: Batch, mask: Tensor) -> Tensor:
         scores = self.network.labels(batch.image, mask)
@@ -212,6 +230,11 @@ def _mean_of(bank: PictureBank) -> Tensor:
 def _only(pack: Pack, elements: tuple[Any, ...]) -> Pack:
     names = {element.name for element in elements}
     return replace(pack, elements=elements, held_out=frozenset(pack.held_out & names))
+
+
+def _mean(losses: list[float]) -> float:
+    solved = [loss for loss in losses if not math.isnan(loss)]
+    return sum(solved) / len(solved) if solved else math.nan
 
 
 def _schedule(step: int, steps: int) -> float:
