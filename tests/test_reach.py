@@ -34,6 +34,14 @@ def test_without_a_refinement_stage_1_is_the_end() -> None:
     assert reach.refinement == (0,) and reach.levels[0].encoder_in == 185
 
 
+def test_with_four_poolings_the_last_block_is_not_pooled() -> None:
+    reach = exact_reach(blocks=(2, 2, 3, 3), unpooled=3, fc6_kernel=0, refinement_layers=0)
+    lowest = reach.levels[-1]
+    assert len(reach.levels) == 5
+    assert lowest.encoder == (64, 48, 32) and lowest.encoder_in == 80
+    assert lowest.decoder == lowest.encoder[-1], "the last convolution is what the decoder takes"
+
+
 def test_a_shorter_reach_is_nowhere_longer() -> None:
     short = exact_reach(fc6_kernel=1, **PAPER).at_most(40)  # type: ignore[arg-type]
     assert max(max(short.thresholds(level)) for level in range(6)) == 40

@@ -79,6 +79,8 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {"skips": True, "fc6_kernel": 3},
     {"skips": False, "fc6_kernel": 7},
     {"skips": True, "refine": False},
+    {"pools": 4, "fc6_kernel": 0, "adapter": True, "refine": False, "skips": True},
+    {"pools": 4, "fc6_kernel": 3},
 )
 REGIONS = {
     "one pixel": spots(480, 512, (250, 260, 1)),

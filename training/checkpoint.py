@@ -11,6 +11,7 @@ import torch
 
 from training.config import TrainConfig
 from vfxmatte.errors import TrainingError
+from vfxmatte.net.dim import DimConfig
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
@@ -49,10 +50,10 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
     missing = {"network", "optimiser", "step", "config"} - set(state)
     if missing:
         raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
-    saved = state["config"]["network"]
-    if saved != config.network.as_dict():
+    saved = DimConfig(**state["config"]["network"])
+    if saved != config.network:
         raise TrainingError(
-            f"the checkpoint is of another architecture: {saved}, "
+            f"the checkpoint is of another architecture: {saved.as_dict()}, "
             f"the configuration has {config.network.as_dict()}",
             path=path,
             hint="resume with the configuration that started the run, or choose another folder",

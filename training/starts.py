@@ -87,8 +87,9 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
     """VGG-16 into the encoder; returns what was done, a line each.
 
     The file holds torchvision's names (`features.0.weight` …, `classifier.0.weight` for fc6),
-    as a .pth state dict or as safetensors. The fourth input channel starts at zero; fc6 is
-    reshaped to the fourteenth convolution where its shape fits.
+    as a .pth state dict or as safetensors. The fourth input channel starts at zero (an adapter
+    passes the colours on as they are, to the same effect); fc6 is reshaped to the fourteenth
+    convolution where its shape fits.
 
     Raises:
         TrainingError: unreadable, or not a VGG-16 of this network's width.
@@ -100,7 +101,7 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         weight = tensors.get(f"features.{index}.weight")
         if weight is None:
             raise TrainingError(f"no features.{index}.weight: not torchvision's VGG-16", path=path)
-        if index == 0 and weight.shape[1] == 3:
+        if index == 0 and weight.shape[1] == 3 and not network.config.adapter:
             weight = torch.cat((weight, torch.zeros_like(weight[:, :1])), 1)
         if weight.shape != conv.weight.shape:
             raise TrainingError(
@@ -113,7 +114,12 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         if conv.bias is not None:
             conv.bias.data.copy_(_bias(tensors, f"features.{index}.bias", path))
     report.append(f"encoder: 13 convolutions from {path.name}")
-    report.append(_load_fc6(network.encoder.fc6.conv, tensors, path))
+    if isinstance(network.encoder.adapter, nn.Conv2d):
+        nn.init.dirac_(network.encoder.adapter.weight)
+        nn.init.zeros_(network.encoder.adapter.bias)  # type: ignore[arg-type]
+        report.append("adapter: passes the three colours on")
+    fc6 = [m for m in network.encoder.fc6.modules() if isinstance(m, nn.Conv2d)]
+    report += [_load_fc6(conv, tensors, path) for conv in fc6]
     return report
 
 

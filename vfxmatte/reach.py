@@ -19,9 +19,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 6
-"""The full picture and the five poolings' results, each half the size of the one before."""
-
 BORDER = 3
 """Rows and columns around a level's table that belong to no pixel: the widest reach of a layer."""
 
@@ -32,7 +29,8 @@ class LevelReach:
 
     encoder_in: the block's input. encoder: the result of each of its convolutions, the last
     comes to the pooling. decoder_in, decoder: the input and the result of the decoder's step.
-    At the lowest level the encoder is the fourteenth layer.
+    At the lowest level the encoder is what follows the last pooling: convolutions that are not
+    pooled, if any, and the fourteenth layer, if there is one.
     """
 
     encoder_in: int
@@ -72,11 +70,14 @@ class Reach:
         return sorted(distances)
 
 
-def exact_reach(*, blocks: Sequence[int], fc6_kernel: int, refinement_layers: int) -> Reach:
+def exact_reach(
+    *, blocks: Sequence[int], fc6_kernel: int, refinement_layers: int, unpooled: int = 0
+) -> Reach:
     """What the dense result depends on, from the last layer back to the picture.
 
-    blocks: 3×3 convolutions of each encoder block. fc6_kernel: side of the fourteenth layer.
-    refinement_layers: 3×3 convolutions of stage 2, 0 without it.
+    blocks: 3×3 convolutions of each encoder block that is pooled. unpooled: those after the last
+    pooling. fc6_kernel: side of the fourteenth layer, 0 without it. refinement_layers: 3×3
+    convolutions of stage 2, 0 without it.
 
     A convolution that reaches r px of its level needs its input r·2^level px further; a pooling's
     result needs its four pixels, the furthest of which is one pixel of their level further away;
@@ -89,10 +90,11 @@ def exact_reach(*, blocks: Sequence[int], fc6_kernel: int, refinement_layers: in
         decoder.append(decoder_in[level])
     lowest = len(blocks)
     fc6_in = decoder[lowest] + (fc6_kernel // 2 << lowest)
+    unpooled_out = tuple(fc6_in + (unpooled - 1 - index << lowest) for index in range(unpooled))
     levels = [
         LevelReach(
-            encoder_in=fc6_in,
-            encoder=(decoder[lowest],),
+            encoder_in=fc6_in + (unpooled << lowest),
+            encoder=unpooled_out + ((decoder[lowest],) if fc6_kernel else ()),
             decoder_in=decoder[lowest],
             decoder=decoder[lowest],
         )

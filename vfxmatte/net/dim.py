@@ -8,7 +8,8 @@ resolution over the picture and the stage-1 alpha, whose output is added to that
 
 Beyond the paper, by configuration: a width factor, the size of the fourteenth layer (1×1, 3×3 or
 the paper's 7×7×4096), batch-normalisation for training from scratch (folded away for inference)
-and additive skips after each unpooling.
+and additive skips after each unpooling. Short of the paper: four poolings, no fourteenth layer and
+an adapter from the four channels to VGG-16's three.
 
 Alpha is linear at the output and clamped to [0, 1] by the caller (`DimOutput.alpha`): clamping
 inside would stop the gradient where the prediction overshoots.
@@ -24,10 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vfxmatte.reach import Reach, exact_reach
+
 ENCODER_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 DECODER_CHANNELS = (512, 256, 128, 64, 64)
 STRIDE = 32
-"""Sides of the input must be multiples of this: five poolings halve them."""
+"""Sides of the input must be multiples of this, whatever the poolings: five of them halve them."""
 
 _RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
 _RGB_STD = (0.229, 0.224, 0.225)
@@ -38,10 +41,14 @@ class DimConfig:
     """The network's shape. The paper's is `fc6_kernel=7, fc6_channels=4096`, all else off.
 
     width: factor on every channel count but the input's and alpha's.
-    fc6_kernel, fc6_channels: the fourteenth convolution (channels before `width` is applied).
+    fc6_kernel, fc6_channels: the fourteenth convolution (channels before `width` is applied); with
+        a kernel of 0 there is none, and fc6_channels says nothing.
     skips: add the encoder's last activation of each block after unpooling.
     batch_norm: normalise after every convolution of stage 1; training only, see `fold`.
     refine: whether stage 2 is there.
+    pools: poolings and unpoolings. With 4 of them VGG-16's last block is at 1/16, its result is not
+        pooled, and the decoder lacks its first step.
+    adapter: a 1×1 convolution from the input's four channels to the three that VGG-16 takes.
     """
 
     width: float = 1.0
@@ -50,24 +57,40 @@ class DimConfig:
     skips: bool = False
     batch_norm: bool = False
     refine: bool = True
+    pools: int = 5
+    adapter: bool = False
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.width <= 4:
             raise ValueError(f"width must be within 0.05 and 4, found {self.width}")
-        if self.fc6_kernel not in (1, 3, 5, 7):
-            raise ValueError(f"fc6_kernel must be 1, 3, 5 or 7, found {self.fc6_kernel}")
+        if self.fc6_kernel not in (0, 1, 3, 5, 7):
+            raise ValueError(f"fc6_kernel must be 0, 1, 3, 5 or 7, found {self.fc6_kernel}")
+        if self.pools not in (4, 5):
+            raise ValueError(f"pools must be 4 or 5, found {self.pools}")
 
     def channels(self, count: int) -> int:
         return max(4, round(count * self.width))
 
+    def reach(self) -> Reach:
+        """What the network's dense result at a pixel depends on."""
+        counts = [len(block) for block in ENCODER_BLOCKS]
+        return exact_reach(
+            blocks=counts[: self.pools],
+            unpooled=sum(counts[self.pools :]),
+            fc6_kernel=self.fc6_kernel,
+            refinement_layers=4 if self.refine else 0,
+        )
+
     def halo_px(self) -> int:
         """How far an output pixel sees, rounded up to a multiple of the stride.
 
-        It sees 189 px far with a 1×1 fourteenth layer, of which 31 px are the poolings' alignment
-        and 4 px the refinement, and 32 px more for each step of that layer: 192, 224, 256 or 288.
-        Zero-padding at a window's border therefore never reaches a core that lies so far inside.
+        With five poolings it sees 189 px far with a 1×1 fourteenth layer, of which 31 px are the
+        poolings' alignment and 4 px the refinement, and 32 px more for each step of that layer:
+        192, 224, 256 or 288. Zero-padding at a window's border therefore never reaches a core that
+        lies so far inside.
         """
-        return 192 + 32 * ((self.fc6_kernel - 1) // 2)
+        furthest = self.reach().levels[0].encoder_in
+        return -(-furthest // STRIDE) * STRIDE
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -116,11 +139,16 @@ class _ConvReLU(nn.Module):
 
 
 class Encoder(nn.Module):
-    """VGG-16's convolutions with four input channels, and the fourteenth."""
+    """VGG-16's convolutions with four input channels, and the fourteenth.
+
+    adapter and fc6 are identities where the configuration has none.
+    """
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
-        fan_in = 4
+        self.pools = config.pools
+        self.adapter: nn.Module = nn.Conv2d(4, 3, 1) if config.adapter else nn.Identity()
+        fan_in = 3 if config.adapter else 4
         self.blocks = nn.ModuleList()
         for counts in ENCODER_BLOCKS:
             block = nn.Sequential()
@@ -129,32 +157,59 @@ class Encoder(nn.Module):
                 block.append(_ConvReLU(fan_in, fan_out, 3, config.batch_norm))
                 fan_in = fan_out
             self.blocks.append(block)
-        fc6 = config.channels(config.fc6_channels)
-        self.fc6 = _ConvReLU(fan_in, fc6, config.fc6_kernel, config.batch_norm)
+        self.fc6: nn.Module = nn.Identity()
+        if config.fc6_kernel:
+            fc6 = config.channels(config.fc6_channels)
+            self.fc6 = _ConvReLU(fan_in, fc6, config.fc6_kernel, config.batch_norm)
+
+    @property
+    def pooled(self) -> Iterable[nn.Module]:
+        """The blocks whose results are pooled."""
+        return list(self.blocks)[: self.pools]
+
+    @property
+    def unpooled(self) -> Iterable[nn.Module]:
+        """The blocks after the last pooling: none with five of them."""
+        return list(self.blocks)[self.pools :]
+
+    def lowest(self, x: Tensor) -> Tensor:
+        """From the last pooling's result to the decoder's entry."""
+        for block in self.unpooled:
+            x = block(x)
+        result: Tensor = self.fc6(x)
+        return result
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(N, 4, H, W) to fc6 at 1/32, the blocks' activations and the pooling indices."""
+        """(N, 4, H, W) to fc6 at the lowest level (1/32 with five poolings), the pooled blocks'
+        activations and the pooling indices."""
+        x = self.adapter(x)
         skips, indices = [], []
-        for block in self.blocks:
+        for block in self.pooled:
             x = block(x)
             skips.append(x)
             x, index = F.max_pool2d(x, 2, return_indices=True)
             indices.append(index)
-        return self.fc6(x), skips, indices
+        return self.lowest(x), skips, indices
+
+    def fold(self) -> None:
+        """Merge every batch-norm into its convolution, in place."""
+        for module in self.modules():
+            if isinstance(module, _ConvReLU):
+                module.fold()
 
 
 class Decoder(nn.Module):
-    """1×1, five times {unpool, 5×5}, and 5×5 to alpha."""
+    """1×1, as often as there are poolings {unpool, 5×5}, and 5×5 to alpha."""
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
         channels = config.channels
         self.use_skips = config.skips
         fan_in = channels(512)
-        fc6 = channels(config.fc6_channels)
-        self.entry = _ConvReLU(fc6, fan_in, 1, config.batch_norm)
+        lowest = channels(config.fc6_channels) if config.fc6_kernel else fan_in
+        self.entry = _ConvReLU(lowest, fan_in, 1, config.batch_norm)
         self.steps = nn.ModuleList()
-        for count in DECODER_CHANNELS:
+        for count in DECODER_CHANNELS[-config.pools :]:
             self.steps.append(_ConvReLU(fan_in, channels(count), 5, config.batch_norm))
             fan_in = channels(count)
         self.alpha = nn.Conv2d(fan_in, 1, 5, padding=2)

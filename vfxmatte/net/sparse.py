@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import ENCODER_BLOCKS, DeepImageMatting, DimConfig
-from vfxmatte.reach import BORDER, PixelLevel, PixelPyramid, Reach, exact_reach
+from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.reach import BORDER, PixelLevel, PixelPyramid, Reach
 
 _CPU_CHUNK_BYTES = 4 << 20  # gathered neighbours of a chunk, per thread: they stay in the cache
 _GPU_CHUNK_BYTES = 256 << 20
@@ -26,11 +26,7 @@ _MANY = 16  # … which torch takes, on one thread, from so many pictures on
 
 def network_reach(config: DimConfig) -> Reach:
     """What the network's dense result at a pixel depends on."""
-    return exact_reach(
-        blocks=[len(counts) for counts in ENCODER_BLOCKS],
-        fc6_kernel=config.fc6_kernel,
-        refinement_layers=4 if config.refine else 0,
-    )
+    return config.reach()
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +141,11 @@ class SparseNetwork:
         self.config = network.config
         self.mean, self.std = network.mean.view(1, 4), network.std.view(1, 4)
         encoder, decoder = network.encoder, network.decoder
-        self.blocks = [[_Layer(conv) for conv in _convolutions(b)] for b in encoder.blocks]
-        self.fc6, self.entry = _Layer(encoder.fc6.conv), _Layer(decoder.entry.conv)
+        self.adapter = [_Layer(conv, relu=False) for conv in _convolutions(encoder.adapter)]
+        self.blocks = [[_Layer(conv) for conv in _convolutions(b)] for b in encoder.pooled]
+        after = (*encoder.unpooled, encoder.fc6)
+        self.lowest = [_Layer(conv) for module in after for conv in _convolutions(module)]
+        self.entry = _Layer(decoder.entry.conv)
         self.steps = [_Layer(conv) for conv in _convolutions(decoder.steps)]
         self.alpha = _Layer(decoder.alpha, relu=False)
         self.refinement: list[_Layer] = []
@@ -188,6 +187,8 @@ class SparseNetwork:
         """To the decoder's entry; and of each block what the decoder needs of it: the skipped
         activations and which child of each pixel below was the greatest."""
         kept = []
+        for layer in self.adapter:
+            x = self._run(layer, levels[0], x, reach.levels[0].encoder_in)
         for index, block in enumerate(self.blocks):
             level, below = levels[index], levels[index + 1]
             own, lower = reach.levels[index], reach.levels[index + 1]
@@ -200,9 +201,10 @@ class SparseNetwork:
             code = _pool(x, level, below, pooled, below.pixels.within(lower.decoder))
             kept.append((skipped, code))
             x = pooled
-        lowest, distance = levels[-1], reach.levels[-1].decoder
-        x = self._run(self.fc6, lowest, x, distance)
-        return self._run(self.entry, lowest, x, distance), kept
+        lowest, own = levels[-1], reach.levels[-1]
+        for layer, distance in zip(self.lowest, own.encoder, strict=True):
+            x = self._run(layer, lowest, x, distance)
+        return self._run(self.entry, lowest, x, own.decoder), kept
 
     def _decode(
         self, x: Tensor, kept: list[tuple[Tensor, Tensor]], levels: list[DeviceLevel], reach: Reach
