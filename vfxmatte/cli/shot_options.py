@@ -122,7 +122,7 @@ def shot_of(values: Mapping[str, Any]) -> Shot:
     Raises UsageError, ShotError, TrimapError.
     """
     shot = _parts(values["shot"], values["plate"], values["trimaps"], values["folder"])
-    return replace(shot, settings=_settings(shot.settings, values))
+    return replace(shot, settings=settings_with(shot.settings, values))
 
 
 def _parts(
@@ -156,7 +156,8 @@ def _without_folder(plate: str | None, trimaps: Path | None, output: Path | None
     return Shot.from_parts(plate=plate, trimaps=trimaps, output=output)
 
 
-def _settings(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+    """`base` changed by the options that were given; raises UsageError."""
     record = _given(values, _TOP)
     part = values["part"]
     if part is not None:

@@ -1,0 +1,291 @@
+"""`vfxmatte run --otio`: every shot of a cut, one after the other, with one engine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.inspection import Inspection, inspect
+from vfxmatte.cli.report import Report, emit, error_values, make_report
+from vfxmatte.cli.session import Session
+from vfxmatte.cli.shot_options import settings_with
+from vfxmatte.devices import names_several
+from vfxmatte.editorial.cut import Cut, CutShot, read_cut
+from vfxmatte.editorial.mattes import check_target, write_mattes
+from vfxmatte.engines.base import Engine, EngineSettings, open_engine
+from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.settings import RunSettings
+from vfxmatte.shot import Shot
+from vfxmatte.types import numbers_as_text
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--otio",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Matte the shots of this cut (OpenTimelineIO); --trimaps and --output are roots.",
+    ),
+    click.option("--handles", type=int, help="With --otio: frames more on either side [0]."),
+    click.option(
+        "--only", multiple=True, metavar="NAME", help="With --otio: these clips, e.g. 'sh01*'."
+    ),
+    click.option(
+        "--otio-out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="With --otio: also write the cut with a track of mattes above each video track.",
+    ),
+    click.option("--dry-run", is_flag=True, help="With --otio: say what would be done, no more."),
+)
+_OF_CUTS = {"handles": "--handles", "only": "--only", "otio_out": "--otio-out"}
+_OF_SHOTS = {
+    "shot": "SHOT",
+    "plate": "--plate",
+    "frames": "--frames",
+    "openjd": "--openjd",
+    "chunk_start": "--chunk-start",
+    "chunk_size": "--chunk-size",
+}
+
+
+def cut_options(function: Function) -> Function:
+    """`--otio` and what goes with it; `cut_wish` must see their values."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutWish:
+    """What was asked for, beside the settings in `values`."""
+
+    otio: Path
+    output: Path
+    trimaps: Path | None
+    handles: int
+    only: tuple[str, ...]
+    otio_out: Path | None
+    dry_run: bool
+    values: Mapping[str, Any]
+
+    def read(self) -> Cut:
+        """The cut, and whether its copy can be written; raises VfxmatteError."""
+        cut = read_cut(
+            self.otio,
+            self.output,
+            trimaps=self.trimaps,
+            handles=self.handles,
+            only=self.only,
+            adjust=lambda base: settings_with(base, self.values),
+        )
+        if self.otio_out is not None:
+            check_target(self.otio_out, cut)
+        return cut
+
+
+def cut_wish(values: Mapping[str, Any], *, movie: Path | None, chunk: bool) -> CutWish | None:
+    """None where no cut was given; raises UsageError for options that do not go together."""
+    if values["otio"] is None:
+        given = [name for key, name in _OF_CUTS.items() if values[key]]
+        if values["dry_run"]:
+            raise UsageError("--dry-run is for --otio", hint="of a shot, `vfxmatte check` says it")
+        if given:
+            raise UsageError(f"{' and '.join(given)} without --otio", hint="give --otio cut.otio")
+        return None
+    clashing = [name for key, name in _OF_SHOTS.items() if values[key]]
+    clashing += ["--movie"] if movie else []
+    clashing += ["--chunk"] if chunk else []
+    if clashing:
+        raise UsageError(
+            f"{' and '.join(clashing)} cannot go with --otio",
+            hint="a cut has several shots, and says which frames of them",
+        )
+    if values["folder"] is None:
+        raise UsageError("--output is missing", hint="each shot gets a folder of its own in it")
+    if values["trimaps"] is not None and not values["trimaps"].is_dir():
+        raise UsageError("with --otio, --trimaps is a folder that holds one for each shot")
+    return CutWish(
+        otio=values["otio"],
+        output=values["folder"],
+        trimaps=values["trimaps"],
+        handles=values["handles"] or 0,
+        only=tuple(values["only"]),
+        otio_out=values["otio_out"],
+        dry_run=values["dry_run"],
+        values=values,
+    )
+
+
+def run_cut(
+    wish: CutWish, previews: Sequence[str], *, overwrite: bool, as_json: bool, quiet: bool
+) -> int:
+    """All shots of the cut, or the list of them; returns the exit code.
+
+    Raises VfxmatteError: the cut as a whole is unusable.
+    """
+    cut = wish.read()
+    voice = _Voice(as_json=as_json, quiet=quiet)
+    if wish.dry_run:
+        return _listed(cut, voice)
+    voice.found(cut)
+    codes = []
+    with _SharedEngine() as engine:
+        for shot in cut.shots:
+            codes.append(_matted(shot, engine, voice, previews, overwrite=overwrite))
+            if codes[-1] == INTERRUPTED:
+                return INTERRUPTED
+    if wish.otio_out is not None:
+        voice.say("otio", path=str(write_mattes(cut, wish.otio_out)))
+    code = _code(codes, cut)
+    voice.end(cut, codes, code)
+    return code
+
+
+def _matted(
+    shot: CutShot,
+    engine: _SharedEngine,
+    voice: _Voice,
+    previews: Sequence[str],
+    *,
+    overwrite: bool,
+) -> int:
+    """A shot's ranges one after the other; returns the worst exit code."""
+    codes: list[int] = []
+    for part in shot.parts():
+
+        def found(part: Shot = part) -> Shot:
+            return part
+
+        session = Session(voice.report(), None, previews, engine.of)
+        codes.append(session.run(found, overwrite=overwrite and not codes))
+        if codes[-1] == INTERRUPTED:
+            break
+    return max(codes)
+
+
+def _code(codes: Sequence[int], cut: Cut) -> int:
+    if not cut.problems and not any(codes):
+        return DONE
+    return NOTHING_DONE if all(code > SOME_FAILED for code in codes) else SOME_FAILED
+
+
+class _SharedEngine:
+    """One open engine for all shots of the same engine settings; a context manager."""
+
+    def __init__(self) -> None:
+        self._settings: EngineSettings | None = None
+        self._open = contextlib.ExitStack()
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> _SharedEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def of(self, settings: RunSettings) -> Engine | None:
+        """None for several devices, which the run itself sees to; raises VfxmatteError."""
+        if names_several(settings.engine.device):
+            return None
+        if self._engine is None or settings.engine != self._settings:
+            self._open.close()
+            self._engine, self._settings = open_engine(settings.engine), settings.engine
+            self._open.callback(self._engine.close)
+        return self._engine
+
+
+class _Voice:
+    """What is said of a cut, as lines or as JSON events; problems always."""
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self.as_json, self.quiet = as_json, quiet
+
+    def report(self) -> Report:
+        return make_report(as_json=self.as_json, quiet=self.quiet)
+
+    def say(self, event: str, **values: Any) -> None:
+        """One line, or one event."""
+        if self.as_json:
+            emit(event, **values)
+        elif not self.quiet:
+            click.echo(f"{event:<10} {' '.join(str(value) for value in values.values())}")
+
+    def found(self, cut: Cut) -> None:
+        """What the cut holds, and why clips of it cannot be matted."""
+        if self.as_json:
+            emit("cut", path=str(cut.path), shots=list(map(_plain, cut.shots)), notes=cut.notes)
+        elif not self.quiet:
+            click.echo(f"cut        {cut.path}: {len(cut.shots)} shots to matte")
+            for line in _lines(cut):
+                click.echo(line)
+        self.problems(cut.problems)
+
+    def problems(self, problems: Sequence[VfxmatteError]) -> None:
+        for problem in problems:
+            if self.as_json:
+                emit("error", **error_values(problem))
+            else:
+                click.echo(f"error: {problem}", err=True)
+
+    def end(self, cut: Cut, codes: Sequence[int], code: int) -> None:
+        """How each shot ended."""
+        bad = [s.name for s, found in zip(cut.shots, codes, strict=True) if found]
+        if self.as_json:
+            ends = {s.name: found for s, found in zip(cut.shots, codes, strict=True)}
+            emit("end", exit_codes=ends, not_matted=len(cut.problems), exit_code=code)
+        elif not self.quiet:
+            click.echo(
+                f"{len(codes) - len(bad)} of {len(codes)} shots whole"
+                + (f"; with failures: {', '.join(bad)}" if bad else "")
+                + (f"; {len(cut.problems)} clips or shots not matted" if cut.problems else "")
+            )
+
+
+def _lines(cut: Cut) -> Iterator[str]:
+    for shot in cut.shots:
+        frames = ",".join(map(str, shot.ranges))
+        yield f"  {shot.name}  frames {frames}, keyframes {numbers_as_text(shot.keyframes)}"
+        yield f"    of {shot.media.plate} into {shot.output}"
+        yield from (f"    note: {note}" for note in shot.notes)
+    yield from (f"  note: {note}" for note in cut.notes)
+
+
+def _plain(shot: CutShot) -> dict[str, Any]:
+    return {
+        "shot": shot.name,
+        "clips": [clip.name for clip in shot.clips],
+        "plate": str(shot.media.plate),
+        "frames": [str(one) for one in shot.ranges],
+        "keyframes": list(shot.keyframes),
+        "output": str(shot.output),
+        "notes": list(shot.notes),
+    }
+
+
+def _listed(cut: Cut, voice: _Voice) -> int:
+    """The dry run: what is there, and what each shot lacks."""
+    voice.found(cut)
+    codes = []
+    for shot in cut.shots:
+        found: list[Inspection] = [inspect(part) for part in shot.parts()]
+        problems = {str(one): one for each in found for one in each.problems}
+        voice.problems([one.at(shot=shot.name) for one in problems.values()])
+        codes.append(max(each.exit_code for each in found))
+        to_do = sum(each.to_do or 0 for each in found)
+        voice.say("shot", name=shot.name, text=_state(codes[-1], to_do))
+    code = _code(codes, cut)
+    if voice.as_json:
+        voice.end(cut, codes, code)
+    return code
+
+
+def _state(code: int, to_do: int) -> str:
+    if code > SOME_FAILED:
+        return "cannot run"
+    return f"{to_do} frames to do" + (", some of them cannot be read" if code else "")

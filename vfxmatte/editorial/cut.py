@@ -1,0 +1,332 @@
+"""A cut as shots to matte: each media once, with the frames that the cut shows of it.
+
+Clips of the same media with the same trimaps and settings are one shot: its frames are the union of
+theirs, its mattes lie in one folder. Of a clip that cannot be matted the reason is kept, and the
+other shots go on.
+
+A clip may say more of itself in its metadata: `{"vfxmatte": {"shot": NAME, "trimaps": PATH,
+"settings": {…as in shot.toml…}, "skip": true}}`, the path relative to the cut's folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from vfxmatte.configuration import changed
+from vfxmatte.editorial.media import Media, media_of
+from vfxmatte.editorial.names import safe_name, unique_names
+from vfxmatte.editorial.package import opentimelineio, read_timeline
+from vfxmatte.editorial.uses import METADATA_KEY, Use, uses_in
+from vfxmatte.errors import ShotError, UsageError, VfxmatteError
+from vfxmatte.settings import Missing, RunSettings, digest
+from vfxmatte.shot import (
+    PLATE_FOLDER,
+    SETTINGS_FILE,
+    TRIMAP_FOLDER,
+    Shot,
+    find_keyframes,
+    read_settings,
+)
+from vfxmatte.types import FrameRange
+
+_KEYS = frozenset({"shot", "trimaps", "settings", "skip"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CutClip:
+    """One clip that is matted, and the frames that are made for it, handles included."""
+
+    clip: Any = field(repr=False)
+    name: str
+    frames: FrameRange
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CutShot:
+    """One plate with the frames of all clips that show it.
+
+    name: safe as a folder's and the only one in the cut. ranges: apart from each other, ascending.
+    keyframes: the painted trimaps by frame number. output: where its mattes go.
+    notes: what a person should know, such as handles that the plate does not have.
+    """
+
+    name: str
+    clips: tuple[CutClip, ...]
+    media: Media = field(repr=False)
+    ranges: tuple[FrameRange, ...]
+    keyframes: dict[int, Path]
+    output: Path
+    settings: RunSettings
+    notes: tuple[str, ...] = ()
+
+    def parts(self) -> list[Shot]:
+        """A `Shot` for each range, all with the same output; run them one after the other."""
+        whole = Shot(
+            name=self.name,
+            plate=self.media.plate,
+            keyframes=self.keyframes,
+            output=self.output,
+            settings=self.settings,
+        )
+        return [replace(whole, settings=replace(self.settings, frames=r)) for r in self.ranges]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """What was found in a cut.
+
+    problems: why single clips cannot be matted. notes: what was left out. timeline: as
+    OpenTimelineIO has it.
+    """
+
+    path: Path
+    shots: tuple[CutShot, ...]
+    problems: tuple[VfxmatteError, ...]
+    notes: tuple[str, ...]
+    timeline: Any = field(repr=False)
+
+
+def read_cut(
+    path: str | Path,
+    output: str | Path,
+    *,
+    trimaps: str | Path | None = None,
+    handles: int = 0,
+    only: Sequence[str] = (),
+    adjust: Callable[[RunSettings], RunSettings] = lambda settings: settings,
+) -> Cut:
+    """The shots of a cut; reads names and headers, no pixels.
+
+    output: each shot gets the folder output/NAME. trimaps: a folder with the folder NAME of each
+    shot; without it they are looked for beside the media. handles: so many frames more on either
+    side, as far as there are any. only: names of clips or shots, `*` and `?` allowed; empty takes
+    all. adjust: the last word on each shot's settings.
+    Raises UsageError (no OpenTimelineIO, handles below 0, nothing that `only` names), ShotError.
+    """
+    if handles < 0:
+        raise UsageError(f"handles must be 0 or more, found {handles}")
+    reader = _Reader(Path(path), None if trimaps is None else Path(trimaps), handles, adjust)
+    timeline = read_timeline(Path(path))
+    for use in uses_in(timeline):
+        reader.take(use, only)
+    if only and not (reader.found or reader.problems):
+        raise UsageError(f"no clip of the cut is called {' or '.join(only)}", hint="see --dry-run")
+    return Cut(
+        path=Path(path),
+        shots=tuple(reader.shots(Path(output))),
+        problems=tuple(reader.problems),
+        notes=tuple(reader.notes),
+        timeline=timeline,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """A clip on its way to become part of a shot."""
+
+    clip: Any
+    name: str
+    shot: str
+    media: Media
+    frames: FrameRange
+    trimaps: Path | None
+    settings: RunSettings
+    notes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Clips with the same one are the same shot."""
+        plate = str(self.media.plate.absolute())
+        return digest([plate, self.trimaps, self.settings, self.media.step])
+
+
+class _Reader:
+    """Takes clips one by one and keeps what was found."""
+
+    def __init__(
+        self,
+        path: Path,
+        trimaps: Path | None,
+        handles: int,
+        adjust: Callable[[RunSettings], RunSettings],
+    ) -> None:
+        self.folder, self.trimaps = path.absolute().parent, trimaps
+        self.handles, self.adjust = handles, adjust
+        self.found: list[_Found] = []
+        self.problems: list[VfxmatteError] = []
+        self.notes: list[str] = []
+
+    def take(self, use: Use, only: Sequence[str]) -> None:
+        """One clip; a problem is kept, not raised."""
+        clip = use.clip
+        name = clip.name or "unnamed"
+        try:
+            told = _told(clip)
+            shot = safe_name(str(told.get("shot") or clip.name))
+            wanted = not only or any(fnmatchcase(n, one) for n in (name, shot) for one in only)
+            if wanted and not self._is_left_out(clip, name, told):
+                self.found.append(self._look(use, name, shot, told))
+        except VfxmatteError as error:
+            self.problems.append(error.at(shot=name))
+
+    def _is_left_out(self, clip: Any, name: str, told: dict[str, Any]) -> bool:
+        generator = opentimelineio().schema.GeneratorReference
+        made = isinstance(clip.media_reference, generator)
+        if made:
+            self.notes.append(f"{name} is left out: it is generated ({generator_kind(clip)})")
+        elif told.get("skip"):
+            self.notes.append(f"{name} is left out: its metadata says skip")
+        return made or bool(told.get("skip"))
+
+    def _look(self, use: Use, name: str, shot: str, told: dict[str, Any]) -> _Found:
+        reference = use.clip.media_reference
+        trimmed = use.clip.source_range is not None
+        media = media_of(
+            reference,
+            self.folder,
+            first_frame=lambda plate: self._settings(plate, told).first_frame,
+            is_trimmed=trimmed,
+        )
+        shot = shot or safe_name(media.plate.name.split("#")[0]) or "shot"
+        frames, notes = _frames(use, media, self.handles)
+        return _Found(
+            clip=use.clip,
+            name=name,
+            shot=shot,
+            media=media,
+            frames=frames,
+            trimaps=self._trimaps(media.plate, told),
+            settings=self._settings(media.plate, told, media.missing),
+            notes=tuple(f"{name}: {note}" for note in notes),
+        )
+
+    def _trimaps(self, plate: Path, told: dict[str, Any]) -> Path | None:
+        """Where the clip itself, or the place of its media, says that its trimaps are."""
+        if "trimaps" in told:
+            return self.folder / str(told["trimaps"])
+        if self.trimaps is not None:
+            return None  # ROOT/NAME, once the name is known
+        return (_shot_folder(plate) or plate.parent) / TRIMAP_FOLDER
+
+    def _settings(
+        self, plate: Path, told: dict[str, Any], missing: Missing | None = None
+    ) -> RunSettings:
+        """shot.toml's, the reference's policy for missing frames, the clip's, the caller's."""
+        folder = _shot_folder(plate)
+        base = RunSettings() if folder is None else read_settings(folder / SETTINGS_FILE)
+        if missing is not None:
+            base = replace(base, missing=missing)
+        base = self.adjust(changed(base, told.get("settings", {})))
+        return replace(base, frames=None)
+
+    def shots(self, output: Path) -> list[CutShot]:
+        groups: dict[str, list[_Found]] = {}
+        for one in self.found:
+            groups.setdefault(one.key, []).append(one)
+        firsts = [group[0] for group in groups.values()]
+        names = unique_names([(one.shot, one.media.plate) for one in firsts])
+        made = []
+        for name, group in zip(names, groups.values(), strict=True):
+            try:
+                made.append(self._shot(name, group, output))
+            except VfxmatteError as error:
+                self.problems.append(error.at(shot=name))
+        return made
+
+    def _shot(self, name: str, group: list[_Found], output: Path) -> CutShot:
+        first = group[0]
+        place = first.trimaps or (self.trimaps or Path()) / name
+        keyframes = find_keyframes(place)
+        if not keyframes:
+            raise ShotError(
+                "this shot has no keyframe trimap",
+                path=place,
+                hint="paint one there, name another place with --trimaps or in the clip's "
+                "metadata, or leave the shot out with --only",
+            )
+        clips = [CutClip(clip=one.clip, name=one.name, frames=one.frames) for one in group]
+        return CutShot(
+            name=name,
+            clips=tuple(clips),
+            media=first.media,
+            ranges=_union([one.frames for one in group]),
+            keyframes=keyframes,
+            output=output / name,
+            settings=first.settings,
+            notes=tuple(dict.fromkeys(note for one in group for note in one.notes)),
+        )
+
+
+def generator_kind(clip: Any) -> str:
+    """`black`, `bars` and the like."""
+    return str(clip.media_reference.generator_kind or "of no known kind")
+
+
+def _told(clip: Any) -> dict[str, Any]:
+    """What the clip's metadata says to this program; raises ShotError for unknown words."""
+    value = opentimelineio().core.serialize_json_to_string(clip.metadata.get(METADATA_KEY, {}))
+    told = json.loads(value)
+    unknown = sorted(set(told) - _KEYS) if isinstance(told, dict) else ["(not a table)"]
+    if unknown:
+        raise ShotError(
+            f"the clip's metadata says {METADATA_KEY}: {', '.join(unknown)}",
+            hint=f"it may say {', '.join(sorted(_KEYS))}",
+        )
+    return dict(told)
+
+
+def _shot_folder(plate: Path) -> Path | None:
+    """SHOT of SHOT/plate/plate.####.exr or SHOT/plate.mov, as `Shot.open` knows it."""
+    if plate.parent.name == PLATE_FOLDER:
+        return plate.parent.parent
+    return plate.parent if plate.stem == PLATE_FOLDER and plate.is_file() else None
+
+
+def _frames(use: Use, media: Media, handles: int) -> tuple[FrameRange, list[str]]:
+    """The frames to matte for one clip, and what to say about them.
+
+    Raises ShotError: the cut shows frames that the media does not have.
+    """
+    if use.wide is None:
+        return media.frames(0, media.count - 1), [f"{use.why}: the whole media is taken"]
+    notes = [f"time effect: {use.why}"] if use.why else []
+    low, high = media.offsets(use.wide)
+    low, high = low - handles, high + handles
+    lowest, highest = media.on_disk()
+    first, last = max(low, lowest, 0), min(high, highest, media.count - 1)
+    if use.shown is not None:  # what the cut shows must be there; the run will say what is not
+        shown = media.offsets(use.shown)
+        if shown[0] < 0 or shown[1] >= media.count:
+            raise _outside(use.shown, media)
+        first, last = min(first, shown[0]), max(last, shown[1])
+    if last < first:
+        raise _outside(use.wide, media)
+    for lacking, where in ((first - low, "before"), (high - last, "after")):
+        if lacking > 0 and not media.is_still:
+            notes.append(f"{lacking} frames fewer than asked for {where} the shot: there are none")
+    return media.frames(first, last), notes
+
+
+def _outside(times: Any, media: Media) -> ShotError:
+    shown, there = media.frames(*media.offsets(times)), media.frames(0, media.count - 1)
+    return ShotError(
+        f"the cut shows frames {shown}, the media has {there}",
+        path=media.plate,
+        hint="the clip's source range and its media's available range do not agree: relink it",
+    )
+
+
+def _union(ranges: Sequence[FrameRange]) -> tuple[FrameRange, ...]:
+    """Overlapping and adjoining ranges as one, ascending; all have the same step."""
+    joined: list[FrameRange] = []
+    for one in sorted(ranges, key=lambda r: (r.first, r.last)):
+        if joined and one.first <= joined[-1].last + one.step:
+            before = joined.pop()
+            one = replace(before, last=max(before.last, one.last))
+        joined.append(one)
+    return tuple(joined)

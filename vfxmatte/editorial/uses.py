@@ -1,0 +1,191 @@
+"""What a cut shows of each clip's media: through trims, nested stacks, transitions, time effects.
+
+Video tracks only; disabled clips and tracks are left out, and so are tracks of mattes that this
+program has added itself. A transition needs more of both its clips than the cut shows alone. All
+times are the media's own, as `source_range` counts them; frames come later.
+
+A clip's `source_range` lasts as long as the clip does in its track. Under a LinearTimeWarp of
+`time_scalar` s it begins at the same place of the media and consumes s times its duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vfxmatte.editorial.package import opentimelineio
+
+MATTES_KEY = "mattes"
+METADATA_KEY = "vfxmatte"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Use:
+    """One clip of the cut.
+
+    shown: the time of its media that must be there, None where only a transition shows it.
+    wide: that with transitions, and retimed frames' neighbours. Both None: the whole media.
+    why: in words, why more than `shown` is taken, "" where it is not.
+    """
+
+    clip: Any
+    shown: Any | None
+    wide: Any | None
+    why: str = ""
+
+
+def uses_in(timeline: Any) -> Iterator[Use]:
+    """Every enabled clip in a video track, in the cut's order, tracks from the lowest."""
+    stack = timeline.tracks
+    needed = _trimmed(stack) or _everything()
+    for child, place in _places(stack):
+        yield from _inside(child, place, place, needed, needed, _time_effect(stack))
+
+
+def is_mattes(track: Any) -> bool:
+    """Whether a track was added by `mattes.write_mattes`."""
+    return bool(dict(track.metadata).get(METADATA_KEY, {}).get(MATTES_KEY))
+
+
+def is_left_out(item: Any) -> bool:
+    """Whether neither the item nor anything in it is matted."""
+    otio = opentimelineio()
+    if not item.enabled:
+        return True
+    is_track = isinstance(item, otio.schema.Track)
+    return is_track and (item.kind != otio.schema.TrackKind.Video or is_mattes(item))
+
+
+def _inside(
+    item: Any, place: Any, wide_place: Any, shown: Any | None, wide: Any, why: str
+) -> Iterator[Use]:
+    """The uses of an item.
+
+    place: where it stands in its parent; wide_place: that with its transitions. shown, wide: what
+    is needed of the parent.
+    """
+    otio = opentimelineio()
+    if is_left_out(item):
+        return
+    own = _trimmed(item)
+    if own is None:
+        shown = wide = _everything()
+    else:
+        shown = None if shown is None else _to_own(shown, place, own, place)
+        wide = _to_own(wide, wide_place, own, place)
+        if wide is None:
+            return
+    if isinstance(item, otio.schema.Clip):
+        yield _use(item, own, shown, wide, why)
+    elif isinstance(item, otio.core.Composition):
+        within = why or _time_effect(item)
+        for child, child_place in _places(item):
+            widened = _with_transitions(item, child, child_place)
+            yield from _inside(child, child_place, widened, shown, wide, within)
+
+
+def _use(clip: Any, own: Any | None, shown: Any | None, wide: Any | None, why: str) -> Use:
+    otio = opentimelineio()
+    effects = [e for e in clip.effects if e.enabled and isinstance(e, otio.schema.TimeEffect)]
+    speed = 1.0
+    for effect in effects:
+        if not isinstance(effect, otio.schema.LinearTimeWarp):
+            why = why or f"a time effect that is not linear ({effect.effect_name or effect.name})"
+        else:
+            speed *= effect.time_scalar
+    if speed < 0:
+        why = why or "it plays backwards"
+    if own is None:
+        why = why or "the cut gives no range"
+    if why:
+        return Use(clip=clip, shown=None, wide=None, why=why)
+    if speed == 1:
+        return Use(clip=clip, shown=shown, wide=wide)
+    return Use(
+        clip=clip,
+        shown=None,
+        wide=_warped(wide, own, speed),
+        why="a freeze" if speed == 0 else f"speed {speed:g}",
+    )
+
+
+def _warped(needed: Any, own: Any, speed: float) -> Any:
+    """The media behind `needed`, with the frame that the last one may be blended with."""
+    ot = opentimelineio().opentime
+    origin, frame = own.start_time, ot.RationalTime(1, own.start_time.rate)
+    if speed == 0:
+        return ot.TimeRange(origin, frame)
+
+    def media(time: Any) -> Any:
+        past = (time - origin).value_rescaled_to(origin.rate)
+        return origin + ot.RationalTime(past * speed, origin.rate)
+
+    end = needed.end_time_exclusive()
+    return ot.range_from_start_end_time(
+        media(needed.start_time), max(media(end), media(end - frame) + frame)
+    )
+
+
+def _everything() -> Any:
+    ot = opentimelineio().opentime
+    return ot.TimeRange(ot.RationalTime(-1e9, 24), ot.RationalTime(2e9, 24))
+
+
+def _time_effect(composition: Any) -> str:
+    """Why nothing is known of the times in a composition, "" where all is."""
+    effect = opentimelineio().schema.TimeEffect
+    found = [e for e in composition.effects if e.enabled and isinstance(e, effect)]
+    return f"a time effect on {composition.name or 'its track'}" if found else ""
+
+
+def _trimmed(item: Any) -> Any | None:
+    """The item's range in its own time; None where the cut does not say."""
+    try:
+        return item.trimmed_range()
+    except opentimelineio().exceptions.OTIOError:
+        return None
+
+
+def _places(composition: Any) -> Iterator[tuple[Any, Any]]:
+    """Each item and its range in the composition's time; what has no length counts as empty."""
+    otio = opentimelineio()
+    is_track = isinstance(composition, otio.schema.Track)
+    start = None
+    for child in composition:
+        if not isinstance(child, otio.core.Item):
+            continue
+        own = _trimmed(child)
+        duration = otio.opentime.RationalTime(0, 24) if own is None else own.duration
+        start = otio.opentime.RationalTime(0, duration.rate) if start is None else start
+        yield child, otio.opentime.TimeRange(start, duration)
+        if is_track:
+            start = start + duration
+
+
+def _with_transitions(composition: Any, child: Any, place: Any) -> Any:
+    otio = opentimelineio()
+    if not isinstance(composition, otio.schema.Track):
+        return place
+    head, tail = composition.handles_of_child(child)
+    start = place.start_time if head is None else place.start_time - head
+    end = place.end_time_exclusive()
+    return otio.opentime.range_from_start_end_time(start, end if tail is None else end + tail)
+
+
+def _to_own(needed: Any, extent: Any, own: Any, place: Any) -> Any | None:
+    """`needed` of the parent as far as it lies in `extent`, in the item's own time.
+
+    Nothing is computed where all of the item is needed: times of different rates do not add up
+    without rounding.
+    """
+    ot = opentimelineio().opentime
+    start = max(needed.start_time, extent.start_time)
+    end = min(needed.end_time_exclusive(), extent.end_time_exclusive())
+    if end <= start:
+        return None
+    if start == place.start_time and end == place.end_time_exclusive():
+        return own
+    first = own.start_time + (start - place.start_time)
+    last = own.end_time_exclusive() + (end - place.end_time_exclusive())
+    return ot.range_from_start_end_time(first, last)
