@@ -169,6 +169,7 @@ class ExportedMatting(nn.Module):
         mean = torch.tensor(self.mean, device=window.device).view(1, 4, 1, 1)
         std = torch.tensor(self.std, device=window.device).view(1, 4, 1, 1)
         normalised = ((window - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
+        normalised = normalised.contiguous(memory_format=torch.channels_last)  # much faster
         alpha = self.stage1(normalised)
         if self.refine == 1:
             alpha = self.stage2(normalised[:, :3], alpha)
