@@ -12,6 +12,7 @@ import pytest
 from vfxmatte.colour import (
     ColourConfig,
     ColourTags,
+    decode_from_network,
     decode_srgb,
     encode_by_table,
     encode_for_network,
@@ -159,3 +160,19 @@ def test_configurations_that_cannot_be_used(tmp_path: Path) -> None:
 def test_a_builtin_configuration_survives_being_a_path() -> None:
     found = ColourConfig.load(Path("ocio://cg-config-latest"))
     assert found.source == "ocio://cg-config-latest"
+
+
+def test_decoding_is_the_inverse_of_the_networks_encoding() -> None:
+    import torch
+
+    values = np.concatenate([np.linspace(-0.0077, 1.2, 5001), 10 ** np.linspace(0, 2, 500)])
+    encoded = encode_for_network(values)
+    np.testing.assert_allclose(decode_from_network(encoded), values, rtol=1e-6, atol=1e-9)
+    tensor = torch.from_numpy(encoded)
+    np.testing.assert_allclose(decode_from_network(tensor).numpy(), decode_from_network(encoded))
+    bright = encode_for_network(np.array([60000.0, np.inf]))
+    np.testing.assert_allclose(decode_from_network(bright), [60000.0, 65504.0], rtol=1e-6)
+    assert decode_from_network(np.array([1.2, 5.0])).max() <= 65504.1
+    single = decode_from_network(encode_for_network(np.array([0.18, 3.0], np.float32)))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, [0.18, 3.0], rtol=1e-5)

@@ -96,6 +96,20 @@ def encode_for_network(linear: ArrayT) -> ArrayT:
     return encoded
 
 
+def decode_from_network(encoded: ArrayT) -> ArrayT:
+    """The inverse of `encode_for_network`: encoded values to scene-linear Rec.709, any shape, float.
+
+    Exact up to rounding from scene-linear -0.1/12.92 on; what was below is cut there. Close to 1.2
+    the shoulder is flat: values above about 1000 come back rough, and none above 65504.
+    """
+    xp = _namespace(encoded)
+    e: Any = encoded
+    shoulder = (xp.clip(e, 1.0, None) - 1.0) / _SHOULDER
+    high = 1.0 / (1.0 - xp.clip(shoulder, None, 1.0 - 1.0 / 65504.0))
+    linear: ArrayT = xp.where(e > 1.0, high, decode_srgb(xp.clip(e, _FLOOR, 1.0)))
+    return linear
+
+
 def decode_srgb(encoded: ArrayT) -> ArrayT:
     """sRGB-encoded values to linear light, any shape, float; values below 0 stay on the segment."""
     xp = _namespace(encoded)

@@ -97,6 +97,10 @@ class DeviceError(VfxmatteError):
     """The device that was asked for is not there, or has too little memory."""
 
 
+class SolveError(VfxmatteError):
+    """One frame cannot be solved by its engine, a solver that does not converge, say; others can."""
+
+
 class OutputError(VfxmatteError):
     """Results cannot be written: read-only folder, full disk, an output in use."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfxmatte.engines.base import Engine, Task
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.errors import SolveError, VfxmatteError
 from vfxmatte.ledger import FrameRecord
 from vfxmatte.stream import close
 from vfxmatte.types import Frame, FrameResult, Matte, Trimap
@@ -44,14 +44,18 @@ class Work:
 
 
 def solved(engine: Engine, works: Iterable[Work]) -> Generator[Work]:
-    """Feed the engine; frames without a picture go around it, in order."""
+    """Feed the engine; frames without a picture go around it, in order.
+
+    A frame that the engine cannot solve (SolveError) fails alone: the engine goes on with the next.
+    """
     under_way: list[Work] = []
+    coming = iter(works)
     waited = 0.0
 
     def tasks() -> Iterator[Task]:
         nonlocal waited
         asked = time.perf_counter()
-        for work in works:
+        for work in coming:
             waited += time.perf_counter() - asked
             under_way.append(work)
             if work.task is not None:
@@ -67,13 +71,21 @@ def solved(engine: Engine, works: Iterable[Work]) -> Generator[Work]:
         while True:
             started = time.perf_counter()
             waited = 0.0
-            matte = next(mattes, None)
+            try:
+                matte = next(mattes, None)
+            except SolveError as error:  # of an engine that takes one frame after the other
+                under_way[-1].error = error
+                under_way[-1].task = None
+                yield from ready()
+                mattes = engine.mattes(tasks())
+                continue
             yield from ready()
             if matte is None:
                 return
             work = under_way.pop(0)
             assert work.number == matte.number
             work.matte, work.task = matte, None
+            work.stats |= matte.stats
             work.stats["solve_ms"] = (time.perf_counter() - started - waited) * 1000
             yield work
     finally:

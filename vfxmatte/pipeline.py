@@ -188,6 +188,7 @@ class Run:
             with contextlib.closing(self._written(trimaps, todo, engine)) as written:
                 for work in written:
                     if work.error is not None:
+                        work.error.at(shot=self.shot.name)
                         work.stale = self._move_aside(journal, work)
                     journal.add(record_of(work, self.shot.output))
                     yield result_of(work)

@@ -225,11 +225,15 @@ class Trimap:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matte:
-    """One solved frame: alpha (H, W) float32 in [0, 1], linear coverage, over the shot's canvas."""
+    """One solved frame: alpha (H, W) float32 in [0, 1], linear coverage, over the shot's canvas.
+
+    stats: what the engine has to tell of how it was found.
+    """
 
     number: int
     alpha: FloatImage
     foreground: FloatImage | None = None
+    stats: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_array("alpha", self.alpha, np.float32, 2)

@@ -7,13 +7,15 @@ frames at once where that helps. It knows nothing of files, shots or colour spac
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import UsageError
 from vfxmatte.types import FOREGROUND, FloatImage, Labels, Matte, Trimap
 
@@ -56,6 +58,8 @@ class EngineSettings:
         around them, dense the whole picture.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
     batch: tiles at once; None chooses by their size.
+    classical: of engines without a network; weights, precision, mode and batch say nothing to them,
+        and max_window_px is how many unknown pixels they solve at once.
     """
 
     name: str = "dim"
@@ -65,6 +69,7 @@ class EngineSettings:
     mode: Mode = "exact"
     max_window_px: int | None = None
     batch: int | None = None
+    classical: ClassicalSettings = field(default_factory=ClassicalSettings)
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -109,7 +114,25 @@ def _deep(settings: EngineSettings) -> Engine:
     return DeepEngine.open(settings)
 
 
-_REGISTRY: dict[str, Callable[[EngineSettings], Engine]] = {"dim": _deep}
+def _classical(module: str, function: str) -> Callable[[EngineSettings], Engine]:
+    """One of `engines.classical`, whose libraries are imported when it is opened."""
+
+    def factory(settings: EngineSettings) -> Engine:
+        opened = getattr(importlib.import_module(f"vfxmatte.engines.classical.{module}"), function)
+        engine: Engine = opened(settings)
+        return engine
+
+    return factory
+
+
+_REGISTRY: dict[str, Callable[[EngineSettings], Engine]] = {
+    "dim": _deep,
+    "closed-form": _classical("closed_form", "open_closed_form"),
+    "gmm": _classical("gmm", "open_gmm"),
+    "kmeans": _classical("kmeans", "open_kmeans"),
+    "knn": _classical("knn", "open_knn"),
+    "trimap": _classical("trimap", "open_trimap"),
+}
 
 
 def register(name: str, factory: Callable[[EngineSettings], Engine]) -> None:

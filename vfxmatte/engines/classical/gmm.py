@@ -1,0 +1,70 @@
+"""Gaussian mixtures: the colours of each side as a mixture; alpha is foreground's posterior."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
+from vfxmatte.engines.classical.light import Colours
+from vfxmatte.engines.classical.optional import needed, with_version
+from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
+
+_NOISE = 1e-4
+"""Added to every variance: a single colour is a cluster of that width, and grain fits in."""
+
+_MOST_CLUSTERS = 8  # more fit better and matte no better
+_STEPS = 50
+
+
+def open_gmm(settings: EngineSettings) -> FramewiseEngine:
+    """Raises UsageError where scikit-learn is missing."""
+    needed("sklearn.mixture", "gmm", "scikit-learn")
+    return FramewiseEngine("gmm", Mixtures(settings.classical.clusters), settings.classical.light)
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """clusters: on each side; None takes, for each, the number of the least BIC."""
+
+    clusters: int | None
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"clusters": self.clusters or "bic", "solver": with_version("scikit-learn")}
+
+    def solve(self, picture: Colours, labels: Labels) -> Solution:
+        """alpha = p(c|F) / (p(c|F) + p(c|B)), both sides equally likely beforehand."""
+        asked = picture[labels == UNKNOWN]
+        foreground, background = (
+            _mixture(colours_of(picture, labels, label), self.clusters)
+            for label in (FOREGROUND, BACKGROUND)
+        )
+        less = background.score_samples(asked) - foreground.score_samples(asked)
+        alpha = 1.0 / (1.0 + np.exp(np.clip(less, -50.0, 50.0)))
+        stats = {
+            "foreground_clusters": float(foreground.n_components),
+            "background_clusters": float(background.n_components),
+        }
+        return Solution(alpha=alpha.astype(np.float32), stats=stats)
+
+
+def _mixture(colours: Colours, asked: int | None) -> Any:
+    """The mixture of the asked number of Gaussians, or of the number with the least BIC."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    if len(colours) < 2:  # it wants two samples, even for one Gaussian
+        colours = np.repeat(colours, 2, axis=0)
+    models = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the best fit so far is good enough
+        for count in counts_to_try(colours, asked, _MOST_CLUSTERS):
+            model = GaussianMixture(count, reg_covar=_NOISE, random_state=SEED, max_iter=_STEPS)
+            models.append(model.fit(colours))
+    return min(models, key=lambda model: float(model.bic(colours)))

@@ -1,0 +1,30 @@
+"""The trimap itself as a matte: what any other engine must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
+from vfxmatte.engines.classical.light import Colours
+from vfxmatte.types import UNKNOWN, Labels
+
+
+def open_trimap(settings: EngineSettings) -> FramewiseEngine:
+    """Unknown pixels are 0.5."""
+    return FramewiseEngine("trimap", Half(), settings.classical.light)
+
+
+@dataclass(frozen=True)
+class Half:
+    """0.5, wherever both sides are there at all."""
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+    def solve(self, picture: Colours, labels: Labels) -> Solution:
+        return Solution(alpha=np.full(np.count_nonzero(labels == UNKNOWN), 0.5, np.float32))
