@@ -80,7 +80,7 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {"skips": False, "fc6_kernel": 7},
     {"skips": True, "refine": False},
     {"pools": 4, "fc6_kernel": 0, "adapter": True, "refine": False, "skips": True},
-    {"pools": 4, "fc6_kernel": 3},
+    {"pools": 4, "fc6_kernel": 3, "skips": True},
 )
 REGIONS = {
     "one pixel": spots(480, 512, (250, 260, 1)),
@@ -325,6 +325,15 @@ class Late:
         for there, tensor in self.asked:
             there.copy_(tensor)
         self.asked.clear()
+
+
+def test_a_closed_engine_holds_no_memory_and_can_go_on(tiny_weights: Path) -> None:
+    one = task(48, 64)
+    engine = DeepEngine.open(settings_of(tiny_weights))
+    (before,) = solve(engine, one)
+    engine.close()
+    assert not solver_of(engine)._network._room._buffers
+    np.testing.assert_array_equal(solve(engine, one)[0], before)
 
 
 def test_a_device_that_answers_late_gives_the_same(tiny_weights: Path) -> None:

@@ -58,5 +58,6 @@ class DeepEngine:
         return self.solver.mattes(tasks)
 
     def close(self) -> None:
+        self.solver.free_memory()
         self.model.network.to("cpu")
         self.model.free_memory()

@@ -83,6 +83,10 @@ class SparseSolver:
             settings.max_window_px or model.affordable_px(_PLANES),
         )
 
+    def free_memory(self) -> None:
+        """Let go of what is kept from frame to frame."""
+        self._network.free_memory()
+
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
         """Solve tasks in order; on a GPU one is copied and launched ahead of the one awaited."""
         waiting: deque[_Open] = deque()

@@ -74,6 +74,9 @@ class WindowSolver:
             everything=settings.mode == "dense",
         )
 
+    def free_memory(self) -> None:
+        """Nothing is kept from frame to frame."""
+
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
         """Solve tasks in order; tiles of up to a batch of frames are mixed."""
         frames: deque[_Open] = deque()
