@@ -135,6 +135,18 @@ def test_nothing_but_background_gives_nothing() -> None:
         assert layer(foreground, background, laplacian).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("settings", [DIRECT, CG], ids=["direct", "cg"])
+def test_a_picture_of_one_colour_goes_smoothly_from_side_to_side(settings: SolverSettings) -> None:
+    flat = torch.full((1, 3, 12, 32), 0.4, dtype=torch.float64)
+    foreground, background = torch.zeros(2, 1, 12, 32, dtype=torch.float64)
+    foreground[..., :4], background[..., -4:] = 1, 1
+    weight = torch.tensor(1e4, dtype=torch.float64)
+    alpha = solve_alpha(foreground, background, weight, MattingLaplacian.of(flat), settings)
+    row = alpha[0, 6]
+    assert float(row[3]) > 0.99 and float(row[-4]) < 0.01 and 0.45 < float(row[16]) < 0.55
+    assert bool((row[3:-3].diff() < 0).all())
+
+
 def test_the_layer_learns_its_labels_and_its_weight() -> None:
     image, (certain, _) = picture(24, 24), scribbles(24, 24)
     logits = torch.zeros(2, 1, 24, 24, requires_grad=True)
