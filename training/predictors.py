@@ -1,26 +1,26 @@
 """Whatever solves a matte, as one callable: networks, and the classical yardsticks.
 
-Yardsticks come from PyMatting: closed-form (Levin et al. 2008) and KNN matting (Chen et al. 2013).
+Yardsticks are classical engines: closed-form (Levin et al. 2006), KNN matting (Chen et al. 2013).
 They are slow, so their results are kept on disk, found again by a hash of what went in.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
-import warnings
-from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from vfxmatte.colour import decode_srgb
+from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+from vfxmatte.engines.classical.settings import ClassicalSettings, Light
 from vfxmatte.errors import UsageError
-from vfxmatte.metrics import force_known
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
+from vfxmatte.types import FloatImage, Labels, Trimap
 
 
 class Predictor(Protocol):
@@ -35,34 +35,24 @@ class Predictor(Protocol):
 
 
 class Yardstick:
-    """A method of PyMatting on the encoded picture, or on the picture in linear light."""
+    """A classical engine of the library, on the picture as displayed, or in linear light."""
 
-    def __init__(self, name: str, method: str, *, linear: bool = False) -> None:
+    def __init__(self, name: str, engine: str, *, linear: bool = False) -> None:
         self.name = name
-        self.linear = linear
-        self._method = method
+        light: Light = "linear" if linear else "display"
+        self._settings = EngineSettings(name=engine, classical=ClassicalSettings(light=light))
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:
-        if not (labels == FOREGROUND).any():  # nothing pulls towards 1: the minimum is 0
-            return np.zeros(labels.shape, np.float32)
-        if not (labels == BACKGROUND).any():
-            return np.ones(labels.shape, np.float32)
-        import pymatting
+        return _solved(self._engine, image, labels)
 
-        solve: Callable[[Any, Any], Any] = getattr(pymatting, self._method)
-        picture = decode_srgb(image) if self.linear else image
-        trimap = np.select([labels == BACKGROUND, labels == UNKNOWN], [0.0, 0.5], 1.0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a preconditioner that takes a second attempt
-            alpha = solve(np.clip(picture, 0, None).astype(np.float64), trimap)
-        return force_known(np.asarray(alpha, np.float32), labels)
+    @cached_property
+    def _engine(self) -> Engine:
+        return open_engine(self._settings)
 
     @property
     def key(self) -> str:
         """Tells results of this method and version from all others."""
-        from importlib.metadata import version
-
-        return f"{self._method} linear={self.linear} pymatting={version('pymatting')}"
+        return json.dumps(dict(self._engine.describe()), sort_keys=True)
 
 
 class Remembered:
@@ -105,24 +95,25 @@ class EnginePredictor:
     """Weights, run by the engine that mattes shots, one picture at a time."""
 
     def __init__(self, weights: Path, *, device: str = "auto") -> None:
-        from vfxmatte.engines.base import EngineSettings, open_engine
         from vfxmatte.net.weights import read_info
 
         self.name = read_info(weights).name or weights.stem
         self._engine = open_engine(EngineSettings(weights=weights, device=device))
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:
-        from vfxmatte.engines.base import Task
+        return _solved(self._engine, image, labels)
 
-        trimap = Trimap(number=0, labels=labels, is_keyframe=True)
-        matte = next(iter(self._engine.mattes([Task(image=image, trimap=trimap)])))
-        return matte.alpha
+
+def _solved(engine: Engine, image: FloatImage, labels: Labels) -> FloatImage:
+    trimap = Trimap(number=0, labels=labels, is_keyframe=True)
+    (matte,) = engine.mattes([Task(image=image, trimap=trimap)])
+    return matte.alpha
 
 
 YARDSTICKS: dict[str, Yardstick] = {
-    "closed-form": Yardstick("closed-form", "estimate_alpha_cf"),
-    "closed-form-linear": Yardstick("closed-form-linear", "estimate_alpha_cf", linear=True),
-    "knn": Yardstick("knn", "estimate_alpha_knn"),
+    "closed-form": Yardstick("closed-form", "closed-form"),
+    "closed-form-linear": Yardstick("closed-form-linear", "closed-form", linear=True),
+    "knn": Yardstick("knn", "knn"),
 }
 """By the name that the command line knows them under."""
 

@@ -97,7 +97,7 @@ def encode_for_network(linear: ArrayT) -> ArrayT:
 
 
 def decode_from_network(encoded: ArrayT) -> ArrayT:
-    """The inverse of `encode_for_network`: encoded values to scene-linear Rec.709, any shape, float.
+    """The inverse of `encode_for_network`: scene-linear Rec.709, any shape, float.
 
     Exact up to rounding from scene-linear -0.1/12.92 on; what was below is cut there. Close to 1.2
     the shoulder is flat: values above about 1000 come back rough, and none above 65504.

@@ -98,7 +98,7 @@ class DeviceError(VfxmatteError):
 
 
 class SolveError(VfxmatteError):
-    """One frame cannot be solved by its engine, a solver that does not converge, say; others can."""
+    """One frame cannot be solved, its solver does not converge, say; others can."""
 
 
 class OutputError(VfxmatteError):

@@ -121,7 +121,12 @@ def contact_sheet(rows: Sequence[Panels], path: str | Path) -> Path:
     path = Path(path)
     heads = [_row_of(None, rows[0])]
     sheet = np.concatenate(heads + [_row_of(row.caption, row) for row in rows])
-    encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+    return write_png(sheet, path)
+
+
+def write_png(picture: Picture, path: Path) -> Path:
+    """(h, w, 3) uint8 sRGB; whole or not there. Raises OutputError."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     with renamed_when_whole(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
     return path
@@ -210,13 +215,17 @@ def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
 def _tinted(plate: Picture, labels: Labels, frame: Frame, size: tuple[int, int]) -> Picture:
     """The plate, paler, with each label's colour laid over it."""
     inside = crop(cast(FloatImage, labels), frame.canvas, frame.display_window)
-    nearest = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
+    return tinted(plate, cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST))
+
+
+def tinted(plate: Picture, labels: NDArray[Any]) -> Picture:
+    """(h, w, 3) uint8 sRGB, paler, with the colour of each label (h, w) laid over it."""
     grey = plate.mean(axis=2, keepdims=True) * 0.8
-    tinted = grey.repeat(3, axis=2)
+    mixed = grey.repeat(3, axis=2)
     for label, (colour, share) in _TINTS.items():
-        mask = nearest == label
-        tinted[mask] = (1 - share) * tinted[mask] + share * 255 * np.array(colour)
-    return np.asarray(np.rint(tinted), np.uint8)
+        mask = labels == label
+        mixed[mask] = (1 - share) * mixed[mask] + share * 255 * np.array(colour)
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _row_of(caption: str | None, panels: Panels) -> Picture:
@@ -231,19 +240,21 @@ def _row_of(caption: str | None, panels: Panels) -> Picture:
     for index, (name, picture) in enumerate(named.items()):
         text = name if caption is None else caption if index == 0 else ""
         body = picture[:0] if caption is None else picture
-        bar = _caption(text, picture.shape[1])
-        cells.append(_framed(np.concatenate((bar, body))))
+        bar = caption_bar(text, picture.shape[1])
+        cells.append(framed(np.concatenate((bar, body))))
     return np.concatenate(cells, axis=1)
 
 
-def _caption(text: str, width: int) -> Picture:
+def caption_bar(text: str, width: int) -> Picture:
+    """A line of text, as wide as the picture that it stands over."""
     bar = np.full((_CAPTION_PX, width, 3), _PAPER, np.uint8)
     where, font = (2, _CAPTION_PX - 7), cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(bar, text, where, font, 0.5, (225, 225, 225), 1, cv2.LINE_AA)
     return bar
 
 
-def _framed(picture: Picture) -> Picture:
+def framed(picture: Picture) -> Picture:
+    """The picture with a margin to its left and below it."""
     sides = ((0, _MARGIN_PX), (_MARGIN_PX, 0), (0, 0))
     return np.pad(picture, sides, constant_values=_PAPER)
 

@@ -144,7 +144,7 @@ class TestPredictors:
                 calls.append(1)
                 return np.full(labels.shape, 0.25, np.float32)
 
-        predict = Remembered(Counting("x", "x"), tmp_path)
+        predict = Remembered(Counting("x", "closed-form"), tmp_path)
         first = predict(self.sample.image, self.sample.labels)
         again = predict(self.sample.image.copy(), self.sample.labels)
         assert len(calls) == 1
@@ -285,7 +285,7 @@ class TestCommand:
         assert len(list((tmp_path / ".cache/evaluate").glob("*.png"))) == 3
 
     def test_json_on_the_screen_is_only_json(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(predictors.YARDSTICKS, "half", Yardstick("half", "estimate_alpha_cf"))
+        monkeypatch.setitem(predictors.YARDSTICKS, "half", Yardstick("half", "closed-form"))
         write_pack(tmp_path / "x.pack", _pack())
         arguments = ["evaluate", "half", str(tmp_path / "x.pack"), "--json", "-"]
         result = CliRunner().invoke(cli, [*arguments, "--cache", str(tmp_path / "cache")])

@@ -22,6 +22,7 @@ _COMMANDS = {
     "check": ("vfxmatte.cli.check", "check", "Say what a run would find, lack and do."),
     "trimap": ("vfxmatte.cli.trimap", "trimap", "Make keyframe trimaps."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against a true alpha."),
+    "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
     "info": ("vfxmatte.cli.info", "info", "List devices, weights, codecs, colour, versions."),
     "bench": ("vfxmatte.cli.bench", "command", "Measure what matting costs on this machine."),
     "export": ("vfxmatte.cli.export", "export", "Write the network for Nuke, or as ONNX."),

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from vfxmatte.cli.trimap_auto import auto
+from vfxmatte.cli.trimap_grabcut import grabcut
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
@@ -24,6 +25,7 @@ def trimap() -> None:
 
 
 trimap.add_command(auto)
+trimap.add_command(grabcut)
 
 
 @trimap.command("from-matte")

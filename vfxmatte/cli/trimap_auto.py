@@ -55,7 +55,7 @@ def auto(
     targets = folder or shot / TRIMAP_FOLDER
     try:
         numbers = _numbers(frames)
-        _refuse_existing(numbers, targets)
+        refuse_existing(numbers, targets)
         with _Work.on(opened, weights, device) as work:
             made = [_of(work, number, band_px, every=every) for number in numbers]
             for number, labels, said in made:
@@ -107,7 +107,7 @@ def _numbers(text: str) -> list[int]:
     return sorted({number for part in parts for number in part})
 
 
-def _refuse_existing(numbers: Sequence[int], folder: Path) -> None:
+def refuse_existing(numbers: Sequence[int], folder: Path) -> None:
     there = find_keyframes(folder)
     taken = [number for number in numbers if number in there]
     if taken:

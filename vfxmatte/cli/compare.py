@@ -1,0 +1,170 @@
+"""`vfxmatte compare`: engines beside one another on the frames of a shot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.report import error_values
+from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.comparison import Comparison, Outcome, Summary
+from vfxmatte.detail_sheet import write_sheet
+from vfxmatte.engines.base import engine_names
+from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.evaluation import open_alpha
+from vfxmatte.io.sequence import FrameSequence
+from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.pipeline import Run
+from vfxmatte.shot import Shot
+
+RECORD, SHEET = "comparison.json", "comparison.png"
+FOLDER = "comparison"
+
+
+@click.command()
+@shot_options
+@click.option(
+    "--engines", default="dim,closed-form,knn,gmm", show_default=True, help="Which, by name."
+)
+@click.option(
+    "--alpha", type=click.Path(exists=True, path_type=Path), help="True alpha [SHOT/alpha]."
+)
+@click.option(
+    "--details", type=click.IntRange(0, 32), default=4, show_default=True, help="On the sheet."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier comparison.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record instead of the table.")
+def compare(
+    engines: str, alpha: Path | None, details: int, overwrite: bool, as_json: bool, **values: Any
+) -> None:
+    """Solve the --frames of SHOT with several engines: time, errors, and a sheet to look at.
+
+    All get the same trimaps, carried through time once. --output (SHOT/comparison unless given)
+    gets comparison.json and comparison.png: alpha, composite over a checker and over grey, at the
+    places where the engines disagree most. Errors are measured where true alpha is known.
+
+    \b
+    vfxmatte compare shots/creature --engines dim,closed-form,knn,gmm --frames 1001-1100x10
+
+    Exit codes: 0 done; 1 an engine failed on some frame; 2 wrong use; 3 nothing could be done.
+    """
+    names = _names(engines, values["name"])
+    shot = shot_of(values)
+    folder = values["folder"] or _folder(values["shot"])
+    _refuse_existing(folder, overwrite)
+    with (
+        Run(shot) as prepared,
+        Comparison(prepared, names, _alpha(values["shot"], alpha), details=details) as comparison,
+    ):
+        for _ in comparison.frames():
+            pass
+        summaries = comparison.summaries()
+        record = _record(shot, summaries, comparison.outcomes)
+        _write(folder / RECORD, json.dumps(record, indent=1))
+        if comparison.details:
+            write_sheet(comparison.details, names, folder / SHEET)
+        failed = [one for one in comparison.outcomes if one.error is not None]
+    if as_json:
+        click.echo(json.dumps(record))
+    else:
+        Console().print(_table(summaries))
+        click.echo(f"{folder / RECORD}")
+        if comparison.details:
+            click.echo(f"{folder / SHEET}")
+    for one in failed:
+        click.echo(f"failed: {one.engine}: {one.error}", err=True)
+    if failed:
+        all_failed = len(failed) == len(comparison.outcomes)
+        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+
+
+def _names(engines: str, engine: str | None) -> list[str]:
+    if engine is not None:
+        raise UsageError("compare takes several engines", hint="write --engines NAME,NAME")
+    names = [name.strip() for name in engines.split(",") if name.strip()]
+    if not names:
+        raise UsageError("no engine was named", hint=f"there is {', '.join(engine_names())}")
+    return names
+
+
+def _folder(shot: Path | None) -> Path:
+    if shot is None:
+        raise UsageError("--output is missing", hint="say where the comparison shall go")
+    return shot / FOLDER
+
+
+def _refuse_existing(folder: Path, overwrite: bool) -> None:
+    existing = [folder / name for name in (RECORD, SHEET) if (folder / name).exists()]
+    if existing and not overwrite:
+        raise OutputError(
+            "there is a comparison already",
+            path=existing[0],
+            hint="give --overwrite, or another --output",
+        )
+
+
+def _alpha(shot: Path | None, given: Path | None) -> FrameSequence | None:
+    """The true alpha as `evaluate` finds it; None where there is none."""
+    if given is None and (shot is None or not (shot / "alpha").is_dir()):
+        return None
+    return open_alpha(shot, given)
+
+
+def _write(path: Path, text: str) -> None:
+    with renamed_when_whole(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _record(
+    shot: Shot, summaries: Sequence[Summary], outcomes: Sequence[Outcome]
+) -> dict[str, Any]:
+    return {
+        "event": "comparison",
+        "shot": shot.name,
+        "frames": sorted({one.number for one in outcomes}),
+        "engines": [_plain_summary(one) for one in summaries],
+        "outcomes": [_plain(one) for one in outcomes],
+    }
+
+
+def _plain_summary(one: Summary) -> dict[str, Any]:
+    return asdict(one)
+
+
+def _plain(one: Outcome) -> dict[str, Any]:
+    return {
+        "engine": one.engine,
+        "frame": one.number,
+        "elapsed_ms": one.elapsed_ms,
+        "errors": None if one.errors is None else asdict(one.errors),
+        "dtssd": one.dtssd,
+        "stats": dict(one.stats),
+        "error": None if one.error is None else error_values(one.error),
+    }
+
+
+def _table(summaries: Sequence[Summary]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("engine")
+    for name in ("s/frame", "SAD", "MSE", "Grad", "Conn", "dtSSD", "failed"):
+        table.add_column(name, justify="right")
+    for one in summaries:
+        seconds = "" if one.median_ms is None else f"{one.median_ms / 1000:.2f}"
+        step = "" if one.dtssd is None else f"{one.dtssd:.2f}"
+        table.add_row(one.engine, seconds, *_errors(one), step, str(one.failed or ""))
+    return table
+
+
+def _errors(one: Summary) -> list[str]:
+    if one.errors is None:
+        return [""] * 4
+    found = one.errors
+    return [f"{found.sad:.2f}", f"{found.mse:.4f}", f"{found.grad:.2f}", f"{found.conn:.2f}"]

@@ -1,0 +1,139 @@
+"""`vfxmatte trimap grabcut`: a first keyframe of anything, from a box or a rough mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.cli.trimap_auto import refuse_existing
+from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
+from vfxmatte.first_guess import cut_out, default_band_px, trimap_around
+from vfxmatte.io.images import read_image
+from vfxmatte.io.plates import Plate, PlateInfo, open_plate
+from vfxmatte.io.sequence import padded
+from vfxmatte.io.writers import write_labels
+from vfxmatte.shot import TRIMAP_FOLDER, Shot
+from vfxmatte.trimaps import labels_from_image, place
+from vfxmatte.types import BACKGROUND, Frame, Trimap, Window
+
+Mask = NDArray[np.bool_]
+
+
+@click.command("grabcut")
+@click.argument("shot", type=click.Path(path_type=Path))
+@click.option("--frame", "number", type=int, required=True, help="Frame to make a keyframe of.")
+@click.option(
+    "--box", metavar="X,Y,W,H", help="Around the subject, in pixels from the upper left corner."
+)
+@click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rough picture of the region instead of a box: black is background for certain.",
+)
+@click.option(
+    "--band",
+    "band_px",
+    type=float,
+    metavar="PX",
+    help="Reach of the unknown to either side [1.5% of the height].",
+)
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path),
+    help="Folder for the keyframe [SHOT/trimaps].",
+)  # fmt: skip
+def grabcut(
+    shot: Path,
+    number: int,
+    box: str | None,
+    mask: Path | None,
+    band_px: float | None,
+    folder: Path | None,
+) -> None:
+    """A keyframe of whatever stands out inside of a box or a rough mask.
+
+    It is a first guess to be looked at and painted over; an existing keyframe is never overwritten.
+    All that is outside of the box, or black in the mask, is background.
+
+    \b
+    vfxmatte trimap grabcut shots/creature --frame 1001 --box 180,40,320,300
+    """
+    if (box is None) == (mask is None):
+        raise UsageError("give either --box or --mask")
+    if band_px is not None and band_px < 0:
+        raise UsageError(f"--band must not be negative, found {band_px:g}")
+    opened = Shot.open(shot)
+    target = folder or shot / TRIMAP_FOLDER
+    try:
+        refuse_existing([number], target)
+        colours = ColourConfig.load(opened.settings.ocio)
+        with _plate(opened, colours) as plate:
+            info, frame = plate.info, plate.read(number)
+            region = _of_box(box, frame) if mask is None else _of_mask(mask, info)
+            band_px = default_band_px(info.display_window.height) if band_px is None else band_px
+            try:
+                cut = cut_out(to_network(frame, colours), region)
+                labels = trimap_around(cut, region, band_px)
+            except TrimapError as error:
+                raise error.at(frame=number, path=mask or plate.path(number)) from error.__cause__
+        made = Trimap(number=number, labels=labels, is_keyframe=True)
+        path = target / f"trimap.{padded(number, max(4, info.padding))}.png"
+        write_labels(made, path, info.canvas)
+    except VfxmatteError as error:
+        raise error.at(shot=opened.name, frame=number) from error.__cause__
+    click.echo(f"{path}  {100 * made.unknown_share:.1f}% unknown, band {band_px:g} px")
+    click.echo("look at it, and paint over what is wrong, before you run")
+
+
+def _plate(shot: Shot, colours: ColourConfig) -> Plate:
+    settings = shot.settings
+    return open_plate(
+        shot.plate,
+        layer=settings.layer,
+        part=settings.part,
+        colour_space=settings.colorspace,
+        first_frame=settings.first_frame,
+        config=colours,
+    )
+
+
+def _of_box(text: str | None, frame: Frame) -> Mask:
+    """The box over the frame's canvas; raises UsageError for one that is no box of the picture."""
+    try:
+        x, y, width, height = (int(part) for part in str(text).split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--box {text!r} is not understood", hint="write X,Y,W,H in pixels: 180,40,320,300"
+        ) from error
+    shown = frame.display_window
+    if width < 1 or height < 1:
+        raise UsageError(f"--box {text} is empty")
+    if x < 0 or y < 0 or x + width > shown.width or y + height > shown.height:
+        raise UsageError(
+            f"--box {text} reaches outside of the picture, which is {shown.width}x{shown.height}",
+            frame=frame.number,
+            path=frame.path,
+        )
+    left, top = shown.x_min + x, shown.y_min + y
+    window = Window(x_min=left, y_min=top, x_max=left + width - 1, y_max=top + height - 1)
+    region = np.zeros(frame.canvas.shape, bool)
+    region[window.slices_in(frame.canvas)] = True
+    return region
+
+
+def _of_mask(path: Path, info: PlateInfo) -> Mask:
+    """Where the mask is not black, over the canvas; raises TrimapError for another size."""
+    try:
+        image = read_image(path)
+        labels = place(
+            labels_from_image(image.pixels, image.header.channels),
+            image.header.data_window if path.suffix.lower() == ".exr" else None,
+            canvas=info.canvas,
+            display_window=info.display_window,
+        )
+    except VfxmatteError as error:
+        raise TrimapError(f"this mask cannot be used: {error.what}", path=path) from error
+    return np.asarray(labels != BACKGROUND)
