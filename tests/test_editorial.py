@@ -340,6 +340,8 @@ def test_files_that_are_no_cut_are_refused(tmp_path: Path) -> None:
     two = otio.schema.SerializableCollection(children=[timeline_of(), timeline_of()])
     with pytest.raises(ShotError, match="expected one timeline, found 2"):
         read_cut(saved(two, tmp_path / "two.otio"), tmp_path)
+    with pytest.raises(ShotError, match="the cut shows no clip"):
+        cut_of(tmp_path, otio.schema.Gap(source_range=span(0, 10)))
     with pytest.raises(UsageError, match="handles"):
         cut_of(tmp_path, handles=-1)
 

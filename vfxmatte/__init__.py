@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Engine": "vfxmatte.engines.base",
     "EngineSettings": "vfxmatte.engines.base",
     "Frame": "vfxmatte.types",
     "FrameRange": "vfxmatte.types",
@@ -28,17 +29,27 @@ _HOMES = {
     "Run": "vfxmatte.pipeline",
     "RunSettings": "vfxmatte.settings",
     "Shot": "vfxmatte.shot",
+    "Task": "vfxmatte.engines.base",
     "Trimap": "vfxmatte.types",
     "VfxmatteError": "vfxmatte.errors",
+    "Window": "vfxmatte.types",
     "matte": "vfxmatte.single",
     "merge": "vfxmatte.merging",
+    "open_engine": "vfxmatte.engines.base",
+    "read_cut": "vfxmatte.editorial.cut",
+    "register_engine": "vfxmatte.engines.base",
     "run": "vfxmatte.pipeline",
 }
+
+# Names that are shorter where they live.
+_INNER = {"register_engine": "register"}
 
 __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
-    from vfxmatte.engines.base import EngineSettings
+    from vfxmatte.editorial.cut import read_cut
+    from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+    from vfxmatte.engines.base import register as register_engine
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
     from vfxmatte.merging import MergeReport, merge
@@ -47,13 +58,13 @@ if TYPE_CHECKING:
     from vfxmatte.settings import RunSettings
     from vfxmatte.shot import Shot
     from vfxmatte.single import matte
-    from vfxmatte.types import Frame, FrameRange, FrameResult, Matte, Trimap
+    from vfxmatte.types import Frame, FrameRange, FrameResult, Matte, Trimap, Window
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vfxmatte' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES[name]), _INNER.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -157,6 +157,21 @@ class Run:
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
+    def trimaps(self) -> Iterator[Trimap]:
+        """The trimap of every frame to solve, carried from the keyframes, ascending.
+
+        Nothing is solved and nothing written; painted ones come as they are.
+        """
+        keyframes = Keyframes(self.plan.keyframes, self.plate.info, self.settings.keyframe_growth)
+        return propagate(
+            keyframes,
+            self.plan.trail,
+            self.proxies,
+            self.settings.propagation,
+            wanted=set(self.numbers),
+            workers=self.workers,
+        )
+
     def _keyframes(self) -> dict[int, Path]:
         """The keyframes that the frames to solve depend on; a whole run looks at all."""
         if not self.chunk:

@@ -155,7 +155,7 @@ def _matted(
     *,
     overwrite: bool,
 ) -> int:
-    """A shot's ranges one after the other; returns the worst exit code."""
+    """A shot's ranges one after the other; returns their exit code."""
     codes: list[int] = []
     for part in shot.parts():
 
@@ -165,14 +165,22 @@ def _matted(
         session = Session(voice.report(), None, previews, engine.of)
         codes.append(session.run(found, overwrite=overwrite and not codes))
         if codes[-1] == INTERRUPTED:
-            break
-    return max(codes)
+            return INTERRUPTED
+        if codes[-1]:
+            engine.close()  # whatever befell it is not the next shot's
+    return _together(codes)
 
 
 def _code(codes: Sequence[int], cut: Cut) -> int:
-    if not cut.problems and not any(codes):
+    """That of the whole: a clip that cannot be matted counts as a shot of which nothing is done."""
+    return _together([*codes, *(NOTHING_DONE for _ in cut.problems)])
+
+
+def _together(codes: Sequence[int]) -> int:
+    """The exit code of several runs: 3 only where not one of them could do anything."""
+    if not any(codes):
         return DONE
-    return NOTHING_DONE if all(code > SOME_FAILED for code in codes) else SOME_FAILED
+    return NOTHING_DONE if min(codes) > SOME_FAILED else SOME_FAILED
 
 
 class _SharedEngine:
@@ -187,6 +195,11 @@ class _SharedEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Away with it; the next shot opens another."""
+        self._engine = None
         self._open.close()
 
     def of(self, settings: RunSettings) -> Engine | None:
@@ -194,7 +207,7 @@ class _SharedEngine:
         if names_several(settings.engine.device):
             return None
         if self._engine is None or settings.engine != self._settings:
-            self._open.close()
+            self.close()
             self._engine, self._settings = open_engine(settings.engine), settings.engine
             self._open.callback(self._engine.close)
         return self._engine

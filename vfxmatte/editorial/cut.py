@@ -116,6 +116,12 @@ def read_cut(
         reader.take(use, only)
     if only and not (reader.found or reader.problems):
         raise UsageError(f"no clip of the cut is called {' or '.join(only)}", hint="see --dry-run")
+    if not (reader.found or reader.problems or reader.notes):
+        raise ShotError(
+            "the cut shows no clip",
+            path=path,
+            hint="enabled clips in enabled video tracks are matted; is this the right timeline?",
+        )
     return Cut(
         path=Path(path),
         shots=tuple(reader.shots(Path(output))),

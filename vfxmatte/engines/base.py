@@ -10,6 +10,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -135,15 +136,25 @@ _REGISTRY: dict[str, Callable[[EngineSettings], Engine]] = {
 }
 
 
+ENTRY_POINTS = "vfxmatte.engines"
+"""Installed packages offer engines under this group of entry points, and every process knows them:
+`[project.entry-points."vfxmatte.engines"]` with `name = "module:factory"`."""
+
+
 def register(name: str, factory: Callable[[EngineSettings], Engine]) -> None:
-    """Add an engine under a name of its own, for `--engine` and `EngineSettings.name`."""
-    if name in _REGISTRY:
+    """Add an engine of this process under a name of its own, for `EngineSettings.name`.
+
+    factory: opens it; its libraries are best imported there and not before.
+    Raises UsageError where the name is taken.
+    """
+    if name in engine_names():
         raise UsageError(f"there is an engine {name!r} already")
     _REGISTRY[name] = factory
 
 
 def engine_names() -> tuple[str, ...]:
-    return tuple(sorted(_REGISTRY))
+    """Of all engines: the project's, registered ones, those of installed packages; ascending."""
+    return tuple(sorted({*_REGISTRY, *entry_points(group=ENTRY_POINTS).names}))
 
 
 def open_engine(settings: EngineSettings) -> Engine:
@@ -152,8 +163,23 @@ def open_engine(settings: EngineSettings) -> Engine:
     Raises:
         UsageError: no such engine. DeviceError, WeightsError: from the engine.
     """
-    factory = _REGISTRY.get(settings.name)
+    factory = _REGISTRY.get(settings.name) or _installed(settings.name)
     if factory is None:
-        near = difflib.get_close_matches(settings.name, _REGISTRY, 3) or engine_names()
+        near = difflib.get_close_matches(settings.name, engine_names(), 3) or engine_names()
         raise UsageError(f"no engine {settings.name!r}", hint=f"there is {', '.join(near)}")
     return factory(settings)
+
+
+def _installed(name: str) -> Callable[[EngineSettings], Engine] | None:
+    """An engine that an installed package offers."""
+    found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not found:
+        return None
+    try:
+        factory: Callable[[EngineSettings], Engine] = found[0].load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the engine {name!r} cannot be loaded: {error}",
+            hint=f"it is offered as {found[0].value}",
+        ) from error
+    return factory
