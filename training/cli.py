@@ -15,6 +15,12 @@ _COMMANDS = {
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",
     ),
+    "course-set": (
+        "training.course.command", "course_set", "Render pictures with mattes from a pack.",
+    ),
+    "course-table": (
+        "training.course.command", "course_table", "Compare course runs on their pictures.",
+    ),
     "export": ("training.train_command", "export", "Write weights from a checkpoint."),
     "evaluate": ("training.evaluate_command", "evaluate", "Measure weights on pictures."),
 }  # fmt: skip

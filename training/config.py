@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from training.course.settings import MattedConfig
 from training.losses import LossWeights
 from training.synthesis import SynthesisConfig
 from vfxmatte.configuration import changed, nested, read_toml
@@ -25,19 +26,21 @@ class Phase:
     trains: which parameters move: stage 1, the refinement with stage 1 frozen, or all.
     steps: optimiser steps. lr: peak learning rate. warmup: steps of linear warm-up.
     final_lr: share of `lr` that the cosine ends on; 1 keeps it constant.
+    epochs: passes over the library, instead of steps, where it is gone through by epochs.
     """
 
     name: str
     trains: Trains
-    steps: int
+    steps: int = 0
     lr: float
     warmup: int = 0
     final_lr: float = 0.0
+    epochs: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.lr <= 0:
+        if self.steps < 0 or self.epochs < 0 or self.steps + self.epochs < 1 or self.lr <= 0:
             raise TrainingError(
-                f"phase {self.name!r} needs steps and a learning rate above 0, "
+                f"phase {self.name!r} needs steps (or epochs) and a learning rate above 0, "
                 f"found {self.steps} and {self.lr}"
             )
 
@@ -57,8 +60,13 @@ class TrainConfig:
     batch: samples per step over all devices. micro_batch: samples at a time (0: all at once);
         halved by itself when the device runs out of memory.
     refinement_losses: the losses of stage 2.
+    pictures: what the library is: elements and backgrounds to composite (a pack), or finished
+        photographs with mattes (a folder). synthesis: how composites are made; of it, photographs
+        have the bands of their trimaps alone. matted: how photographs are used.
     order: which foreground and background make a sample: drawn at random, or by epochs as in the
-        paper, where each foreground comes over `backgrounds_per_foreground` different backgrounds.
+        paper, where each foreground comes over `backgrounds_per_foreground` different backgrounds;
+        each photograph comes once in an epoch.
+    optimiser: sgd is with a momentum of 0.9.
     ema: decay of the averaged weights, which are the ones that are validated and shipped.
     precision: of the network's forward pass. compile: torch.compile for the training step.
     validate_every, checkpoint_every, log_every: in steps.
@@ -67,7 +75,9 @@ class TrainConfig:
 
     recipe: str = "better"
     network: DimConfig = field(default_factory=lambda: DimConfig(batch_norm=True, skips=True))
+    pictures: Literal["composites", "matted"] = "composites"
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    matted: MattedConfig = field(default_factory=MattedConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     refinement_losses: LossWeights = field(
         default_factory=lambda: LossWeights(composition=0.0, laplacian=0.5, l1=1.0)
@@ -77,7 +87,7 @@ class TrainConfig:
         Phase(name="refinement", trains="refinement", steps=20_000, lr=2e-4, warmup=200),
         Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
     )
-    optimiser: Literal["adam", "adamw"] = "adamw"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     order: Literal["random", "epoch"] = "random"
@@ -101,6 +111,10 @@ class TrainConfig:
             raise TrainingError(f"moving pairs need an even batch, found {self.batch}")
         if not self.phases:
             raise TrainingError("a training needs at least one phase")
+        if self.pictures == "matted":
+            self._check_matted()
+        if self.order != "epoch" and any(phase.epochs for phase in self.phases):
+            raise TrainingError("a phase counts epochs, and the order is random")
         if not self.network.refine and any(p.trains == "refinement" for p in self.phases):
             raise TrainingError("a phase trains the refinement, and the network has none")
         for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
@@ -108,6 +122,25 @@ class TrainConfig:
                 raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
             raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
+
+    def _check_matted(self) -> None:
+        """Photographs have no layers, and no next frame."""
+        if self.losses.composition or self.refinement_losses.composition:
+            raise TrainingError(
+                "the composition loss needs the true foreground and background, and finished "
+                "photographs have none",
+                hint="set losses.composition and refinement_losses.composition to 0",
+            )
+        if self.synthesis.moving_pairs:
+            raise TrainingError("photographs have no next frame: moving_pairs must be off")
+
+    def in_steps(self, epoch: int) -> TrainConfig:
+        """The same with the phases' epochs, of so many samples each, counted in steps."""
+        phases = tuple(
+            replace(phase, steps=phase.steps + -(-phase.epochs * epoch // self.batch), epochs=0)
+            for phase in self.phases
+        )
+        return replace(self, phases=phases)
 
     @property
     def total_steps(self) -> int:
@@ -165,7 +198,31 @@ def small_recipe() -> TrainConfig:
     )  # fmt: skip
 
 
-RECIPES = {"better": better_recipe, "paper": paper_recipe, "small": small_recipe}
+def course_recipe() -> TrainConfig:
+    """A student project's: stage 1 alone with four poolings and an adapter, on 600×800 portraits
+    with mattes; alpha prediction, batches of 64, a constant rate of 0.01, ten epochs.
+
+    What it does not say is chosen here: SGD with momentum, bands of 5 to 25 px, turns of 15°.
+    """
+    return TrainConfig(
+        recipe="course",
+        network=DimConfig(pools=4, fc6_kernel=0, adapter=True, refine=False),
+        pictures="matted",
+        synthesis=SynthesisConfig(band_px=(5, 25)),
+        losses=LossWeights(alpha=1.0, composition=0.0, l1=0.0, laplacian=0.0),
+        phases=(Phase(name="stage 1", trains="stage1", epochs=10, lr=0.01, final_lr=1.0),),
+        optimiser="sgd", weight_decay=0.0, clip_norm=0.0, batch=64, micro_batch=4, ema=0.0,
+        precision="float32", order="epoch", backgrounds_per_foreground=1,
+        log_every=5, validate_every=50, checkpoint_every=50,
+    )  # fmt: skip
+
+
+RECIPES = {
+    "better": better_recipe,
+    "paper": paper_recipe,
+    "small": small_recipe,
+    "course": course_recipe,
+}
 
 
 def load_config(recipe: str, path: Path | None, overrides: Mapping[str, str]) -> TrainConfig:

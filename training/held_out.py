@@ -1,4 +1,4 @@
-"""The held-out composites of a run: what training never sees, made once, measured often."""
+"""The held-out pictures of a run: what training never sees, made once, measured often."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.bank import PictureBank
-from training.compose import Batch, Compositor
+from training.compose import Batch
 from training.config import TrainConfig
+from training.course.batches import MattedBatches
 from training.losses import masked_mean
-from training.pack import Pack
 from training.picture import save_grid
+from training.sources import Library, batch_maker
 from vfxmatte.net.dim import DeepImageMatting
 
 _AT_ONCE = 8
@@ -22,11 +22,11 @@ _SHOWN = 6
 
 
 class HeldOut:
-    """Fixed composites of foregrounds and backgrounds that training never sees."""
+    """Fixed composites of foregrounds and backgrounds that training never sees, or photographs."""
 
-    def __init__(self, pack: Pack, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, library: Library, config: TrainConfig, device: torch.device) -> None:
         self.device, self.precision = device, config.precision
-        self.batches = _batches(pack.validation(), config, device)
+        self.batches = _batches(library.validation(), config, device)
 
     @torch.no_grad()
     def errors(self, network: DeepImageMatting, *, refine: bool) -> tuple[float, float]:
@@ -61,12 +61,14 @@ class HeldOut:
         return alpha.float()
 
 
-def _batches(held_out: Pack, config: TrainConfig, device: torch.device) -> list[Batch]:
+def _batches(held_out: Library, config: TrainConfig, device: torch.device) -> list[Batch]:
     count = config.validation_samples
-    if not held_out.elements or not held_out.backgrounds or not count:
+    if not count or held_out.is_empty:
         return []
-    compositor = Compositor(PictureBank(held_out, device), config.synthesis)
+    maker = batch_maker(held_out, config, device)
+    if isinstance(maker, MattedBatches):
+        numbers = range(min(count, len(maker)))
+        parts = [numbers[start : start + _AT_ONCE] for start in numbers[::_AT_ONCE]]
+        return [maker.plain(part, _FIRST_SEED + part[0]) for part in parts]
     sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
-    return [
-        compositor.batch(size + size % 2, _FIRST_SEED + number) for number, size in enumerate(sizes)
-    ]
+    return [maker.batch(size + size % 2, _FIRST_SEED + n) for n, size in enumerate(sizes)]

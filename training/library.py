@@ -83,6 +83,11 @@ def kind_of(name: str) -> str:
     return match["kind"] if match else DEFAULT_KIND
 
 
+def visible_images(folder: Path) -> tuple[Path, ...]:
+    """Every image below a folder but the hidden ones, in the order of their paths."""
+    return tuple(path for path in _visible_files(folder) if is_image(path.name))
+
+
 def _visible_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
@@ -91,7 +96,7 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 
 def _elements(folder: Path, alphas: Path | None) -> tuple[ElementFile, ...]:
-    files = [path for path in _visible_files(folder) if is_image(path.name)]
+    files = visible_images(folder)
     matching = _by_stem(alphas) if alphas else {}
     counts: dict[Path, int] = defaultdict(int)
     for path in files:
@@ -111,7 +116,7 @@ def _elements(folder: Path, alphas: Path | None) -> tuple[ElementFile, ...]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    files = (path for path in _visible_files(folder) if is_image(path.name))
+    files = visible_images(folder)
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 

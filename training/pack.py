@@ -110,6 +110,11 @@ class Pack:
             backgrounds=tuple(b for b in self.backgrounds if b.name in names),
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be composited from it."""
+        return not self.elements or not self.backgrounds
+
     def __repr__(self) -> str:
         return (
             f"Pack({len(self.elements)} elements, {len(self.held_out)} of them held out; "

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.compose import Compositor
+from training.sources import BatchMaker
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
 from vfxmatte.net.weights import load_weights
@@ -40,7 +40,7 @@ class Start:
             raise TrainingError("give --encoder-init or --init, not both")
         self.encoder_init, self.weights, self.say = encoder_init, weights, say
 
-    def __call__(self, network: DeepImageMatting, compositor: Compositor) -> DeepImageMatting:
+    def __call__(self, network: DeepImageMatting, compositor: BatchMaker) -> DeepImageMatting:
         if self.weights is not None:
             return from_weights(network, compositor, self.weights)
         if not network.config.batch_norm:
@@ -51,7 +51,7 @@ class Start:
         return network
 
 
-def from_weights(network: DeepImageMatting, compositor: Compositor, path: Path) -> DeepImageMatting:
+def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) -> DeepImageMatting:
     """The weights of a file, with batch-norms again where `network` has them.
 
     A refinement that the file does not have keeps its random start.

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from training.config import RECIPES, load_config
 from training.group import Group
-from training.pack import Pack, read_pack
 from training.show import show
+from training.sources import Library, in_words, open_library
 from training.starts import Start
 from training.trainer import Trainer
 from vfxmatte.errors import TrainingError
@@ -54,7 +54,11 @@ def train(
     until: int | None,
     fresh: bool,
 ) -> None:
-    """Train on LIBRARY (made by `vfxmatte-train pack`); a killed run goes on where it was."""
+    """Train on LIBRARY; a killed run goes on where it was.
+
+    LIBRARY is a pack (made by `vfxmatte-train pack`); for the recipe course a folder that holds
+    images/ and mattes/.
+    """
     config = load_config(recipe, config_path, _pairs(settings))
     if threads:
         torch.set_num_threads(threads)
@@ -63,14 +67,15 @@ def train(
     say = console.print if first else lambda *_: None
     start = Start(encoder_init=encoder_init, weights=init_path, say=say)
     with Group(chosen) as group:
-        pack = read_pack(library)
-        trainer = Trainer(pack, config, folder, chosen, start=start)
+        opened = open_library(library, config)
+        trainer = Trainer(opened, config, folder, chosen, start=start)
         if fresh and trainer.last_path.exists():
             raise TrainingError("there is a training already", path=folder)
         resumed = trainer.resume()
         if group.is_first:
-            _introduce(trainer, pack, resumed)
-            show(trainer.run(until), console, total=until or config.total_steps, at=trainer.step)
+            _introduce(trainer, opened, resumed)
+            total = until or trainer.config.total_steps
+            show(trainer.run(until), console, total=total, at=trainer.step)
         else:
             deque(trainer.run(until), maxlen=0)
 
@@ -107,17 +112,15 @@ def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type:
     return network
 
 
-def _introduce(trainer: Trainer, pack: Pack, resumed: bool) -> None:
+def _introduce(trainer: Trainer, library: Library, resumed: bool) -> None:
     """Print the configuration, what is trained on, and where it begins."""
     console.print(json.dumps(trainer.config.as_dict(), indent=1), highlight=False)
-    seen, held_out = pack.training(), len(pack.held_out)
     console.print(
-        f"{len(seen.elements)} foregrounds, {len(seen.backgrounds)} backgrounds, "
-        f"{held_out} foregrounds held out, {trainer.group.size} x {trainer.device.type}, "
+        f"{in_words(library)}, {trainer.group.size} x {trainer.device.type}, "
         + (f"resumed at step {trainer.step}" if resumed else "from the start"),
         highlight=False,
     )
-    if not held_out:
+    if not library.held_out:
         console.print("nothing is held out: there will be no validation and no best checkpoint")
 
 

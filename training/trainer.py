@@ -18,23 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from training.averaging import Averaged
-from training.bank import PictureBank
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.clock import Clock, peak_memory
-from training.compose import Batch, Compositor
+from training.compose import Batch
 from training.config import Phase, TrainConfig
 from training.curve import draw_curve
-from training.epochs import Epochs
 from training.events import Event, Progress, Validation
 from training.group import Group
 from training.held_out import HeldOut
 from training.logbook import ERRORS, LOSSES, Logbook
 from training.losses import loss_terms, total_loss
-from training.pack import Pack
+from training.sources import BatchMaker, Library, batch_maker, epochs_of
 from vfxmatte.errors import TrainingError
 from vfxmatte.net.dim import DeepImageMatting
 from vfxmatte.stream import prefetch
 
+_MOMENTUM = 0.9  # of SGD
 _MOST_ROLLBACKS = 3  # without a new checkpoint in between
 
 
@@ -43,20 +42,22 @@ class Trainer:
 
     def __init__(
         self,
-        pack: Pack,
+        library: Library,
         config: TrainConfig,
         folder: Path,
         device: torch.device,
         *,
-        start: Callable[[DeepImageMatting, Compositor], DeepImageMatting] | None = None,
+        start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None = None,
     ) -> None:
+        self.epochs = epochs_of(library, config) if config.order == "epoch" else None
+        if self.epochs is not None:
+            config = config.in_steps(len(self.epochs))
         self.config, self.folder, self.device = config, folder, device
         self.group = Group(device)
         self.local_batch = self.group.share_of(config.batch)
         self.micro = self._first_micro()
-        self.compositor = Compositor(PictureBank(pack.training(), device), config.synthesis)
-        self.epochs = self._epochs() if config.order == "epoch" else None
-        self.held_out = HeldOut(pack, config, device)
+        self.compositor = batch_maker(library.training(), config, device)
+        self.held_out = HeldOut(library, config, device)
         self.network = self._first_network(start)
         self.average = Averaged(self.network, config.ema)
         self.step, self.best, self.salt, self.rollbacks = 0, math.inf, 0, 0
@@ -77,12 +78,8 @@ class Trainer:
             raise TrainingError(f"moving pairs need an even batch, found {self.local_batch}")
         return max(2, micro - micro % 2)
 
-    def _epochs(self) -> Epochs:
-        bank, each = self.compositor.bank, self.config.backgrounds_per_foreground
-        return Epochs(len(bank.foregrounds), len(bank.backdrops), each, self.config.seed)
-
     def _first_network(
-        self, start: Callable[[DeepImageMatting, Compositor], DeepImageMatting] | None
+        self, start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None
     ) -> DeepImageMatting:
         torch.manual_seed(self.config.seed)
         network = DeepImageMatting(self.config.network)
@@ -154,8 +151,7 @@ class Trainer:
         for parameter in self.network.parameters():
             parameter.requires_grad_(parameter in trained)
         parameters = [p for p in self.network.parameters() if p in trained]
-        make = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = make(parameters, lr=phase.lr, weight_decay=config.weight_decay, fused=True)
+        self.optimiser = _optimiser(parameters, phase, config)
         self.entered = index
         self.forward = self.group.wrap(self.network)
         if config.compile:
@@ -395,3 +391,15 @@ class Trainer:
         if self.group.is_first:
             save_checkpoint(path, self._state(), self.config)
         self.group.wait()
+
+
+def _optimiser(
+    parameters: list[nn.Parameter], phase: Phase, config: TrainConfig
+) -> torch.optim.Optimizer:
+    lr, decay = phase.lr, config.weight_decay
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=lr, weight_decay=decay, momentum=_MOMENTUM, fused=True
+        )
+    make = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    return make(parameters, lr=lr, weight_decay=decay, fused=True)

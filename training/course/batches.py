@@ -1,0 +1,108 @@
+"""Batches of photographs with mattes on the device: resized once, some flipped or turned, trimaps
+made from the mattes as for composites (see `bands`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.bands import draw_trimap
+from training.compose import Batch
+from training.config import TrainConfig
+from training.course.layout import MattedFile, MattedSet, read_matted
+from training.course.settings import MattedConfig
+from vfxmatte.errors import TrainingError
+
+_READERS = 4
+
+
+class MattedBatches:
+    """Every picture of a set on one device, (N, 4, H, W) uint8, and batches of them.
+
+    The same seed gives the same batch. Raises TrainingError or PlateError, which name the file,
+    where a picture or matte cannot be used.
+    """
+
+    def __init__(self, matted: MattedSet, config: TrainConfig, device: torch.device) -> None:
+        if not matted.files:
+            raise TrainingError("there are no pictures to learn from", path=matted.folder)
+        self.settings, self.synthesis, self.device = config.matted, config.synthesis, device
+        size = config.matted.size_px
+        with ThreadPoolExecutor(_READERS) as readers:
+            read = list(readers.map(lambda file: _resized(file, size), matted.files))
+        self.names = [file.name for file in matted.files]
+        self.pictures = torch.from_numpy(np.stack(read)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(
+        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
+    ) -> Batch:
+        """`count` samples, drawn at random or the pictures whose numbers stand first in `chosen`.
+
+        A finished photograph has no layers: the batch's foreground and background are the picture.
+        """
+        rng = torch.Generator(self.device).manual_seed(seed)
+        if chosen is None:
+            host = torch.Generator().manual_seed(seed)
+            numbers = torch.randint(len(self), (count,), generator=host).tolist()
+        else:
+            numbers = [number for number, _ in chosen]
+        pictures = self.pictures[numbers].float() / 255
+        return self._batch(augment(pictures, self.settings, rng), rng)
+
+    def plain(self, numbers: Sequence[int], seed: int) -> Batch:
+        """Pictures as they are, with trimaps drawn by `seed`."""
+        rng = torch.Generator(self.device).manual_seed(seed)
+        return self._batch(self.pictures[list(numbers)].float() / 255, rng)
+
+    def _batch(self, pictures: Tensor, rng: torch.Generator) -> Batch:
+        image, alpha, bands = pictures[:, :3], pictures[:, 3:], self.synthesis
+        trimap = draw_trimap(
+            alpha, bands.band_px, wobble=bands.band_wobble,
+            erode_foreground=bands.erode_foreground, rng=rng,
+        )  # fmt: skip
+        return Batch(image=image, trimap=trimap, alpha=alpha, foreground=image, background=image)
+
+
+def _resized(file: MattedFile, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(4, H, W): the picture and its alpha."""
+    colour, alpha = read_matted(file)
+    both = np.dstack((np.clip(colour, 0, 1), alpha))
+    method = cv2.INTER_AREA if both.shape[0] > size[0] else cv2.INTER_LINEAR
+    resized = cv2.resize(both, size[::-1], interpolation=method)
+    return np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8).transpose(2, 0, 1)
+
+
+def augment(pictures: Tensor, config: MattedConfig, rng: torch.Generator) -> Tensor:
+    """Pictures (N, C, H, W) of which a share is flipped or turned, as likely the one as the other;
+    a turned picture goes on as in a mirror beyond its border."""
+    drawn = torch.rand((3, len(pictures)), generator=rng, device=pictures.device)
+    touched, flips = drawn[0] < config.augmented, drawn[1] < 0.5
+    angles = math.radians(config.rotate_degrees) * (2 * drawn[2] - 1)
+    out = pictures.clone()
+    flipped, turned = touched & flips, touched & ~flips
+    out[flipped] = pictures[flipped].flip(-1)
+    if bool(turned.any()):
+        out[turned] = _turned(pictures[turned], angles[turned])
+    return out
+
+
+def _turned(pictures: Tensor, angles: Tensor) -> Tensor:
+    height, width = pictures.shape[-2:]
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
+    rows = (
+        torch.stack((cos, -sin * height / width, zero), 1),
+        torch.stack((sin * width / height, cos, zero), 1),
+    )
+    grid = F.affine_grid(torch.stack(rows, 1), list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
