@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
+import importlib.util
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,13 @@ import numpy as np
 import pymatting
 import pytest
 import scipy.sparse
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tests.conftest import tiny_alpha, tiny_plate
 from vfxmatte.cli import commands
 from vfxmatte.colour import encode_for_network
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha, open_engine
+from vfxmatte.engines.classical import optional, pieces
 from vfxmatte.engines.classical.light import in_light
 from vfxmatte.engines.classical.linear_system import solve
 from vfxmatte.engines.classical.settings import ClassicalSettings
@@ -204,6 +204,19 @@ def test_pieces_are_told_near_the_whole_and_without_a_seam(name: str, far: float
     assert open_engine(settings).describe()["most_px"] == 5000
 
 
+def test_pieces_are_said_aloud(tiny_shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "OVERLAP_PX", 4)
+    monkeypatch.setattr(pieces, "_SMALLEST_CORE_PX", 12)
+    few = ["--set", "engine.max_window_px=100"]
+    arguments = [str(tiny_shot), *few, "--frames", "1002-1003"]
+    run = CliRunner().invoke(commands, ["run", *arguments, "--engine", "closed-form"])
+    assert run.exit_code == 0 and run.output.count("too large to be solved at once") == 1
+    assert "frame 1002" in run.output
+    compared = CliRunner().invoke(commands, ["compare", *arguments, "--engines", "knn,trimap"])
+    assert compared.exit_code == 0, compared.output
+    assert "knn: frames 1002-1003 were too large to be solved at once" in compared.output
+
+
 # -- solvers that fail ----------------------------------------------------------------------------
 
 
@@ -311,17 +324,28 @@ def test_what_a_run_was_asked_for_names_the_classical_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "package"),
-    [("closed-form", "pymatting", "pymatting"), ("knn", "pymatting", "pymatting"),
-     ("gmm", "sklearn", "scikit-learn"), ("kmeans", "sklearn", "scikit-learn")],
+    ("name", "package"),
+    [("closed-form", "pymatting"), ("knn", "pymatting"), ("gmm", "scikit-learn"),
+     ("kmeans", "scikit-learn")],
 )  # fmt: skip
 def test_a_missing_package_is_named_with_the_pip_command(
-    monkeypatch: pytest.MonkeyPatch, name: str, module: str, package: str
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
-    for loaded in [m for m in sys.modules if m.split(".")[0] == module]:
-        monkeypatch.setitem(sys.modules, loaded, None)
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda found: None)
     with pytest.raises(UsageError, match=f"'{name}' needs the package {package}") as caught:
         open_engine(EngineSettings(name=name))
     assert "pip install 'vfxmatte[engines]'" in str(caught.value.hint)
-    assert isinstance(caught.value.__cause__, builtins.ImportError)
+
+
+def test_check_tells_of_engines_that_could_not_be_opened(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(engine: str) -> Result:
+        return CliRunner().invoke(commands, ["check", str(tiny_shot), "--engine", engine])
+
+    assert checked("gmm").exit_code == 0
+    unknown = checked("gmmm")
+    assert unknown.exit_code == 2 and "no engine 'gmmm'" in unknown.output
+    monkeypatch.setattr(optional, "_PACKAGES", {"gmm": ("no_such_module", "no-such-package")})
+    lacking = checked("gmm")
+    assert lacking.exit_code == 2 and "needs the package no-such-package" in lacking.output

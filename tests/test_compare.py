@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import TINY_WINDOW
-from vfxmatte import comparison
+from vfxmatte import comparison, pipeline
 from vfxmatte.cli import commands
 from vfxmatte.comparison import Comparison
 from vfxmatte.detail_sheet import TRUTH, Detail, Place, find_places, write_sheet
@@ -72,13 +72,13 @@ def test_trimaps_are_carried_once_and_the_same_for_all(
     tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    carried = comparison.propagate
+    carried = pipeline.propagate
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(named["wanted"])
         return carried(*arguments, **named)
 
-    monkeypatch.setattr(comparison, "propagate", counted)
+    monkeypatch.setattr(pipeline, "propagate", counted)
     record = record_of(tiny_shot, "gmm,kmeans,trimap", "--frames", "1002-1004x2")
     assert calls == [{1002, 1004}]
     unknown = [one["errors"]["unknown_px"] for one in record["outcomes"]]

@@ -23,8 +23,6 @@ from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.writers import read_matte
 from vfxmatte.metrics import MatteErrors, dtssd, matte_errors
 from vfxmatte.pipeline import Run
-from vfxmatte.propagation import propagate
-from vfxmatte.shot import Keyframes
 from vfxmatte.types import UNKNOWN, FloatImage, Frame, Labels, Trimap
 
 _WARM_UP_PX = 48
@@ -111,11 +109,12 @@ class Comparison:
             _warm_up(engine)
         waiting: list[Outcome] = []
         before: _Frame | None = None
-        for trimap in self._trimaps():
-            outcomes, frame = self._frame(trimap)
-            if waiting:
-                yield self._done(waiting, before, frame)
-            waiting, before = outcomes, frame
+        with closing(self.run.trimaps()) as trimaps:  # type: ignore[type-var]
+            for trimap in trimaps:
+                outcomes, frame = self._frame(trimap)
+                if waiting:
+                    yield self._done(waiting, before, frame)
+                waiting, before = outcomes, frame
         if waiting:
             yield self._done(waiting, None, None)
 
@@ -129,20 +128,6 @@ class Comparison:
         done = [replace(one, dtssd=_step(one.engine, before, after)) for one in outcomes]
         self.outcomes += done
         return done
-
-    def _trimaps(self) -> Iterator[Trimap]:
-        run = self.run
-        keyframes = Keyframes(run.plan.keyframes, run.plate.info, run.settings.keyframe_growth)
-        trimaps = propagate(
-            keyframes,
-            run.plan.trail,
-            run.proxies,
-            run.settings.propagation,
-            wanted=set(run.numbers),
-            workers=run.workers,
-        )
-        with closing(trimaps):
-            yield from trimaps
 
     def _frame(self, trimap: Trimap) -> tuple[list[Outcome], _Frame | None]:
         number = trimap.number

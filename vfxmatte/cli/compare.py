@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.pipeline import Run
 from vfxmatte.shot import Shot
+from vfxmatte.types import numbers_as_text
 
 RECORD, SHEET = "comparison.json", "comparison.png"
 FOLDER = "comparison"
@@ -77,6 +78,8 @@ def compare(
     else:
         Console().print(_table(summaries))
         click.echo(f"{folder / RECORD}")
+        for line in _in_pieces(comparison.outcomes):
+            click.echo(line)
         if comparison.details:
             click.echo(f"{folder / SHEET}")
     for one in failed:
@@ -161,6 +164,19 @@ def _table(summaries: Sequence[Summary]) -> Table:
         step = "" if one.dtssd is None else f"{one.dtssd:.2f}"
         table.add_row(one.engine, seconds, *_errors(one), step, str(one.failed or ""))
     return table
+
+
+def _in_pieces(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A line for each engine that could not solve every frame at once."""
+    pieced: dict[str, list[int]] = {}
+    for one in outcomes:
+        if one.stats.get("pieces", 1) > 1:
+            pieced.setdefault(one.engine, []).append(one.number)
+    for engine, numbers in pieced.items():
+        yield (
+            f"{engine}: frames {numbers_as_text(numbers)} were too large to be solved at once: "
+            "coarse first, then in overlapping pieces (engine.max_window_px)"
+        )
 
 
 def _errors(one: Summary) -> list[str]:

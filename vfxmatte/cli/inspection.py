@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.engines.base import check_name
+from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.journal import Journal
@@ -77,6 +79,7 @@ class Inspection:
 def inspect(shot: Shot) -> Inspection:
     """Look at everything; problems are collected, not raised."""
     found = Inspection(shot=shot)
+    _tried(found, lambda: _check_engine(shot.settings.engine.name))
     sidecar = _tried(found, lambda: _weights(shot.settings))
     if sidecar is not None:
         found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
@@ -102,6 +105,12 @@ def _tried(found: Inspection, look: Callable[[], Value]) -> Value | None:
     except VfxmatteError as error:
         found.problems.append(error)
         return None
+
+
+def _check_engine(name: str) -> None:
+    """Raises UsageError for an engine that there is not, or that lacks its package."""
+    check_name(name)
+    check_installed(name)
 
 
 def _open(shot: Shot, colours: ColourConfig) -> Plate:

@@ -36,6 +36,7 @@ class Session:
         self.results: dict[int, FrameResult] = {}
         self.device: str | None = None
         self.lost = 0
+        self.pieced = False
         self.mattes: str | None = None
         self.files: list[str] = []
 
@@ -73,12 +74,23 @@ class Session:
                 self.results[result.number] = result
                 self.pace.add(result)
                 self.report.frame(result, self.pace)
+                self._say_pieces(result)
 
     def _say_lost(self, prepared: Run) -> None:
         """Devices that were lost on the way, each once."""
         for text in prepared.lost_devices[self.lost :]:
             self.report.note(text)
         self.lost = len(prepared.lost_devices)
+
+    def _say_pieces(self, result: FrameResult) -> None:
+        """Once: a frame has more unknown pixels than its engine solves at once."""
+        pieces = int(result.stats.get("pieces", 1))
+        if pieces > 1 and result.status == "written" and not self.pieced:
+            self.pieced = True
+            self.report.note(
+                f"frame {result.number} was too large to be solved at once: coarse first, then in "
+                f"{pieces} overlapping pieces; so are others like it (engine.max_window_px)"
+            )
 
     def _deliver(self, delivery: Delivery) -> None:
         """Previews and the movie; without any matte there is nothing to show."""

@@ -165,9 +165,19 @@ def open_engine(settings: EngineSettings) -> Engine:
     """
     factory = _REGISTRY.get(settings.name) or _installed(settings.name)
     if factory is None:
-        near = difflib.get_close_matches(settings.name, engine_names(), 3) or engine_names()
-        raise UsageError(f"no engine {settings.name!r}", hint=f"there is {', '.join(near)}")
+        raise _unknown(settings.name)
     return factory(settings)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError, with near names, where there is no such engine; opens none."""
+    if name not in engine_names():
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    near = difflib.get_close_matches(name, engine_names(), 3) or engine_names()
+    return UsageError(f"no engine {name!r}", hint=f"there is {', '.join(near)}")
 
 
 def _installed(name: str) -> Callable[[EngineSettings], Engine] | None:

@@ -18,7 +18,7 @@ from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
-from vfxmatte.engines.classical.optional import needed, with_version
+from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.io.quiet import quiet_thread
@@ -34,7 +34,7 @@ _STRIP_PX = 400_000  # pixels of a strip: the Laplacian takes 400 bytes for each
 
 def open_closed_form(settings: EngineSettings) -> FramewiseEngine:
     """Raises UsageError where PyMatting is missing."""
-    needed("pymatting", "closed-form", "pymatting")
+    check_installed("closed-form")
     method = ClosedForm(settings.classical, settings.max_window_px or MOST_PX)
     return FramewiseEngine("closed-form", method, settings.classical.light)
 

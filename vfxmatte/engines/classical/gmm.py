@@ -12,7 +12,7 @@ import numpy as np
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
-from vfxmatte.engines.classical.optional import needed, with_version
+from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
 
@@ -25,7 +25,7 @@ _STEPS = 50
 
 def open_gmm(settings: EngineSettings) -> FramewiseEngine:
     """Raises UsageError where scikit-learn is missing."""
-    needed("sklearn.mixture", "gmm", "scikit-learn")
+    check_installed("gmm")
     return FramewiseEngine("gmm", Mixtures(settings.classical.clusters), settings.classical.light)
 
 

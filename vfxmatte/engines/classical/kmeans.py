@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
-from vfxmatte.engines.classical.optional import needed, with_version
+from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
 
@@ -23,7 +23,7 @@ _NOISE = 1e-4  # variance that every cluster may have for nothing
 
 def open_kmeans(settings: EngineSettings) -> FramewiseEngine:
     """Raises UsageError where scikit-learn is missing."""
-    needed("sklearn.cluster", "kmeans", "scikit-learn")
+    check_installed("kmeans")
     return FramewiseEngine("kmeans", KMeans(settings.classical.clusters), settings.classical.light)
 
 

@@ -20,7 +20,7 @@ from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
-from vfxmatte.engines.classical.optional import needed, with_version
+from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.trimaps import box_around, dilate
@@ -36,7 +36,7 @@ _AT_ONCE = 200_000
 
 def open_knn(settings: EngineSettings) -> FramewiseEngine:
     """Raises UsageError where PyMatting is missing."""
-    needed("pymatting", "knn", "pymatting")
+    check_installed("knn")
     method = NearestNeighbours(settings.classical, settings.max_window_px or MOST_PX)
     return FramewiseEngine("knn", method, settings.classical.light)
 

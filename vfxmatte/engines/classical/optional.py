@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from importlib.metadata import version
-from types import ModuleType
 
 from vfxmatte.errors import UsageError
 
+_PACKAGES = {
+    "closed-form": ("pymatting", "pymatting"),
+    "knn": ("pymatting", "pymatting"),
+    "gmm": ("sklearn", "scikit-learn"),
+    "kmeans": ("sklearn", "scikit-learn"),
+}
 
-def needed(module: str, engine: str, package: str) -> ModuleType:
-    """The module; raises UsageError, naming the engine and the pip command, where it is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
+
+def check_installed(engine: str) -> None:
+    """Whether the package that an engine needs is there, without importing it.
+
+    Raises UsageError, naming the engine, the package and the pip command, where it is missing.
+    """
+    module, package = _PACKAGES.get(engine, (None, None))
+    if module is not None and importlib.util.find_spec(module) is None:
         raise UsageError(
             f"engine {engine!r} needs the package {package}, which is not installed here",
             hint="pip install 'vfxmatte[engines]'",
-        ) from error
+        )
 
 
 def with_version(package: str) -> str:

@@ -55,11 +55,14 @@ def solve_in_pieces(
         return Pieced(
             alpha=solved.values, residual=solved.residual, iterations=solved.iterations, pieces=1
         )
+    windows = list(_windows(unknown, most_px))
+    if len(windows) == 1:  # it is small, however many of its pixels are unknown
+        return solve_in_pieces(picture, unknown, known, solve, most_px=unknown.size)
     guess, coarse = _coarse(picture, unknown, known, solve, most_px)
     total = np.zeros(unknown.shape)
     weight = np.zeros(unknown.shape)
     residual, iterations, pieces = coarse.residual, coarse.iterations, 0
-    for rows, columns in _windows(unknown, most_px):
+    for rows, columns in windows:
         place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
         inside = _open(unknown[place], place, unknown.shape)
         if not inside.any():
