@@ -145,6 +145,17 @@ def test_wrong_use_is_said_once(cut: Path, arguments: list[str], code: int, said
     assert said in result.stderr
 
 
+def test_a_dry_run_loads_no_torch(cut: Path) -> None:
+    code = (
+        "import sys; from vfxmatte.cli import commands\n"
+        "commands(sys.argv[1:], standalone_mode=False); print('torch' in sys.modules)"
+    )
+    options = ["run", "--otio", str(cut), "-o", str(cut.parent / "mattes"), "--dry-run"]
+    command = [sys.executable, "-c", code, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "2 frames to do" in done.stdout and done.stdout.splitlines()[-1] == "False"
+
+
 def test_without_opentimelineio_the_command_to_install_it_is_said(cut: Path) -> None:
     code = (
         "import sys; sys.modules['opentimelineio'] = None; sys.argv[0] = 'vfxmatte'\n"

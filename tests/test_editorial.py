@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -486,3 +487,18 @@ def test_nothing_else_is_overwritten(long_shot: Path) -> None:
         with pytest.raises(OutputError):
             write_mattes(cut, other)
     assert "mattes_of" not in cut.path.read_text()
+
+
+def test_the_worked_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "editorial.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name in ("furry_creature", "foliage"):
+        make_plate(tmp_path / "sample_shots" / name, 1001, 1025)
+        (tmp_path / "sample_shots" / name / "trimaps" / "trimap.1025.png").touch()
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/editorial.md", "exec"), {})
+    cut = read_cut("cut.otio", "mattes", handles=3)
+    for shot, ranges in frames(cut).items():
+        assert f"  {shot}  frames {ranges}, keyframes 1001,1025\n" in page
+    assert len(cut.shots) == 2 and f"note: {cut.shots[0].notes[0]}\n" in page
+    assert [problem.shot for problem in cut.problems] == ["sh040"]

@@ -314,7 +314,8 @@ def _frames(use: Use, media: Media, handles: int) -> tuple[FrameRange, list[str]
         raise _outside(use.wide, media)
     for lacking, where in ((first - low, "before"), (high - last, "after")):
         if lacking > 0 and not media.is_still:
-            notes.append(f"{lacking} frames fewer than asked for {where} the shot: there are none")
+            frames = "1 frame" if lacking == 1 else f"{lacking} frames"
+            notes.append(f"{frames} fewer than asked for {where} the shot: there are no more")
     return media.frames(first, last), notes
 
 
