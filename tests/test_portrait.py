@@ -16,7 +16,7 @@ from vfxmatte.net.portrait import PortraitConfig, PortraitMatting
 from vfxmatte.net.portrait_weights import load_portrait_weights, save_portrait_weights
 from vfxmatte.net.shape_mask import fit, mean_matte, overlap, placed
 from vfxmatte.net.weights import load_weights, save_weights
-from vfxmatte.portrait import PORTRAIT_WEIGHTS, PortraitMatter, keyframe_labels
+from vfxmatte.portrait import PORTRAIT_WEIGHTS, PortraitGuess, PortraitMatter, keyframe_labels
 
 Image = NDArray[np.float32]
 
@@ -189,11 +189,28 @@ def test_not_a_number_in_a_picture_does_no_harm(matter: PortraitMatter) -> None:
 def test_the_band_is_a_choice() -> None:
     y, x = np.mgrid[:64, :64]
     alpha = (np.hypot(y - 32, x - 32) < 20).astype(np.float32)
-    shares = [float((keyframe_labels(alpha, px) == 128).mean()) for px in (1, 4, 8)]
+    shares = [float((keyframe_labels(guess_of(alpha), px) == 128).mean()) for px in (1, 4, 8)]
     assert shares[0] < shares[1] < shares[2]
-    labels = keyframe_labels(alpha, 4)
+    labels = keyframe_labels(guess_of(alpha), 4)
     assert labels[32, 32] == 255 and labels[0, 0] == 0 and labels[32, 12] == 128
-    nearly = keyframe_labels(np.clip(alpha, 0.06, 0.94), 4)
+    nearly = keyframe_labels(guess_of(np.clip(alpha, 0.04, 0.96)), 4)
     np.testing.assert_array_equal(nearly, labels)
     with pytest.raises(UsageError, match="negative"):
-        keyframe_labels(alpha, -1)
+        keyframe_labels(guess_of(alpha), -1)
+
+
+def test_what_the_network_doubts_is_unknown() -> None:
+    alpha = np.zeros((40, 40), np.float32)
+    alpha[10:30, 10:30] = 1
+    doubtful = np.zeros((40, 40), bool)
+    doubtful[18:22, 18:38] = True
+    labels = keyframe_labels(guess_of(alpha, doubtful), 2)
+    assert (labels[doubtful] == 128).all() and labels[14, 14] == 255 and labels[4, 4] == 0
+
+
+def guess_of(alpha: Image, doubtful: NDArray[np.bool_] | None = None) -> PortraitGuess:
+    none = np.zeros(alpha.shape, bool)
+    return PortraitGuess(
+        alpha=alpha, doubtful=none if doubtful is None else doubtful, agreement=1.0,
+        share=float(alpha.mean()), portraits=1, solved=(alpha.shape[0], alpha.shape[1]),
+    )  # fmt: skip

@@ -18,11 +18,12 @@ from torch.nn import functional as F
 
 from vfxmatte.errors import TrimapError, UsageError
 from vfxmatte.net.dim import STRIDE
-from vfxmatte.net.portrait import FOREGROUND, PortraitMatting
+from vfxmatte.net.portrait import FOREGROUND, UNKNOWN, PortraitMatting
 from vfxmatte.net.portrait_weights import PortraitInfo, load_portrait_weights
 from vfxmatte.net.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.net.systems import SolverSettings
-from vfxmatte.trimaps import distance_to, from_matte
+from vfxmatte.trimaps import Mask, distance_to, from_matte
+from vfxmatte.types import UNKNOWN as UNKNOWN_LABEL
 from vfxmatte.types import FloatImage, Labels
 
 PORTRAIT_WEIGHTS = DEFAULT_WEIGHTS.with_name("portrait.safetensors")
@@ -40,7 +41,8 @@ BAND_SHARE = 0.012
 """Reach of the unknown band to either side, as a share of the picture's shorter side."""
 
 _SOLVER = SolverSettings(tolerance=1e-6, iterations=4000)
-_SURE = 0.1  # how far the layer's alpha may be off 0 and 1 and still be certain
+_SURE = 0.05  # how far the layer's alpha may be off 0 and 1 and still be certain
+_DOUBT = 0.5  # where the network says unknown more likely than not
 _ANOTHER = 0.15  # a second foreground of this share of the largest is another portrait
 _NEAR = 0.03  # pieces within this share of the picture's side belong to a portrait: strands
 _LARGEST_PX = 3  # the picture for the labels may be so many times as long as it is high
@@ -50,12 +52,15 @@ _LARGEST_PX = 3  # the picture for the labels may be so many times as long as it
 class PortraitGuess:
     """What was found in one picture.
 
-    alpha: (H, W) float32 in [0, 1], rough. agreement: how well it fits a portrait's shape, 0 to 1.
-    share: of the picture that is foreground. portraits: how many there seem to be.
+    alpha: (H, W) float32 in [0, 1], rough. doubtful: (H, W) bool, what the network itself labels
+        unknown, as loose hair that the layer does not see.
+    agreement: how well it fits a portrait's shape, 0 to 1. share: of the picture that is
+        foreground. portraits: how many there seem to be.
     solved: (height, width) at which the matting layer solved.
     """
 
     alpha: FloatImage
+    doubtful: Mask
     agreement: float
     share: float
     portraits: int
@@ -103,10 +108,12 @@ class PortraitMatter:
         _refuse_nothing(labels, agreement)
         size = _within(height, width, LAYER_SIDE_PX)
         alpha = self._alpha(_resized(picture, size), _resized(labels, size))
-        chosen, count = _chosen(alpha, every=every)
-        full = cv2.resize(chosen, (width, height), interpolation=cv2.INTER_LINEAR)
+        mine, count = _chosen(alpha, every=every)
+        doubt = _resized(labels[:, UNKNOWN, None], size)[0, 0].cpu().numpy()
+        full = _enlarged(np.where(mine, alpha, np.float32(0)), height, width)
         return PortraitGuess(
             alpha=full.clip(0, 1).astype(np.float32, copy=False),
+            doubtful=_enlarged(np.where(mine, doubt, np.float32(0)), height, width) > _DOUBT,
             agreement=agreement, share=float(full.mean()), portraits=count, solved=size,
         )  # fmt: skip
 
@@ -124,18 +131,20 @@ class PortraitMatter:
         return alpha
 
 
-def keyframe_labels(alpha: FloatImage, band_px: float | None = None) -> Labels:
-    """A trimap (H, W) uint8 from a rough matte: certain where it is nearly 0 or 1, and further than
-    the band from anything soft.
+def keyframe_labels(guess: PortraitGuess, band_px: float | None = None) -> Labels:
+    """A trimap (H, W) uint8: certain where the rough alpha is nearly 0 or 1, and further than the
+    band from anything softer, and where the network has no doubt.
 
     band_px: reach of the unknown to either side of what is soft; None takes `BAND_SHARE`.
     """
     if band_px is None:
-        band_px = default_band_px(alpha.shape[0], alpha.shape[1])
+        band_px = default_band_px(*guess.alpha.shape)
     if band_px < 0:
         raise UsageError(f"the band must not be negative, found {band_px:g}")
-    surer = ((alpha - _SURE) / (1 - 2 * _SURE)).clip(0, 1)
-    return from_matte(surer, erode_px=band_px, dilate_px=band_px)
+    surer = ((guess.alpha - _SURE) / (1 - 2 * _SURE)).clip(0, 1)
+    labels = from_matte(surer, erode_px=band_px, dilate_px=band_px)
+    labels[guess.doubtful] = UNKNOWN_LABEL
+    return labels
 
 
 def default_band_px(height: int, width: int) -> float:
@@ -156,8 +165,8 @@ def _refuse_nothing(labels: Tensor, agreement: float) -> None:
     )
 
 
-def _chosen(alpha: FloatImage, *, every: bool) -> tuple[FloatImage, int]:
-    """Alpha of the largest portrait or of all, without specks, and how many portraits there are."""
+def _chosen(alpha: FloatImage, *, every: bool) -> tuple[Mask, int]:
+    """Where the largest portrait is, or all are, with what is near, and how many there are."""
     count, marks, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).view(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if count < 2:
@@ -170,7 +179,12 @@ def _chosen(alpha: FloatImage, *, every: bool) -> tuple[FloatImage, int]:
     mine = np.isin(marks, kept)
     near = distance_to(mine) <= _NEAR * max(alpha.shape)
     near &= ~np.isin(marks, np.setdiff1d(portraits, kept))
-    return np.where(near, alpha, np.float32(0)), len(portraits)
+    return near, len(portraits)
+
+
+def _enlarged(values: FloatImage, height: int, width: int) -> FloatImage:
+    resized = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
 
 
 def _network_size(height: int, width: int, side_px: int) -> tuple[int, int]:

@@ -171,6 +171,11 @@ def test_from_a_pack_to_weights(library, tmp_path):
     assert [entry["part"] for entry in log] == ["labels"] * 3 + ["together"] * 2
     assert log[0]["weight"] != log[-1]["weight"]
     assert (tmp_path / "run" / "held_out.png").stat().st_size > 0
+    further = call("portraits", library, "-o", tmp_path / "on", "--init", info.path, *TINY)
+    assert further.exit_code == 0, further.output
+    went_on, then = load_portrait_weights(tmp_path / "on" / "portrait.safetensors")
+    assert then.network == info.network and then.sha256 != info.sha256
+    torch.testing.assert_close(went_on.mean_matte, network.mean_matte)
     again = call("portraits", library, "-o", tmp_path / "run", *TINY)
     assert again.exit_code == 3 and "there are weights already" in again.output
 

@@ -18,7 +18,7 @@ from training.portraits.measure import hard_labels
 from training.portraits.trainer import PortraitTrainer, Step, record_of
 from vfxmatte.configuration import changed, nested, read_toml
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.net.portrait_weights import save_portrait_weights
+from vfxmatte.net.portrait_weights import load_portrait_weights, save_portrait_weights
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -32,6 +32,8 @@ console = Console(soft_wrap=True, highlight=False)
               help="TOML file with changes to the settings.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change one setting, e.g. label_steps=3000 or network.width=0.5.")  # fmt: skip
+@click.option("--init", "init_path", type=click.Path(path_type=Path),
+              help="Go on from these portrait weights; their shape stays.")  # fmt: skip
 @click.option("--name", default="portraits", show_default=True, help="What to call the weights.")
 @click.option("--licence", default="Apache-2.0", show_default=True, help="Of the weights.")
 @click.option("--notes", default="", help="Data, hardware and time, for the sidecar.")
@@ -43,6 +45,7 @@ def portraits(
     kind: str | None,
     config_path: Path | None,
     settings: tuple[str, ...],
+    init_path: Path | None,
     name: str,
     licence: str,
     notes: str,
@@ -59,7 +62,9 @@ def portraits(
     config = _config(config_path, settings)
     if threads:
         torch.set_num_threads(threads)
-    trainer = PortraitTrainer(read_pack(library), config, torch.device(device), kind=kind)
+    start = None if init_path is None else load_portrait_weights(init_path)[0]
+    pack = read_pack(library)
+    trainer = PortraitTrainer(pack, config, torch.device(device), kind=kind, start=start)
     bank = trainer.compositor.bank
     console.print(
         f"{len(bank.foregrounds)} portraits, {len(bank.backdrops)} backgrounds, "
@@ -68,7 +73,7 @@ def portraits(
     evaluation = _train(trainer, folder)
     info = save_portrait_weights(
         folder / "portrait.safetensors", trainer.finished(), name=name, licence=licence,
-        training=record_of(config, notes), evaluation=evaluation,
+        training=record_of(trainer.config, notes), evaluation=evaluation,
     )  # fmt: skip
     _save_picture(trainer, folder / "held_out.png")
     console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB")

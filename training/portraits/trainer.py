@@ -72,18 +72,27 @@ class PortraitTrainer:
     """Trains on a pack; `run` yields what happens."""
 
     def __init__(
-        self, pack: Pack, config: PortraitTraining, device: torch.device, *, kind: str | None = None
+        self,
+        pack: Pack,
+        config: PortraitTraining,
+        device: torch.device,
+        *,
+        kind: str | None = None,
+        start: PortraitMatting | None = None,
     ) -> None:
-        self.config, self.device = config, device
+        """start: a folded network to go on from, with its own shape and mean matte."""
+        if start is not None:
+            config = replace(config, network=start.config)
+        self.config, self.device, self.unsolved = config, device, 0
         torch.manual_seed(config.seed)
         chosen, others = portraits_of(pack, kind)
         self.compositor = _compositor(chosen.training(), others.training(), config, device)
-        self.network = PortraitMatting(config.network).to(device)
-        self.network.mean_matte.copy_(_mean_of(self.compositor.bank))
+        self.network = (start or PortraitMatting(config.network)).to(device)
+        if start is None:
+            self.network.mean_matte.copy_(_mean_of(self.compositor.bank))
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.held_out = self._held_out(chosen, others)
         self.weights = torch.ones(1)
-        self.unsolved = 0
 
     def run(self) -> Iterator[Step]:
         """All steps of both parts."""

@@ -129,7 +129,7 @@ def _of(work: _Work, number: int, band_px: float | None, *, every: bool) -> tupl
     except VfxmatteError as error:
         raise error.at(frame=number, path=work.plate.path(number)) from error.__cause__
     band_px = default_band_px(*guess.alpha.shape) if band_px is None else band_px
-    labels = keyframe_labels(guess.alpha, band_px)
+    labels = keyframe_labels(guess, band_px)
     trimap = Trimap(number=number, labels=labels, is_keyframe=True)
     said = f"{100 * trimap.unknown_share:.1f}% unknown, band {band_px:g} px, {_said(guess, every)}"
     return number, labels, said
