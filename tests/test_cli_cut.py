@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.conftest import write_tiny_shot  # noqa: E402
 from tests.cuts import clip_of, plate_of, saved, timeline_of  # noqa: E402
 from vfxmatte.cli import commands  # noqa: E402
 from vfxmatte.io.images import read_image  # noqa: E402
+from vfxmatte.pipeline import Run  # noqa: E402
+from vfxmatte.types import FrameResult  # noqa: E402
 
 
 def invoke(*arguments: object) -> Result:
@@ -109,6 +112,18 @@ def test_a_shot_that_cannot_be_done_does_not_stop_the_others(cut: Path, tiny_wei
     assert mattes(cut)["sh020"] == ["matte.1002.exr", "matte.1003.exr"]
     assert mattes(cut)["sh010"] == ["matte.1005.exr"]
     assert "with failures: sh010; 1 clips or shots not matted" in result.stdout
+
+
+def test_ctrl_c_ends_the_whole_cut(
+    cut: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Run) -> Iterator[FrameResult]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "frames", interrupted)
+    result = ran(cut, tiny_weights, "--otio-out", cut.parent / "m.otio")
+    assert result.exit_code == 130
+    assert result.stdout.count("to do ") == 1 and not (cut.parent / "m.otio").exists()
 
 
 def test_trimaps_of_a_root(cut: Path, tiny_weights: Path) -> None:

@@ -269,6 +269,11 @@ def test_metadata_names_and_skips(long_shot: Path) -> None:
     skipped.metadata["vfxmatte"] = {"skip": True}
     cut = cut_of(long_shot.parent, named, skipped)
     assert list(frames(cut)) == ["hero"] and "b is left out" in cut.notes[0]
+    other, third = (clip_of(n, long_plate(), 86403, 3) for n in ("b", "c"))
+    other.metadata["vfxmatte"] = {"shot": "double"}
+    third.metadata["vfxmatte"] = {"shot": "double"}
+    apart = cut_of(long_shot.parent, named.clone(), other, third)
+    assert frames(apart) == {"hero": "1001-1003", "double": "1004-1006"}
     named.metadata["vfxmatte"] = {"trimap": "x"}
     (problem,) = cut_of(long_shot.parent, named.clone()).problems
     assert problem.shot == "a" and "trimap" in problem.what and "trimaps" in str(problem.hint)

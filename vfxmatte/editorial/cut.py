@@ -1,8 +1,8 @@
 """A cut as shots to matte: each media once, with the frames that the cut shows of it.
 
-Clips of the same media with the same trimaps and settings are one shot: its frames are the union of
-theirs, its mattes lie in one folder. Of a clip that cannot be matted the reason is kept, and the
-other shots go on.
+Clips of the same media are one shot, unless they ask for different names, trimaps or settings: its
+frames are the union of theirs, its mattes lie in one folder. Of a clip that cannot be matted the
+reason is kept, and the other shots go on.
 
 A clip may say more of itself in its metadata: `{"vfxmatte": {"shot": NAME, "trimaps": PATH,
 "settings": {…as in shot.toml…}, "skip": true}}`, the path relative to the cut's folder.
@@ -138,6 +138,7 @@ class _Found:
     clip: Any
     name: str
     shot: str
+    is_named: bool
     media: Media
     frames: FrameRange
     trimaps: Path | None
@@ -148,7 +149,8 @@ class _Found:
     def key(self) -> str:
         """Clips with the same one are the same shot."""
         plate = str(self.media.plate.absolute())
-        return digest([plate, self.trimaps, self.settings, self.media.step])
+        named = self.shot if self.is_named else None
+        return digest([plate, named, self.trimaps, self.settings, self.media.step])
 
 
 class _Reader:
@@ -204,6 +206,7 @@ class _Reader:
             clip=use.clip,
             name=name,
             shot=shot,
+            is_named="shot" in told,
             media=media,
             frames=frames,
             trimaps=self._trimaps(media.plate, told),
