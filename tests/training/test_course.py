@@ -22,9 +22,18 @@ from training.pack import Pack, write_pack
 from training.sources import open_library
 from training.starts import load_encoder
 from training.trainer import Trainer
+from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import OutputError, TrainingError
+from vfxmatte.exports.stages import (
+    Stage1,
+    pool_alone,
+    pool_with_indices,
+    unpool_by_comparison,
+    unpool_by_indices,
+)
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
-from vfxmatte.types import UNKNOWN
+from vfxmatte.net.weights import save_weights
+from vfxmatte.types import UNKNOWN, Trimap
 
 CPU = torch.device("cpu")
 COURSE = DimConfig(pools=4, fc6_kernel=0, adapter=True, refine=False)
@@ -113,6 +122,50 @@ def test_a_vgg_fits_behind_the_adapter(tmp_path):
     assert torch.equal(layers[0].weight, tensors["features.0.weight"])
 
 
+def varied_network():
+    """A small one whose alpha is neither flat nor clamped."""
+    torch.manual_seed(4)
+    config = DimConfig(**{**COURSE.as_dict(), "width": 0.125})
+    network = DeepImageMatting(config).eval().requires_grad_(False)
+    network.decoder.alpha.weight.mul_(0.3)
+    network.decoder.alpha.bias.fill_(0.4)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("pool", "unpool"),
+    [(pool_with_indices, unpool_by_indices), (pool_alone, unpool_by_comparison)],
+)
+def test_exporters_follow_it(pool, unpool):
+    network = varied_network()
+    picture = torch.rand((1, 4, 64, 96), generator=torch.Generator().manual_seed(1))
+    normalised = (picture - network.mean) / network.std
+    wanted = network(picture).raw
+    assert wanted.std() > 1e-3
+    torch.testing.assert_close(Stage1(network, pool, unpool)(normalised), wanted)
+
+
+def test_the_engine_runs_it_in_every_mode(tmp_path):
+    save_weights(tmp_path / "course.safetensors", varied_network(), name="course")
+    random = np.random.default_rng(1)
+    labels = np.zeros((150, 170), np.uint8)
+    labels[40:110, 50:120] = 255
+    labels[30:60, 40:130] = UNKNOWN
+    image = random.random((150, 170, 3), np.float32)
+    found = {}
+    for mode in ("exact", "windows", "dense"):
+        weights = tmp_path / "course.safetensors"
+        settings = EngineSettings(weights=weights, device="cpu", mode=mode, max_window_px=160 * 160)
+        engine = open_engine(settings)
+        trimap = Trimap(number=1, labels=labels, is_keyframe=True)
+        (matte,) = engine.mattes([Task(image=image, trimap=trimap)])
+        found[mode] = matte.alpha
+        engine.close()
+    assert found["dense"][labels == UNKNOWN].std() > 1e-3
+    for mode in ("exact", "windows"):
+        np.testing.assert_allclose(found[mode], found["dense"], atol=1e-4)
+
+
 # -- the library ------------------------------------------------------------------------------
 
 
@@ -135,6 +188,12 @@ def test_a_fifth_is_held_out_and_stays_so(drawn):
     assert not seen & {f.name for f in matted.validation().files}
     others = {open_matted(drawn, MattedConfig(split_seed=s)).held_out for s in range(5)}
     assert len(others) > 1
+
+
+def test_a_part_is_taken_evenly(drawn):
+    matted = open_matted(drawn, MattedConfig())
+    assert [f.name for f in matted.evenly(4).files] == ["p0", "p2", "p5", "p7"]
+    assert matted.evenly(None) is matted.evenly(10) is matted
 
 
 @pytest.fixture()
@@ -386,7 +445,7 @@ def test_from_the_command_line(portrait_pack, tmp_path):
                  for s in step]  # fmt: skip
         result = CliRunner().invoke(cli, paths)
         assert result.exit_code == 0, result.output
-    assert "16 trained on" in result.output and "7 held out" in result.output
+    assert "16 of those trained on" in result.output and "7 held out" in result.output
     (found,) = json.loads((tmp_path / "table.json").read_text())
     assert found["method"] == "run" and 0 < found["test"]["whole"] < found["test"]["unknown"] < 1
     config, network = load_run(tmp_path / "run")

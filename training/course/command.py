@@ -57,9 +57,15 @@ def course_set(
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", "engines", multiple=True,
               help="A method without a network beside the runs: kmeans, gmm, trimap …")  # fmt: skip
+@click.option("--most", type=click.IntRange(1),
+              help="Pictures of each side at most, evenly taken; the default is all.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
 def course_table(
-    library: Path, runs: tuple[Path, ...], engines: tuple[str, ...], json_path: Path | None
+    library: Path,
+    runs: tuple[Path, ...],
+    engines: tuple[str, ...],
+    most: int | None,
+    json_path: Path | None,
 ) -> None:
     """Measure RUNS (folders) on the pictures of LIBRARY: mean absolute errors, both sides.
 
@@ -71,7 +77,8 @@ def course_table(
         if (other.matted.size_px, other.synthesis) != (config.matted.size_px, config.synthesis):
             raise UsageError(f"{folder} has other pictures or trimaps than {runs[0]}")
     matted = open_matted(library, config.matted)
-    training, test = (samples_of(part, config) for part in (matted.training(), matted.validation()))
+    sides = (matted.training(), matted.validation())
+    training, test = (samples_of(side.evenly(most), config) for side in sides)
     methods = {
         folder.resolve().name: by_network(network) for folder, (_, network) in loaded.items()
     }
@@ -87,7 +94,7 @@ def course_table(
 def _print(rows: list[Row], training: int, test: int) -> None:
     table = Table(title="mean absolute error", title_justify="left")
     table.add_column("method")
-    for name in (f"{training} trained on", f"{test} held out"):
+    for name in (f"{training} of those trained on", f"{test} held out"):
         table.add_column(f"{name}: unknown", justify="right")
         table.add_column("whole", justify="right")
     for found in rows:

@@ -46,6 +46,13 @@ class MattedSet:
     def is_empty(self) -> bool:
         return not self.files
 
+    def evenly(self, most: int | None) -> MattedSet:
+        """At most so many of the files, evenly taken; None: all."""
+        if most is None or len(self.files) <= most:
+            return self
+        chosen = [n * len(self.files) // most for n in range(most)]
+        return replace(self, files=tuple(self.files[n] for n in chosen))
+
     def training(self) -> MattedSet:
         """The part that is trained on."""
         files = tuple(f for f in self.files if f.name not in self.held_out)
