@@ -11,6 +11,7 @@ from torch import Tensor
 from training.compose import Batch
 from training.config import TrainConfig
 from training.course.batches import MattedBatches
+from training.course.layout import MattedSet
 from training.losses import masked_mean
 from training.picture import save_grid
 from training.sources import Library, batch_maker
@@ -65,10 +66,11 @@ def _batches(held_out: Library, config: TrainConfig, device: torch.device) -> li
     count = config.validation_samples
     if not count or held_out.is_empty:
         return []
-    maker = batch_maker(held_out, config, device)
-    if isinstance(maker, MattedBatches):
-        numbers = range(min(count, len(maker)))
+    if isinstance(held_out, MattedSet):
+        pictures = MattedBatches(held_out.evenly(count), config, device)
+        numbers = range(len(pictures))
         parts = [numbers[start : start + _AT_ONCE] for start in numbers[::_AT_ONCE]]
-        return [maker.plain(part, _FIRST_SEED + part[0]) for part in parts]
+        return [pictures.plain(part, _FIRST_SEED + part[0]) for part in parts]
+    maker = batch_maker(held_out, config, device)
     sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
     return [maker.batch(size + size % 2, _FIRST_SEED + n) for n, size in enumerate(sizes)]
