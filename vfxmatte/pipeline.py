@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,24 +24,23 @@ from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.crew import Crew
 from vfxmatte.devices import check_devices, device_names, names_several
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
+from vfxmatte.errors import OutputError, UsageError, VfxmatteError
+from vfxmatte.footage import Footage
 from vfxmatte.frame_work import Work, record_of, result_of, solved
-from vfxmatte.io.marked import as_written
-from vfxmatte.io.plates import FrameOrError, Plate, open_plate
-from vfxmatte.io.sequence import padded
-from vfxmatte.io.writers import matte_path, write_labels, write_matte
+from vfxmatte.io.plates import Plate, open_plate
 from vfxmatte.journal import Journal
 from vfxmatte.ledger import RunRecord
 from vfxmatte.manifest import manifest_header
 from vfxmatte.plan import Fingerprints, RunPlan, asked_of, make_plan
 from vfxmatte.propagation import propagate, proxy_size
 from vfxmatte.qc import trimap_stats
-from vfxmatte.settings import RunSettings, as_plain
+from vfxmatte.results import Results
+from vfxmatte.settings import RunSettings, as_plain, usual_workers
 from vfxmatte.shot import Keyframes, Shot
 from vfxmatte.spans import split
-from vfxmatte.stale import FINGERPRINT_ATTRIBUTE, move_aside
+from vfxmatte.stale import move_aside
 from vfxmatte.stream import close, ordered_map, prefetch
-from vfxmatte.types import Frame, FrameResult, Trimap, numbers_as_text
+from vfxmatte.types import FrameResult, Trimap, numbers_as_text
 
 _TRIMAPS_AHEAD = 4
 
@@ -92,14 +88,14 @@ class Run:
                 check_devices(self.settings.engine.device)
             self.colours = ColourConfig.load(self.settings.ocio)
             self.plate = self._open_plate()
-            movie = self.plate.info.kind == "movie"  # which can be in one place at a time only
-            self._proxy_plate = self._open_plate() if movie else self.plate
             self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
             self._check_only()
+            self.workers = self.settings.workers or usual_workers()
+            self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
+            self._footage = self._as_footage()
         except VfxmatteError as error:
             self.close()
             raise error.at(shot=shot.name) from error.__cause__
-        self.workers = self.settings.workers or _usual_workers()
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -123,6 +119,10 @@ class Run:
             config=self.colours,
         )
         return self._open_things.enter_context(plate)
+
+    def _as_footage(self) -> Footage:
+        second = self._open_plate() if self.plate.info.kind == "movie" else self.plate
+        return Footage(self.plate, second, self.plan, self.colours, self.workers)
 
     def __enter__(self) -> Run:
         return self
@@ -188,7 +188,7 @@ class Run:
     def _frames(
         self, journal: Journal | ChunkJournal, keyframes: Mapping[int, Trimap]
     ) -> Iterator[FrameResult]:
-        self._refuse_painted_over()
+        self.results.refuse_painted_over(self.numbers, self.plan.keyframes)
         if self._only is None:
             for number in self.plan.skipped:
                 yield FrameResult(number=number, status="skipped")
@@ -252,7 +252,7 @@ class Run:
 
     def _move_aside(self, journal: Journal | ChunkJournal, work: Work) -> Path | None:
         """A frame has failed: its matte of an earlier run must not pass for a new one."""
-        path = self.matte_path(work.number)
+        path = self.results.matte_path(work.number)
         record = journal.records.get(work.number)
         return move_aside(path, work.fingerprint, record.fingerprint if record else None)
 
@@ -320,75 +320,16 @@ class Run:
             work.stats["confidence"] = score.confidence
             work.stats["unknown_share"] = score.unknown_share
             work.stats["keyframe_distance"] = float(score.keyframe_distance)
-            write_labels(work.trimap, self._trimap_path(work.number), self.plate.info.canvas)
+            self.results.write_trimap(work.trimap)
         return work
-
-    def _trimap_path(self, number: int) -> Path:
-        name = f"trimap.{padded(number, max(4, self.plate.info.padding))}.png"
-        return self.shot.trimap_output / name
-
-    def _refuse_painted_over(self) -> None:
-        """An artist's work in a propagated trimap must not be overwritten, nor passed over."""
-        painted = [n for n in self.numbers if self._painted_over(n)]
-        if painted:
-            raise TrimapError(
-                f"{len(painted)} propagated trimaps have been painted over where they were "
-                f"written: frames {numbers_as_text(painted)}",
-                path=self._trimap_path(painted[0]),
-                hint="move them to the folder of the keyframes and run again, or delete them",
-            )
-
-    def _painted_over(self, number: int) -> bool:
-        trimap = self._trimap_path(number)
-        if number in self.plan.keyframes or not trimap.is_file():
-            return False
-        matte = self.matte_path(number)
-        older = matte.is_file() and trimap.stat().st_mtime_ns <= matte.stat().st_mtime_ns
-        return not older and not as_written(trimap)
-
-    def matte_path(self, number: int) -> Path:
-        """Where a frame's matte is written."""
-        settings, padding = self.settings.output, self.plate.info.padding
-        return matte_path(self.shot.output, number, settings, padding=padding)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-
-        def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:
-            number, frame = pair
-            return number, None if isinstance(frame, VfxmatteError) else self._proxy(frame, size)
-
-        frames = self._read(self._proxy_plate, numbers)
-        return ordered_map(small, frames, workers=self.workers)
-
-    def _proxy(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        pixels = np.clip(frame.pixels, -1.0, 16.0)
-        small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-        if np.isnan(small).any():
-            np.nan_to_num(pixels, copy=False)
-            small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-        encoded = self.colours.encode(np.asarray(small, np.float32), frame.colour_space)
-        return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
-
-    def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
-        """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
-        sources = [self.plan.sources[number] for number in numbers]
-        frames = plate.frames(sorted(set(sources)), workers=self.workers)
-        try:
-            source, frame = next(frames)
-            for number, wanted in zip(numbers, sources, strict=True):
-                while source != wanted:
-                    source, frame = next(frames)
-                if isinstance(frame, Frame) and frame.number != number:
-                    yield number, replace(frame, number=number)
-                else:
-                    yield number, frame
-        finally:
-            close(frames)
+        return self._footage.proxies(numbers, size)
 
     def _loaded(self, trimaps: Iterable[Work], todo: Mapping[int, str]) -> Iterator[Work]:
-        frames = self._read(self.plate, list(todo))
+        frames = self._footage.frames(list(todo))
         try:
             for work in trimaps:
                 with work.timed("read"):
@@ -420,17 +361,8 @@ class Run:
     def _write(self, work: Work) -> Work:
         if work.matte is None or work.frame is None:
             return work
-        settings = self.settings.output
-        attributes = {
-            **self._attributes(),
-            FINGERPRINT_ATTRIBUTE: work.fingerprint,
-            **settings.attributes,
-        }
-        path = self.matte_path(work.number)
         with work.timed("write"):
-            work.path = write_matte(
-                work.matte, work.frame, replace(settings, attributes=attributes), path
-            )
+            work.path = self.results.write_matte(work, self._attributes())
         work.frame = work.matte = None
         return work
 
@@ -476,13 +408,3 @@ def run(
     """
     with Run(shot, settings, overwrite=overwrite) as prepared:
         yield from prepared.frames()
-
-
-def _usual_workers() -> int:
-    """Half of the processors that this process may use, two to twelve: each worker holds a few
-    frames, and a 6K frame is a quarter of a gigabyte."""
-    try:
-        processors = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        processors = os.cpu_count() or 2
-    return min(12, max(2, processors // 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -74,3 +75,13 @@ def digest(value: Any) -> str:
     """A short name for plain values: equal values, equal digest."""
     text = json.dumps(as_plain(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def usual_workers() -> int:
+    """Half of the processors that this process may use, two to twelve: each worker holds a few
+    frames, and a 6K frame is a quarter of a gigabyte."""
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        processors = os.cpu_count() or 2
+    return min(12, max(2, processors // 2))
