@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from training.portraits.measure import hard_labels
 from training.portraits.trainer import PortraitTrainer, Step, record_of
 from vfxmatte.configuration import changed, nested, read_toml
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.net.portrait_weights import load_portrait_weights, save_portrait_weights
+from vfxmatte.net.portrait_weights import PortraitInfo, load_portrait_weights, save_portrait_weights
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -70,17 +71,26 @@ def portraits(
         f"{len(bank.foregrounds)} portraits, {len(bank.backdrops)} backgrounds, "
         f"{sum(len(b.alpha) for b in trainer.held_out)} held-out scenes"
     )
-    evaluation = _train(trainer, folder)
-    info = save_portrait_weights(
-        folder / "portrait.safetensors", trainer.finished(), name=name, licence=licence,
-        training=record_of(trainer.config, notes), evaluation=evaluation,
-    )  # fmt: skip
+    record = record_of(trainer.config, notes)
+
+    def save(evaluation: dict[str, Any]) -> PortraitInfo:
+        return save_portrait_weights(
+            folder / "portrait.safetensors", trainer.finished(), name=name, licence=licence,
+            training=record, evaluation=evaluation,
+        )  # fmt: skip
+
+    info = save(_train(trainer, folder, save))
     _save_picture(trainer, folder / "held_out.png")
     console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB")
 
 
-def _train(trainer: PortraitTrainer, folder: Path) -> dict[str, Any]:
-    """Every step, told and logged; returns what each part ended with."""
+def _train(
+    trainer: PortraitTrainer, folder: Path, save: Callable[[dict[str, Any]], object]
+) -> dict[str, Any]:
+    """Every step, told and logged; returns what each part ended with.
+
+    Weights are saved whenever they are measured, so that a killed run leaves some.
+    """
     began, ends = time.monotonic(), {}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.jsonl").open("w", encoding="utf-8") as log:
@@ -90,6 +100,7 @@ def _train(trainer: PortraitTrainer, folder: Path) -> dict[str, Any]:
             console.print(f"{_line(step)}  {time.monotonic() - began:.0f} s")
             if step.measured is not None:
                 ends[f"held-out portraits, {step.part}"] = step.measured.as_dict()
+                save(ends)
     return ends
 
 

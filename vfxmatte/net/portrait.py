@@ -105,13 +105,21 @@ class PortraitMatting(nn.Module):
         """The labels of pictures whose shape masks are not known: (N, 3, H, W), and (N,) how well
         what was found agrees with the shape of a portrait, 0 to 1.
 
-        One pass without a mask, a mask laid over its foreground, one pass with it.
+        One look without a mask, a mask laid over its foreground, one look with it; each at the
+        picture and at its mirror image.
         """
         empty = torch.zeros_like(image[:, :1])
-        first = self.labels(image, empty).softmax(1)[:, FOREGROUND, None]
+        first = self._looked(image, empty)[:, FOREGROUND, None]
         mask = placed(self.mean_matte, fit(self.mean_matte, first), empty)
-        second = self.labels(image, mask).softmax(1)
+        second = self._looked(image, mask)
         return second, overlap(mask, second[:, FOREGROUND, None])
+
+    def _looked(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Mean probabilities (N, 3, H, W) of pictures and their mirror images."""
+        both = torch.cat((image, image.flip(3))), torch.cat((mask, mask.flip(3)))
+        straight, mirrored = self.labels(*both).softmax(1).chunk(2)
+        mean: Tensor = (straight + mirrored.flip(3)) / 2
+        return mean
 
     def fold(self) -> PortraitMatting:
         """Fold every batch-norm into its convolution, in place; returns self in eval mode."""
