@@ -21,6 +21,8 @@ from vfxmatte.types import FrameRange, Labels, Trimap, numbers_as_text
 if TYPE_CHECKING:
     from vfxmatte.portrait import PortraitGuess, PortraitMatter
 
+_DOUBTFUL = 0.8  # 19 of 20 rendered portraits agree about so well with their shape, or better
+
 
 @click.command("auto")
 @click.argument("shot", type=click.Path(path_type=Path))
@@ -136,7 +138,8 @@ def _of(work: _Work, number: int, band_px: float | None, *, every: bool) -> tupl
 
 
 def _said(guess: PortraitGuess, every: bool) -> str:
-    words = [f"agreement {guess.agreement:.2f}"]
+    doubt = " (doubtful: is it a portrait?)" if guess.agreement < _DOUBTFUL else ""
+    words = [f"agreement {guess.agreement:.2f}{doubt}"]
     if guess.portraits > 1:
         taken = "all are taken" if every else "the largest is taken (--all takes all)"
         words.append(f"{guess.portraits} portraits: {taken}")
