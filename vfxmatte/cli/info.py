@@ -15,8 +15,8 @@ import click
 from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import WeightsError
-from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
 from vfxmatte.manifest import versions
+from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
 from vfxmatte.preview import h264_encoder
 
 _DECODERS = {
