@@ -88,7 +88,9 @@ _OPTIONS = (
         type=click.Choice(["premultiplied", "straight"]),
         help="Add the plate's R G B to the EXR mattes.",
     ),
-    click.option("--workers", type=int, help="Frames read and written at once [half the processors]."),
+    click.option(
+        "--workers", type=int, help="Frames read and written at once [half the processors]."
+    ),
     click.option(
         "--set",
         "extra",
