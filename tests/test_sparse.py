@@ -142,6 +142,20 @@ def test_the_result_does_not_depend_on_what_was_solved_before() -> None:
     assert torch.equal(run(small), first)
 
 
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    """Chunks of a shot computed on other machines are the same pixels."""
+    made, unknown = network(skips=True), REGIONS["a band"]
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(both(made, unknown)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+
+
 def test_batch_norms_are_to_be_folded_first() -> None:
     with pytest.raises(ValueError, match="fold"):
         SparseNetwork(DeepImageMatting(DimConfig(width=0.125, batch_norm=True)))

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
 from vfxmatte.reach import BORDER, PixelLevel, PixelPyramid, Reach
 
-_CPU_CHUNK_BYTES = 4 << 20  # gathered neighbours of a chunk, per thread: they stay in the cache
+_CPU_CHUNK_BYTES = 12 << 20  # gathered neighbours of a chunk: they stay in the cache
 _GPU_CHUNK_BYTES = 256 << 20
 _WIDE = 32  # rows of a product are seen as pictures so wide: oneDNN's path for 1×1 …
-_MANY = 16  # … which torch takes, on one thread, from so many pictures on
+_FEWEST = 16 * _WIDE  # … which torch takes, on one thread, from sixteen pictures on
 
 
 def network_reach(config: DimConfig) -> Reach:
@@ -120,16 +120,15 @@ class _Layer:
         """(n, taps · fan_in) to (n, fan_out)."""
         if gathered.device.type == "cuda":
             return torch.addmm(self.bias, gathered, self.weight.flatten(1).t())
-        whole = len(gathered) // _WIDE * _WIDE
-        if not whole or self.fan_out == 1:
+        if self.fan_out == 1:
             return F.linear(gathered, self.weight.flatten(1), self.bias)
-        pictures = gathered[:whole].view(-1, 1, _WIDE, gathered.shape[1]).permute(0, 3, 1, 2)
+        count = len(gathered)
+        missing = max(_FEWEST, -(-count // _WIDE) * _WIDE) - count
+        if missing:  # one way for any number of rows and threads: the same bits everywhere
+            gathered = F.pad(gathered, (0, 0, 0, missing))
+        pictures = gathered.view(-1, 1, _WIDE, gathered.shape[1]).permute(0, 3, 1, 2)
         result = F.conv2d(pictures, self.weight, self.bias)
-        result = result.permute(0, 2, 3, 1).reshape(whole, self.fan_out)
-        if whole == len(gathered):
-            return result
-        rest = F.linear(gathered[whole:], self.weight.flatten(1), self.bias)
-        return torch.cat((result, rest))
+        return result.permute(0, 2, 3, 1).reshape(-1, self.fan_out)[:count]
 
 
 class SparseNetwork:
@@ -275,10 +274,7 @@ def _unpool(
 
 def _chunks(count: int, width: int, like: Tensor) -> Iterator[tuple[int, int]]:
     """(start, stop) of pieces whose gathered rows, `width` values each, fit into the cache."""
-    if like.device.type == "cuda":
-        budget = _GPU_CHUNK_BYTES
-    else:
-        budget = _CPU_CHUNK_BYTES * torch.get_num_threads()
-    rows = max(2 * _MANY * _WIDE, budget // (width * like.element_size()) // _WIDE * _WIDE)
+    budget = _GPU_CHUNK_BYTES if like.device.type == "cuda" else _CPU_CHUNK_BYTES
+    rows = max(2 * _FEWEST, budget // (width * like.element_size()) // _WIDE * _WIDE)
     for start in range(0, count, rows):
         yield start, min(count, start + rows)
