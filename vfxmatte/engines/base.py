@@ -58,7 +58,7 @@ class EngineSettings:
         fast looks half as far around them, with a small error; windows computes whole windows
         around them, dense the whole picture.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
-    batch: tiles at once; None chooses by their size.
+    batch: windows at once, of the modes windows and dense; None chooses by their size.
     classical: of engines without a network; weights, precision, mode and batch say nothing to them,
         and max_window_px is how many unknown pixels they solve at once.
     """
