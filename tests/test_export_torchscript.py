@@ -26,7 +26,20 @@ FLOAT, HALF = 5e-3, 0.05  # the engine's colour goes through a table; half has 1
 # Every operation that the exported code may use: all of them are in PyTorch 1.12.
 KNOWN_TO_1_12 = {
     *("Bool", "Int", "__derive_index", "__getitem__", "__not__", "__range_length", "_convolution"),
-    *("add", "all", "any", "arange", "cat", "clamp", "contiguous", "copy_", "dim", "div", "eq"),
+    *(
+        "add",
+        "all",
+        "any",
+        "arange",
+        "cat",
+        "clamp",
+        "contiguous",
+        "copy_",
+        "dim",
+        "div",
+        "eq",
+        "expand",
+    ),
     *("floordiv", "full_like", "ge", "gt", "index_select", "isfinite", "item", "le", "lt"),
     *("max_pool2d_with_indices", "max_unpool2d", "mul", "nan_to_num", "ne", "neg", "nonzero"),
     *("ones_like", "pow", "reciprocal", "relu_", "remainder", "rsub", "select", "size", "slice"),

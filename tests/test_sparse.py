@@ -21,7 +21,7 @@ from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.engines.sparse import FAST_REACH_PX, SparseSolver
 from vfxmatte.errors import DeviceError
 from vfxmatte.net.dim import DeepImageMatting, DimConfig
-from vfxmatte.net.sparse import DeviceLevel, SparseNetwork, device_levels, network_reach
+from vfxmatte.net.sparse import DeviceLevel, SparseNetwork, device_levels
 from vfxmatte.reach import PixelPyramid, pixel_pyramid
 from vfxmatte.types import UNKNOWN
 
@@ -37,9 +37,9 @@ def network(seed: int = 1, **config: Any) -> DeepImageMatting:
     return made.requires_grad_(False)
 
 
-def picture(unknown: NDArray[np.bool_], seed: int = 3) -> NDArray[np.float32]:
-    """(H, W, 4): random colours, one half of it flat, and the trimap."""
-    values = np.random.default_rng(seed).random((*unknown.shape, 4), np.float32)
+def picture(unknown: NDArray[np.bool_], seed: int = 3, priors: int = 0) -> NDArray[np.float32]:
+    """(H, W, 4 + priors): random colours, one half of it flat, the trimap, random priors."""
+    values = np.random.default_rng(seed).random((*unknown.shape, 4 + priors), np.float32)
     values[:, unknown.shape[1] // 2 :, :3] = 0.5  # where many activations are equal
     values[..., 3] = np.where(unknown, 0.5, values[..., 3].round())
     return values
@@ -54,8 +54,8 @@ def both(
     made: DeepImageMatting, unknown: NDArray[np.bool_], reach_px: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """The sparse and the dense alpha of the unknown pixels."""
-    values = picture(unknown)
-    reach = network_reach(made.config)
+    values = picture(unknown, priors=made.config.priors)
+    reach = made.config.reach()
     reach = reach if reach_px is None else reach.at_most(reach_px)
     pyramid = pixel_pyramid(unknown, reach)
     full = pyramid.levels[0]
@@ -81,6 +81,8 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {"skips": True, "refine": False},
     {"pools": 4, "fc6_kernel": 0, "adapter": True, "refine": False, "skips": True},
     {"pools": 4, "fc6_kernel": 3, "skips": True},
+    {"skips": True, "prior": True},
+    {"skips": True, "prior": True, "refine": False},
 )
 REGIONS = {
     "one pixel": spots(480, 512, (250, 260, 1)),
@@ -128,7 +130,7 @@ def test_the_result_does_not_depend_on_what_was_solved_before() -> None:
     """Memory is used again from call to call."""
     made = network(skips=True)
     runner = SparseNetwork(made)
-    reach = network_reach(made.config)
+    reach = made.config.reach()
 
     def run(unknown: NDArray[np.bool_]) -> Tensor:
         pyramid = pixel_pyramid(unknown, reach)

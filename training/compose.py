@@ -36,7 +36,8 @@ _LEAST_ALPHA = 1e-3  # less is nothing: below it half precision no longer knows 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """image, foreground, background: (N, 3, H, W) network-encoded; trimap (N, 1, H, W) of 0, 0.5
-    and 1; alpha (N, 1, H, W) in [0, 1]. With moving pairs sample n + N/2 follows sample n."""
+    and 1; alpha (N, 1, H, W) in [0, 1]; priors (N, 2, H, W) in [0, 1], where the network takes
+    them. With moving pairs sample n + N/2 follows sample n."""
 
     image: Tensor
     trimap: Tensor
@@ -44,11 +45,13 @@ class Batch:
     foreground: Tensor
     background: Tensor
     moving_pairs: bool = False
+    priors: Tensor | None = None
 
     @property
     def input(self) -> Tensor:
-        """(N, 4, H, W), the network's input."""
-        return torch.cat((self.image, self.trimap), 1)
+        """(N, 4 + priors, H, W), the network's input."""
+        priors = () if self.priors is None else (self.priors,)
+        return torch.cat((self.image, self.trimap, *priors), 1)
 
     @property
     def unknown(self) -> Tensor:
@@ -69,6 +72,7 @@ class Batch:
             image=self.image[chosen], trimap=self.trimap[chosen], alpha=self.alpha[chosen],
             foreground=self.foreground[chosen], background=self.background[chosen],
             moving_pairs=self.moving_pairs,
+            priors=None if self.priors is None else self.priors[chosen],
         )  # fmt: skip
 
 

@@ -66,6 +66,7 @@ class TrainConfig:
     order: which foreground and background make a sample: drawn at random, or by epochs as in the
         paper, where each foreground comes over `backgrounds_per_foreground` different backgrounds;
         each photograph comes once in an epoch.
+    prior_missing: of networks with alpha priors, the share of samples that are shown none.
     optimiser: sgd is with a momentum of 0.9.
     ema: decay of the averaged weights, which are the ones that are validated and shipped.
     precision: of the network's forward pass. compile: torch.compile for the training step.
@@ -87,6 +88,7 @@ class TrainConfig:
         Phase(name="refinement", trains="refinement", steps=20_000, lr=2e-4, warmup=200),
         Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
     )
+    prior_missing: float = 0.1
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
@@ -120,6 +122,8 @@ class TrainConfig:
         for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if not 0 <= self.prior_missing <= 1:
+            raise TrainingError(f"prior_missing must be within 0 and 1, found {self.prior_missing}")
         if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
             raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
 from training.losses import masked_mean
 from training.picture import save_grid
+from training.priors import add_priors
 from training.sources import Library, batch_maker
 from vfxmatte.net.dim import DeepImageMatting
 
@@ -70,7 +72,10 @@ def _batches(held_out: Library, config: TrainConfig, device: torch.device) -> li
         pictures = MattedBatches(held_out.evenly(count), config, device)
         numbers = range(len(pictures))
         parts = [numbers[start : start + _AT_ONCE] for start in numbers[::_AT_ONCE]]
-        return [pictures.plain(part, _FIRST_SEED + part[0]) for part in parts]
-    maker = batch_maker(held_out, config, device)
+        batches = [pictures.plain(part, _FIRST_SEED + part[0]) for part in parts]
+        if config.network.prior:
+            batches = [add_priors(one, _FIRST_SEED, missing=0.0) for one in batches]
+        return batches
+    maker = batch_maker(held_out, dataclasses.replace(config, prior_missing=0.0), device)
     sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
     return [maker.batch(size + size % 2, _FIRST_SEED + n) for n, size in enumerate(sizes)]

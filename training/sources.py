@@ -15,6 +15,7 @@ from training.course.batches import MattedBatches
 from training.course.layout import MattedSet, open_matted
 from training.epochs import Epochs
 from training.pack import Pack, read_pack
+from training.priors import WithPriors, threads_beside
 from vfxmatte.errors import TrainingError
 
 Library = Pack | MattedSet
@@ -56,9 +57,14 @@ def open_library(path: Path, config: TrainConfig) -> Library:
 
 def batch_maker(library: Library, config: TrainConfig, device: torch.device) -> BatchMaker:
     """Of a whole library; give it `library.training()` or `library.validation()`."""
+    maker: BatchMaker
     if isinstance(library, MattedSet):
-        return MattedBatches(library, config, device)
-    return Compositor(PictureBank(library, device), config.synthesis)
+        maker = MattedBatches(library, config, device)
+    else:
+        maker = Compositor(PictureBank(library, device), config.synthesis)
+    if not config.network.prior:
+        return maker
+    return WithPriors(maker, missing=config.prior_missing, threads=threads_beside(device))
 
 
 def epochs_of(library: Library, config: TrainConfig) -> Epochs:

@@ -54,12 +54,15 @@ class Start:
 def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) -> DeepImageMatting:
     """The weights of a file, with batch-norms again where `network` has them.
 
-    A refinement that the file does not have keeps its random start.
+    A refinement that the file does not have keeps its random start. Where the file's network takes
+    no alpha priors and `network` does, it begins as those priors: its last layer is zero.
 
     Raises:
         TrainingError: the weights are of another architecture.
     """
     plain, _ = load_weights(path)
+    if network.config.prior and not plain.config.prior:
+        plain = with_priors(plain)
     wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
     if plain.config.as_dict() != wanted:
         raise TrainingError(
@@ -72,6 +75,27 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
         return network
     pictures = torch.cat([compositor.batch(8, seed).input.cpu() for seed in range(4)])
     return unfold(plain, pictures, refine=network.config.refine)
+
+
+@torch.no_grad()
+def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
+    """The same layers, blind to the priors at first, and nothing added to them."""
+    network = DeepImageMatting(DimConfig(**{**plain.config.as_dict(), "prior": True}))
+    wider = network.state_dict()
+    for name, tensor in plain.state_dict().items():
+        if tensor.shape == wider[name].shape:
+            wider[name] = tensor.clone()
+        else:  # a first convolution
+            wider[name].zero_()
+            wider[name][:, : tensor.shape[1]] = tensor
+    network.load_state_dict(wider)
+    last = [network.decoder.alpha]
+    if network.refinement is not None:
+        last.append(network.refinement.residual)
+    for layer in last:
+        for parameter in layer.parameters():
+            parameter.zero_()
+    return network
 
 
 def xavier_decoder(network: DeepImageMatting) -> None:

@@ -309,8 +309,8 @@ class Trainer:
     # -- batches ----------------------------------------------------------------------------
 
     def _next_batch(self) -> Batch:
-        """This step's batch; on a CPU the next one is made meanwhile, by a thread of its own."""
-        if self.device.type != "cpu":
+        """This step's batch; what a CPU has to do for it is done beside the step before."""
+        if self.device.type != "cpu" and not self.config.network.prior:
             return self._batch_of(self.step)
         key = (self.step, self.salt)
         if self.ahead is None or self.ahead_at != key:

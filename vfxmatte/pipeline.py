@@ -27,7 +27,7 @@ from vfxmatte.engines.base import Engine, Task, open_engine
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.footage import Footage
 from vfxmatte.frame_work import Work, record_of, result_of, solved
-from vfxmatte.io.plates import Plate, open_plate
+from vfxmatte.io.plates import Plate
 from vfxmatte.journal import Journal
 from vfxmatte.ledger import RunRecord
 from vfxmatte.manifest import manifest_header
@@ -109,15 +109,7 @@ class Run:
             raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
 
     def _open_plate(self) -> Plate:
-        settings = self.settings
-        plate = open_plate(
-            self.shot.plate,
-            layer=settings.layer,
-            part=settings.part,
-            colour_space=settings.colorspace,
-            first_frame=settings.first_frame,
-            config=self.colours,
-        )
+        plate = self.shot.open_plate(self.colours, self.settings)
         return self._open_things.enter_context(plate)
 
     def _as_footage(self) -> Footage:

@@ -161,7 +161,7 @@ def _refuse_nothing(labels: Tensor, agreement: float) -> None:
         return
     raise TrimapError(
         f"no portrait was found: {found}",
-        hint="paint this keyframe, or make it from a roto with `vfxmatte trimap from-matte`",
+        hint="paint this keyframe, or make it by `vfxmatte trimap from-matte` or `grabcut`",
     )
 
 
@@ -172,7 +172,7 @@ def _chosen(alpha: FloatImage, *, every: bool) -> tuple[Mask, int]:
     if count < 2:
         raise TrimapError(
             "no portrait was found: nothing in the picture is mostly foreground",
-            hint="paint this keyframe, or make it from a roto with `vfxmatte trimap from-matte`",
+            hint="paint this keyframe, or make it by `vfxmatte trimap from-matte` or `grabcut`",
         )
     portraits = 1 + np.flatnonzero(areas >= _ANOTHER * areas.max())
     kept = portraits if every else [1 + int(areas.argmax())]

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vfxmatte.colour import ColourConfig
 from vfxmatte.configuration import changed, read_toml
 from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
 from vfxmatte.io.images import read_image
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.io.sequence import frame_number, is_hidden, is_image, is_movie
 from vfxmatte.settings import RunSettings
 from vfxmatte.trimaps import grow, labels_from_image, place, shrink
@@ -70,6 +71,21 @@ class Shot:
             )
         except VfxmatteError as error:
             raise error.at(shot=folder) from error.__cause__
+
+    def open_plate(self, colours: ColourConfig, settings: RunSettings | None = None) -> Plate:
+        """The plate, read as the settings have it (None: the shot's own).
+
+        Raises PlateError, ColourError.
+        """
+        settings = settings or self.settings
+        return open_plate(
+            self.plate,
+            layer=settings.layer,
+            part=settings.part,
+            colour_space=settings.colorspace,
+            first_frame=settings.first_frame,
+            config=colours,
+        )
 
     @classmethod
     def from_parts(

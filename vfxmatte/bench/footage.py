@@ -16,7 +16,6 @@ from vfxmatte.bench.network import NetworkSettings, difference
 from vfxmatte.bench.solver import Solver, open_solver
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.base import Task
-from vfxmatte.io.plates import open_plate
 from vfxmatte.shot import Keyframes, Shot, keyframes_in
 from vfxmatte.types import UNKNOWN, FloatImage
 
@@ -56,14 +55,7 @@ def _tasks(folder: Path) -> Iterator[Task]:
     shot = Shot.open(folder)
     settings = shot.settings
     colours = ColourConfig.load(settings.ocio)
-    with open_plate(
-        shot.plate,
-        layer=settings.layer,
-        part=settings.part,
-        colour_space=settings.colorspace,
-        first_frame=settings.first_frame,
-        config=colours,
-    ) as plate:
+    with shot.open_plate(colours) as plate:
         inside = keyframes_in(shot.keyframes, plate.info)
         for number, trimap in Keyframes(inside, plate.info, settings.keyframe_growth).items():
             yield Task(image=to_network(plate.read(number), colours), trimap=trimap)

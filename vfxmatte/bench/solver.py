@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
 
-import numpy as np
 import torch
 
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task, open_engine
-from vfxmatte.engines.deep import choose_device
+from vfxmatte.engines.model import choose_device, network_input, priors_of
 from vfxmatte.net.dim import STRIDE, DeepImageMatting
 from vfxmatte.net.weights import DEFAULT_WEIGHTS, load_weights
 from vfxmatte.tiling import pad_reflect, padded_size
-from vfxmatte.types import UNKNOWN, FloatImage
+from vfxmatte.types import FloatImage
 
 PLAIN = "plain"
 MODES = (*get_args(Mode), PLAIN)
@@ -114,7 +113,8 @@ class PlainForward:
 
     def _alpha(self, task: Task) -> FloatImage:
         height, width = task.trimap.labels.shape
-        stacked = pad_reflect(_stacked(task), *padded_size(height, width, STRIDE))
+        picture = network_input(task, priors_of(task, self.network.config))
+        stacked = pad_reflect(picture, *padded_size(height, width, STRIDE))
         batch = torch.from_numpy(stacked).permute(2, 0, 1)[None].contiguous()
         with torch.inference_mode():
             alpha = self.network(batch.to(self.torch_device)).alpha
@@ -122,11 +122,3 @@ class PlainForward:
 
     def close(self) -> None:
         self.network.to("cpu")
-
-
-def _stacked(task: Task) -> FloatImage:
-    """(H, W, 4) float32: the picture, and the trimap as 0, 0.5, 1."""
-    labels = task.trimap.labels
-    trimap = labels / np.float32(255)
-    trimap[labels == UNKNOWN] = 0.5
-    return np.concatenate((task.image, trimap[:, :, None].astype(np.float32)), 2)

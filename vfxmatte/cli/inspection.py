@@ -13,7 +13,7 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.base import check_name
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.plates import Plate, PlateInfo, open_plate
+from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal import Journal
 from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.plan import Fingerprints, RunPlan, last_description, make_plan
@@ -84,7 +84,7 @@ def inspect(shot: Shot) -> Inspection:
     if sidecar is not None:
         found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
     colours = _tried(found, lambda: ColourConfig.load(shot.settings.ocio))
-    plate = None if colours is None else _tried(found, lambda: _open(shot, colours))
+    plate = None if colours is None else _tried(found, lambda: shot.open_plate(colours))
     if plate is not None:
         assert colours is not None
         with plate:
@@ -111,18 +111,6 @@ def _check_engine(name: str) -> None:
     """Raises UsageError for an engine that there is not, or that lacks its package."""
     check_name(name)
     check_installed(name)
-
-
-def _open(shot: Shot, colours: ColourConfig) -> Plate:
-    settings = shot.settings
-    return open_plate(
-        shot.plate,
-        layer=settings.layer,
-        part=settings.part,
-        colour_space=settings.colorspace,
-        first_frame=settings.first_frame,
-        config=colours,
-    )
 
 
 def _weights(settings: RunSettings) -> dict[str, Any] | None:

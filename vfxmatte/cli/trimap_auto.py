@@ -12,7 +12,7 @@ import click
 
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
-from vfxmatte.io.plates import Plate, PlateInfo, open_plate
+from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import write_labels
 from vfxmatte.shot import TRIMAP_FOLDER, Shot, find_keyframes
@@ -82,13 +82,10 @@ class _Work:
         from vfxmatte.engines.model import choose_device
         from vfxmatte.portrait import PortraitMatter
 
-        settings, stack = shot.settings, ExitStack()
-        colours = ColourConfig.load(settings.ocio)
+        stack = ExitStack()
+        colours = ColourConfig.load(shot.settings.ocio)
         matter, info = PortraitMatter.open(weights, choose_device(device))
-        plate = open_plate(
-            shot.plate, layer=settings.layer, part=settings.part,
-            colour_space=settings.colorspace, first_frame=settings.first_frame, config=colours,
-        )  # fmt: skip
+        plate = shot.open_plate(colours)
         click.echo(f"weights {info.name} ({info.path})")
         return cls(plate=stack.enter_context(plate), colours=colours, matter=matter, stack=stack)
 

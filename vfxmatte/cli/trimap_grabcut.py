@@ -13,7 +13,7 @@ from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.first_guess import cut_out, default_band_px, trimap_around
 from vfxmatte.io.images import read_image
-from vfxmatte.io.plates import Plate, PlateInfo, open_plate
+from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import write_labels
 from vfxmatte.shot import TRIMAP_FOLDER, Shot
@@ -70,7 +70,7 @@ def grabcut(
     try:
         refuse_existing([number], target)
         colours = ColourConfig.load(opened.settings.ocio)
-        with _plate(opened, colours) as plate:
+        with opened.open_plate(colours) as plate:
             info, frame = plate.info, plate.read(number)
             region = _of_box(box, frame) if mask is None else _of_mask(mask, info)
             band_px = default_band_px(info.display_window.height) if band_px is None else band_px
@@ -86,18 +86,6 @@ def grabcut(
         raise error.at(shot=opened.name, frame=number) from error.__cause__
     click.echo(f"{path}  {100 * made.unknown_share:.1f}% unknown, band {band_px:g} px")
     click.echo("look at it, and paint over what is wrong, before you run")
-
-
-def _plate(shot: Shot, colours: ColourConfig) -> Plate:
-    settings = shot.settings
-    return open_plate(
-        shot.plate,
-        layer=settings.layer,
-        part=settings.part,
-        colour_space=settings.colorspace,
-        first_frame=settings.first_frame,
-        config=colours,
-    )
 
 
 def _of_box(text: str | None, frame: Frame) -> Mask:

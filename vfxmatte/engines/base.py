@@ -57,6 +57,8 @@ class EngineSettings:
     mode: exact computes what the unknown pixels depend on and no more, with the dense result;
         fast looks half as far around them, with a small error; windows computes whole windows
         around them, dense the whole picture.
+    prior: whether networks that take alpha priors are shown them: without, a frame is solved a
+        little sooner and less exactly, as exported models solve it.
     max_window_px: most pixels that the network sees at once; None chooses from the memory.
     batch: windows at once, of the modes windows and dense; None chooses by their size.
     classical: of engines without a network; weights, precision, mode and batch say nothing to them,
@@ -68,6 +70,7 @@ class EngineSettings:
     device: str = "auto"
     precision: Precision = "auto"
     mode: Mode = "exact"
+    prior: bool = True
     max_window_px: int | None = None
     batch: int | None = None
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)

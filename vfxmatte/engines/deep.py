@@ -36,7 +36,9 @@ class DeepEngine:
         """
         device = choose_device(settings.device)
         network, info = load_weights(settings.weights or DEFAULT_WEIGHTS)
-        model = Model.on(device, choose_dtype(settings.precision, device), network, info)
+        model = Model.on(
+            device, choose_dtype(settings.precision, device), network, info, prior=settings.prior
+        )
         if settings.mode in ("exact", "fast"):
             return cls(model, SparseSolver.of(model, settings))
         return cls(model, WindowSolver.of(model, settings))
@@ -46,11 +48,13 @@ class DeepEngine:
         return self.model.name
 
     def describe(self) -> Mapping[str, Any]:
-        described = {
+        described: dict[str, Any] = {
             "engine": "dim",
             "weights": self.model.info.sha256,
             "precision": self.model.precision,
         }
+        if not self.model.prior:
+            described["prior"] = "off"
         reach = getattr(self.solver, "reach_px", None)  # exact, windows and dense agree
         return described if reach is None else {**described, "reach_px": reach}
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vfxmatte.engines.base import Precision
+from vfxmatte.engines.base import Precision, Task
 from vfxmatte.errors import DeviceError, VfxmatteError, WeightsError
-from vfxmatte.net.dim import DeepImageMatting
+from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.net.prior import alpha_priors
 from vfxmatte.net.weights import WeightsInfo
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
@@ -27,20 +28,30 @@ _DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network in inference mode, its weights' sidecar, and where and in which format it runs."""
+    """A network in inference mode, its weights' sidecar, and where and in which format it runs.
+
+    prior: whether the network is shown alpha priors, where it takes any.
+    """
 
     network: DeepImageMatting
     info: WeightsInfo
     device: torch.device
     dtype: torch.dtype
+    prior: bool = True
 
     @classmethod
     def on(
-        cls, device: torch.device, dtype: torch.dtype, network: DeepImageMatting, info: WeightsInfo
+        cls,
+        device: torch.device,
+        dtype: torch.dtype,
+        network: DeepImageMatting,
+        info: WeightsInfo,
+        *,
+        prior: bool = True,
     ) -> Model:
         network = network.eval().requires_grad_(False).to(device, dtype)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, info, device, dtype)
+        return cls(network, info, device, dtype, prior)
 
     @property
     def name(self) -> str:
@@ -52,6 +63,15 @@ class Model:
     @property
     def precision(self) -> str:
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: RGB, trimap and priors."""
+        return 4 + self.info.network.priors
+
+    def priors(self, task: Task) -> FloatImage:
+        """See `priors_of`."""
+        return priors_of(task, self.info.network, shown=self.prior)
 
     def affordable_px(self, planes: float) -> int:
         """How many pixels fit into a quarter of the device's memory at so many values of the
@@ -97,6 +117,22 @@ class Model:
         """Give back what the device's allocator keeps."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def priors_of(task: Task, network: DimConfig, *, shown: bool = True) -> FloatImage:
+    """(H, W, priors) float32, what the network takes beside picture and trimap: nothing, the alpha
+    priors, or, where they are not to be shown, the trimap in their place."""
+    labels = task.trimap.labels
+    if not network.prior:
+        return np.empty((*labels.shape, 0), np.float32)
+    if shown:
+        return alpha_priors(task.image, labels)
+    return np.repeat(trimap_values(labels)[:, :, None], network.priors, axis=2)
+
+
+def network_input(task: Task, priors: FloatImage) -> FloatImage:
+    """(H, W, 4 + priors) float32: the picture, the trimap as 0, 0.5, 1, and the priors."""
+    return np.concatenate((task.image, trimap_values(task.trimap.labels)[:, :, None], priors), 2)
 
 
 def trimap_values(labels: Labels) -> FloatImage:

@@ -21,7 +21,7 @@ from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
 from vfxmatte.engines.transfer import Mark, transfer_to
 from vfxmatte.errors import DeviceError
 from vfxmatte.net.dim import STRIDE
-from vfxmatte.net.sparse import SparseNetwork, device_levels, network_reach
+from vfxmatte.net.sparse import SparseNetwork, device_levels
 from vfxmatte.reach import PixelPyramid, Reach, pixel_pyramid
 from vfxmatte.stream import ordered_map
 from vfxmatte.tiling import padded_size, reflected
@@ -37,7 +37,7 @@ _SMALLEST_SIDE_PX = 32  # an unknown region is not cut further
 @dataclass(eq=False)
 class _Piece:
     """A part of a frame's unknown pixels: (H, W) bool of the padded picture, what they depend on,
-    and the network's input there, (n, 4) float32."""
+    and the network's input there, (n, 4 + priors) float32."""
 
     unknown: NDArray[np.bool_]
     pyramid: PixelPyramid
@@ -46,10 +46,12 @@ class _Piece:
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its pieces, and, in step with them, alphas that may still be computed."""
+    """A frame under way: its priors (H, W, priors), its pieces, and, in step with them, alphas
+    that may still be computed."""
 
     task: Task
-    pieces: list[_Piece]
+    priors: FloatImage
+    pieces: list[_Piece] = field(default_factory=list)
     alphas: list[Tensor] = field(default_factory=list)
     done: Mark | None = None
 
@@ -74,7 +76,7 @@ class SparseSolver:
     @classmethod
     def of(cls, model: Model, settings: EngineSettings) -> SparseSolver:
         """As the settings ask for, or as the device's memory allows."""
-        reach = network_reach(model.network.config)
+        reach = model.network.config.reach()
         reach_px = FAST_REACH_PX if settings.mode == "fast" else None
         return cls(
             model,
@@ -103,27 +105,32 @@ class SparseSolver:
         height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
         unknown = np.zeros((height, width), bool)
         unknown[: labels.shape[0], : labels.shape[1]] = labels == UNKNOWN
-        return _Open(task, list(self._pieces(task, unknown)) if unknown.any() else [])
+        frame = _Open(task, self.model.priors(task))
+        if unknown.any():
+            frame.pieces = list(self._pieces(frame, unknown))
+        return frame
 
-    def _pieces(self, task: Task, unknown: NDArray[np.bool_]) -> Iterator[_Piece]:
+    def _pieces(self, frame: _Open, unknown: NDArray[np.bool_]) -> Iterator[_Piece]:
         """The unknown region, cut until every piece depends on few enough pixels."""
         pyramid = pixel_pyramid(unknown, self.reach)
         halves = _halves(unknown) if len(pyramid.levels[0]) > self.most_px else []
         if halves:
             for half in halves:
-                yield from self._pieces(task, half)
+                yield from self._pieces(frame, half)
         else:
-            yield _Piece(unknown, pyramid, self._picture(task, pyramid))
+            yield _Piece(unknown, pyramid, self._picture(frame, pyramid))
 
-    def _picture(self, task: Task, pyramid: PixelPyramid) -> Tensor:
-        """(n, 4) the network's input at the listed pixels; the padding repeats the picture."""
-        labels, full = task.trimap.labels, pyramid.levels[0]
+    def _picture(self, frame: _Open, pyramid: PixelPyramid) -> Tensor:
+        """(n, 4 + priors) the network's input at the listed pixels; the padding repeats the
+        picture."""
+        labels, full = frame.task.trimap.labels, pyramid.levels[0]
         rows = reflected(labels.shape[0], full.shape[0])[full.y]
         place = rows * labels.shape[1] + reflected(labels.shape[1], full.shape[1])[full.x]
-        picture = self._transfer.room(len(place), 4)
+        picture = self._transfer.room(len(place), self.model.channels)
         values = picture.numpy()
-        values[:, :3] = task.image.reshape(-1, 3).take(place, 0)
+        values[:, :3] = frame.task.image.reshape(-1, 3).take(place, 0)
         values[:, 3] = trimap_values(labels.reshape(-1).take(place))
+        values[:, 4:] = frame.priors.reshape(labels.size, self.model.channels - 4).take(place, 0)
         return picture
 
     # -- on the device ----------------------------------------------------------------------------
@@ -167,7 +174,7 @@ class SparseSolver:
                 hint="close other programs, or use --device cpu",
             )
         self.most_px = max(SMALLEST_PX, min(self.most_px, failed // 2))
-        return [smaller for half in halves for smaller in self._pieces(frame.task, half)]
+        return [smaller for half in halves for smaller in self._pieces(frame, half)]
 
     def _collected(self, frame: _Open) -> Matte:
         """Wait for a frame and put its pieces together."""

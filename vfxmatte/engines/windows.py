@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
-from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
+from vfxmatte.engines.model import SMALLEST_PX, Model, network_input
 from vfxmatte.errors import DeviceError
 from vfxmatte.net.dim import STRIDE
 from vfxmatte.tiling import Tile, pad_reflect, padded_size, plan_tiles
@@ -35,7 +35,7 @@ class _Open:
 
     task: Task
     alpha: FloatImage
-    network_input: FloatImage | None
+    padded: FloatImage | None
     waiting: deque[Tile]
 
 
@@ -92,12 +92,12 @@ class WindowSolver:
     def _begin(self, task: Task) -> _Open:
         labels = task.trimap.labels
         tiles = self._tiles(self._wanted(labels))
-        network_input = None
+        padded = None
         if tiles:
-            stacked = np.concatenate((task.image, trimap_values(labels)[:, :, None]), 2)
             height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
-            network_input = pad_reflect(stacked, height, width)
-        return _Open(task, known_alpha(labels), network_input, deque(tiles))
+            stacked = network_input(task, self.model.priors(task))
+            padded = pad_reflect(stacked, height, width)
+        return _Open(task, known_alpha(labels), padded, deque(tiles))
 
     def _wanted(self, labels: Labels) -> Labels:
         if self.everything and (labels == UNKNOWN).any():
@@ -178,8 +178,8 @@ class WindowSolver:
 
 
 def _cut(frame: _Open, tile: Tile) -> FloatImage:
-    assert frame.network_input is not None
-    return np.ascontiguousarray(frame.network_input[tile.window.slices])
+    assert frame.padded is not None
+    return np.ascontiguousarray(frame.padded[tile.window.slices])
 
 
 def _still_wanted(frame: _Open) -> Labels:

@@ -85,7 +85,9 @@ def check_equal(
         ExportError: it is larger than the tolerance, or a known pixel is not exactly 0 or 1.
     """
     largest = 0.0
-    engine = open_engine(EngineSettings(weights=weights, device="cpu", precision="float32"))
+    engine = open_engine(
+        EngineSettings(weights=weights, device="cpu", precision="float32", prior=False)
+    )
     for one in samples(space):
         labels = labels_from_values(one.painted)
         expected = _engine_alpha(engine, one, labels, space)

@@ -24,7 +24,7 @@ from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, check_equ
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
-from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.net.dim import STRIDE, DeepImageMatting, complete
 from vfxmatte.net.weights import load_weights
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 from vfxmatte.types import FloatImage
@@ -49,7 +49,7 @@ class OnnxMatting(nn.Module):
 
     def __init__(self, network: DeepImageMatting, space: WorkingSpace, dtype: torch.dtype) -> None:
         super().__init__()
-        self.space, self.dtype = space, dtype
+        self.space, self.dtype, self.priors = space, dtype, network.config.priors
         self.stage1 = Stage1(network, pool_alone, unpool_by_comparison).to(dtype)
         self.stage2 = (network.refinement or NoRefinement()).to(dtype)
         self.register_buffer("mean", network.mean)
@@ -61,8 +61,9 @@ class OnnxMatting(nn.Module):
         trimap = self._cleaned(image[:, 3:])
         picture = torch.cat((self._encoded(image[:, :3]), trimap), 1)
         picture = picture.index_select(2, _reflected(height)).index_select(3, _reflected(width))
+        picture = complete(picture, self.priors)
         normalised = ((picture - self.mean) / self.std).to(self.dtype)
-        raw = self.stage2(normalised[:, :3], self.stage1(normalised))
+        raw = self.stage2(normalised, self.stage1(normalised))
         alpha = raw.float().clamp(0.0, 1.0)[:, :, :height, :width]
         return torch.where(trimap == 0.5, alpha, trimap)
 

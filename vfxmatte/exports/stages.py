@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import DeepImageMatting
+from vfxmatte.net.dim import DeepImageMatting, base
 
 Pool = Callable[[Tensor], tuple[Tensor, Tensor]]
 Unpool = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Stage1(nn.Module):
-    """Normalised RGB and trimap (N, 4, 32·a, 32·b) to unclamped alpha (N, 1, 32·a, 32·b).
+    """Normalised input (N, 4 + priors, 32·a, 32·b) to unclamped alpha (N, 1, 32·a, 32·b).
 
     pool: an activation to its pooled form and a memory of where the maxima were.
     unpool: something small, that memory, and the activation that was pooled, to full size.
@@ -28,10 +28,11 @@ class Stage1(nn.Module):
     def __init__(self, network: DeepImageMatting, pool: Pool, unpool: Unpool) -> None:
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
+        self.prior = network.config.prior
         self.pool, self.unpool = pool, unpool
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.encoder.adapter(x)
+    def forward(self, normalised: Tensor) -> Tensor:
+        x = self.encoder.adapter(normalised)
         skips, memories = [], []
         for block in self.encoder.pooled:
             skips.append(block(x))
@@ -43,13 +44,13 @@ class Stage1(nn.Module):
             x = self.unpool(x, memories.pop(), skip)
             x = step(x + skip if self.decoder.use_skips else x)
         alpha: Tensor = self.decoder.alpha(x)
-        return alpha
+        return alpha + base(normalised) if self.prior else alpha
 
 
 class NoRefinement(nn.Module):
     """Stands for the second stage where weights have none, or where it is not wanted."""
 
-    def forward(self, rgb: Tensor, stage1: Tensor) -> Tensor:
+    def forward(self, x: Tensor, stage1: Tensor) -> Tensor:
         return stage1
 
 

@@ -81,12 +81,13 @@ class ExportedMatting(nn.Module):
         self.acescg = matrix_to_rec709(WorkingSpace.ACESCG).flatten().tolist()
         self.mean = network.mean.flatten().tolist()
         self.std = network.std.flatten().tolist()
-        example = torch.rand(1, 4, 2 * STRIDE, 3 * STRIDE)
+        self.priors = network.config.priors
+        example = torch.rand(1, 4 + self.priors, 2 * STRIDE, 3 * STRIDE)
         self.stage1 = _traced(Stage1(network, pool_with_indices, unpool_by_indices), example)
         second = network.refinement or NoRefinement()
-        self.stage2 = _traced(second, example[:, :3], example[:, 3:])
-        self.encode = _traced(EncodeForNetwork(), example)
-        self.decode = _traced(DecodeSrgb(), example)
+        self.stage2 = _traced(second, example, example[:, 3:4])
+        self.encode = _traced(EncodeForNetwork(), example[:, :3])
+        self.decode = _traced(DecodeSrgb(), example[:, :3])
         self.register_buffer("precision", torch.zeros(1))  # tells the weights' dtype
 
     def forward(self, x: Tensor) -> Tensor:
@@ -166,13 +167,14 @@ class ExportedMatting(nn.Module):
         return low, min(size, high)
 
     def _network(self, window: Tensor) -> Tensor:
-        mean = torch.tensor(self.mean, device=window.device).view(1, 4, 1, 1)
-        std = torch.tensor(self.std, device=window.device).view(1, 4, 1, 1)
-        normalised = ((window - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
+        mean = torch.tensor(self.mean, device=window.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=window.device).view(1, -1, 1, 1)
+        trimap = window[:, 3:4].expand(-1, self.priors, -1, -1)  # no priors are made here
+        normalised = ((torch.cat((window, trimap), 1) - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
         normalised = normalised.contiguous(memory_format=torch.channels_last)  # much faster
         alpha = self.stage1(normalised)
         if self.refine == 1:
-            alpha = self.stage2(normalised[:, :3], alpha)
+            alpha = self.stage2(normalised, alpha)
         if not bool(torch.isfinite(alpha).all()):
             raise RuntimeError("half precision is too small for this network: use full precision")
         clamped: Tensor = alpha.float().clamp(0.0, 1.0)

@@ -8,8 +8,9 @@ resolution over the picture and the stage-1 alpha, whose output is added to that
 
 Beyond the paper, by configuration: a width factor, the size of the fourteenth layer (1×1, 3×3 or
 the paper's 7×7×4096), batch-normalisation for training from scratch (folded away for inference)
-and additive skips after each unpooling. Short of the paper: four poolings, no fourteenth layer and
-an adapter from the four channels to VGG-16's three.
+additive skips after each unpooling, and alpha priors (`net.prior`): further input channels of both
+stages, to whose mean stage 1 adds. Short of the paper: four poolings, no fourteenth layer and an
+adapter from the four channels to VGG-16's three.
 
 Alpha is linear at the output and clamped to [0, 1] by the caller (`DimOutput.alpha`): clamping
 inside would stop the gradient where the prediction overshoots.
@@ -32,6 +33,9 @@ DECODER_CHANNELS = (512, 256, 128, 64, 64)
 STRIDE = 32
 """Sides of the input must be multiples of this, whatever the poolings: five of them halve them."""
 
+PRIORS = 2
+"""Channels of the alpha priors, where a network takes them."""
+
 _RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
 _RGB_STD = (0.229, 0.224, 0.225)
 
@@ -48,7 +52,8 @@ class DimConfig:
     refine: whether stage 2 is there.
     pools: poolings and unpoolings. With 4 of them VGG-16's last block is at 1/16, its result is not
         pooled, and the decoder lacks its first step.
-    adapter: a 1×1 convolution from the input's four channels to the three that VGG-16 takes.
+    adapter: a 1×1 convolution from the input's channels to the three that VGG-16 takes.
+    prior: the alpha priors are further channels of the input, and stage 1 adds to their mean.
     """
 
     width: float = 1.0
@@ -59,6 +64,7 @@ class DimConfig:
     refine: bool = True
     pools: int = 5
     adapter: bool = False
+    prior: bool = False
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.width <= 4:
@@ -67,6 +73,11 @@ class DimConfig:
             raise ValueError(f"fc6_kernel must be 0, 1, 3, 5 or 7, found {self.fc6_kernel}")
         if self.pools not in (4, 5):
             raise ValueError(f"pools must be 4 or 5, found {self.pools}")
+
+    @property
+    def priors(self) -> int:
+        """Channels of the input beyond RGB and trimap."""
+        return PRIORS if self.prior else 0
 
     def channels(self, count: int) -> int:
         return max(4, round(count * self.width))
@@ -139,7 +150,7 @@ class _ConvReLU(nn.Module):
 
 
 class Encoder(nn.Module):
-    """VGG-16's convolutions with four input channels, and the fourteenth.
+    """VGG-16's convolutions with four input channels (and the priors), and the fourteenth.
 
     adapter and fc6 are identities where the configuration has none.
     """
@@ -147,8 +158,10 @@ class Encoder(nn.Module):
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
         self.pools = config.pools
-        self.adapter: nn.Module = nn.Conv2d(4, 3, 1) if config.adapter else nn.Identity()
-        fan_in = 3 if config.adapter else 4
+        self.adapter: nn.Module = nn.Identity()
+        fan_in = 4 + config.priors
+        if config.adapter:
+            self.adapter, fan_in = nn.Conv2d(fan_in, 3, 1), 3
         self.blocks = nn.ModuleList()
         for counts in ENCODER_BLOCKS:
             block = nn.Sequential()
@@ -180,8 +193,8 @@ class Encoder(nn.Module):
         return result
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(N, 4, H, W) to fc6 at the lowest level (1/32 with five poolings), the pooled blocks'
-        activations and the pooling indices."""
+        """(N, 4 + priors, H, W) to fc6 at the lowest level (1/32 with five poolings), the pooled
+        blocks' activations and the pooling indices."""
         x = self.adapter(x)
         skips, indices = [], []
         for block in self.pooled:
@@ -226,13 +239,13 @@ class Decoder(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Stage 2: RGB and stage-1 alpha in, a residual on that alpha out."""
+    """Stage 2: RGB, stage-1 alpha and the priors in, a residual on that alpha out."""
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
         count = config.channels(64)
         self.layers = nn.Sequential(
-            _ConvReLU(4, count, 3, False),
+            _ConvReLU(4 + config.priors, count, 3, False),
             _ConvReLU(count, count, 3, False),
             _ConvReLU(count, count, 3, False),
         )
@@ -240,14 +253,29 @@ class Refinement(nn.Module):
         nn.init.zeros_(self.residual.weight)  # starts as the identity
         nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
 
-    def forward(self, rgb: Tensor, stage1: Tensor) -> Tensor:
+    def forward(self, x: Tensor, stage1: Tensor) -> Tensor:
+        """x: the network's input, normalised. stage1: unclamped."""
         alpha = stage1.clamp(0.0, 1.0)
-        residual: Tensor = self.residual(self.layers(torch.cat((rgb, 2 * alpha - 1), 1)))
+        seen = torch.cat((x[:, :3], 2 * alpha - 1, x[:, 4:]), 1)
+        residual: Tensor = self.residual(self.layers(seen))
         return alpha + residual
 
 
+def complete(x: Tensor, priors: int) -> Tensor:
+    """The input with all its channels, normalised or not: the trimap for priors that it lacks."""
+    if x.shape[1] == 4 + priors:
+        return x
+    return torch.cat((x, x[:, 3:4].expand(-1, priors, -1, -1)), 1)
+
+
+def base(x: Tensor) -> Tensor:
+    """What stage 1 adds to: the mean of the priors in the normalised input (N, 4 + priors, …)."""
+    return 0.5 + 0.5 * x[:, 4:].mean(1, keepdim=True)
+
+
 class DeepImageMatting(nn.Module):
-    """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1."""
+    """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1; and, where
+    the configuration has them, the alpha priors (N, 6, H, W), or else the trimap stands in."""
 
     mean: Tensor
     std: Tensor
@@ -258,20 +286,24 @@ class DeepImageMatting(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.refinement = Refinement(config) if config.refine else None
-        mean = torch.tensor((*_RGB_MEAN, 0.5)).view(1, 4, 1, 1)
-        std = torch.tensor((*_RGB_STD, 0.5)).view(1, 4, 1, 1)
+        alphas = [0.5] * (1 + config.priors)  # of the trimap and the priors
+        mean = torch.tensor((*_RGB_MEAN, *alphas)).view(1, -1, 1, 1)
+        std = torch.tensor((*_RGB_STD, *alphas)).view(1, -1, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
     def forward(self, x: Tensor, *, refine: bool = True) -> DimOutput:
         """H and W must be multiples of 32; `refine=False` leaves stage 2 out."""
-        if x.shape[1] != 4 or x.shape[2] % STRIDE or x.shape[3] % STRIDE:
-            raise ValueError(f"input must be (N, 4, 32·a, 32·b), found {tuple(x.shape)}")
-        x = (x - self.mean) / self.std
+        priors = self.config.priors
+        if x.shape[1] not in (4, 4 + priors) or x.shape[2] % STRIDE or x.shape[3] % STRIDE:
+            raise ValueError(f"input must be (N, {4 + priors}, 32·a, 32·b), found {tuple(x.shape)}")
+        x = (complete(x, priors) - self.mean) / self.std
         stage1 = self.decoder(*self.encoder(x))
+        if priors:
+            stage1 = stage1 + base(x)
         if self.refinement is None or not refine:
             return DimOutput(stage1=stage1)
-        return DimOutput(stage1=stage1, stage2=self.refinement(x[:, :3], stage1))
+        return DimOutput(stage1=stage1, stage2=self.refinement(x, stage1))
 
     def fold(self) -> DeepImageMatting:
         """Fold every batch-norm into its convolution, in place; returns self in eval mode."""

@@ -15,18 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import DeepImageMatting, DimConfig
+from vfxmatte.net.dim import DeepImageMatting, base
 from vfxmatte.reach import BORDER, PixelLevel, PixelPyramid, Reach
 
 _CPU_CHUNK_BYTES = 12 << 20  # gathered neighbours of a chunk: they stay in the cache
 _GPU_CHUNK_BYTES = 256 << 20
 _WIDE = 32  # rows of a product are seen as pictures so wide: oneDNN's path for 1×1 …
 _FEWEST = 16 * _WIDE  # … which torch takes, on one thread, from sixteen pictures on
-
-
-def network_reach(config: DimConfig) -> Reach:
-    """What the network's dense result at a pixel depends on."""
-    return config.reach()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +133,7 @@ class SparseNetwork:
         if network.config.batch_norm:
             raise ValueError("fold the batch-norms first")
         self.config = network.config
-        self.mean, self.std = network.mean.view(1, 4), network.std.view(1, 4)
+        self.mean, self.std = network.mean.view(1, -1), network.std.view(1, -1)
         encoder, decoder = network.encoder, network.decoder
         self.adapter = [_Layer(conv, relu=False) for conv in _convolutions(encoder.adapter)]
         self.blocks = [[_Layer(conv) for conv in _convolutions(b)] for b in encoder.pooled]
@@ -162,11 +157,12 @@ class SparseNetwork:
     def __call__(self, picture: Tensor, levels: list[DeviceLevel], reach: Reach) -> Tensor:
         """Clamped alpha of the unknown pixels, (n,), in raster order.
 
-        picture: (m, 4) network-encoded RGB and the trimap as 0, 0.5, 1 of the pixels that the
-        full level lists, in its order. levels: of a pyramid made for `reach`.
+        picture: (m, 4 + priors) network-encoded RGB, the trimap as 0, 0.5, 1 and the alpha priors
+        that the network takes, of the pixels that the full level lists, in its order.
+        levels: of a pyramid made for `reach`.
         """
         with torch.inference_mode():
-            top = self._room.take("picture", len(picture), 4, picture)
+            top = self._room.take("picture", len(picture), picture.shape[1], picture)
             torch.div(picture - self.mean, self.std, out=top[:-1])
             lowest, kept = self._encode(top, levels, reach)
             decoded = self._decode(lowest, kept, levels, reach)
@@ -219,12 +215,14 @@ class SparseNetwork:
     def _finish(self, x: Tensor, top: Tensor, level: DeviceLevel, reach: Reach) -> Tensor:
         """Alpha of stage 1, and what the refinement adds to it."""
         stage1 = self._run(self.alpha, level, x, reach.refinement[0])[:-1]
+        if self.config.prior:
+            stage1 = stage1 + base(top[: len(stage1)])
         if not self.refinement:
             return stage1[:, 0]
         stage1 = stage1.clamp(0, 1)
-        x = self._room.take("refined", len(stage1), 4, top)
-        x[:-1, :3] = top[: len(stage1), :3]
-        x[:-1, 3:] = 2 * stage1 - 1
+        x = self._room.take("refined", len(stage1), top.shape[1], top)
+        x[:-1] = top[: len(stage1)]
+        x[:-1, 3:4] = 2 * stage1 - 1
         for layer, distance in zip(self.refinement, reach.refinement[1:], strict=True):
             x = self._run(layer, level, x, distance)
         return stage1[: len(x) - 1, 0] + x[:-1, 0]

@@ -1,0 +1,85 @@
+"""Alpha priors for training pictures: what the network is shown of them when it runs.
+
+They are made on the CPU, whatever the device, by the code that mattes shots. Crops are smaller
+than frames, so the reduction is drawn among those of frames, and at times no prior is shown, so
+that the network can do without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.compose import Batch
+from vfxmatte.net.dim import PRIORS, complete
+from vfxmatte.net.prior import alpha_priors
+from vfxmatte.types import FloatImage, Labels
+
+REDUCTIONS = (4, 4, 8)
+"""One of them is drawn for each sample; of a moving pair both have the same."""
+
+
+class Maker(Protocol):
+    """Makes batches; the same seed gives the same batch."""
+
+    def batch(
+        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
+    ) -> Batch: ...
+
+
+class WithPriors:
+    """Another maker's batches, with priors."""
+
+    def __init__(self, maker: Maker, *, missing: float, threads: int) -> None:
+        self._maker, self._missing, self._threads = maker, missing, threads
+
+    def batch(
+        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
+    ) -> Batch:
+        batch = self._maker.batch(count, seed, chosen=chosen)
+        return add_priors(batch, seed, missing=self._missing, threads=self._threads)
+
+
+def add_priors(batch: Batch, seed: int, *, missing: float, threads: int = 1) -> Batch:
+    """The batch with priors, or with the trimap in their place for a share `missing` of it.
+
+    The same pictures and seed give the same priors. threads: samples that are solved at once.
+    """
+    count = len(batch.image)
+    drawn = np.random.default_rng(seed)
+    pairs = count // 2 if batch.moving_pairs else count
+    factors = [REDUCTIONS[n] for n in drawn.integers(len(REDUCTIONS), size=pairs)]
+    shown = [bool(chance >= missing) for chance in drawn.random(pairs)]
+    if batch.moving_pairs:
+        factors, shown = factors * 2, shown * 2
+    images = batch.image.permute(0, 2, 3, 1).cpu().numpy()
+    labels = (batch.trimap[:, 0] * 255).round().to(torch.uint8).cpu().numpy()
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(_prior, images, labels, factors, shown))
+    stand_in = complete(torch.cat((batch.image, batch.trimap), 1), PRIORS)[:, 4:]
+    chosen = [stand_in[n] if prior is None else _planes(prior, batch.image)
+              for n, prior in enumerate(found)]  # fmt: skip
+    return replace(batch, priors=torch.stack(chosen))
+
+
+def threads_beside(device: torch.device) -> int:
+    """Of this machine's, beside a network that trains on the device."""
+    return 1 if device.type == "cpu" else max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+def _prior(image: FloatImage, labels: Labels, factor: int, shown: bool) -> FloatImage | None:
+    if not shown:
+        return None
+    labels = np.where(labels == 127, np.uint8(128), labels)
+    return alpha_priors(np.ascontiguousarray(image), labels, reduction=factor)
+
+
+def _planes(prior: FloatImage, like: Tensor) -> Tensor:
+    return torch.from_numpy(prior).permute(2, 0, 1).to(like)
