@@ -11,6 +11,7 @@ import torch
 from tests.engine_tasks import MODES, settings_of, solve
 from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.net import affinities
 from vfxmatte.net.dim import PRIORS, DeepImageMatting, DimConfig
 from vfxmatte.net.prior import MOST_PX, alpha_priors, usual_reduction
 from vfxmatte.net.weights import save_weights
@@ -86,11 +87,18 @@ def test_the_same_bits_with_any_number_of_threads() -> None:
 
 
 def test_a_prior_costs_the_same_for_any_frame_size() -> None:
-    sizes = [(540, 960), (1080, 1920), (2160, 4096), (4320, 8192)]
+    sizes = [(540, 960), (1080, 1920), (2160, 3840), (4320, 7680)]
     reduced = [h * w / usual_reduction(h, w) ** 2 for h, w in sizes]
-    assert [usual_reduction(*size) for size in sizes] == [4, 8, 16, 32]
+    assert [usual_reduction(*size) for size in sizes] == [4, 6, 12, 23]
     assert all(MOST_PX / 4 < px <= MOST_PX for px in reduced)
     assert usual_reduction(10, 10) == 4
+
+
+def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, labels, _ = ramp()
+    expected = alpha_priors(image, labels)
+    monkeypatch.setattr(affinities, "_has_scipy", lambda: False)
+    assert np.abs(alpha_priors(image, labels) - expected).max() < 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +106,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A very small random network that takes priors."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        made = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=64, skips=True, prior=True))
-        made.decoder.alpha.weight.data.mul_(0.05)
+        made = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=64, prior=True))
+        made.decoder.alpha.weight.data.mul_(0.02)
         torch.nn.init.normal_(made.refinement.residual.weight, std=0.005)  # type: ignore[union-attr]
     path = tmp_path_factory.mktemp("weights") / "prior.safetensors"
     save_weights(path, made, name="tiny, with priors")

@@ -67,6 +67,8 @@ class TrainConfig:
         paper, where each foreground comes over `backgrounds_per_foreground` different backgrounds;
         each photograph comes once in an epoch.
     prior_missing: of networks with alpha priors, the share of samples that are shown none.
+    prior_context_px: side of the composites that priors are made of, 0 for that of the crop: a
+        frame knows more of its colours than a crop does. prior_crops: crops of each of them.
     optimiser: sgd is with a momentum of 0.9.
     ema: decay of the averaged weights, which are the ones that are validated and shipped.
     precision: of the network's forward pass. compile: torch.compile for the training step.
@@ -89,6 +91,8 @@ class TrainConfig:
         Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
     )
     prior_missing: float = 0.1
+    prior_context_px: int = 0
+    prior_crops: int = 1
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
@@ -122,10 +126,31 @@ class TrainConfig:
         for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
-        if not 0 <= self.prior_missing <= 1:
-            raise TrainingError(f"prior_missing must be within 0 and 1, found {self.prior_missing}")
+        self._check_priors()
         if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
             raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
+
+    def _check_priors(self) -> None:
+        if not 0 <= self.prior_missing <= 1 or self.prior_crops < 1:
+            raise TrainingError("prior_missing must be within 0 and 1, prior_crops at least 1")
+        if not self.prior_context_px:
+            return
+        if not self.network.prior or self.pictures == "matted" or self.synthesis.moving_pairs:
+            raise TrainingError(
+                "prior_context_px is for composites without moving pairs, and for a network that "
+                "takes alpha priors"
+            )
+        if self.prior_context_px < self.synthesis.crop_px:
+            raise TrainingError(
+                f"prior_context_px must be at least crop_px, {self.synthesis.crop_px}, or 0, "
+                f"found {self.prior_context_px}"
+            )
+
+    @property
+    def composited(self) -> SynthesisConfig:
+        """The synthesis of whole composites, of which crops may be taken afterwards."""
+        side = self.prior_context_px or self.synthesis.crop_px
+        return replace(self.synthesis, crop_px=side)
 
     def _check_matted(self) -> None:
         """Photographs have no layers, and no next frame."""

@@ -22,7 +22,7 @@ from vfxmatte.net.dim import PRIORS, complete
 from vfxmatte.net.prior import alpha_priors
 from vfxmatte.types import FloatImage, Labels
 
-REDUCTIONS = (4, 4, 8)
+REDUCTIONS = (4, 4, 6, 8)
 """One of them is drawn for each sample; of a moving pair both have the same."""
 
 
@@ -35,16 +35,52 @@ class Maker(Protocol):
 
 
 class WithPriors:
-    """Another maker's batches, with priors."""
+    """Another maker's batches, with priors.
 
-    def __init__(self, maker: Maker, *, missing: float, threads: int) -> None:
+    crop_px: side of the crops that are taken of its pictures afterwards; None: all of them.
+    crops: how many of each picture.
+    """
+
+    def __init__(
+        self, maker: Maker, *, missing: float, threads: int, crop_px: int | None, crops: int
+    ) -> None:
         self._maker, self._missing, self._threads = maker, missing, threads
+        self._crop_px, self._crops = crop_px, crops if crop_px is not None else 1
 
     def batch(
         self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
     ) -> Batch:
-        batch = self._maker.batch(count, seed, chosen=chosen)
-        return add_priors(batch, seed, missing=self._missing, threads=self._threads)
+        pictures = -(-count // self._crops)
+        chosen = chosen if chosen is None else chosen[:: self._crops]
+        batch = self._maker.batch(pictures, seed, chosen=chosen)
+        batch = add_priors(batch, seed, missing=self._missing, threads=self._threads)
+        if self._crop_px is None:
+            return batch
+        return cropped(batch, count, self._crop_px, seed)
+
+
+def cropped(batch: Batch, count: int, crop_px: int, seed: int) -> Batch:
+    """`count` crops, of the pictures in turn, each around an unknown pixel where there is one."""
+    drawn = np.random.default_rng([seed, 1])
+    unknown = batch.unknown[:, 0].cpu().numpy() > 0
+    side = unknown.shape[1]
+    places = []
+    for number in range(count):
+        picture = number % len(unknown)
+        open_ = np.flatnonzero(unknown[picture])
+        centre = open_[drawn.integers(len(open_))] if len(open_) else side * side // 2 + side // 2
+        y, x = (min(max(at - crop_px // 2, 0), side - crop_px) for at in divmod(centre, side))
+        places.append((picture, y, x))
+
+    def cut(planes: Tensor) -> Tensor:
+        return torch.stack([planes[n, :, y : y + crop_px, x : x + crop_px] for n, y, x in places])
+
+    assert batch.priors is not None
+    return replace(
+        batch, image=cut(batch.image), trimap=cut(batch.trimap), alpha=cut(batch.alpha),
+        foreground=cut(batch.foreground), background=cut(batch.background),
+        priors=cut(batch.priors),
+    )  # fmt: skip
 
 
 def add_priors(batch: Batch, seed: int, *, missing: float, threads: int = 1) -> Batch:

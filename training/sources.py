@@ -61,10 +61,16 @@ def batch_maker(library: Library, config: TrainConfig, device: torch.device) -> 
     if isinstance(library, MattedSet):
         maker = MattedBatches(library, config, device)
     else:
-        maker = Compositor(PictureBank(library, device), config.synthesis)
+        maker = Compositor(PictureBank(library, device), config.composited)
     if not config.network.prior:
         return maker
-    return WithPriors(maker, missing=config.prior_missing, threads=threads_beside(device))
+    return WithPriors(
+        maker,
+        missing=config.prior_missing,
+        threads=threads_beside(device),
+        crop_px=config.synthesis.crop_px if config.prior_context_px else None,
+        crops=config.prior_crops,
+    )
 
 
 def epochs_of(library: Library, config: TrainConfig) -> Epochs:

@@ -315,7 +315,7 @@ class Trainer:
         key = (self.step, self.salt)
         if self.ahead is None or self.ahead_at != key:
             self.close()
-            self.ahead = prefetch(self._batches_from(self.step), depth=1)
+            self.ahead = prefetch(self._batches_from(self.step), depth=2)
         self.ahead_at = (self.step + 1, self.salt)
         return next(self.ahead)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -72,6 +71,8 @@ class MattingLaplacian:
 
     def sparse(self, number: int) -> Any:
         """The matrix (H·W, H·W) of one picture: scipy CSC, float64."""
+        import scipy.sparse
+
         height, width = self.shape
         planes = self.planes[number].double().cpu().numpy()
         index = np.arange(height * width).reshape(height, width)
