@@ -32,8 +32,9 @@ _MOST_ROWS = 40
 @click.option("--per-element", default=1, show_default=True, type=click.IntRange(1),
               help="Backgrounds for each held-out element (the paper has 20).")  # fmt: skip
 @click.option("--seed", default=7, show_default=True, help="Of a pack's test composites.")
-@click.option("--band", "band_px", default=25.0, show_default=True, type=click.FloatRange(1),
-              help="Width in px of the trimap bands of a shot.")  # fmt: skip
+@click.option("--band", "bands_px", multiple=True, type=click.FloatRange(1),
+              help="Draw trimaps with bands so many px wide; several times: a table for each. "
+              "[default: the set's own trimaps; 25 for shots]")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, allow_dash=True),
               help="Write everything to this file (- for the screen).")  # fmt: skip
@@ -45,7 +46,7 @@ def evaluate(
     specs: tuple[str, ...],
     per_element: int,
     seed: int,
-    band_px: float,
+    bands_px: tuple[float, ...],
     device: str,
     json_path: Path | None,
     sheet_path: Path | None,
@@ -65,7 +66,7 @@ def evaluate(
     predictors = [open_predictor(spec, device=device, cache=cache) for spec in specs[:-1]]
     results, sheets = [], _Sheet()
     for test_set in open_test_sets(
-        Path(specs[-1]), per_element=per_element, seed=seed, band_px=band_px
+        Path(specs[-1]), per_element=per_element, seed=seed, bands_px=bands_px
     ):
         of_set = [_run(test_set, predict, sheets, quiet) for predict in predictors]
         results += of_set

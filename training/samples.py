@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -87,6 +87,11 @@ def _composite(
         labels=_test_trimap(alpha, erode_px, dilate_px),
         truth=alpha,
     )
+
+
+def with_band(sample: Sample, band_px: float) -> Sample:
+    """The same picture with a trimap drawn from its true matte, `band_px` / 2 into both sides."""
+    return replace(sample, labels=_test_trimap(sample.truth, band_px / 2, band_px / 2))
 
 
 def _test_trimap(alpha: FloatImage, erode_px: float, dilate_px: float) -> Labels:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.pack import read_pack
 from training.photographs import is_photograph_folder, photographs, trimap_folders
-from training.samples import Sample, composites
+from training.samples import Sample, composites, with_band
 from training.shot_frames import is_shot_folder, shot_frames
 from vfxmatte.errors import TrainingError
+
+SHOT_BAND_PX = 25.0
+"""Width of a shot's trimap bands where none is asked for: the middle one of the video papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class TestSet:
 
 
 def open_test_sets(
-    path: Path, *, per_element: int = 1, seed: int = 7, band_px: float = 25
+    path: Path, *, per_element: int = 1, seed: int = 7, bands_px: Sequence[float] = ()
 ) -> list[TestSet]:
     """The sets that `path` holds.
 
@@ -37,19 +40,23 @@ def open_test_sets(
 
     Args:
         per_element: backgrounds for each held-out element of a pack. seed: of these composites.
-        band_px: width of a shot's trimap bands.
+        bands_px: widths of trimap bands that are drawn from the true mattes, a set for each; where
+            none is given, trimaps are those of the folder, of random widths in a pack, and
+            `SHOT_BAND_PX` wide in a shot.
     """
     if path.is_file():
         held_out = read_pack(path).validation()
-        name = f"{path.stem} held out"
-        return [
-            TestSet(
-                name=name,
-                samples=lambda: composites(held_out, per_element=per_element, seed=seed),
-            )
-        ]
+        drawn = TestSet(
+            name=f"{path.stem} held out",
+            samples=lambda: composites(held_out, per_element=per_element, seed=seed),
+        )
+        return [drawn] if not bands_px else [_with_band(drawn, band) for band in bands_px]
     if is_photograph_folder(path):
-        return [_photographs(path, trimaps) for trimaps in trimap_folders(path)]
+        folders = [_photographs(path, trimaps) for trimaps in trimap_folders(path)]
+        if not bands_px:
+            return folders
+        pictures = replace(folders[0], name=path.resolve().name)
+        return [_with_band(pictures, band) for band in bands_px]
     shots = [path] if is_shot_folder(path) else _shots_in(path)
     if not shots:
         raise TrainingError(
@@ -57,7 +64,20 @@ def open_test_sets(
             path=path,
             hint="give a pack, a folder with input/ alpha/ trimap*/, or shots with plate/ alpha/",
         )
-    return [_shot(shot, band_px) for shot in shots]
+    if not bands_px:
+        return [_shot(shot, SHOT_BAND_PX) for shot in shots]
+    return [_named(_shot(shot, band), band) for shot in shots for band in bands_px]
+
+
+def _with_band(pictures: TestSet, band_px: float) -> TestSet:
+    drawn = replace(
+        pictures, samples=lambda: (with_band(sample, band_px) for sample in pictures.samples())
+    )
+    return _named(drawn, band_px)
+
+
+def _named(test_set: TestSet, band_px: float) -> TestSet:
+    return replace(test_set, name=f"{test_set.name}, {band_px:g} px bands")
 
 
 def _shots_in(path: Path) -> list[Path]:

@@ -225,14 +225,24 @@ class TestEvaluate:
             np.testing.assert_array_equal(sample.labels, made[sample.name].labels)
             np.testing.assert_allclose(sample.truth, made[sample.name].truth, atol=0.003)
 
+    def test_bands_are_drawn_from_the_true_mattes(self, photographs, tmp_path):
+        write_pack(tmp_path / "x.pack", _pack())
+        for path, name in ((photographs, "photos"), (tmp_path / "x.pack", "x held out")):
+            narrow, wide = open_test_sets(path, bands_px=(4, 12))
+            assert (narrow.name, wide.name) == (f"{name}, 4 px bands", f"{name}, 12 px bands")
+            for one, other in zip(narrow.samples(), wide.samples(), strict=True):
+                assert (one.labels == 128).sum() < (other.labels == 128).sum()
+                soft = (one.truth > 0.1) & (one.truth < 0.9)
+                assert (one.labels[soft] == 128).all()
+
     def test_a_photograph_without_its_alpha_is_refused(self, photographs):
         (photographs / "alpha/e1.00.png").unlink()
         with pytest.raises(TrainingError, match=r"no alpha for e1\.00\.png"):
             evaluate(open_test_sets(photographs)[0], Half())
 
     def test_shots_get_errors_of_motion(self, shot):
-        (test_set,) = open_test_sets(shot.parent, band_px=8)
-        assert test_set.moving and test_set.name == "a"
+        (test_set,) = open_test_sets(shot.parent, bands_px=(8,))
+        assert test_set.moving and test_set.name == "a, 8 px bands"
         result = evaluate(test_set, Half())
         assert result.moving.frames == 4
         assert result.moving.ssda > 0 and result.moving.dtssd > 0 and result.moving.messddt > 0

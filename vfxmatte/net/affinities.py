@@ -108,8 +108,9 @@ def means(affinities: Affinities, unknown: Mask, known: Floats) -> Floats:
     """
     rows, columns, values = affinities.rows, affinities.columns, affinities.values
     count = affinities.count
-    degree = np.bincount(rows, values, count)
-    right = np.bincount(rows, values * np.where(unknown, 0.0, known).ravel()[columns], count)
+    degree: Floats = np.bincount(rows, values, count).astype(np.float64)
+    arriving = values * np.where(unknown, 0.0, known).ravel()[columns]
+    right: Floats = np.bincount(rows, arriving, count).astype(np.float64)
     inside = unknown.ravel()[columns]
     own = np.cumsum(unknown.ravel())[columns[inside]] - 1
     diagonal = np.arange(count)
@@ -205,7 +206,9 @@ def torch_product(rows: Places, columns: Places, values: Floats, count: int) -> 
     parts = [_on_device(part) for part in (starts, columns[order], values[order])]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        matrix = torch.sparse_csr_tensor(parts[0], parts[1], parts[2], size=(count, count))
+        matrix = torch.sparse_csr_tensor(
+            parts[0], parts[1], parts[2], size=(count, count), check_invariants=False
+        )
     return lambda vector: (matrix @ _on_device(vector)).cpu().numpy()
 
 
