@@ -11,6 +11,7 @@ from torch import nn
 
 from training.bank import PictureBank
 from training.compose import Compositor
+from training.priors import WithPriors
 from training.starts import Start, load_encoder, unfold, xavier_decoder
 from training.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
@@ -199,6 +200,25 @@ def test_a_run_goes_on_from_a_weights_file(tmp_path, compositor):
     with torch.no_grad():
         expected, found = plain.eval()(pictures).alpha, network.eval()(pictures).alpha
     assert (found - expected).abs().mean() < 0.01  # the file is in half precision
+
+
+def test_weights_without_priors_begin_as_the_priors(tmp_path, small_pack):
+    plain = varied(DeepImageMatting(DimConfig(width=0.125, batch_norm=True, skips=True)))
+    save_weights(tmp_path / "w.safetensors", plain, name="w")
+    config = DimConfig(width=0.125, batch_norm=True, skips=True, prior=True)
+    maker = WithPriors(
+        Compositor(PictureBank(small_pack, torch.device("cpu")), SynthesisConfig(crop_px=64)),
+        missing=0.0, threads=1, crop_px=None, crops=1,
+    )  # fmt: skip
+    network = Start(weights=tmp_path / "w.safetensors")(DeepImageMatting(config), maker).eval()
+    batch = maker.batch(4, 1)
+    with torch.no_grad():
+        alpha = network(batch.input).alpha
+    torch.testing.assert_close(alpha, batch.priors.mean(1, keepdim=True), atol=1e-6, rtol=0)
+    first = network.encoder.blocks[0][0].conv.weight
+    wanted = plain.encoder.blocks[0][0].conv.weight
+    torch.testing.assert_close(first[:, :4], wanted, atol=1e-3, rtol=1e-3)
+    assert not first[:, 4:].any()
 
 
 def test_weights_of_another_shape_are_refused(tmp_path, compositor):

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -160,7 +159,12 @@ def _conjugate_gradients(product: _Product, right: Floats, inverse: Floats) -> F
 
 @cache
 def _has_scipy() -> bool:
-    return find_spec("scipy") is not None
+    try:
+        import scipy.sparse
+        import scipy.spatial  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _nearest() -> Callable[[Floats, Floats, int], Places]:
