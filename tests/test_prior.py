@@ -89,9 +89,9 @@ def test_the_same_bits_with_any_number_of_threads() -> None:
 def test_a_prior_costs_the_same_for_any_frame_size() -> None:
     sizes = [(540, 960), (1080, 1920), (2160, 3840), (4320, 7680)]
     reduced = [h * w / usual_reduction(h, w) ** 2 for h, w in sizes]
-    assert [usual_reduction(*size) for size in sizes] == [4, 6, 12, 23]
+    assert [usual_reduction(*size) for size in sizes] == [2, 4, 8, 16]
     assert all(MOST_PX / 4 < px <= MOST_PX for px in reduced)
-    assert usual_reduction(10, 10) == 4
+    assert usual_reduction(10, 10) == 2
 
 
 def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ installed; where it is not, on a machine that trains, say, torch does, on a GPU 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,6 +31,7 @@ _DISTANCES_AT_ONCE = 1 << 26
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+_Product = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,26 +44,14 @@ class Affinities:
     values: Floats
     count: int
 
-    def weighted(self, weight: float) -> Affinities:
-        return Affinities(
-            rows=self.rows, columns=self.columns, values=weight * self.values, count=self.count
-        )
-
-    def joined(self, other: Affinities) -> Affinities:
-        return Affinities(
-            rows=np.concatenate((self.rows, other.rows)),
-            columns=np.concatenate((self.columns, other.columns)),
-            values=np.concatenate((self.values, other.values)),
-            count=self.count,
-        )
-
 
 def adjacent(colours: Floats, unknown: Mask) -> Affinities:
     """Of unknown pixels to those at most two away. colours: (h, w, 3); unknown: (h, w)."""
     height, width = unknown.shape
     more = (0, max(0, 3 - height)), (0, max(0, 3 - width)), (0, 0)
     picture = torch.from_numpy(np.pad(colours, more, "edge")).permute(2, 0, 1)[None]
-    laplacian = MattingLaplacian.of(picture, epsilon=_EPSILON).planes[0].numpy()
+    wanted = torch.from_numpy(np.pad(unknown, more[:2], "edge"))
+    laplacian = MattingLaplacian.of(picture, epsilon=_EPSILON, wanted=wanted).planes[0].numpy()
     y, x = np.nonzero(unknown)
     rows, columns, values = [], [], []
     for plane, (dy, dx) in zip(laplacian[1:], STEPS[1:], strict=True):
@@ -99,48 +88,66 @@ def distant(colours: Floats, unknown: Mask) -> Affinities:
     return _all(rows, columns, values, len(asked))
 
 
-def means(affinities: Affinities, unknown: Mask, known: Floats) -> Floats:
-    """(u,) alphas of the unknown pixels, each the mean of what it is joined to.
+def means(
+    near_by: Affinities,
+    far_apart: Affinities,
+    weights: Sequence[float],
+    unknown: Mask,
+    known: Floats,
+) -> Floats:
+    """(u, n) alphas of the unknown pixels, each the mean of what it is joined to, with n weights of
+    the affinities far apart.
 
-    known: (h, w) alphas. Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients from 0.5 on, as far
-    as they get: nothing here has to be exact.
+    known: (h, w) alphas. Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, as far as they get:
+    nothing here has to be exact. What weighs most is solved first, and the others go on from there.
     """
-    rows, columns, values = affinities.rows, affinities.columns, affinities.values
-    count = affinities.count
-    degree: Floats = np.bincount(rows, values, count).astype(np.float64)
-    arriving = values * np.where(unknown, 0.0, known).ravel()[columns]
-    right: Floats = np.bincount(rows, arriving, count).astype(np.float64)
-    inside = unknown.ravel()[columns]
-    own = np.cumsum(unknown.ravel())[columns[inside]] - 1
-    diagonal = np.arange(count)
-    product = _product()(
-        np.concatenate((diagonal, rows[inside])),
-        np.concatenate((diagonal, own)),
-        np.concatenate((degree, -values[inside])),
-        count,
-    )
-    return _conjugate_gradients(product, right, 1 / np.maximum(degree, 1e-12))
+    near, far = (_Joined.of(some, unknown, known) for some in (near_by, far_apart))
+    alphas = np.full((near_by.count, len(weights)), 0.5)
+    start = alphas[:, 0]
+    for number in np.argsort(weights)[::-1]:
+        start = alphas[:, number] = _solve(near, far, weights[number], start)
+    return alphas
 
 
-def _all(rows: list[Places], columns: list[Places], values: list[Floats], count: int) -> Affinities:
-    return Affinities(
-        rows=np.concatenate(rows),
-        columns=np.concatenate(columns),
-        values=np.concatenate(values),
-        count=count,
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Joined:
+    """Affinities as sums: what each unknown pixel has in all and gets from the known ones, (u,),
+    and what vectors of the unknown ones give to each other."""
+
+    degree: Floats
+    arriving: Floats
+    product: _Product
+
+    @classmethod
+    def of(cls, some: Affinities, unknown: Mask, known: Floats) -> _Joined:
+        inside = unknown.ravel()[some.columns]
+        rows, columns, values = some.rows[inside], some.columns[inside], some.values[inside]
+        outside = some.values * np.where(unknown, 0.0, known).ravel()[some.columns]
+        own = np.cumsum(unknown.ravel()) - 1
+        return cls(
+            degree=_sums(some.rows, some.values, some.count),
+            arriving=_sums(some.rows, outside, some.count),
+            product=_product()(rows, own[columns], values, some.count),
+        )
 
 
-_Product = Callable[[Floats], Floats]
+def _sums(rows: Places, values: Floats, count: int) -> Floats:
+    return np.bincount(rows, values, count).astype(np.float64)
 
 
-def _conjugate_gradients(product: _Product, right: Floats, inverse: Floats) -> Floats:
-    """inverse: of the matrix's diagonal."""
-    x = np.full_like(right, 0.5)
-    residual = right - product(x)
-    goal = _TOLERANCE * float(np.linalg.norm(residual))
-    z = inverse * residual
-    step, energy = z, float(residual @ z)
+def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
+    """Conjugate gradients, preconditioned by the diagonal."""
+    degree = near.degree + weight * far.degree
+    right = near.arriving + weight * far.arriving
+
+    def product(x: Floats) -> Floats:
+        return degree * x - near.product(x) - weight * far.product(x)
+
+    inverse = 1 / np.maximum(degree, 1e-12)
+    goal = _TOLERANCE * float(np.linalg.norm(right - product(np.full_like(right, 0.5))))
+    x, residual = start, right - product(start)
+    step = z = inverse * residual
+    energy = float(residual @ z)
     for _ in range(_ITERATIONS):
         if not float(np.linalg.norm(residual)) > goal:
             break
@@ -152,6 +159,15 @@ def _conjugate_gradients(product: _Product, right: Floats, inverse: Floats) -> F
         energy, before = float(residual @ z), energy
         step = z + (energy / before) * step
     return x
+
+
+def _all(rows: list[Places], columns: list[Places], values: list[Floats], count: int) -> Affinities:
+    return Affinities(
+        rows=np.concatenate(rows),
+        columns=np.concatenate(columns),
+        values=np.concatenate(values),
+        count=count,
+    )
 
 
 # -- with SciPy, and without ----------------------------------------------------------------------
@@ -180,7 +196,7 @@ def _product() -> Callable[[Places, Places, Floats, int], _Product]:
 def nearest_by_tree(points: Floats, asked: Floats, count: int) -> Places:
     from scipy.spatial import cKDTree
 
-    found: Places = cKDTree(points).query(asked, count)[1]
+    found: Places = cKDTree(points, leafsize=32).query(asked, count)[1]
     return found
 
 

@@ -32,8 +32,12 @@ class MattingLaplacian:
     planes: Tensor
 
     @classmethod
-    def of(cls, image: Tensor, *, epsilon: float = EPSILON) -> MattingLaplacian:
+    def of(
+        cls, image: Tensor, *, epsilon: float = EPSILON, wanted: Tensor | None = None
+    ) -> MattingLaplacian:
         """From (N, 3, H, W) colours in any one space, at least 3×3; the dtype is the picture's.
+
+        wanted: (H, W) bool, the pixels whose rows are needed; the others' may be incomplete.
 
         The covariances are computed in float64 whatever it is: in single precision a flat window's
         would be noise. No gradient flows to the picture. Raises ValueError.
@@ -43,7 +47,7 @@ class MattingLaplacian:
         if not epsilon > 0:
             raise ValueError(f"epsilon must be above 0, found {epsilon}")
         with torch.no_grad():
-            planes = _planes(image.detach().double(), epsilon)
+            planes = _planes(image.detach().double(), epsilon, wanted)
         return cls(planes=planes.to(image.dtype))
 
     @property
@@ -102,24 +106,37 @@ def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
     return here, there
 
 
-def _planes(image: Tensor, epsilon: float) -> Tensor:
-    count, _, height, width = image.shape
-    inner = height - 2, width - 2
-    window = torch.stack([image[:, :, y : y + inner[0], x : x + inner[1]] for y, x in _PLACES])
-    window = window - window.mean(0)  # (9, N, 3, H - 2, W - 2)
+def _planes(image: Tensor, epsilon: float, wanted: Tensor | None) -> Tensor:
+    count, channels, height, width = image.shape
+    corners = _corners(height, width, wanted).to(image.device)  # of the windows
+    places = [corners + (y * width + x) for y, x in _PLACES]
+    flat = image.reshape(count, channels, -1)
+    window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
+    window = window - window.mean(0)
     whitened = _whitened(window, epsilon)
-    planes = image.new_zeros(count, len(STEPS), height, width)
+    planes = image.new_zeros(count, len(STEPS), height * width)
     for one, (y1, x1) in enumerate(_PLACES):
         for other, (y2, x2) in enumerate(_PLACES[one:], one):
             value = (whitened[one] * window[other]).sum(1).add_(1).div_(-_AREA)
-            plane = planes[:, STEPS.index((y2 - y1, x2 - x1))]
-            plane[:, y1 : y1 + inner[0], x1 : x1 + inner[1]] += value + (one == other)
-    return planes
+            step = STEPS.index((y2 - y1, x2 - x1))
+            planes[:, step].index_add_(1, places[one], value + (one == other))
+    return planes.view(count, len(STEPS), height, width)
+
+
+def _corners(height: int, width: int, wanted: Tensor | None) -> Tensor:
+    """Where the windows' first pixels lie, in reading order: of all, or of those that hold a pixel
+    that is wanted."""
+    inner = torch.ones(height - 2, width - 2, dtype=torch.bool)
+    if wanted is not None:
+        held = torch.nn.functional.max_pool2d(wanted[None].float(), 3, 1)[0]
+        inner = held.cpu() > 0
+    y, x = inner.nonzero(as_tuple=True)
+    return y * width + x
 
 
 def _whitened(window: Tensor, epsilon: float) -> Tensor:
-    """Centred colours (9, N, 3, H, W) times the inverse of their regularised covariance."""
-    covariance = torch.einsum("pnchw,pndhw->nhwcd", window, window)
+    """Centred colours (9, N, 3, n) times the inverse of their regularised covariance."""
+    covariance = torch.einsum("pncw,pndw->nwcd", window, window)
     covariance += epsilon * torch.eye(3, dtype=window.dtype, device=window.device)
     inverse = torch.linalg.inv(covariance / _AREA)
-    return torch.einsum("nhwcd,pndhw->pnchw", inverse, window)
+    return torch.einsum("nwcd,pndw->pncw", inverse, window)

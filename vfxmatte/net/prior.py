@@ -22,7 +22,7 @@ from vfxmatte.net.linear_models import RADIUS_PX, linear_models
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
-LEAST_REDUCTION, MOST_PX = 4, 64_000
+LEAST_REDUCTION, MOST_PX = 2, 140_000
 """How many pixels become one along each axis, at least, and how many these are at most: a prior
 costs much the same for any frame size."""
 
@@ -52,7 +52,7 @@ def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = N
 
 
 def usual_reduction(height: int, width: int) -> int:
-    """The smallest number from 4 on with which the picture has at most `MOST_PX` pixels."""
+    """The smallest number from 2 on with which the picture has at most `MOST_PX` pixels."""
     return max(LEAST_REDUCTION, math.ceil(math.sqrt(height * width / MOST_PX)))
 
 
@@ -89,9 +89,7 @@ class _Reduced:
         alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
         if unknown.any():
             near_by, far_apart = adjacent(self.colours, unknown), distant(self.colours, unknown)
-            for number, weight in enumerate(_DISTANT_WEIGHTS):
-                joined = near_by.joined(far_apart.weighted(weight))
-                alphas[unknown, number] = means(joined, unknown, known)
+            alphas[unknown] = means(near_by, far_apart, _DISTANT_WEIGHTS, unknown, known)
         return alphas.clip(0, 1)
 
 
