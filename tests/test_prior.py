@@ -11,9 +11,11 @@ import torch
 from tests.engine_tasks import MODES, settings_of, solve
 from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
-from vfxmatte.net import affinities
+from vfxmatte.errors import ExportError
+from vfxmatte.net import prior
 from vfxmatte.net.dim import PRIORS, DeepImageMatting, DimConfig
-from vfxmatte.net.prior import MOST_PX, alpha_priors, usual_reduction
+from vfxmatte.net.prior import alpha_priors
+from vfxmatte.net.prior_settings import MOST_PX, usual_reduction
 from vfxmatte.net.weights import save_weights
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
@@ -97,7 +99,7 @@ def test_a_prior_costs_the_same_for_any_frame_size() -> None:
 def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     image, labels, _ = ramp()
     expected = alpha_priors(image, labels)
-    monkeypatch.setattr(affinities, "_has_scipy", lambda: False)
+    monkeypatch.setattr(prior, "_has_scipy", lambda: False)
     assert np.abs(alpha_priors(image, labels) - expected).max() < 1e-3
 
 
@@ -149,7 +151,22 @@ def test_a_network_without_priors_is_as_before(tiny_weights: Path) -> None:
     assert (alpha == same).all()
 
 
-def test_exports_of_it_equal_the_engine_without_the_prior(weights: Path, tmp_path: Path) -> None:
+def test_torchscript_makes_the_priors_itself(weights: Path, tmp_path: Path) -> None:
     from vfxmatte.exports.torchscript import export_torchscript
 
     assert export_torchscript(tmp_path / "model.pt", weights=weights) < 5e-3
+
+
+def test_onnx_is_given_the_priors_or_does_without(
+    weights: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    from vfxmatte.exports.onnx_model import OnnxSession, export_onnx
+
+    given, without = tmp_path / "given.onnx", tmp_path / "without.onnx"
+    assert export_onnx(given, weights=weights, priors=True) < 5e-3
+    assert export_onnx(without, weights=weights) < 5e-3
+    assert OnnxSession(given).record["input"].startswith("(N, 6, H, W)")
+    assert OnnxSession(without).record["input"].startswith("(N, 4, H, W)")
+    with pytest.raises(ExportError, match="take no alpha priors"):
+        export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import encode_for_network
-from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.working_space import NAMES, WorkingSpace, colours
+from vfxmatte.net.prior import alpha_priors
 from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
 Model = Callable[[FloatImage], NDArray[np.floating]]
-"""(1, 4, H, W) float32 to alpha (1, 1, H, W)."""
+"""(1, channels, H, W) float32 to alpha (1, 1, H, W)."""
+
+Priors = Literal["inside", "given", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +81,36 @@ def samples(space: WorkingSpace) -> Iterator[Sample]:
 
 
 def check_equal(
-    model: Model, weights: Path, space: WorkingSpace, tolerance: Tolerance = FLOAT_TOLERANCE
+    model: Model,
+    weights: Path,
+    space: WorkingSpace,
+    tolerance: Tolerance = FLOAT_TOLERANCE,
+    *,
+    priors: Priors = "inside",
 ) -> float:
     """The largest difference of alpha between the model and the engine in float32 on a CPU.
+
+    priors: where the network takes any, whether the model makes them itself, is given them as
+    further channels, or does without.
 
     Raises:
         ExportError: it is larger than the tolerance, or a known pixel is not exactly 0 or 1.
     """
     largest = 0.0
     engine = open_engine(
-        EngineSettings(weights=weights, device="cpu", precision="float32", prior=False)
+        EngineSettings(weights=weights, device="cpu", precision="float32", prior=priors != "none")
     )
     for one in samples(space):
         labels = labels_from_values(one.painted)
-        expected = _engine_alpha(engine, one, labels, space)
-        found = model(one.as_input())[0, 0].astype(np.float32)
+        task = _task(one, labels, space)
+        (solved,) = engine.mattes([task])
+        given = one.as_input()
+        if priors == "given":
+            made = alpha_priors(task.image, labels).transpose(2, 0, 1)[np.newaxis]
+            given = np.ascontiguousarray(np.concatenate((given, made), 1))
+        found = model(given)[0, 0].astype(np.float32)
         size = f"{labels.shape[1]}x{labels.shape[0]}, {NAMES[space]}"
-        largest = max(largest, _difference(found, expected, labels, tolerance, size))
+        largest = max(largest, _difference(found, solved.alpha, labels, tolerance, size))
     return largest
 
 
@@ -117,9 +134,7 @@ def _difference(
     return largest
 
 
-def _engine_alpha(engine: Engine, one: Sample, labels: Labels, space: WorkingSpace) -> FloatImage:
+def _task(one: Sample, labels: Labels, space: WorkingSpace) -> Task:
     linear = colours().to_linear_rec709(one.picture, space.ocio_name)
     image = encode_for_network(linear).astype(np.float32)
-    trimap = Trimap(number=0, labels=labels, is_keyframe=True)
-    (solved,) = engine.mattes([Task(image=image, trimap=trimap)])
-    return solved.alpha
+    return Task(image=image, trimap=Trimap(number=0, labels=labels, is_keyframe=True))

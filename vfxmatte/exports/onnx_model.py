@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.destination import written_when_equal
-from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, check_equal
+from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, Priors, check_equal
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
@@ -40,15 +40,25 @@ _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 class OnnxMatting(nn.Module):
     """RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
 
-    The same as `wrapper.ExportedMatting` without knobs, tiles or any decision: a graph has none.
+    The alpha priors follow as further channels where it was converted with them; else the trimap
+    stands in, as in an engine without priors, for no graph can solve for them. Else the same as
+    `wrapper.ExportedMatting` without knobs, tiles or any decision: a graph has none.
     """
 
     matrix: Tensor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: DeepImageMatting, space: WorkingSpace, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: DeepImageMatting,
+        space: WorkingSpace,
+        dtype: torch.dtype,
+        *,
+        priors: bool = False,
+    ) -> None:
         super().__init__()
+        self.channels = 4 + network.config.priors if priors else 4
         self.space, self.dtype, self.priors = space, dtype, network.config.priors
         self.stage1 = Stage1(network, pool_alone, unpool_by_comparison).to(dtype)
         self.stage2 = (network.refinement or NoRefinement()).to(dtype)
@@ -58,8 +68,8 @@ class OnnxMatting(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[2:]
-        trimap = self._cleaned(image[:, 3:])
-        picture = torch.cat((self._encoded(image[:, :3]), trimap), 1)
+        trimap = self._cleaned(image[:, 3:4])
+        picture = torch.cat((self._encoded(image[:, :3]), trimap, image[:, 4:]), 1)
         picture = picture.index_select(2, _reflected(height)).index_select(3, _reflected(width))
         picture = complete(picture, self.priors)
         normalised = ((picture - self.mean) / self.std).to(self.dtype)
@@ -96,27 +106,34 @@ def export_onnx(
     weights: Path,
     space: WorkingSpace = WorkingSpace.LINEAR_REC709,
     half: bool = False,
+    priors: bool = False,
     overwrite: bool = False,
 ) -> float:
     """Write the model whole, or not at all; returns its largest difference to the engine.
 
-    half: weights and network in half precision; input and output stay float32.
+    half: weights and network in half precision; input and output stay float32. priors: the input
+    has six channels, the alpha priors (`net.prior.alpha_priors`) last; else the network does
+    without.
 
     Raises:
         OutputError: the file is there already, or cannot be written. WeightsError: unusable
-        weights. ExportError: packages are missing, or the model is not equal to the engine.
+        weights. ExportError: priors for a network that takes none, packages are missing, or the
+        model is not equal to the engine.
     """
     require_packages()
     with written_when_equal(path, overwrite=overwrite) as partial:
         network, info = load_weights(weights)
         network.requires_grad_(False)
+        if priors and not network.config.prior:
+            raise ExportError("these weights take no alpha priors", path=weights)
         dtype = torch.float16 if half else torch.float32
-        model = _converted(OnnxMatting(network, space, dtype).eval())
-        for key, value in record_of(info, space).items():
+        model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
+        for key, value in record_of(info, space, priors=priors).items():
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
         partial.write_bytes(model.SerializeToString())
         tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
-        return check_equal(OnnxSession(partial), weights, space, tolerance)
+        shown: Priors = "given" if priors else "none"
+        return check_equal(OnnxSession(partial), weights, space, tolerance, priors=shown)
 
 
 def require_packages() -> None:
@@ -130,7 +147,7 @@ def require_packages() -> None:
 
 
 class OnnxSession:
-    """An exported model in ONNX Runtime on the CPU: (N, 4, H, W) float32 to (N, 1, H, W)."""
+    """An exported model in ONNX Runtime on the CPU: (N, channels, H, W) float32 to (N, 1, H, W)."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         import onnxruntime
@@ -153,10 +170,10 @@ class OnnxSession:
         return {key.removeprefix("vfxmatte."): value for key, value in found.items()}
 
 
-def _converted(module: nn.Module) -> onnx.ModelProto:
+def _converted(module: OnnxMatting) -> onnx.ModelProto:
     """As an ONNX model with dynamic batch, height and width."""
     free: Any = torch.export.Dim.DYNAMIC
-    example = torch.rand(2, 4, 2 * STRIDE + 5, 3 * STRIDE + 7)
+    example = torch.rand(2, module.channels, 2 * STRIDE + 5, 3 * STRIDE + 7)
     with _quietly():
         program = torch.onnx.export(
             module,

@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from vfxmatte.net.weights import WeightsInfo
 
 
+_INPUT = "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1"
+_GIVEN_PRIORS = _INPUT.replace("(N, 4,", "(N, 6,") + "; alpha priors, local and distant"
+
+
 def record_of(
-    info: WeightsInfo, space: WorkingSpace, knobs: Mapping[str, int] | None = None
+    info: WeightsInfo,
+    space: WorkingSpace,
+    knobs: Mapping[str, int] | None = None,
+    *,
+    priors: bool = False,
 ) -> dict[str, str]:
     """Where the weights come from, under which licence, and how to feed the model.
 
-    space: the working space that it was exported for. knobs: what may be set, and its default.
+    space: the working space that it was exported for. knobs: what may be set, and its
+    default. priors: it is given the alpha priors.
     """
     record = {
         "vfxmatte_version": vfxmatte.__version__,
@@ -28,7 +37,7 @@ def record_of(
         "encoding": info.encoding,
         "network": json.dumps(info.network.as_dict()),
         "colorspace": NAMES[space],
-        "input": "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1",
+        "input": _GIVEN_PRIORS if priors else _INPUT,
         "output": "(N, 1, H, W): alpha, linear coverage, 0 to 1",
     }
     return record if knobs is None else {**record, "knobs": json.dumps(dict(knobs))}

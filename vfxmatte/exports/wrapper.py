@@ -8,6 +8,8 @@ nothing of the kind. Knobs are plain int attributes: a host sets them by name. O
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ from vfxmatte.exports.stages import (
 )
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
 from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.net.prior_settings import LEAST_REDUCTION, MOST_PX
+from vfxmatte.net.torch_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 
 KNOBS = {
@@ -82,6 +86,13 @@ class ExportedMatting(nn.Module):
         self.mean = network.mean.flatten().tolist()
         self.std = network.std.flatten().tolist()
         self.priors = network.config.priors
+        self.weights = SETTINGS["weights"]
+        self.counts = SETTINGS["counts"]
+        self.places = SETTINGS["places"]
+        self.near_px = SETTINGS["near_px"]
+        self.epsilon = SETTINGS["epsilon"]
+        self.model_epsilon = SETTINGS["model_epsilon"]
+        self.least_reduction, self.most_px = LEAST_REDUCTION, MOST_PX
         example = torch.rand(1, 4 + self.priors, 2 * STRIDE, 3 * STRIDE)
         self.stage1 = _traced(Stage1(network, pool_with_indices, unpool_by_indices), example)
         second = network.refinement or NoRefinement()
@@ -97,7 +108,8 @@ class ExportedMatting(nn.Module):
         alpha = (trimap == 1.0).float()
         unknown = trimap == 0.5
         if bool(unknown.any()):
-            picture = torch.cat((self._encoded(x[:, :3].float()), trimap), 1)
+            encoded = self._encoded(x[:, :3].float())
+            picture = torch.cat((encoded, trimap, self._made(encoded, trimap)), 1)
             self._solve(self._padded(picture), unknown, alpha)
         return alpha.to(x.dtype).contiguous()
 
@@ -119,6 +131,26 @@ class ExportedMatting(nn.Module):
             rgb = self.decode(rgb)
         encoded: Tensor = self.encode(rgb)
         return encoded
+
+    def _made(self, encoded: Tensor, trimap: Tensor) -> Tensor:
+        """The alpha priors (N, priors, H, W), if the network takes any."""
+        height, width = encoded.size(2), encoded.size(3)
+        made = trimap.repeat(1, self.priors, 1, 1)
+        if self.priors > 0:
+            needed = math.ceil(math.sqrt(height * width / self.most_px))
+            for number in range(encoded.size(0)):
+                made[number] = priors_of_picture(
+                    encoded[number],
+                    trimap[number, 0],
+                    max(self.least_reduction, needed),
+                    self.weights,
+                    self.counts,
+                    self.places,
+                    self.near_px,
+                    self.epsilon,
+                    self.model_epsilon,
+                )
+        return made
 
     def _padded(self, image: Tensor) -> Tensor:
         """Extended at the bottom and right by reflection to multiples of the stride."""
@@ -169,8 +201,7 @@ class ExportedMatting(nn.Module):
     def _network(self, window: Tensor) -> Tensor:
         mean = torch.tensor(self.mean, device=window.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=window.device).view(1, -1, 1, 1)
-        trimap = window[:, 3:4].expand(-1, self.priors, -1, -1)  # no priors are made here
-        normalised = ((torch.cat((window, trimap), 1) - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
+        normalised = ((window - mean) / std).to(self.precision.dtype)  # type: ignore[arg-type]
         normalised = normalised.contiguous(memory_format=torch.channels_last)  # much faster
         alpha = self.stage1(normalised)
         if self.refine == 1:

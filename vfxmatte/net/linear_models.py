@@ -10,10 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-RADIUS_PX = 2
-"""Of the square that a model is fitted to; twice as far away a colour still counts."""
+from vfxmatte.net.prior_settings import MODEL_EPSILON, MODEL_RADIUS_PX
 
-_EPSILON = 1e-5
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 Floats = NDArray[np.float64]
@@ -27,7 +25,7 @@ def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
     mean, mean_alpha = _boxed(colours), _boxed(alphas)
     products = _boxed(np.stack([colours[..., i] * colours[..., j] for i, j in _PAIRS], axis=2))
     for n, (i, j) in enumerate(_PAIRS):
-        products[..., n] -= mean[..., i] * mean[..., j] - (_EPSILON if i == j else 0.0)
+        products[..., n] -= mean[..., i] * mean[..., j] - (MODEL_EPSILON if i == j else 0.0)
     inverse = _inverse(products)
     slopes, offsets = [], []
     for number in range(alphas.shape[2]):
@@ -60,7 +58,7 @@ def _inverse(matrices: Floats) -> Floats:
 
 def _boxed(values: Floats) -> Floats:
     """Means over the square around each pixel, (h, w, n)."""
-    side = 2 * RADIUS_PX + 1
+    side = 2 * MODEL_RADIUS_PX + 1
     blurred = np.empty(values.shape)
     for n in range(values.shape[2]):
         plane = np.ascontiguousarray(values[..., n])

@@ -10,24 +10,22 @@ count, follows soft edges; `distant`, where they count for more, finds backgroun
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
+import torch
 
-from vfxmatte.net.affinities import NEAR_PX, Floats, adjacent, distant, means
+from vfxmatte.net.affinities import Floats, adjacent, distant, means
 from vfxmatte.net.dim import PRIORS
-from vfxmatte.net.linear_models import RADIUS_PX, linear_models
+from vfxmatte.net.linear_models import linear_models
+from vfxmatte.net.prior_settings import DISTANT_WEIGHTS, MODEL_RADIUS_PX, NEAR_PX, usual_reduction
+from vfxmatte.net.torch_prior import torch_priors
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
-LEAST_REDUCTION, MOST_PX = 2, 140_000
-"""How many pixels become one along each axis, at least, and how many these are at most: a prior
-costs much the same for any frame size."""
-
-_DISTANT_WEIGHTS = (1e-4, 1e-3)  # of an affinity between distant pixels, by prior
-_MARGIN_PX = NEAR_PX + 2 * RADIUS_PX
+_MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
 
 
 def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = None) -> FloatImage:
@@ -45,15 +43,12 @@ def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = N
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
+    if not _has_scipy():
+        return _without_scipy(image, labels, factor)
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
     small = _Reduced.of(image[box], labels[box], factor)
     priors[unknown] = _enlarged(image[box], small, factor)[unknown[box]]
     return priors
-
-
-def usual_reduction(height: int, width: int) -> int:
-    """The smallest number from 2 on with which the picture has at most `MOST_PX` pixels."""
-    return max(LEAST_REDUCTION, math.ceil(math.sqrt(height * width / MOST_PX)))
 
 
 def _on_grid(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
@@ -81,7 +76,11 @@ class _Reduced:
         for value in (BACKGROUND, FOREGROUND):
             reduced[(blocks == value).all((1, 3))] = value
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        return cls(colours=small.reshape(height, width, 3).astype(np.float64), labels=reduced)
+        colours = small.reshape(height, width, 3).astype(np.float64)
+        more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
+        return cls(
+            colours=np.pad(colours, (*more, (0, 0)), "edge"), labels=np.pad(reduced, more, "edge")
+        )
 
     def alphas(self) -> Floats:
         """(h, w, PRIORS) in [0, 1]."""
@@ -89,7 +88,7 @@ class _Reduced:
         alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
         if unknown.any():
             near_by, far_apart = adjacent(self.colours, unknown), distant(self.colours, unknown)
-            alphas[unknown] = means(near_by, far_apart, _DISTANT_WEIGHTS, unknown, known)
+            alphas[unknown] = means(near_by, far_apart, DISTANT_WEIGHTS, unknown, known)
         return alphas.clip(0, 1)
 
 
@@ -108,3 +107,26 @@ def _enlarged(image: FloatImage, small: _Reduced, factor: int) -> FloatImage:
             alpha = alpha + full[:, :, channel] * image[:, :, channel]
         result[:, :, number] = np.clip(alpha, 0, 1)
     return result
+
+
+@cache
+def _has_scipy() -> bool:
+    try:
+        import scipy.sparse
+        import scipy.spatial  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _without_scipy(image: FloatImage, labels: Labels, factor: int) -> FloatImage:
+    """By torch, on a GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
+    found = torch_priors(
+        torch.from_numpy(image).permute(2, 0, 1).to(device),
+        torch.from_numpy(trimap).to(device),
+        factor,
+    )
+    priors: FloatImage = found.permute(1, 2, 0).cpu().numpy()
+    return priors
