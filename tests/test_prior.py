@@ -166,7 +166,7 @@ def test_onnx_is_given_the_priors_or_does_without(
     given, without = tmp_path / "given.onnx", tmp_path / "without.onnx"
     assert export_onnx(given, weights=weights, priors=True) < 5e-3
     assert export_onnx(without, weights=weights) < 5e-3
-    assert OnnxSession(given).record["input"].startswith("(N, 6, H, W)")
+    assert OnnxSession(given).record["input"].startswith(f"(N, {4 + PRIORS}, H, W)")
     assert OnnxSession(without).record["input"].startswith("(N, 4, H, W)")
     with pytest.raises(ExportError, match="take no alpha priors"):
         export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)

@@ -36,7 +36,7 @@ _LEAST_ALPHA = 1e-3  # less is nothing: below it half precision no longer knows 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """image, foreground, background: (N, 3, H, W) network-encoded; trimap (N, 1, H, W) of 0, 0.5
-    and 1; alpha (N, 1, H, W) in [0, 1]; priors (N, 2, H, W) in [0, 1], where the network takes
+    and 1; alpha (N, 1, H, W) in [0, 1]; priors (N, PRIORS, H, W) in [0, 1], where the network takes
     them. With moving pairs sample n + N/2 follows sample n."""
 
     image: Tensor

@@ -15,7 +15,7 @@ from training.priors import WithPriors, add_priors, cropped
 from training.sources import batch_maker
 from training.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
-from vfxmatte.net.dim import DimConfig
+from vfxmatte.net.dim import PRIORS, DimConfig
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -33,21 +33,21 @@ def batch(small_pack):
 def test_the_same_seed_gives_the_same_priors_with_any_number_of_threads(batch):
     first = add_priors(batch, 4, missing=0.3)
     assert torch.equal(first.priors, add_priors(batch, 4, missing=0.3, threads=3).priors)
-    assert first.input.shape == (6, 6, 64, 64)
+    assert first.input.shape == (6, 4 + PRIORS, 64, 64)
     assert torch.equal(first.input[:, 4:], first.priors)
     assert torch.equal(first.part(2, 5).priors, first.priors[2:5])
 
 
 def test_priors_are_right_where_the_trimap_is_certain(batch):
     priors = add_priors(batch, 4, missing=0.0).priors
-    certain = (batch.unknown == 0).expand(-1, 2, -1, -1)
-    assert torch.equal(priors[certain], batch.trimap.expand(-1, 2, -1, -1)[certain])
+    certain = (batch.unknown == 0).expand(-1, PRIORS, -1, -1)
+    assert torch.equal(priors[certain], batch.trimap.expand(-1, PRIORS, -1, -1)[certain])
     assert (priors[~certain] != 0.5).any()
 
 
 def test_a_missing_prior_is_the_trimap(batch):
     priors = add_priors(batch, 4, missing=1.0).priors
-    assert torch.equal(priors, batch.trimap.expand(-1, 2, -1, -1))
+    assert torch.equal(priors, batch.trimap.expand(-1, PRIORS, -1, -1))
     seen = add_priors(batch, 4, missing=0.0).priors
     some = add_priors(batch, 4, missing=0.5).priors
     left_out = [torch.equal(a, b) for a, b in zip(some, priors, strict=True)]
@@ -58,7 +58,7 @@ def test_a_missing_prior_is_the_trimap(batch):
 def test_moving_pairs_are_shown_alike(small_pack):
     synthesis = SynthesisConfig(crop_px=64, moving_pairs=True)
     batch = Compositor(PictureBank(small_pack, CPU), synthesis).batch(8, 3)
-    trimap = batch.trimap.expand(-1, 2, -1, -1)
+    trimap = batch.trimap.expand(-1, PRIORS, -1, -1)
     full, some = (add_priors(batch, 1, missing=share).priors for share in (0.0, 0.5))
     telling = [not torch.equal(prior, t) for prior, t in zip(full, trimap, strict=True)]
     left_out = [torch.equal(prior, t) for prior, t in zip(some, trimap, strict=True)]
@@ -70,7 +70,7 @@ def test_moving_pairs_are_shown_alike(small_pack):
 def test_crops_are_parts_of_the_composite_around_unknown_pixels(batch):
     whole = add_priors(batch, 4, missing=0.0)
     crops = cropped(whole, 9, 32, seed=5)
-    assert crops.input.shape == (9, 6, 32, 32)
+    assert crops.input.shape == (9, 4 + PRIORS, 32, 32)
     assert (crops.unknown.flatten(1).sum(1) > 0).all()
     for number in range(9):
         picture, part = whole.input[number % 6], crops.input[number]
@@ -86,7 +86,7 @@ def test_a_maker_takes_crops_of_larger_composites(small_pack):
     config = replace(CONFIG, prior_context_px=128, prior_crops=3, prior_missing=0.0)
     maker = batch_maker(small_pack, config, CPU)
     made = maker.batch(7, 2)
-    assert isinstance(maker, WithPriors) and made.input.shape == (7, 6, 64, 64)
+    assert isinstance(maker, WithPriors) and made.input.shape == (7, 4 + PRIORS, 64, 64)
     assert torch.equal(made.input, batch_maker(small_pack, config, CPU).batch(7, 2).input)
 
 
@@ -98,7 +98,7 @@ def test_networks_without_priors_get_none(small_pack):
 def test_held_out_pictures_always_have_their_priors(small_pack):
     held_out = HeldOut(replace_held_out(small_pack), replace(CONFIG, prior_missing=1.0), CPU)
     (batch,) = held_out.batches
-    assert not torch.equal(batch.priors, batch.trimap.expand(-1, 2, -1, -1))
+    assert not torch.equal(batch.priors, batch.trimap.expand(-1, PRIORS, -1, -1))
 
 
 def replace_held_out(pack):

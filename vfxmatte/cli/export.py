@@ -86,7 +86,7 @@ def torchscript(
 @click.option(
     "--priors",
     is_flag=True,
-    help="Six channels in, the alpha priors last; without it there are none.",
+    help="The alpha priors are further channels of the input.",
 )
 def onnx(
     path: Path,

@@ -111,9 +111,9 @@ def export_onnx(
 ) -> float:
     """Write the model whole, or not at all; returns its largest difference to the engine.
 
-    half: weights and network in half precision; input and output stay float32. priors: the input
-    has six channels, the alpha priors (`net.prior.alpha_priors`) last; else the network does
-    without.
+    half: weights and network in half precision; input and output stay float32. priors: the
+        alpha priors (`net.prior.alpha_priors`) are further channels of the input; else the network
+        does without.
 
     Raises:
         OutputError: the file is there already, or cannot be written. WeightsError: unusable

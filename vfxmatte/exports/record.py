@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import vfxmatte
 from vfxmatte.exports.working_space import NAMES, WorkingSpace
+from vfxmatte.net.dim import PRIORS
 
 if TYPE_CHECKING:
     from vfxmatte.net.weights import WeightsInfo
 
 
 _INPUT = "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1"
-_GIVEN_PRIORS = _INPUT.replace("(N, 4,", "(N, 6,") + "; alpha priors, local and distant"
+_GIVEN_PRIORS = _INPUT.replace("4", str(4 + PRIORS)) + "; alpha priors"
 
 
 def record_of(

@@ -33,7 +33,7 @@ DECODER_CHANNELS = (512, 256, 128, 64, 64)
 STRIDE = 32
 """Sides of the input must be multiples of this, whatever the poolings: five of them halve them."""
 
-PRIORS = 2
+PRIORS = 3
 """Channels of the alpha priors, where a network takes them."""
 
 _RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
@@ -275,7 +275,7 @@ def base(x: Tensor) -> Tensor:
 
 class DeepImageMatting(nn.Module):
     """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1; and, where
-    the configuration has them, the alpha priors (N, 6, H, W), or else the trimap stands in."""
+    the configuration has them, the alpha priors (N, 7, H, W), or else the trimap stands in."""
 
     mean: Tensor
     std: Tensor

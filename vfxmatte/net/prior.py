@@ -4,8 +4,9 @@ The network learns faster what colours do not say than what they say, so it is s
 At a reduced size the unknown pixels take the mean of what they are joined to (see `affinities`),
 and local linear models of alpha by colour carry the result to full size (see `linear_models`).
 
-Two priors are made of the same affinities: `local`, where pixels that are alike but apart hardly
-count, follows soft edges; `distant`, where they count for more, finds background between strands.
+Several priors are made of the same affinities: the first, where pixels that are alike but apart
+hardly count, follows soft edges; the last, where they count for more, finds background between
+strands. Where they differ, colours alone do not say.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ LEAST_REDUCTION, MOST_PX = 2, 140_000
 """How many pixels become one along each axis, at least, and how many these are at most: a prior
 costs much the same for any frame size."""
 
-DISTANT_WEIGHTS = (1e-4, 1e-3)
+DISTANT_WEIGHTS = (1e-5, 1e-4, 1e-3)
 """Of an affinity between distant pixels, for each prior, ascending."""
 
 NEIGHBOURS = ((20, 1e-3), (10, 0.0))
