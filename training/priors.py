@@ -22,7 +22,7 @@ from vfxmatte.net.dim import PRIORS, complete
 from vfxmatte.net.prior import alpha_priors
 from vfxmatte.types import FloatImage, Labels
 
-REDUCTIONS = (2, 2, 3, 4)
+REDUCTIONS = (2, 3, 4)
 """One of them is drawn for each sample; of a moving pair both have the same."""
 
 

@@ -90,6 +90,8 @@ class ExportedMatting(nn.Module):
         self.counts = SETTINGS["counts"]
         self.places = SETTINGS["places"]
         self.near_px = SETTINGS["near_px"]
+        self.tolerance = SETTINGS["tolerance"]
+        self.iterations = SETTINGS["iterations"]
         self.epsilon = SETTINGS["epsilon"]
         self.model_epsilon = SETTINGS["model_epsilon"]
         self.least_reduction, self.most_px = LEAST_REDUCTION, MOST_PX
@@ -147,6 +149,8 @@ class ExportedMatting(nn.Module):
                     self.counts,
                     self.places,
                     self.near_px,
+                    self.tolerance,
+                    self.iterations,
                     self.epsilon,
                     self.model_epsilon,
                 )

@@ -21,7 +21,7 @@ NEAR_PX = 24
 LAPLACIAN_EPSILON = 1e-6
 """Regularisation of the matting Laplacian."""
 
-TOLERANCE, ITERATIONS = 1e-4, 500
+TOLERANCE, ITERATIONS = 3e-4, 500
 """Where the solver ends: its residual as a share of that of 0.5 everywhere, and at most."""
 
 MODEL_RADIUS_PX, MODEL_EPSILON = 2, 1e-5

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from vfxmatte.net.prior_settings import (
     DISTANT_WEIGHTS,
+    ITERATIONS,
     LAPLACIAN_EPSILON,
     MODEL_EPSILON,
     NEAR_PX,
     NEIGHBOURS,
+    TOLERANCE,
 )
 
 SETTINGS: dict[str, Any] = {
@@ -25,6 +27,8 @@ SETTINGS: dict[str, Any] = {
     "counts": [count for count, _ in NEIGHBOURS],
     "places": [place for _, place in NEIGHBOURS],
     "near_px": NEAR_PX,
+    "tolerance": TOLERANCE,
+    "iterations": ITERATIONS,
     "epsilon": LAPLACIAN_EPSILON,
     "model_epsilon": MODEL_EPSILON,
 }
@@ -44,6 +48,8 @@ def priors_of_picture(
     counts: list[int],
     places: list[float],
     near_px: int,
+    tolerance: float,
+    iterations: int,
     epsilon: float,
     model_epsilon: float,
 ) -> Tensor:
@@ -71,7 +77,9 @@ def priors_of_picture(
     labels = torch.where(lowest == 1.0, lowest, labels)
     small = _repeated(small, max(3, rows), max(3, columns))
     labels = _repeated(labels, max(3, rows), max(3, columns))[0].double()
-    alphas = _alphas(small, labels, weights, counts, places, near_px, epsilon)
+    alphas = _alphas(
+        small, labels, weights, counts, places, near_px, tolerance, iterations, epsilon
+    )
     models = _linear_models(small, alphas, model_epsilon)[:, :, :rows, :columns]
     size = [rows * reduction, columns * reduction]
     for number in range(len(weights)):
@@ -90,6 +98,8 @@ def _alphas(
     counts: list[int],
     places: list[float],
     near_px: int,
+    tolerance: float,
+    iterations: int,
     epsilon: float,
 ) -> Tensor:
     """(n, h, w) of the reduced picture: colours (3, h, w), labels (h, w) of 0, 0.5 and 1."""
@@ -108,7 +118,17 @@ def _alphas(
     for number in range(len(weights) - 1, -1, -1):
         places_of = torch.cat((near[0], far[0])), torch.cat((near[1], far[1]))
         values = torch.cat((near[2], weights[number] * far[2]))
-        x = _solved(places_of[0], places_of[1], values, unknown.flatten(), row_of, known, x)
+        x = _solved(
+            places_of[0],
+            places_of[1],
+            values,
+            unknown.flatten(),
+            row_of,
+            known,
+            x,
+            tolerance,
+            iterations,
+        )
         alphas[number] = alphas[number].masked_scatter(unknown, x.clamp(0.0, 1.0))
     return alphas
 
@@ -200,6 +220,8 @@ def _solved(
     row_of: Tensor,
     known: Tensor,
     x: Tensor,
+    tolerance: float,
+    iterations: int,
 ) -> Tensor:
     """(u,) by conjugate gradients from x on, preconditioned by the diagonal."""
     zeros = torch.zeros_like(x)
@@ -210,11 +232,11 @@ def _solved(
     inverse = 1.0 / degree.clamp(min=1e-12)
     even = torch.full_like(x, 0.5)
     even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
-    goal = 1e-4 * float(even.norm())
+    goal = tolerance * float(even.norm())
     residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
     z = inverse * residual
     step, energy = z, float((residual * z).sum())
-    for _ in range(500):
+    for _ in range(iterations):
         if not float(residual.norm()) > goal:
             break
         moved = degree * step - zeros.index_add(0, rows, values * step[columns])
