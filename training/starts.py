@@ -85,9 +85,9 @@ def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
     for name, tensor in plain.state_dict().items():
         if tensor.shape == wider[name].shape:
             wider[name] = tensor.clone()
-        else:  # a first convolution
+        else:  # a first convolution, or the last
             wider[name].zero_()
-            wider[name][:, : tensor.shape[1]] = tensor
+            wider[name][tuple(slice(size) for size in tensor.shape)] = tensor
     network.load_state_dict(wider)
     last = [network.decoder.alpha]
     if network.refinement is not None:

@@ -46,11 +46,11 @@ class _Piece:
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its priors (H, W, priors), its pieces, and, in step with them, alphas
-    that may still be computed."""
+    """A frame under way: its priors (H, W, priors) where anything is unknown, its pieces, and, in
+    step with them, alphas that may still be computed."""
 
     task: Task
-    priors: FloatImage
+    priors: FloatImage | None = None
     pieces: list[_Piece] = field(default_factory=list)
     alphas: list[Tensor] = field(default_factory=list)
     done: Mark | None = None
@@ -105,9 +105,10 @@ class SparseSolver:
         height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
         unknown = np.zeros((height, width), bool)
         unknown[: labels.shape[0], : labels.shape[1]] = labels == UNKNOWN
+        if not unknown.any():
+            return _Open(task)
         frame = _Open(task, self.model.priors(task))
-        if unknown.any():
-            frame.pieces = list(self._pieces(frame, unknown))
+        frame.pieces = list(self._pieces(frame, unknown))
         return frame
 
     def _pieces(self, frame: _Open, unknown: NDArray[np.bool_]) -> Iterator[_Piece]:
@@ -130,6 +131,7 @@ class SparseSolver:
         values = picture.numpy()
         values[:, :3] = frame.task.image.reshape(-1, 3).take(place, 0)
         values[:, 3] = trimap_values(labels.reshape(-1).take(place))
+        assert frame.priors is not None
         values[:, 4:] = frame.priors.reshape(labels.size, self.model.channels - 4).take(place, 0)
         return picture
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import DeepImageMatting, base
+from vfxmatte.net.dim import DeepImageMatting, mixed
 
 Pool = Callable[[Tensor], tuple[Tensor, Tensor]]
 Unpool = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -44,7 +44,7 @@ class Stage1(nn.Module):
             x = self.unpool(x, memories.pop(), skip)
             x = step(x + skip if self.decoder.use_skips else x)
         alpha: Tensor = self.decoder.alpha(x)
-        return alpha + base(normalised) if self.prior else alpha
+        return mixed(alpha, normalised) if self.prior else alpha
 
 
 class NoRefinement(nn.Module):

@@ -9,8 +9,8 @@ resolution over the picture and the stage-1 alpha, whose output is added to that
 Beyond the paper, by configuration: a width factor, the size of the fourteenth layer (1×1, 3×3 or
 the paper's 7×7×4096), batch-normalisation for training from scratch (folded away for inference)
 additive skips after each unpooling, and alpha priors (`net.prior`): further input channels of both
-stages, to whose mean stage 1 adds. Short of the paper: four poolings, no fourteenth layer and an
-adapter from the four channels to VGG-16's three.
+stages; stage 1 mixes them, pixel by pixel, and adds to that. Short of the paper: four poolings, no
+fourteenth layer and an adapter from the four channels to VGG-16's three.
 
 Alpha is linear at the output and clamped to [0, 1] by the caller (`DimOutput.alpha`): clamping
 inside would stop the gradient where the prediction overshoots.
@@ -53,7 +53,8 @@ class DimConfig:
     pools: poolings and unpoolings. With 4 of them VGG-16's last block is at 1/16, its result is not
         pooled, and the decoder lacks its first step.
     adapter: a 1×1 convolution from the input's channels to the three that VGG-16 takes.
-    prior: the alpha priors are further channels of the input, and stage 1 adds to their mean.
+    prior: the alpha priors are further channels of the input, and stage 1 says how much of each
+        of them alpha is, and adds to that.
     """
 
     width: float = 1.0
@@ -212,7 +213,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """1×1, as often as there are poolings {unpool, 5×5}, and 5×5 to alpha."""
+    """1×1, as often as there are poolings {unpool, 5×5}, and 5×5 to alpha; and, where there are
+    priors, to their shares of it."""
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
@@ -225,7 +227,7 @@ class Decoder(nn.Module):
         for count in DECODER_CHANNELS[-config.pools :]:
             self.steps.append(_ConvReLU(fan_in, channels(count), 5, config.batch_norm))
             fan_in = channels(count)
-        self.alpha = nn.Conv2d(fan_in, 1, 5, padding=2)
+        self.alpha = nn.Conv2d(fan_in, 1 + config.priors, 5, padding=2)
 
     def forward(self, x: Tensor, skips: list[Tensor], indices: list[Tensor]) -> Tensor:
         x = self.entry(x)
@@ -268,9 +270,14 @@ def complete(x: Tensor, priors: int) -> Tensor:
     return torch.cat((x, x[:, 3:4].expand(-1, priors, -1, -1)), 1)
 
 
-def base(x: Tensor) -> Tensor:
-    """What stage 1 adds to: the mean of the priors in the normalised input (N, 4 + priors, …)."""
-    return 0.5 + 0.5 * x[:, 4:].mean(1, keepdim=True)
+def mixed(raw: Tensor, x: Tensor) -> Tensor:
+    """Stage 1's alpha (N, 1, …): what the decoder adds to a mixture of the priors.
+
+    raw: (N, 1 + priors, …), the addition and, as logits, the priors' shares at each pixel. x: the
+    normalised input (N, 4 + priors, …).
+    """
+    priors = 0.5 + 0.5 * x[:, 4:]
+    return raw[:, :1] + (raw[:, 1:].softmax(1) * priors).sum(1, keepdim=True)
 
 
 class DeepImageMatting(nn.Module):
@@ -300,7 +307,7 @@ class DeepImageMatting(nn.Module):
         x = (complete(x, priors) - self.mean) / self.std
         stage1 = self.decoder(*self.encoder(x))
         if priors:
-            stage1 = stage1 + base(x)
+            stage1 = mixed(stage1, x)
         if self.refinement is None or not refine:
             return DimOutput(stage1=stage1)
         return DimOutput(stage1=stage1, stage2=self.refinement(x, stage1))

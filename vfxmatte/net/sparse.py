@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import DeepImageMatting, base
+from vfxmatte.net.dim import DeepImageMatting, mixed
 from vfxmatte.reach import BORDER, PixelLevel, PixelPyramid, Reach
 
 _CPU_CHUNK_BYTES = 12 << 20  # gathered neighbours of a chunk: they stay in the cache
@@ -216,7 +216,7 @@ class SparseNetwork:
         """Alpha of stage 1, and what the refinement adds to it."""
         stage1 = self._run(self.alpha, level, x, reach.refinement[0])[:-1]
         if self.config.prior:
-            stage1 = stage1 + base(top[: len(stage1)])
+            stage1 = mixed(stage1, top[: len(stage1)])
         if not self.refinement:
             return stage1[:, 0]
         stage1 = stage1.clamp(0, 1)
