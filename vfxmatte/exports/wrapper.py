@@ -87,6 +87,7 @@ class ExportedMatting(nn.Module):
         self.std = network.std.flatten().tolist()
         self.priors = network.config.priors
         self.weights = SETTINGS["weights"]
+        self.in_light = SETTINGS["in_light"]
         self.counts = SETTINGS["counts"]
         self.places = SETTINGS["places"]
         self.near_px = SETTINGS["near_px"]
@@ -146,6 +147,7 @@ class ExportedMatting(nn.Module):
                     trimap[number, 0],
                     max(self.least_reduction, needed),
                     self.weights,
+                    self.in_light,
                     self.counts,
                     self.places,
                     self.near_px,

@@ -88,22 +88,23 @@ def distant(colours: Floats, unknown: Mask) -> Affinities:
 
 
 def means(
-    near_by: Affinities,
+    near_by: Sequence[Affinities],
     far_apart: Affinities,
     weights: Sequence[float],
     unknown: Mask,
     known: Floats,
 ) -> Floats:
-    """(u, n) alphas of the unknown pixels, each the mean of what it is joined to, with n weights of
-    the affinities far apart.
+    """(u, n) alphas of the unknown pixels, each the mean of what it is joined to: n times, with
+    other affinities near by and another weight of those far apart.
 
     known: (h, w) alphas. Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, as far as they get:
     nothing here has to be exact. What weighs most is solved first, and the others go on from there.
     """
-    near, far = (_Joined.of(some, unknown, known) for some in (near_by, far_apart))
-    alphas = np.full((near_by.count, len(weights)), 0.5)
+    far = _Joined.of(far_apart, unknown, known)
+    alphas = np.full((far_apart.count, len(weights)), 0.5)
     start = alphas[:, 0]
     for number in np.argsort(weights)[::-1]:
+        near = _Joined.of(near_by[number], unknown, known)
         start = alphas[:, number] = _solve(near, far, weights[number], start)
     return alphas
 

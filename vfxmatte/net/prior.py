@@ -21,7 +21,13 @@ import torch
 from vfxmatte.net.affinities import Floats, adjacent, distant, means
 from vfxmatte.net.dim import PRIORS
 from vfxmatte.net.linear_models import linear_models
-from vfxmatte.net.prior_settings import DISTANT_WEIGHTS, MODEL_RADIUS_PX, NEAR_PX, usual_reduction
+from vfxmatte.net.prior_settings import (
+    DISTANT_WEIGHTS,
+    IN_LIGHT,
+    MODEL_RADIUS_PX,
+    NEAR_PX,
+    usual_reduction,
+)
 from vfxmatte.net.torch_prior import torch_priors
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
@@ -61,9 +67,11 @@ def _on_grid(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Reduced:
-    """The reduced picture: (h, w, 3) float64, and its labels; certain where all it covers is."""
+    """The reduced picture: (h, w, 3) float64 as displayed and in light, and its labels; certain
+    where all it covers is."""
 
-    colours: Floats
+    displayed: Floats
+    light: Floats
     labels: Labels
 
     @classmethod
@@ -76,37 +84,49 @@ class _Reduced:
         reduced = np.full((height, width), UNKNOWN, np.uint8)
         for value in (BACKGROUND, FOREGROUND):
             reduced[(blocks == value).all((1, 3))] = value
-        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        colours = small.reshape(height, width, 3).astype(np.float64)
         more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
-        return cls(
-            colours=np.pad(colours, (*more, (0, 0)), "edge"), labels=np.pad(reduced, more, "edge")
-        )
+        small = [
+            np.pad(_reduced(picture, width, height), (*more, (0, 0)), "edge")
+            for picture in (image, image * image)
+        ]
+        return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
 
     def alphas(self) -> Floats:
         """(h, w, PRIORS) in [0, 1]."""
         unknown, known = self.labels == UNKNOWN, (self.labels == FOREGROUND).astype(np.float64)
         alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
         if unknown.any():
-            near_by, far_apart = adjacent(self.colours, unknown), distant(self.colours, unknown)
+            in_light, as_displayed = (adjacent(c, unknown) for c in (self.light, self.displayed))
+            near_by = [in_light if light else as_displayed for light in IN_LIGHT]
+            far_apart = distant(self.displayed, unknown)
             alphas[unknown] = means(near_by, far_apart, DISTANT_WEIGHTS, unknown, known)
         return alphas.clip(0, 1)
 
 
+def _reduced(image: FloatImage, width: int, height: int) -> Floats:
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return small.reshape(height, width, 3).astype(np.float64)
+
+
 def _enlarged(image: FloatImage, small: _Reduced, factor: int) -> FloatImage:
     """(H, W, PRIORS) float32: the local linear models of alpha by colour, read at full size."""
-    slopes, offsets = linear_models(small.colours, small.alphas())
     height, width = small.labels.shape
     size = width * factor, height * factor
+    alphas = small.alphas()
     result = np.empty((*image.shape[:2], PRIORS), np.float32)
-    for number in range(PRIORS):
-        model = np.concatenate((slopes[:, :, number], offsets[:, :, number, None]), axis=2)
-        full = cv2.resize(model.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-        full = full[: image.shape[0], : image.shape[1]]
-        alpha = full[:, :, 3]
-        for channel in range(3):
-            alpha = alpha + full[:, :, channel] * image[:, :, channel]
-        result[:, :, number] = np.clip(alpha, 0, 1)
+    for light in set(IN_LIGHT):
+        numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
+        colours = small.light if light else small.displayed
+        picture = image * image if light else image
+        slopes, offsets = linear_models(colours, alphas[:, :, numbers])
+        for place, number in enumerate(numbers):
+            model = np.concatenate((slopes[:, :, place], offsets[:, :, place, None]), axis=2)
+            full = cv2.resize(model.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+            full = full[: image.shape[0], : image.shape[1]]
+            alpha = full[:, :, 3]
+            for channel in range(3):
+                alpha = alpha + full[:, :, channel] * picture[:, :, channel]
+            result[:, :, number] = np.clip(alpha, 0, 1)
     return result
 
 

@@ -8,8 +8,12 @@ LEAST_REDUCTION, MOST_PX = 2, 140_000
 """How many pixels become one along each axis, at least, and how many these are at most: a prior
 costs much the same for any frame size."""
 
-DISTANT_WEIGHTS = (1e-5, 1e-4, 1e-3)
+DISTANT_WEIGHTS = (3e-5, 1e-4, 1e-3)
 """Of an affinity between distant pixels, for each prior, ascending."""
+
+IN_LIGHT = (True, False, True)
+"""Whether the colours that mix are squared first, for each prior: nearly linear light, in which a
+lens mixes them; others are taken as displayed, in which photographs are often altered."""
 
 NEIGHBOURS = ((20, 1e-3), (10, 0.0))
 """How many pixels most like it a pixel is joined to, and what a pixel's distance counts as a

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vfxmatte.net.prior_settings import (
     DISTANT_WEIGHTS,
+    IN_LIGHT,
     ITERATIONS,
     LAPLACIAN_EPSILON,
     MODEL_EPSILON,
@@ -24,6 +25,7 @@ from vfxmatte.net.prior_settings import (
 
 SETTINGS: dict[str, Any] = {
     "weights": list(DISTANT_WEIGHTS),
+    "in_light": list(IN_LIGHT),
     "counts": [count for count, _ in NEIGHBOURS],
     "places": [place for _, place in NEIGHBOURS],
     "near_px": NEAR_PX,
@@ -45,6 +47,7 @@ def priors_of_picture(
     trimap: Tensor,
     reduction: int,
     weights: list[float],
+    in_light: list[bool],
     counts: list[int],
     places: list[float],
     near_px: int,
@@ -67,7 +70,8 @@ def priors_of_picture(
         return priors
     rows = (height + reduction - 1) // reduction
     columns = (width + reduction - 1) // reduction
-    wider = _repeated(image, rows * reduction, columns * reduction)[None]
+    both = torch.cat((image, image * image), 0)  # as displayed, and in light
+    wider = _repeated(both, rows * reduction, columns * reduction)[None]
     small = torch._C._nn.avg_pool2d(wider.double(), reduction)[0]
     certain = _repeated(trimap[None], rows * reduction, columns * reduction)[None]
     highest = torch.max_pool2d(certain, reduction)[0]
@@ -78,15 +82,16 @@ def priors_of_picture(
     small = _repeated(small, max(3, rows), max(3, columns))
     labels = _repeated(labels, max(3, rows), max(3, columns))[0].double()
     alphas = _alphas(
-        small, labels, weights, counts, places, near_px, tolerance, iterations, epsilon
+        small, labels, weights, in_light, counts, places, near_px, tolerance, iterations, epsilon
     )
-    models = _linear_models(small, alphas, model_epsilon)[:, :, :rows, :columns]
     size = [rows * reduction, columns * reduction]
     for number in range(len(weights)):
-        model = models[number][None].float()
+        first = 3 if in_light[number] else 0
+        model = _linear_model(small[first : first + 3], alphas[number][None], model_epsilon)
+        model = model[:, :rows, :columns][None].float()
         full = torch._C._nn.upsample_bilinear2d(model, size, False, None, None)  # type: ignore[call-arg]
         full = full[0, :, :height, :width]
-        alpha = full[3] + full[0] * image[0] + full[1] * image[1] + full[2] * image[2]
+        alpha = full[3] + (full[:3] * both[first : first + 3]).sum(0)
         priors[number] = torch.where(unknown, alpha.clamp(0.0, 1.0), trimap)
     return priors
 
@@ -95,6 +100,7 @@ def _alphas(
     colours: Tensor,
     labels: Tensor,
     weights: list[float],
+    in_light: list[bool],
     counts: list[int],
     places: list[float],
     near_px: int,
@@ -102,26 +108,25 @@ def _alphas(
     iterations: int,
     epsilon: float,
 ) -> Tensor:
-    """(n, h, w) of the reduced picture: colours (3, h, w), labels (h, w) of 0, 0.5 and 1."""
+    """(n, h, w) of the reduced picture: colours (6, h, w) as displayed and in light, labels (h, w)
+    of 0, 0.5 and 1."""
     unknown = labels == 0.5
     alphas = labels[None].repeat(len(weights), 1, 1)
     if not bool(unknown.any()):
         return alphas
     known = torch.where(unknown, torch.zeros_like(labels), labels).flatten()
-    near, far = (
-        _adjacent(colours, unknown, epsilon),
-        _distant(colours, unknown, counts, places, near_px),
-    )
+    displayed, light = colours[:3], colours[3:]
+    near = _adjacent(displayed, unknown, epsilon), _adjacent(light, unknown, epsilon)
+    far = _distant(displayed, unknown, counts, places, near_px)
     asked = unknown.flatten().nonzero()[:, 0]
     row_of = unknown.flatten().long().cumsum(0) - 1
     x = torch.full([asked.size(0)], 0.5, dtype=torch.float64, device=colours.device)
     for number in range(len(weights) - 1, -1, -1):
-        places_of = torch.cat((near[0], far[0])), torch.cat((near[1], far[1]))
-        values = torch.cat((near[2], weights[number] * far[2]))
+        own = near[1] if in_light[number] else near[0]
         x = _solved(
-            places_of[0],
-            places_of[1],
-            values,
+            torch.cat((own[0], far[0])),
+            torch.cat((own[1], far[1])),
+            torch.cat((own[2], weights[number] * far[2])),
             unknown.flatten(),
             row_of,
             known,
@@ -250,24 +255,20 @@ def _solved(
     return x
 
 
-def _linear_models(colours: Tensor, alphas: Tensor, epsilon: float) -> Tensor:
-    """(n, 4, h, w): slopes and offset of each alpha (n, h, w) by the colours (3, h, w)."""
+def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
+    """(4, h, w): slope and offset of alpha (1, h, w) by the colours (3, h, w)."""
     mean = _boxed(colours)
     products = _boxed((colours[:, None] * colours[None]).flatten(0, 1))
     covariance = products - (mean[:, None] * mean[None]).flatten(0, 1)
     height, width = colours.size(1), colours.size(2)
     matrix = covariance.view(3, 3, height, width).permute(2, 3, 0, 1)
     matrix = matrix + epsilon * torch.eye(3, dtype=colours.dtype, device=colours.device)
+    mean_alpha = _boxed(alpha)
+    shared = (_boxed(colours * alpha) - mean * mean_alpha).permute(1, 2, 0)
     inverse = torch.linalg.inv(matrix)
-    models = []
-    for number in range(alphas.size(0)):
-        alpha = alphas[number][None]
-        mean_alpha = _boxed(alpha)
-        shared = (_boxed(colours * alpha) - mean * mean_alpha).permute(1, 2, 0)
-        slope = torch.matmul(inverse, shared[:, :, :, None])[:, :, :, 0].permute(2, 0, 1)
-        offset = mean_alpha - (slope * mean).sum(0, keepdim=True)
-        models.append(_boxed(torch.cat((slope, offset), 0)))
-    return torch.stack(models)
+    slope = torch.matmul(inverse, shared[:, :, :, None])[:, :, :, 0].permute(2, 0, 1)
+    offset = mean_alpha - (slope * mean).sum(0, keepdim=True)
+    return _boxed(torch.cat((slope, offset), 0))
 
 
 def _boxed(planes: Tensor) -> Tensor:
