@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from tests.engine_tasks import MODES, settings_of, solve
+from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.errors import ExportError
 from vfxmatte.net import prior
 from vfxmatte.net.dim import PRIORS, DeepImageMatting, DimConfig
 from vfxmatte.net.prior import alpha_priors
-from vfxmatte.net.prior_settings import MOST_PX, usual_reduction
+from vfxmatte.net.prior_settings import IN_LIGHT, MOST_PX, usual_reduction
 from vfxmatte.net.weights import save_weights
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
@@ -43,6 +44,18 @@ def test_a_soft_edge_and_a_hole_are_found() -> None:
     for number in range(PRIORS):
         assert np.abs(priors[..., number] - truth)[unknown].mean() < 0.02
     assert priors[84:88, 164:168].max() < 0.2, "a hole that no background touches"
+
+
+def test_each_light_has_its_priors() -> None:
+    """Colours that mix in light, and those that mix as displayed, are each best in their own."""
+    image, labels, truth = ramp()
+    over, under = decode_srgb(RED), decode_srgb(BLUE)
+    mixed = encode_for_network(truth[..., None] * over + (1 - truth[..., None]) * under)
+    for picture, light in ((image, False), (mixed.astype(np.float32), True)):
+        priors = alpha_priors(picture, labels)
+        errors = [np.abs(priors[..., n] - truth)[labels == UNKNOWN].mean() for n in range(PRIORS)]
+        best = min(range(PRIORS), key=lambda n: errors[n])
+        assert IN_LIGHT[best] is light
 
 
 def test_known_pixels_are_exact() -> None:
