@@ -68,7 +68,7 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
         raise TrainingError(
             f"these weights are {plain.config}, the configuration has {network.config}",
             path=path,
-            hint="give the network the width, fc6 layer and skips of the weights",
+            hint="give the network the width, fc6 layer, skips and priors of the weights",
         )
     if not network.config.batch_norm:
         network.load_state_dict(plain.state_dict(), strict=False)
