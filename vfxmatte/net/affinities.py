@@ -76,7 +76,9 @@ def distant(colours: Floats, unknown: Mask) -> Affinities:
     for count, weight in NEIGHBOURS:
         points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
         tree = cKDTree(points, leafsize=32)
-        found = tree.query(points[asked], min(count, len(points)))[1]
+        found = tree.query(points[asked], min(count, len(points)), workers=torch.get_num_threads())[
+            1
+        ]
         one, other = np.repeat(asked, found.size // len(asked)), found.ravel()
         apart = one != other
         one, other = one[apart], other[apart]
@@ -142,8 +144,10 @@ def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
     degree = near.degree + weight * far.degree
     right = near.arriving + weight * far.arriving
 
+    joined = near.matrix + weight * far.matrix
+
     def product(x: Floats) -> Floats:
-        result: Floats = degree * x - near.matrix @ x - weight * (far.matrix @ x)
+        result: Floats = degree * x - joined @ x
         return result
 
     inverse = 1 / np.maximum(degree, 1e-12)
