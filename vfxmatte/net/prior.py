@@ -86,7 +86,7 @@ class _Reduced:
             reduced[(blocks == value).all((1, 3))] = value
         more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
         small = [
-            np.pad(_reduced(picture, width, height), (*more, (0, 0)), "edge")
+            np.pad(_averaged(picture, width, height), (*more, (0, 0)), "edge")
             for picture in (image, image * image)
         ]
         return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
@@ -103,7 +103,8 @@ class _Reduced:
         return alphas.clip(0, 1)
 
 
-def _reduced(image: FloatImage, width: int, height: int) -> Floats:
+def _averaged(image: FloatImage, width: int, height: int) -> Floats:
+    """(height, width, 3), each pixel the mean of those that it covers."""
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return small.reshape(height, width, 3).astype(np.float64)
 
