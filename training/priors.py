@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,16 +22,11 @@ from vfxmatte.net.dim import PRIORS, complete
 from vfxmatte.net.prior import alpha_priors
 from vfxmatte.types import FloatImage, Labels
 
+if TYPE_CHECKING:
+    from training.sources import BatchMaker
+
 REDUCTIONS = (2, 3, 4)
 """One of them is drawn for each sample; of a moving pair both have the same."""
-
-
-class Maker(Protocol):
-    """Makes batches; the same seed gives the same batch."""
-
-    def batch(
-        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
-    ) -> Batch: ...
 
 
 class WithPriors:
@@ -42,7 +37,7 @@ class WithPriors:
     """
 
     def __init__(
-        self, maker: Maker, *, missing: float, threads: int, crop_px: int | None, crops: int
+        self, maker: BatchMaker, *, missing: float, threads: int, crop_px: int | None, crops: int
     ) -> None:
         self._maker, self._missing, self._threads = maker, missing, threads
         self._crop_px, self._crops = crop_px, crops if crop_px is not None else 1
@@ -107,7 +102,7 @@ def add_priors(batch: Batch, seed: int, *, missing: float, threads: int = 1) -> 
 
 def threads_beside(device: torch.device) -> int:
     """Of this machine's, beside a network that trains on the device."""
-    return 1 if device.type == "cpu" else max(1, len(os.sched_getaffinity(0)) - 1)
+    return 1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 1)
 
 
 def _prior(image: FloatImage, labels: Labels, factor: int, shown: bool) -> FloatImage | None:

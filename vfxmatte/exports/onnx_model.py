@@ -125,7 +125,9 @@ def export_onnx(
         network, info = load_weights(weights)
         network.requires_grad_(False)
         if priors and not network.config.prior:
-            raise ExportError("these weights take no alpha priors", path=weights)
+            raise ExportError(
+                "these weights take no alpha priors", path=weights, hint="leave --priors out"
+            )
         dtype = torch.float16 if half else torch.float32
         model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
         for key, value in record_of(info, space, priors=priors).items():
