@@ -70,8 +70,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a very small network with fixed random values: fast, and of no quality."""
     import torch
 
-    from vfxmatte.net.dim import DeepImageMatting, DimConfig
-    from vfxmatte.net.weights import save_weights
+    from vfxmatte.network.dim import DeepImageMatting, DimConfig
+    from vfxmatte.network.weights import save_weights
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

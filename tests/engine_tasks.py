@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Task
-from vfxmatte.net.weights import load_weights
+from vfxmatte.network.weights import load_weights
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Trimap
 
 MODES: tuple[Mode, ...] = get_args(Mode)

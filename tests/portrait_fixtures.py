@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from vfxmatte.net.portrait import PortraitConfig, PortraitMatting
-from vfxmatte.net.portrait_weights import save_portrait_weights
-from vfxmatte.net.shape_mask import MEAN_SIDE
+from vfxmatte.keyframes.portrait_network import PortraitConfig, PortraitMatting
+from vfxmatte.keyframes.portrait_weights import save_portrait_weights
+from vfxmatte.keyframes.shape_mask import MEAN_SIDE
 
 
 def colour_network() -> PortraitMatting:

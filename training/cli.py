@@ -9,9 +9,9 @@ import click
 from vfxmatte.cli.program import LazyGroup
 
 _COMMANDS = {
-    "check": ("training.check_command", "check", "Report what is unusable in a library, and why."),
-    "pack": ("training.pack_command", "pack", "Convert a library into one file for training."),
-    "train": ("training.train_command", "train", "Train on a pack, or go on where it stopped."),
+    "check": ("training.elements.check_command", "check", "Report what is unusable in a library, and why."),
+    "pack": ("training.elements.pack_command", "pack", "Convert a library into one file for training."),
+    "train": ("training.loop.train_command", "train", "Train on a pack, or go on where it stopped."),
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",
     ),
@@ -21,8 +21,8 @@ _COMMANDS = {
     "course-table": (
         "training.course.command", "course_table", "Compare course runs on their pictures.",
     ),
-    "export": ("training.train_command", "export", "Write weights from a checkpoint."),
-    "evaluate": ("training.evaluate_command", "evaluate", "Measure weights on pictures."),
+    "export": ("training.loop.train_command", "export", "Write weights from a checkpoint."),
+    "evaluate": ("training.measure.evaluate_command", "evaluate", "Measure weights on pictures."),
 }  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from training.course.settings import MattedConfig
 from training.losses import LossWeights
-from training.synthesis import SynthesisConfig
-from vfxmatte.configuration import changed, nested, read_toml
+from training.samples.synthesis import SynthesisConfig
+from vfxmatte.common.configuration import changed, nested, read_toml
 from vfxmatte.errors import TrainingError
-from vfxmatte.net.dim import DimConfig
+from vfxmatte.network.dim import DimConfig
 
 Trains = Literal["stage1", "refinement", "all"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.compose import Batch
+from training.samples.compose import Batch
 
 EPSILON = 1e-6
 _LEVELS = 5

@@ -23,22 +23,22 @@ _HOMES = {
     "FrameRange": "vfxmatte.types",
     "FrameResult": "vfxmatte.types",
     "Matte": "vfxmatte.types",
-    "MergeReport": "vfxmatte.merging",
+    "MergeReport": "vfxmatte.pipeline.merge",
     "OutputSettings": "vfxmatte.io.writers",
-    "PropagationSettings": "vfxmatte.propagation",
-    "Run": "vfxmatte.pipeline",
-    "RunSettings": "vfxmatte.settings",
-    "Shot": "vfxmatte.shot",
+    "PropagationSettings": "vfxmatte.propagation.shot_trimaps",
+    "Run": "vfxmatte.pipeline.run",
+    "RunSettings": "vfxmatte.pipeline.settings",
+    "Shot": "vfxmatte.pipeline.shot",
     "Task": "vfxmatte.engines.base",
     "Trimap": "vfxmatte.types",
     "VfxmatteError": "vfxmatte.errors",
     "Window": "vfxmatte.types",
-    "matte": "vfxmatte.single",
-    "merge": "vfxmatte.merging",
+    "matte": "vfxmatte.pipeline.picture",
+    "merge": "vfxmatte.pipeline.merge",
     "open_engine": "vfxmatte.engines.base",
     "read_cut": "vfxmatte.editorial.cut",
     "register_engine": "vfxmatte.engines.base",
-    "run": "vfxmatte.pipeline",
+    "run": "vfxmatte.pipeline.run",
 }
 
 # Names that are shorter where they live.
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from vfxmatte.engines.base import register as register_engine
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
-    from vfxmatte.merging import MergeReport, merge
-    from vfxmatte.pipeline import Run, run
-    from vfxmatte.propagation import PropagationSettings
-    from vfxmatte.settings import RunSettings
-    from vfxmatte.shot import Shot
-    from vfxmatte.single import matte
+    from vfxmatte.pipeline.merge import MergeReport, merge
+    from vfxmatte.pipeline.picture import matte
+    from vfxmatte.pipeline.run import Run, run
+    from vfxmatte.pipeline.settings import RunSettings
+    from vfxmatte.pipeline.shot import Shot
+    from vfxmatte.propagation.shot_trimaps import PropagationSettings
     from vfxmatte.types import Frame, FrameRange, FrameResult, Matte, Trimap, Window
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.pack import Background, Element, Pack
+from training.elements.pack import Background, Element, Pack
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,9 +9,9 @@ import pytest
 
 from training.config import RECIPES, Phase, TrainConfig, load_config
 from training.losses import LossWeights
-from training.synthesis import SynthesisConfig
+from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
-from vfxmatte.net.dim import DimConfig
+from vfxmatte.network.dim import DimConfig
 
 
 def test_the_papers_recipe_is_the_papers():

@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 
-from training.compose import Batch
 from training.losses import (
     LossWeights,
     alpha_loss,
@@ -19,6 +18,7 @@ from training.losses import (
     temporal_loss,
     total_loss,
 )
+from training.samples.compose import Batch
 
 
 def plane(*rows):

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.bands import draw_trimap
-from training.compose import Batch
 from training.config import TrainConfig
 from training.course.layout import MattedFile, MattedSet, read_matted
 from training.course.settings import MattedConfig
+from training.samples.bands import draw_trimap
+from training.samples.compose import Batch
 from vfxmatte.errors import TrainingError
 
 _READERS = 4

@@ -13,7 +13,7 @@ from rich.table import Table
 from training.course.layout import open_matted
 from training.course.rendered import RenderedSize, write_rendered
 from training.course.table import Row, by_engine, by_network, load_run, row, samples_of
-from training.pack import read_pack
+from training.elements.pack import read_pack
 from vfxmatte.errors import UsageError
 
 console = Console(soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from training.course.settings import MattedConfig
-from training.split import draw_held_out
+from training.elements.split import draw_held_out
 from vfxmatte.colour import encode_for_network
 from vfxmatte.errors import TrainingError
 from vfxmatte.types import FloatImage
@@ -94,7 +94,7 @@ def _alone(path: Path, partner: str, expected: Path) -> TrainingError:
 
 
 def _by_name(folder: Path, config: MattedConfig) -> dict[str, Path]:
-    from training.library import visible_images
+    from training.elements.library import visible_images
 
     if not folder.is_dir():
         raise TrainingError(

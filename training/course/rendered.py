@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from training.course.layout import HELD_OUT
 from training.course.settings import MattedConfig
-from training.pack import Background, Element, Pack
-from training.samples import composite, cut_background
+from training.elements.pack import Background, Element, Pack
+from training.measure.samples import composite, cut_background
 from vfxmatte.errors import OutputError, TrainingError
 from vfxmatte.types import FloatImage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.split import DEFAULT_SEED
+from training.elements.split import DEFAULT_SEED
 from vfxmatte.errors import TrainingError
 
 

@@ -17,11 +17,11 @@ import torch
 from training.config import TrainConfig
 from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
-from training.samples import Sample
+from training.measure.samples import Sample
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import TrainingError
-from vfxmatte.metrics import force_known
-from vfxmatte.net.dim import DeepImageMatting
+from vfxmatte.network.dim import DeepImageMatting
+from vfxmatte.review.metrics import force_known
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Trimap
 
 _FIRST_SEED = 9_000_000
@@ -123,7 +123,7 @@ def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:
 
     Raises TrainingError where there is no checkpoint, or it was not trained on photographs.
     """
-    from training.train_command import averaged_network
+    from training.loop.train_command import averaged_network
 
     path = folder / "last.pt"
     if not path.is_file():
@@ -140,7 +140,7 @@ def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:
 def config_from(record: dict[str, Any], path: Path) -> TrainConfig:
     """A stored configuration, of which the phases say nothing here."""
     from training.config import RECIPES
-    from vfxmatte.configuration import changed
+    from vfxmatte.common.configuration import changed
 
     wanted = {key: record[key] for key in ("matted", "synthesis")}
     plain = {

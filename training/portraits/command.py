@@ -12,14 +12,18 @@ import click
 import torch
 from rich.console import Console
 
-from training.pack import read_pack
-from training.picture import save_grid
+from training.elements.pack import read_pack
+from training.loop.picture import save_grid
 from training.portraits.config import PortraitTraining
 from training.portraits.measure import hard_labels
 from training.portraits.trainer import PortraitTrainer, Step, record_of
-from vfxmatte.configuration import changed, nested, read_toml
+from vfxmatte.common.configuration import changed, nested, read_toml
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.net.portrait_weights import PortraitInfo, load_portrait_weights, save_portrait_weights
+from vfxmatte.keyframes.portrait_weights import (
+    PortraitInfo,
+    load_portrait_weights,
+    save_portrait_weights,
+)
 
 console = Console(soft_wrap=True, highlight=False)
 

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.synthesis import SynthesisConfig
+from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
-from vfxmatte.net.portrait import PortraitConfig
+from vfxmatte.keyframes.portrait_network import PortraitConfig
 
 
 def _synthesis() -> SynthesisConfig:

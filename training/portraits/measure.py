@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.compose import Batch
-from vfxmatte.net.portrait import BACKGROUND, FOREGROUND, PortraitMatting
+from training.samples.compose import Batch
+from vfxmatte.keyframes.portrait_network import BACKGROUND, FOREGROUND, PortraitMatting
 
 
 @dataclass(frozen=True, kw_only=True)

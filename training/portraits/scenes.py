@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.bank import PictureBank
-from training.compose import Batch, Compositor, over
 from training.portraits.config import PortraitTraining
+from training.samples.bank import PictureBank
+from training.samples.compose import Batch, Compositor, over
 
 _CUT = 0.02  # share of a side's length that counts as cut
 

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.bank import PictureBank
-from training.compose import Batch
-from training.pack import Pack
+from training.elements.pack import Pack
 from training.portraits.config import PortraitTraining
 from training.portraits.losses import alpha_loss, label_loss, rarity
 from training.portraits.measure import Measured, measure
 from training.portraits.scenes import PortraitCompositor, labels_of
+from training.samples.bank import PictureBank
+from training.samples.compose import Batch
 from vfxmatte.errors import SolverError, TrainingError
-from vfxmatte.net.portrait import PortraitMatting
-from vfxmatte.net.shape_mask import fit, mean_matte, placed
+from vfxmatte.keyframes.portrait_network import PortraitMatting
+from vfxmatte.keyframes.shape_mask import fit, mean_matte, placed
 
 PORTRAIT = "portrait"
 _LIKE_PORTRAITS = ("long_hair",)  # never behind a portrait: nobody could tell the two apart

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.measure.sheet import save_sheet
 from training.render.finish import read_channels
-from training.sheet import save_sheet
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.types import FloatImage
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import OpenEXR
 
-from training.extend_colour import extend_colour
+from training.elements.extend_colour import extend_colour
 from training.render.scene import FPS
 from training.render.shots import layer_paths
 from vfxmatte.errors import MissingFrameError

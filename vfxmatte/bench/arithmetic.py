@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vfxmatte.bench.timing import Timing
 from vfxmatte.engines.base import Task
-from vfxmatte.net.dim import STRIDE, DeepImageMatting
+from vfxmatte.network.dim import STRIDE, DeepImageMatting
 
 _WINDOW = (1024, 1024)
 _MATRIX = 8192

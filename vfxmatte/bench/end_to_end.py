@@ -14,7 +14,7 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.bench.run_cost import RunCost, measure_run_apart
 from vfxmatte.engines.base import Mode, Precision
 from vfxmatte.errors import UsageError
-from vfxmatte.shot import MATTE_FOLDER
+from vfxmatte.pipeline.shot import MATTE_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)

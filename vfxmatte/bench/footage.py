@@ -16,7 +16,7 @@ from vfxmatte.bench.network import NetworkSettings, difference
 from vfxmatte.bench.solver import Solver, open_solver
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.base import Task
-from vfxmatte.shot import Keyframes, Shot, keyframes_in
+from vfxmatte.pipeline.shot import Keyframes, Shot, keyframes_in
 from vfxmatte.types import UNKNOWN, FloatImage
 
 

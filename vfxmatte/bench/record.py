@@ -12,7 +12,7 @@ from typing import Any
 from vfxmatte.bench import machine
 from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
 
 FORMAT = 1
 KIND = "vfxmatte bench"

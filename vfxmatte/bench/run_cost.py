@@ -116,9 +116,9 @@ def measure_run(
     record_gpu: find out how long a GPU was busy, which costs some speed.
     """
     from vfxmatte.engines.base import open_engine
-    from vfxmatte.pipeline import Run
-    from vfxmatte.settings import RunSettings
-    from vfxmatte.shot import Shot
+    from vfxmatte.pipeline.run import Run
+    from vfxmatte.pipeline.settings import RunSettings
+    from vfxmatte.pipeline.shot import Shot
 
     started = time.perf_counter()
     told = EngineSettings(weights=weights, device=device, precision=precision, mode=mode)

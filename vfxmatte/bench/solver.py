@@ -15,9 +15,9 @@ import torch
 
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task, open_engine
 from vfxmatte.engines.model import choose_device, network_input, priors_of
-from vfxmatte.net.dim import STRIDE, DeepImageMatting
-from vfxmatte.net.weights import DEFAULT_WEIGHTS, load_weights
-from vfxmatte.tiling import pad_reflect, padded_size
+from vfxmatte.network.dim import STRIDE, DeepImageMatting
+from vfxmatte.network.tiling import pad_reflect, padded_size
+from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
 from vfxmatte.types import FloatImage
 
 PLAIN = "plain"

@@ -23,13 +23,13 @@ from vfxmatte.bench.machine import usable_cores
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.bench.timing import Timing, timed
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.flow import flow_pair, grey
 from vfxmatte.io.exr import write_exr
 from vfxmatte.io.plates import Plate, open_plate
 from vfxmatte.io.writers import OutputSettings, write_matte
-from vfxmatte.propagation import PropagationSettings, propagate, proxy_size
-from vfxmatte.stream import ordered_map
+from vfxmatte.propagation.flow import flow_pair, grey
+from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size
 from vfxmatte.types import Frame, Matte
 
 STAGES = ("read", "colour", "flow", "write")

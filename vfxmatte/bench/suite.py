@@ -133,7 +133,7 @@ def _arithmetic(settings: SuiteSettings, say: Callable[[str], None]) -> dict[str
     """The GPU's matrix peak and the network's share of it; None on a CPU."""
     from vfxmatte.bench.arithmetic import measure_arithmetic
     from vfxmatte.engines.deep import choose_device, choose_dtype
-    from vfxmatte.net.weights import DEFAULT_WEIGHTS, load_weights
+    from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
 
     device = choose_device(settings.device)
     if device.type != "cuda":

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from vfxmatte.cli.inspection import Inspection, KeyframeFinding, inspect
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.io.plates import PlateInfo
+from vfxmatte.reporting.inspection import Inspection, KeyframeFinding, inspect
 from vfxmatte.types import numbers_as_text
 
 

@@ -10,8 +10,8 @@ import click
 
 from vfxmatte.errors import UsageError
 from vfxmatte.farm.ranges import from_openjd, part_from
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import Shot
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -15,15 +15,15 @@ from rich.table import Table
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
-from vfxmatte.comparison import Comparison, Outcome, Summary
-from vfxmatte.detail_sheet import write_sheet
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.evaluation import open_alpha
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.pipeline import Run
-from vfxmatte.shot import Shot
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.review.comparison import Comparison, Outcome, Summary
+from vfxmatte.review.detail_sheet import write_sheet
+from vfxmatte.review.evaluation import open_alpha
 from vfxmatte.types import numbers_as_text
 
 RECORD, SHEET = "comparison.json", "comparison.png"

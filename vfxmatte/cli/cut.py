@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 import click
 
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
-from vfxmatte.cli.inspection import Inspection, inspect
 from vfxmatte.cli.report import Report, emit, error_values, make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import settings_with
-from vfxmatte.devices import names_several
+from vfxmatte.common.devices import names_several
 from vfxmatte.editorial.cut import Cut, CutShot, read_cut
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.engines.base import Engine, EngineSettings, open_engine
 from vfxmatte.errors import UsageError, VfxmatteError
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import Shot
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.inspection import Inspection, inspect
 from vfxmatte.types import numbers_as_text
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vfxmatte.cli.shot_options import shot_of, shot_options
-from vfxmatte.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
-from vfxmatte.pipeline import Run
+from vfxmatte.pipeline.run import Run
+from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
 
 _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt")
 

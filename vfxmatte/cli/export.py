@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vfxmatte.net.sidecar import DEFAULT_WEIGHTS
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 
 _SPACES = ("linear-rec709", "acescg", "srgb")
 

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from vfxmatte.cli.shot_options import job_shot_options, shot_of
-from vfxmatte.devices import device_names, names_several
+from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.farm.bundle import openjd_files, write_bundle
 from vfxmatte.farm.job import FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
-from vfxmatte.pipeline import Run
-from vfxmatte.shot import SETTINGS_FILE, Shot
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
 from vfxmatte.types import FrameRange
 
 # What the template itself says, by parameter or by step.

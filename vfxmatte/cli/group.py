@@ -26,7 +26,7 @@ _COMMANDS = {
     "info": ("vfxmatte.cli.info", "info", "List devices, weights, codecs, colour, versions."),
     "bench": ("vfxmatte.cli.bench", "command", "Measure what matting costs on this machine."),
     "export": ("vfxmatte.cli.export", "export", "Write the network for Nuke, or as ONNX."),
-    "serve": ("vfxmatte.serve.command", "serve", "Keep an engine loaded for hosts."),
+    "serve": ("vfxmatte.cli.serve", "serve", "Keep an engine loaded for hosts."),
     "completion": ("vfxmatte.cli.completion", "completion", "Print shell completion."),
 }
 

@@ -15,9 +15,9 @@ import click
 from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import WeightsError
-from vfxmatte.manifest import versions
-from vfxmatte.net.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
-from vfxmatte.preview import h264_encoder
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
+from vfxmatte.pipeline.manifest import versions
+from vfxmatte.review.preview import h264_encoder
 
 _DECODERS = {
     "prores": "ProRes",

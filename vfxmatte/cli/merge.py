@@ -12,8 +12,8 @@ from vfxmatte.cli.group import DONE, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import say_openjd
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.merging import MergeReport
-from vfxmatte.merging import merge as merge_shot
+from vfxmatte.pipeline.merge import MergeReport
+from vfxmatte.pipeline.merge import merge as merge_shot
 from vfxmatte.types import numbers_as_text
 
 

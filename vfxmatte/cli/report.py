@@ -10,10 +10,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from vfxmatte.cli.pace import Pace, clock_text
-from vfxmatte.cli.totals import Totals
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline import Run
+from vfxmatte.pipeline.run import Run
+from vfxmatte.reporting.pace import Pace, clock_text
+from vfxmatte.reporting.totals import Totals
 from vfxmatte.types import FrameResult, numbers_as_text
 
 

@@ -13,7 +13,7 @@ from vfxmatte.cli.cut import cut_options, cut_wish, run_cut
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import shot_of, shot_options
-from vfxmatte.shot import Shot
+from vfxmatte.pipeline.shot import Shot
 
 
 @click.command()

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from vfxmatte.cli.deliver import Delivery
 from vfxmatte.cli.group import INTERRUPTED, NOTHING_DONE, SOME_FAILED
-from vfxmatte.cli.pace import Pace
 from vfxmatte.cli.report import Report
-from vfxmatte.cli.totals import Totals, matte_pattern, suggestion
 from vfxmatte.engines.base import Engine
 from vfxmatte.errors import UsageError, VfxmatteError
-from vfxmatte.pipeline import Run
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import Shot
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.pace import Pace
+from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
+from vfxmatte.review.delivery import Delivery
 from vfxmatte.types import FrameResult
 
 

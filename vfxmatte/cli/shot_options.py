@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from vfxmatte.configuration import changed, nested
+from vfxmatte.common.configuration import changed, nested
 from vfxmatte.errors import OutputError, ShotError, UsageError
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import (
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import (
     MATTE_FOLDER,
     SETTINGS_FILE,
     TRIMAP_FOLDER,

@@ -15,11 +15,11 @@ from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import write_labels
-from vfxmatte.shot import TRIMAP_FOLDER, Shot, find_keyframes
+from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes
 from vfxmatte.types import FrameRange, Labels, Trimap, numbers_as_text
 
 if TYPE_CHECKING:
-    from vfxmatte.portrait import PortraitGuess, PortraitMatter
+    from vfxmatte.keyframes.portrait import PortraitGuess, PortraitMatter
 
 _DOUBTFUL = 0.8  # 19 of 20 rendered portraits agree about so well with their shape, or better
 
@@ -80,7 +80,7 @@ class _Work:
     @classmethod
     def on(cls, shot: Shot, weights: Path | None, device: str) -> _Work:
         from vfxmatte.engines.model import choose_device
-        from vfxmatte.portrait import PortraitMatter
+        from vfxmatte.keyframes.portrait import PortraitMatter
 
         stack = ExitStack()
         colours = ColourConfig.load(shot.settings.ocio)
@@ -120,7 +120,7 @@ def refuse_existing(numbers: Sequence[int], folder: Path) -> None:
 
 def _of(work: _Work, number: int, band_px: float | None, *, every: bool) -> tuple[int, Labels, str]:
     """The labels of one frame over the canvas, and what is to be said about them."""
-    from vfxmatte.portrait import default_band_px, keyframe_labels
+    from vfxmatte.keyframes.portrait import default_band_px, keyframe_labels
 
     frame = work.plate.read(number)
     try:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from vfxmatte.cli.trimap_auto import refuse_existing
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
-from vfxmatte.first_guess import cut_out, default_band_px, trimap_around
 from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import write_labels
-from vfxmatte.shot import TRIMAP_FOLDER, Shot
+from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
+from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot
 from vfxmatte.trimaps import labels_from_image, place
 from vfxmatte.types import BACKGROUND, Frame, Trimap, Window
 

@@ -17,14 +17,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.configuration import changed
+from vfxmatte.common.configuration import changed
 from vfxmatte.editorial.media import Media, media_of
 from vfxmatte.editorial.names import safe_name, unique_names
 from vfxmatte.editorial.package import opentimelineio, read_timeline
 from vfxmatte.editorial.uses import METADATA_KEY, Use, uses_in
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
-from vfxmatte.settings import Missing, RunSettings, digest
-from vfxmatte.shot import (
+from vfxmatte.pipeline.settings import Missing, RunSettings, digest
+from vfxmatte.pipeline.shot import (
     PLATE_FOLDER,
     SETTINGS_FILE,
     TRIMAP_FOLDER,

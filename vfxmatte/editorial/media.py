@@ -20,7 +20,7 @@ from vfxmatte.editorial.package import opentimelineio
 from vfxmatte.errors import ShotError
 from vfxmatte.io.sequence import FrameSequence, find_sequence, is_image, is_movie
 from vfxmatte.io.video import Movie
-from vfxmatte.settings import Missing
+from vfxmatte.pipeline.settings import Missing
 from vfxmatte.types import FrameRange
 
 _NEARLY = 1e-3  # frames: what rounding of rates may leave

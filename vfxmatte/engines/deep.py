@@ -14,7 +14,7 @@ from vfxmatte.engines.base import EngineSettings, Task
 from vfxmatte.engines.model import Model, choose_device, choose_dtype
 from vfxmatte.engines.sparse import SparseSolver
 from vfxmatte.engines.windows import WindowSolver
-from vfxmatte.net.weights import DEFAULT_WEIGHTS, load_weights
+from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
 from vfxmatte.types import Matte
 
 __all__ = ["DeepEngine", "choose_device", "choose_dtype"]

@@ -10,9 +10,9 @@ import torch
 
 from vfxmatte.engines.base import Precision, Task
 from vfxmatte.errors import DeviceError, VfxmatteError, WeightsError
-from vfxmatte.net.dim import DeepImageMatting, DimConfig
-from vfxmatte.net.prior import alpha_priors
-from vfxmatte.net.weights import WeightsInfo
+from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.weights import WeightsInfo
+from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 SMALLEST_PX = 256 * 256

@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
 from vfxmatte.engines.transfer import Mark, transfer_to
 from vfxmatte.errors import DeviceError
-from vfxmatte.net.dim import STRIDE
-from vfxmatte.net.sparse import SparseNetwork, device_levels
-from vfxmatte.reach import PixelPyramid, Reach, pixel_pyramid
-from vfxmatte.stream import ordered_map
-from vfxmatte.tiling import padded_size, reflected
+from vfxmatte.network.dim import STRIDE
+from vfxmatte.network.dim_at_pixels import SparseNetwork, device_levels
+from vfxmatte.network.reach import PixelPyramid, Reach, pixel_pyramid
+from vfxmatte.network.tiling import padded_size, reflected
 from vfxmatte.types import UNKNOWN, FloatImage, Matte
 
 FAST_REACH_PX = 96

@@ -20,8 +20,8 @@ from torch import Tensor
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, network_input
 from vfxmatte.errors import DeviceError
-from vfxmatte.net.dim import STRIDE
-from vfxmatte.tiling import Tile, pad_reflect, padded_size, plan_tiles
+from vfxmatte.network.dim import STRIDE
+from vfxmatte.network.tiling import Tile, pad_reflect, padded_size, plan_tiles
 from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Labels, Matte
 
 _ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, measured

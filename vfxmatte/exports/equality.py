@@ -15,7 +15,7 @@ from vfxmatte.colour import encode_for_network
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.working_space import NAMES, WorkingSpace, colours
-from vfxmatte.net.prior import alpha_priors
+from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 

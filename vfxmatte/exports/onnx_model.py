@@ -24,8 +24,8 @@ from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, Priors, c
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
-from vfxmatte.net.dim import STRIDE, DeepImageMatting, complete
-from vfxmatte.net.weights import load_weights
+from vfxmatte.network.dim import STRIDE, DeepImageMatting, complete
+from vfxmatte.network.weights import load_weights
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 from vfxmatte.types import FloatImage
 

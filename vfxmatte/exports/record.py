@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import vfxmatte
 from vfxmatte.exports.working_space import NAMES, WorkingSpace
-from vfxmatte.net.dim import PRIORS
+from vfxmatte.network.dim import PRIORS
 
 if TYPE_CHECKING:
-    from vfxmatte.net.weights import WeightsInfo
+    from vfxmatte.network.weights import WeightsInfo
 
 
 _INPUT = "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.net.dim import DeepImageMatting, mixed
+from vfxmatte.network.dim import DeepImageMatting, mixed
 
 Pool = Callable[[Tensor], tuple[Tensor, Tensor]]
 Unpool = Callable[[Tensor, Tensor, Tensor], Tensor]

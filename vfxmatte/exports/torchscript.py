@@ -20,7 +20,7 @@ from vfxmatte.exports.equality import check_equal
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.working_space import WorkingSpace
 from vfxmatte.exports.wrapper import KNOBS, TILE_PX, ExportedMatting
-from vfxmatte.net.weights import load_weights
+from vfxmatte.network.weights import load_weights
 from vfxmatte.types import FloatImage
 
 RECORD_NAME = "vfxmatte.json"

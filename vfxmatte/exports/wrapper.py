@@ -21,9 +21,9 @@ from vfxmatte.exports.stages import (
     unpool_by_indices,
 )
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
-from vfxmatte.net.dim import STRIDE, DeepImageMatting
-from vfxmatte.net.prior_settings import LEAST_REDUCTION, MOST_PX
-from vfxmatte.net.torch_prior import SETTINGS, priors_of_picture
+from vfxmatte.network.dim import STRIDE, DeepImageMatting
+from vfxmatte.prior.constants import LEAST_REDUCTION, MOST_PX
+from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 
 KNOBS = {

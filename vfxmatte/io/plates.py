@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
+from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError
 from vfxmatte.io.images import read_header, read_pixels
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.still import Image, ImageHeader
 from vfxmatte.io.video import Movie
-from vfxmatte.stream import ordered_map
 from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
 _SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time

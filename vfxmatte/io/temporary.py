@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vfxmatte.errors import OutputError
-from vfxmatte.owner import MARK, is_abandoned, is_alive, new_mark
+from vfxmatte.io.process_marks import MARK, is_abandoned, is_alive, new_mark
 
 _LEFTOVER = re.compile(rf"\..+\.({MARK}|\d+)\.part(\.[^.]+)?")
 

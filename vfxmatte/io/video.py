@@ -18,10 +18,10 @@ from typing import Any
 import av
 import numpy as np
 
+from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.yuv import Encoding, picture_of
-from vfxmatte.stream import ordered_map
 from vfxmatte.types import FloatImage
 
 _NEAR = 24  # frames that are decoded on the way rather than sought for

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vfxmatte.engines.base import Engine, EngineSettings, open_engine
-from vfxmatte.net.sidecar import DEFAULT_WEIGHTS
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 
 Key = tuple[EngineSettings, object]
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import vfxmatte
 from vfxmatte.cli.check import as_plain
-from vfxmatte.cli.inspection import inspect
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.reporting.inspection import inspect
 from vfxmatte.serve import rpc
 from vfxmatte.serve.endpoint import PROTOCOL
 from vfxmatte.serve.jobs import Job, JobQueue, Steps

@@ -10,13 +10,13 @@ from typing import Any
 
 from vfxmatte.cli.shot_options import shot_of
 from vfxmatte.colour import DEFAULT_CONFIG
-from vfxmatte.configuration import changed
+from vfxmatte.common.configuration import changed
 from vfxmatte.errors import ShotError
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve.arrays import RemoteArray
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import Shot
 
 _IMAGE_SPACE = "sRGB - Texture"
 

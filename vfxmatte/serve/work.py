@@ -13,22 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vfxmatte
-from vfxmatte.cli.pace import Pace
 from vfxmatte.cli.report import JsonReport
-from vfxmatte.cli.totals import Totals, matte_pattern, suggestion
 from vfxmatte.colour import ColourConfig, to_network
-from vfxmatte.devices import names_several
+from vfxmatte.common.devices import names_several
 from vfxmatte.engines.base import Engine, EngineSettings, Task
 from vfxmatte.errors import OutputError, PlateError, UsageError, VfxmatteError
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.writers import matte_path, write_matte
-from vfxmatte.pipeline import Run
+from vfxmatte.pipeline.picture import matte
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.reporting.pace import Pace
+from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
 from vfxmatte.serve.jobs import Job, Steps, Stopped
 from vfxmatte.serve.kept import KeptEngines
 from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish
-from vfxmatte.settings import RunSettings
-from vfxmatte.shot import read_keyframe
-from vfxmatte.single import matte
 from vfxmatte.types import FrameResult
 
 NO_GPU = (

@@ -1,0 +1,96 @@
+"""`vfxmatte trimap auto` from the command line, on the tiny shot."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.conftest import TINY_WINDOW, tiny_alpha
+from tests.portrait_fixtures import save_colour_weights
+from vfxmatte.cli.group import commands
+from vfxmatte.io.exr import write_exr
+from vfxmatte.pipeline.shot import Shot
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_colour_weights(tmp_path_factory.mktemp("portraits") / "colour.safetensors")
+
+
+def auto(shot: Path, weights: Path, *arguments: str) -> Result:
+    words = ["trimap", "auto", str(shot), "--weights", str(weights), "--device", "cpu", *arguments]
+    return CliRunner().invoke(commands, words)
+
+
+def test_keyframes_are_written_as_painted_ones(tiny_shot: Path, weights: Path) -> None:
+    result = auto(tiny_shot, weights, "--frames", "1002,1004", "--band", "2")
+    assert result.exit_code == 0, result.output
+    assert "trimap.1002.png" in result.output and "band 2 px" in result.output
+    assert sorted(Shot.open(tiny_shot).keyframes) == [1001, 1002, 1004, 1005]
+    labels = cv2.imread(str(tiny_shot / "trimaps/trimap.1002.png"), cv2.IMREAD_UNCHANGED)
+    alpha = tiny_alpha(1)
+    assert labels.shape == TINY_WINDOW.shape and set(np.unique(labels)) == {0, 128, 255}
+    assert (labels[alpha > 0.98] != 0).all() and (labels[alpha < 0.02] != 255).all()
+    assert (labels[(alpha > 0.2) & (alpha < 0.8)] == 128).mean() > 0.9
+
+
+def test_a_keyframe_is_never_overwritten(tiny_shot: Path, weights: Path) -> None:
+    before = (tiny_shot / "trimaps/trimap.1001.png").read_bytes()
+    result = auto(tiny_shot, weights, "--frames", "1001-1003")
+    assert result.exit_code == 3
+    assert "frames 1001 have a keyframe already" in result.output
+    assert "frame 1001" in result.output and "trimap.1001.png" in result.output
+    assert sorted(p.name for p in (tiny_shot / "trimaps").iterdir()) == [
+        "trimap.1001.png", "trimap.1005.png",
+    ]  # fmt: skip
+    assert (tiny_shot / "trimaps/trimap.1001.png").read_bytes() == before
+
+
+def test_without_a_portrait_in_one_frame_nothing_is_written(
+    tiny_shot: Path, weights: Path, tmp_path: Path
+) -> None:
+    ground = np.full((*TINY_WINDOW.shape, 3), (0.1, 0.3, 0.8), np.float16)
+    write_exr(
+        tiny_shot / "plate" / "plate.1003.exr",
+        {name: np.ascontiguousarray(ground[..., i]) for i, name in enumerate("RGB")},
+        data_window=TINY_WINDOW, display_window=TINY_WINDOW,
+    )  # fmt: skip
+    folder = tmp_path / "keys"
+    result = auto(tiny_shot, weights, "--frames", "1002,1003", "-o", str(folder))
+    assert result.exit_code == 3
+    assert "no portrait was found" in result.output and "frame 1003" in result.output
+    assert "tiny shot" in result.output and not folder.exists()
+
+
+def test_a_shot_without_keyframes_gets_its_first(tiny_shot: Path, weights: Path) -> None:
+    shutil.rmtree(tiny_shot / "trimaps")
+    result = auto(tiny_shot, weights, "--frames", "1001")
+    assert result.exit_code == 0, result.output
+    assert list(Shot.open(tiny_shot).keyframes) == [1001]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--frames", "1009"], 3, "frame 1009"),
+        (["--frames", "first"], 2, "not a frame range"),
+        (["--frames", "1002", "--band", "-1"], 2, "must not be negative"),
+        ([], 2, "--frames"),
+    ],
+)
+def test_wrong_use(
+    tiny_shot: Path, weights: Path, arguments: list[str], code: int, said: str
+) -> None:
+    result = auto(tiny_shot, weights, *arguments)
+    assert result.exit_code == code and said in result.output
+    assert len(list((tiny_shot / "trimaps").iterdir())) == 2
+
+
+def test_missing_weights_are_named(tiny_shot: Path, tmp_path: Path) -> None:
+    result = auto(tiny_shot, tmp_path / "none.safetensors", "--frames", "1002")
+    assert result.exit_code == 3 and "none.safetensors" in result.output

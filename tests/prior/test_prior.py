@@ -1,0 +1,185 @@
+"""The alpha prior: what colours alone say, and what a network makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engine_tasks import MODES, settings_of, solve
+from vfxmatte.colour import decode_srgb, encode_for_network
+from vfxmatte.engines.base import Task
+from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.errors import ExportError
+from vfxmatte.network.dim import PRIORS, DeepImageMatting, DimConfig
+from vfxmatte.network.weights import save_weights
+from vfxmatte.prior import alpha_prior as prior
+from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, usual_reduction
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
+
+RED, BLUE = np.array((0.8, 0.2, 0.1), np.float32), np.array((0.1, 0.2, 0.7), np.float32)
+
+
+def ramp(height: int = 180, width: int = 240) -> tuple[FloatImage, Labels, FloatImage]:
+    """Red over blue with a soft edge and a hole on the red side: picture, trimap, truth."""
+    x = np.arange(width, dtype=np.float32)
+    truth = np.tile(np.clip((x - width / 2) / 24 + 0.5, 0, 1), (height, 1))
+    truth[80:92, 160:172] = 0.0
+    grain = np.random.default_rng(1).normal(0, 0.01, (height, width, 3)).astype(np.float32)
+    image = truth[..., None] * RED + (1 - truth[..., None]) * BLUE + grain
+    labels = np.full((height, width), UNKNOWN, np.uint8)
+    labels[:, : width // 2 - 40] = BACKGROUND
+    labels[:, width // 2 + 80 :] = FOREGROUND
+    return image.astype(np.float32), labels, truth
+
+
+def test_a_soft_edge_and_a_hole_are_found() -> None:
+    image, labels, truth = ramp()
+    priors = alpha_priors(image, labels)
+    assert priors.shape == (*labels.shape, PRIORS) and priors.dtype == np.float32
+    unknown = labels == UNKNOWN
+    for number in range(PRIORS):
+        assert np.abs(priors[..., number] - truth)[unknown].mean() < 0.02
+    assert priors[84:88, 164:168].max() < 0.2, "a hole that no background touches"
+
+
+def test_each_light_has_its_priors() -> None:
+    """Colours that mix in light, and those that mix as displayed, are each best in their own."""
+    image, labels, truth = ramp()
+    over, under = decode_srgb(RED), decode_srgb(BLUE)
+    mixed = encode_for_network(truth[..., None] * over + (1 - truth[..., None]) * under)
+    for picture, light in ((image, False), (mixed.astype(np.float32), True)):
+        priors = alpha_priors(picture, labels)
+        errors = [np.abs(priors[..., n] - truth)[labels == UNKNOWN].mean() for n in range(PRIORS)]
+        best = min(range(PRIORS), key=lambda n: errors[n])
+        assert IN_LIGHT[best] is light
+
+
+def test_known_pixels_are_exact() -> None:
+    image, labels, _ = ramp()
+    priors = alpha_priors(image, labels)
+    assert (priors[labels == BACKGROUND] == 0).all() and (priors[labels == FOREGROUND] == 1).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 5), (33, 7), (50, 61)])
+@pytest.mark.parametrize("known", ["both", "foreground", "nothing"])
+def test_any_size_and_any_labels(size: tuple[int, int], known: str) -> None:
+    image = np.random.default_rng(2).random((*size, 3), np.float32)
+    labels = np.full(size, UNKNOWN, np.uint8)
+    if known != "nothing":
+        labels[:, : size[1] // 3] = FOREGROUND
+    if known == "both":
+        labels[:, -(size[1] // 3) or size[1] :] = BACKGROUND
+    priors = alpha_priors(image, labels)
+    assert np.isfinite(priors).all() and priors.min() >= 0 and priors.max() <= 1
+    if (labels == UNKNOWN).all():
+        assert (priors == 0.5).all()
+    elif known == "foreground" and min(size) > 30:
+        assert priors.min() > 0.9
+
+
+def test_flat_colours_and_bright_ones_do_no_harm() -> None:
+    labels = ramp()[1]
+    for value in (0.0, 1.0, 40.0):
+        priors = alpha_priors(np.full((*labels.shape, 3), value, np.float32), labels)
+        assert np.isfinite(priors).all()
+
+
+def test_the_same_bits_with_any_number_of_threads() -> None:
+    image, labels, _ = ramp(400, 600)
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            found.append(alpha_priors(image, labels).tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(set(found)) == 1
+
+
+def test_a_prior_costs_the_same_for_any_frame_size() -> None:
+    sizes = [(540, 960), (1080, 1920), (2160, 3840), (4320, 7680)]
+    reduced = [h * w / usual_reduction(h, w) ** 2 for h, w in sizes]
+    assert [usual_reduction(*size) for size in sizes] == [2, 4, 8, 16]
+    assert all(MOST_PX / 4 < px <= MOST_PX for px in reduced)
+    assert usual_reduction(10, 10) == 2
+
+
+def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, labels, _ = ramp()
+    expected = alpha_priors(image, labels)
+    monkeypatch.setattr(prior, "_has_scipy", lambda: False)
+    assert np.abs(alpha_priors(image, labels) - expected).max() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small random network that takes priors."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        made = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=64, prior=True))
+        made.decoder.alpha.weight.data.mul_(0.02)
+        torch.nn.init.normal_(made.refinement.residual.weight, std=0.005)  # type: ignore[union-attr]
+    path = tmp_path_factory.mktemp("weights") / "prior.safetensors"
+    save_weights(path, made, name="tiny, with priors")
+    return path
+
+
+def one_task(height: int = 180, width: int = 240) -> Task:
+    image, labels, _ = ramp(height, width)
+    return Task(image=image, trimap=Trimap(number=1, labels=labels, is_keyframe=True))
+
+
+def test_all_modes_see_the_same_priors(weights: Path) -> None:
+    task = one_task(330, 500)
+    alphas = [
+        solve(DeepEngine.open(settings_of(weights, mode=mode, max_window_px=256 * 256)), task)[0]
+        for mode in MODES
+        if mode != "fast"
+    ]
+    for alpha in alphas[1:]:
+        assert np.abs(alpha - alphas[0]).max() <= 1e-4
+    assert np.std(alphas[0][task.trimap.labels == UNKNOWN]) > 0.1
+
+
+def test_without_the_prior_the_trimap_stands_in(weights: Path) -> None:
+    task = one_task()
+    shown = DeepEngine.open(settings_of(weights))
+    blind = DeepEngine.open(settings_of(weights, prior=False))
+    dense = DeepEngine.open(settings_of(weights, prior=False, mode="dense"))
+    assert "prior" not in shown.describe() and blind.describe()["prior"] == "off"
+    (with_prior,), (without,), (whole,) = (solve(e, task) for e in (shown, blind, dense))
+    assert np.abs(with_prior - without).max() > 0.1
+    assert np.abs(whole - without).max() <= 1e-4
+
+
+def test_a_network_without_priors_is_as_before(tiny_weights: Path) -> None:
+    task = one_task(70, 90)
+    (alpha,) = solve(DeepEngine.open(settings_of(tiny_weights)), task)
+    (same,) = solve(DeepEngine.open(settings_of(tiny_weights, prior=False)), task)
+    assert (alpha == same).all()
+
+
+def test_torchscript_makes_the_priors_itself(weights: Path, tmp_path: Path) -> None:
+    from vfxmatte.exports.torchscript import export_torchscript
+
+    assert export_torchscript(tmp_path / "model.pt", weights=weights) < 5e-3
+
+
+def test_onnx_is_given_the_priors_or_does_without(
+    weights: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    from vfxmatte.exports.onnx_model import OnnxSession, export_onnx
+
+    given, without = tmp_path / "given.onnx", tmp_path / "without.onnx"
+    assert export_onnx(given, weights=weights, priors=True) < 5e-3
+    assert export_onnx(without, weights=weights) < 5e-3
+    assert OnnxSession(given).record["input"].startswith(f"(N, {4 + PRIORS}, H, W)")
+    assert OnnxSession(without).record["input"].startswith("(N, 4, H, W)")
+    with pytest.raises(ExportError, match="take no alpha priors"):
+        export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)

@@ -1,0 +1,1 @@
+"""A foreground library: read, checked, packed."""

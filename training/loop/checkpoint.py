@@ -1,0 +1,61 @@
+"""Checkpoints: everything a killed run needs, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.config import TrainConfig
+from vfxmatte.errors import TrainingError
+from vfxmatte.network.dim import DimConfig
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
+    """Write `state` and, beside it, the configuration as JSON.
+
+    Raises:
+        TrainingError: full disk or the like; the previous checkpoint is still there.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as stream:
+            torch.save({**state, "config": config.as_dict()}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # or a power cut leaves an empty file under the new name
+        path.with_suffix(".json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(
+            f"the checkpoint cannot be written: {error}",
+            path=path,
+            hint="the previous checkpoint is intact; make room and resume",
+        ) from error
+
+
+def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
+    """The saved state.
+
+    Raises:
+        TrainingError: damaged, or of another architecture.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+    missing = {"network", "optimiser", "step", "config"} - set(state)
+    if missing:
+        raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
+    saved = DimConfig(**state["config"]["network"])
+    if saved != config.network:
+        raise TrainingError(
+            f"the checkpoint is of another architecture: {saved.as_dict()}, "
+            f"the configuration has {config.network.as_dict()}",
+            path=path,
+            hint="resume with the configuration that started the run, or choose another folder",
+        )
+    return state

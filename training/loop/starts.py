@@ -1,0 +1,222 @@
+"""Where a training may start: Xavier, a VGG-16 that the user has, or shipped weights.
+
+Shipped weights have their batch-norms folded away. `unfold` brings them back: convolutions lose
+their bias and each batch-norm gets the scale and shift that reproduce it on given pictures, so
+that training goes on from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from training.samples.sources import BatchMaker
+from vfxmatte.errors import TrainingError
+from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.weights import load_weights
+
+_VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
+
+
+class Start:
+    """Makes a run's first weights from a random network.
+
+    encoder_init: a VGG-16 for the encoder. weights: a weights file to go on from. Without either,
+    Xavier where there are no batch-norms, else He's, as the network is made.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder_init: Path | None = None,
+        weights: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        if encoder_init and weights:
+            raise TrainingError("give --encoder-init or --init, not both")
+        self.encoder_init, self.weights, self.say = encoder_init, weights, say
+
+    def __call__(self, network: DeepImageMatting, compositor: BatchMaker) -> DeepImageMatting:
+        if self.weights is not None:
+            return from_weights(network, compositor, self.weights)
+        if not network.config.batch_norm:
+            xavier_decoder(network)
+        if self.encoder_init is not None:
+            for line in load_encoder(network, self.encoder_init):
+                self.say(line)
+        return network
+
+
+def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) -> DeepImageMatting:
+    """The weights of a file, with batch-norms again where `network` has them.
+
+    A refinement that the file does not have keeps its random start. Where the file's network takes
+    no alpha priors and `network` does, it begins as those priors: its last layer is zero.
+
+    Raises:
+        TrainingError: the weights are of another architecture.
+    """
+    plain, _ = load_weights(path)
+    if network.config.prior and not plain.config.prior:
+        plain = with_priors(plain)
+    wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
+    if plain.config.as_dict() != wanted:
+        raise TrainingError(
+            f"these weights are {plain.config}, the configuration has {network.config}",
+            path=path,
+            hint="give the network the width, fc6 layer, skips and priors of the weights",
+        )
+    if not network.config.batch_norm:
+        network.load_state_dict(plain.state_dict(), strict=False)
+        return network
+    pictures = torch.cat([compositor.batch(8, seed).input.cpu() for seed in range(4)])
+    return unfold(plain, pictures, refine=network.config.refine)
+
+
+@torch.no_grad()
+def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
+    """The same layers, blind to the priors at first, and nothing added to them."""
+    network = DeepImageMatting(DimConfig(**{**plain.config.as_dict(), "prior": True}))
+    wider = network.state_dict()
+    for name, tensor in plain.state_dict().items():
+        if tensor.shape == wider[name].shape:
+            wider[name] = tensor.clone()
+        else:  # a first convolution, or the last
+            wider[name].zero_()
+            wider[name][tuple(slice(size) for size in tensor.shape)] = tensor
+    network.load_state_dict(wider)
+    last = [network.decoder.alpha]
+    if network.refinement is not None:
+        last.append(network.refinement.residual)
+    for layer in last:
+        for parameter in layer.parameters():
+            parameter.zero_()
+    return network
+
+
+def xavier_decoder(network: DeepImageMatting) -> None:
+    """Xavier-uniform weights and zero biases in the decoder, as in the paper."""
+    for module in network.decoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
+    """VGG-16 into the encoder; returns what was done, a line each.
+
+    The file holds torchvision's names (`features.0.weight` …, `classifier.0.weight` for fc6),
+    as a .pth state dict or as safetensors. The fourth input channel starts at zero (an adapter
+    passes the colours on as they are, to the same effect); fc6 is reshaped to the fourteenth
+    convolution where its shape fits.
+
+    Raises:
+        TrainingError: unreadable, or not a VGG-16 of this network's width.
+    """
+    tensors = _read_tensors(path)
+    convolutions = [m for m in network.encoder.blocks.modules() if isinstance(m, nn.Conv2d)]
+    report = []
+    for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
+        weight = tensors.get(f"features.{index}.weight")
+        if weight is None:
+            raise TrainingError(f"no features.{index}.weight: not torchvision's VGG-16", path=path)
+        if index == 0 and weight.shape[1] == 3 and not network.config.adapter:
+            weight = torch.cat((weight, torch.zeros_like(weight[:, :1])), 1)
+        if weight.shape != conv.weight.shape:
+            raise TrainingError(
+                f"features.{index}.weight is {tuple(weight.shape)}, the network has "
+                f"{tuple(conv.weight.shape)}",
+                path=path,
+                hint="VGG-16 fits only a network of width 1",
+            )
+        conv.weight.data.copy_(weight)
+        if conv.bias is not None:
+            conv.bias.data.copy_(_bias(tensors, f"features.{index}.bias", path))
+    report.append(f"encoder: 13 convolutions from {path.name}")
+    if isinstance(network.encoder.adapter, nn.Conv2d):
+        nn.init.dirac_(network.encoder.adapter.weight)
+        nn.init.zeros_(network.encoder.adapter.bias)  # type: ignore[arg-type]
+        report.append("adapter: passes the three colours on")
+    fc6 = [m for m in network.encoder.fc6.modules() if isinstance(m, nn.Conv2d)]
+    report += [_load_fc6(conv, tensors, path) for conv in fc6]
+    return report
+
+
+def _load_fc6(conv: nn.Conv2d, tensors: Mapping[str, Tensor], path: Path) -> str:
+    """fc6 sees its input as channels, rows, columns, which is a convolution's own order."""
+    weight = tensors.get("classifier.0.weight")
+    if weight is None or weight.shape != conv.weight.flatten(1).shape:
+        found = "none" if weight is None else f"{tuple(weight.shape)}"
+        return f"fourteenth convolution: random, the file's fc6 ({found}) does not fit its shape"
+    conv.weight.data.copy_(weight.reshape(conv.weight.shape))
+    if conv.bias is not None:
+        conv.bias.data.copy_(_bias(tensors, "classifier.0.bias", path))
+    return "fourteenth convolution: from fc6"
+
+
+def _bias(tensors: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
+    if name not in tensors:
+        raise TrainingError(f"no {name}: not torchvision's VGG-16", path=path)
+    return tensors[name]
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"encoder weights cannot be read: {error}", path=path) from error
+    if not isinstance(loaded, dict):
+        raise TrainingError("encoder weights must be a state dict", path=path)
+    return loaded
+
+
+def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) -> DeepImageMatting:
+    """A batch-normed network that computes what `plain` does, measured on `pictures`.
+
+    plain: folded. pictures: (N, 4, H, W), typical inputs, N·H·W large enough for statistics.
+    """
+    config = DimConfig(**{**plain.config.as_dict(), "batch_norm": True, "refine": refine})
+    network = DeepImageMatting(config).to(plain.mean.dtype)
+    biases: dict[str, Tensor] = {}
+    state = network.state_dict()
+    for name, tensor in plain.state_dict().items():
+        if name in state:
+            state[name] = tensor.clone()
+        elif re.search(r"\.conv\.bias$", name):
+            biases[name.removesuffix("conv.bias")] = tensor
+    network.load_state_dict(state)
+    _calibrate(network, biases, pictures)
+    return network
+
+
+@torch.no_grad()
+def _calibrate(network: nn.Module, biases: Mapping[str, Tensor], pictures: Tensor) -> None:
+    """Layer after layer, in the order in which the forward pass meets them."""
+
+    def hook(bn: nn.BatchNorm2d, bias: Tensor):  # type: ignore[no-untyped-def]
+        def before(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            var, mean = torch.var_mean(args[0].double(), (0, 2, 3))
+            bn.running_mean.copy_(mean)  # type: ignore[union-attr]
+            bn.running_var.copy_(var)  # type: ignore[union-attr]
+            bn.weight.copy_((var + bn.eps).sqrt())
+            bn.bias.copy_(mean + bias)
+
+        return before
+
+    handles = [
+        module.register_forward_pre_hook(hook(module, biases[name.removesuffix("bn")]))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    network.eval()(pictures, refine=False)
+    for handle in handles:
+        handle.remove()

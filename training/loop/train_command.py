@@ -1,0 +1,148 @@
+"""`vfxmatte-train train` and `export`: from a packed library to weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from training.config import RECIPES, load_config
+from training.loop.group import Group
+from training.loop.show import show
+from training.loop.starts import Start
+from training.loop.trainer import Trainer
+from training.samples.sources import Library, in_words, open_library
+from vfxmatte.errors import TrainingError
+from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.weights import save_weights
+
+console = Console(soft_wrap=True)
+
+
+@click.command()
+@click.argument("library", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
+              help="Folder for checkpoints, logs and pictures.")  # fmt: skip
+@click.option("--recipe", type=click.Choice(sorted(RECIPES)), default="better", show_default=True)
+@click.option("--config", "config_path", type=click.Path(path_type=Path),
+              help="TOML file with changes to the recipe.")  # fmt: skip
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Change one key, e.g. network.width=0.5 or phases.0.steps=2000.")  # fmt: skip
+@click.option("--encoder-init", type=click.Path(path_type=Path),
+              help="VGG-16 weights (torchvision's naming) for the encoder.")  # fmt: skip
+@click.option("--init", "init_path", type=click.Path(path_type=Path),
+              help="Go on from these weights (.safetensors) with a new schedule.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, default=0, help="CPU threads (0: as torch chooses).")
+@click.option("--until", type=int, default=None, help="Stop at this step; resume goes on.")
+@click.option("--fresh", is_flag=True, help="Refuse to resume: the folder must be new.")
+def train(
+    library: Path,
+    folder: Path,
+    recipe: str,
+    config_path: Path | None,
+    settings: tuple[str, ...],
+    encoder_init: Path | None,
+    init_path: Path | None,
+    device: str,
+    threads: int,
+    until: int | None,
+    fresh: bool,
+) -> None:
+    """Train on LIBRARY; a killed run goes on where it was.
+
+    LIBRARY is a pack (made by `vfxmatte-train pack`); for the recipe course a folder that holds
+    images/ and mattes/.
+    """
+    config = load_config(recipe, config_path, _pairs(settings))
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = _device(device)
+    first = os.environ.get("RANK", "0") == "0"
+    say = console.print if first else lambda *_: None
+    start = Start(encoder_init=encoder_init, weights=init_path, say=say)
+    with Group(chosen) as group:
+        opened = open_library(library, config)
+        trainer = Trainer(opened, config, folder, chosen, start=start)
+        if fresh and trainer.last_path.exists():
+            raise TrainingError("there is a training already", path=folder)
+        resumed = trainer.resume()
+        if group.is_first:
+            _introduce(trainer, opened, resumed)
+            total = until or trainer.config.total_steps
+            show(trainer.run(until), console, total=total, at=trainer.step)
+        else:
+            deque(trainer.run(until), maxlen=0)
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+              help="The .safetensors to write; its .json is written beside it.")  # fmt: skip
+@click.option("--name", required=True, help="What to call these weights.")
+@click.option("--licence", default="Apache-2.0", show_default=True)
+@click.option("--notes", default="", help="Data, hardware and time, for the sidecar.")
+@click.option("--stage1-only", is_flag=True, help="Leave the refinement out.")
+def export(
+    checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
+) -> None:
+    """Turn a CHECKPOINT into weights for `vfxmatte run --weights`."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"the checkpoint cannot be read: {error}", path=checkpoint) from error
+    network = averaged_network(state, refine=not stage1_only)
+    record = {"steps": state["step"], "config": state["config"], "notes": notes}
+    info = save_weights(output, network.fold(), name=name, licence=licence, training=record)
+    console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB, sha256 {info.sha256}")
+
+
+def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type: ignore[type-arg]
+    """The averaged (or, without averaging, the live) network of a checkpoint, not yet folded."""
+    saved = DimConfig(**state["config"]["network"])
+    network = DeepImageMatting(DimConfig(**{**saved.as_dict(), "refine": refine and saved.refine}))
+    tensors = state["average"] if state["config"]["ema"] else state["network"]
+    wanted = network.state_dict().keys()
+    network.load_state_dict({k: v for k, v in tensors.items() if k in wanted})
+    return network
+
+
+def _introduce(trainer: Trainer, library: Library, resumed: bool) -> None:
+    """Print the configuration, what is trained on, and where it begins."""
+    console.print(json.dumps(trainer.config.as_dict(), indent=1), highlight=False)
+    console.print(
+        f"{in_words(library)}, {trainer.group.size} x {trainer.device.type}, "
+        + (f"resumed at step {trainer.step}" if resumed else "from the start"),
+        highlight=False,
+    )
+    if not library.held_out:
+        console.print("nothing is held out: there will be no validation and no best checkpoint")
+
+
+def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise TrainingError(f"--set wants KEY=VALUE, found {setting!r}")
+        pairs[key] = value
+    return pairs
+
+
+def _device(name: str) -> torch.device:
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if name == "auto":
+        name = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda":
+        name = f"cuda:{local}"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("a GPU was asked for, and torch sees none", hint="use --device cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device

@@ -1,0 +1,1 @@
+"""Networks measured on pictures that training never saw."""

@@ -1,0 +1,1 @@
+"""Training samples: composites with trimaps, made on the device."""

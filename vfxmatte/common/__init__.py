@@ -1,0 +1,1 @@
+"""What the other packages build on: ordered parallel maps, configuration, device names."""

@@ -1,0 +1,155 @@
+"""What has been finished in an output folder: a lock, a journal, a manifest, room for scratch.
+
+The journal is the one place where results are recorded; chunks add theirs through journals of
+their own, see `chunks`. The manifest is its summary for people and pipelines, rewritten at the end
+of each run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.io.temporary import remove_leftovers, renamed_when_whole
+from vfxmatte.journal import chunks
+from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, Ledger
+
+MANIFEST_FILE = "manifest.json"
+
+
+class Journal(Ledger):
+    """The journal of one output folder, locked while it is open.
+
+    scratch: a folder for intermediate results, empty at first; it goes when the journal is closed,
+    or, after a kill, when the next run opens it.
+    """
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(output, chunks.main_journal(output))
+        self._state = output / STATE_FOLDER
+        self.scratch = self._state / "scratch"
+        self._lock = FileLock(self._state / "lock")
+
+    @classmethod
+    def peek(cls, output: Path) -> Journal:
+        """What an output folder's journals say now, those of chunks too; takes no lock, writes
+        nothing."""
+        journal = cls(output)
+        journal.records, journal.runs = chunks.known(output)
+        return journal
+
+    def __enter__(self) -> Journal:
+        """Take the lock, fold the journals of chunks in, and read what is there.
+
+        Raises:
+            OutputLockedError: another run is writing here. OutputError: the folder is read-only.
+        """
+        try:
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            self._end_last_line()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir()
+            self.fold()
+        except Timeout as error:
+            raise OutputLockedError(
+                "another run is writing to this output",
+                path=self.output,
+                hint="wait for it, stop it, or give another --output",
+            ) from error
+        except OutputError:
+            self._lock.release()
+            raise
+        except OSError as error:
+            self._lock.release()
+            raise OutputError(
+                f"results cannot be written: {error.strerror or error}",
+                path=self.output,
+                hint="give a writable folder to --output",
+            ) from error
+        return self
+
+    def fold(self) -> None:
+        """Take in what chunks have recorded, clear away what killed ones have left, and read
+        everything again. Raises OutputError."""
+        chunks.fold(self.output)
+        self.clear()
+        self.records, self.runs = chunks.known(self.output)
+
+    def clear(self, *, nobody_writes: bool = False) -> None:
+        """Away with what killed runs and chunks have left behind.
+
+        nobody_writes: all is finished; what cannot be proven to be in use goes too.
+        """
+        now = self._now()
+        for folder in (self.output, *self.output.glob("*/")):
+            remove_leftovers(folder, now=now, nobody_writes=nobody_writes)
+        chunks.clear(self.output, now=now, nobody_writes=nobody_writes)
+
+    def _now(self) -> float:
+        """By the clock of the file system, which may be another machine's."""
+        probe = self.scratch / "now"
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return now
+
+    def _end_last_line(self) -> None:
+        """A kill may have cut the last line short; the next one must not continue it."""
+        if self.path.is_file() and not self.path.read_bytes().endswith(b"\n"):
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write("\n")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+
+    def forget(self) -> None:
+        """Start again: every frame counts as not done. Files stay until they are replaced."""
+        self.records = {}
+        self.path.unlink(missing_ok=True)
+
+    def write_manifest(
+        self, header: Mapping[str, Any], current: Mapping[int, str] | None = None
+    ) -> Path:
+        """manifest.json: the header and every frame's state, whole or not at all.
+
+        current: the fingerprint that each frame ought to have; a matte with another one is called
+        stale. Raises OutputError.
+        """
+        wanted = current or {}
+        frames = [
+            {
+                "frame": record.number,
+                "state": _state(record, wanted.get(record.number, record.fingerprint)),
+                "file": record.file,
+                "error": record.error,
+                "stale_file": record.stale,
+                "fingerprint": record.fingerprint,
+                "stats": dict(record.stats),
+            }
+            for _, record in sorted(self.records.items())
+        ]
+        path = self.output / MANIFEST_FILE
+        with renamed_when_whole(path) as temporary:
+            text = json.dumps({**header, "frames": frames}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return path
+
+
+def _state(record: FrameRecord, wanted: str) -> str:
+    if record.error:
+        return "failed"
+    return "done" if record.fingerprint == wanted else "stale"

@@ -1,0 +1,1 @@
+"""First trimaps from nothing: GrabCut, and portraits."""

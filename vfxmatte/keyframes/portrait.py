@@ -1,0 +1,207 @@
+"""Automatic trimaps of portraits: a picture in, the matting layer's alpha and labels out.
+
+The labelling network works at about the size that it was trained at, the matting layer at up to
+`LAYER_SIDE_PX`: the Laplacian of a larger picture would take too much memory. The layer's alpha is
+a rough one, good for a trimap. Knows no files but the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vfxmatte.errors import TrimapError, UsageError
+from vfxmatte.keyframes.portrait_network import FOREGROUND, UNKNOWN, PortraitMatting
+from vfxmatte.keyframes.portrait_weights import PortraitInfo, load_portrait_weights
+from vfxmatte.keyframes.systems import SolverSettings
+from vfxmatte.network.dim import STRIDE
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
+from vfxmatte.trimaps import Mask, distance_to, from_matte
+from vfxmatte.types import UNKNOWN as UNKNOWN_LABEL
+from vfxmatte.types import FloatImage, Labels
+
+PORTRAIT_WEIGHTS = DEFAULT_WEIGHTS.with_name("portrait.safetensors")
+
+LAYER_SIDE_PX = 640
+"""Longest side at which the matting layer solves; larger pictures are solved smaller, and said."""
+
+LEAST_SHARE = 0.004
+"""Foreground of less than this share of the picture is none."""
+
+LEAST_AGREEMENT = 0.5
+"""Foreground that overlaps less with the shape of a portrait, however that is laid, is none."""
+
+BAND_SHARE = 0.012
+"""Reach of the unknown band to either side, as a share of the picture's shorter side."""
+
+_SOLVER = SolverSettings(tolerance=1e-6, iterations=4000)
+_SURE = 0.05  # how far the layer's alpha may be off 0 and 1 and still be certain
+_DOUBT = 0.5  # where the network says unknown more likely than not
+_ANOTHER = 0.15  # a second foreground of this share of the largest is another portrait
+_NEAR = 0.03  # pieces within this share of the picture's side belong to a portrait: strands
+_LARGEST_PX = 3  # the picture for the labels may be so many times as long as it is high
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PortraitGuess:
+    """What was found in one picture.
+
+    alpha: (H, W) float32 in [0, 1], rough. doubtful: (H, W) bool, what the network itself labels
+        unknown, as loose hair that the layer does not see.
+    agreement: how well it fits a portrait's shape, 0 to 1. share: of the picture that is
+        foreground. portraits: how many there seem to be.
+    solved: (height, width) at which the matting layer solved.
+    """
+
+    alpha: FloatImage
+    doubtful: Mask
+    agreement: float
+    share: float
+    portraits: int
+    solved: tuple[int, int]
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether the matting layer solved a smaller picture."""
+        return self.solved != self.alpha.shape
+
+    def __repr__(self) -> str:
+        return f"PortraitGuess({self.alpha.shape}, agreement {self.agreement:.2f})"
+
+
+class PortraitMatter:
+    """The labelling network and the matting layer, on a device."""
+
+    def __init__(self, network: PortraitMatting, device: torch.device | None = None) -> None:
+        """network: folded, in eval mode."""
+        self.device = device or torch.device("cpu")
+        self.network = network.to(self.device).requires_grad_(False)
+        self.network.layer.settings = _SOLVER
+
+    @classmethod
+    def open(
+        cls, weights: Path | None = None, device: torch.device | None = None
+    ) -> tuple[PortraitMatter, PortraitInfo]:
+        """With weights from a file, or the default ones. Raises WeightsError."""
+        network, info = load_portrait_weights(weights or PORTRAIT_WEIGHTS)
+        return cls(network, device), info
+
+    @torch.no_grad()
+    def guess(self, image: FloatImage, *, every: bool = False) -> PortraitGuess:
+        """The rough matte of the portrait in a picture (H, W, 3), network-encoded.
+
+        every: of all portraits, where there are several; else of the largest.
+        Raises TrimapError where there is no portrait, SolverError where alpha is not to be had.
+        """
+        height, width = image.shape[:2]
+        if min(height, width) < STRIDE:
+            raise TrimapError(f"a picture of {width}x{height} is too small for a portrait")
+        picture = torch.from_numpy(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2)
+        picture = picture.nan_to_num(0, 1, 0).clamp(0, 1).to(self.device)
+        labels, agreement = self._labels(picture)
+        _refuse_nothing(labels, agreement)
+        size = _within(height, width, LAYER_SIDE_PX)
+        alpha = self._alpha(_resized(picture, size), _resized(labels, size))
+        mine, count = _chosen(alpha, every=every)
+        doubt = _resized(labels[:, UNKNOWN, None], size)[0, 0].cpu().numpy()
+        full = _enlarged(np.where(mine, alpha, np.float32(0)), height, width)
+        return PortraitGuess(
+            alpha=full.clip(0, 1).astype(np.float32, copy=False),
+            doubtful=_enlarged(np.where(mine, doubt, np.float32(0)), height, width) > _DOUBT,
+            agreement=agreement, share=float(full.mean()), portraits=count, solved=size,
+        )  # fmt: skip
+
+    def _labels(self, picture: Tensor) -> tuple[Tensor, float]:
+        """Probabilities (1, 3, h, w) at the network's own size, and the agreement."""
+        height, width = picture.shape[2:]
+        size = _network_size(height, width, self.network.config.side_px)
+        probabilities, agreement = self.network.probabilities(_resized(picture, size))
+        return probabilities, float(agreement)
+
+    def _alpha(self, picture: Tensor, probabilities: Tensor) -> FloatImage:
+        """(h, w), solved in double precision: the default weights' λ leaves much to the picture."""
+        solved = self.network.alpha(picture.double(), probabilities.double())
+        alpha: FloatImage = solved[0, 0].clamp(0, 1).float().cpu().numpy()
+        return alpha
+
+
+def keyframe_labels(guess: PortraitGuess, band_px: float | None = None) -> Labels:
+    """A trimap (H, W) uint8: certain where the rough alpha is nearly 0 or 1, and further than the
+    band from anything softer, and where the network has no doubt.
+
+    band_px: reach of the unknown to either side of what is soft; None takes `BAND_SHARE`.
+    """
+    if band_px is None:
+        band_px = default_band_px(*guess.alpha.shape)
+    if band_px < 0:
+        raise UsageError(f"the band must not be negative, found {band_px:g}")
+    surer = ((guess.alpha - _SURE) / (1 - 2 * _SURE)).clip(0, 1)
+    labels = from_matte(surer, erode_px=band_px, dilate_px=band_px)
+    labels[guess.doubtful] = UNKNOWN_LABEL
+    return labels
+
+
+def default_band_px(height: int, width: int) -> float:
+    return max(2.0, float(round(BAND_SHARE * min(height, width))))
+
+
+def _refuse_nothing(labels: Tensor, agreement: float) -> None:
+    share = float((labels.argmax(1) == FOREGROUND).float().mean())
+    if share < LEAST_SHARE:
+        found = f"{100 * share:.2f}% of the picture look like one"
+    elif agreement < LEAST_AGREEMENT:
+        found = f"what looks like one agrees with a portrait's shape by {agreement:.2f} only"
+    else:
+        return
+    raise TrimapError(
+        f"no portrait was found: {found}",
+        hint="paint this keyframe, or make it by `vfxmatte trimap from-matte` or `grabcut`",
+    )
+
+
+def _chosen(alpha: FloatImage, *, every: bool) -> tuple[Mask, int]:
+    """Where the largest portrait is, or all are, with what is near, and how many there are."""
+    count, marks, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).view(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if count < 2:
+        raise TrimapError(
+            "no portrait was found: nothing in the picture is mostly foreground",
+            hint="paint this keyframe, or make it by `vfxmatte trimap from-matte` or `grabcut`",
+        )
+    portraits = 1 + np.flatnonzero(areas >= _ANOTHER * areas.max())
+    kept = portraits if every else [1 + int(areas.argmax())]
+    mine = np.isin(marks, kept)
+    near = distance_to(mine) <= _NEAR * max(alpha.shape)
+    near &= ~np.isin(marks, np.setdiff1d(portraits, kept))
+    return near, len(portraits)
+
+
+def _enlarged(values: FloatImage, height: int, width: int) -> FloatImage:
+    resized = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
+
+
+def _network_size(height: int, width: int, side_px: int) -> tuple[int, int]:
+    """Sides in multiples of 32, the shorter one about `side_px`."""
+    scale = side_px / min(height, width)
+    most = _LARGEST_PX * side_px
+    sides = (max(1, round(min(side * scale, most) / STRIDE)) * STRIDE for side in (height, width))
+    return next(sides), next(sides)
+
+
+def _within(height: int, width: int, most: int) -> tuple[int, int]:
+    scale = min(1.0, most / max(height, width))
+    return max(3, round(height * scale)), max(3, round(width * scale))
+
+
+def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    if x.shape[2:] == size:
+        return x
+    smaller = size[0] < x.shape[2]
+    return F.interpolate(x, size, mode="bilinear", antialias=smaller, align_corners=False)

@@ -1,0 +1,278 @@
+"""The two-stage network at listed pixels only: the dense result, at the cost of what is needed.
+
+A layer's activations are rows of a matrix, one per listed pixel (see `reach`), and a last row of
+zeros for everything outside the picture. A convolution gathers each pixel's neighbours side by
+side and is one matrix product; pooling and unpooling look up a pixel's four children and its
+parent. Works on any device, in chunks that fit its cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vfxmatte.network.dim import DeepImageMatting, mixed
+from vfxmatte.network.reach import BORDER, PixelLevel, PixelPyramid, Reach
+
+_CPU_CHUNK_BYTES = 12 << 20  # gathered neighbours of a chunk: they stay in the cache
+_GPU_CHUNK_BYTES = 256 << 20
+_WIDE = 32  # rows of a product are seen as pictures so wide: oneDNN's path for 1×1 …
+_FEWEST = 16 * _WIDE  # … which torch takes, on one thread, from sixteen pictures on
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceLevel:
+    """A `PixelLevel` whose lists and table lie on a device."""
+
+    pixels: PixelLevel
+    y: Tensor
+    x: Tensor
+    table: Tensor
+
+    def rows(self, y: Tensor, x: Tensor) -> Tensor:
+        """The rows in the list of the pixels at these places, outside the picture allowed."""
+        return self.table[((y + BORDER) * self.pixels.pitch + (x + BORDER)).reshape(-1)]
+
+    def neighbours(self, start: int, stop: int, kernel: int) -> Tensor:
+        """((stop − start) · kernel²,) rows: each listed pixel's neighbours in raster order."""
+        pitch, half = self.pixels.pitch, kernel // 2
+        steps = torch.arange(-half, half + 1, device=self.y.device, dtype=torch.int32)
+        offsets = (steps[:, None] * pitch + steps[None, :]).reshape(-1)
+        place = (self.y[start:stop] + BORDER) * pitch + (self.x[start:stop] + BORDER)
+        return self.table.index_select(0, (place[:, None] + offsets[None, :]).reshape(-1))
+
+
+def device_levels(pyramid: PixelPyramid, tensors: Sequence[Tensor]) -> list[DeviceLevel]:
+    """The pyramid's levels; `tensors` are their `arrays`, level after level, on the device."""
+    triples = zip(*[iter(tensors)] * 3, strict=True)
+    return [
+        DeviceLevel(level, *three) for level, three in zip(pyramid.levels, triples, strict=True)
+    ]
+
+
+class _Workspace:
+    """Memory that is used again from layer to layer and frame to frame: fresh memory is slow to
+    touch, and what is taken once bounds what is taken at all."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def clear(self) -> None:
+        self._buffers.clear()
+
+    def take(self, name: str, rows: int, columns: int, like: Tensor) -> Tensor:
+        """(rows + 1, columns) like `like`, the last row zeros, the others left as they are.
+
+        What was taken under this name before is lost."""
+        wanted = (rows + 1) * columns
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < wanted:
+            self._buffers.pop(name, None)
+            buffer = self._buffers[name] = like.new_empty(wanted)
+        taken = buffer[:wanted].view(rows + 1, columns)
+        taken[rows] = 0
+        return taken
+
+
+class _Layer:
+    """A convolution as a matrix product over gathered neighbours, with or without ReLU."""
+
+    def __init__(self, conv: nn.Conv2d, *, relu: bool = True) -> None:
+        weight = conv.weight.detach()
+        self.kernel, self.relu = weight.shape[-1], relu
+        matrix = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+        self.weight = matrix[:, :, None, None].contiguous(memory_format=torch.channels_last)
+        assert conv.bias is not None
+        self.bias = conv.bias.detach()
+        self.fan_in, self.fan_out = weight.shape[1], weight.shape[0]
+
+    def __call__(self, level: DeviceLevel, source: Tensor, out: Tensor) -> Tensor:
+        """The results of the level's first pixels, as many as `out` has rows but one.
+
+        source: (m + 1, fan_in), the activations of the level's first m pixels and a row of zeros.
+        out: (n + 1, fan_out), a row of zeros last; returned.
+        """
+        count, last = len(out) - 1, len(source) - 1
+        taps = self.kernel**2
+        for start, stop in _chunks(count, taps * self.fan_in, source):
+            if taps == 1:
+                gathered = source[start:stop]
+            else:
+                rows = level.neighbours(start, stop, self.kernel).clamp_(max=last)
+                gathered = source.index_select(0, rows).view(stop - start, -1)
+            result = self._product(gathered)
+            if self.relu:
+                torch.clamp_min(result, 0, out=out[start:stop])
+            else:
+                out[start:stop] = result
+        return out
+
+    def _product(self, gathered: Tensor) -> Tensor:
+        """(n, taps · fan_in) to (n, fan_out)."""
+        if gathered.device.type == "cuda":
+            return torch.addmm(self.bias, gathered, self.weight.flatten(1).t())
+        if self.fan_out == 1:
+            return F.linear(gathered, self.weight.flatten(1), self.bias)
+        count = len(gathered)
+        missing = max(_FEWEST, -(-count // _WIDE) * _WIDE) - count
+        if missing:  # one way for any number of rows and threads: the same bits everywhere
+            gathered = F.pad(gathered, (0, 0, 0, missing))
+        pictures = gathered.view(-1, 1, _WIDE, gathered.shape[1]).permute(0, 3, 1, 2)
+        result = F.conv2d(pictures, self.weight, self.bias)
+        return result.permute(0, 2, 3, 1).reshape(-1, self.fan_out)[:count]
+
+
+class SparseNetwork:
+    """A network's layers, ready to be evaluated at listed pixels. Folded networks only."""
+
+    def __init__(self, network: DeepImageMatting) -> None:
+        if network.config.batch_norm:
+            raise ValueError("fold the batch-norms first")
+        self.config = network.config
+        self.mean, self.std = network.mean.view(1, -1), network.std.view(1, -1)
+        encoder, decoder = network.encoder, network.decoder
+        self.adapter = [_Layer(conv, relu=False) for conv in _convolutions(encoder.adapter)]
+        self.blocks = [[_Layer(conv) for conv in _convolutions(b)] for b in encoder.pooled]
+        after = (*encoder.unpooled, encoder.fc6)
+        self.lowest = [_Layer(conv) for module in after for conv in _convolutions(module)]
+        self.entry = _Layer(decoder.entry.conv)
+        self.steps = [_Layer(conv) for conv in _convolutions(decoder.steps)]
+        self.alpha = _Layer(decoder.alpha, relu=False)
+        self.refinement: list[_Layer] = []
+        if network.refinement is not None:
+            layers = _convolutions(network.refinement.layers)
+            self.refinement = [_Layer(conv) for conv in layers]
+            self.refinement.append(_Layer(network.refinement.residual, relu=False))
+        self._room = _Workspace()
+        self._turn = 0
+
+    def free_memory(self) -> None:
+        """Let go of what is kept between calls."""
+        self._room.clear()
+
+    def __call__(self, picture: Tensor, levels: list[DeviceLevel], reach: Reach) -> Tensor:
+        """Clamped alpha of the unknown pixels, (n,), in raster order.
+
+        picture: (m, 4 + priors) network-encoded RGB, the trimap as 0, 0.5, 1 and the alpha priors
+        that the network takes, of the pixels that the full level lists, in its order.
+        levels: of a pyramid made for `reach`.
+        """
+        with torch.inference_mode():
+            top = self._room.take("picture", len(picture), picture.shape[1], picture)
+            torch.div(picture - self.mean, self.std, out=top[:-1])
+            lowest, kept = self._encode(top, levels, reach)
+            decoded = self._decode(lowest, kept, levels, reach)
+            return self._finish(decoded, top, levels[0], reach).clamp(0, 1)
+
+    def _run(self, layer: _Layer, level: DeviceLevel, x: Tensor, distance: int) -> Tensor:
+        """A layer's result at the pixels within a distance; the result before the last is lost."""
+        return layer(level, x, self._next(level.pixels.within(distance), layer.fan_out, x))
+
+    def _next(self, rows: int, columns: int, like: Tensor) -> Tensor:
+        self._turn = 1 - self._turn
+        return self._room.take(f"result {self._turn}", rows, columns, like)
+
+    def _encode(
+        self, x: Tensor, levels: list[DeviceLevel], reach: Reach
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """To the decoder's entry; and of each block what the decoder needs of it: the skipped
+        activations and which child of each pixel below was the greatest."""
+        kept = []
+        for layer in self.adapter:
+            x = self._run(layer, levels[0], x, reach.levels[0].encoder_in)
+        for index, block in enumerate(self.blocks):
+            level, below = levels[index], levels[index + 1]
+            own, lower = reach.levels[index], reach.levels[index + 1]
+            for layer, distance in zip(block, own.encoder, strict=True):
+                x = self._run(layer, level, x, distance)
+            count = level.pixels.within(own.decoder_in)
+            skipped = self._room.take(f"skipped {index}", count, x.shape[1], x)
+            skipped[:-1] = x[:count]
+            pooled = self._next(below.pixels.within(lower.encoder_in), x.shape[1], x)
+            code = _pool(x, level, below, pooled, below.pixels.within(lower.decoder))
+            kept.append((skipped, code))
+            x = pooled
+        lowest, own = levels[-1], reach.levels[-1]
+        for layer, distance in zip(self.lowest, own.encoder, strict=True):
+            x = self._run(layer, lowest, x, distance)
+        return self._run(self.entry, lowest, x, own.decoder), kept
+
+    def _decode(
+        self, x: Tensor, kept: list[tuple[Tensor, Tensor]], levels: list[DeviceLevel], reach: Reach
+    ) -> Tensor:
+        """To the last decoder step's activations at full size."""
+        for layer, index in zip(self.steps, reversed(range(len(self.blocks))), strict=True):
+            skipped, code = kept[index]
+            level, below = levels[index], levels[index + 1]
+            _unpool(x, code, skipped, level, below, add=self.config.skips)
+            x = self._run(layer, level, skipped, reach.levels[index].decoder)
+        return x
+
+    def _finish(self, x: Tensor, top: Tensor, level: DeviceLevel, reach: Reach) -> Tensor:
+        """Alpha of stage 1, and what the refinement adds to it."""
+        stage1 = self._run(self.alpha, level, x, reach.refinement[0])[:-1]
+        if self.config.prior:
+            stage1 = mixed(stage1, top[: len(stage1)])
+        if not self.refinement:
+            return stage1[:, 0]
+        stage1 = stage1.clamp(0, 1)
+        x = self._room.take("refined", len(stage1), top.shape[1], top)
+        x[:-1] = top[: len(stage1)]
+        x[:-1, 3:4] = 2 * stage1 - 1
+        for layer, distance in zip(self.refinement, reach.refinement[1:], strict=True):
+            x = self._run(layer, level, x, distance)
+        return stage1[: len(x) - 1, 0] + x[:-1, 0]
+
+
+def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    """In the order in which they were made, which is that in which they are used."""
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+
+
+def _pool(x: Tensor, level: DeviceLevel, below: DeviceLevel, out: Tensor, coded: int) -> Tensor:
+    """The greatest of each pixel's four children into `out`, (n + 1, C); returns which it was of
+    the first `coded`, (coded, C) uint8, the first of equals in raster order."""
+    code = torch.empty(coded, x.shape[1], dtype=torch.uint8, device=x.device)
+    last = len(x) - 1
+    for start, stop in _chunks(len(out) - 1, 4 * x.shape[1], x):
+        y, x0 = 2 * below.y[start:stop], 2 * below.x[start:stop]
+        places = [level.rows(y + dy, x0 + dx) for dy in (0, 1) for dx in (0, 1)]
+        rows = torch.cat(places).clamp_(max=last)
+        a, b, c, d = x.index_select(0, rows).view(4, stop - start, -1)
+        upper, lower = torch.maximum(a, b), torch.maximum(c, d)
+        torch.maximum(upper, lower, out=out[start:stop])
+        if start < coded:
+            end = min(stop, coded) - start
+            which = torch.where(lower > upper, 2 + (d > c).to(torch.uint8), (b > a).to(torch.uint8))
+            code[start : start + end] = which[:end]
+    return code
+
+
+def _unpool(
+    x: Tensor, code: Tensor, into: Tensor, level: DeviceLevel, below: DeviceLevel, *, add: bool
+) -> None:
+    """Each value of the level below back to the child it came from, zeros elsewhere.
+
+    x: (m + 1, C). into: (n + 1, C) of this level, added to or overwritten.
+    """
+    for start, stop in _chunks(len(into) - 1, 4 * x.shape[1], x):
+        y, x0 = level.y[start:stop], level.x[start:stop]
+        rows = below.rows(y >> 1, x0 >> 1)
+        child = (((y & 1) << 1) | (x0 & 1)).to(torch.uint8)
+        value = x.index_select(0, rows) * (code.index_select(0, rows) == child[:, None])
+        if add:
+            into[start:stop] += value
+        else:
+            into[start:stop] = value
+
+
+def _chunks(count: int, width: int, like: Tensor) -> Iterator[tuple[int, int]]:
+    """(start, stop) of pieces whose gathered rows, `width` values each, fit into the cache."""
+    budget = _GPU_CHUNK_BYTES if like.device.type == "cuda" else _CPU_CHUNK_BYTES
+    rows = max(2 * _FEWEST, budget // (width * like.element_size()) // _WIDE * _WIDE)
+    for start in range(0, count, rows):
+        yield start, min(count, start + rows)

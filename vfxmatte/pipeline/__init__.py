@@ -1,0 +1,1 @@
+"""A run: a shot and its settings in, mattes on disk out."""

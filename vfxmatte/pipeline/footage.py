@@ -1,0 +1,72 @@
+"""A shot's plate under the shot's own frame numbers: whole, or small to find the motion on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.colour import ColourConfig
+from vfxmatte.common.parallel import close, ordered_map
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.io.plates import FrameOrError, Plate
+from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.types import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """The plate, twice where it is a movie, which can be in one place at a time only.
+
+    workers: frames read at once.
+    """
+
+    plate: Plate
+    proxy_plate: Plate
+    plan: RunPlan
+    colours: ColourConfig
+    workers: int
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
+        """(number, frame or what is wrong with it), in the numbers' order, which ascends."""
+        return self._read(self.plate, numbers)
+
+    def proxies(
+        self, numbers: Sequence[int], size: tuple[int, int]
+    ) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """(number, (h, w, 3) uint8 display-like RGB of `size`); None where it is unreadable."""
+
+        def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:
+            number, frame = pair
+            return number, None if isinstance(frame, VfxmatteError) else self._proxy(frame, size)
+
+        frames = self._read(self.proxy_plate, numbers)
+        return ordered_map(small, frames, workers=self.workers)
+
+    def _proxy(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        pixels = np.clip(frame.pixels, -1.0, 16.0)
+        small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        if np.isnan(small).any():
+            np.nan_to_num(pixels, copy=False)
+            small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        encoded = self.colours.encode(np.asarray(small, np.float32), frame.colour_space)
+        return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+
+    def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
+        """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
+        sources = [self.plan.sources[number] for number in numbers]
+        frames = plate.frames(sorted(set(sources)), workers=self.workers)
+        try:
+            source, frame = next(frames)
+            for number, wanted in zip(numbers, sources, strict=True):
+                while source != wanted:
+                    source, frame = next(frames)
+                if isinstance(frame, Frame) and frame.number != number:
+                    yield number, replace(frame, number=number)
+                else:
+                    yield number, frame
+        finally:
+            close(frames)

@@ -1,0 +1,402 @@
+"""The stages in order: read, carry the trimaps, solve, write; and what to do after a kill.
+
+A run is a chain of generators. Propagation reads the plate once, small, to find the motion; the
+frames are then read again, one by one, with the trimap of each. Nothing is kept for longer than
+it is needed, so memory does not grow with the shot. On several devices the frames are dealt out
+to child processes, each of which runs the same chain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import vfxmatte
+from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.devices import check_devices, device_names, names_several
+from vfxmatte.common.parallel import close, ordered_map, prefetch
+from vfxmatte.engines.base import Engine, Task, open_engine
+from vfxmatte.errors import OutputError, UsageError, VfxmatteError
+from vfxmatte.io.plates import Plate
+from vfxmatte.journal.chunks import ChunkJournal
+from vfxmatte.journal.journal import Journal
+from vfxmatte.journal.records import RunRecord
+from vfxmatte.journal.stale import move_aside
+from vfxmatte.pipeline.crew import Crew
+from vfxmatte.pipeline.footage import Footage
+from vfxmatte.pipeline.frame import Work, record_of, result_of, solved
+from vfxmatte.pipeline.manifest import manifest_header
+from vfxmatte.pipeline.plan import Fingerprints, RunPlan, asked_of, make_plan
+from vfxmatte.pipeline.results import Results
+from vfxmatte.pipeline.settings import RunSettings, as_plain, usual_workers
+from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.spans import split
+from vfxmatte.propagation.confidence import trimap_stats
+from vfxmatte.propagation.shot_trimaps import propagate, proxy_size
+from vfxmatte.types import FrameResult, Trimap, numbers_as_text
+
+_TRIMAPS_AHEAD = 4
+
+
+class Run:
+    """One run over one shot: opened, checked and planned when it is made; a context manager.
+
+    Making it reads headers only and loads no torch. `frames()` does the work.
+    """
+
+    def __init__(
+        self,
+        shot: Shot,
+        settings: RunSettings | None = None,
+        *,
+        overwrite: bool = False,
+        engine: Engine | None = None,
+        chunk: bool = False,
+        only: Collection[int] | None = None,
+    ) -> None:
+        """
+        engine: one that is open already, which several runs may share in turn and which stays
+            open; None opens the one of the settings when the first frame needs it. Settings with
+            several devices (`cuda:0,1`) open none here: each device has a process of its own.
+        chunk: take no lock, keep a journal of its own and write no manifest, so that many
+            processes may work on one output; `merge` ends what they have begun.
+        only: do these frames of the settings' range, finished or not, and no others.
+
+        Raises:
+            VfxmatteError: whatever makes the run impossible, naming the shot.
+        """
+        self.shot = shot
+        self.settings = settings or shot.settings
+        self.overwrite = overwrite
+        self.chunk = chunk
+        self.engine = engine
+        self.device: str | None = engine.device if engine else None
+        self.lost_devices: list[str] = []
+        self._description: Mapping[str, Any] = {}
+        self._fingerprints: dict[int, str] = {}
+        self._only = None if only is None else frozenset(only)
+        self._open_things = contextlib.ExitStack()
+        try:
+            if engine is None and names_several(self.settings.engine.device):
+                check_devices(self.settings.engine.device)
+            self.colours = ColourConfig.load(self.settings.ocio)
+            self.plate = self._open_plate()
+            self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
+            self._check_only()
+            self.workers = self.settings.workers or usual_workers()
+            self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
+            self._footage = self._as_footage()
+        except VfxmatteError as error:
+            self.close()
+            raise error.at(shot=shot.name) from error.__cause__
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The frames to solve, ascending."""
+        only = self._only
+        return tuple(n for n in self.plan.numbers if only is None or n in only)
+
+    def _check_only(self) -> None:
+        outside = sorted((self._only or set()) - set(self.plan.numbers))
+        if outside:
+            raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
+
+    def _open_plate(self) -> Plate:
+        plate = self.shot.open_plate(self.colours, self.settings)
+        return self._open_things.enter_context(plate)
+
+    def _as_footage(self) -> Footage:
+        second = self._open_plate() if self.plate.info.kind == "movie" else self.plate
+        return Footage(self.plate, second, self.plan, self.colours, self.workers)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the plate, and the engine if this run has opened it."""
+        self._open_things.close()
+
+    def frames(self) -> Iterator[FrameResult]:
+        """Solve what is not done yet, yielding one result per frame of the range.
+
+        Finished frames come first. On one device all come in order, on several as they are done.
+
+        A frame that fails is a result with an error. What concerns all frames (output full or
+        locked, device lost, unusable keyframe) is raised; the same run goes on from there later.
+        Of several devices, one that is lost leaves its frames to the others: `lost_devices`.
+        """
+        try:
+            keyframes = Keyframes(self._keyframes(), self.plate.info, self.settings.keyframe_growth)
+            keyframes.check()
+            with self._journal() as journal:
+                try:
+                    yield from self._frames(journal, keyframes)
+                except BaseException:
+                    with contextlib.suppress(OutputError):  # what came first is what is told
+                        self.write_manifest(journal)
+                    raise
+                self.write_manifest(journal)
+        except VfxmatteError as error:
+            raise error.at(shot=self.shot.name) from error.__cause__
+
+    def trimaps(self) -> Iterator[Trimap]:
+        """The trimap of every frame to solve, carried from the keyframes, ascending.
+
+        Nothing is solved and nothing written; painted ones come as they are.
+        """
+        keyframes = Keyframes(self.plan.keyframes, self.plate.info, self.settings.keyframe_growth)
+        return propagate(
+            keyframes,
+            self.plan.trail,
+            self.proxies,
+            self.settings.propagation,
+            wanted=set(self.numbers),
+            workers=self.workers,
+        )
+
+    def _keyframes(self) -> dict[int, Path]:
+        """The keyframes that the frames to solve depend on; a whole run looks at all."""
+        if not self.chunk:
+            return dict(self.plan.keyframes)
+        needed = {key for number in self.numbers for key in self.plan.segment(number)}
+        return {n: path for n, path in self.plan.keyframes.items() if n in needed}
+
+    def _journal(self) -> Journal | ChunkJournal:
+        if not self.chunk:
+            return Journal(self.shot.output)
+        numbers = self.numbers or self.plan.skipped
+        return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
+
+    def _frames(
+        self, journal: Journal | ChunkJournal, keyframes: Mapping[int, Trimap]
+    ) -> Iterator[FrameResult]:
+        self.results.refuse_painted_over(self.numbers, self.plan.keyframes)
+        if self._only is None:
+            for number in self.plan.skipped:
+                yield FrameResult(number=number, status="skipped")
+        if self.engine is None and names_several(self.settings.engine.device):
+            yield from self._on_several(journal)
+            return
+        engine = self._engine()
+        kept, todo = self._sorted_out(journal, engine.describe(), engine.device)
+        yield from kept
+        if todo:
+            trimaps = self._trimaps(todo, keyframes, journal.scratch)
+            with contextlib.closing(self._written(trimaps, todo, engine)) as written:
+                for work in written:
+                    if work.error is not None:
+                        work.error.at(shot=self.shot.name)
+                        work.stale = self._move_aside(journal, work)
+                    journal.add(record_of(work, self.shot.output))
+                    yield result_of(work)
+
+    def _engine(self) -> Engine:
+        if self.engine is None:
+            self.engine = open_engine(self.settings.engine)
+            self.device = self.engine.device
+            self._open_things.callback(self.engine.close)
+        return self.engine
+
+    def _sorted_out(
+        self, journal: Journal | ChunkJournal, description: Mapping[str, Any], device: str
+    ) -> tuple[list[FrameResult], dict[int, str]]:
+        """What is finished already; and the fingerprints of what is to be done."""
+        if self.overwrite:
+            journal.forget()
+        self.expect(description, device)
+        kept: list[FrameResult] = []
+        todo: dict[int, str] = {}
+        for number, fingerprint in self._fingerprints.items():
+            done = journal.finished(number, fingerprint) if self._only is None else None
+            if done is None:
+                todo[number] = fingerprint
+                continue
+            stats = journal.records[number].stats
+            kept.append(FrameResult(number=number, status="kept", path=done, stats=stats))
+        if todo:
+            asked = asked_of(self.settings.engine)
+            journal.say(RunRecord(engine=dict(description), device=device, asked=asked))
+        return kept, todo
+
+    def expect(self, description: Mapping[str, Any], device: str | None) -> Mapping[int, str]:
+        """The fingerprint that each frame's matte ought to have, see `Engine.describe`; the
+        manifest will tell of this engine and device."""
+        prints = Fingerprints(
+            self.plan,
+            self.settings,
+            self.plate,
+            engine=description,
+            colour=self.colours.fingerprint,
+        )
+        self._description, self.device = description, device
+        self._fingerprints = {number: prints.of(number) for number in self.numbers}
+        return self._fingerprints
+
+    def _move_aside(self, journal: Journal | ChunkJournal, work: Work) -> Path | None:
+        """A frame has failed: its matte of an earlier run must not pass for a new one."""
+        path = self.results.matte_path(work.number)
+        record = journal.records.get(work.number)
+        return move_aside(path, work.fingerprint, record.fingerprint if record else None)
+
+    # -- several devices -----------------------------------------------------------------------
+
+    def _on_several(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
+        """The same on several devices, a process each; results as they come."""
+        devices = device_names(self.settings.engine.device)
+        crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
+        with contextlib.ExitStack() as stack:
+            stack.callback(journal.fold)
+            stack.enter_context(crew)
+            self.lost_devices = crew.lost
+            kept, todo = self._sorted_out(journal, *crew.ready())
+            yield from kept
+            pieces = self._divided(list(todo), len(devices))
+            with contextlib.closing(crew.solve(pieces, self._divided)) as results:
+                yield from results
+
+    def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
+        return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)
+
+    # -- the stages, each from the one before --------------------------------------------------
+
+    def _written(
+        self, trimaps: Iterator[Work], todo: Mapping[int, str], engine: Engine
+    ) -> Generator[Work]:
+        """The chain of stages; closing it closes them all, from the last to the first."""
+        ahead = prefetch(trimaps, depth=_TRIMAPS_AHEAD)
+        encoded = ordered_map(self._encode, self._loaded(ahead, todo), workers=self.workers)
+        return ordered_map(self._write, solved(engine, encoded), workers=self.workers)
+
+    def _trimaps(
+        self, todo: Mapping[int, str], keyframes: Mapping[int, Trimap], scratch: Path
+    ) -> Generator[Work]:
+        trimaps = propagate(
+            keyframes,
+            self.plan.trail,
+            self.proxies,
+            self.settings.propagation,
+            wanted=todo.keys(),
+            workers=self.workers,
+            scratch=scratch,
+        )
+
+        def carried() -> Iterator[Work]:
+            started = time.perf_counter()
+            try:
+                for trimap in trimaps:
+                    fingerprint = todo[trimap.number]
+                    work = Work(number=trimap.number, fingerprint=fingerprint, trimap=trimap)
+                    work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+                    yield work
+                    started = time.perf_counter()
+            finally:
+                close(trimaps)
+
+        return ordered_map(self._keep, carried(), workers=self.workers)
+
+    def _keep(self, work: Work) -> Work:
+        """The trimap onto the disk, its numbers into the stats."""
+        assert work.trimap is not None
+        with work.timed("trimap"):
+            score = trimap_stats(work.trimap, self.plan.keyframes)
+            work.stats["confidence"] = score.confidence
+            work.stats["unknown_share"] = score.unknown_share
+            work.stats["keyframe_distance"] = float(score.keyframe_distance)
+            self.results.write_trimap(work.trimap)
+        return work
+
+    def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Small display-like pictures to find the motion on; None where a frame is unreadable."""
+        size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
+        return self._footage.proxies(numbers, size)
+
+    def _loaded(self, trimaps: Iterable[Work], todo: Mapping[int, str]) -> Iterator[Work]:
+        frames = self._footage.frames(list(todo))
+        try:
+            for work in trimaps:
+                with work.timed("read"):
+                    number, frame = next(frames)
+                assert number == work.number
+                if isinstance(frame, VfxmatteError):
+                    work.error = frame.at(shot=self.shot.name, frame=number)
+                    work.trimap = None
+                else:
+                    work.frame = frame
+                yield work
+        finally:
+            close(frames)
+            close(trimaps)
+
+    def _encode(self, work: Work) -> Work:
+        if work.frame is None or work.trimap is None:
+            return work
+        with work.timed("colour"):
+            finite = np.isfinite(work.frame.pixels)
+            if not finite.all():
+                bad = np.count_nonzero(~finite.all(axis=2))
+                work.stats["nonfinite_pixels"] = float(bad)
+            image = to_network(work.frame, self.colours)
+            work.task = Task(image=image, trimap=work.trimap)
+            work.trimap = None
+        return work
+
+    def _write(self, work: Work) -> Work:
+        if work.matte is None or work.frame is None:
+            return work
+        with work.timed("write"):
+            work.path = self.results.write_matte(work, self._attributes())
+        work.frame = work.matte = None
+        return work
+
+    # -- what is said about the run --------------------------------------------------------------
+
+    def _attributes(self) -> dict[str, str]:
+        described = self._engine().describe()
+        settings = {
+            "keyframe_growth": self.settings.keyframe_growth,
+            "propagation": as_plain(self.settings.propagation),
+        }
+        return {
+            "vfxmatte/version": vfxmatte.__version__,
+            "vfxmatte/colorspace": self.plate.info.colour_space,
+            "vfxmatte/settings": json.dumps(settings),
+            **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
+        }
+
+    def write_manifest(self, journal: Journal | ChunkJournal) -> None:
+        """manifest.json for what the journal holds now; chunks leave it to `merge`."""
+        if isinstance(journal, ChunkJournal) or not journal.records:
+            return
+        header = manifest_header(
+            self.shot,
+            self.settings,
+            self.plate.info,
+            self.plan,
+            self.colours,
+            engine=self._description,
+            device=self.device,
+            notes=self.lost_devices,
+        )
+        journal.write_manifest(header, self._fingerprints)
+
+
+def run(
+    shot: Shot, settings: RunSettings | None = None, *, overwrite: bool = False
+) -> Iterator[FrameResult]:
+    """Solve a shot; yields one result per frame, in order (finished ones first).
+
+    shot: see `Shot.open`. settings: None takes the shot's own. overwrite: do finished frames
+    again. See `Run` for what is raised; on several devices results come as they are done.
+    """
+    with Run(shot, settings, overwrite=overwrite) as prepared:
+        yield from prepared.frames()

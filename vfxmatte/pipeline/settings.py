@@ -1,0 +1,87 @@
+"""Everything a run can be told, in one dataclass: from shot.toml, options or Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vfxmatte.engines.base import EngineSettings
+from vfxmatte.errors import UsageError
+from vfxmatte.io.writers import OutputSettings
+from vfxmatte.propagation.shot_trimaps import PropagationSettings
+from vfxmatte.types import FrameRange
+
+Missing = Literal["error", "hold", "skip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run is told; `shot.toml` has the same names.
+
+    frames: which frames to solve; None is the plate's whole range.
+    fps: frames a second, where the plate does not say; for movies that are written.
+    colorspace: the plate's OpenColorIO colour space; None chooses by file type.
+    ocio: an OpenColorIO configuration; None is $OCIO, else the built-in ACES one.
+    layer, part: of an EXR plate.
+    first_frame: the number of a movie's first frame.
+    missing: what to do where the plate lacks a frame of the range: refuse to start, solve it from
+        the nearest earlier frame that is there, or leave it out.
+    keyframe_growth: widen the unknown band of the painted keyframes by so many pixels (below 0:
+        narrow it).
+    workers: frames read and written at once; 0 chooses from the processors.
+    """
+
+    frames: FrameRange | None = None
+    fps: float | None = None
+    colorspace: str | None = None
+    ocio: Path | None = None
+    layer: str | None = None
+    part: int | str | None = None
+    first_frame: int = 1
+    missing: Missing = "error"
+    keyframe_growth: float = 0.0
+    workers: int = 0
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise UsageError(f"workers must be 0 or more, found {self.workers}")
+        if self.fps is not None and not self.fps > 0:
+            raise UsageError(f"fps must be above 0, found {self.fps}")
+
+
+def as_plain(value: Any) -> Any:
+    """Dataclasses, paths and tuples as what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: as_plain(getattr(value, f.name)) for f in fields}
+    if isinstance(value, dict):
+        return {str(key): as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def digest(value: Any) -> str:
+    """A short name for plain values: equal values, equal digest."""
+    text = json.dumps(as_plain(value), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def usual_workers() -> int:
+    """Half of the processors that this process may use, two to twelve: each worker holds a few
+    frames, and a 6K frame is a quarter of a gigabyte."""
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        processors = os.cpu_count() or 2
+    return min(12, max(2, processors // 2))

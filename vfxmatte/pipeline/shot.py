@@ -1,0 +1,250 @@
+"""A shot on disk: where its plate, keyframe trimaps, settings and results are.
+
+    shot/plate/  (an image sequence or a movie)  or  shot/plate.mov
+    shot/trimaps/NAME.FRAME.ext                  painted keyframes
+    shot/shot.toml                               optional settings, see `settings.RunSettings`
+    shot/matte/                                  results
+
+Opening a shot reads names and headers, no pixels, and loads no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vfxmatte.colour import ColourConfig
+from vfxmatte.common.configuration import changed, read_toml
+from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
+from vfxmatte.io.images import read_image
+from vfxmatte.io.plates import Plate, PlateInfo, open_plate
+from vfxmatte.io.sequence import frame_number, is_hidden, is_image, is_movie
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.trimaps import grow, labels_from_image, place, shrink
+from vfxmatte.types import Trimap, numbers_as_text
+
+PLATE_FOLDER = "plate"
+TRIMAP_FOLDER = "trimaps"
+MATTE_FOLDER = "matte"
+SETTINGS_FILE = "shot.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """Where everything is.
+
+    name: for messages. plate: a folder, a file pattern or a movie. keyframes: the painted trimap
+    of each keyframe. output: where results go. settings: from shot.toml, or the defaults.
+    """
+
+    name: str
+    plate: Path
+    keyframes: Mapping[int, Path]
+    output: Path
+    settings: RunSettings = field(default_factory=RunSettings)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, output: str | Path | None = None) -> Shot:
+        """A shot folder.
+
+        Raises:
+            ShotError: no such folder, no plate, a broken shot.toml.
+            TrimapError: the trimaps folder holds something that cannot be a keyframe.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise ShotError(
+                "there is no such shot folder",
+                path=folder,
+                hint="a shot folder holds plate/ and trimaps/; see `vfxmatte run --help`",
+            )
+        name = folder.resolve().name
+        try:
+            return cls(
+                name=name,
+                plate=find_plate(folder),
+                keyframes=find_keyframes(folder / TRIMAP_FOLDER),
+                output=Path(output) if output is not None else folder / MATTE_FOLDER,
+                settings=read_settings(folder / SETTINGS_FILE),
+            )
+        except VfxmatteError as error:
+            raise error.at(shot=folder) from error.__cause__
+
+    def open_plate(self, colours: ColourConfig, settings: RunSettings | None = None) -> Plate:
+        """The plate, read as the settings have it (None: the shot's own).
+
+        Raises PlateError, ColourError.
+        """
+        settings = settings or self.settings
+        return open_plate(
+            self.plate,
+            layer=settings.layer,
+            part=settings.part,
+            colour_space=settings.colorspace,
+            first_frame=settings.first_frame,
+            config=colours,
+        )
+
+    @classmethod
+    def from_parts(
+        cls,
+        *,
+        plate: str | Path,
+        trimaps: str | Path,
+        output: str | Path,
+        settings: RunSettings | None = None,
+    ) -> Shot:
+        """A shot whose parts lie anywhere: a plate (folder, pattern, movie), a folder of
+        keyframes or one trimap file, an output folder."""
+        plate = Path(plate)
+        stem = plate.stem.split("#")[0].split("%")[0].split("@")[0].split("$")[0]
+        return cls(
+            name=stem.strip(" ._-") or plate.name,
+            plate=plate,
+            keyframes=find_keyframes(Path(trimaps)),
+            output=Path(output),
+            settings=settings or RunSettings(),
+        )
+
+    @property
+    def trimap_output(self) -> Path:
+        """Where propagated trimaps are written."""
+        return self.output / TRIMAP_FOLDER
+
+
+def find_plate(folder: Path) -> Path:
+    """`plate/`, or a movie called `plate`; raises ShotError."""
+    candidates = sorted(
+        p
+        for p in folder.iterdir()
+        if not is_hidden(p.name)
+        and ((p.is_dir() and p.name == PLATE_FOLDER) or (p.stem == PLATE_FOLDER and is_movie(p)))
+    )
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        names = " and ".join(p.name for p in candidates)
+        raise ShotError(f"the shot has more than one plate: {names}", hint="keep one of them")
+    raise ShotError(
+        "the shot has no plate",
+        path=folder / PLATE_FOLDER,
+        hint="put an image sequence or a movie into plate/, or a movie beside it as plate.mov",
+    )
+
+
+def read_settings(path: Path) -> RunSettings:
+    """shot.toml, or the defaults where there is none; raises ShotError."""
+    if not path.is_file():
+        return RunSettings()
+    return changed(RunSettings(), read_toml(path, ShotError), path=path, error=ShotError)
+
+
+def find_keyframes(place: Path) -> dict[int, Path]:
+    """The painted trimaps of a folder by frame number, ascending; {} where there is no folder.
+
+    A single file is a keyframe by itself. Raises TrimapError where a name has no frame number or
+    two files claim one frame.
+    """
+    if place.is_file():
+        files = [place]
+    elif place.is_dir():
+        files = sorted(p for p in place.iterdir() if is_image(p) and not is_hidden(p.name))
+    else:
+        return {}
+    keyframes: dict[int, Path] = {}
+    for path in files:
+        number = frame_number(path)
+        if number is None:
+            raise TrimapError(
+                "this trimap's name has no frame number",
+                path=path,
+                hint="call it NAME.FRAME.ext, e.g. trimap.1001.png",
+            )
+        if number in keyframes:
+            raise TrimapError(
+                f"two trimaps claim frame {number}: {keyframes[number].name} and {path.name}",
+                frame=number,
+                path=path,
+                hint="keep one of them",
+            )
+        keyframes[number] = path
+    return dict(sorted(keyframes.items()))
+
+
+def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 0.0) -> Trimap:
+    """A painted trimap over the plate's canvas, its band widened by `growth_px`.
+
+    Raises:
+        TrimapError: unreadable, of another size than the plate (both sizes are named), or NaN.
+    """
+    try:
+        image = read_image(path)
+        labels = labels_from_image(image.pixels, image.header.channels)
+        window = image.header.data_window if path.suffix.lower() == ".exr" else None
+        labels = place(
+            labels,
+            window,
+            canvas=plate.canvas,
+            display_window=plate.display_window,
+        )
+    except VfxmatteError as error:
+        if isinstance(error, TrimapError):
+            raise error.at(frame=number, path=path) from error.__cause__
+        raise TrimapError(
+            f"this trimap cannot be read: {error.what}", frame=number, path=path
+        ) from error
+    if growth_px > 0:
+        labels = grow(labels, growth_px)
+    elif growth_px < 0:
+        labels = shrink(labels, -growth_px)
+    return Trimap(number=number, labels=labels, is_keyframe=True)
+
+
+class Keyframes(Mapping[int, Trimap]):
+    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
+
+    def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
+        self._paths, self._plate, self._growth_px = paths, plate, growth_px
+
+    def __getitem__(self, number: int) -> Trimap:
+        return read_keyframe(self._paths[number], number, self._plate, self._growth_px)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def check(self) -> None:
+        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
+        for number in self:
+            self[number]
+
+
+def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:
+    """The keyframes that stand on a frame of the plate.
+
+    Raises:
+        ShotError: no keyframe at all, or none on a frame of the plate.
+    """
+    if not keyframes:
+        raise ShotError(
+            "the shot has no keyframe trimap",
+            hint="paint one (0 background, 0.5 unknown, 1 foreground) into trimaps/, or make one "
+            "from a roto with `vfxmatte trimap from-matte`",
+        )
+    inside = {number: path for number, path in keyframes.items() if number in plate.numbers}
+    if not inside:
+        raise ShotError(
+            f"no keyframe stands on a frame of the plate: keyframes {numbers_as_text(keyframes)}, "
+            f"plate {numbers_as_text(plate.numbers)}",
+            hint="frame numbers of trimaps and plate must agree",
+        )
+    return inside
+
+
+def content_digest(path: Path) -> str:
+    """Names a small file's content, for deciding what is stale."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]

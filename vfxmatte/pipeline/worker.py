@@ -1,0 +1,69 @@
+"""A process of its own for one device: takes runs of frames from its parent, solves them as chunks.
+
+Started by `crew`; speaks pickles over stdin and stdout. Its engine is opened once and kept. Its
+parent's end, in whatever way, is its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from dataclasses import replace
+from types import FrameType
+from typing import IO
+
+from vfxmatte.engines.base import Engine, open_engine
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.pipeline.crew import Done, Failed, Job, Message, Ready, Solved
+from vfxmatte.pipeline.run import Run
+
+
+def main() -> int:
+    """Serve the parent until it has nothing more to do; returns the exit code."""
+    commands, answers = sys.stdin.buffer, _own_stdout()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
+    try:
+        _serve(commands, answers)
+    except VfxmatteError as error:
+        _send(answers, Failed(error))
+        return error.exit_code
+    except (KeyboardInterrupt, BrokenPipeError, EOFError):
+        return 130
+    return 0
+
+
+def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
+    job: Job = pickle.load(commands)
+    engine = open_engine(replace(job.settings.engine, device=job.device))
+    try:
+        _send(answers, Ready(dict(engine.describe()), engine.device))
+        while (numbers := pickle.load(commands)) is not None:
+            _solve(job, engine, numbers, answers)
+            _send(answers, Done())
+    finally:
+        engine.close()
+
+
+def _solve(job: Job, engine: Engine, numbers: list[int], answers: IO[bytes]) -> None:
+    with Run(job.shot, job.settings, engine=engine, chunk=True, only=numbers) as run:
+        for result in run.frames():
+            _send(answers, Solved(result))
+
+
+def _send(answers: IO[bytes], message: Message) -> None:
+    pickle.dump(message, answers)
+    answers.flush()
+
+
+def _own_stdout() -> IO[bytes]:
+    """The pipe to the parent; whatever else prints goes to stderr from now on."""
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

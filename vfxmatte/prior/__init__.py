@@ -1,0 +1,1 @@
+"""The alpha prior: a first matte from colours alone, which the network is shown."""

@@ -1,0 +1,154 @@
+"""The alpha prior: a first matte from colour affinities, solved small and brought to full size.
+
+The network learns faster what colours do not say than what they say, so it is shown what they say.
+At a reduced size the unknown pixels take the mean of what they are joined to (see `affinities`),
+and local linear models of alpha by colour carry the result to full size (see `linear_models`).
+
+Several priors are made of the same affinities: the first, where pixels that are alike but apart
+hardly count, follows soft edges; the last, where they count for more, finds background between
+strands. Where they differ, colours alone do not say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+
+from vfxmatte.network.dim import PRIORS
+from vfxmatte.prior.affinities import Floats, adjacent, distant, means
+from vfxmatte.prior.constants import (
+    DISTANT_WEIGHTS,
+    IN_LIGHT,
+    MODEL_RADIUS_PX,
+    NEAR_PX,
+    usual_reduction,
+)
+from vfxmatte.prior.linear_models import linear_models
+from vfxmatte.prior.torchscript_prior import torch_priors
+from vfxmatte.trimaps import box_around
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+
+_MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
+
+
+def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = None) -> FloatImage:
+    """(H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain.
+
+    image: (H, W, 3) float32 network-encoded RGB. labels: (H, W) uint8. reduction: how many pixels
+    become one along each axis; None: `usual_reduction`. Where nothing is certain the priors are
+    0.5. The same picture gives the same bits, whatever the number of threads.
+    """
+    unknown = labels == UNKNOWN
+    known = (labels == FOREGROUND).astype(np.float32)
+    priors = np.repeat(known[:, :, None], PRIORS, axis=2)
+    if not unknown.any():
+        return priors
+    if unknown.all():
+        return np.full_like(priors, 0.5)
+    factor = reduction or usual_reduction(*labels.shape)
+    if not _has_scipy():
+        return _without_scipy(image, labels, factor)
+    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
+    small = _Reduced.of(image[box], labels[box], factor)
+    priors[unknown] = _enlarged(image[box], small, factor)[unknown[box]]
+    return priors
+
+
+def _on_grid(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
+    """The box from a multiple of the factor on: which pixels become one must not change from frame
+    to frame, or the matte would flicker."""
+    rows, columns = (slice(side.start // factor * factor, side.stop) for side in box)
+    return rows, columns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Reduced:
+    """The reduced picture: (h, w, 3) float64 as displayed and in light, and its labels; certain
+    where all it covers is."""
+
+    displayed: Floats
+    light: Floats
+    labels: Labels
+
+    @classmethod
+    def of(cls, image: FloatImage, labels: Labels, factor: int) -> _Reduced:
+        height, width = (-(-side // factor) for side in labels.shape)
+        below, right = height * factor - labels.shape[0], width * factor - labels.shape[1]
+        more = (0, below), (0, right)
+        image, labels = np.pad(image, (*more, (0, 0)), "edge"), np.pad(labels, more, "edge")
+        blocks = labels.reshape(height, factor, width, factor)
+        reduced = np.full((height, width), UNKNOWN, np.uint8)
+        for value in (BACKGROUND, FOREGROUND):
+            reduced[(blocks == value).all((1, 3))] = value
+        more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
+        small = [
+            np.pad(_averaged(picture, width, height), (*more, (0, 0)), "edge")
+            for picture in (image, image * image)
+        ]
+        return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
+
+    def alphas(self) -> Floats:
+        """(h, w, PRIORS) in [0, 1]."""
+        unknown, known = self.labels == UNKNOWN, (self.labels == FOREGROUND).astype(np.float64)
+        alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
+        if unknown.any():
+            in_light, as_displayed = (adjacent(c, unknown) for c in (self.light, self.displayed))
+            near_by = [in_light if light else as_displayed for light in IN_LIGHT]
+            far_apart = distant(self.displayed, unknown)
+            alphas[unknown] = means(near_by, far_apart, DISTANT_WEIGHTS, unknown, known)
+        return alphas.clip(0, 1)
+
+
+def _averaged(image: FloatImage, width: int, height: int) -> Floats:
+    """(height, width, 3), each pixel the mean of those that it covers."""
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return small.reshape(height, width, 3).astype(np.float64)
+
+
+def _enlarged(image: FloatImage, small: _Reduced, factor: int) -> FloatImage:
+    """(H, W, PRIORS) float32: the local linear models of alpha by colour, read at full size."""
+    height, width = small.labels.shape
+    size = width * factor, height * factor
+    alphas = small.alphas()
+    result = np.empty((*image.shape[:2], PRIORS), np.float32)
+    for light in set(IN_LIGHT):
+        numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
+        colours = small.light if light else small.displayed
+        picture = image * image if light else image
+        slopes, offsets = linear_models(colours, alphas[:, :, numbers])
+        for place, number in enumerate(numbers):
+            model = np.concatenate((slopes[:, :, place], offsets[:, :, place, None]), axis=2)
+            full = cv2.resize(model.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+            full = full[: image.shape[0], : image.shape[1]]
+            alpha = full[:, :, 3]
+            for channel in range(3):
+                alpha = alpha + full[:, :, channel] * picture[:, :, channel]
+            result[:, :, number] = np.clip(alpha, 0, 1)
+    return result
+
+
+@cache
+def _has_scipy() -> bool:
+    try:
+        import scipy.sparse
+        import scipy.spatial  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _without_scipy(image: FloatImage, labels: Labels, factor: int) -> FloatImage:
+    """By torch, on a GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
+    found = torch_priors(
+        torch.from_numpy(image).permute(2, 0, 1).to(device),
+        torch.from_numpy(trimap).to(device),
+        factor,
+    )
+    priors: FloatImage = found.permute(1, 2, 0).cpu().numpy()
+    return priors

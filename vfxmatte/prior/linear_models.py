@@ -1,0 +1,66 @@
+"""Local linear models of alpha by colour (He, Sun, Tang 2013, "Guided image filtering").
+
+Around each pixel alpha is taken to be a linear function of the colours; the models of a reduced
+picture, enlarged, say what alpha is at full size (He, Sun 2015, "Fast guided filter").
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.prior.constants import MODEL_EPSILON, MODEL_RADIUS_PX
+
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+Floats = NDArray[np.float64]
+
+
+def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
+    """Slopes (h, w, n, 3) and offsets (h, w, n), so that alpha = slope · colour + offset.
+
+    colours: (h, w, 3). alphas: (h, w, n). Each model is the mean of those fitted around it.
+    """
+    mean, mean_alpha = _boxed(colours), _boxed(alphas)
+    products = _boxed(np.stack([colours[..., i] * colours[..., j] for i, j in _PAIRS], axis=2))
+    for n, (i, j) in enumerate(_PAIRS):
+        products[..., n] -= mean[..., i] * mean[..., j] - (MODEL_EPSILON if i == j else 0.0)
+    inverse = _inverse(products)
+    slopes, offsets = [], []
+    for number in range(alphas.shape[2]):
+        shared = _boxed(colours * alphas[..., number, None])
+        shared -= mean * mean_alpha[..., number, None]
+        slope = np.stack([_row(inverse, i, shared) for i in range(3)], axis=2)
+        slopes.append(_boxed(slope))
+        offsets.append(_boxed((mean_alpha[..., number] - (slope * mean).sum(2))[..., None])[..., 0])
+    return np.stack(slopes, axis=2), np.stack(offsets, axis=2)
+
+
+def _row(matrix: Floats, i: int, vector: Floats) -> Floats:
+    """(h, w): row i of symmetric matrices (h, w, 6) times vectors (h, w, 3)."""
+    result = np.zeros(vector.shape[:2])
+    for j in range(3):
+        result += matrix[..., _PAIRS.index((min(i, j), max(i, j)))] * vector[..., j]
+    return result
+
+
+def _inverse(matrices: Floats) -> Floats:
+    """Of symmetric 3×3 matrices (h, w, 6), by their adjugates."""
+    a, b, c, d, e, f = (matrices[..., n] for n in range(6))
+    adjugate = np.stack(
+        (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b),
+        axis=2,
+    )
+    determinant = a * adjugate[..., 0] + b * adjugate[..., 1] + c * adjugate[..., 2]
+    return adjugate / determinant[..., None]
+
+
+def _boxed(values: Floats) -> Floats:
+    """Means over the square around each pixel, (h, w, n)."""
+    side = 2 * MODEL_RADIUS_PX + 1
+    blurred = np.empty(values.shape)
+    for n in range(values.shape[2]):
+        plane = np.ascontiguousarray(values[..., n])
+        blurred[..., n] = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
+    return blurred

@@ -1,0 +1,292 @@
+"""The alpha prior in torch alone: for exported models, and for machines without SciPy.
+
+The same steps as `prior`, `affinities` and `linear_models`, on any device; slower on a CPU, because
+the nearest colours are found by trying all. Written for TorchScript, with operations that PyTorch
+1.12 knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vfxmatte.prior.constants import (
+    DISTANT_WEIGHTS,
+    IN_LIGHT,
+    ITERATIONS,
+    LAPLACIAN_EPSILON,
+    MODEL_EPSILON,
+    NEAR_PX,
+    NEIGHBOURS,
+    TOLERANCE,
+)
+
+SETTINGS: dict[str, Any] = {
+    "weights": list(DISTANT_WEIGHTS),
+    "in_light": list(IN_LIGHT),
+    "counts": [count for count, _ in NEIGHBOURS],
+    "places": [place for _, place in NEIGHBOURS],
+    "near_px": NEAR_PX,
+    "tolerance": TOLERANCE,
+    "iterations": ITERATIONS,
+    "epsilon": LAPLACIAN_EPSILON,
+    "model_epsilon": MODEL_EPSILON,
+}
+"""What `priors_of_picture` is given beside a picture: TorchScript knows no constants of modules."""
+
+
+def torch_priors(image: Tensor, trimap: Tensor, reduction: int) -> Tensor:
+    """(PRIORS, H, W) float32 in [0, 1] of (3, H, W) network-encoded and (H, W) of 0, 0.5 and 1."""
+    return priors_of_picture(image, trimap, reduction, **SETTINGS)
+
+
+def priors_of_picture(
+    image: Tensor,
+    trimap: Tensor,
+    reduction: int,
+    weights: list[float],
+    in_light: list[bool],
+    counts: list[int],
+    places: list[float],
+    near_px: int,
+    tolerance: float,
+    iterations: int,
+    epsilon: float,
+    model_epsilon: float,
+) -> Tensor:
+    """(n, H, W) float32 in [0, 1], one for each of the weights, right where the trimap is certain.
+
+    image: (3, H, W) network-encoded. trimap: (H, W) of 0, 0.5 and 1. reduction: how many pixels
+    become one along each axis. counts, places: of the nearest pixels, and what a pixel's distance
+    counts beside the colours. The other numbers are those of `prior_settings`.
+    """
+    height, width = image.size(1), image.size(2)
+    trimap = trimap.float()
+    unknown = trimap == 0.5
+    priors = trimap[None].repeat(len(weights), 1, 1)
+    if bool(unknown.all()) or not bool(unknown.any()):
+        return priors
+    rows = (height + reduction - 1) // reduction
+    columns = (width + reduction - 1) // reduction
+    both = torch.cat((image, image * image), 0)  # as displayed, and in light
+    wider = _repeated(both, rows * reduction, columns * reduction)[None]
+    small = torch._C._nn.avg_pool2d(wider.double(), reduction)[0]
+    certain = _repeated(trimap[None], rows * reduction, columns * reduction)[None]
+    highest = torch.max_pool2d(certain, reduction)[0]
+    lowest = -torch.max_pool2d(-certain, reduction)[0]
+    labels = torch.full_like(highest, 0.5)
+    labels = torch.where(highest == 0.0, highest, labels)
+    labels = torch.where(lowest == 1.0, lowest, labels)
+    small = _repeated(small, max(3, rows), max(3, columns))
+    labels = _repeated(labels, max(3, rows), max(3, columns))[0].double()
+    alphas = _alphas(
+        small, labels, weights, in_light, counts, places, near_px, tolerance, iterations, epsilon
+    )
+    size = [rows * reduction, columns * reduction]
+    for number in range(len(weights)):
+        first = 3 if in_light[number] else 0
+        model = _linear_model(small[first : first + 3], alphas[number][None], model_epsilon)
+        model = model[:, :rows, :columns][None].float()
+        full = torch._C._nn.upsample_bilinear2d(model, size, False, None, None)  # type: ignore[call-arg]
+        full = full[0, :, :height, :width]
+        alpha = full[3] + (full[:3] * both[first : first + 3]).sum(0)
+        priors[number] = torch.where(unknown, alpha.clamp(0.0, 1.0), trimap)
+    return priors
+
+
+def _alphas(
+    colours: Tensor,
+    labels: Tensor,
+    weights: list[float],
+    in_light: list[bool],
+    counts: list[int],
+    places: list[float],
+    near_px: int,
+    tolerance: float,
+    iterations: int,
+    epsilon: float,
+) -> Tensor:
+    """(n, h, w) of the reduced picture: colours (6, h, w) as displayed and in light, labels (h, w)
+    of 0, 0.5 and 1."""
+    unknown = labels == 0.5
+    alphas = labels[None].repeat(len(weights), 1, 1)
+    if not bool(unknown.any()):
+        return alphas
+    known = torch.where(unknown, torch.zeros_like(labels), labels).flatten()
+    displayed, light = colours[:3], colours[3:]
+    near = _adjacent(displayed, unknown, epsilon), _adjacent(light, unknown, epsilon)
+    far = _distant(displayed, unknown, counts, places, near_px)
+    asked = unknown.flatten().nonzero()[:, 0]
+    row_of = unknown.flatten().long().cumsum(0) - 1
+    x = torch.full([asked.size(0)], 0.5, dtype=torch.float64, device=colours.device)
+    for number in range(len(weights) - 1, -1, -1):
+        own = near[1] if in_light[number] else near[0]
+        x = _solved(
+            torch.cat((own[0], far[0])),
+            torch.cat((own[1], far[1])),
+            torch.cat((own[2], weights[number] * far[2])),
+            unknown.flatten(),
+            row_of,
+            known,
+            x,
+            tolerance,
+            iterations,
+        )
+        alphas[number] = alphas[number].masked_scatter(unknown, x.clamp(0.0, 1.0))
+    return alphas
+
+
+def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows among the unknown pixels, columns among all and values, by the matting Laplacian."""
+    height, width = unknown.size(0), unknown.size(1)
+    held = torch.max_pool2d(unknown[None].double(), 3, 1)[0] > 0
+    corner = held.nonzero()
+    first = corner[:, 0] * width + corner[:, 1]
+    flat = colours.flatten(1)
+    window = torch.stack([flat[:, first + (p // 3 * width + p % 3)].t() for p in range(9)], 1)
+    window = window - window.mean(1, keepdim=True)  # (windows, 9, 3)
+    covariance = torch.bmm(window.transpose(1, 2), window)
+    covariance = covariance + epsilon * torch.eye(3, dtype=window.dtype, device=window.device)
+    inverse = torch.linalg.inv(covariance / 9.0)
+    likeness = (torch.bmm(torch.bmm(window, inverse), window.transpose(1, 2)) + 1.0) / 9.0
+    planes = torch.zeros([15, height * width], dtype=colours.dtype, device=colours.device)
+    for one in range(9):
+        for other in range(one + 1, 9):
+            step = (other // 3 - one // 3) * 5 + other % 3 - one % 3 + 2
+            place = first + (one // 3 * width + one % 3)
+            planes[step] = planes[step].index_add(0, place, likeness[:, one, other])
+    where = unknown.nonzero()
+    y, x = where[:, 0], where[:, 1]
+    numbers = torch.arange(where.size(0), device=colours.device)
+    rows, columns, values = [numbers[:0]], [numbers[:0]], [planes[0, :0]]
+    for step in range(3, 15):
+        dy, dx = step // 5, step % 5 - 2
+        for sign in (1, -1):
+            there_y, there_x = y + sign * dy, x + sign * dx
+            inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
+            inside = inside.nonzero()[:, 0]
+            there = there_y[inside] * width + there_x[inside]
+            here = y[inside] * width + x[inside]
+            rows.append(inside)
+            columns.append(there)
+            values.append(planes[step][here if sign == 1 else there])
+    return torch.cat(rows), torch.cat(columns), torch.cat(values)
+
+
+def _distant(
+    colours: Tensor, unknown: Tensor, counts: list[int], places: list[float], near_px: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, of pixels to those most like them."""
+    width = unknown.size(1)
+    side = 2 * near_px + 1
+    held = torch.max_pool2d(unknown[None].double(), [1, side], 1, [0, near_px])
+    held = torch.max_pool2d(held, [side, 1], 1, [near_px, 0])[0] > 0
+    near = held.flatten().nonzero()[:, 0]
+    open_ = unknown.flatten()[near]
+    asked = open_.nonzero()[:, 0]
+    row_of = open_.long().cumsum(0) - 1
+    near_colours = colours.flatten(1)[:, near].t()
+    place = torch.stack((torch.div(near, width, rounding_mode="floor"), near % width), 1).double()
+    rows, columns, values = [near[:0]], [near[:0]], [near_colours[:0, 0]]
+    for number in range(len(counts)):
+        points = torch.cat((near_colours, places[number] * place), 1)
+        other = _nearest(points, asked, min(counts[number], points.size(0)))
+        one = asked[:, None].expand_as(other).flatten()
+        other = other.flatten()
+        apart = (one != other).nonzero()[:, 0]
+        one, other = one[apart], other[apart]
+        mutual = open_[other]
+        back = mutual.nonzero()[:, 0]
+        rows += [row_of[one], row_of[other[back]]]
+        columns += [near[other], near[one[back]]]
+        values += [2.0 - mutual.double(), torch.ones_like(back, dtype=torch.float64)]
+    return torch.cat(rows), torch.cat(columns), torch.cat(values)
+
+
+def _nearest(points: Tensor, asked: Tensor, count: int) -> Tensor:
+    """(asked, count) numbers of the points nearest to those that are asked for, in pieces."""
+    squares = (points * points).sum(1)
+    step = max(1, (1 << 25) // points.size(0))
+    found = [asked[:0, None].expand(0, count)]
+    for start in range(0, asked.size(0), step):
+        some = points[asked[start : start + step]]
+        distances = torch.addmm(squares[None], some, points.t(), alpha=-2.0)
+        found.append(distances.topk(count, 1, False, False)[1])
+    return torch.cat(found)
+
+
+def _solved(
+    rows: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    unknown: Tensor,
+    row_of: Tensor,
+    known: Tensor,
+    x: Tensor,
+    tolerance: float,
+    iterations: int,
+) -> Tensor:
+    """(u,) by conjugate gradients from x on, preconditioned by the diagonal."""
+    zeros = torch.zeros_like(x)
+    degree = zeros.index_add(0, rows, values)
+    right = zeros.index_add(0, rows, values * known[columns])
+    among = unknown[columns].nonzero()[:, 0]
+    rows, columns, values = rows[among], row_of[columns[among]], values[among]
+    inverse = 1.0 / degree.clamp(min=1e-12)
+    even = torch.full_like(x, 0.5)
+    even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
+    goal = tolerance * float(even.norm())
+    residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
+    z = inverse * residual
+    step, energy = z, float((residual * z).sum())
+    for _ in range(iterations):
+        if not float(residual.norm()) > goal:
+            break
+        moved = degree * step - zeros.index_add(0, rows, values * step[columns])
+        length = energy / float((step * moved).sum())
+        x = x + length * step
+        residual = residual - length * moved
+        z = inverse * residual
+        before = energy
+        energy = float((residual * z).sum())
+        step = z + (energy / before) * step
+    return x
+
+
+def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
+    """(4, h, w): slope and offset of alpha (1, h, w) by the colours (3, h, w)."""
+    mean = _boxed(colours)
+    products = _boxed((colours[:, None] * colours[None]).flatten(0, 1))
+    covariance = products - (mean[:, None] * mean[None]).flatten(0, 1)
+    height, width = colours.size(1), colours.size(2)
+    matrix = covariance.view(3, 3, height, width).permute(2, 3, 0, 1)
+    matrix = matrix + epsilon * torch.eye(3, dtype=colours.dtype, device=colours.device)
+    mean_alpha = _boxed(alpha)
+    shared = (_boxed(colours * alpha) - mean * mean_alpha).permute(1, 2, 0)
+    inverse = torch.linalg.inv(matrix)
+    slope = torch.matmul(inverse, shared[:, :, :, None])[:, :, :, 0].permute(2, 0, 1)
+    offset = mean_alpha - (slope * mean).sum(0, keepdim=True)
+    return _boxed(torch.cat((slope, offset), 0))
+
+
+def _boxed(planes: Tensor) -> Tensor:
+    """Means of (n, h, w) over squares of five pixels, repeated as in a mirror beyond the border."""
+    rows = _mirrored(planes.size(1), planes.device)
+    columns = _mirrored(planes.size(2), planes.device)
+    wider = planes.index_select(1, rows).index_select(2, columns)
+    return torch._C._nn.avg_pool2d(wider[None], 5, 1)[0]
+
+
+def _mirrored(size: int, device: torch.device) -> Tensor:
+    index = torch.arange(-2, size + 2, device=device)
+    index = torch.where(index < 0, -1 - index, index)
+    return torch.where(index >= size, 2 * size - 1 - index, index)
+
+
+def _repeated(planes: Tensor, rows: int, columns: int) -> Tensor:
+    """(n, rows, columns): the last row and column again, as often as it takes."""
+    y = torch.arange(rows, device=planes.device).clamp(max=planes.size(1) - 1)
+    x = torch.arange(columns, device=planes.device).clamp(max=planes.size(2) - 1)
+    return planes.index_select(1, y).index_select(2, x)

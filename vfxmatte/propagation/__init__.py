@@ -1,0 +1,1 @@
+"""Keyframe trimaps carried through the frames between them."""

@@ -1,0 +1,146 @@
+"""How good propagated trimaps are, and where one more keyframe would help most.
+
+Against a true alpha: `missed` (soft pixels called certain: the network can never repair them) and
+`area` (work and risk: how much more is unknown than need be). Without one: each frame's confidence,
+unknown share and distance to the nearest keyframe. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vfxmatte.propagation.shot_trimaps import PropagationSettings, ReadProxies, propagate
+from vfxmatte.trimaps import SOFT_HIGH, SOFT_LOW, from_matte
+from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimapStats:
+    """One frame's trimap in numbers.
+
+    confidence: 0 to 1. unknown_share: of all pixels, 0 to 1. keyframe_distance: frames to the
+    nearest keyframe, 0 for a keyframe itself.
+    """
+
+    number: int
+    confidence: float
+    unknown_share: float
+    keyframe_distance: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimapScore:
+    """One propagated frame against the truth: `missed` 0 to 1, `area` 1 for a perfect band."""
+
+    number: int
+    missed: float
+    area: float
+    confidence: float
+
+
+def missed_share(labels: Labels, true_alpha: FloatImage) -> float:
+    """Share of the truly soft pixels (0.02 < alpha < 0.98) that are labelled certain, 0 to 1.
+
+    labels: (H, W) uint8. true_alpha: (H, W) float32. 0 where nothing is soft.
+    """
+    soft = (true_alpha > SOFT_LOW) & (true_alpha < SOFT_HIGH)
+    count = int(np.count_nonzero(soft))
+    return float(np.count_nonzero(soft & (labels != UNKNOWN)) / count) if count else 0.0
+
+
+def area_ratio(labels: Labels, reference_labels: Labels) -> float:
+    """Unknown area over the reference's; infinity where the reference alone has none, else 1."""
+    area = int(np.count_nonzero(labels == UNKNOWN))
+    reference = int(np.count_nonzero(reference_labels == UNKNOWN))
+    if reference == 0:
+        return 1.0 if area == 0 else float("inf")
+    return area / reference
+
+
+def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats:
+    """The numbers of one frame; raises ValueError without any keyframe number."""
+    return TrimapStats(
+        number=trimap.number,
+        confidence=trimap.confidence,
+        unknown_share=trimap.unknown_share,
+        keyframe_distance=min(abs(trimap.number - key) for key in keyframe_numbers),
+    )
+
+
+def suggest_keyframe(stats: Iterable[TrimapStats]) -> int | None:
+    """The frame on which a further keyframe would help most; None where every frame is one.
+
+    A keyframe mends its whole neighbourhood. So for every run of frames between keyframes the loss
+    of trust is added up (1 - confidence), and the frame that halves the worst run's loss is named:
+    painting there leaves the least on either side.
+    """
+    run: list[TrimapStats] = []
+    worst: list[TrimapStats] = []
+    ordered = sorted(stats, key=lambda one: one.number)
+    for one in ordered:
+        if one.keyframe_distance > 0:
+            run.append(one)
+        else:
+            worst, run = max(worst, run, key=_loss), []
+    worst = max(worst, run, key=_loss)
+    return _middle_of_loss(worst) if worst else None
+
+
+def _loss(run: Sequence[TrimapStats]) -> tuple[float, int]:
+    return sum(1.0 - one.confidence for one in run), len(run)
+
+
+def _middle_of_loss(run: Sequence[TrimapStats]) -> int:
+    losses = np.cumsum([1.0 - one.confidence + 1e-6 for one in run])
+    return run[int(np.searchsorted(losses, losses[-1] / 2))].number
+
+
+def evaluate_trimaps(
+    keyframes: Mapping[int, Trimap],
+    true_alphas: Mapping[int, FloatImage],
+    read_proxies: ReadProxies,
+    settings: PropagationSettings,
+    *,
+    band_px: float,
+    workers: int = 2,
+) -> list[TrimapScore]:
+    """Propagate and compare with the truth, frame by frame; keyframes are left out.
+
+    Args:
+        keyframes: painted trimaps by number.
+        true_alphas: (H, W) float32 exact alpha by number (may read lazily); its numbers are the
+            frames of the shot.
+        read_proxies: as `propagate` wants it.
+        settings: as `propagate` wants it.
+        band_px: half-width of the keyframes' band; the reference has the same.
+        workers: threads for the optical flow.
+    """
+    scores = []
+    numbers = sorted(true_alphas)
+    for trimap in propagate(keyframes, numbers, read_proxies, settings, workers=workers):
+        if trimap.is_keyframe:
+            continue
+        alpha = true_alphas[trimap.number]
+        reference = from_matte(alpha, erode_px=band_px, dilate_px=band_px)
+        scores.append(
+            TrimapScore(
+                number=trimap.number,
+                missed=missed_share(trimap.labels, alpha),
+                area=area_ratio(trimap.labels, reference),
+                confidence=trimap.confidence,
+            )
+        )
+    return scores
+
+
+def mean_score(scores: Sequence[TrimapScore]) -> tuple[float, float]:
+    """(missed, area) averaged over the frames; raises ValueError for no frame at all."""
+    if not scores:
+        raise ValueError("no propagated frame to score: all frames are keyframes")
+    return (
+        float(np.mean([score.missed for score in scores])),
+        float(np.mean([score.area for score in scores])),
+    )

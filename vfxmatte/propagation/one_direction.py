@@ -1,0 +1,140 @@
+"""A keyframe's trimap carried from picture to picture, in one direction.
+
+Each pixel of the new picture is followed back to the keyframe along the *foreground's* motion, so
+the labels are looked up once and never smeared by repeated warping. Knows one direction and one
+keyframe only; segments and the meeting of two directions are the matter of propagation.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.propagation.flow import (
+    FlowPair,
+    consistency_error,
+    halved_shape,
+    inverse,
+    looked_up,
+    positions,
+    spread,
+    warp,
+)
+from vfxmatte.propagation.keyframe_matte import KeyframeMatteSettings, keyframe_matte
+from vfxmatte.trimaps import grow
+from vfxmatte.types import FloatImage, Labels
+
+Picture = NDArray[np.uint8]
+
+_AT_HALF_SIZE = np.float32(2)  # `spread` trusts each coarser level twice as much
+_LOST_PX = 1.0  # a forward-backward error above this costs confidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackSettings:
+    """How a keyframe is followed; sizes in px of the proxy.
+
+    doubt_px: a forward-backward error from which a pixel's motion counts for little.
+    core_px: the motion is taken where the matte is solid over windows of this radius: near an edge
+        the flow is half the background's.
+    core_power: how strongly the more solid parts are preferred over the less solid.
+    hold_growth_px: growth per frame across plate frames that cannot be read.
+    matte: how the keyframe's own matte is found.
+    """
+
+    doubt_px: float = 0.2
+    core_px: int = 8
+    core_power: float = 4.0
+    hold_growth_px: float = 3.0
+    matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one direction knows of a frame: (h, w) uint8 labels at proxy size, confidence 0 to 1."""
+
+    labels: Labels
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """Where one frame's pixels come from in the keyframe; its labels are looked up by `side`.
+
+    labels: the keyframe's own. away: (h/2, w/2, 2) float32, from each pixel to its place in the
+    keyframe. growth_px: how much wider the band becomes.
+    """
+
+    labels: Labels
+    away: FloatImage
+    confidence: float
+    growth_px: float = 0.0
+
+    def side(self) -> Side:
+        """This frame's labels; may be called in any thread."""
+        height, width = self.labels.shape
+        scale = np.array((width / self.away.shape[1], height / self.away.shape[0]), np.float32)
+        away = cast(FloatImage, cv2.resize(self.away * scale, (width, height)))
+        labels = looked_up(self.labels, positions((height, width)) + away, cv2.INTER_NEAREST)
+        if self.growth_px > 0:
+            labels = grow(labels, self.growth_px)
+        return Side(labels=labels, confidence=self.confidence)
+
+
+class Tracker:
+    """Follows one keyframe from picture to picture, on flows of half the labels' size."""
+
+    def __init__(self, labels: Labels, picture: Picture | None, settings: TrackSettings) -> None:
+        self._settings, self._labels = settings, labels
+        matte = keyframe_matte(labels, picture, settings.matte)
+        size = halved_shape(labels.shape)[::-1]
+        self._alpha = cast(FloatImage, cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+        self._home = positions(self._alpha.shape)
+        self._away = np.zeros_like(self._home)
+        self._confidence = 1.0
+        self._held = 0
+
+    def advance(self, flow: FlowPair) -> Step:
+        """To the next picture; flow.forward leads from the old picture to the new one."""
+        alpha = looked_up(self._alpha, self._home + self._away)
+        error = 2 * consistency_error(flow.forward, flow.backward)
+        weight = _weight(alpha, error, self._settings)
+        back = inverse(spread(flow.forward, weight))
+        self._away = warp(self._away, back) + back
+        self._confidence *= _share_consistent(alpha, error)
+        self._held = 0
+        return Step(labels=self._labels, away=self._away, confidence=self._confidence)
+
+    def hold(self) -> Step:
+        """Over a picture that cannot be read: the same place, a wider band, half the trust."""
+        self._held += 1
+        return Step(
+            labels=self._labels,
+            away=self._away,
+            confidence=self._confidence / 2,
+            growth_px=self._settings.hold_growth_px * self._held,
+        )
+
+
+def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> FloatImage:
+    """How much each pixel's motion is worth, 0 to 1: solid foreground whose flow returns home.
+
+    alpha, error: at half the proxy's size; the error in px of the proxy.
+    """
+    side = 2 * round(settings.core_px / 2) + 1
+    core = cv2.boxFilter(alpha, -1, (side, side)) ** settings.core_power
+    doubt = (error / np.float32(settings.doubt_px)) ** 2
+    return cast(FloatImage, np.minimum(_AT_HALF_SIZE * core / (1 + doubt), 1))
+
+
+def _share_consistent(alpha: FloatImage, error: FloatImage) -> float:
+    """Share of the foreground whose flow returns home, 0.5 to 1: the loss of trust of one step."""
+    total = float(alpha.sum())
+    if total <= 0:
+        return 1.0
+    lost = float(alpha[error > _LOST_PX].sum()) / total
+    return 1.0 - 0.5 * lost

@@ -1,0 +1,1 @@
+"""Results measured and drawn."""

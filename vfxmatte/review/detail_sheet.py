@@ -1,0 +1,181 @@
+"""Where engines disagree, at a size at which one sees it: all of them side by side.
+
+Details are cut out of a frame at the places where the mattes differ most; the sheet shows the alpha
+and the composite over a checker and over grey, pixels enlarged but not smoothed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.review.preview import (
+    Picture,
+    caption_bar,
+    checker,
+    framed,
+    over,
+    tinted,
+    to_display,
+    write_png,
+)
+from vfxmatte.types import UNKNOWN, FloatImage, Labels
+
+CELL_PX = 240
+TRUTH = "truth"
+
+_GREY = 0.18
+_SMALLEST_PX, _LARGEST_PX = 48, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A square (or what of it fits) of a frame, in pixels of its canvas from its upper left corner.
+
+    score: how much there is to see.
+    """
+
+    number: int
+    left: int
+    top: int
+    width: int
+    height: int
+    score: float
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+    def overlaps(self, other: Place) -> bool:
+        """Whether they share pixels, were they of one frame."""
+        beside = abs(self.left - other.left) >= self.width
+        return not beside and abs(self.top - other.top) < self.height
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detail:
+    """What stands at a place.
+
+    linear: (h, w, 3) float32 scene-linear plate. labels: (h, w). mattes: (h, w) alpha by engine;
+    the truth, where it is known, under `TRUTH`.
+    """
+
+    place: Place
+    linear: FloatImage
+    labels: Labels
+    mattes: Mapping[str, FloatImage]
+
+
+def find_places(
+    number: int, mattes: Sequence[FloatImage], labels: Labels, count: int
+) -> list[Place]:
+    """Up to `count` places of a frame, best first, that do not overlap: where the mattes differ
+    most; of a single matte, where it is neither 0 nor 1."""
+    height, width = labels.shape
+    side = int(np.clip(height // 5, _SMALLEST_PX, _LARGEST_PX))
+    rows, columns = min(side, height), min(side, width)
+    interest = _interest(mattes) * (labels == UNKNOWN)
+    places = []
+    for _ in range(count):
+        sums = _window_sums(interest, rows, columns)
+        top, left = np.unravel_index(int(np.argmax(sums)), sums.shape)
+        score = float(sums[top, left])
+        if score <= 0:
+            break
+        place = Place(
+            number=number, left=int(left), top=int(top), width=columns, height=rows, score=score
+        )
+        places.append(place)
+        interest[place.slices] = 0
+    return places
+
+
+def _interest(mattes: Sequence[FloatImage]) -> NDArray[np.float64]:
+    if len(mattes) > 1:
+        spread: NDArray[np.float64] = np.stack(mattes).astype(np.float64).std(axis=0)
+        return spread
+    return np.asarray(mattes[0] * (1 - mattes[0]), np.float64)
+
+
+def _window_sums(values: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
+    """The sum of every window of that size, by its upper left corner."""
+    total = cv2.integral(values)
+    return np.asarray(
+        total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
+        + total[:-rows, :-columns]
+    )  # fmt: skip
+
+
+def write_sheet(details: Sequence[Detail], names: Sequence[str], path: Path) -> Path:
+    """A PNG with three rows a detail: alpha, over a checker, over grey; a column an engine.
+
+    The first column has the plate and the trimap over it. Raises OutputError; ValueError without
+    any detail.
+    """
+    if not details:
+        raise ValueError("a sheet needs at least one detail")
+    shown = [*([TRUTH] if TRUTH in details[0].mattes else []), *names]
+    rows = [row for detail in details for row in _rows(detail, shown)]
+    return write_png(np.concatenate(rows), path)
+
+
+def _rows(detail: Detail, shown: Sequence[str]) -> Iterator[Picture]:
+    place, plate = detail.place, to_display(detail.linear)
+    where = f"{place.number} at {place.left},{place.top}"
+    squares, grey = checker(plate.shape), np.full(detail.linear.shape, _GREY, np.float32)
+    columns = (
+        [(where, plate), *((_title(detail, name), _grey_picture(detail, name)) for name in shown)],
+        [
+            ("trimap", tinted(plate, detail.labels)),
+            *(("over checker", _composite(detail, name, squares)) for name in shown),
+        ],
+        [
+            ("", np.full_like(plate, 28)),
+            *(("over grey", _composite(detail, name, grey)) for name in shown),
+        ],
+    )
+    for row in columns:
+        yield np.concatenate([_cell(text, picture) for text, picture in row], axis=1)
+
+
+def _title(detail: Detail, name: str) -> str:
+    """The engine, and its mean squared error at this place where the truth is known."""
+    truth, alpha = detail.mattes.get(TRUTH), detail.mattes.get(name)
+    if alpha is None:
+        return f"{name}: failed"
+    unknown = detail.labels == UNKNOWN
+    if truth is None or name == TRUTH or not unknown.any():
+        return name
+    return f"{name}  mse {float(np.square(alpha - truth)[unknown].mean()):.4f}"
+
+
+def _grey_picture(detail: Detail, name: str) -> Picture:
+    alpha = detail.mattes.get(name)
+    if alpha is None:
+        return np.zeros((*detail.labels.shape, 3), np.uint8)
+    return np.rint(alpha[:, :, None].repeat(3, axis=2) * 255).astype(np.uint8)
+
+
+def _composite(detail: Detail, name: str, ground: FloatImage) -> Picture:
+    alpha = detail.mattes.get(name)
+    if alpha is None:
+        return np.zeros((*detail.labels.shape, 3), np.uint8)
+    return to_display(over(detail.linear * alpha[:, :, None], alpha, ground))
+
+
+def _cell(text: str, picture: Picture) -> Picture:
+    """Enlarged by whole pixels where that fits, under its caption."""
+    scale = max(CELL_PX / max(picture.shape[:2]), 0.05)
+    scale = float(round(scale)) if scale >= 1.5 else scale
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
+    enlarged = np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    return framed(np.concatenate((caption_bar(text, size[0]), enlarged)))
