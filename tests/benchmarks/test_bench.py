@@ -1,4 +1,4 @@
-"""`vfxmatte bench`: its options, its record, the machine it names; memory of a long shot."""
+"""`python -m tests.benchmarks`: its options, its record, the machine it names; memory of a long shot."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.benchmarks.command import command
+from tests.benchmarks.memory import MemoryReport, measure_memory
+from tests.benchmarks.record import begin, read_record, writable
+from tests.benchmarks.run_cost import RunCost
+from tests.benchmarks.suite import SuiteSettings
 from vfxmatte.bench import machine
-from vfxmatte.bench.memory import MemoryReport, measure_memory
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.bench.process_memory import peak_rss_bytes
-from vfxmatte.bench.record import begin, read_record, writable
-from vfxmatte.bench.run_cost import RunCost
-from vfxmatte.bench.suite import SuiteSettings
-from vfxmatte.cli.bench import command
+from vfxmatte.common.process_memory import peak_rss_bytes
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.network.sidecar import file_sha256
 from vfxmatte.pipeline.shot import Shot

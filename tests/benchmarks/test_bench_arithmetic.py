@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vfxmatte.bench.arithmetic import (
+from tests.benchmarks.arithmetic import (
     convolution_flops,
     convolution_seconds,
     device_timing,
@@ -15,9 +15,9 @@ from vfxmatte.bench.arithmetic import (
     measure_arithmetic,
     solver_flops,
 )
-from vfxmatte.bench.busy import Busy, covered
+from tests.benchmarks.busy import Busy, covered
+from tests.benchmarks.solver import SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.bench.solver import SolverSettings, open_solver
 from vfxmatte.network.dim import DECODER_CHANNELS, ENCODER_BLOCKS, DeepImageMatting, DimConfig
 
 CPU = torch.device("cpu")

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from vfxmatte.bench import network
-from vfxmatte.bench.child import answer, run_apart
-from vfxmatte.bench.network import NetworkSettings, difference, measure_network
+from tests.benchmarks import network
+from tests.benchmarks.child import answer
+from tests.benchmarks.network import NetworkSettings, difference, measure_network
+from tests.benchmarks.process import run_apart
+from tests.benchmarks.solver import EngineSolver, PlainForward, SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.bench.solver import EngineSolver, PlainForward, SolverSettings, open_solver
 from vfxmatte.engines.base import Task
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.types import UNKNOWN, FloatImage
@@ -193,7 +194,7 @@ def test_the_network_is_measured_without_any_image_library(
         "            raise ImportError(f'{name} is not here')\n"
         "sys.meta_path.insert(0, Blocked())\n"
         "sys.argv[0] = 'bench'\n"
-        "runpy.run_module('vfxmatte.bench', run_name='__main__', alter_sys=True)\n"
+        "runpy.run_module('tests.benchmarks', run_name='__main__', alter_sys=True)\n"
     )
     record = tmp_path / "out.json"
     done = subprocess.run(

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.bench.document import BEGIN, END, markdown, write_document
-from vfxmatte.bench.plot import costs, draw
-from vfxmatte.bench.scale import time_text
-from vfxmatte.bench.tables import NO_GPU, Table, provenance, tables
+from tests.benchmarks.document import BEGIN, END, markdown, write_document
+from tests.benchmarks.plot import costs, draw
+from tests.benchmarks.scale import time_text
+from tests.benchmarks.tables import NO_GPU, Table, provenance, tables
+from tests.benchmarks.wanted import verdicts
 from vfxmatte.bench.timing import Timing
-from vfxmatte.bench.wanted import verdicts
 from vfxmatte.errors import OutputError, UsageError
 
 GIB = 2**30

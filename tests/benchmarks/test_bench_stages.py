@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.bench.end_to_end import EndToEndSettings, measure_end_to_end
-from vfxmatte.bench.footage import measure_footage
+from tests.benchmarks.end_to_end import EndToEndSettings, measure_end_to_end
+from tests.benchmarks.footage import measure_footage
+from tests.benchmarks.network import NetworkSettings
+from tests.benchmarks.run_cost import RunCost, measure_run
+from tests.benchmarks.stages import StageSettings, measure_stages
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.bench.network import NetworkSettings
-from vfxmatte.bench.run_cost import RunCost, measure_run
-from vfxmatte.bench.stages import StageSettings, measure_stages
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.shot import Shot
 
@@ -54,7 +54,7 @@ def test_stages_may_be_chosen_and_oiiotool_may_be_missing(
 def test_a_copy_by_oiiotool_is_the_same_picture(tmp_path: Path) -> None:
     if shutil.which("oiiotool") is None:
         pytest.skip("oiiotool is not on the PATH")
-    from vfxmatte.bench.stages import _Stages
+    from tests.benchmarks.stages import _Stages
     from vfxmatte.io.images import read_image
     from vfxmatte.io.plates import open_plate
 

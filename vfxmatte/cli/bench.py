@@ -1,171 +1,89 @@
-"""`vfxmatte bench`: what matting costs on this machine, as tables and JSON."""
+"""`vfxmatte bench`: how fast this machine is, at a size, on a device."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vfxmatte.errors import UsageError
 
 if TYPE_CHECKING:
-    from vfxmatte.bench.suite import SuiteSettings
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-_PATH = click.Path(path_type=Path)
-_OPTIONS = (
-    click.option("--sizes", metavar="W×H,…", help="Of the frames [1920x1080,3840x2160]."),
-    click.option(
-        "--unknown", metavar="SHARE,…", help="Shares of unknown pixels [0.02,0.05,0.1,0.2,0.4]."
-    ),
-    click.option("--modes", metavar="MODE,…", help="Of the network [dense,exact,fast,plain]."),
-    click.option("--device", help="auto, cpu, cuda or cuda:N [auto]."),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        help="Of the network [auto: float16 on a GPU, float32 on a CPU].",
-    ),
-    click.option("--weights", type=_PATH, help="A .safetensors file [the default weights]."),
-    click.option("--repeats", type=int, help="Of everything; medians are told [5]."),
-    click.option("--warmup", type=int, help="Rounds before that, which do not count [1]."),
-    click.option("--batch-frames", type=int, help="Frames at once, network [1; GPU: 8]."),
-    click.option("--frames", type=int, help="Length of the shots, end to end [24]."),
-    click.option("--keyframe-every", type=int, help="Frames between keyframes, end to end [12]."),
-    click.option("--runs", type=int, help="End-to-end runs of each size [2]."),
-    click.option("--workers", type=int, help="Frames read and written at once [all cores]."),
-    click.option("--threads", type=int, help="torch's threads, network [as torch chooses]."),
-    click.option(
-        "--memory",
-        type=click.Choice(["all", "one", "none"]),
-        help="Peak memory at all shares, at the one nearest to 0.1, at none [one].",
-    ),
-    click.option("--folder", type=_PATH, help="Where shots are made [a temporary folder]."),
-    click.option("--commit", help="What to write down as commit outside of a checkout."),
-    click.option("--quick", is_flag=True, help="Small and short, to see that all of it works."),
-    click.option("--json", "record", type=_PATH, help="Write the record, every repeat in it."),
-)
+    from vfxmatte.bench.measure import BenchSettings, Costs
 
 
-def _bench_options(function: Function) -> Function:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
-@click.group(name="bench", invoke_without_command=True)
+@click.command()
+@click.option("--size", default="1920x1080", show_default=True, help="Of the frames, in px.")
+@click.option("--unknown", default=0.1, show_default=True, help="Share of unknown pixels.")
+@click.option("--frames", default=12, show_default=True, help="Of the shot; 0 measures no shot.")
+@click.option("--repeats", default=3, show_default=True, help="Of the engine on one frame.")
+@click.option("--engine", "name", default="dim", show_default=True, help="Matting engine.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
-    "--stages",
-    metavar="STAGE,…",
-    help="What to measure [network,read,colour,flow,write,end-to-end].",
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Of the network.",
 )
 @click.option(
-    "--shot",
-    "shots",
-    type=click.Path(exists=True, path_type=Path),
-    multiple=True,
-    help="Compare the modes on the painted frames of this shot too; may be repeated.",
+    "--mode",
+    type=click.Choice(["exact", "fast", "windows", "dense"]),
+    default="exact",
+    show_default=True,
+    help="Of the network, see `vfxmatte run`.",
 )
-@_bench_options
-@click.pass_context
+@click.option("--weights", type=click.Path(path_type=Path), help="[the default weights].")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON, every repeat in it.")
 def command(
-    context: click.Context, /, stages: str | None, shots: tuple[Path, ...], **values: Any
+    size: str, unknown: float, frames: int, repeats: int, as_json: bool, **engine: Any
 ) -> None:
-    """Measure what matting costs on this machine: time, memory, differences between the modes.
+    """Measure how fast this machine mattes, at this size and on this device.
 
-    Pictures and shots are made up for the purpose. The network is timed in its modes in turns:
-    dense (the whole picture), exact (what the unknown depends on), fast (a little less), windows
-    (whole windows around the unknown), and plain: the full frame at once in float32, as public
-    implementations do it.
+    The frames are made up for the purpose. First the engine alone is timed on one frame that is in
+    memory (alpha prior and network), then a whole run from EXR to EXR.
 
     \b
-    vfxmatte bench --quick                          see that it works
-    vfxmatte bench --json docs/measurements/a.json  everything, and keep it
-    vfxmatte bench network --sizes 1920x1080        needs no image library
-    vfxmatte bench report docs/measurements/*.json -o docs/measurements.md
+    vfxmatte bench
+    vfxmatte bench --size 3840x2160 --unknown 0.05 --device cuda
     """
-    if context.invoked_subcommand is None:
-        settings = replace(_settings(values, stages), shots=shots)
-        _measure(settings, values["record"])
-    elif stages is not None or shots or any(value for value in values.values()):
-        raise UsageError("options stand behind the command", hint="write vfxmatte bench network …")
+    from vfxmatte.bench.machine import commit, machine, threads, versions
+    from vfxmatte.bench.measure import BenchSettings, measure
+    from vfxmatte.engines.base import EngineSettings
 
-
-@command.command()
-@_bench_options
-def network(**values: Any) -> None:
-    """The network's stage alone; needs torch and numpy, no file and no image library."""
-    _measure(_settings(values, "network"), values["record"])
-
-
-def _settings(values: dict[str, Any], stages: str | None) -> SuiteSettings:
-    from vfxmatte.bench.suite import SuiteSettings
-
-    settings = SuiteSettings()
-    if values["quick"]:
-        settings = settings.quick()
-    names = (
-        "device", "precision", "weights", "repeats", "warmup", "batch_frames", "frames",
-        "keyframe_every", "runs",
-        "workers", "threads", "memory", "folder", "commit",
-    )  # fmt: skip
-    given = {name: values[name] for name in names if values[name] is not None}
-    if values["sizes"]:
-        given["sizes"] = tuple(_size(text) for text in values["sizes"].split(","))
-    if values["unknown"]:
-        given["shares"] = tuple(_share(text) for text in values["unknown"].split(","))
-    if values["modes"]:
-        given["modes"] = _words(values["modes"])
-    if stages:
-        given["parts"] = _words(stages)
-    return replace(settings, **given)
-
-
-def _measure(settings: SuiteSettings, path: Path | None) -> None:
-    from vfxmatte.bench.record import writable
-    from vfxmatte.bench.suite import measure_suite, print_to_stderr
-
-    if path is not None:
-        writable(path)
-    record = measure_suite(
-        settings,
-        say=print_to_stderr,
-        save=lambda found: found.save(path, complete=False) if path is not None else None,
+    width, height = _size(size)
+    settings = BenchSettings(
+        width=width, height=height, unknown_share=unknown, frames=frames, repeats=repeats
     )
-    if path is not None:
-        record.save(path, complete=True)
-    record.header["complete"] = True
-    _show(record.as_dict())
+    costs = measure(settings, EngineSettings(**engine))
+    if not as_json:
+        click.echo("\n".join(_lines(settings, costs)))
+        return
+    provenance = {
+        "machine": machine(), "versions": versions(), "threads": threads(), "commit": commit(),
+    }  # fmt: skip
+    click.echo(json.dumps({"settings": vars(settings), **provenance, **costs.as_dict()}))
 
 
-def _show(record: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
+def _lines(settings: BenchSettings, costs: Costs) -> list[str]:
+    from vfxmatte.bench.machine import machine_in_words, threads
 
-    from vfxmatte.bench.tables import provenance, tables
-
-    wide = None if sys.stdout.isatty() else 140
-    console = Console(width=wide)
-    console.print(provenance(record), highlight=False)
-    for table in tables(record):
-        shown = RichTable(box=None, pad_edge=False, title=table.title, title_justify="left")
-        for index, name in enumerate(table.columns):
-            shown.add_column(name, justify="left" if index < table.text_columns else "right")
-        for row in table.rows:
-            shown.add_row(*row)
-        console.print()
-        console.print(shown)
-        if table.note:
-            console.print(table.note, style="dim", highlight=False)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    taken, shot = costs.engine.seconds_per_frame, costs.shot
+    precision = costs.engine.engine.get("precision", "")
+    lines = [
+        f"machine     {machine_in_words()}, {threads()['torch']} threads",
+        f"engine      {taken.median:.2f} s a frame ({min(taken.seconds):.2f} to "
+        f"{max(taken.seconds):.2f}), {settings.width}×{settings.height}, "
+        f"{settings.unknown_share:.0%} unknown, {costs.engine.device} {precision}".rstrip(),
+    ]
+    if shot is not None:
+        stage = f", slowest stage: {shot.slowest_stage}" if shot.slowest_stage else ""
+        lines.append(f"EXR to EXR  {shot.fps:.2f} frames/s over {shot.frames} frames{stage}")
+    peaks = (("memory", costs.peak_rss_bytes), ("GPU memory", costs.peak_gpu_bytes))
+    lines += [f"{name:<11} {peak / 2**30:.2f} GiB peak" for name, peak in peaks if peak]
+    return lines
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -173,70 +91,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise UsageError(f"not a size: {text!r}", hint="write WIDTHxHEIGHT, e.g. 1920x1080")
     return int(width), int(height)
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise UsageError(
-            f"not a share: {text!r}", hint="write parts of 1, e.g. 0.02,0.1"
-        ) from error
-
-
-@command.command()
-@click.option("--short", default=40, show_default=True, help="Frames of the short shot.")
-@click.option("--long", default=400, show_default=True, help="Frames of the long shot.")
-@click.option("--size", default="480x270", show_default=True, help="Of the made-up plates.")
-@click.option("--weights", type=_PATH, help="Default: the default weights.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--folder", type=_PATH, help="Where the shots are made.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of text.")
-def memory(
-    short: int,
-    long: int,
-    size: str,
-    weights: Path | None,
-    device: str,
-    folder: Path | None,
-    as_json: bool,
-) -> None:
-    """Peak memory of a long shot over that of a short one: it must not grow with the shot."""
-    from vfxmatte.bench.memory import measure_memory
-
-    width, height = _size(size)
-    report = measure_memory(
-        short=short,
-        long=long,
-        width=width,
-        height=height,
-        weights=weights,
-        device=device,
-        folder=folder,
-    )
-    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
-
-
-@command.command()
-@click.argument("records", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="A Markdown document.")
-def report(records: tuple[Path, ...], output: Path) -> None:
-    """Write RECORDS into a document: tables, and plots of the cost against the unknown area.
-
-    Only what stands between the document's two "bench" comment lines is replaced. A record's title
-    is its file's name.
-    """
-    from vfxmatte.bench.document import write_document
-
-    written = write_document(records, output)
-    for path in (written.document, *written.pictures):
-        click.echo(str(path))
-
-
-@command.command(hidden=True)
-@click.argument("kind")
-def child(kind: str) -> None:
-    """Measure one thing in this process: JSON on stdin, JSON on stdout."""
-    from vfxmatte.bench.child import answer
-
-    click.echo(answer(kind, sys.stdin.read()))

@@ -24,7 +24,7 @@ _COMMANDS = {
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against a true alpha."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
     "info": ("vfxmatte.cli.info", "info", "List devices, weights, codecs, colour, versions."),
-    "bench": ("vfxmatte.cli.bench", "command", "Measure what matting costs on this machine."),
+    "bench": ("vfxmatte.cli.bench", "command", "Measure how fast this machine mattes."),
     "export": ("vfxmatte.cli.export", "export", "Write the network for Nuke, or as ONNX."),
     "serve": ("vfxmatte.cli.serve", "serve", "Keep an engine loaded for hosts."),
     "completion": ("vfxmatte.cli.completion", "completion", "Print shell completion."),

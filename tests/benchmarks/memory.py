@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.run_cost import RunCost, measure_run_apart
 from vfxmatte.bench.machine import machine_in_words
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.bench.run_cost import RunCost, measure_run_apart
 from vfxmatte.errors import UsageError, VfxmatteError
 
 WANTED_RATIO = 1.05

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from vfxmatte.bench.record import Record, begin, sizes_text
+from tests.benchmarks.record import Record, begin, sizes_text
 from vfxmatte.engines.base import Mode, Precision
 from vfxmatte.errors import UsageError
 
@@ -22,7 +22,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSettings:
-    """What `vfxmatte bench` measures.
+    """What `python -m tests.benchmarks` measures.
 
     sizes: (width, height). shares: of unknown pixels. modes: see `solver.MODES`. parts: see PARTS.
     frames, keyframe_every, runs: end to end. folder: where shots are made, None is temporary.
@@ -102,7 +102,7 @@ def _network(
     say: Callable[[str], None],
     save: Callable[[Record], None],
 ) -> None:
-    from vfxmatte.bench.network import NetworkSettings, measure_network
+    from tests.benchmarks.network import NetworkSettings, measure_network
 
     network = NetworkSettings(
         sizes=settings.sizes,
@@ -123,7 +123,7 @@ def _network(
         record.network.extend(rows)
         save(record)
     if settings.shots:
-        from vfxmatte.bench.footage import measure_footage
+        from tests.benchmarks.footage import measure_footage
 
         record.footage.extend(measure_footage(settings.shots, network, say))
         save(record)
@@ -131,7 +131,7 @@ def _network(
 
 def _arithmetic(settings: SuiteSettings, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The GPU's matrix peak and the network's share of it; None on a CPU."""
-    from vfxmatte.bench.arithmetic import measure_arithmetic
+    from tests.benchmarks.arithmetic import measure_arithmetic
     from vfxmatte.engines.deep import choose_device, choose_dtype
     from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
 
@@ -147,7 +147,7 @@ def _arithmetic(settings: SuiteSettings, say: Callable[[str], None]) -> dict[str
 def _stages(
     settings: SuiteSettings, stages: Sequence[str], size: Size, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    from vfxmatte.bench.stages import StageSettings, measure_stages
+    from tests.benchmarks.stages import StageSettings, measure_stages
 
     told = StageSettings(
         stages=stages,
@@ -161,7 +161,7 @@ def _stages(
 
 
 def _end_to_end(settings: SuiteSettings, size: Size, say: Callable[[str], None]) -> dict[str, Any]:
-    from vfxmatte.bench.end_to_end import EndToEndSettings, measure_end_to_end
+    from tests.benchmarks.end_to_end import EndToEndSettings, measure_end_to_end
 
     told = EndToEndSettings(
         frames=settings.frames,

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.bench.child import run_apart
-from vfxmatte.bench.process_memory import peak_gpu_bytes, peak_rss_bytes
+from tests.benchmarks.process import run_apart
+from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task
 from vfxmatte.types import FrameResult, Matte
 
@@ -154,7 +154,7 @@ def measure_run(
 
 def _busy(things: contextlib.ExitStack, device: str) -> Any:
     """A recording that ends with the run; None without a GPU."""
-    from vfxmatte.bench.busy import Busy
+    from tests.benchmarks.busy import Busy
 
     return things.enter_context(Busy()) if device.startswith("cuda") else None
 

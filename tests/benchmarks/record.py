@@ -92,7 +92,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises UsageError: no such file, another kind of file, or another version's format.
     """
-    hint = "give files that `vfxmatte bench --json FILE` has written"
+    hint = "give files that `python -m tests.benchmarks --json FILE` has written"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

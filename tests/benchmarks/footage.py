@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.bench.network import NetworkSettings, difference
-from vfxmatte.bench.solver import Solver, open_solver
+from tests.benchmarks.network import NetworkSettings, difference
+from tests.benchmarks.solver import Solver, open_solver
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.base import Task
 from vfxmatte.pipeline.shot import Keyframes, Shot, keyframes_in

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import vfxmatte
-from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.errors import VfxmatteError
 
 
 def run_apart(kind: str, told: Mapping[str, Any], *, shot: Path | None = None) -> dict[str, Any]:
@@ -19,10 +18,10 @@ def run_apart(kind: str, told: Mapping[str, Any], *, shot: Path | None = None) -
 
     told: plain values for it. Raises VfxmatteError, naming the shot, where it fails.
     """
-    package = str(Path(vfxmatte.__file__).resolve().parents[1])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "vfxmatte.bench", "child", kind],
+        [sys.executable, "-m", "tests.benchmarks", "child", kind],
         input=json.dumps(dict(told)),
         stdout=subprocess.PIPE,
         text=True,
@@ -38,29 +37,6 @@ def run_apart(kind: str, told: Mapping[str, Any], *, shot: Path | None = None) -
         )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def answer(kind: str, told: str) -> str:
-    """The child's side: JSON in, one line of JSON out."""
-    kinds: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-        "run": _run,
-        "network": _network,
-    }
-    if kind not in kinds:
-        raise UsageError(f"no measured process {kind!r}", hint=f"there is {', '.join(kinds)}")
-    return json.dumps(kinds[kind](json.loads(told)))
-
-
-def _run(told: Mapping[str, Any]) -> dict[str, Any]:
-    from vfxmatte.bench.run_cost import cost_as_told
-
-    return cost_as_told(told)
-
-
-def _network(told: Mapping[str, Any]) -> dict[str, Any]:
-    from vfxmatte.bench.footprint import footprint_as_told
-
-    return footprint_as_told(told)
 
 
 def _end(code: int) -> str:

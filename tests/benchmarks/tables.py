@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vfxmatte.bench.scale import SCALES, bytes_text, need_of, time_text
-from vfxmatte.bench.wanted import verdicts
+from tests.benchmarks.scale import SCALES, bytes_text, need_of, time_text
+from tests.benchmarks.wanted import verdicts
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.bench.child import run_apart
-from vfxmatte.bench.process_memory import peak_gpu_bytes, peak_rss_bytes
+from tests.benchmarks.process import run_apart
+from tests.benchmarks.solver import SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.bench.solver import SolverSettings, open_solver
+from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
 from vfxmatte.engines.base import Task
 from vfxmatte.types import Trimap
 
@@ -44,7 +44,7 @@ def footprint_as_told(told: Mapping[str, Any]) -> dict[str, Any]:
     """The child's part of `measure_footprint`."""
     import torch
 
-    from vfxmatte.bench.arithmetic import solver_flops
+    from tests.benchmarks.arithmetic import solver_flops
 
     if told["threads"]:
         torch.set_num_threads(told["threads"])

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.run_cost import RunCost, measure_run_apart
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.bench.run_cost import RunCost, measure_run_apart
 from vfxmatte.engines.base import Mode, Precision
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.shot import MATTE_FOLDER

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from vfxmatte.bench.footprint import measure_footprint
+from tests.benchmarks.footprint import measure_footprint
+from tests.benchmarks.solver import MODES, PLAIN, Solver, SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.bench.solver import MODES, PLAIN, Solver, SolverSettings, open_solver
 from vfxmatte.bench.timing import Timing, interleaved
 from vfxmatte.engines.base import Precision
 from vfxmatte.errors import UsageError, VfxmatteError

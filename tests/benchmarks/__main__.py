@@ -1,16 +1,16 @@
-"""`python -m vfxmatte.bench`: the same as `vfxmatte bench`; measured processes start with it."""
+"""The program `python -m tests.benchmarks`."""
 
 from __future__ import annotations
 
 import sys
 
-from vfxmatte.cli.bench import command
+from tests.benchmarks.command import command
 from vfxmatte.errors import VfxmatteError
 
 
 def main() -> None:
     try:
-        command(prog_name="vfxmatte bench")
+        command(prog_name="python -m tests.benchmarks")
     except VfxmatteError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

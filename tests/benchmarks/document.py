@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.bench.plot import costs, write_plot
-from vfxmatte.bench.record import read_record
-from vfxmatte.bench.tables import Table, provenance, tables
+from tests.benchmarks.plot import costs, write_plot
+from tests.benchmarks.record import read_record
+from tests.benchmarks.tables import Table, provenance, tables
 from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import renamed_when_whole
 
-BEGIN = "<!-- bench: begin, written by `vfxmatte bench report` -->"
+BEGIN = "<!-- bench: begin, written by `python -m tests.benchmarks report` -->"
 END = "<!-- bench: end -->"
 
 

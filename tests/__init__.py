@@ -1,0 +1,1 @@
+"""Tests, and the benchmarks of the project."""
