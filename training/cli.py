@@ -9,9 +9,15 @@ import click
 from vfxmatte.cli.program import LazyGroup
 
 _COMMANDS = {
-    "check": ("training.elements.check_command", "check", "Report what is unusable in a library, and why."),
-    "pack": ("training.elements.pack_command", "pack", "Convert a library into one file for training."),
-    "train": ("training.loop.train_command", "train", "Train on a pack, or go on where it stopped."),
+    "check": (
+        "training.elements.check_command", "check", "Report what a library holds that is unusable.",
+    ),
+    "pack": (
+        "training.elements.pack_command", "pack", "Convert a library into one file for training.",
+    ),
+    "train": (
+        "training.loop.train_command", "train", "Train on a pack, or go on where it stopped.",
+    ),
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",
     ),

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: its options, its record, the machine it names; memory of a long shot."""
+"""`python -m tests.benchmarks`: options, record, the machine it names; memory of a long shot."""
 
 from __future__ import annotations
 

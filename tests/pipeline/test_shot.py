@@ -149,7 +149,8 @@ def test_keyframes_that_the_plate_has_not_are_left_out(tmp_path: Path) -> None:
 
 def test_opening_a_shot_loads_no_torch(tiny_shot: Path) -> None:
     code = (
-        "import sys; from vfxmatte.pipeline.shot import Shot; from vfxmatte.pipeline.run import Run; "
+        "import sys; from vfxmatte.pipeline.shot import Shot; "
+        "from vfxmatte.pipeline.run import Run; "
         f"Run(Shot.open({str(tiny_shot)!r})).close(); print('torch' in sys.modules)"
     )
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}

@@ -13,11 +13,11 @@ from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.errors import ExportError
-from vfxmatte.network.dim import PRIORS, DeepImageMatting, DimConfig
+from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import save_weights
 from vfxmatte.prior import alpha_prior as prior
 from vfxmatte.prior.alpha_prior import alpha_priors
-from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, usual_reduction
+from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, PRIORS, usual_reduction
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
 RED, BLUE = np.array((0.8, 0.2, 0.1), np.float32), np.array((0.1, 0.2, 0.7), np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.samples.sources import BatchMaker
+from training.samples.maker import BatchMaker
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import load_weights

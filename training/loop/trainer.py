@@ -28,7 +28,8 @@ from training.loop.held_out import HeldOut
 from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.losses import loss_terms, total_loss
 from training.samples.compose import Batch
-from training.samples.sources import BatchMaker, Library, batch_maker, epochs_of
+from training.samples.maker import BatchMaker
+from training.samples.sources import Library, batch_maker, epochs_of
 from vfxmatte.common.parallel import prefetch
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting

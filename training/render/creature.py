@@ -9,7 +9,8 @@ import numpy as np
 
 from training.render import hair, materials, meshes, strands
 from training.render.meshes import Blob
-from training.render.scene import Colour, Stage, Vec3
+from training.render.scene import Stage
+from training.render.shader_tree import Colour, Vec3
 from training.render.strands import Array, Generator
 
 _EYES: tuple[Vec3, Vec3] = ((-0.095, -0.225, 0.19), (0.095, -0.225, 0.19))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from training.render import hair, materials, meshes
-from training.render.scene import FPS, Colour, Stage
+from training.render.scene import FPS, Stage
+from training.render.shader_tree import Colour
 from training.render.strands import Array, Generator
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from training.render import drapery, foliage, hair, materials, meshes, portrait, strands
 from training.render.dynamics import Swing
-from training.render.kinds import Builder, Frame
 from training.render.meshes import Blob
+from training.render.placing import Builder, Frame
 from training.render.portrait import Hairdo, HeadTurn
-from training.render.scene import Colour, Stage
+from training.render.scene import Stage
+from training.render.shader_tree import Colour
 from training.render.strands import Array, Generator
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from training.render import materials, meshes
-from training.render.scene import FPS, Colour, Stage, Vec3
+from training.render.scene import FPS, Stage
+from training.render.shader_tree import Colour, Vec3
 from training.render.strands import Array, Generator, unit
 
 _ROWS = 5  # cross-sections of a leaf, three points each

@@ -6,12 +6,10 @@ from `MIXED`. The project keeps seeds from 5000 on for tests: they train no weig
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 from training.render.jobs import StillJob
+from training.render.placing import Frame
 from training.render.scene import Quality, Stage
 from training.render.strands import Generator
 
@@ -33,18 +31,6 @@ def kind_of(seed: int) -> str:
     weights = np.array(list(MIXED.values()))
     chosen = np.random.default_rng([seed, 1]).choice(len(weights), p=weights / weights.sum())
     return list(MIXED)[int(chosen)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """How the camera must stand: the middle's height and the radius to be seen, in metres."""
-
-    height_m: float = 0.0
-    radius_m: float = 0.5
-
-
-Builder = Callable[[Stage, Generator, range], Frame]
-"""Fills a stage's foreground; the range is the frames around the moment that is rendered."""
 
 
 def render_still(job: StillJob) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.render.scene import Vec3
+from training.render.shader_tree import Vec3
 from training.render.strands import Array
 
 Faces = NDArray[np.int64]

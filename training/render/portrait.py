@@ -10,7 +10,8 @@ import numpy as np
 from training.render import dynamics, hair, materials, meshes, strands
 from training.render.dynamics import Ellipsoid, Pose, Swing
 from training.render.meshes import Blob
-from training.render.scene import FPS, Colour, Stage
+from training.render.scene import FPS, Stage
+from training.render.shader_tree import Colour
 from training.render.strands import Array, Generator
 
 

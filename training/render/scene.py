@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from training.render.shader_tree import Colour, Tree, Vec3, coverage
+
 FPS = 24
 SHUTTER = 0.5
 
 Layer = Literal["foreground", "background"]
-Vec3 = tuple[float, float, float]
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,6 @@ def set_sky(
 
     clouds: how much flat cloud banks brighten it, 0 for none.
     """
-    from training.render.materials import Tree
 
     sky = Tree.of_world("sky")
     stage.scene.world = sky.world
@@ -191,15 +190,6 @@ def _with_clouds(sky: Any, direction: Any, colour: Any, amount: float) -> Any:
     low, high = (0.75, 0.75, 0.8), (1 + 1.3 * amount, 1 + 1.0 * amount, 1 + 0.75 * amount)
     bands = sky.ramp(noise.outputs[0], [(0.42, low), (0.66, high)])
     return sky.multiply(colour, bands)
-
-
-def fill_ramp(ramp: Any, stops: list[tuple[float, Colour]]) -> None:
-    """Set a colour ramp node's stops; positions must rise."""
-    elements = ramp.color_ramp.elements
-    while len(elements) < len(stops):
-        elements.new(1.0)
-    for element, (position, colour) in zip(elements, stops, strict=True):
-        element.position, element.color = position, (*colour, 1.0)
 
 
 def animate(thing: Any, frames: Iterable[int], place: Callable[[float], None]) -> None:
@@ -233,12 +223,11 @@ def render_alpha(stage: Stage, frame: int, path: Path) -> None:
     Where everything is opaque, all surfaces are overridden with one flat emission, which makes a
     sample about ten times cheaper than a shaded one. Both passes see the same motion and defocus.
     """
-    from training.render import materials
 
     scene = stage.scene
     stage.foreground.hide_render, stage.background.hide_render = False, True
     scene.render.film_transparent = True
-    scene.view_layers[0].material_override = materials.coverage() if stage.opaque else None
+    scene.view_layers[0].material_override = coverage() if stage.opaque else None
     scene.cycles.use_denoising = False
     scene.cycles.max_bounces = 0 if stage.opaque else 4
     scene.cycles.samples = stage.quality.alpha_samples

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from training.render import materials, meshes, scene
-from training.render.scene import Colour, Stage
+from training.render.scene import Stage
+from training.render.shader_tree import Colour
 from training.render.strands import Array, Generator
 
 Parts = list[tuple[Array, meshes.Faces, Array]]

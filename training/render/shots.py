@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from training.render.portrait import Hairdo, HeadTurn
-from training.render.scene import Quality, Stage, Vec3
+from training.render.scene import Quality, Stage
+from training.render.shader_tree import Vec3
 from training.render.strands import Generator
 
 FIRST_FRAME = 1001

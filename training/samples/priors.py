@@ -11,19 +11,17 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.samples.compose import Batch
-from vfxmatte.network.dim import PRIORS, complete
+from training.samples.maker import BatchMaker
+from vfxmatte.network.dim import complete
 from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior.constants import PRIORS
 from vfxmatte.types import FloatImage, Labels
-
-if TYPE_CHECKING:
-    from training.samples.sources import BatchMaker
 
 REDUCTIONS = (2, 3, 4)
 """One of them is drawn for each sample; of a moving pair both have the same."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -13,22 +11,13 @@ from training.course.batches import MattedBatches
 from training.course.layout import MattedSet, open_matted
 from training.elements.pack import Pack, read_pack
 from training.samples.bank import PictureBank
-from training.samples.compose import Batch, Compositor
+from training.samples.compose import Compositor
 from training.samples.epochs import Epochs
+from training.samples.maker import BatchMaker
 from training.samples.priors import WithPriors, threads_beside
 from vfxmatte.errors import TrainingError
 
 Library = Pack | MattedSet
-
-
-class BatchMaker(Protocol):
-    """Makes batches on a device; the same seed gives the same batch."""
-
-    def batch(
-        self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
-    ) -> Batch:
-        """`count` samples; chosen: numbers of the foreground and the background of each."""
-        ...
 
 
 def open_library(path: Path, config: TrainConfig) -> Library:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import vfxmatte
+from vfxmatte.version import __version__
 
 _PACKAGES = (
     "torch",
@@ -58,7 +59,7 @@ def usable_cores() -> int:
 def versions() -> dict[str, str | None]:
     """Of vfxmatte, Python and the packages that decide the speed; None where one is missing."""
     found: dict[str, str | None] = {
-        "vfxmatte": vfxmatte.__version__,
+        "vfxmatte": __version__,
         "python": platform.python_version(),
     }
     for name in _PACKAGES:

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-import vfxmatte
 from vfxmatte.cli.program import INTERRUPTED, LazyGroup
+from vfxmatte.version import __version__
 
 DONE, SOME_FAILED, WRONG_USE, NOTHING_DONE = 0, 1, 2, 3
 """Exit codes, beside INTERRUPTED."""
@@ -38,7 +38,7 @@ _COMMANDS = {
     epilog="Exit codes: 0 done; 1 some frames failed, the others are delivered; 2 wrong use; "
     "3 nothing could be done; 130 stopped by Ctrl-C (the same command goes on).",
 )
-@click.version_option(vfxmatte.__version__, prog_name="vfxmatte")
+@click.version_option(__version__, prog_name="vfxmatte")
 def commands() -> None:
     """Neural matting for visual effects: a shot and a few painted trimaps in, EXR mattes out.
 

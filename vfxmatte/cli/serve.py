@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 import click
 
-import vfxmatte
 from vfxmatte.serve.endpoint import Endpoint, endpoint_file, only_engine, published, read
 from vfxmatte.serve.framing import framed
 from vfxmatte.serve.threads import Server, StreamWire
+from vfxmatte.version import __version__
 
 log = logging.getLogger("vfxmatte.serve")
 
@@ -67,7 +67,7 @@ def _over_tcp(server: Server) -> bool:
         endpoint = Endpoint.here(listener.getsockname()[1])
         server.accept_from(listener, endpoint.token)
         with published(endpoint, path):
-            log.info("vfxmatte %s serves, see %s", vfxmatte.__version__, path)
+            log.info("vfxmatte %s serves, see %s", __version__, path)
             clean = server.serve()
         server.leave_clients()  # who now looks for an engine finds none
         return clean

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import vfxmatte
 from vfxmatte.exports.working_space import NAMES, WorkingSpace
-from vfxmatte.network.dim import PRIORS
+from vfxmatte.prior.constants import PRIORS
+from vfxmatte.version import __version__
 
 if TYPE_CHECKING:
     from vfxmatte.network.weights import WeightsInfo
@@ -31,7 +31,7 @@ def record_of(
     default. priors: it is given the alpha priors.
     """
     record = {
-        "vfxmatte_version": vfxmatte.__version__,
+        "vfxmatte_version": __version__,
         "weights": info.name,
         "weights_sha256": info.sha256,
         "licence": info.licence,

@@ -27,14 +27,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vfxmatte.network.reach import Reach, exact_reach
+from vfxmatte.prior.constants import PRIORS
 
 ENCODER_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 DECODER_CHANNELS = (512, 256, 128, 64, 64)
 STRIDE = 32
 """Sides of the input must be multiples of this, whatever the poolings: five of them halve them."""
-
-PRIORS = 3
-"""Channels of the alpha priors, where a network takes them."""
 
 _RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
 _RGB_STD = (0.229, 0.224, 0.225)

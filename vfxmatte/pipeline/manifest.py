@@ -6,12 +6,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import vfxmatte
 from vfxmatte.colour import ColourConfig
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.settings import RunSettings, as_plain
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.version import __version__
 
 
 def manifest_header(
@@ -51,4 +51,4 @@ def versions() -> dict[str, str]:
 
     names = ("torch", "numpy", "opencv-python-headless", "OpenEXR", "opencolorio", "av")
     found = {name: version(name) for name in names}
-    return {"vfxmatte": vfxmatte.__version__, "python": platform.python_version(), **found}
+    return {"vfxmatte": __version__, "python": platform.python_version(), **found}

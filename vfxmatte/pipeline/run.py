@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import vfxmatte
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import check_devices, device_names, names_several
 from vfxmatte.common.parallel import close, ordered_map, prefetch
@@ -41,6 +40,7 @@ from vfxmatte.pipeline.spans import split
 from vfxmatte.propagation.confidence import trimap_stats
 from vfxmatte.propagation.shot_trimaps import propagate, proxy_size
 from vfxmatte.types import FrameResult, Trimap, numbers_as_text
+from vfxmatte.version import __version__
 
 _TRIMAPS_AHEAD = 4
 
@@ -367,7 +367,7 @@ class Run:
             "propagation": as_plain(self.settings.propagation),
         }
         return {
-            "vfxmatte/version": vfxmatte.__version__,
+            "vfxmatte/version": __version__,
             "vfxmatte/colorspace": self.plate.info.colour_space,
             "vfxmatte/settings": json.dumps(settings),
             **{f"vfxmatte/{key}": str(value) for key, value in described.items()},

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 import torch
 
-from vfxmatte.network.dim import PRIORS
 from vfxmatte.prior.affinities import Floats, adjacent, distant, means
 from vfxmatte.prior.constants import (
     DISTANT_WEIGHTS,
     IN_LIGHT,
     MODEL_RADIUS_PX,
     NEAR_PX,
+    PRIORS,
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models

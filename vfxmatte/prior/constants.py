@@ -11,6 +11,9 @@ costs much the same for any frame size."""
 DISTANT_WEIGHTS = (3e-5, 1e-4, 1e-3)
 """Of an affinity between distant pixels, for each prior, ascending."""
 
+PRIORS = len(DISTANT_WEIGHTS)
+"""Number of alpha priors: channels that a network with priors takes beside picture and trimap."""
+
 IN_LIGHT = (True, False, True)
 """Whether the colours that mix are squared first, for each prior: nearly linear light, in which a
 lens mixes them; others are taken as displayed, in which photographs are often altered."""

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-import vfxmatte
 from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.version import __version__
 
 PROTOCOL = 1
 HOST = "127.0.0.1"
@@ -35,7 +35,7 @@ class Endpoint:
     pid: int
     host: str = HOST
     protocol: int = PROTOCOL
-    version: str = vfxmatte.__version__
+    version: str = __version__
 
     @classmethod
     def here(cls, port: int) -> Endpoint:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-import vfxmatte
 from vfxmatte.cli.check import as_plain
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.reporting.inspection import inspect
@@ -22,6 +21,7 @@ from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import Request, RpcError
 from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish, shot_wish
+from vfxmatte.version import __version__
 
 log = logging.getLogger("vfxmatte.serve")
 
@@ -126,7 +126,7 @@ class Session:
         params.end()
         return {
             "protocol": PROTOCOL,
-            "version": vfxmatte.__version__,
+            "version": __version__,
             "pid": os.getpid(),
             "start": os.environ.get("VFXMATTE_START"),
         }
@@ -151,7 +151,7 @@ class Session:
         params.end()
         devices = self.house.engines.devices
         return {
-            "version": vfxmatte.__version__,
+            "version": __version__,
             "pid": os.getpid(),
             "device": devices[0] if devices else None,
             "clients": self.house.client_count,

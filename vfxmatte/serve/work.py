@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import vfxmatte
 from vfxmatte.cli.report import JsonReport
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
@@ -30,6 +29,7 @@ from vfxmatte.serve.jobs import Job, Steps, Stopped
 from vfxmatte.serve.kept import KeptEngines
 from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish
 from vfxmatte.types import FrameResult
+from vfxmatte.version import __version__
 
 NO_GPU = (
     "no GPU was found: the mattes are the same, and take many times as long; `vfxmatte info` lists "
@@ -157,7 +157,7 @@ def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
         (solved,) = engine.mattes([task])
         told = {"device": engine.device}
         attributes = {
-            "vfxmatte/version": vfxmatte.__version__,
+            "vfxmatte/version": __version__,
             "vfxmatte/colorspace": frame.colour_space,
             **{f"vfxmatte/{name}": str(value) for name, value in engine.describe().items()},
         }

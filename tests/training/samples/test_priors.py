@@ -15,7 +15,8 @@ from training.samples.priors import WithPriors, add_priors, cropped
 from training.samples.sources import batch_maker
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import PRIORS, DimConfig
+from vfxmatte.network.dim import DimConfig
+from vfxmatte.prior.constants import PRIORS
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(

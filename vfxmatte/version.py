@@ -1,0 +1,3 @@
+"""The version of the program, of the library and of what it writes."""
+
+__version__ = "0.2.0"
