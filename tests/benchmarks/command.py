@@ -85,9 +85,9 @@ def command(
 
     \b
     python -m tests.benchmarks --quick                          see that it works
-    python -m tests.benchmarks --json docs/measurements/a.json  everything, and keep it
+    python -m tests.benchmarks --json docs/lab/records/a.json  everything, and keep it
     python -m tests.benchmarks network --sizes 1920x1080        needs no image library
-    python -m tests.benchmarks report docs/measurements/*.json -o docs/measurements.md
+    python -m tests.benchmarks report docs/lab/records/*.json -o docs/lab/speed.md
     """
     if context.invoked_subcommand is None:
         settings = replace(_settings(values, stages), shots=shots)
