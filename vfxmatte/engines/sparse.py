@@ -28,7 +28,7 @@ from vfxmatte.network.tiling import padded_size, reflected
 from vfxmatte.types import UNKNOWN, FloatImage, Matte
 
 FAST_REACH_PX = 96
-"""How far the fast mode looks: half as far as the network does. See docs/lab/measurements_history.md."""
+"""How far the fast mode looks: half as far as the network does (docs/lab has what it costs)."""
 
 _PLANES = 4  # values of the widest layer alive per listed pixel: two results, skips, indices
 _SMALLEST_SIDE_PX = 32  # an unknown region is not cut further
