@@ -9,16 +9,20 @@ from bpy.props import BoolProperty
 
 from . import session as sessions
 from .frames import frames_text, parse_frames
+from .paths import typed_path
+from .place import Place, mask_block, plate
 from .preferences import preferences
-from .problem import Problem
-from .session import Place, session
+from .problem import Problem, problems
+from .session import session
+from .target import Target, load
 from .trimaps import FOREGROUND_LAYER, UNKNOWN_LAYER
 
 
 def _attempt(operator: Any, action: Callable[[], str]) -> set[str]:
     """Do it and report what it says, or the Problem."""
     try:
-        said = action()
+        with problems():
+            said = action()
     except Problem as problem:
         session.problem = problem
         operator.report({"ERROR"}, str(problem))
@@ -81,7 +85,7 @@ class MakeTrimaps(bpy.types.Operator):
         return _attempt(self, lambda: self._make(Place.of(context)))
 
     def _make(self, place: Place) -> str:
-        return sessions.write_trimaps(place, sessions.plate(place))
+        return sessions.write_trimaps(place, plate(place))
 
 
 class LoadMattes(bpy.types.Operator):
@@ -92,7 +96,24 @@ class LoadMattes(bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        return _attempt(self, lambda: sessions.load(Place.of(context)))
+        return _attempt(self, lambda: self._load(Place.of(context)))
+
+    def _load(self, place: Place) -> str:
+        return load(Target.of(place, plate(place)))
+
+
+class TakeOver(bpy.types.Operator):
+    """Let this file replace the results in the folder, whoever's they are"""
+
+    bl_idname = "vfxmatte.take_over"
+    bl_label = "Take Over"
+
+    def execute(self, context: Any) -> set[str]:
+        return _attempt(self, lambda: sessions.take_over(Place.of(context)))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        answer: set[str] = context.window_manager.invoke_confirm(self, event)
+        return answer
 
 
 class AddKeyframe(bpy.types.Operator):
@@ -123,7 +144,7 @@ class TakeMaskKeys(bpy.types.Operator):
         return _attempt(self, lambda: self._take(Place.of(context)))
 
     def _take(self, place: Place) -> str:
-        found = sessions.mask_keys(place, sessions.plate(place))
+        found = sessions.mask_keys(place, plate(place))
         place.scene.vfxmatte.keyframes = frames_text(found)
         return ""
 
@@ -139,7 +160,7 @@ class AddLayers(bpy.types.Operator):
         return _attempt(self, lambda: self._add(context))
 
     def _add(self, context: Any) -> str:
-        mask = sessions.mask_block(Place.of(context))
+        mask = mask_block(Place.of(context))
         for name in (FOREGROUND_LAYER, UNKNOWN_LAYER):
             if not any(layer.name.lower().startswith(name) for layer in mask.layers):
                 mask.layers.new(name=name)
@@ -153,7 +174,7 @@ class TestEngine(bpy.types.Operator):
     bl_label = "Test and Remember"
 
     def execute(self, context: Any) -> set[str]:
-        sessions.test_engine(bpy.path.abspath(preferences().command))
+        sessions.test_engine(bpy.path.abspath(typed_path(preferences().command)))
         return {"FINISHED"}
 
 
@@ -162,6 +183,7 @@ OPERATORS = (
     CancelRun,
     MakeTrimaps,
     LoadMattes,
+    TakeOver,
     AddKeyframe,
     TakeMaskKeys,
     AddLayers,

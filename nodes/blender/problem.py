@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class Problem(Exception):
     """Something that the artist can put right.
@@ -18,3 +21,17 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}. {self.hint}" if self.hint else self.what
+
+
+@contextlib.contextmanager
+def problems() -> Iterator[None]:
+    """Turn what the system or Blender says against a file into a Problem."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Problem(
+            f"{where}{error.strerror or error}", "Is the disk there, with room and your rights?"
+        ) from error
+    except RuntimeError as error:  # how Blender's own calls fail
+        raise Problem(f"Blender says: {str(error).strip()}") from error

@@ -4,6 +4,12 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
 
+_RELATIVE = (  # newer versions of Blender warn of // in properties that do not declare it
+    {"PATH_SUPPORTS_BLEND_RELATIVE"}
+    if "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    else set()
+)
+
 
 class VfxmatteSettings(bpy.types.PropertyGroup):
     """One plate, its trimaps and where results go; times are scene frames."""
@@ -24,6 +30,15 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         items=(
             ("WHOLE", "Whole Plate", "Every frame of the plate"),
             ("SCENE", "Scene Range", "What of the plate lies in the scene's frame range"),
+        ),
+    )
+    missing: EnumProperty(
+        name="Missing Frames",
+        description="What to do where the plate lacks a file between its first and its last",
+        items=(
+            ("ERROR", "Stop", "Do not start; say which frames are missing"),
+            ("HOLD", "Hold", "Matte the frame before once more in its place"),
+            ("SKIP", "Skip", "Leave them out; they have no matte"),
         ),
     )
     trimap_source: EnumProperty(
@@ -66,9 +81,13 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
     colorspace: StringProperty(name="Name", description="For example ACEScg; see vfxmatte info")
     folder: StringProperty(
         name="Folder",
-        description="Trimaps and mattes go into a folder of the plate's name in here",
+        description=(
+            "Trimaps and mattes go in here, into folders named after the .blend file, the scene, "
+            "the plate and the mask"
+        ),
         default="//vfxmatte/",
         subtype="DIR_PATH",
+        options={"ANIMATABLE", *_RELATIVE},
     )
     wire: BoolProperty(
         name="Load into Compositor",

@@ -52,7 +52,8 @@ def after(progress: Progress, event: Event) -> Progress:
     kind = event.get("event")
     if kind == "start":
         state = "running" if progress.state == "starting" else progress.state
-        return replace(progress, state=state, count=int(event["count"]), done=0)
+        notes = (*progress.notes, *map(str, event.get("notes", ())))
+        return replace(progress, state=state, count=int(event["count"]), done=0, notes=notes)
     if kind == "frame":
         return _after_frame(progress, event)
     if kind == "note":
@@ -126,9 +127,16 @@ class Run:
         self._over.set()
 
 
+_HINTS = {  # what the engine advises in the words of its command line
+    "MissingFrameError": "Choose Hold or Skip under Missing Frames, or bring the files",
+    "OutputLockedError": "Wait for the other run, or stop it",
+    "OutputError": "Choose a Folder in which you may write, with room on its disk",
+}
+
+
 def _problem_of(error: EngineError) -> Problem:
     where = f" ({error.path})" if error.path else ""
-    hint = error.hint or ""
+    hint = _HINTS.get(error.kind, error.hint or "")
     if error.kind == "NotInstalled":
         hint = f"{_WHERE} Not installed yet? {hint}"
     return Problem(f"{error.what[:1].upper()}{error.what[1:]}{where}", hint)

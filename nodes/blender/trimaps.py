@@ -11,7 +11,7 @@ from .labels import UNKNOWN, Labels, band, layered
 from .plate import Plate
 from .png import is_untouched, write_png
 from .problem import Problem
-from .results import ShotFolder
+from .results import ShotFolder, writing
 
 FOREGROUND_LAYER, UNKNOWN_LAYER = "foreground", "unknown"
 """What the names of mask layers begin with, in any case, to say what they hold."""
@@ -73,11 +73,13 @@ def sync(folder: ShotFolder, wanted: Mapping[int, Labels]) -> Written:
         if not path.is_file() or not is_untouched(path):
             painted.append(number)
         elif number not in wanted:
-            path.unlink()
+            with writing(path):
+                path.unlink()
             removed.append(number)
     made = [number for number in sorted(wanted) if number not in painted]
     for number in made:
-        write_png(folder.trimap(number), wanted[number])
+        with writing(folder.trimaps):
+            write_png(folder.trimap(number), wanted[number])
     return Written(tuple(made), tuple(painted), tuple(removed))
 
 

@@ -1,0 +1,119 @@
+"""Where the artist is, and what is chosen there: plate, mask, and the folder for their results."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import compositor
+from .owner import Owner, read_owner
+from .paths import typed_path
+from .plate import Plate, plate_of_clip, plate_of_image
+from .problem import Problem
+from .results import ShotFolder
+
+_MASK_ID = "vfxmatte_id"  # the custom property of a mask
+
+
+class _Unsaved:
+    """A name for a .blend file that was never saved; no other session has the same."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take another name: another file has been opened."""
+        self.name = f"unsaved {uuid.uuid4().hex[:8]}"
+
+
+unsaved = _Unsaved()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the artist is: the scene with its settings, and the editor, if any."""
+
+    scene: Any
+    space: Any = None
+
+    @classmethod
+    def of(cls, context: Any) -> Place:
+        return cls(context.scene, context.space_data)
+
+
+def plate_block(place: Place) -> Any:
+    """The MovieClip or Image to be matted: as chosen, else as shown; raises Problem."""
+    chosen = place.scene.vfxmatte
+    if chosen.plate_kind == "IMAGE":
+        block = chosen.image
+    else:
+        block = chosen.clip or getattr(place.space, "clip", None)
+    if block is None:
+        raise Problem("No plate is chosen", "Choose a clip or an image in the vfxmatte panel")
+    return block
+
+
+def mask_block(place: Place) -> Any:
+    """The Mask as chosen, else as shown; raises Problem."""
+    mask = place.scene.vfxmatte.mask or getattr(place.space, "mask", None)
+    if mask is None:
+        raise Problem("No mask is chosen", "Draw one in the clip editor, or use painted trimaps")
+    return mask
+
+
+def plate(place: Place) -> Plate:
+    """The chosen plate with its numbers; raises Problem."""
+    block, scene = plate_block(place), place.scene
+    path = bpy.path.abspath(block.filepath, library=block.library)
+    if scene.vfxmatte.plate_kind == "CLIP":
+        return plate_of_clip(block, path)
+    shown = compositor.node_showing(scene, block)
+    return plate_of_image(block, path, shown, scene.frame_start)
+
+
+def shot_folder(place: Place) -> ShotFolder:
+    """The folder for the results of what is chosen; raises Problem."""
+    typed = typed_path(place.scene.vfxmatte.folder)
+    if typed.startswith("//") and not bpy.data.filepath:
+        raise Problem(
+            "The .blend file has no folder yet", "Save it, or choose a folder for the results"
+        )
+    return ShotFolder.of(bpy.path.abspath(typed), owner(place))
+
+
+def owner(place: Place) -> Owner:
+    """Whose results those of the chosen plate and mask are; raises Problem."""
+    chosen, block = place.scene.vfxmatte, plate_block(place)
+    kind = " image" if chosen.plate_kind == "IMAGE" else ""
+    names = blend_file(), place.scene.name_full, f"{block.name_full}{kind}"
+    if chosen.trimap_source == "FOLDER":
+        return Owner(*names, None)
+    mask = mask_block(place)
+    return Owner(*names, mask.name_full, mask.get(_MASK_ID))
+
+
+def owned_folder(place: Place) -> ShotFolder:
+    """The folder for results that are about to be written; the mask gets its id. Raises Problem.
+
+    The id stays with a mask whatever its name becomes. One that has none takes the id that its
+    folder names: undo and leaving without saving take ids away.
+    """
+    folder = shot_folder(place)
+    mask = None if folder.owner.mask is None else mask_block(place)
+    if mask is None or mask.library is not None or _MASK_ID in mask:
+        return folder
+    found = read_owner(folder.path)
+    known = found.mask_id if found is not None and found.is_same_as(folder.owner) else None
+    mask[_MASK_ID] = known or uuid.uuid4().hex
+    return shot_folder(place)
+
+
+def blend_file() -> Path:
+    """The .blend file; for one that was never saved a path that no other session has."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath)
+    return Path(bpy.app.tempdir, f"{unsaved.name}.blend")
