@@ -82,6 +82,15 @@ def run() -> str:
     return attempt(bpy.ops.vfxmatte.run, wait=True)
 
 
+def nodes_in(scene: Any) -> int:
+    """How many nodes the scene's compositor has; makes none."""
+    if hasattr(scene, "compositing_node_group"):  # from Blender 5.0 on
+        tree = scene.compositing_node_group
+    else:
+        tree = scene.node_tree if scene.use_nodes else None
+    return 0 if tree is None else len(tree.nodes)
+
+
 def show(name: str) -> Any:
     bpy.context.window.scene = bpy.data.scenes[name]
     return bpy.context.window.scene
@@ -254,11 +263,11 @@ def undone(work: Path) -> dict[str, Any]:
     attempt(bpy.ops.vfxmatte.load)
     bpy.ops.ed.undo_push(message="loaded")
     bpy.ops.ed.undo()
-    told["undone"] = sum(len(group.nodes) for group in bpy.data.node_groups)
+    told["undone"] = nodes_in(bpy.data.scenes["new"])
     bpy.ops.ed.redo()
-    told["redone"] = sum(len(group.nodes) for group in bpy.data.node_groups)
+    told["redone"] = nodes_in(bpy.data.scenes["new"])
     told["again"] = attempt(bpy.ops.vfxmatte.load)
-    told["nodes"] = sum(len(group.nodes) for group in bpy.data.node_groups)
+    told["nodes"] = nodes_in(bpy.data.scenes["new"])
     bpy.data.scenes["new"].vfxmatte.wire = True
     bpy.data.scenes["new"].vfxmatte.outward_px = 6
     bpy.ops.ed.undo_push(message="wired")
@@ -294,7 +303,7 @@ def linked(work: Path) -> dict[str, Any]:
     bpy.context.window.scene = scene
     told["linked"], told["message"] = run(), session().message
     told["load"] = attempt(bpy.ops.vfxmatte.load)
-    told["tree"] = getattr(scene, "compositing_node_group", None) is not None
+    told["nodes"] = nodes_in(scene)
     told["mattes"] = digests(work / "uses")
     told["library"] = digests(library.parent)
     return told

@@ -198,7 +198,7 @@ def test_a_linked_scene_has_results_of_its_own_beside_the_open_file(
     assert (seen["local"], seen["linked"]) == ("", "")
     assert seen["message"].startswith("5 of 5 frames are done: ")
     assert "is linked from assets.blend" in seen["load"]
-    assert not seen["tree"]
+    assert seen["nodes"] == 0
     assert seen["library"] == {}
     scenes = sorted(Path(name).parts[2] for name in folders(seen["mattes"]))
     assert len(scenes) == 2 and scenes[0] == "main"
