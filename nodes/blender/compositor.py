@@ -17,6 +17,8 @@ from .plate import Plate
 from .results import Mattes
 
 _KEY = "vfxmatte"  # the custom property of a node: what it shows
+_CUT_OUT = "cut out/"
+_ROW = 420  # height of the nodes for one mask
 _MOST_OF_A_NAME = 50  # characters; Blender 4 cuts labels off at 63
 
 
@@ -69,11 +71,12 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> 
     key = f"{owner.plate}/{owner.mask or ''}"
     tree = trees.tree_of(scene)
     shown = _plate_node(tree, plate, block)
-    matte = _node(tree, "CompositorNodeImage", f"matte/{key}", (-300, -280))
+    below = -_ROW * sum(node.get(_KEY, "").startswith(_CUT_OUT) for node in tree.nodes)
+    matte = _node(tree, "CompositorNodeImage", f"matte/{key}", (-300, below - 280))
     matte.label = f"{name} matte"
     matte.image = load_mattes(mattes, f"{name} matte")
     _play(matte, plate, mattes.first, mattes.last)
-    alpha = _node(tree, "CompositorNodeSetAlpha", f"cut out/{key}", (40, 0))
+    alpha = _node(tree, "CompositorNodeSetAlpha", f"{_CUT_OUT}{key}", (40, below))
     alpha.label = f"{name} cut out"
     trees.apply_alpha(alpha)
     _link(tree, shown.outputs["Image"], alpha.inputs["Image"])

@@ -63,6 +63,7 @@ class NotOurs(Problem):
         whose = "mattes of unknown origin" if owner is None else f"the results of {owner}"
         if owner is not None and owner.is_called_like(asking):
             whose += ", which was another mask of that name"
+        self.folder = folder
         super().__init__(
             f"{folder} holds {whose}",
             "Choose another Folder or rename what clashes; to replace them, press Take Over",
@@ -77,9 +78,9 @@ def read_owner(folder: Path) -> Owner | None:
         names = values["scene"], values["plate"], values["mask"], values.get("mask_id")
         scene, plate, mask, mask_id = (None if n is None else str(n) for n in names)
         return Owner(file, str(scene), str(plate), mask, mask_id)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or of another program
         return None
 
 

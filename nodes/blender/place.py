@@ -103,13 +103,21 @@ def owned_folder(place: Place) -> ShotFolder:
     folder names: undo and leaving without saving take ids away.
     """
     folder = shot_folder(place)
-    mask = None if folder.owner.mask is None else mask_block(place)
-    if mask is None or mask.library is not None or _MASK_ID in mask:
+    if folder.owner.mask is None:
         return folder
-    found = read_owner(folder.path)
-    known = found.mask_id if found is not None and found.is_same_as(folder.owner) else None
-    mask[_MASK_ID] = known or uuid.uuid4().hex
+    mask, recorded = mask_block(place), read_owner(folder.path)
+    if mask.library is not None or (_MASK_ID in mask and not _is_duplicate(mask, recorded)):
+        return folder
+    same = recorded is not None and recorded.is_called_like(folder.owner)
+    mask[_MASK_ID] = (recorded.mask_id if recorded and same else None) or uuid.uuid4().hex
     return shot_folder(place)
+
+
+def _is_duplicate(mask: Any, recorded: Owner | None) -> bool:
+    """Return True if the mask got its id from the mask that it was duplicated from."""
+    if recorded is not None and recorded.mask_id == mask[_MASK_ID]:
+        return False
+    return any(m != mask and m.get(_MASK_ID) == mask[_MASK_ID] for m in bpy.data.masks)
 
 
 def blend_file() -> Path:

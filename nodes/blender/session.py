@@ -10,6 +10,7 @@ import bpy
 from . import colorspaces, masks, trimaps
 from .client import Engine, EngineError, remember_command
 from .frames import parse_frames
+from .owner import NotOurs
 from .paths import typed_path
 from .place import Place, mask_block, owned_folder, plate, plate_block, shot_folder, unsaved
 from .plate import Plate
@@ -153,9 +154,13 @@ def _look_again(asking: threading.Thread) -> float | None:
 
 
 def take_over(place: Place) -> str:
-    """Make the results' folder this file's, whoever's it was; returns what was done."""
-    folder = owned_folder(place)
-    folder.claim(take_over=True)
+    """Make the results' folder this file's; returns what was done.
+
+    Raises:
+        NotOurs: the artist has not been told yet whose results this folder holds.
+    """
+    folder, problem = owned_folder(place), session.problem
+    folder.claim(take_over=isinstance(problem, NotOurs) and problem.folder == folder.path)
     return f"{folder.path} is this file's now: the next run replaces what is out of date in it"
 
 

@@ -111,12 +111,14 @@ def one_clip(work: Path) -> dict[str, Any]:
     told.append(run())
     save(work / "project" / "shot_v001.blend")
     labels = [n.label for n in compositor(first).nodes if n.label.endswith("matte")]
+    places = [tuple(node.location) for node in compositor(first).nodes]
     return {
         "told": told,
         "before": before,
         "after": digests(work / "project"),
         "images": sorted(i.filepath for i in bpy.data.images if i.source == "SEQUENCE"),
         "labels": sorted(labels),
+        "overlapping": len(places) - len(set(places)),
         "panel": draw(bpy.types.VFXMATTE_PT_clip_editor),
     }
 
@@ -146,6 +148,11 @@ def renamed(work: Path) -> dict[str, Any]:
     body.name, scene.vfxmatte.mask = "body", body
     del body["vfxmatte_id"]  # as undo does
     told["no id"] = run()
+    copy = body.copy()  # with the id of the mask that it is a copy of
+    scene.vfxmatte.mask = copy
+    told["copy"] = [run(), copy["vfxmatte_id"] != body["vfxmatte_id"]]
+    scene.vfxmatte.mask = body
+    told["original"] = run()
     return told
 
 
@@ -184,6 +191,8 @@ def foreign(work: Path) -> dict[str, Any]:
         "panel": draw(bpy.types.VFXMATTE_PT_clip_editor),
         "mattes": digests(work / "farm"),
     }
+    session().problem = None  # as if another folder had been the trouble
+    told["unseen"] = attempt(bpy.ops.vfxmatte.take_over)
     told["take over"] = attempt(bpy.ops.vfxmatte.take_over)
     told["then"] = run()
     owner = next((work / "farm").rglob("owner.json"))

@@ -58,6 +58,7 @@ def test_two_masks_and_two_scenes_on_one_clip_have_results_of_their_own(
 def test_the_compositor_holds_the_mattes_of_both_masks(report: dict[str, Any]) -> None:
     labels = report["one_clip"]["labels"]
     assert [label.split()[1] for label in labels] == ["hair:", "roto"]
+    assert report["one_clip"]["overlapping"] == 0
 
 
 def test_mattes_are_loaded_by_relative_paths(report: dict[str, Any]) -> None:
@@ -94,6 +95,11 @@ def test_a_mask_that_takes_anothers_name_does_not_take_its_results(report: dict[
     assert report["renamed"]["no id"] == ""
 
 
+def test_a_duplicate_of_a_mask_is_a_mask_of_its_own(report: dict[str, Any]) -> None:
+    assert report["renamed"]["copy"] == ["", True]
+    assert report["renamed"]["original"] == ""
+
+
 def test_a_project_that_is_moved_finds_its_mattes_and_goes_on(
     report: dict[str, Any], work: Path
 ) -> None:
@@ -128,6 +134,7 @@ def test_results_of_a_file_of_the_same_name_are_not_overwritten(
 
 def test_results_are_replaced_once_they_are_taken_over(report: dict[str, Any]) -> None:
     seen = report["foreign"]
+    assert "holds the results of file" in seen["unseen"]  # told whose they are, first
     assert (seen["take over"], seen["then"]) == ("", "")
     assert "mattes of unknown origin" in seen["damaged"]
     assert "mattes of unknown origin" in seen["unknown"]
