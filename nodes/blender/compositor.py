@@ -1,4 +1,4 @@
-"""The mattes in the compositor: an image sequence beside the plate, and the alpha set.
+"""Mattes in the compositor: an image sequence node, and a Set Alpha node for the plate.
 
 Links made by the artist are never changed. Nodes made here before carry a custom property that
 names the plate and the mask: they are found by it and brought up to date.
@@ -23,7 +23,7 @@ _MOST_OF_A_NAME = 50  # characters; Blender 4 cuts labels off at 63
 
 
 def load_mattes(mattes: Mattes, name: str) -> Any:
-    """Return the Image of a matte sequence; one that is there already is read again."""
+    """Return the Image of a matte sequence; an existing one is reloaded."""
     path = mattes.files[mattes.first]
     image = next((image for image in bpy.data.images if _shows(image, path)), None)
     if image is None:
@@ -38,7 +38,7 @@ def load_mattes(mattes: Mattes, name: str) -> Any:
 
 
 def _shows(image: Any, path: Path) -> bool:
-    """Whether a local Image is the sequence of mattes in the folder of `path`."""
+    """Return True if a local Image shows the mattes in the folder of `path`."""
     shown = bpy.path.abspath(image.filepath)
     if image.library is not None or not shown:
         return False
@@ -46,7 +46,7 @@ def _shows(image: Any, path: Path) -> bool:
 
 
 def _beside_the_file(path: Path) -> str:
-    """Return the path relative to the .blend file, so that both can be moved together."""
+    """Return the path relative to the .blend file, so that both can move together."""
     if not bpy.data.filepath:
         return str(path)
     try:
@@ -59,10 +59,10 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> 
     """Wire plate and mattes into a Set Alpha node, and that into the output if it is free.
 
     Args:
-        scene: whose compositor.
+        scene: the scene whose compositor is wired.
         plate, block: the plate and its MovieClip or Image.
-        mattes: what the run has written.
-        owner: whose mattes they are; nodes are named after its plate and mask.
+        mattes: the mattes on disk.
+        owner: their owner; nodes are named after its plate and mask.
 
     Returns:
         The Set Alpha node, whose Image is premultiplied by the matte.
@@ -88,7 +88,7 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> 
 
 
 def node_showing(scene: Any, block: Any) -> Any | None:
-    """The first compositor node of the scene that shows this MovieClip or Image."""
+    """Return the first compositor node of the scene that shows this MovieClip or Image, or None."""
     tree = trees.existing_tree(scene)
     nodes = [] if tree is None else tree.nodes
     shown = (n for n in nodes if block in (getattr(n, "clip", None), getattr(n, "image", None)))
@@ -110,7 +110,7 @@ def _plate_node(tree: Any, plate: Plate, block: Any) -> Any:
 
 
 def _play(node: Any, plate: Plate, first: int, last: int) -> None:
-    """Let an Image node show file `first` on its own scene frame, and so on until `last`."""
+    """Make an Image node show each file from `first` to `last` on its scene frame."""
     node.frame_duration = last - first + 1
     node.frame_start = plate.scene_frame_of(first)
     node.frame_offset = first - 1
@@ -119,7 +119,7 @@ def _play(node: Any, plate: Plate, first: int, last: int) -> None:
 
 
 def _node(tree: Any, kind: str, key: str, place: tuple[int, int]) -> Any:
-    """Return the node that was made for `key` before, else a new one."""
+    """Return the node made earlier for `key`, or a new one."""
     for node in tree.nodes:
         if node.bl_idname == kind and node.get(_KEY) == key:
             return node

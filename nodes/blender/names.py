@@ -1,4 +1,4 @@
-"""Names of datablocks and .blend files as names of folders, on every file system."""
+"""Folder names for datablocks and .blend files, valid on every file system."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?",
 def folder_name(name: str) -> str:
     """Return a folder name for `name`; different names give different folders.
 
-    A name that any file system could refuse or change (slashes, emoji, `con`, a dot at the end,
-    very long ones) is made plain and gets a digest of itself, so that two such names stay apart.
+    A name that some file system refuses or changes (slashes, emoji, `con`, a trailing dot, very
+    long names) is simplified and gets a digest of the original, so that such names stay distinct.
     """
     plain = _REFUSED.sub("_", unicodedata.normalize("NFC", name)).strip(" .")
     plain = plain[:_MOST_CHARACTERS].strip(" .") or "unnamed"

@@ -1,4 +1,4 @@
-"""Whose the results in a folder are: a small file in it that names .blend file, scene and mask."""
+"""The owner of a results' folder: a small file in it names .blend file, scene, plate and mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWNER_FILE = "owner.json"
 
 @dataclass(frozen=True)
 class Owner:
-    """What a folder's results were made from."""
+    """The .blend file, scene, plate and mask that results were made from."""
 
     file: Path
     """The .blend file, absolute."""
@@ -26,37 +26,37 @@ class Owner:
     mask: str | None
     """The mask's name; None for painted trimaps."""
     mask_id: str | None = None
-    """What stays with the mask when it is renamed; None where it has never been drawn."""
+    """The mask's id, which renaming does not change; None before its first trimaps."""
 
     def __str__(self) -> str:
         mask = "painted trimaps" if self.mask is None else f"mask '{self.mask}'"
         return f"file {self.file}, scene '{self.scene}', plate '{self.plate}', {mask}"
 
     def record(self, folder: Path) -> str:
-        """Return the text of the owner file in `folder`; it stays true when both move together."""
+        """Return the text of the owner file in `folder`, which stays true when both move."""
         names = {"scene": self.scene, "plate": self.plate, "mask": self.mask}
         values = {"file": _relative(self.file, folder), **names, "mask_id": self.mask_id}
         return json.dumps(values, indent=1) + "\n"
 
     def is_called_like(self, other: Owner) -> bool:
-        """Return True if both name the same scene, plate and mask of the same file."""
+        """Return True if file, scene, plate and mask have the same names."""
         names = (self.scene, self.plate, self.mask) == (other.scene, other.plate, other.mask)
         return names and os.path.realpath(self.file) == os.path.realpath(other.file)
 
     def is_same_as(self, other: Owner) -> bool:
-        """Return True if both are called alike and neither mask is known to be another one."""
+        """Return True if all names are equal and the masks' ids, where known, do not differ."""
         return self.is_called_like(other) and (
             None in (self.mask_id, other.mask_id) or self.mask_id == other.mask_id
         )
 
 
 class NotOurs(Problem):
-    """The folder holds results of another file, scene or mask.
+    """Refusal: the folder holds the results of another file, scene or mask.
 
     Args:
         folder: the folder.
-        owner: whose results it holds, if that is known.
-        asking: who wants to write there.
+        owner: the owner of its results, or None if unknown.
+        asking: the owner that was to write or read there.
     """
 
     def __init__(self, folder: Path, owner: Owner | None, asking: Owner) -> None:
@@ -71,7 +71,7 @@ class NotOurs(Problem):
 
 
 def read_owner(folder: Path) -> Owner | None:
-    """Return whose results `folder` holds; None where no readable owner file says so."""
+    """Return the recorded owner of a folder, or None if there is no readable owner file."""
     try:
         values: dict[str, Any] = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
         file = Path(os.path.normpath(os.path.join(os.path.realpath(folder), values["file"])))
@@ -85,7 +85,7 @@ def read_owner(folder: Path) -> Owner | None:
 
 
 def write_owner(folder: Path, owner: Owner, *, replace: bool) -> None:
-    """Write the owner file; raises FileExistsError where there is one and it is not replaced."""
+    """Write the owner file; raises FileExistsError if there is one and `replace` is False."""
     with (folder / OWNER_FILE).open("w" if replace else "x", encoding="utf-8") as stream:
         stream.write(owner.record(folder))
 

@@ -77,7 +77,7 @@ def _draw_trimaps(layout: Any, chosen: Any) -> None:
 def _draw_output(layout: Any, place: Place) -> None:
     box = layout.box()
     box.prop(place.scene.vfxmatte, "folder")
-    with contextlib.suppress(Problem):  # what is not chosen yet is said when it is needed
+    with contextlib.suppress(Problem):  # what is not chosen yet is reported by Run
         folder = shot_folder(place)
         _draw_text(box, folder.path.relative_to(folder.base).as_posix(), "FILE_FOLDER")
     box.prop(place.scene.vfxmatte, "wire")
@@ -124,13 +124,13 @@ def _draw_remarks(layout: Any, progress: Progress) -> None:
 
 
 def _draw_text(layout: Any, text: str, icon: str) -> None:
-    """Text in as many labels as it needs; the first has the icon."""
+    """Draw text as one label per line; the first has the icon."""
     for at, line in enumerate(_lines(text)):
         layout.label(text=line, icon="BLANK1" if at else icon)
 
 
 def _lines(text: str, width: int = 48) -> list[str]:
-    """Labels do not wrap by themselves; words longer than a line are left whole."""
+    """Wrap text for labels, which do not wrap; words longer than a line stay whole."""
     lines: list[str] = []
     for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:

@@ -1,4 +1,4 @@
-"""Paths as artists type and paste them."""
+"""Cleaning up paths that artists type or paste."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 
 
 def typed_path(text: str) -> str:
-    """Return the path meant by `text`: without quotes around it, and with `~` replaced.
+    """Strip spaces and surrounding quotes from a path and expand `~`.
 
-    Quotes come from *Copy as path* in Windows and from shells. A leading `//` is left to Blender.
+    Quotes come from *Copy as path* in Windows and from shells. A leading `//` is left for Blender.
     """
     path = text.strip()
     if len(path) > 1 and path[0] == path[-1] and path[0] in "\"'" and path[0] not in path[1:-1]:

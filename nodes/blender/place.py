@@ -1,4 +1,4 @@
-"""Where the artist is, and what is chosen there: plate, mask, and the folder for their results."""
+"""The current scene and editor: the chosen plate and mask, and the folder for their results."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MASK_ID = "vfxmatte_id"  # the custom property of a mask
 
 
 class _Unsaved:
-    """A name for a .blend file that was never saved; no other session has the same."""
+    """A unique name for a .blend file that was never saved."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Take another name: another file has been opened."""
+        """Change the name: another file has been opened."""
         self.name = f"unsaved {uuid.uuid4().hex[:8]}"
 
 
@@ -35,7 +35,7 @@ unsaved = _Unsaved()
 
 @dataclass(frozen=True)
 class Place:
-    """Where the artist is: the scene with its settings, and the editor, if any."""
+    """The scene with its settings, and the editor, if any."""
 
     scene: Any
     space: Any = None
@@ -46,7 +46,7 @@ class Place:
 
 
 def plate_block(place: Place) -> Any:
-    """The MovieClip or Image to be matted: as chosen, else as shown; raises Problem."""
+    """Return the MovieClip or Image to matte: the chosen one, else the editor's; raises Problem."""
     chosen = place.scene.vfxmatte
     if chosen.plate_kind == "IMAGE":
         block = chosen.image
@@ -58,7 +58,7 @@ def plate_block(place: Place) -> Any:
 
 
 def mask_block(place: Place) -> Any:
-    """The Mask as chosen, else as shown; raises Problem."""
+    """Return the chosen mask, else the editor's; raises Problem."""
     mask = place.scene.vfxmatte.mask or getattr(place.space, "mask", None)
     if mask is None:
         raise Problem("No mask is chosen", "Draw one in the clip editor, or use painted trimaps")
@@ -66,7 +66,7 @@ def mask_block(place: Place) -> Any:
 
 
 def plate(place: Place) -> Plate:
-    """The chosen plate with its numbers; raises Problem."""
+    """Return the chosen plate with its frame numbers; raises Problem."""
     block, scene = plate_block(place), place.scene
     path = bpy.path.abspath(block.filepath, library=block.library)
     if scene.vfxmatte.plate_kind == "CLIP":
@@ -76,7 +76,7 @@ def plate(place: Place) -> Plate:
 
 
 def shot_folder(place: Place) -> ShotFolder:
-    """The folder for the results of what is chosen; raises Problem."""
+    """Return the folder for the results of the chosen plate and mask; raises Problem."""
     typed = typed_path(place.scene.vfxmatte.folder)
     if typed.startswith("//") and not bpy.data.filepath:
         raise Problem(
@@ -86,7 +86,7 @@ def shot_folder(place: Place) -> ShotFolder:
 
 
 def owner(place: Place) -> Owner:
-    """Whose results those of the chosen plate and mask are; raises Problem."""
+    """Return the owner of the results of the chosen plate and mask; raises Problem."""
     chosen, block = place.scene.vfxmatte, plate_block(place)
     kind = " image" if chosen.plate_kind == "IMAGE" else ""
     names = blend_file(), place.scene.name_full, f"{block.name_full}{kind}"
@@ -97,10 +97,10 @@ def owner(place: Place) -> Owner:
 
 
 def owned_folder(place: Place) -> ShotFolder:
-    """The folder for results that are about to be written; the mask gets its id. Raises Problem.
+    """Return the folder for results about to be written, and give the mask an id; raises Problem.
 
-    The id stays with a mask whatever its name becomes. One that has none takes the id that its
-    folder names: undo and leaving without saving take ids away.
+    The id stays with a mask when it is renamed. A mask without one takes the id recorded in its
+    folder, because undo and quitting without saving lose ids.
     """
     folder = shot_folder(place)
     if folder.owner.mask is None:
@@ -114,14 +114,14 @@ def owned_folder(place: Place) -> ShotFolder:
 
 
 def _is_duplicate(mask: Any, recorded: Owner | None) -> bool:
-    """Return True if the mask got its id from the mask that it was duplicated from."""
+    """Return True if the mask has the id of the mask that it was duplicated from."""
     if recorded is not None and recorded.mask_id == mask[_MASK_ID]:
         return False
     return any(m != mask and m.get(_MASK_ID) == mask[_MASK_ID] for m in bpy.data.masks)
 
 
 def blend_file() -> Path:
-    """The .blend file; for one that was never saved a path that no other session has."""
+    """Return the .blend file, or a unique path if it was never saved."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath)
     return Path(bpy.app.tempdir, f"{unsaved.name}.blend")

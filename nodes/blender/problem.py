@@ -1,4 +1,4 @@
-"""What can go wrong in the host, in words for the artist."""
+"""Errors that the artist can fix, and conversion of system errors into them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 
 class Problem(Exception):
-    """Something that the artist can put right.
+    """An error that the artist can fix.
 
     Args:
-        what: one sentence: what is wrong, and where.
+        what: one sentence that says what is wrong, and where.
         hint: what to do about it.
     """
 
@@ -25,7 +25,7 @@ class Problem(Exception):
 
 @contextlib.contextmanager
 def problems() -> Iterator[None]:
-    """Turn what the system or Blender says against a file into a Problem."""
+    """Turn errors of the system and of Blender's own calls into a Problem."""
     try:
         yield
     except OSError as error:

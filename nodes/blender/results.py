@@ -1,4 +1,4 @@
-"""Where the trimaps and mattes of a mask lie on disk, and that nobody else's are overwritten."""
+"""The folder of a mask's trimaps and mattes, protected from other owners."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ShotFolder:
     base: Path
     """The folder chosen in the panel, absolute."""
     owner: Owner
-    """Whose results go in here."""
+    """The owner of the results."""
 
     @classmethod
     def of(cls, base: str, owner: Owner) -> ShotFolder:
@@ -79,18 +79,18 @@ class ShotFolder:
         return self.trimaps / f"trimap.{number:04d}.png"
 
     def trimap_numbers(self) -> list[int]:
-        """Return the frames that have a trimap, whoever made it."""
+        """Return the frames that have a trimap, from a mask or painted."""
         found = [_TRIMAP.fullmatch(path.name) for path in _listed(self.trimaps)]
         return sorted(int(match[1]) for match in found if match is not None)
 
     def claim(self, *, take_over: bool = False) -> None:
-        """Make the folder this owner's before anything is written.
+        """Make the folder and record its owner, before anything is written.
 
         Args:
-            take_over: take results of another owner, too.
+            take_over: replace another owner.
 
         Raises:
-            NotOurs: it holds somebody else's results.
+            NotOurs: it holds another owner's results.
             Problem: it cannot be written.
         """
         with writing(self.path):
@@ -109,7 +109,7 @@ class ShotFolder:
         """Return the mattes that are there.
 
         Raises:
-            NotOurs: they are somebody else's.
+            NotOurs: they are another owner's.
             Problem: there is none.
         """
         numbered = self._numbered()
@@ -129,7 +129,7 @@ class ShotFolder:
             raise NotOurs(self.path, found, self.owner)
 
     def _elsewhere(self) -> str:
-        """What to do where there is no matte: names the plate's results under other names."""
+        """Return what to do if there are no mattes; lists the plate's mattes under other names."""
         plate = folder_name(self.owner.plate)
         found = sorted(self.base.glob(f"*/*/{plate}/*/{OWNER_FILE}"))
         others = [path.parent for path in found if _listed(path.parent / "matte")]
@@ -141,7 +141,7 @@ class ShotFolder:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says against writing below `path` into a Problem."""
+    """Turn a system error while writing below `path` into a Problem."""
     try:
         yield
     except OSError as error:
@@ -153,7 +153,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Return what lies in a folder, nothing where there is none; raises Problem."""
+    """Return the contents of a folder, none if it does not exist; raises Problem."""
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The artist's settings made into a plate, trimaps and a run; and the one run that goes on."""
+"""From the panel's settings to trimaps and a run, and the state of the current run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL_SECONDS = 0.25
 
 
 class _Session:
-    """What lives as long as the add-on: the client of the engine, and the latest run."""
+    """State that lives as long as the add-on: the engine client and the latest run."""
 
     engine: Any = None
     command: str = ""
@@ -33,7 +33,7 @@ class _Session:
     problem: Problem | None = None
 
     def scene_frame(self, number: int) -> int:
-        """The scene frame of a file of the plate that ran last."""
+        """Return the scene frame that shows a file of the plate of the latest run."""
         return number if self.plate is None else self.plate.scene_frame_of(number)
 
 
@@ -41,7 +41,7 @@ session = _Session()
 
 
 def key_frames(place: Place, shot: Plate) -> list[int]:
-    """The scene frames that get a trimap: as typed, else where the mask is keyed."""
+    """Return the scene frames that get a trimap: as typed, else the mask's keys; raises Problem."""
     text = place.scene.vfxmatte.keyframes
     frames = parse_frames(text) if text.strip() else mask_keys(place, shot)
     outside = [f for f in frames if not shot.first <= shot.number_at(f) <= shot.last]
@@ -55,7 +55,7 @@ def key_frames(place: Place, shot: Plate) -> list[int]:
 
 
 def mask_keys(place: Place, shot: Plate) -> list[int]:
-    """The scene frames on which the mask is keyed while the plate plays; raises Problem."""
+    """Find the scene frames of the plate on which the mask is keyed; raises Problem."""
     first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
     frames = masks.key_frames(mask_block(place), first, last)
     if not frames:
@@ -66,7 +66,7 @@ def mask_keys(place: Place, shot: Plate) -> list[int]:
 
 
 def write_trimaps(place: Place, shot: Plate) -> str:
-    """Draw the masks and write the trimaps; returns what was done. Raises Problem."""
+    """Draw the masks and write the trimaps; returns a summary. Raises Problem."""
     chosen, folder = place.scene.vfxmatte, owned_folder(place)
     if chosen.trimap_source == "FOLDER":
         folder.claim()
@@ -105,7 +105,7 @@ def start(place: Place) -> Run:
 
 
 def _keep_shown(place: Place) -> None:
-    """What is shown becomes what is chosen, for nothing is shown where the run ends."""
+    """Store the clip and mask of the editor in the panel: none is open when the run ends."""
     chosen, block = place.scene.vfxmatte, plate_block(place)
     if chosen.plate_kind == "CLIP":
         chosen.clip = block
@@ -114,14 +114,14 @@ def _keep_shown(place: Place) -> None:
 
 
 def poll() -> float | None:
-    """Blender calls this on its main thread while a run goes on."""
+    """Update the panels; called by Blender's timer on its main thread during a run."""
     goes_on = session.run is not None and session.run.tick()
     _redraw()
     return POLL_SECONDS if goes_on else None
 
 
 def close() -> None:
-    """Cancel what runs and let go of the engine: before Blender or the add-on goes."""
+    """Cancel the run and release the engine: before Blender, its file or the add-on closes."""
     if session.run is not None and not session.run.progress.is_over:
         session.run.cancel()
     if session.engine is not None:
@@ -134,7 +134,7 @@ def close() -> None:
 
 
 def test_engine(command: str) -> None:
-    """Ask a program whether it is the engine; what it says turns up in the preferences."""
+    """Ask a program for its version in the background; the preferences show the reply."""
     answer.text = "Asking..."
     asking = threading.Thread(target=_ask, args=(command,), daemon=True)
     asking.start()
@@ -154,10 +154,10 @@ def _look_again(asking: threading.Thread) -> float | None:
 
 
 def take_over(place: Place) -> str:
-    """Make the results' folder this file's; returns what was done.
+    """Make the results' folder this file's; returns a summary.
 
     Raises:
-        NotOurs: the artist has not been told yet whose results this folder holds.
+        NotOurs: the panel has not shown yet whose results this folder holds.
     """
     folder, problem = owned_folder(place), session.problem
     folder.claim(take_over=isinstance(problem, NotOurs) and problem.folder == folder.path)

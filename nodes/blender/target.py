@@ -1,4 +1,4 @@
-"""What a run mattes and where to, and its mattes loaded into the compositor."""
+"""The target of a run: its plate, scene and folder, and loading its mattes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .results import ShotFolder
 
 @dataclass(frozen=True)
 class Target:
-    """What is matted, and where to, whatever is renamed, undone or chosen meanwhile."""
+    """Plate, scene and results' folder; stays valid through renaming, undo and other choices."""
 
     scene_uid: int
     block_uid: int
@@ -26,18 +26,18 @@ class Target:
 
     @classmethod
     def of(cls, place: Place, shot: Plate) -> Target:
-        """What is chosen now; raises Problem."""
+        """Return the target for the current choices; raises Problem."""
         uids = place.scene.session_uid, plate_block(place).session_uid
         return cls(*uids, shot, shot_folder(place))
 
     @property
     def scene(self) -> Any | None:
-        """The scene, or None where it has been removed."""
+        """The scene, or None if it was removed."""
         return _with_uid(bpy.data.scenes, self.scene_uid)
 
     @property
     def block(self) -> Any | None:
-        """The MovieClip or Image, or None where it has been removed."""
+        """The MovieClip or Image, or None if it was removed."""
         return _with_uid((*bpy.data.movieclips, *bpy.data.images), self.block_uid)
 
 
@@ -46,7 +46,7 @@ def _with_uid(blocks: Iterable[Any], uid: int) -> Any | None:
 
 
 def load(target: Target) -> str:
-    """Load the mattes on disk into the compositor; returns what was done. Raises Problem."""
+    """Load the mattes on disk into the compositor; returns a summary. Raises Problem."""
     mattes = target.folder.mattes()
     scene, block = target.scene, target.block
     if scene is None or block is None:
