@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError
-from vfxmatte.io.timecodes import advance_timecode
+from vfxmatte.io.timecode_counting import advance_timecode
 from vfxmatte.io.video import Movie, write_prores
 
 WIDTH, HEIGHT, COUNT = 256, 128, 30

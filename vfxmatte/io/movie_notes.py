@@ -20,6 +20,9 @@ _HDR = {
     "DOVI_METADATA": "Dolby Vision",
 }
 
+_WIDE = ("bt470m", "film", "bt2020", "smpte428", "smpte431", "smpte432")
+_UNLIKE_VIDEO = ("log100", "log316", "smpte428")
+
 
 def is_attached_picture(stream: Any) -> bool:
     """Whether a video stream is a picture for players: a cover, a thumbnail."""
@@ -33,6 +36,21 @@ def movie_notes(container: Any, stream: Any, frame: Any) -> tuple[str, ...]:
         *_other_streams(container, stream),
         *_orientation(side.get("DISPLAYMATRIX")),
         *_frame_notes(frame, side),
+    )
+
+
+def colour_notes(transfer: str | None, primaries: str | None, space: str) -> tuple[str, ...]:
+    """Say which colour tags the chosen colour space does not have."""
+    unlike = []
+    if transfer in _UNLIKE_VIDEO:
+        unlike.append(f"transfer curve {transfer}")
+    if primaries in _WIDE and transfer not in ("smpte2084", "arib-std-b67"):
+        unlike.append(f"primaries {primaries}")
+    if not unlike:
+        return ()
+    return (
+        f"the movie is tagged with {' and '.join(unlike)}, which {space} does not have: "
+        "name its colour space with --colorspace",
     )
 
 

@@ -147,18 +147,14 @@ def _packed_yuv() -> Iterator[tuple[str, Layout]]:
 
 
 def _grey() -> Iterator[tuple[str, Layout]]:
-    one = Component(0)
-    yield "gray", Layout("grey", "u1", (one,))
+    """Integers only: FFmpeg's conversions take floats of grey for legal range, EXR does not."""
+    yield "gray", Layout("grey", "u1", (Component(0),))
     yield "ya8", Layout("grey", "u1", (Component(0, 0, 2),), has_alpha=True)
     for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
         yield f"gray{end}", Layout("grey", word, _planes((0,), bits, shift))
     for end, order in _ENDS:
         wide = Component(0, 0, 2, 0, 16)
         yield f"ya16{end}", Layout("grey", f"{order}u2", (wide,), has_alpha=True)
-        for bits in (16, 32):
-            word = f"{order}f{bits // 8}"
-            yield f"grayf{bits}{end}", Layout("grey", word, (one,))
-            yield f"yaf{bits}{end}", Layout("grey", word, (Component(0, 0, 2),), has_alpha=True)
 
 
 def _planar_rgb() -> Iterator[tuple[str, Layout]]:

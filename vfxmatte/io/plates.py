@@ -21,6 +21,7 @@ from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError
 from vfxmatte.io.images import read_header, read_pixels
+from vfxmatte.io.movie_notes import colour_notes
 from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.still import Image, ImageHeader
@@ -232,8 +233,13 @@ class MoviePlate(Plate):
         self, spec: str, movie: Movie, colour_space: str | None, config: ColourConfig
     ) -> None:
         self.movie = movie
-        tags = ColourTags(kind="movie", path=movie.path, transfer=movie.info.transfer)
+        transfer = movie.info.transfer
+        kind: Literal["float", "movie"] = (
+            "float" if movie.info.is_float and transfer is None else "movie"
+        )
+        tags = ColourTags(kind=kind, path=movie.path, transfer=transfer)
         choice = _choose_colour(tags, colour_space, config)
+        notes = () if colour_space else colour_notes(transfer, movie.info.primaries, choice.name)
         window = Window.of_size(movie.info.width, movie.info.height)
         self.info = PlateInfo(
             spec=spec,
@@ -247,7 +253,7 @@ class MoviePlate(Plate):
             colour_space=choice.name,
             colour_reason=choice.reason,
             description=movie.info.description,
-            notes=movie.info.notes,
+            notes=movie.info.notes + notes,
         )
 
     def read(self, number: int) -> Frame:

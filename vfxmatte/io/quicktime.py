@@ -113,5 +113,8 @@ def _edits(body: bytes) -> Iterator[int]:
 
 
 def _timecode_rate(body: bytes) -> int:
-    """Numbers for a second: after the sample description's head, flags, scale and duration."""
-    return body[8 + 16 + 4 + 4 + 4 + 4] if len(body) > 40 else 0
+    """Numbers for a second: the sample description's time scale by the length of a number."""
+    if len(body) < 40:
+        return 0
+    scale, length = struct.unpack(">II", body[32:40])
+    return round(scale / length) if length else 0

@@ -27,7 +27,7 @@ from vfxmatte.io.pixel_formats import layout_of
 from vfxmatte.io.quicktime import QuickTime
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.io.timecodes import advance_timecode, recounted, valid_timecode
+from vfxmatte.io.timecode_counting import advance_timecode, recounted, valid_timecode
 from vfxmatte.io.yuv import Encoding, picture_of
 from vfxmatte.types import FloatImage
 
@@ -210,26 +210,48 @@ def _timecode(decoder: Decoder, fps: Fraction) -> str | None:
     return advance_timecode(text, hidden, fps) if valid_timecode(text, fps) else text
 
 
-def write_prores(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float) -> Path:
-    """ProRes 4444 with alpha from (H, W, 4) float32 RGBA frames, 0 to 1, Rec.709-encoded.
+def write_prores(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float,
+    *,
+    timecode: str | None = None,
+    pixel_aspect: float = 1.0,
+) -> Path:
+    """Write ProRes 4444 with alpha to a temporary name, then rename it.
 
-    Written to a temporary name, then renamed. Raises OutputError; nothing stays behind then.
+    Args:
+        frames: (H, W, 4) float32 RGBA, 0 to 1, Rec.709-encoded.
+        timecode: of the first frame, `01:00:00:00`.
+        pixel_aspect: width of a pixel for a height of 1.
+    Raises:
+        OutputError: it cannot be written; nothing stays behind then.
     """
     path = Path(path)
+    aspect = Fraction(pixel_aspect).limit_denominator(10_000)
     with renamed_when_whole(path) as temporary:
         try:
-            _encode_prores(temporary, frames, frame_rate(fps))
+            _encode_prores(temporary, frames, frame_rate(fps), timecode, aspect)
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write the movie: {error}", path=path) from error
     return path
 
 
-def _encode_prores(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def _encode_prores(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction,
+    timecode: str | None,
+    pixel_aspect: Fraction,
+) -> None:
     with av.open(str(path), "w", format="mov") as container:
         stream: Any = None
         for rgba in frames:
             if stream is None:
                 stream = _prores_stream(container, rgba.shape[1], rgba.shape[0], fps)
+                stream.codec_context.sample_aspect_ratio = pixel_aspect
+                if timecode:
+                    stream.metadata["timecode"] = timecode
             values = np.nan_to_num(rgba).clip(0, 1) * 65535 + 0.5
             frame = av.VideoFrame.from_ndarray(values.astype(np.uint16), format="rgba64le")
             frame = frame.reformat(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Any
 
 _TIMECODE = re.compile(r"(\d+):(\d+):(\d+)([:;.])(\d+)")
 
@@ -21,6 +22,18 @@ def valid_timecode(text: str | None, fps: Fraction) -> str | None:
     hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
     fits = hours < 24 and minutes < 60 and seconds < 60 and frame < max(1, round(fps))
     return match[0] if fits else None
+
+
+def text_of(value: Any, fps: Fraction) -> str | None:
+    """A frame's time code as text: an EXR's, which counts pairs above 30 frames a second, or text.
+
+    None where it cannot be counted on at this rate.
+    """
+    if hasattr(value, "dropFrame"):
+        frame = value.frame if fps <= 30 else 2 * value.frame + value.fieldPhase
+        separator = ";" if value.dropFrame else ":"
+        value = f"{value.hours:02d}:{value.minutes:02d}:{value.seconds:02d}{separator}{frame:02d}"
+    return valid_timecode(value, fps) if isinstance(value, str) else None
 
 
 def recounted(text: str, counted: int, fps: Fraction) -> str:
