@@ -25,8 +25,9 @@ def make_movie(
     path: Path, *, codec: str = "libx264", pixel_format: str = "yuv420p", rate: Any = 24,
     count: int = 10, options: Mapping[str, str] | None = None, format: str | None = None,
     container: Mapping[str, str] | None = None, aspect: Any = None, timecode: str | None = None,
-    tags: Mapping[str, str] | None = None, skip: Iterable[int] = (), size: tuple[int, int] = (WIDTH, HEIGHT),
-    streams: int = 1, rotation: int = 0, interlaced: bool = False, trc: int = 2, primaries: int = 2,
+    tags: Mapping[str, str] | None = None, skip: Iterable[int] = (),
+    size: tuple[int, int] = (WIDTH, HEIGHT),     streams: int = 1, rotation: int = 0, trc: int = 2,
+    primaries: int = 2,
 ) -> Path:  # fmt: skip
     """Encode a movie; `tags` are the container's, a time code the stream's."""
     chosen = dict(options if options is not None else X264 if codec == "libx264" else {})

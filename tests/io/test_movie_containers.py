@@ -177,8 +177,9 @@ def test_several_edits_are_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.97])
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("a.mkv", PRORES), ("b.mkv", {"options": X264 | {"g": "2"}}), ("a.webm", {"codec": "libvpx-vp9"}),
-     ("a.ts", {}), ("fast.mov", {**PRORES, "container": {"movflags": "faststart"}}),
+    [("a.mkv", PRORES), ("b.mkv", {"options": X264 | {"g": "2"}}), ("a.ts", {}),
+     ("a.webm", {"codec": "libvpx-vp9"}),
+     ("fast.mov", {**PRORES, "container": {"movflags": "faststart"}}),
      ("fragments.mp4", {"container": {"movflags": "frag_keyframe+empty_moov"},
                         "options": X264 | {"g": "2"}}),
      ("a.avi", FFV1), ("a.mxf", MPEG2), ("a.mov", PRORES)],
@@ -186,7 +187,7 @@ def test_several_edits_are_refused_by_name(tmp_path: Path) -> None:
 def test_incomplete_files(
     tmp_path: Path, name: str, arguments: dict[str, Any], share: float
 ) -> None:
-    """Refused, or the frames that lack are failures; those that are there have their own numbers."""
+    """Refused, or the frames that lack are failures; those that are there keep their numbers."""
     path = make_movie(tmp_path / name, rate=25, **arguments)
     data = path.read_bytes()
     length = int(len(data) * share)
@@ -202,6 +203,7 @@ def test_incomplete_files(
     assert close_to(found[:there], greys(10)[:there])
     assert set(found[there:]) <= {None}
     assert there == 10 or len(found) > there
+    assert any("ends too early" in note for note in movie.info.notes) == (there < len(found))
     if name.endswith(("mkv", "webm", "mov")):
         assert len(found) == 10
 

@@ -135,10 +135,11 @@ LOSSLESS = [
     *((f"{name}.nut", "rawvideo", name) for name in (
         "nv12", "nv16", "nv21", "nv24", "p010le", "p016le", "p210le", "p216le", "p410le", "yuyv422",
         "uyvy422", "yuv411p", "yuv410p", "yuv440p", "yuva420p", "yuva444p10le", "gray", "gray10le",
-        "gray16be", "gray16le", "ya8", "ya16le", "gbrp", "gbrp10be", "gbrp12le", "gbrp16be", "gbrap",
-        "gbrap12be", "gbrap16le", "rgb24", "bgr24", "0rgb", "rgb0", "0bgr", "argb", "abgr", "rgba",
-        "rgb48be", "rgb48le", "bgr48be", "rgba64be", "bgra64le", "x2rgb10le", "rgb555le", "rgb565be",
-        "yuv420p10be", "yuv422p16be", "yuv444p12be", "y210le", "xv30le", "xv36le", "vuya", "ayuv64le",
+        "gray16be", "gray16le", "ya8", "ya16le", "gbrp", "gbrp10be", "gbrp12le", "gbrp16be",
+        "gbrap", "gbrap12be", "gbrap16le", "rgb24", "bgr24", "0rgb", "rgb0", "0bgr", "argb",
+        "abgr", "rgba", "rgb48be", "rgb48le", "bgr48be", "rgba64be", "bgra64le", "x2rgb10le",
+        "rgb555le", "rgb565be", "yuv420p10be", "yuv422p16be", "yuv444p12be", "y210le", "xv30le",
+        "xv36le", "vuya", "ayuv64le",
     )),
     *(("a.mkv", "ffv1", name) for name in (
         "yuv420p", "yuv422p10le", "yuv444p16le", "yuv411p", "yuv440p12le", "yuva444p12le", "bgr0",
@@ -146,7 +147,8 @@ LOSSLESS = [
     )),
     *(("a.mov", "png", name) for name in ("rgb24", "rgba", "rgb48be", "gray", "gray16be", "ya8")),
     *(("a.mov", "qtrle", name) for name in ("rgb24", "argb", "rgb555be")),
-    ("a.avi", "rawvideo", "bgr24"), ("a.avi", "rawvideo", "uyvy422"), ("a.mov", "v210", "yuv422p10le"),
+    ("a.avi", "rawvideo", "bgr24"), ("a.avi", "rawvideo", "uyvy422"),
+    ("a.mov", "v210", "yuv422p10le"),
     ("a.mov", "r210", "gbrp10le"), ("a.avi", "utvideo", "yuv422p"),
     ("a.mov", "v308", "yuv444p"), ("a.mov", "v410", "yuv444p10le"), ("a.avi", "magicyuv", "gbrp"),
 ]  # fmt: skip

@@ -23,20 +23,26 @@ _READABLE_IN_PART = ("matroska", "mov,", "avi")  # formats whose first frames ke
 
 @dataclass(frozen=True, kw_only=True)
 class FrameCount:
-    """Frames that players show, a constant time apart; those that the file lacks are counted."""
+    """Frames that players show, a constant time apart.
+
+    lacking: how many of them are not in the file, as far as it is known: it ends too early.
+    """
 
     fps: Fraction
     count: int
+    lacking: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Packets:
     """Time stamps of the frames that are shown, ascending.
 
-    whole: the file was read to its end, and every packet had its size.
+    damaged: how many packets were shorter than they should be.
+    whole: the file was read to its end, and no packet was damaged.
     """
 
     times: NDArray[np.float64]
+    damaged: int
     whole: bool
 
 
@@ -47,10 +53,10 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
         PlateError: no frames, frames without time stamps, a variable rate, or an incomplete file
             of a kind whose beginning cannot be relied upon.
     """
-    times, shown = _indexed(stream, path)
+    times, shown, lacking = _indexed(stream, path)
     fps = _constant_rate(times, stream)
     if fps is not None:
-        return FrameCount(fps=fps, count=shown)
+        return FrameCount(fps=fps, count=shown, lacking=lacking)
     packets = _packets(container, stream)
     short = ends_early(path)
     if short and not container.format.name.startswith(_READABLE_IN_PART):
@@ -63,7 +69,9 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     fps = _constant_rate(packets.times, stream, gaps=incomplete)
     if fps is None:
         raise _variable(packets.times, stream, path)
-    return FrameCount(fps=fps, count=_count(container, stream, packets.times, fps, incomplete))
+    count = _count(container, stream, packets.times, fps, incomplete)
+    lacking = count - len(packets.times) + packets.damaged
+    return FrameCount(fps=fps, count=count, lacking=max(0, lacking))
 
 
 def _constant_rate(
@@ -78,8 +86,8 @@ def _constant_rate(
     return rate
 
 
-def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int]:
-    """Time stamps in the container's index, ascending, and how many frames are shown.
+def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int, int]:
+    """Time stamps in the container's index, ascending; how many frames are shown, and lack.
 
     Empty where the index does not hold every frame. Those of QuickTime are the times of decoding,
     those that its edit list hides among them.
@@ -97,23 +105,27 @@ def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int]:
         )
     complete = not movie.fragmented if movie.tracks else len(entries) >= stream.frames
     if not stream.frames or not complete:
-        return np.zeros(0), 0
+        return np.zeros(0), 0, 0
     times = np.array(sorted(entry.timestamp for entry in entries), np.float64)
-    return times, sum(not entry.is_discard for entry in entries)
+    shown = [entry for entry in entries if not entry.is_discard]
+    size = path.stat().st_size
+    return times, len(shown), sum(entry.pos + entry.size > size for entry in shown)
 
 
 def _packets(container: Any, stream: Any) -> _Packets:
     times: list[int | None] = []
-    whole = True
+    damaged, whole = 0, True
     try:
         for packet in container.demux(stream):
-            whole = whole and not packet.is_corrupt
+            damaged += packet.is_corrupt
             if packet.size and not packet.is_discard:
                 times.append(packet.pts if packet.pts is not None else packet.dts)
     except av.FFmpegError:  # where the rest is missing, what came before counts
         whole = False
     stamps = sorted(time for time in times if time is not None)
-    return _Packets(times=np.array(stamps, np.float64), whole=whole)
+    return _Packets(
+        times=np.array(stamps, np.float64), damaged=damaged, whole=whole and not damaged
+    )
 
 
 def _count(

@@ -20,7 +20,7 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
 from vfxmatte.io.decoding import Decoder
-from vfxmatte.io.frame_count import frames_of
+from vfxmatte.io.frame_count import FrameCount, frames_of
 from vfxmatte.io.movie_notes import movie_notes
 from vfxmatte.io.movie_tags import PRIMARIES, TRANSFERS, MovieTags, timecode_of
 from vfxmatte.io.pixel_formats import layout_of
@@ -130,7 +130,7 @@ class Movie:
                 "no frame of this movie can be decoded",
                 hint="it may be incomplete: copy or export it again",
             )
-        return _describe(self._decoder, first, tags, rate.fps, rate.count)
+        return _describe(self._decoder, first, tags, rate)
 
     def _picture(self, number: int, frame: Any) -> FloatImage:
         encoding = self.info.encoding
@@ -171,29 +171,29 @@ class Movie:
         )
 
 
-def _describe(
-    decoder: Decoder, frame: Any, tags: MovieTags, fps: Fraction, count: int
-) -> MovieInfo:
+def _describe(decoder: Decoder, frame: Any, tags: MovieTags, rate: FrameCount) -> MovieInfo:
     """Collect what the container, the stream and the first frame say."""
     container, stream = decoder.container, decoder.stream
     context, layout = stream.codec_context, layout_of(frame.format.name)
     encoding = Encoding.of(frame, matrix_tag=tags.matrix, range_tag=tags.range)
-    timecode, notes = _timecode(decoder, fps), movie_notes(container, stream, frame)
-    if timecode and not valid_timecode(timecode, fps):
+    timecode, notes = _timecode(decoder, rate.fps), movie_notes(container, stream, frame)
+    if rate.lacking:
+        notes += (f"the movie's file ends too early: {rate.lacking} of its frames are missing",)
+    if timecode and not valid_timecode(timecode, rate.fps):
         notes += (f"time code {timecode} cannot be counted at this rate: it is not carried",)
     aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
     return MovieInfo(
         width=frame.width,
         height=frame.height,
-        count=count,
-        fps=fps,
+        count=rate.count,
+        fps=rate.fps,
         pixel_aspect=Fraction(aspect or 1) or Fraction(1),
         codec=f"{context.name} {context.profile or ''}".strip(),
         pixel_format=frame.format.name,
         encoding=encoding,
         transfer=TRANSFERS.get(int(frame.color_trc)) or TRANSFERS.get(tags.transfer),
         primaries=PRIMARIES.get(int(frame.color_primaries)) or PRIMARIES.get(tags.primaries),
-        timecode=valid_timecode(timecode, fps),
+        timecode=valid_timecode(timecode, rate.fps),
         is_float=layout is not None and layout.is_float,
         notes=notes,
     )
