@@ -292,6 +292,21 @@ def test_alpha_and_interlacing_are_noted(tmp_path: Path) -> None:
     assert any("interlaced" in note for note in Movie(fields).info.notes)
 
 
+@pytest.mark.skipif(FFMPEG is None, reason="PyAV has no filters of bit streams: needs ffmpeg")
+def test_colour_tags_of_the_container_alone(tmp_path: Path) -> None:
+    """ProRes frames have tags of their own; where they are unknown, the container's count."""
+    source = make_movie(tmp_path / "a.mov", **PRORES)
+    unknown = "prores_metadata=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
+    tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084"]
+    command = [FFMPEG, "-v", "error", "-i", source, "-c", "copy", "-bsf:v", unknown, *tags]
+    subprocess.run([*command, "-movflags", "write_colr", "b.mov"], cwd=tmp_path, check=True)
+    info = Movie(tmp_path / "b.mov").info
+    assert info.encoding.matrix == "Rec.2020"
+    assert (info.transfer, info.primaries) == ("smpte2084", "bt2020")
+    assert "assumed" not in info.description
+    assert "Rec.601 (assumed, not tagged)" in Movie(source).info.description
+
+
 @pytest.mark.parametrize(("trc", "name"), [(9, "log100"), (10, "log316"), (17, "smpte428")])
 def test_curves_that_no_colour_space_has_are_noted(tmp_path: Path, trc: int, name: str) -> None:
     path = make_movie(tmp_path / "a.mkv", trc=trc)

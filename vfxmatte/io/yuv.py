@@ -16,8 +16,8 @@ from vfxmatte.errors import PlateError
 from vfxmatte.io.pixel_formats import Layout, layout_of
 from vfxmatte.types import FloatImage
 
-UNTAGGED = (2, 3)
-"""Colour matrix numbers that say nothing: unspecified and reserved."""
+UNTAGGED = (0, 2, 3)
+"""Matrix numbers that say nothing of Y'CbCr: RGB (also ProRes' unknown), unspecified, reserved."""
 
 # Kr and Kb of ITU-R BT.709, BT.601, SMPTE 240M, BT.2020 and of FCC, by FFmpeg's numbers.
 _WEIGHTS = {
@@ -70,7 +70,7 @@ class Encoding:
         tag = int(frame.colorspace)
         if tag in UNTAGGED:
             tag = matrix_tag
-        assumed = tag in (0, *UNTAGGED)  # 0, RGB, cannot be the matrix of Y'CbCr
+        assumed = tag in UNTAGGED
         if assumed:
             tag = 1 if frame.height >= 720 or frame.width >= 1280 else 6
         if tag not in _WEIGHTS:
