@@ -31,10 +31,10 @@ def is_attached_picture(stream: Any) -> bool:
 
 def movie_notes(container: Any, stream: Any, frame: Any) -> tuple[str, ...]:
     """List what is not applied or not carried, by the container and the first decoded frame."""
-    side = {data.type.name: bytes(data) for data in frame.side_data}
+    side = _side_data(frame)
     return (
         *_other_streams(container, stream),
-        *_orientation(side.get("DISPLAYMATRIX")),
+        *_orientation(side.get("DISPLAYMATRIX"), int(frame.rotation)),
         *_frame_notes(frame, side),
     )
 
@@ -69,12 +69,20 @@ def _other_streams(container: Any, stream: Any) -> Iterator[str]:
             )
 
 
-def _orientation(matrix: bytes | None) -> Iterator[str]:
-    if matrix is None or len(matrix) != 36:
-        return
-    a, b, _, c, d = struct.unpack("=5i", matrix[:20])
-    degrees = round(math.degrees(math.atan2(b, a))) % 360
-    mirrored = a * d - b * c < 0
+def _side_data(frame: Any) -> dict[str, bytes]:
+    """What comes beside a frame; PyAV gives nothing where there is a kind that it does not know."""
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:
+        return {}
+
+
+def _orientation(matrix: bytes | None, counterclockwise: int) -> Iterator[str]:
+    degrees, mirrored = -counterclockwise % 360, False
+    if matrix is not None and len(matrix) == 36:
+        a, b, _, c, d = struct.unpack("=5i", matrix[:20])
+        degrees = round(math.degrees(math.atan2(b, a))) % 360
+        mirrored = a * d - b * c < 0
     turns = [f"turn it by {degrees}° clockwise"] * bool(degrees) + ["mirror it"] * mirrored
     if turns:
         yield (
