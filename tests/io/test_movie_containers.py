@@ -153,6 +153,24 @@ def test_frames_before_the_cut_do_not_count(
     assert close_to([round(float(movie.read(1).mean() * 255))], greys(10)[hidden : hidden + 1])
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_cut_that_leaves_a_gap_at_the_end_is_refused(tmp_path: Path, name: str) -> None:
+    """Frames are stored in the order of decoding: where that ends, one that is shown may lack."""
+    source, path = make_movie(tmp_path / f"whole_{name}"), tmp_path / name
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.dts is not None]
+        keep = next(
+            n for n in range(5, 10)
+            if sorted(p.pts for p in packets[:n]) != sorted(p.pts for p in packets)[:n]
+        )  # fmt: skip
+        for packet in packets[:keep]:
+            packet.stream = stream
+            new.mux(packet)
+    with pytest.raises(PlateError, match=f"variable frame rate.*\n.*all {keep} frames are kept"):
+        Movie(path)
+
+
 @pytest.mark.parametrize(
     ("edits", "frames"),
     [([(120, 2)], slice(2, 5)), ([(200, 5)], slice(5, 10)), ([(80, -1), (200, 3)], slice(3, 8))],

@@ -55,8 +55,10 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     """
     times, shown, lacking = _indexed(stream, path)
     fps = _constant_rate(times, stream)
-    if fps is not None:
+    if fps is not None and _ends_without_gap(container, stream, times, fps):
         return FrameCount(fps=fps, count=shown, lacking=lacking)
+    if len(times):  # the index was looked at: the movie is read from its beginning again
+        container.seek(int(times[0]), stream=stream, backward=True)
     packets = _packets(container, stream)
     short = ends_early(path)
     if short and not container.format.name.startswith(_READABLE_IN_PART):
@@ -110,6 +112,23 @@ def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int, int]:
     shown = [entry for entry in entries if not entry.is_discard]
     size = path.stat().st_size
     return times, len(shown), sum(entry.pos + entry.size > size for entry in shown)
+
+
+def _ends_without_gap(
+    container: Any, stream: Any, times: NDArray[np.float64], fps: Fraction
+) -> bool:
+    """Whether the last frames follow each other: a cut without encoding can leave gaps among them.
+
+    Only where frames are not stored in the order that they are shown in; else the index has told.
+    """
+    if not stream.codec_context.has_b_frames:
+        return True
+    try:
+        container.seek(int(times[-1]), stream=stream, backward=True)
+    except (av.FFmpegError, OSError):
+        return False
+    last = _packets(container, stream).times
+    return bool(np.all(np.diff(last) * float(stream.time_base) * float(fps) < 1.5))
 
 
 def _packets(container: Any, stream: Any) -> _Packets:
