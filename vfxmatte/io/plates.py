@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError
 from vfxmatte.io.images import read_header, read_pixels
+from vfxmatte.io.movie_notes import colour_notes
+from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.still import Image, ImageHeader
 from vfxmatte.io.video import Movie
@@ -41,6 +43,8 @@ class PlateInfo:
     fps: None where the plate does not say.
     colour_reason: why `colour_space` was taken, in plain words.
     unreadable: frames whose header could not be read, or that differ from the others.
+    notes: what a person should know of the plate and would not see in the mattes, a sentence
+        each: what is ignored, or not carried to the mattes. Said once a run, and by `check`.
     """
 
     spec: str
@@ -55,6 +59,7 @@ class PlateInfo:
     colour_reason: str
     description: str
     unreadable: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -228,8 +233,13 @@ class MoviePlate(Plate):
         self, spec: str, movie: Movie, colour_space: str | None, config: ColourConfig
     ) -> None:
         self.movie = movie
-        tags = ColourTags(kind="movie", path=movie.path, transfer=movie.info.transfer)
+        transfer = movie.info.transfer
+        kind: Literal["float", "movie"] = (
+            "float" if movie.info.is_float and transfer is None else "movie"
+        )
+        tags = ColourTags(kind=kind, path=movie.path, transfer=transfer)
         choice = _choose_colour(tags, colour_space, config)
+        notes = () if colour_space else colour_notes(transfer, movie.info.primaries, choice.name)
         window = Window.of_size(movie.info.width, movie.info.height)
         self.info = PlateInfo(
             spec=spec,
@@ -243,6 +253,7 @@ class MoviePlate(Plate):
             colour_space=choice.name,
             colour_reason=choice.reason,
             description=movie.info.description,
+            notes=movie.info.notes + notes,
         )
 
     def read(self, number: int) -> Frame:
@@ -333,20 +344,14 @@ def _sequence_info(
         canvas=canvas,
         display_window=first.display_window,
         pixel_aspect=first.pixel_aspect,
-        fps=_fps(first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))),
+        fps=known_rate(
+            first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))
+        ),
         colour_space="",
         colour_reason="",
         description=first.description,
         unreadable=unlike,
     )
-
-
-def _fps(value: Any) -> Fraction | None:
-    if isinstance(value, Fraction):
-        return value if value > 0 else None
-    if isinstance(value, (int, float)) and value > 0:
-        return Fraction(value).limit_denominator(1001)
-    return None
 
 
 def _with_colour(info: PlateInfo, choice: ColourChoice) -> PlateInfo:

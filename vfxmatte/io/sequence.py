@@ -23,7 +23,9 @@ IMAGE_SUFFIXES = frozenset({
     ".exr", ".sxr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".cin", ".webp", ".tga",
     ".bmp", ".hdr", ".ppm",
 })  # fmt: skip
-MOVIE_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm"})
+MOVIE_SUFFIXES = frozenset(
+    {".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts"}
+)
 
 # The number stands right before the suffix. A minus sign counts only where it cannot be a
 # separator: `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.

@@ -12,7 +12,9 @@ import numpy as np
 from vfxmatte.colour import ColourTags
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.images import read_image
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.sequence import padded
+from vfxmatte.io.timecode_counting import text_of as timecode_text
 from vfxmatte.io.video import write_prores
 from vfxmatte.io.writers import crop, read_matte
 from vfxmatte.pipeline.run import Run
@@ -47,7 +49,7 @@ class Delivery:
         """As the settings say, else as the plate says, else 24."""
         asked = self.run.settings.fps
         if asked is not None:
-            return Fraction(asked).limit_denominator(1001)
+            return frame_rate(asked)
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
@@ -63,9 +65,25 @@ class Delivery:
     def prores(self, path: Path) -> Path:
         """ProRes 4444: the plate as a Rec.709 display has it, straight, with the alpha.
 
-        Frames without a matte are transparent black, so that the movie keeps the plate's timing.
+        Frames without a matte are transparent black, so that the movie keeps the plate's timing;
+        its time code and pixel aspect are the plate's.
         """
-        return write_prores(path, self._rgba(), self.fps)
+        return write_prores(
+            path,
+            self._rgba(),
+            self.fps,
+            timecode=self._timecode(),
+            pixel_aspect=self.run.plate.info.pixel_aspect,
+        )
+
+    def _timecode(self) -> str | None:
+        """The first frame's time code, where the plate has one."""
+        try:
+            metadata = self._plate(self.numbers[0]).metadata
+        except (VfxmatteError, IndexError):
+            return None
+        found = metadata.get("timeCode", metadata.get("smpte:TimeCode"))
+        return timecode_text(found, self.fps)
 
     def _plate(self, number: int) -> Frame:
         """The plate under the shot's number; a held frame stands in for a missing one."""
