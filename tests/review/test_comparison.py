@@ -73,13 +73,13 @@ def test_trimaps_are_carried_once_and_the_same_for_all(
     tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    carried = pipeline.propagate
+    carried = pipeline.carry
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(named["wanted"])
         return carried(*arguments, **named)
 
-    monkeypatch.setattr(pipeline, "propagate", counted)
+    monkeypatch.setattr(pipeline, "carry", counted)
     record = record_of(tiny_shot, "gmm,kmeans,trimap", "--frames", "1002-1004x2")
     assert calls == [{1002, 1004}]
     unknown = [one["errors"]["unknown_px"] for one in record["outcomes"]]

@@ -11,7 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
 
@@ -35,6 +38,8 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
 
     Keyframes have no missed and no area. Where there are no mattes yet, only trimaps are measured;
     where there are no trimaps, they are carried through time first.
+
+    Exit codes: 0 done; 1 some frames could not be measured; 2 wrong use; 3 nothing could be.
     """
     shot = shot_of(values)
     with Run(shot) as prepared:
@@ -47,11 +52,18 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
         means = Means.of(frames)
     if as_json:
         click.echo(json.dumps({"event": "means", "band_px": evaluation.band_px, **asdict(means)}))
-        return
-    Console().print(_table(frames, means))
-    click.echo(f"{shot.name}: {len(frames)} frames, keyframes' band {evaluation.band_px:.1f} px")
-    if not evaluation.has_mattes:
-        click.echo(f"no mattes in {shot.output} yet")
+    else:
+        Console().print(_table(frames, means))
+        band = f"keyframes' band {evaluation.band_px:.1f} px"
+        click.echo(f"{shot.name}: {len(frames)} frames, {band}")
+        if not evaluation.has_mattes:
+            click.echo(f"no mattes in {shot.output} yet")
+    failed = [frame.error for frame in frames if frame.error is not None]
+    for error in failed:
+        click.echo(f"failed: {logged(error)}", err=True)
+    if failed:
+        all_failed = len(failed) == len(frames)
+        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
 
 
 def _plain(frame: FrameEvaluation) -> dict[str, Any]:
@@ -62,7 +74,8 @@ def _plain(frame: FrameEvaluation) -> dict[str, Any]:
     if frame.matte is not None:
         values |= {name: getattr(frame.matte, name) for name in names[2:]}
     values |= {"dtssd": frame.dtssd, "messddt": frame.messddt}
-    return {"frame": frame.number, "is_keyframe": frame.is_keyframe, **values}
+    error = {} if frame.error is None else {"error": error_values(frame.error)}
+    return {"frame": frame.number, "is_keyframe": frame.is_keyframe, **values, **error}
 
 
 def _table(frames: list[FrameEvaluation], means: Means) -> Table:
