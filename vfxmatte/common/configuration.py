@@ -61,7 +61,7 @@ def changed(
         current = getattr(base, key)
         if not dataclasses.is_dataclass(current) or _is_one_value(kinds[key]):
             changes[key] = _fitting(kinds[key], value, name, path, error)
-            _refuse_wrong(type(base), key, changes[key], name, path, error)
+            _refuse_wrong(type(base), key, value, changes[key], name, path, error)
         elif isinstance(value, Mapping):
             changes[key] = changed(current, value, path=path, error=error, within=f"{name}.")
         else:
@@ -84,10 +84,16 @@ def _is_one_value(kind: Any) -> bool:
 
 
 def _refuse_wrong(
-    settings: type, key: str, value: Any, name: str, path: Path | None, error: type[VfxmatteError]
+    settings: type,
+    key: str,
+    written: Any,
+    value: Any,
+    name: str,
+    path: Path | None,
+    error: type[VfxmatteError],
 ) -> None:
-    """Raise for a number that is out of its range, see `checked`."""
-    wrong = what_is_wrong(settings, key, value)
+    """Raise for a number that is out of its range, see `checked`; `written` is as it was given."""
+    wrong = what_is_wrong(settings, key, written if isinstance(written, int | float) else value)
     if wrong is not None:
         raise error(f"{name} {wrong}", path=path)
 
@@ -182,7 +188,7 @@ def _made(
         if key not in own:
             raise _unknown(f"{name}.{key}", key, own, path, error)
         values[key] = _fitting(kinds[key], value, f"{name}.{key}", path, error)
-        _refuse_wrong(kind, key, values[key], f"{name}.{key}", path, error)
+        _refuse_wrong(kind, key, value, values[key], f"{name}.{key}", path, error)
     missing = [
         key
         for key, one in own.items()

@@ -37,7 +37,7 @@ class RunSettings(Checked):
     """
 
     frames: FrameRange | None = None
-    fps: float | None = limited(None, above=0, at_most=100000)
+    fps: float | None = limited(None, above=0)
     colorspace: str | None = None
     ocio: Path | None = None
     layer: str | None = None
@@ -45,7 +45,7 @@ class RunSettings(Checked):
     first_frame: int = limited(1, at_least=-1000000000, at_most=2000000000)
     missing: Missing = "error"
     keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
-    workers: int = limited(0, at_least=0, at_most=1024)
+    workers: int = limited(0, at_least=0)
     engine: EngineSettings = field(default_factory=EngineSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
