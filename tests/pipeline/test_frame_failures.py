@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -362,7 +363,6 @@ def test_every_keyframe_is_decoded_once(folder: Path, monkeypatch: pytest.Monkey
 
 def test_a_keyframe_with_nothing_unknown_is_said_by_run_too(folder: Path) -> None:
     import cv2
-    import numpy as np
 
     path = folder / "trimaps" / "trimap.1004.png"
     labels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -373,3 +373,68 @@ def test_a_keyframe_with_nothing_unknown_is_said_by_run_too(folder: Path) -> Non
     assert code == 0 and [line["event"] for line in lines[:2]] == ["start", "note"]
     plain = CliRunner().invoke(commands, ["run", str(folder), "--engine", "known"])
     assert "keyframe 1004: nothing is unknown" in plain.output
+
+
+# -- other loops over frames ----------------------------------------------------------------------
+
+
+def test_evaluation_goes_on_after_a_frame_that_cannot_be_read(folder: Path) -> None:
+    from vfxmatte.io.exr import write_exr
+    from vfxmatte.types import Window
+
+    window = Window.of_size(64, 48)
+    (folder / "alpha").mkdir()
+    for number in NUMBERS:
+        write_exr(
+            folder / "alpha" / f"alpha.{number}.exr",
+            {"A": np.full((48, 64), 0.5, np.float16)},
+            data_window=window,
+            display_window=window,
+        )
+    assert events(folder)[0] == 0
+    (folder / "matte" / "matte.1003.exr").write_bytes(b"rubbish")
+    (folder / "alpha" / "alpha.1006.exr").write_bytes(b"rubbish")
+    result = CliRunner().invoke(commands, ["evaluate", str(folder), "--json"])
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1 and lines[-1]["event"] == "means" and len(lines) == 9
+    failed = {line["frame"]: line["error"]["path"] for line in lines if "error" in line}
+    assert list(failed) == [1003, 1006] and "matte.1003.exr" in failed[1003]
+    assert result.stderr.count("failed: ") == 2
+
+
+def test_trimaps_are_made_of_the_mattes_that_can_be_read(folder: Path, tmp_path: Path) -> None:
+    assert events(folder)[0] == 0
+    (folder / "matte" / "matte.1003.exr").write_bytes(b"rubbish")
+    arguments = ["trimap", "from-matte", str(folder / "matte" / "matte.####.exr"), "-o"]
+    result = CliRunner().invoke(commands, [*arguments, str(tmp_path / "made")])
+    made = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert made == [f"trimap.{n}.png" for n in NUMBERS if n != 1003]
+    assert result.exit_code == 1 and "7 of 8 trimaps made" in result.stdout
+    assert "matte.1003.exr" in result.stderr
+
+
+def test_a_job_of_the_server_ends_with_error_and_totals_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vfxmatte.serve.jobs import Job
+    from vfxmatte.serve.kept import KeptEngines
+    from vfxmatte.serve.wishes import RunWish
+    from vfxmatte.serve.work import RunWork
+
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr(pipeline, "record_of", fail)
+    made = Shot.open(folder)
+    wish = RunWish(shot=made, overwrite=False)
+    work = RunWork(wish, KeptEngines(opener=lambda settings: Known()))
+    told: list[tuple[str, dict[str, Any]]] = []
+    job = Job(
+        client=None, ident=1, kind="run", start=work.steps, answer=lambda _: None,
+        emit=lambda event, **values: told.append((event, values)),
+    )  # fmt: skip
+    with pytest.raises(UnforeseenError, match="nobody foresaw this"):
+        for _ in work.steps(job):
+            pass
+    assert [event for event, _ in told[-2:]] == ["error", "totals"]
+    assert (folder / "matte" / LOG_NAME).is_file()

@@ -140,3 +140,27 @@ def test_settings_cannot_be_changed_in_place() -> None:
         DEFAULTS.workers = 3  # type: ignore[misc]
     with pytest.raises(UsageError):
         dataclasses.replace(DEFAULTS, workers=-2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1-9x2", "1-10x2", True),
+        ("1-10x3", "1-12x3", True),
+        ("5", "5-5", True),
+        ("5-6x2", "5", True),
+        ("1-9x2", "1-11x2", False),
+        ("1-9x2", "1-9x4", False),
+        ("1-9", "2-9", False),
+    ],
+)
+def test_ranges_of_the_same_frames_are_equal(one: str, other: str, same: bool) -> None:
+    a, b = FrameRange.parse(one), FrameRange.parse(other)
+    assert (a == b) is same is (list(a) == list(b))
+    assert len({a, b}) == (1 if same else 2)
+    assert FrameRange.parse(str(a)) == a and a != list(a)
+
+
+def test_more_frames_than_any_shot_has_are_refused_before_they_are_listed() -> None:
+    with pytest.raises(UsageError, match=r"1-99999999999999999999 has more than 10,000,000 frames"):
+        FrameRange.parse("1-99999999999999999999")
