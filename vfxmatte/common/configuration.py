@@ -14,7 +14,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from vfxmatte.common.checked import what_is_wrong
 from vfxmatte.errors import UsageError, VfxmatteError
-from vfxmatte.types import FrameRange
 
 SettingsT = TypeVar("SettingsT")
 
@@ -228,7 +227,6 @@ _WORDS: Mapping[Any, str] = {
     Path: "a path, as a text",
     tuple: "a list",
     Mapping: "a table",
-    FrameRange: "frames, such as 1001-1100x2",
 }
 
 
@@ -238,5 +236,11 @@ def _in_words(kind: Any) -> str:
         if get_origin(option) is typing.Literal:
             words += [repr(value) for value in get_args(option)]
         elif option is not type(None):  # TOML has no way to write None
-            words.append(_WORDS.get(get_origin(option) or option, "another kind of value"))
-    return " or ".join(words)
+            words.append(_word(option))
+    return " or ".join(dict.fromkeys(words))
+
+
+def _word(kind: Any) -> str:
+    if hasattr(kind, "parse"):
+        return "frames, such as 1001-1100x2"
+    return _WORDS.get(get_origin(kind) or kind, "another kind of value")
