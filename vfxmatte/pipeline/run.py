@@ -97,9 +97,11 @@ class Run:
             self.keyframes = Keyframes(
                 self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
             )
-        except VfxmatteError as error:
+        except BaseException as error:
             self.close()
-            raise error.at(shot=shot.name) from error.__cause__
+            if isinstance(error, VfxmatteError):
+                error.at(shot=shot.name)
+            raise
 
     @property
     def numbers(self) -> tuple[int, ...]:
