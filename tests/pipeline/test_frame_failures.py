@@ -187,6 +187,34 @@ def test_a_reader_that_ends_is_begun_anew(
     assert [n for n, one in found.items() if one.status == "failed"] == [number]
 
 
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_a_movie_goes_on_after_a_frame_that_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A time code that cannot be, say; it is decoded in order, and begins anew behind it."""
+    from vfxmatte.io.plates import MoviePlate
+    from vfxmatte.io.video import write_prores
+
+    made = MovingShot(frames=5, width=64, height=48, first=1, keyframes=(1, 5))
+    folder = made.write(tmp_path / "shot")
+    for path in (folder / "plate").iterdir():
+        path.unlink()
+    frames = [np.dstack([made.pixels(n), np.ones((48, 64, 1), np.float32)]) for n in made.numbers]
+    write_prores(folder / "plate" / "plate.mov", frames, 24)
+    frame = MoviePlate._frame
+
+    def odd(self: MoviePlate, wanted: int, pixels: Any) -> Any:
+        if wanted == number:
+            raise ValueError("hours must be below 24")
+        return frame(self, wanted, pixels)
+
+    monkeypatch.setattr(MoviePlate, "_frame", odd)
+    found = solve(folder)
+    assert list(found) == [1, 2, 3, 4, 5]
+    assert [n for n, one in found.items() if one.status == "failed"] == [number]
+    assert str(found[number].error).startswith("an error that was not foreseen: ValueError: hours")
+
+
 def test_a_folder_in_a_matte_s_place_fails_that_frame_alone(folder: Path) -> None:
     (folder / "matte" / f"matte.{BAD}.exr").mkdir(parents=True)
     found = solve(folder)
@@ -438,3 +466,39 @@ def test_a_job_of_the_server_ends_with_error_and_totals_too(
             pass
     assert [event for event, _ in told[-2:]] == ["error", "totals"]
     assert (folder / "matte" / LOG_NAME).is_file()
+
+
+def test_an_evaluation_that_is_stopped_has_its_means(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vfxmatte.review.evaluation import Evaluation
+
+    measured = Evaluation._measured
+
+    def stopped(self: Evaluation, trimap: Any) -> Any:
+        if trimap.number == 1004:
+            raise KeyboardInterrupt
+        return measured(self, trimap)
+
+    monkeypatch.setattr(Evaluation, "_measured", stopped)
+    result = CliRunner().invoke(commands, ["evaluate", str(tiny_shot), "--json"])
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 130 and lines[-1]["event"] == "means" and len(lines) == 3
+
+
+def test_trimaps_that_were_made_before_the_disk_was_full_are_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vfxmatte.io import temporary
+
+    assert events(folder)[0] == 0
+
+    def full(path: Path) -> None:
+        if "1004" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(temporary, "_sync", full)
+    arguments = ["trimap", "from-matte", str(folder / "matte" / "matte.####.exr"), "-o"]
+    result = CliRunner().invoke(commands, [*arguments, str(tmp_path / "made")])
+    assert result.exit_code == 3 and "3 of 8 trimaps made" in result.stdout
+    assert "No space left" in result.stderr

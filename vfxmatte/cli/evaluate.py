@@ -42,28 +42,38 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     Exit codes: 0 done; 1 some frames could not be measured; 2 wrong use; 3 nothing could be.
     """
     shot = shot_of(values)
+    frames: list[FrameEvaluation] = []
     with Run(shot) as prepared:
         evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha))
-        frames = []
-        for frame in evaluation.frames():
-            frames.append(frame)
-            if as_json:
-                click.echo(json.dumps({"event": "frame", **_plain(frame)}))
-        means = Means.of(frames)
+        try:
+            for frame in evaluation.frames():
+                frames.append(frame)
+                if as_json:
+                    click.echo(json.dumps({"event": "frame", **_plain(frame)}))
+        finally:  # of what has been measured, whatever has ended it
+            if frames:
+                _report(evaluation, frames, as_json=as_json)
+    failed = [frame for frame in frames if frame.error is not None]
+    if failed:
+        all_failed = len(failed) == len(frames)
+        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+
+
+def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: bool) -> None:
+    """The means, or the table with them; then what has failed."""
+    means, shot = Means.of(frames), evaluation.run.shot
     if as_json:
-        click.echo(json.dumps({"event": "means", "band_px": evaluation.band_px, **asdict(means)}))
+        band_px = evaluation.band_px
+        click.echo(json.dumps({"event": "means", "band_px": band_px, **asdict(means)}))
     else:
         Console().print(_table(frames, means))
         band = f"keyframes' band {evaluation.band_px:.1f} px"
         click.echo(f"{shot.name}: {len(frames)} frames, {band}")
         if not evaluation.has_mattes:
             click.echo(f"no mattes in {shot.output} yet")
-    failed = [frame.error for frame in frames if frame.error is not None]
-    for error in failed:
-        click.echo(f"failed: {logged(error)}", err=True)
-    if failed:
-        all_failed = len(failed) == len(frames)
-        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+    for frame in frames:
+        if frame.error is not None:
+            click.echo(f"failed: {logged(frame.error)}", err=True)
 
 
 def _plain(frame: FrameEvaluation) -> dict[str, Any]:

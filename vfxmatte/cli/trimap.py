@@ -73,23 +73,33 @@ def from_matte_command(
     found = _sources([find_sequence(spec) for spec in mattes], wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
-    failed = 0
-    for number, path, _ in found:
-        try:
-            made, display = _trimap_of(number, path, erode_px=erode, dilate_px=dilate)
-            write_labels(made, targets[number], display)
-        except Exception as error:
-            if concerns_all_frames(error) or isinstance(error, OutputError):
-                raise
-            failed += 1
-            click.echo(
-                f"failed: {logged(as_foreseen(error).at(frame=number, path=path))}", err=True
-            )
-            continue
-        click.echo(f"{targets[number]}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
-    if failed:
-        click.echo(f"{len(found) - failed} of {len(found)} trimaps made")
-        click.get_current_context().exit(SOME_FAILED if failed < len(found) else NOTHING_DONE)
+    made: list[Trimap] = []
+    try:
+        for number, path, _ in found:
+            one = _made(number, path, targets[number], erode_px=erode, dilate_px=dilate)
+            made += [] if one is None else [one]
+    finally:
+        if len(made) < len(found):
+            click.echo(f"{len(made)} of {len(found)} trimaps made")
+    if len(made) < len(found):
+        click.get_current_context().exit(SOME_FAILED if made else NOTHING_DONE)
+
+
+def _made(
+    number: int, path: Path, target: Path, *, erode_px: float, dilate_px: float
+) -> Trimap | None:
+    """Write a trimap; None where its matte cannot be read, which is reported."""
+    try:
+        made, display = _trimap_of(number, path, erode_px=erode_px, dilate_px=dilate_px)
+        write_labels(made, target, display)
+    except Exception as error:
+        if concerns_all_frames(error) or isinstance(error, OutputError):
+            raise
+        failure = logged(as_foreseen(error).at(frame=number, path=path))
+        click.echo(f"failed: {failure}", err=True)
+        return None
+    click.echo(f"{target}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
+    return made
 
 
 def _sources(
