@@ -131,6 +131,10 @@ _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, er
 """What the operating system reports where a whole disk cannot be written to."""
 
 
+_LONGEST = 300
+"""Characters of an unforeseen error in a message; its traceback has all."""
+
+
 def concerns_all_frames(error: BaseException) -> bool:
     """Return True for what ends a run: a lost device, a locked output, a full disk.
 
@@ -148,6 +152,7 @@ def as_foreseen(error: Exception) -> VfxmatteError:
     if isinstance(error, VfxmatteError):
         return error
     said = " ".join(str(error).split())
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
     what = f"an error that was not foreseen: {type(error).__name__}{said and ': '}{said}"
     if isinstance(error, MemoryError):
         what = "there was too little memory for this frame"

@@ -267,10 +267,14 @@ def test_one_log_holds_the_whole_traceback_of_each(tmp_path: Path) -> None:
     assert logged(foreseen, tmp_path) is foreseen and foreseen.hint is None
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_message_stays_short_however_long_its_error_is(tmp_path: Path) -> None:
+    error = logged(ValueError("x" * 5000), tmp_path)
+    assert len(error.what) < 400 and "x" * 5000 in (tmp_path / LOG_NAME).read_text("utf-8")
+
+
 def test_a_log_that_cannot_be_written_goes_elsewhere(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    error = logged(ValueError("odd"), tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    error = logged(ValueError("odd"), tmp_path / "file")
     name = str(error.hint).split(" in ")[1].split(";")[0]
     assert "odd" in Path(name).read_text(encoding="utf-8")
     Path(name).unlink()
@@ -324,6 +328,22 @@ def test_a_frame_that_fails_unforeseen_is_told_with_its_log(
     assert code == 1 and bad["frame"] == BAD and lines[-1]["event"] == "totals"
     assert lines[-1]["written"] == 7 and lines[-1]["failed"] == 1
     assert str(folder / "matte" / LOG_NAME) in bad["error"]["hint"]
+
+
+def test_a_reader_that_goes_away_is_no_error_of_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`vfxmatte run --json | head -1`"""
+    from vfxmatte.cli.report import JsonReport
+
+    def gone(*_: Any) -> None:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads")
+
+    monkeypatch.setattr(JsonReport, "frame", gone)
+    result = CliRunner().invoke(commands, ["run", str(folder), "--engine", "known", "--json"])
+    assert result.exit_code == 1 and not (folder / "matte" / LOG_NAME).exists()
+    monkeypatch.undo()
+    assert events(folder)[0] == 0
 
 
 def test_one_preview_that_fails_does_not_take_the_others_with_it(

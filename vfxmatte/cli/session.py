@@ -59,6 +59,8 @@ class Session:
                     self._solve(prepared)
                     self._deliver(Delivery(prepared, self.results))
                 code = self._code()
+            except BrokenPipeError:  # nobody reads what is reported
+                raise
             except Exception as error:
                 failure = logged(error, self.output)
                 self.report.error(failure)
