@@ -31,7 +31,7 @@ from vfxmatte.types import FrameResult
 
 _START_SECONDS = 900.0
 """Within so long a child has opened its engine."""
-_SILENT_SECONDS = 900.0
+_SILENT_SECONDS = 300.0
 """A child that reports nothing and does not compute for so long hangs."""
 _BUSY_SECONDS = 7200.0
 """And so does one that computes all the time, and has no result for so long."""
