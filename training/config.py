@@ -7,20 +7,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from training.course.settings import MattedConfig
 from training.losses import LossWeights
 from training.samples.synthesis import SynthesisConfig
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.configuration import changed, nested, read_toml
-from vfxmatte.errors import TrainingError
+from vfxmatte.errors import TrainingError, VfxmatteError
 from vfxmatte.network.dim import DimConfig
 
 Trains = Literal["stage1", "refinement", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phase:
+class Phase(Checked):
     """A stretch of training.
 
     trains: which parameters move: stage 1, the refinement with stage 1 frozen, or all.
@@ -29,16 +30,19 @@ class Phase:
     epochs: passes over the library, instead of steps, where it is gone through by epochs.
     """
 
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
     name: str
     trains: Trains
-    steps: int = 0
+    steps: int = limited(0, at_least=0)
     lr: float
-    warmup: int = 0
-    final_lr: float = 0.0
-    epochs: int = 0
+    warmup: int = limited(0, at_least=0)
+    final_lr: float = limited(0.0, at_least=0, at_most=1)
+    epochs: int = limited(0, at_least=0)
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.epochs < 0 or self.steps + self.epochs < 1 or self.lr <= 0:
+        super().__post_init__()
+        if self.steps + self.epochs < 1 or self.lr <= 0:
             raise TrainingError(
                 f"phase {self.name!r} needs steps (or epochs) and a learning rate above 0, "
                 f"found {self.steps} and {self.lr}"
@@ -54,7 +58,7 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Checked):
     """Everything that decides a run, but for the library and the device.
 
     batch: samples per step over all devices. micro_batch: samples at a time (0: all at once);
@@ -76,6 +80,8 @@ class TrainConfig:
     validation_samples: held-out composites to validate on.
     """
 
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
     recipe: str = "better"
     network: DimConfig = field(default_factory=lambda: DimConfig(batch_norm=True, skips=True))
     pictures: Literal["composites", "matted"] = "composites"
@@ -90,27 +96,28 @@ class TrainConfig:
         Phase(name="refinement", trains="refinement", steps=20_000, lr=2e-4, warmup=200),
         Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
     )
-    prior_missing: float = 0.1
-    prior_context_px: int = 0
-    prior_crops: int = 1
+    prior_missing: float = limited(0.1, at_least=0, at_most=1)
+    prior_context_px: int = limited(0, at_least=0)
+    prior_crops: int = limited(1, at_least=1)
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
+    weight_decay: float = limited(1e-4, at_least=0)
+    clip_norm: float = limited(1.0, at_least=0)
     order: Literal["random", "epoch"] = "random"
-    backgrounds_per_foreground: int = 100
-    batch: int = 32
-    micro_batch: int = 0
-    seed: int = 1
-    ema: float = 0.999
+    backgrounds_per_foreground: int = limited(100, at_least=1)
+    batch: int = limited(32, at_least=1)
+    micro_batch: int = limited(0, at_least=0)
+    seed: int = limited(1, at_least=0)
+    ema: float = limited(0.999, at_least=0, below=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     channels_last: bool = True
     compile: bool = False
-    log_every: int = 20
-    validate_every: int = 500
-    checkpoint_every: int = 500
-    validation_samples: int = 32
+    log_every: int = limited(20, at_least=1)
+    validate_every: int = limited(500, at_least=1)
+    checkpoint_every: int = limited(500, at_least=1)
+    validation_samples: int = limited(32, at_least=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.synthesis.crop_px % 32:
             raise TrainingError(f"crop_px must be a multiple of 32: {self.synthesis.crop_px}")
         if self.synthesis.moving_pairs and self.batch % 2:
@@ -123,16 +130,9 @@ class TrainConfig:
             raise TrainingError("a phase counts epochs, and the order is random")
         if not self.network.refine and any(p.trains == "refinement" for p in self.phases):
             raise TrainingError("a phase trains the refinement, and the network has none")
-        for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
         self._check_priors()
-        if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
-            raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
 
     def _check_priors(self) -> None:
-        if not 0 <= self.prior_missing <= 1 or self.prior_crops < 1:
-            raise TrainingError("prior_missing must be within 0 and 1, prior_crops at least 1")
         if not self.prior_context_px:
             return
         if not self.network.prior or self.pictures == "matted" or self.synthesis.moving_pairs:

@@ -8,30 +8,35 @@ Predictions are unclamped alphas (N, 1, H, W); `unknown` is 1 where the trimap i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from training.samples.compose import Batch
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 
 EPSILON = 1e-6
 _LEVELS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossWeights:
+class LossWeights(Checked):
     """How much each loss counts; 0 leaves it out.
 
     alpha: √((αp−αg)²+ε²). composition: √((cp−cg)²+ε²) with the true foreground and background.
     l1: |αp−αg|. laplacian: Laplacian pyramid. temporal: |Δαp−Δαg| between the frames of a pair.
     """
 
-    alpha: float = 0.0
-    composition: float = 0.5
-    l1: float = 1.0
-    laplacian: float = 0.5
-    temporal: float = 0.0
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
+    alpha: float = limited(0.0, at_least=0)
+    composition: float = limited(0.5, at_least=0)
+    l1: float = limited(1.0, at_least=0)
+    laplacian: float = limited(0.5, at_least=0)
+    temporal: float = limited(0.0, at_least=0)
 
     @classmethod
     def paper(cls) -> LossWeights:

@@ -89,9 +89,15 @@ class Window:
 _RANGE = re.compile(r"^(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?$")
 
 
-@dataclass(frozen=True, kw_only=True)
+_MOST_FRAMES = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FrameRange:
-    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip."""
+    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip.
+
+    Ranges of the same frames are equal: `1-9x2` and `1-10x2`.
+    """
 
     first: int
     last: int
@@ -103,6 +109,17 @@ class FrameRange:
                 f"frame range {self.first}-{self.last}x{self.step} is empty",
                 hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
             )
+        if (self.last - self.first) // self.step >= _MOST_FRAMES:
+            raise UsageError(
+                f"frame range {self} has more than {_MOST_FRAMES:,} frames",
+                hint="write the frames of the plate",
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FrameRange) and self.as_range() == other.as_range()
+
+    def __hash__(self) -> int:
+        return hash(self.as_range())
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
@@ -245,6 +262,14 @@ class Matte:
 
     def __repr__(self) -> str:
         return f"Matte({self.number}, {self.alpha.shape})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """Stands in the place of what could not be made for one frame, so that the others go on."""
+
+    number: int
+    error: Exception
 
 
 FrameStatus = Literal["written", "kept", "failed", "skipped"]

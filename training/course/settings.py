@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from training.elements.split import DEFAULT_SEED
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 
 
 @dataclass(frozen=True, kw_only=True)
-class MattedConfig:
+class MattedConfig(Checked):
     """Which pictures of a folder are used, and how.
 
     images, mattes: names of the two folders inside the library.
@@ -20,25 +22,16 @@ class MattedConfig:
     split_seed: of that draw.
     """
 
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
     images: str = "images"
     mattes: str = "mattes"
-    width_px: int = 600
-    height_px: int = 800
-    augmented: float = 0.5
-    rotate_degrees: float = 15.0
-    held_out: float = 0.2
-    split_seed: int = DEFAULT_SEED
-
-    def __post_init__(self) -> None:
-        if min(self.width_px, self.height_px) < 32:
-            raise TrainingError(
-                f"width_px and height_px must be at least 32, found {self.width_px} and "
-                f"{self.height_px}"
-            )
-        if not 0 <= self.augmented <= 1 or not 0 <= self.held_out < 1:
-            raise TrainingError("augmented and held_out must be shares between 0 and 1")
-        if not 0 <= self.rotate_degrees <= 180:
-            raise TrainingError(f"rotate_degrees must be 0 to 180, found {self.rotate_degrees}")
+    width_px: int = limited(600, at_least=32)
+    height_px: int = limited(800, at_least=32)
+    augmented: float = limited(0.5, at_least=0, at_most=1)
+    rotate_degrees: float = limited(15.0, at_least=0, at_most=180)
+    held_out: float = limited(0.2, at_least=0, below=1)
+    split_seed: int = limited(DEFAULT_SEED, at_least=0)
 
     @property
     def size_px(self) -> tuple[int, int]:

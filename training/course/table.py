@@ -6,7 +6,7 @@ the whole picture, in which known pixels are what the trimap says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from training.config import TrainConfig
 from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
 from training.measure.samples import Sample
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
@@ -108,14 +109,9 @@ def by_engine(name: str) -> Solve:
 
     def solve(sample: Sample) -> FloatImage:
         trimap = Trimap(number=0, labels=sample.labels, is_keyframe=True)
-        return next(_alphas(engine.mattes([Task(image=sample.image, trimap=trimap)])))
+        return solve_one(engine, Task(image=sample.image, trimap=trimap)).alpha
 
     return solve
-
-
-def _alphas(mattes: Iterator[Any]) -> Iterator[FloatImage]:
-    for matte in mattes:
-        yield matte.alpha
 
 
 def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:

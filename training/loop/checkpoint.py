@@ -3,38 +3,76 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 
 from training.config import TrainConfig
-from vfxmatte.errors import TrainingError
+from vfxmatte.errors import OutputError, TrainingError
+from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.network.dim import DimConfig
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
     """Write `state` and, beside it, the configuration as JSON.
 
+    Ctrl-C counts when the files are whole.
+
     Raises:
         TrainingError: full disk or the like; the previous checkpoint is still there.
     """
-    partial = path.with_name(path.name + ".partial")
+    record = config.as_dict()
     try:
-        with partial.open("wb") as stream:
-            torch.save({**state, "config": config.as_dict()}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())  # or a power cut leaves an empty file under the new name
-        path.with_suffix(".json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        with interrupts_postponed():
+            with renamed_when_whole(path) as partial, partial.open("wb") as stream:
+                torch.save({**state, "config": record}, stream)
+            with renamed_when_whole(path.with_suffix(".json")) as partial:
+                partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except (OSError, RuntimeError, OutputError) as error:
+        _raise_interruption(error)
+        said = error.what if isinstance(error, OutputError) else error
         raise TrainingError(
-            f"the checkpoint cannot be written: {error}",
+            f"the checkpoint cannot be written: {said}",
             path=path,
             hint="the previous checkpoint is intact; make room and resume",
         ) from error
+
+
+@contextmanager
+def interrupts_postponed() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C when the block has ended, and not within it.
+
+    Libraries that write files take an interruption for a file that cannot be written. Signals
+    arrive in the main thread; in any other there is nothing to postpone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed and callable(before):
+            before(*pressed[-1])
+        elif pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _raise_interruption(error: BaseException | None) -> None:
+    """Raise KeyboardInterrupt where that is what an error of a library comes from."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt
+        error = error.__cause__ or error.__context__
 
 
 def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from training.samples.synthesis import SynthesisConfig
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 from vfxmatte.keyframes.portrait_network import PortraitConfig
 
 
@@ -21,7 +22,7 @@ def _synthesis() -> SynthesisConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortraitTraining:
+class PortraitTraining(Checked):
     """Everything that decides a run, but for the library and the device.
 
     label_steps: of cross-entropy on the labels. joint_steps: through the matting layer.
@@ -34,36 +35,33 @@ class PortraitTraining:
     validation: held-out pictures.
     """
 
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
     network: PortraitConfig = field(default_factory=lambda: PortraitConfig(batch_norm=True))
     synthesis: SynthesisConfig = field(default_factory=_synthesis)
-    label_steps: int = 1400
-    joint_steps: int = 500
-    lr: float = 2e-3
-    joint_lr: float = 4e-4
-    weight_decay: float = 1e-4
-    batch: int = 8
-    band_px: int = 3
-    empty: float = 0.1
-    distractors: float = 0.2
-    maskless: float = 0.4
-    mask_jitter: float = 0.08
-    gamma: float = 0.4
-    label_loss: float = 0.1
-    ema: float = 0.99
-    seed: int = 1
-    validation: int = 48
-    log_every: int = 25
-    validate_every: int = 200
+    label_steps: int = limited(1400, at_least=1)
+    joint_steps: int = limited(500, at_least=1)
+    lr: float = limited(2e-3, above=0)
+    joint_lr: float = limited(4e-4, above=0)
+    weight_decay: float = limited(1e-4, at_least=0)
+    batch: int = limited(8, at_least=1)
+    band_px: int = limited(3, at_least=0)
+    empty: float = limited(0.1, at_least=0, below=1)
+    distractors: float = limited(0.2, at_least=0, below=1)
+    maskless: float = limited(0.4, at_least=0, below=1)
+    mask_jitter: float = limited(0.08, at_least=0)
+    gamma: float = limited(0.4, at_least=0)
+    label_loss: float = limited(0.1, at_least=0)
+    ema: float = limited(0.99, at_least=0, below=1)
+    seed: int = limited(1, at_least=0)
+    validation: int = limited(48, at_least=1)
+    log_every: int = limited(25, at_least=1)
+    validate_every: int = limited(200, at_least=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.synthesis.crop_px % 32 or self.synthesis.moving_pairs:
             raise TrainingError("crop_px must be a multiple of 32, and pairs do not move here")
-        for name in ("label_steps", "joint_steps", "batch", "log_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("empty", "distractors", "maskless", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be within 0 and 1, found {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

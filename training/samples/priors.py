@@ -68,11 +68,11 @@ def cropped(batch: Batch, count: int, crop_px: int, seed: int) -> Batch:
     def cut(planes: Tensor) -> Tensor:
         return torch.stack([planes[n, :, y : y + crop_px, x : x + crop_px] for n, y, x in places])
 
-    assert batch.priors is not None
+    priors = batch.priors
     return replace(
         batch, image=cut(batch.image), trimap=cut(batch.trimap), alpha=cut(batch.alpha),
         foreground=cut(batch.foreground), background=cut(batch.background),
-        priors=cut(batch.priors),
+        priors=None if priors is None else cut(priors),
     )  # fmt: skip
 
 

@@ -6,18 +6,16 @@ Each part can be switched off; `SynthesisConfig.paper()` is Deep Image Matting's
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 
 LARGEST_BAND_PX = 50
-_PROBABILITIES = (
-    "flip", "two_foregrounds", "linear_light", "similar_colours", "background_blur",
-    "plain_background", "defocus", "motion_blur", "light_wrap", "compression",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(Checked):
     """How one training picture is made. Probabilities 0 to 1, angles in degrees.
 
     crop_px: side of the finished square crop, a multiple of 32.
@@ -49,37 +47,37 @@ class SynthesisConfig:
     moving_pairs: make the second half of a batch the next frame of the first half.
     """
 
-    crop_px: int = 320
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
+    crop_px: int = limited(320, at_least=32)
     zoom: tuple[float, float] = (0.6, 1.7)
     background_zoom: tuple[float, float] = (0.6, 3.0)
     zoom_choices: tuple[float, ...] = ()
     mirror_cut: bool = True
-    flip: float = 0.5
-    rotate_degrees: float = 30.0
-    stretch: float = 1.25
-    shear_degrees: float = 10.0
-    two_foregrounds: float = 0.4
-    linear_light: float = 0.75
-    colour_jitter: float = 0.4
-    exposure_stops: float = 1.0
-    white_balance: float = 0.15
-    similar_colours: float = 0.1
-    background_blur: float = 0.4
-    plain_background: float = 0.05
-    defocus: float = 0.2
-    motion_blur: float = 0.15
-    light_wrap: float = 0.1
-    grain: float = 0.03
-    compression: float = 0.25
+    flip: float = limited(0.5, at_least=0, at_most=1)
+    rotate_degrees: float = limited(30.0, at_least=0, at_most=180)
+    stretch: float = limited(1.25, at_least=1)
+    shear_degrees: float = limited(10.0, at_least=0, below=90)
+    two_foregrounds: float = limited(0.4, at_least=0, at_most=1)
+    linear_light: float = limited(0.75, at_least=0, at_most=1)
+    colour_jitter: float = limited(0.4, at_least=0)
+    exposure_stops: float = limited(1.0, at_least=0)
+    white_balance: float = limited(0.15, at_least=0, below=1)
+    similar_colours: float = limited(0.1, at_least=0, at_most=1)
+    background_blur: float = limited(0.4, at_least=0, at_most=1)
+    plain_background: float = limited(0.05, at_least=0, at_most=1)
+    defocus: float = limited(0.2, at_least=0, at_most=1)
+    motion_blur: float = limited(0.15, at_least=0, at_most=1)
+    light_wrap: float = limited(0.1, at_least=0, at_most=1)
+    grain: float = limited(0.03, at_least=0)
+    compression: float = limited(0.25, at_least=0, at_most=1)
     band_px: tuple[int, int] = (1, 29)
-    band_wobble: float = 0.5
+    band_wobble: float = limited(0.5, at_least=0, at_most=1)
     erode_foreground: bool = True
     moving_pairs: bool = False
 
     def __post_init__(self) -> None:
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"{name} must be within 0 and 1, found {getattr(self, name)}")
+        super().__post_init__()
         for name in ("zoom", "background_zoom"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -89,8 +87,8 @@ class SynthesisConfig:
                 f"band_px must be (smallest, largest) within 0 and {LARGEST_BAND_PX}, "
                 f"found {self.band_px}"
             )
-        if self.stretch < 1 or any(zoom <= 0 for zoom in self.zoom_choices):
-            raise TrainingError("stretch must be at least 1, and zoom_choices above 0")
+        if any(not 0 < zoom < float("inf") for zoom in self.zoom_choices):
+            raise TrainingError(f"zoom_choices must be above 0, found {self.zoom_choices}")
 
     @classmethod
     def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:

@@ -8,13 +8,22 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.cli.trimap_grabcut import grabcut
-from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
+from vfxmatte.errors import (
+    OutputError,
+    TrimapError,
+    UsageError,
+    VfxmatteError,
+    as_foreseen,
+    concerns_all_frames,
+)
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
 from vfxmatte.io.still import Image
 from vfxmatte.io.writers import lay_on, write_labels
+from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import FOREGROUND, FloatImage, FrameRange, Trimap, Window, numbers_as_text
 
@@ -54,6 +63,9 @@ def from_matte_command(
     \b
     vfxmatte trimap from-matte 'roto.####.exr' -o shot/trimaps --erode 6 --dilate 12 \\
         --frames 1001-1049x24
+
+    A matte that cannot be read is named, and the others are made. Exit codes: 0 done; 1 some
+    failed; 2 wrong use; 3 none could be made.
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
@@ -61,10 +73,33 @@ def from_matte_command(
     found = _sources([find_sequence(spec) for spec in mattes], wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
-    for number, path, _ in found:
-        made, display = _trimap_of(number, path, erode_px=erode, dilate_px=dilate)
-        write_labels(made, targets[number], display)
-        click.echo(f"{targets[number]}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
+    made: list[Trimap] = []
+    try:
+        for number, path, _ in found:
+            one = _made(number, path, targets[number], erode_px=erode, dilate_px=dilate)
+            made += [] if one is None else [one]
+    finally:
+        if len(made) < len(found):
+            click.echo(f"{len(made)} of {len(found)} trimaps made")
+    if len(made) < len(found):
+        click.get_current_context().exit(SOME_FAILED if made else NOTHING_DONE)
+
+
+def _made(
+    number: int, path: Path, target: Path, *, erode_px: float, dilate_px: float
+) -> Trimap | None:
+    """Write a trimap; None where its matte cannot be read, which is reported."""
+    try:
+        made, display = _trimap_of(number, path, erode_px=erode_px, dilate_px=dilate_px)
+        write_labels(made, target, display)
+    except Exception as error:
+        if concerns_all_frames(error) or isinstance(error, OutputError):
+            raise
+        failure = logged(as_foreseen(error).at(frame=number, path=path))
+        click.echo(f"failed: {failure}", err=True)
+        return None
+    click.echo(f"{target}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
+    return made
 
 
 def _sources(

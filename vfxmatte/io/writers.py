@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import OpenEXR
 
-from vfxmatte.errors import OutputError
+from vfxmatte.common.checked import Checked
+from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.exr import STRUCTURAL, write_exr
 from vfxmatte.io.halves import narrowed
 from vfxmatte.io.images import read_image
@@ -42,7 +43,7 @@ _EXR_NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputSettings:
+class OutputSettings(Checked):
     """How mattes are written.
 
     pixel_type, compression: of EXR; PNG and TIFF are 16-bit grey, ZIP.
@@ -57,8 +58,9 @@ class OutputSettings:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rgba is not None and self.format != "exr":
-            raise OutputError(
+            raise UsageError(
                 f"RGBA cannot be written as {self.format}",
                 hint="the plate's colour is scene-linear: write RGBA as EXR",
             )

@@ -86,8 +86,8 @@ class _Layer:
         self.kernel, self.relu = weight.shape[-1], relu
         matrix = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
         self.weight = matrix[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        assert conv.bias is not None
-        self.bias = conv.bias.detach()
+        bias = conv.bias
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         self.fan_in, self.fan_out = weight.shape[1], weight.shape[0]
 
     def __call__(self, level: DeviceLevel, source: Tensor, out: Tensor) -> Tensor:

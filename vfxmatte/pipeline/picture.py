@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
 from vfxmatte.errors import UsageError
 from vfxmatte.trimaps import labels_from_image
@@ -54,8 +55,7 @@ def matte(
     task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
     if engine is None or isinstance(engine, EngineSettings):
         engine = _engine(engine or EngineSettings())
-    (solved,) = engine.mattes([task])
-    return solved.alpha
+    return solve_one(engine, task).alpha
 
 
 def _as_float(array: NDArray[Any], name: str) -> FloatImage:

@@ -11,18 +11,22 @@ Opening a shot reads names and headers, no pixels, and loads no torch.
 from __future__ import annotations
 
 import hashlib
+import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.configuration import changed, read_toml
-from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
+from vfxmatte.errors import ShotError, TrimapError, VfxmatteError, as_foreseen
 from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.io.sequence import frame_number, is_hidden, is_image, is_movie
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.trimaps import grow, labels_from_image, place, shrink
+from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text
 
 PLATE_FOLDER = "plate"
@@ -50,7 +54,8 @@ class Shot:
         """A shot folder.
 
         Raises:
-            ShotError: no such folder, no plate, a broken shot.toml.
+            ShotError: no such folder, no plate, a broken shot.toml. UsageError: a setting in it
+                that cannot be.
             TrimapError: the trimaps folder holds something that cannot be a keyframe.
         """
         folder = Path(folder)
@@ -135,10 +140,13 @@ def find_plate(folder: Path) -> Path:
 
 
 def read_settings(path: Path) -> RunSettings:
-    """shot.toml, or the defaults where there is none; raises ShotError."""
+    """shot.toml, or the defaults where there is none.
+
+    Raises ShotError where it cannot be read, UsageError for a setting that cannot be.
+    """
     if not path.is_file():
         return RunSettings()
-    return changed(RunSettings(), read_toml(path, ShotError), path=path, error=ShotError)
+    return changed(RunSettings(), read_toml(path, ShotError), path=path)
 
 
 def find_keyframes(place: Path) -> dict[int, Path]:
@@ -189,11 +197,11 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
             canvas=plate.canvas,
             display_window=plate.display_window,
         )
-    except VfxmatteError as error:
-        if isinstance(error, TrimapError):
-            raise error.at(frame=number, path=path) from error.__cause__
+    except TrimapError as error:
+        raise error.at(frame=number, path=path) from error.__cause__
+    except Exception as error:
         raise TrimapError(
-            f"this trimap cannot be read: {error.what}", frame=number, path=path
+            f"this trimap cannot be read: {as_foreseen(error).what}", frame=number, path=path
         ) from error
     if growth_px > 0:
         labels = grow(labels, growth_px)
@@ -203,13 +211,28 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
 
 
 class Keyframes(Mapping[int, Trimap]):
-    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
+    """The painted trimaps by frame number, each read once, when it is needed first.
+
+    A shot may have many: what was read is kept compressed. Any thread may ask.
+    """
 
     def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
         self._paths, self._plate, self._growth_px = paths, plate, growth_px
+        self._lock = threading.Lock()
+        self._oddities: list[str] | None = None
+        self._labels: dict[int, bytes] = {}
 
     def __getitem__(self, number: int) -> Trimap:
-        return read_keyframe(self._paths[number], number, self._plate, self._growth_px)
+        with self._lock:
+            if number not in self._labels:
+                path = self._paths[number]
+                trimap = read_keyframe(path, number, self._plate, self._growth_px)
+                self._labels[number] = zlib.compress(trimap.labels.tobytes(), 1)
+                return trimap
+            packed = self._labels[number]
+        labels = np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8)
+        shape = self._plate.canvas.shape
+        return Trimap(number=number, labels=labels.reshape(shape), is_keyframe=True)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._paths)
@@ -217,10 +240,15 @@ class Keyframes(Mapping[int, Trimap]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def check(self) -> None:
-        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
-        for number in self:
-            self[number]
+    def check(self) -> list[str]:
+        """Read all, so that a bad one is named before hours of work; raises TrimapError.
+
+        Returns what is odd about them, a sentence for each keyframe that is.
+        """
+        if self._oddities is None:
+            found = {number: oddity(self[number].labels) for number in self}
+            self._oddities = [f"keyframe {n}: {text}" for n, text in found.items() if text]
+        return self._oddities
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
@@ -24,13 +25,13 @@ _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColourLineSettings:
+class ColourLineSettings(Checked):
     """radius_px: half side of the windows. ridge: noise variance that the line fit forgives, in
     units of the picture squared. rounds: most conjugate-gradient steps."""
 
-    radius_px: int = 4
-    ridge: float = 1e-4
-    rounds: int = 12
+    radius_px: int = limited(4, at_least=1, at_most=1000)
+    ridge: float = limited(1e-4, above=0)
+    rounds: int = limited(12, at_least=1)
 
 
 class ColourLines:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.colour_lines import ColourLineSettings, solve_band
 from vfxmatte.trimaps import distance_to
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
@@ -25,15 +26,15 @@ _NOISE = 1e-3  # variance added to the background's colours
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyframeMatteSettings:
+class KeyframeMatteSettings(Checked):
     """Sizes in px of the proxy.
 
     rise_px: how far inside an unknown patch without painted foreground the guess reaches a half.
     nearby_px: how far from the unknown region the background's colours are taken from.
     """
 
-    rise_px: float = 12.0
-    nearby_px: float = 40.0
+    rise_px: float = limited(12.0, above=0)
+    nearby_px: float = limited(40.0, above=0)
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 

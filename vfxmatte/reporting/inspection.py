@@ -13,14 +13,15 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.base import check_name
 from vfxmatte.engines.classical.optional import check_installed
-from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, last_description, make_plan
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
-from vfxmatte.types import BACKGROUND, FOREGROUND, Trimap
+from vfxmatte.trimaps import oddity
 
 Value = TypeVar("Value")
 
@@ -84,26 +85,34 @@ def inspect(shot: Shot) -> Inspection:
     if sidecar is not None:
         found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
     colours = _tried(found, lambda: ColourConfig.load(shot.settings.ocio))
-    plate = None if colours is None else _tried(found, lambda: shot.open_plate(colours))
-    if plate is not None:
-        assert colours is not None
-        with plate:
-            found.plate = plate.info
-            found.keyframes = _keyframes(shot, plate.info)
-            found.problems += [k.error for k in found.keyframes if k.error and k.used]
-            found.plan = _tried(found, lambda: make_plan(shot, shot.settings, plate.info))
-            if found.plan is not None:
-                found.remarks += found.plan.notes
-                _tried(found, lambda: _look_at_results(found, plate, colours, sidecar))
+    if colours is not None:
+        plate = _tried(found, lambda: shot.open_plate(colours))
+        if plate is not None:
+            with plate:
+                _look_at_plate(found, plate, colours, sidecar)
     _look_at_disk(found)
     return found
+
+
+def _look_at_plate(
+    found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
+) -> None:
+    shot = found.shot
+    found.plate = plate.info
+    found.keyframes = _keyframes(shot, plate.info)
+    found.problems += [k.error for k in found.keyframes if k.error and k.used]
+    plan = _tried(found, lambda: make_plan(shot, shot.settings, plate.info))
+    if plan is not None:
+        found.plan = plan
+        found.remarks += plan.notes
+        _tried(found, lambda: _look_at_results(found, plan, plate, colours, sidecar))
 
 
 def _tried(found: Inspection, look: Callable[[], Value]) -> Value | None:
     try:
         return look()
-    except VfxmatteError as error:
-        found.problems.append(error)
+    except Exception as error:
+        found.problems.append(logged(error).at(shot=found.shot.name))
         return None
 
 
@@ -126,38 +135,29 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
         used = number in plate.numbers
         try:
             trimap = read_keyframe(path, number, plate)
-        except VfxmatteError as error:
-            return KeyframeFinding(number=number, path=path, used=used, error=error)
+        except Exception as error:
+            foreseen = as_foreseen(error).at(frame=number, path=path)
+            return KeyframeFinding(number=number, path=path, used=used, error=logged(foreseen))
         return KeyframeFinding(
             number=number,
             path=path,
             used=used,
             unknown_share=trimap.unknown_share,
-            remark=_remark(trimap),
+            remark=oddity(trimap.labels),
         )
 
     return list(ordered_map(look, sorted(shot.keyframes.items()), workers=_WORKERS))
 
 
-def _remark(trimap: Trimap) -> str:
-    """What is odd about a painted trimap."""
-    if trimap.unknown_share == 0:
-        return "nothing is unknown: the trimap itself is the matte"
-    if trimap.unknown_share == 1:
-        return "everything is unknown: paint what is certainly foreground and background"
-    if not (trimap.labels == FOREGROUND).any():
-        return "nothing is marked as foreground"
-    if not (trimap.labels == BACKGROUND).any():
-        return "nothing is marked as background"
-    return ""
-
-
 def _look_at_results(
-    found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
+    found: Inspection,
+    plan: RunPlan,
+    plate: Plate,
+    colours: ColourConfig,
+    sidecar: Mapping[str, Any] | None,
 ) -> None:
     """Which frames are done already, in chunks or in whole runs."""
-    assert found.plan is not None
-    shot, plan = found.shot, found.plan
+    shot = found.shot
     journal = Journal.peek(shot.output)
     weights = None if sidecar is None else str(sidecar["sha256"])
     engine = last_description(journal.runs, shot.settings.engine, weights)
