@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import Report, emit, error_values, make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import settings_with
@@ -29,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--otio",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=PathOption(exists=True, dir_okay=False),
         help="Matte the shots of this cut (OpenTimelineIO); --trimaps and --output are roots.",
     ),
     click.option("--handles", type=int, help="With --otio: frames more on either side [0]."),
@@ -38,7 +39,7 @@ _OPTIONS = (
     ),
     click.option(
         "--otio-out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathOption(dir_okay=False),
         help="With --otio: also write the cut with a track of mattes above each video track.",
     ),
     click.option("--dry-run", is_flag=True, help="With --otio: say what would be done, no more."),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import job_shot_options, shot_of
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.farm.bundle import openjd_files, write_bundle
@@ -28,7 +29,7 @@ _SAID_OTHERWISE = ("shot", "plate", "trimaps", "folder", "frames", "ocio", "weig
     "-o",
     "--job",
     "bundle",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     required=True,
     help="Folder for the job bundle.",
 )

@@ -10,6 +10,7 @@ import click
 
 from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
 from vfxmatte.cli.cut import cut_options, cut_wish, run_cut
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import shot_of, shot_options
@@ -20,7 +21,7 @@ from vfxmatte.pipeline.shot import Shot
 @shot_options
 @click.option(
     "--movie",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     help="Also write a ProRes 4444 .mov: Rec.709, straight colour, alpha.",
 )
 @click.option(

@@ -49,6 +49,8 @@ class Session:
                 shot = find()
                 engine = self.engine(shot.settings)
                 with Run(shot, overwrite=overwrite, chunk=chunk, engine=engine) as prepared:
+                    if self.movie is not None:
+                        shot.check_apart(self.movie.parent)
                     self._solve(prepared)
                     self._deliver(Delivery(prepared, self.results))
                 code = self._code()

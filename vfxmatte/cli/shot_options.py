@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.common.configuration import changed, nested
 from vfxmatte.errors import OutputError, ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
@@ -26,8 +27,8 @@ from vfxmatte.pipeline.shot import (
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_EXISTING = click.Path(exists=True, path_type=Path)
-_PATH = click.Path(path_type=Path)
+_EXISTING = PathOption(exists=True)
+_PATH = PathOption()
 
 _TOP = (
     "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",

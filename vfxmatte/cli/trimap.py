@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.cli.trimap_grabcut import grabcut
+from vfxmatte.common.paths import is_same_place
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
@@ -30,9 +32,7 @@ trimap.add_command(grabcut)
 
 @trimap.command("from-matte")
 @click.argument("mattes", nargs=-1, required=True, metavar="MATTE...")
-@click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder."
-)
+@click.option("-o", "--output", "folder", type=PathOption(), required=True, help="Folder.")
 @click.option("--erode", type=float, default=8, show_default=True, metavar="PX", help="Inward.")
 @click.option("--dilate", type=float, default=8, show_default=True, metavar="PX", help="Outward.")
 @click.option("--frames", help="Which frames of sequences: 1001-1100x24 [all].")
@@ -58,7 +58,12 @@ def from_matte_command(
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
     wanted = None if frames is None else FrameRange.parse(frames)
-    found = _sources([find_sequence(spec) for spec in mattes], wanted)
+    sequences = [find_sequence(spec) for spec in mattes]
+    if any(is_same_place(folder, sequence.folder) for sequence in sequences):
+        raise OutputError(
+            "trimaps would be written among the mattes", path=folder, hint="give another --output"
+        )
+    found = _sources(sequences, wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
     for number, path, _ in found:
