@@ -49,7 +49,7 @@ _OPTIONS = (
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
     _OUTPUT,
-    click.option("--frames", help="Frames to solve: 1001-1100 or 1001-1100x2 [all]."),
+    click.option("--frames", help="Frames to solve: 1001-1100, 1001-1100x2, 1001-1010,1020 [all]."),
     click.option("--colorspace", help="The plate's OpenColorIO colour space [by file type]."),
     click.option("--ocio", type=_EXISTING, help="OpenColorIO configuration [$OCIO, else ACES]."),
     click.option("--layer", help="Layer of an EXR plate."),

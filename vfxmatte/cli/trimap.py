@@ -11,14 +11,22 @@ import numpy as np
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.cli.trimap_grabcut import grabcut
-from vfxmatte.common.paths import is_same_place
+from vfxmatte.common.paths import clean_path, is_same_place
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
 from vfxmatte.io.still import Image
 from vfxmatte.io.writers import lay_on, write_labels
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FOREGROUND, FloatImage, FrameRange, Trimap, Window, numbers_as_text
+from vfxmatte.types import (
+    FOREGROUND,
+    FloatImage,
+    FrameList,
+    Frames,
+    Trimap,
+    Window,
+    numbers_as_text,
+)
 
 
 @click.group()
@@ -57,13 +65,12 @@ def from_matte_command(
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
-    wanted = None if frames is None else FrameRange.parse(frames)
-    sequences = [find_sequence(spec) for spec in mattes]
-    if any(is_same_place(folder, sequence.folder) for sequence in sequences):
+    wanted = None if frames is None else FrameList.parse(frames)
+    if any(is_same_place(folder, place) for place in map(clean_path, mattes) if place.is_dir()):
         raise OutputError(
             "trimaps would be written among the mattes", path=folder, hint="give another --output"
         )
-    found = _sources(sequences, wanted)
+    found = _sources([find_sequence(spec) for spec in mattes], wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
     for number, path, _ in found:
@@ -73,7 +80,7 @@ def from_matte_command(
 
 
 def _sources(
-    sequences: Sequence[FrameSequence], wanted: FrameRange | None
+    sequences: Sequence[FrameSequence], wanted: Frames | None
 ) -> list[tuple[int, Path, int]]:
     """(frame number, file, digits) ascending; raises UsageError where there is none, or two."""
     found: dict[int, tuple[int, Path, int]] = {}
