@@ -57,7 +57,7 @@ def _fraction(value: Any) -> Fraction | None:
         return None
     try:
         if isinstance(value, Rational):
-            return Fraction(value.numerator, value.denominator)
+            return Fraction(int(value.numerator), int(value.denominator))
         if isinstance(value, str):
             return Fraction("".join(value.split()))
         number = float(value)
