@@ -73,7 +73,8 @@ def _frames_of(timecode: str | None, rate: float) -> int | None:
     if timecode is None:
         return None
     try:
-        return round(opentimelineio().opentime.from_timecode(timecode, rate).value)
+        time = opentimelineio().opentime.from_timecode(timecode, rate)
+        return round(float(time.value))
     except ValueError:
         return None
 

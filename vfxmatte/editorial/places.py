@@ -31,8 +31,10 @@ class Places:
     @classmethod
     def of(cls, maps: Sequence[str], folders: Sequence[Path]) -> Places:
         """From `FROM=TO` texts; folders of $VFXMATTE_MEDIA come last. Raises UsageError."""
-        named = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
-        searched = [clean_path(one) for one in (*folders, *named) if str(one).strip()]
+        named = [
+            Path(n) for n in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if n.strip()
+        ]
+        searched = [clean_path(one) for one in (*folders, *named)]
         return cls(maps=tuple(map(_map, maps)), folders=tuple(searched))
 
     def mapped(self, path: str) -> Path | None:
