@@ -12,8 +12,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 K = TypeVar("K")
@@ -24,6 +25,24 @@ _POLL_SECONDS = 0.1
 
 _here = threading.local()
 """`stop`: in a thread of a stage, what says that its caller has gone."""
+
+
+@contextmanager
+def repeatedly(work: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do small work every so many seconds beside the block, in a thread that ends with it."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class _CallerGone(BaseException):
