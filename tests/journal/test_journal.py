@@ -205,7 +205,7 @@ def test_a_run_that_was_taken_over_from_ends(
         with pytest.raises(OutputLockedError, match=r"taken this output over: ann on ws12"):
             journal.add(written(tmp_path, 2))
     assert claim.Claim(path).holder() is not None  # the other's claim stays
-    assert [n for n in Journal.peek(tmp_path).records] == [1]
+    assert list(Journal.peek(tmp_path).records) == [1]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -92,9 +92,10 @@ def farm(
             return {"opencue.xml": spec(job, this_user(show))}
         return openjd_files(job, chunking=not no_chunking)
 
+    problems: list[VfxmatteError] = []
     if cut_file is None:
         refuse_cut_options(values)
-        jobs, problems = {bundle: _job_of_shot(values)}, ()
+        jobs = {bundle: _job_of_shot(values)}
     else:
         jobs, problems = _jobs_of_cut(cut_file, bundle, values)
     written = {folder: files(job) for folder, job in jobs.items()}
@@ -121,7 +122,7 @@ def _job_of_shot(values: Mapping[str, Any]) -> FarmJob:
 
 def _jobs_of_cut(
     file: Path, bundle: Path, values: Mapping[str, Any]
-) -> tuple[dict[Path, FarmJob], tuple[VfxmatteError, ...]]:
+) -> tuple[dict[Path, FarmJob], list[VfxmatteError]]:
     """A job for each shot by its folder, and why clips and shots have none."""
     clashing = [n for n in ("shot", "plate", "frames") if values[n] is not None]
     if clashing:
@@ -137,7 +138,7 @@ def _jobs_of_cut(
             jobs[bundle / found.name] = _job_of_cut(found, values)
         except VfxmatteError as error:
             problems.append(error.at(shot=found.name))
-    return jobs, tuple(problems)
+    return jobs, problems
 
 
 def _job_of_cut(found: CutShot, values: Mapping[str, Any]) -> FarmJob:

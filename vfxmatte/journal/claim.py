@@ -97,8 +97,8 @@ class Claim:
             raise OutputLockedError(
                 f"another run has taken this output over: {taker or 'its claim was removed'}",
                 path=self.path.parent.parent,
-                hint=f"this one gave no sign of life for {DEAD_SECONDS / 60:g} minutes, or somebody "
-                "removed its claim; finished frames are kept: run again when the other has ended",
+                hint=f"this one was silent for {DEAD_SECONDS / 60:g} minutes, or its claim was "
+                "removed; finished frames are kept: run again when the other has ended",
             )
 
     def holder(self) -> Holder | None:
@@ -141,7 +141,7 @@ def held(path: Path, holder: Holder | None, silent: float | None) -> OutputLocke
         f"another run is writing to this output{who}{sign}",
         path=path.parent.parent,
         hint="wait for it, stop it, or give another --output; without a sign of life for "
-        f"{DEAD_SECONDS / 60:g} minutes it counts as dead; if it is gone for certain, remove {path}",
+        f"{DEAD_SECONDS / 60:g} minutes it counts as dead; if it is gone for sure, remove {path}",
     )
 
 
