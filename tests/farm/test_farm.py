@@ -335,6 +335,34 @@ def test_a_job_of_listed_frames(
     assert [f["frame"] for f in manifest["frames"]] == [1001, 1002, 1003, 1006, 1008]
 
 
+def test_a_submitter_s_window_has_hints_defaults_and_conda(
+    folder: Path, tmp_path: Path, tiny_weights: Path, program: Path
+) -> None:
+    bundle = tmp_path / "job"
+    how = ["--weights", tiny_weights, "--device", "cpu", "--vfxmatte", program, "--chunk", 1]
+    more = ["--chunk-seconds", 600, "--conda-packages", "vfxmatte=0.1", "--conda-channels", "ours"]
+    assert invoke("farm", folder, *how, *more, "-o", bundle).exit_code == 0
+    template, chosen = read(bundle / "template.json"), read(bundle / "openjd_parameters.json")
+    found = {one["name"]: one for one in template["parameterDefinitions"]}
+    assert list(found) == list(chosen)
+    for name, one in found.items():
+        assert one["userInterface"]["control"] and one["userInterface"]["label"], name
+        assert one["type"] == "PATH" or one["default"] == chosen[name], name
+    assert (chosen["CondaPackages"], chosen["CondaChannels"]) == ("vfxmatte=0.1", "ours")
+    chunks = template["steps"][0]["parameterSpace"]["taskParameterDefinitions"][0]["chunks"]
+    assert chunks["targetRuntimeSeconds"] == "{{Param.ChunkSeconds}}"
+    openjd("check", bundle / "template.json")
+    said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
+    assert "Chunks run: 3" in said  # one frame, then as many as fit the time; and the merge
+    manifest = read(folder / "matte" / "manifest.json")
+    assert [f["frame"] for f in manifest["frames"]] == NUMBERS
+
+
+def test_a_time_below_zero_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = invoke("farm", folder, "-o", tmp_path / "job", "--chunk-seconds", "-1")
+    assert result.exit_code == 2 and "0 seconds or more" in result.stderr
+
+
 def test_two_frames_may_come_with_a_comma() -> None:
     assert list(from_openjd("1001,1003")) == [1001, 1003]
     assert list(from_openjd("-5--3")) == [-5, -4, -3]
