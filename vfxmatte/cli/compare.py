@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.engines.base import engine_names
@@ -36,9 +37,7 @@ FOLDER = "comparison"
 @click.option(
     "--engines", default="dim,closed-form,knn,gmm", show_default=True, help="Which, by name."
 )
-@click.option(
-    "--alpha", type=click.Path(exists=True, path_type=Path), help="True alpha [SHOT/alpha]."
-)
+@click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
 @click.option(
     "--details", type=click.IntRange(0, 32), default=4, show_default=True, help="On the sheet."
 )

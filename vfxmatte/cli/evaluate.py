@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.journal.error_log import logged
@@ -23,9 +24,7 @@ _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt"
 
 @click.command()
 @shot_options
-@click.option(
-    "--alpha", type=click.Path(exists=True, path_type=Path), help="True alpha [SHOT/alpha]."
-)
+@click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line; means come last.")
 def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     """Measure the results of SHOT against its true alpha, frame by frame and on average.

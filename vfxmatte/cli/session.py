@@ -56,6 +56,8 @@ class Session:
                 self.output = shot.output
                 engine = self.engine(shot.settings)
                 with Run(shot, overwrite=overwrite, chunk=chunk, engine=engine) as prepared:
+                    if self.movie is not None:
+                        shot.check_apart(self.movie.parent)
                     self._solve(prepared)
                     self._deliver(Delivery(prepared, self.results))
                 code = self._code()

@@ -9,8 +9,10 @@ import click
 import numpy as np
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.cli.trimap_grabcut import grabcut
+from vfxmatte.common.paths import clean_path, is_same_place
 from vfxmatte.errors import (
     OutputError,
     TrimapError,
@@ -25,7 +27,15 @@ from vfxmatte.io.still import Image
 from vfxmatte.io.writers import lay_on, write_labels
 from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FOREGROUND, FloatImage, FrameRange, Trimap, Window, numbers_as_text
+from vfxmatte.types import (
+    FOREGROUND,
+    FloatImage,
+    FrameList,
+    Frames,
+    Trimap,
+    Window,
+    numbers_as_text,
+)
 
 
 @click.group()
@@ -39,9 +49,7 @@ trimap.add_command(grabcut)
 
 @trimap.command("from-matte")
 @click.argument("mattes", nargs=-1, required=True, metavar="MATTE...")
-@click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder."
-)
+@click.option("-o", "--output", "folder", type=PathOption(), required=True, help="Folder.")
 @click.option("--erode", type=float, default=8, show_default=True, metavar="PX", help="Inward.")
 @click.option("--dilate", type=float, default=8, show_default=True, metavar="PX", help="Outward.")
 @click.option("--frames", help="Which frames of sequences: 1001-1100x24 [all].")
@@ -69,7 +77,11 @@ def from_matte_command(
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
-    wanted = None if frames is None else FrameRange.parse(frames)
+    wanted = None if frames is None else FrameList.parse(frames)
+    if any(is_same_place(folder, place) for place in map(clean_path, mattes) if place.is_dir()):
+        raise OutputError(
+            "trimaps would be written among the mattes", path=folder, hint="give another --output"
+        )
     found = _sources([find_sequence(spec) for spec in mattes], wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
@@ -103,7 +115,7 @@ def _made(
 
 
 def _sources(
-    sequences: Sequence[FrameSequence], wanted: FrameRange | None
+    sequences: Sequence[FrameSequence], wanted: Frames | None
 ) -> list[tuple[int, Path, int]]:
     """(frame number, file, digits) ascending; raises UsageError where there is none, or two."""
     found: dict[int, tuple[int, Path, int]] = {}

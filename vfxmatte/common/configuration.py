@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from vfxmatte.common.checked import what_is_wrong
+from vfxmatte.common.paths import clean_path
 from vfxmatte.errors import UsageError, VfxmatteError
 
 SettingsT = TypeVar("SettingsT")
@@ -125,7 +126,7 @@ def _fitting(
         if option is Any or (origin is typing.Literal and value in get_args(option)):
             return value
         if option is Path and isinstance(value, str):
-            return Path(value)
+            return clean_path(value)
         if origin is tuple and isinstance(value, list):
             return _tuple(option, value, name, path, error)
         if option is float and type(value) is int:

@@ -28,6 +28,24 @@ _here = threading.local()
 """`stop`: in a thread of a stage, what says that its caller has gone."""
 
 
+@contextmanager
+def repeatedly(work: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do small work every so many seconds beside the block, in a thread that ends with it."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class _CallerGone(BaseException):
     """Unwinds the stages that run in a thread of another one, before their next item is done."""
 

@@ -102,6 +102,11 @@ def _notes(
     lacking: list[int],
 ) -> list[str]:
     notes = list(plate.notes)
+    if shot.named_by is not None:
+        notes.append(
+            f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
+            f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
+        )
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(

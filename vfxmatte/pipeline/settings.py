@@ -15,7 +15,7 @@ from vfxmatte.engines.base import EngineSettings
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
-from vfxmatte.types import FrameRange
+from vfxmatte.types import FrameList, FrameRange
 
 Missing = Literal["error", "hold", "skip"]
 
@@ -37,7 +37,7 @@ class RunSettings(Checked):
     workers: frames read and written at once; 0 chooses from the processors.
     """
 
-    frames: FrameRange | None = None
+    frames: FrameList | FrameRange | None = None
     fps: float | None = limited(None, above=0)
     colorspace: str | None = None
     ocio: Path | None = None

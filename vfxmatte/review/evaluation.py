@@ -23,7 +23,7 @@ from vfxmatte.errors import (
     concerns_all_frames,
 )
 from vfxmatte.io.images import read_image
-from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences
+from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences, whole_sequence
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
@@ -263,7 +263,7 @@ class Evaluation:
 def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
     """The true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError."""
     if given is not None:
-        return find_sequence(given)
+        return find_sequence(whole_sequence(given))
     if shot_folder is None or not (shot_folder / "alpha").is_dir():
         raise ShotError(
             "there is no true alpha to compare with",
