@@ -41,6 +41,8 @@ class PlateInfo:
     fps: None where the plate does not say.
     colour_reason: why `colour_space` was taken, in plain words.
     unreadable: frames whose header could not be read, or that differ from the others.
+    notes: what a person should know of the plate and would not see in the mattes, a sentence
+        each: what is ignored, or not carried to the mattes. Said once a run, and by `check`.
     """
 
     spec: str
@@ -55,6 +57,7 @@ class PlateInfo:
     colour_reason: str
     description: str
     unreadable: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -243,6 +246,7 @@ class MoviePlate(Plate):
             colour_space=choice.name,
             colour_reason=choice.reason,
             description=movie.info.description,
+            notes=movie.info.notes,
         )
 
     def read(self, number: int) -> Frame:

@@ -33,7 +33,10 @@ _TRANSFERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class MovieInfo:
-    """What a movie says about itself; names as FFmpeg's, None where it does not say."""
+    """What a movie says about itself; names as FFmpeg's, None where it does not say.
+
+    notes: what is ignored or left out, a sentence each, see `PlateInfo`.
+    """
 
     width: int
     height: int
@@ -45,6 +48,7 @@ class MovieInfo:
     encoding: Encoding
     transfer: str | None
     timecode: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:

@@ -101,7 +101,7 @@ def _notes(
     keyframes: Mapping[int, Path],
     lacking: list[int],
 ) -> list[str]:
-    notes = []
+    notes = list(plate.notes)
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(
