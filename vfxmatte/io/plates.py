@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError
 from vfxmatte.io.images import read_header, read_pixels
+from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.still import Image, ImageHeader
 from vfxmatte.io.video import Movie
@@ -337,20 +338,14 @@ def _sequence_info(
         canvas=canvas,
         display_window=first.display_window,
         pixel_aspect=first.pixel_aspect,
-        fps=_fps(first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))),
+        fps=known_rate(
+            first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))
+        ),
         colour_space="",
         colour_reason="",
         description=first.description,
         unreadable=unlike,
     )
-
-
-def _fps(value: Any) -> Fraction | None:
-    if isinstance(value, Fraction):
-        return value if value > 0 else None
-    if isinstance(value, (int, float)) and value > 0:
-        return Fraction(value).limit_denominator(1001)
-    return None
 
 
 def _with_colour(info: PlateInfo, choice: ColourChoice) -> PlateInfo:

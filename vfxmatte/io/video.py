@@ -20,6 +20,7 @@ import numpy as np
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.yuv import Encoding, picture_of
 from vfxmatte.types import FloatImage
@@ -242,7 +243,7 @@ def write_prores(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction |
     path = Path(path)
     with renamed_when_whole(path) as temporary:
         try:
-            _encode_prores(temporary, frames, Fraction(fps).limit_denominator(1001))
+            _encode_prores(temporary, frames, frame_rate(fps))
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write the movie: {error}", path=path) from error
     return path

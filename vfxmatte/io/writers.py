@@ -22,6 +22,7 @@ from vfxmatte.io.exr import STRUCTURAL, write_exr
 from vfxmatte.io.halves import narrowed
 from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
+from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.still import Image
 from vfxmatte.io.temporary import renamed_when_whole
@@ -167,8 +168,8 @@ def exr_attributes(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def _exr_value(name: str, value: Any) -> Any:
     if name == "timeCode" and not isinstance(value, OpenEXR.TimeCode):
         return _timecode(value)
-    if name == "framesPerSecond" and isinstance(value, (int, float)):
-        return Fraction(value).limit_denominator(1001)
+    if name == "framesPerSecond" and isinstance(value, (int, float, str)):
+        return known_rate(value)
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int) and not -(2**31) <= value < 2**31:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.errors import UsageError
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
 from vfxmatte.types import FrameRange
@@ -55,6 +56,8 @@ class RunSettings:
             raise UsageError(f"workers must be 0 or more, found {self.workers}")
         if self.fps is not None and not self.fps > 0:
             raise UsageError(f"fps must be above 0, found {self.fps}")
+        if self.fps is not None:
+            frame_rate(self.fps)  # raises for nan and absurd rates
 
 
 def as_plain(value: Any) -> Any:

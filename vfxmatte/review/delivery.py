@@ -12,6 +12,7 @@ import numpy as np
 from vfxmatte.colour import ColourTags
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.images import read_image
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.video import write_prores
 from vfxmatte.io.writers import crop, read_matte
@@ -47,7 +48,7 @@ class Delivery:
         """As the settings say, else as the plate says, else 24."""
         asked = self.run.settings.fps
         if asked is not None:
-            return Fraction(asked).limit_denominator(1001)
+            return frame_rate(asked)
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
