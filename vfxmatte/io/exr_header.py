@@ -196,7 +196,7 @@ def _fewest_chunks(part: ExrPart) -> int:
     width, height = part.data_window.width, part.data_window.height
     if not part.tiled:
         return -(-height // _LINES.get(part.compression, _MOST_LINES))
-    x, y = struct.unpack_from("<II", _bytes(part.attributes, "tiles"))
+    x, y = (int(v) for v in struct.unpack_from("<II", _bytes(part.attributes, "tiles")))
     if not (x and y):
         raise _Damaged("its tiles have no size")
     return -(-width // x) * -(-height // y)
