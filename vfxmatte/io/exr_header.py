@@ -146,6 +146,8 @@ def _name(file: BinaryIO) -> bytes:
 
 def _part(attributes: Mapping[str, RawAttribute], version: int) -> ExrPart:
     kind = _text(attributes, "type")
+    if not version & (_DEEP | _MULTIPART):  # in such files the flag counts, whatever the type says
+        kind = ""
     compression = _bytes(attributes, "compression")[0]
     if compression >= len(_COMPRESSIONS):
         compression_name = f"compression {compression}"

@@ -7,6 +7,7 @@ colour with certainty is refused by name. Knows nothing of shots.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import OpenImageIO as oiio
 
 from vfxmatte.errors import PlateError
+from vfxmatte.io.bmp import check_bmp
 from vfxmatte.io.dpx import film_metadata
 from vfxmatte.io.exr import read_exr_header, read_exr_pixels
 from vfxmatte.io.limits import check_size, memory_bytes
@@ -38,6 +40,7 @@ _LAB = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}  # TIFF's PhotometricInterpretat
 _TIFF_GREY = (0, 1)  # a second channel is what it will
 _ONE_PICTURE = frozenset({"jpeg", "png", "dpx", "cineon", "hdr"})
 _UPRIGHT = 1
+_OF_THIS_FILE = frozenset({"compression", "planarconfig", "PixelAspectRatio"})
 _FILE_TYPES = {"jpeg": "JPEG", "webp": "WebP", "targa": "TGA"}
 
 
@@ -86,6 +89,12 @@ def read_pixels(header: ImageHeader) -> FloatImage:
             hint="render or copy this frame again",
         )
     shape = (*header.data_window.shape, len(header.channels))
+    if pixels.size != math.prod(shape):
+        raise PlateError(
+            "the picture changed while it was read",
+            path=header.path,
+            hint="is it being rendered or copied? run again when that is done",
+        )
     return np.ascontiguousarray(pixels.reshape(shape), dtype=np.float32)
 
 
@@ -104,6 +113,10 @@ def _open(path: Path) -> Any:
 
 def _header(path: Path, opened: Any) -> ImageHeader:
     spec, format_name = opened.spec(), opened.format_name()
+    if spec.depth > 1:
+        raise PlateError("this is a volume, and no picture", path=path)
+    if format_name == "bmp":
+        check_bmp(path)
     channels = _picture_channels(path, spec)
     value_type = _value_type(path, spec)
     window = _window(path, spec.x, spec.y, spec.width, spec.height)
@@ -119,7 +132,7 @@ def _header(path: Path, opened: Any) -> ImageHeader:
         has_alpha=len(channels) > 1 and spec.alpha_channel == len(channels) - 1,
         data_window=window,
         display_window=_window(path, spec.full_x, spec.full_y, spec.full_width, spec.full_height),
-        pixel_aspect=usable_aspect(metadata.get("PixelAspectRatio")),
+        pixel_aspect=usable_aspect(spec.get_float_attribute("PixelAspectRatio", 1.0)),
         value_type=value_type,
         bits=spec.get_int_attribute("oiio:BitsPerSample", 8 * _BYTES[value_type]),
         metadata=metadata,
@@ -165,6 +178,8 @@ def _metadata(spec: Any) -> dict[str, Any]:
     """Attributes by name; None where the value cannot be had."""
     found = {}
     for attribute in spec.extra_attribs:
+        if attribute.name in _OF_THIS_FILE:
+            continue
         try:
             found[readable(attribute.name)] = attribute.value
         except (ValueError, TypeError, RuntimeError):
