@@ -18,7 +18,7 @@ _EXACT = 1e-6
 _LEVELS = 3 / 255  # chroma of JPEG is enlarged in several ways, Y'CbCr is rounded in several
 _CHROMA = 0.13  # libtiff and libjpeg enlarge chroma differently, which shows at edges
 _LEVEL = 1.1 / 255  # 5 bits become 8 in two ways
-_TIFF_YCBCR = 6
+_TIFF_YCBCR, _EXTRA_SAMPLES, _PREMULTIPLIED = 6, 338, 1
 _LEAST = 0.6 / 255
 
 Reference = tuple[str, np.ndarray, float]
@@ -26,8 +26,7 @@ Reference = tuple[str, np.ndarray, float]
 
 def colour(path: Path, header: ImageHeader) -> Reference | None:
     """(reader, (H, W, 3) float32, tolerance); None where there is nobody to ask."""
-    found = _openexr(path, header) if header.file_type == "EXR" else _pillow(path, header)
-    return found
+    return _openexr(path, header) if header.file_type == "EXR" else _pillow(path, header)
 
 
 def _openexr(path: Path, header: ImageHeader) -> Reference | None:
@@ -36,7 +35,7 @@ def _openexr(path: Path, header: ImageHeader) -> Reference | None:
             file = OpenEXR.File(str(path), separate_channels=True)
         channels = file.parts[header.part].channels
         planes = [channels[name].pixels.astype(np.float32) for name in header.colour_channels]
-    except (RuntimeError, ValueError, KeyError, AttributeError, IndexError):
+    except Exception:  # the module's own troubles are not what is tried here
         return None
     return "OpenEXR", _three(np.stack(planes, -1)), _EXACT
 
@@ -76,7 +75,10 @@ def _values(picture: Any, header: ImageHeader) -> tuple[np.ndarray | None, float
         return np.asarray(picture.convert("RGBA"), np.float32)[..., :3] / 255, _LEVEL
     if mode in ("RGB", "RGBA", "RGBX"):
         values = np.asarray(picture, np.float32)[..., :3] / 255
-        return values, _tolerance(header)
+        if getattr(picture, "tag_v2", {}).get(_EXTRA_SAMPLES) == (_PREMULTIPLIED,):
+            return None, 0.0  # Pillow divides by alpha
+        lossy = picture.info.get("compression") in ("jpeg", "tiff_jpeg")
+        return values, _CHROMA if lossy else _tolerance(header)
     if mode in ("CMYK", "YCbCr"):
         return np.asarray(picture.convert("RGB"), np.float32) / 255, _LEVELS
     return None, 0.0

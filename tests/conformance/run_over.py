@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
+import signal
 import sys
 import tempfile
 import time
@@ -38,11 +40,13 @@ from vfxmatte.io.still import Image
 from vfxmatte.io.writers import OutputSettings, read_matte, write_matte
 from vfxmatte.types import Frame, Matte
 
+_PATIENCE = 20  # seconds of the clock for one of computing: others may use the machine
 OUTCOMES = (
     "right", "read, nothing to compare with", "refused", "wrong", "traceback", "hang",
     "too much memory",
 )  # fmt: skip
 BAD = OUTCOMES[3:]
+_TIME_IS_UP = getattr(signal, "SIGXCPU", 0)
 # Kinds that are no plates, and must be refused as such.
 _OTHER_PICTURES = frozenset({
     ".dds", ".fits", ".gif", ".hdr", ".ico", ".iff", ".j2k", ".jp2", ".jxl", ".pbm", ".pfm", ".pgm",
@@ -109,13 +113,13 @@ def watched(path: Path, *, seconds: float, memory_mib: float) -> Outcome:
     """The outcome of one file, from a child process that is ended when its time is up."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(path, memory_mib, sender))
+    child = context.Process(target=_child, args=(path, seconds, memory_mib, sender))
     started = time.monotonic()
     child.start()
     sender.close()
     answer: Outcome | None = None
     try:
-        if receiver.poll(seconds):
+        if receiver.poll(_PATIENCE * seconds):
             answer = receiver.recv()
     except EOFError:
         pass
@@ -125,7 +129,9 @@ def watched(path: Path, *, seconds: float, memory_mib: float) -> Outcome:
         child.kill()
         child.join()
         if answer is None:
-            return Outcome(str(path), "hang", f"not done after {seconds:.0f} s", spent)
+            return Outcome(str(path), "hang", f"not done after {spent:.0f} s", spent)
+    if answer is None and child.exitcode == -_TIME_IS_UP:
+        return Outcome(str(path), "hang", f"not done after {seconds:.0f} s of computing", spent)
     if answer is None:
         return Outcome(str(path), "traceback", f"it crashed: exit code {child.exitcode}", spent)
     if answer.peak_mib > memory_mib:
@@ -133,9 +139,9 @@ def watched(path: Path, *, seconds: float, memory_mib: float) -> Outcome:
     return answer
 
 
-def _child(path: Path, memory_mib: float, sender: Any) -> None:
+def _child(path: Path, seconds: float, memory_mib: float, sender: Any) -> None:
     started = time.monotonic()
-    _limit_memory(memory_mib)
+    _limit(seconds, memory_mib)
     try:
         outcome, detail = judge(path)
     except MemoryError:
@@ -145,14 +151,16 @@ def _child(path: Path, memory_mib: float, sender: Any) -> None:
     sender.send(Outcome(str(path), outcome, detail, time.monotonic() - started, _peak_mib()))
 
 
-def _limit_memory(mib: float) -> None:
-    """Beyond twice the limit the operating system says no; what is less is judged afterwards."""
+def _limit(seconds: float, mib: float) -> None:
+    """Beyond the time, and twice the memory, the operating system says no; memory of less than
+    that is judged afterwards."""
     if sys.platform == "linux":
         import resource
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + (int(2 * mib) << 20)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 5))
 
 
 def _peak_mib() -> float:
@@ -220,10 +228,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for one in outcomes:
         counts[one.format][one.outcome] += 1
         counts["**all**"][one.outcome] += 1
-    lines = [
-        f"| format | tried | {' | '.join(OUTCOMES)} |",
-        "|---|" + "---:|" * (len(OUTCOMES) + 1),
-    ]
+    rule = "|---|" + "---:|" * (len(OUTCOMES) + 1)
+    lines = [f"| format | tried | {' | '.join(OUTCOMES)} |", rule]
     for name, found in sorted(counts.items(), key=lambda item: item[1].total()):
         cells = " | ".join(str(found[outcome]) for outcome in OUTCOMES)
         lines.append(f"| {name} | {found.total()} | {cells} |")

@@ -134,7 +134,7 @@ def _read_at_once(header: ImageHeader) -> FloatImage | None:
     try:
         with quiet_thread():  # a part that cannot be read is printed, and missing
             parts = OpenEXR.File(str(header.path), separate_channels=True).parts
-    except (RuntimeError, ValueError, OSError):
+    except Exception:  # of whatever attribute it does not like; the other reader has the word
         return None
     channels = parts[0].channels if len(parts) == 1 else {}
     planes = [channels[name].pixels for name in header.channels if name in channels]

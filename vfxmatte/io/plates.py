@@ -163,7 +163,8 @@ class SequencePlate(Plate):
         canvas, self._far = canvas_of(alike, self._first.display_window)
         good = {number: header for number, header in alike.items() if number not in self._far}
         if not good:
-            raise PlateError(next(iter(self._far.values())), path=self._first.path)
+            number, problem = next(iter(self._far.items()))
+            raise PlateError(problem, frame=number, path=alike[number].path)
         self.info = _sequence_info(spec, sequence, good, canvas)
         choice = _choose_colour(_still_tags(self._first), colour_space, config)
         self.info = _with_colour(self.info, choice)
