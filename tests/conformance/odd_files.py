@@ -153,6 +153,7 @@ def pillow_files(folder: Path) -> None:
         palette.save(folder / f"palette.{kind}")
         bits.save(folder / f"bits.{kind}")
         grey.save(folder / f"grey_pillow.{kind}")
+    palette.save(folder / "palette.gif")
     picture.quantize(7).save(folder / "palette4.png", bits=4)
     picture.quantize(16).save(folder / "transparent_palette.png", transparency=3)
     for kind in ("png", "tif", "jpg"):

@@ -25,7 +25,7 @@ from vfxmatte.io.halves import interleaved, widened
 from vfxmatte.io.limits import check_size
 from vfxmatte.io.quiet import quiet_thread
 from vfxmatte.io.still import ImageHeader, ValueType, usable_aspect
-from vfxmatte.io.texts import readable
+from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 
 Compression = Literal["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"]
@@ -151,7 +151,7 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
     """The header's channels alone, and in words what is wrong with the file."""
     opened = oiio.ImageInput.open(str(header.path))
     if opened is None:
-        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=header.path)
+        raise PlateError(f"cannot open the EXR: {error_of(oiio)}", path=header.path)
     try:
         spec = opened.spec(header.part, 0)
         _check_unchanged(header, spec)
@@ -160,12 +160,12 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
         first, last = min(where), max(where) + 1
         all_half = set(list(kinds.values())[first:last]) == {"half"}
         pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
-        problem = opened.geterror()
+        problem = error_of(opened)
     finally:
         opened.close()
     if pixels is None or problem:
         raise PlateError(
-            f"the EXR is damaged or incomplete: {_one_line(problem)}",
+            f"the EXR is damaged or incomplete: {problem or 'no reason given'}",
             path=header.path,
             hint="render or copy this frame again",
         )
@@ -315,7 +315,3 @@ def _corners(window: Window) -> tuple[np.ndarray, np.ndarray]:
 
 def _compression(name: Compression) -> Any:
     return getattr(OpenEXR, f"{'NO' if name == 'none' else name.upper()}_COMPRESSION")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "no reason given"

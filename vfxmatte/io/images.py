@@ -21,7 +21,7 @@ from vfxmatte.io.dpx import film_metadata
 from vfxmatte.io.exr import read_exr_header, read_exr_pixels
 from vfxmatte.io.limits import check_size, memory_bytes
 from vfxmatte.io.still import Image, ImageHeader, ValueType, usable_aspect
-from vfxmatte.io.texts import readable
+from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 
 __all__ = ["Image", "ImageHeader", "read_header", "read_image", "read_pixels"]
@@ -38,6 +38,11 @@ _NOT_COLOUR = {"CIELAB": "CIELAB", "ICCLAB": "CIELAB", "ITULAB": "CIELAB",
                "color separated": "inks"}  # fmt: skip
 _LAB = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}  # TIFF's PhotometricInterpretation
 _TIFF_GREY = (0, 1)  # a second channel is what it will
+# Those whose pixels are known to come out right.
+_FORMATS = frozenset({
+    "bmp", "cineon", "dpx", "hdr", "jpeg", "jpeg2000", "jpegxl", "png", "pnm", "sgi", "targa",
+    "tiff", "webp",
+})  # fmt: skip
 _ONE_PICTURE = frozenset({"jpeg", "png", "dpx", "cineon", "hdr"})
 _UPRIGHT = 1
 _OF_THIS_FILE = frozenset({"compression", "planarconfig", "PixelAspectRatio"})
@@ -79,7 +84,7 @@ def read_pixels(header: ImageHeader) -> FloatImage:
     opened = _open(header.path)
     try:
         pixels = opened.read_image(0, 0, 0, len(header.channels), "float")
-        problem = " ".join(opened.geterror().split())
+        problem = error_of(opened)
     finally:
         opened.close()
     if pixels is None or problem:
@@ -106,8 +111,14 @@ def _open(path: Path) -> Any:
     wanted.attribute("oiio:UnassociatedAlpha", 1)  # leave colour under alpha alone
     opened = oiio.ImageInput.open(str(path), wanted)
     if opened is None:
-        reason = " ".join(oiio.geterror().split())
-        raise PlateError(f"cannot read this image: {reason}", path=path)
+        raise PlateError(f"cannot read this image: {error_of(oiio)}", path=path)
+    if opened.format_name() not in _FORMATS:
+        opened.close()
+        raise PlateError(
+            f"{opened.format_name().upper()} files are not taken as plates or trimaps",
+            path=path,
+            hint="write it as EXR, PNG or TIFF",
+        )
     return opened
 
 

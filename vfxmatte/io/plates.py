@@ -32,6 +32,7 @@ from vfxmatte.io.video import Movie
 from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
 _SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
+_REASONS = 3  # frames that will fail, of which the notes say why
 _DISPLAY_TYPES = frozenset({"PNG", "JPEG", "WebP", "TGA", "BMP", "TIFF", "PNM"})
 
 FrameOrError = Frame | VfxmatteError
@@ -165,7 +166,8 @@ class SequencePlate(Plate):
         if not good:
             number, problem = next(iter(self._far.items()))
             raise PlateError(problem, frame=number, path=alike[number].path)
-        self.info = _sequence_info(spec, sequence, good, canvas)
+        bad = {n: self._problem(header) for n, header in headers.items() if n not in good}
+        self.info = _sequence_info(spec, sequence, good, canvas, {**bad, **self._far})
         choice = _choose_colour(_still_tags(self._first), colour_space, config)
         self.info = _with_colour(self.info, choice)
 
@@ -212,6 +214,12 @@ class SequencePlate(Plate):
         numbers = self.sequence.numbers
         found = ordered_map(scan, numbers, workers=min(_SCAN_WORKERS, len(numbers)))
         return dict(zip(numbers, found, strict=True))
+
+    def _problem(self, header: ImageHeader | VfxmatteError) -> str:
+        """Why a frame will fail, as far as its header tells."""
+        if isinstance(header, VfxmatteError):
+            return header.what
+        return _difference(header, self._first) or ""
 
     def _check(self, number: int, header: ImageHeader) -> None:
         difference = _difference(header, self._first)
@@ -347,12 +355,17 @@ def _size(window: Window) -> str:
 
 
 def _sequence_info(
-    spec: str, sequence: FrameSequence, good: Mapping[int, ImageHeader], canvas: Window
+    spec: str,
+    sequence: FrameSequence,
+    good: Mapping[int, ImageHeader],
+    canvas: Window,
+    bad: Mapping[int, str],
 ) -> PlateInfo:
-    """good: the headers of the frames that can be read, by number."""
+    """good: the headers of the frames that can be read, by number. bad: why the others fail."""
     first = next(iter(good.values()))
     metadata = first.metadata
-    notes = dict.fromkeys(note for header in good.values() for note in header.notes)
+    notes = [f"frame {number}: {problem}" for number, problem in sorted(bad.items())[:_REASONS]]
+    notes += dict.fromkeys(note for header in good.values() for note in header.notes)
     return PlateInfo(
         spec=spec,
         kind="sequence",
@@ -365,7 +378,7 @@ def _sequence_info(
         colour_space="",
         colour_reason="",
         description=first.description,
-        unreadable=tuple(number for number in sequence.numbers if number not in good),
+        unreadable=tuple(sorted(bad)),
         notes=(*notes, *notes_of(header.metadata for header in good.values())),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _CONTROL = re.compile(rb"[\x80-\x9f]")
 
@@ -19,3 +20,11 @@ def readable(text: bytes | str) -> str:
         if _CONTROL.search(data):  # control characters in Latin-1: it is something else
             return data.decode("utf-8", "replace")
         return data.decode("latin-1")
+
+
+def error_of(source: Any) -> str:
+    """The last error of OpenImageIO or of one of its inputs on one line; "" where there is none."""
+    try:
+        return " ".join(source.geterror().split())
+    except UnicodeDecodeError:  # it quotes the file
+        return "its header holds text that is none"
