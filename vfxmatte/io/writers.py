@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -140,6 +140,11 @@ def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
     return laid
 
 
+def exr_attributes(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The plate's attributes as an EXR takes them; see `attributes` for what is left out."""
+    return carried(metadata).values
+
+
 def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
     half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
@@ -157,7 +162,7 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
         channels,
         data_window=frame.data_window,
         display_window=frame.display_window,
-        attributes=carried({**frame.metadata, **own}).values,
+        attributes=exr_attributes({**frame.metadata, **own}),
         compression=settings.compression,
     )
 
