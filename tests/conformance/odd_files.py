@@ -102,6 +102,7 @@ def dpx_files(folder: Path) -> None:
     for name, word, rate in (("plain", 0x01020304, 25.0), ("rubbish", 0xABCDEF99, float("nan")),
                              ("pairs", 0x01000049, 50.0), ("unset", 0xFFFFFFFF, 0.0)):  # fmt: skip
         dpx(folder / f"{name}.dpx", word, rate)
+    cineon(folder / "film.cin", 24.0)
     early = bytearray(dpx(folder / "no_film_header.dpx", 0xFE0C0201, 1e30).read_bytes())
     struct.pack_into(">I", early, 4, 1664)
     (folder / "no_film_header.dpx").write_bytes(bytes(early))
@@ -114,6 +115,22 @@ def dpx(path: Path, timecode: int, rate: float) -> Path:
     struct.pack_into(">I", data, 1920, timecode)
     struct.pack_into(">f", data, 1940, rate)
     path.write_bytes(bytes(data))
+    return path
+
+
+def cineon(path: Path, rate: float) -> Path:
+    """A Cineon file of 10 bits."""
+    red, green, blue = (ramp()[..., i].astype(np.uint32) * 4 for i in range(3))
+    words = (red << 22 | green << 12 | blue << 2).astype(">u4").tobytes()
+    head = bytearray(2048)
+    struct.pack_into(">6I", head, 0, 0x802A5FD7, 2048, 1024, 1024, 0, 2048 + len(words))
+    struct.pack_into(">4s", head, 24, b"V4.5")
+    head[193] = 3
+    for i in range(3):
+        struct.pack_into(">3BxII4f", head, 196 + 28 * i, 0, i + 1, 10, WIDTH, HEIGHT, 0, 0, 1023, 2)
+    struct.pack_into(">4B", head, 680, 0, 5, 0, 0)
+    struct.pack_into(">f", head, 1072, rate)
+    path.write_bytes(bytes(head) + words)
     return path
 
 

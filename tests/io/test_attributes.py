@@ -13,7 +13,8 @@ import pytest
 
 from tests.conformance.odd_files import planes, with_attribute, write
 from vfxmatte.io.attributes import carried, left_out_note
-from vfxmatte.io.exr import read_exr_header
+from vfxmatte.io.exr import read_exr_header, read_exr_pixels
+from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Matte
@@ -104,6 +105,39 @@ def test_attributes_that_the_openexr_module_refuses(tmp_path: Path, name: str) -
         assert found == expected
     elif found is None and name != "deepImageState":  # it would say how the matte's pixels lie
         assert any(name in note for note in notes)
+
+
+def tiles(mode: object) -> object:
+    description = OpenEXR.TileDescription()
+    description.xSize = description.ySize = 16
+    description.mode = mode
+    return description
+
+
+@pytest.mark.parametrize("mode", [OpenEXR.ONE_LEVEL, OpenEXR.MIPMAP_LEVELS])
+def test_tiles_with_an_attribute_that_nobody_knows(tmp_path: Path, mode: object) -> None:
+    path = write(tmp_path / "a.exr", planes(), type=OpenEXR.tiledimage, tiles=tiles(mode))
+    with_attribute(path, b"deepImageState", b"deepImageState", b"\x02")
+    with_attribute(path, b"owner", b"string", b"J\xfcrgen")
+    image = read_image(path)
+    assert image.header.metadata["owner"] == "Jürgen"
+    np.testing.assert_array_equal(image.colour[..., 0], planes()["R"])
+
+
+def test_parts_with_names_and_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    header = {"type": OpenEXR.scanlineimage, "owner": "JXrgen"}
+    parts = [
+        OpenEXR.Part(dict(header), {n: p + i for n, p in planes().items()}, f"hXir{i}")
+        for i in range(2)
+    ]
+    path = tmp_path / "a.exr"
+    OpenEXR.File(parts).write(str(path))
+    data = path.read_bytes().replace(b"JXrgen", b"J\xfcrgen").replace(b"hXir", b"h\xe4ir")
+    path.write_bytes(data)
+    for part in (1, "häir1"):
+        found = read_exr_header(path, part=part)
+        assert (found.part, found.metadata["owner"]) == (1, "Jürgen")
+        np.testing.assert_array_equal(read_exr_pixels(found)[..., 0], planes()["R"] + 1)
 
 
 def test_every_type_is_read_as_the_openexr_module_reads_it(tmp_path: Path) -> None:

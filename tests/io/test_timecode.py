@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.odd_files import dpx
+from tests.conformance.odd_files import cineon, dpx, ramp
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.timecode import bcd_timecode, exr_timecode
 from vfxmatte.io.writers import OutputSettings, write_matte
@@ -100,3 +100,17 @@ def test_a_dpx_without_film_and_television_headers(tmp_path: Path) -> None:
         assert plate.info.fps is None
         frame = plate.read(1001)
     assert not [name for name in frame.metadata if "TimeCode" in name or "FrameRate" in name]
+
+
+@pytest.mark.parametrize(("rate", "fps"), [(24.0, 24), (float("nan"), None), (-1.0, None)])
+def test_cineon(tmp_path: Path, rate: float, fps: int | None) -> None:
+    cineon(tmp_path / "plate.1001.cin", rate)
+    with open_plate(tmp_path) as plate:
+        assert plate.info.fps == fps
+        frame = plate.read(1001)
+    np.testing.assert_allclose(frame.pixels * 1023, ramp() * 4.0, atol=0.1)
+    alpha = np.zeros(frame.canvas.shape, np.float32)
+    path = write_matte(Matte(number=1, alpha=alpha), frame, OutputSettings(), tmp_path / "m.exr")
+    header = OpenEXR.File(str(path), header_only=True).parts[0].header
+    assert header.get("framesPerSecond") == fps
+    assert header["cineon:Version"] == "V4.5"
