@@ -144,7 +144,7 @@ def test_where_it_is_looked_for(
     Path(command.settings_file()).write_text(f"# where it is\n\n{environment.parent.parent}\n")
     assert command.find_command() == [str(environment)]
     monkeypatch.setenv("VFXMATTE_COMMAND", str(python))
-    assert command.find_command() == [str(python), "-m", "vfxmatte"]
+    assert command.find_command() == [str(python), "-P", "-m", "vfxmatte"]
     assert command.find_command(str(on_path)) == [str(on_path)]
     assert command.find_command(f"'{on_path}' --flag") == [str(on_path), "--flag"]
     assert command.find_command(["a", "b"]) == ["a", "b"]
@@ -183,8 +183,8 @@ def test_an_engine_that_does_not_start_says_why(tmp_path: Path, said: str, what:
 
 
 def test_a_place_that_answers_is_remembered(home: Path) -> None:
-    assert command.remember_command(sys.executable) == vfxmatte.__version__
-    assert command.find_command() == PROGRAM
+    assert command.remember_command(f' "{sys.executable}" ') == vfxmatte.__version__
+    assert command.find_command() == [sys.executable, "-P", "-m", "vfxmatte"]
 
 
 def test_hosts_variables_do_not_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
