@@ -278,7 +278,8 @@ def _ran(command: list[str]) -> subprocess.CompletedProcess[str]:
 def _start_error(command: Sequence[str], said: str, *, missing: bool = False) -> EngineError:
     """Why a command did not run, and what to do about it. missing: there is no such program."""
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else "it said nothing"
+    own = [line[len("error: ") :] for line in lines if line.startswith("error: ")]
+    last = (own or lines or ["it said nothing"])[-1]
     shown = " ".join(command)
     if "No module named vfxmatte" in said or "No module named 'vfxmatte" in said:
         return EngineError(
