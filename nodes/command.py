@@ -106,7 +106,7 @@ class EngineError(Exception):
 # -- paths as people write them ----------------------------------------------------------------
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»"}
-_INVISIBLE = " \t\r\n\u00a0\u200b\u200e\u200f\u202a\u202c\ufeff"
+_MARKS = "\u200b\u200e\u200f\u202a\u202b\u202c\u2060\ufeff"  # of no width, and no white space
 
 
 def tidy_path(text: str) -> str:
@@ -114,9 +114,11 @@ def tidy_path(text: str) -> str:
 
     File managers copy paths in quotes, some with invisible marks. An empty text stays empty.
     """
-    text = text.strip(_INVISIBLE)
-    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-        text = text[1:-1].strip(_INVISIBLE)
+    before = None
+    while before != text:
+        before, text = text, text.strip().strip(_MARKS)
+        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+            text = text[1:-1]
     return os.path.expanduser(text)
 
 
@@ -417,13 +419,14 @@ class _Channel:
             if call is not None:
                 call.inbox.put(("event", values))
             return
+        kind = "error" if "error" in message else "result"
+        values = dict(message[kind])  # before the call is taken out, which must hear of its end
         with self._lock:
             call = self._calls.pop(message.get("id") or 0, None)
-        kind = "error" if "error" in message else "result"
         if call is not None:
-            call.inbox.put((kind, message[kind]))
+            call.inbox.put((kind, values))
         elif kind == "error":
-            log.warning("the engine says: %s", message["error"])
+            log.warning("the engine says: %s", values.get("message"))
 
 
 def _messages(source: IO[bytes]) -> Iterator[Record]:
@@ -560,11 +563,14 @@ class Job:
 
     def _tell(self, record: Record) -> None:
         """Hand an event on; after a restart of the engine no frame is told again."""
+        if not _is_event(record):
+            log.debug("not an event: %.200r", record)
+            return
         event, frame = record.get("event"), record.get("frame")
         if event == "frame":
             if frame in self._frames_told:
                 return
-            self._frames_told.add(int(frame or 0))
+            self._frames_told.add(frame)
         if event == "start":
             if self._started:
                 return
@@ -588,6 +594,29 @@ class Job:
         self._over.set()
         if self._on_done is not None:
             _guarded(self._on_done, self)
+
+
+def _is_event(record: Any) -> bool:
+    """Whether a record is what it says, so that hosts need not ask."""
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+        return False
+    event, error = record["event"], record.get("error")
+    path = record.get("path")
+    if event == "frame":
+        told = error is None or (isinstance(error, dict) and isinstance(error.get("message"), str))
+        return type(record.get("frame")) is int and told and isinstance(path, (str, type(None)))
+    if event == "start":
+        return type(record.get("count")) is int
+    return True
+
+
+def _totals_of(values: Record) -> Record:
+    """A run's totals, with every name that hosts look for."""
+    whole = {**_no_totals(), "interrupted": False, **values}
+    for name in ("frames", "written", "kept", "failed", "skipped"):
+        if type(whole[name]) is not int:
+            whole[name] = 0
+    return whole
 
 
 def _guarded(callback: Callable[[Any], Any], value: Any) -> None:
@@ -851,7 +880,7 @@ class Engine:
 
     def _do_run(self, job: Job, params: Record) -> Record:
         try:
-            return self._do_served(job, "run", params, alone=False)
+            return _totals_of(self._do_served(job, "run", params, alone=False))
         except EngineError as error:
             if error.kind == "Cancelled":
                 return _no_totals()
@@ -859,7 +888,7 @@ class Engine:
                 raise
             if self._serve:
                 job._note(f"the engine cannot serve ({error.what}): done by the command line")
-        return _CommandLine(find_command(self._command)).run(job, params)
+        return _totals_of(_CommandLine(find_command(self._command)).run(job, params))
 
     def _do_pixels(self, job: Job, params: Record, arrays: Any) -> bytes:
         with _PixelFile(arrays) as pixels:

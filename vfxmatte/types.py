@@ -86,7 +86,8 @@ class Window:
         return f"({self.x_min} {self.y_min})-({self.x_max} {self.y_max})"
 
 
-_RANGE = re.compile(r"^(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?$")
+_RANGE = re.compile(r"^(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?$", re.ASCII)
+_MOST_FRAMES = 10_000_000  # four days at 24 a second; a slip of the finger takes no memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,12 @@ class FrameRange:
             raise UsageError(
                 f"frame range {self.first}-{self.last}x{self.step} is empty",
                 hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
+            )
+        if (self.last - self.first) // self.step >= _MOST_FRAMES:
+            raise UsageError(
+                f"frame range {self.first}-{self.last}x{self.step} has more than "
+                f"{_MOST_FRAMES} frames",
+                hint="is there a digit too many?",
             )
 
     @classmethod

@@ -12,14 +12,6 @@ from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
 T = TypeVar("T")
 
 
-def _is_file_name(text: str) -> bool:
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:  # half of a pair
-        return False
-    return True
-
-
 class Params:
     """What is absent or null counts as not given. Every method raises RpcError."""
 
@@ -42,7 +34,7 @@ class Params:
         text = self.text(name)
         if text is None:
             return None
-        if not os.path.isabs(text) or "\0" in text or not _is_file_name(text):
+        if not os.path.isabs(text) or "\0" in text:
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be an absolute path: {text!r}")
         return Path(text)
 
