@@ -11,12 +11,15 @@ import functools
 import importlib.util
 import io
 import json
+import os
 import queue
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.sequence import IMAGE_SUFFIXES, MOVIE_SUFFIXES
@@ -144,10 +147,12 @@ class _Engine:
         return {"engine": "half"}
 
     def mattes(self, tasks: Any) -> Iterator[Any]:
-        import numpy as np
+        from vfxmatte.types import Matte
 
         for task in tasks:
-            yield np.full(task.trimap.labels.shape, 0.5, np.float32)
+            labels = task.trimap.labels
+            alpha = labels.astype("float32") / 255
+            yield Matte(number=task.trimap.number, alpha=alpha, stats={})
 
     def close(self) -> None:
         return
@@ -170,8 +175,8 @@ def _message(data: bytes, folder: Path, _: str) -> None:
     outbox = Outbox()
     session = Session(house=house, outbox=outbox, give_up=lambda: None)  # type: ignore[arg-type]
     decoder = Decoder()
-    data = data.replace(b"{folder}", str(folder).encode())
-    with contextlib.suppress(RpcError):
+    data = _placed(data, str(folder).encode())
+    with contextlib.suppress(RpcError), _only_within(folder):
         for start in range(0, len(data), 701):
             decoder.feed(data[start : start + 701])
             while (body := decoder.message()) is not None:
@@ -180,6 +185,37 @@ def _message(data: bytes, folder: Path, _: str) -> None:
         do(job, lambda: None)
         jobs.finish(job)
     _check_answers(outbox)
+
+
+@contextlib.contextmanager
+def _only_within(folder: Path) -> Iterator[None]:
+    """Refuse paths of the machine that this runs on: a client may write wherever its user may."""
+    from vfxmatte.serve.params import Params
+    from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
+
+    real = Params.path
+
+    def path(self: Params, name: str) -> Path | None:
+        found = real(self, name)
+        if found is not None and not os.path.realpath(found).startswith(os.path.realpath(folder)):
+            raise RpcError(INVALID_PARAMS, "not while fuzzing")
+        return found
+
+    with mock.patch.object(Params, "path", path):
+        yield
+
+
+def _placed(data: bytes, folder: bytes) -> bytes:
+    """The messages with the folder's name, and with lengths that are right where they were."""
+
+    def frame(match: re.Match[bytes]) -> bytes:
+        body = match[2].replace(b"{folder}", folder)
+        was_right = int(match[1]) == len(match[2])
+        length = len(body) if was_right else int(match[1])
+        return b"Content-Length: %d\r\n\r\n%s" % (length, body)
+
+    pattern = rb"Content-Length: (\d{1,9})\r\n\r\n(.*?)(?=Content-Length|\Z)"
+    return re.sub(pattern, frame, data, flags=re.DOTALL)
 
 
 def _lay_out(folder: Path) -> None:

@@ -295,9 +295,17 @@ def _timecode_of(count: int, rate: int, dropped: int, separator: str) -> str:
     return "{:02d}:{:02d}:{:02d}".format(*clock) + f"{separator}{frame:02d}"
 
 
+_SAFE = {
+    # A "movie" that is a playlist would have other files and addresses read in its place.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,matroska,webm,mxf,mxf_opatom,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
+    "dv,nut,flv,asf,ogg,ivf,yuv4mpegpipe,gif,apng,obu",
+}
+
+
 def _open(path: Path) -> Any:
     try:
-        return av.open(str(path))
+        return av.open(str(path), options=_SAFE, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise PlateError(
             f"cannot read the movie: {getattr(error, 'strerror', None) or error}",
