@@ -39,7 +39,10 @@ def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
 def _restructured(data: bytes, rng: random.Random) -> bytes:
     """JSON (bare, in lines, or in frames with their lengths) with other values; else as it is."""
     framed = re.match(rb"Content-Length: \d+\r\n\r\n", data) is not None
-    pieces = re.split(rb"Content-Length: \d+\r\n\r\n", data)[1:] if framed else data.split(b"\n")
+    if framed:
+        pieces = re.split(rb"Content-Length: \d+\r\n\r\n", data)[1:]
+    else:
+        pieces = [data] if _is_json(data) else data.split(b"\n")
     for _ in range(rng.choice((1, 1, 2, 4))):
         number = rng.randrange(len(pieces))
         try:
@@ -50,6 +53,14 @@ def _restructured(data: bytes, rng: random.Random) -> bytes:
     if framed:
         return b"".join(b"Content-Length: %d\r\n\r\n%s" % (len(p), p) for p in pieces)
     return b"\n".join(pieces)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _changed(value: Any, rng: random.Random) -> Any:

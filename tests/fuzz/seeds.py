@@ -120,14 +120,19 @@ def _weights(part: str) -> Iterator[bytes]:
 
 @functools.cache
 def tiny_weights() -> Path:
-    """Weights of a very small network; the folder lives as long as the process."""
+    """Weights of a very small network, the same in every process; the folder lives as long."""
+    import torch
+
     from vfxmatte.network.dim import DeepImageMatting, DimConfig
     from vfxmatte.network.weights import save_weights
 
     folder = tempfile.TemporaryDirectory()
     _kept.append(folder)
     path = Path(folder.name) / "tiny.safetensors"
-    save_weights(path, DeepImageMatting(DimConfig(width=0.0625, fc6_channels=8)), name="tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=8))
+    save_weights(path, network, name="tiny")
     return path
 
 
