@@ -21,7 +21,7 @@ from tests.fuzz.targets import HEAVY, LIGHT
     help="Where inputs are written; move them to tests/fuzz/corpus when they are mended.",
 )  # fmt: skip
 def main(minutes: float, chosen: tuple[str, ...], seed: int | None, keep: Path) -> None:
-    """Give broken input to every reader and every message. Ends with 1 where something was found."""
+    """Give broken input to every reader and every message; exit code 1 for findings."""
     names = [n for n in (*LIGHT, *HEAVY) if not chosen or n in chosen or n.split(":")[0] in chosen]
     if not names:
         raise click.UsageError(f"targets: {', '.join((*LIGHT, *HEAVY))}")

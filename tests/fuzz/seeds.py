@@ -54,7 +54,8 @@ def _movies(suffix: str) -> Iterator[bytes]:
     import av
     import numpy as np
 
-    codecs = {".mov": ("png", "rgb24"), ".mkv": ("ffv1", "yuv422p10le"), ".avi": ("mjpeg", "yuvj420p"),
+    codecs = {".mov": ("png", "rgb24"), ".mkv": ("ffv1", "yuv422p10le"),
+              ".avi": ("mjpeg", "yuvj420p"),
               ".webm": ("libvpx-vp9", "yuv420p"), ".mxf": ("mpeg2video", "yuv420p")}  # fmt: skip
     codec, pixels = codecs.get(suffix, ("mpeg4", "yuv420p"))
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +142,8 @@ _kept: list[Any] = []
 
 def _texts(_: str) -> Iterator[bytes]:
     for text in ("1001", "1001-1100", "1001-1100:2", "1001,1003-1009:3", "-5--1", "1001-1100x12",
-                 "engine.device=cuda:0,1", "propagation.growth_px=2", "cuda:all", "output.rgba='a'"):  # fmt: skip
+                 "engine.device=cuda:0,1", "propagation.growth_px=2", "cuda:all",
+                 "output.rgba='a'"):  # fmt: skip
         yield text.encode()
 
 

@@ -73,7 +73,7 @@ class Schema:
         assert all(isinstance(one, Hidden) for one in self.hidden)
 
 
-class Hidden(str, Enum):
+class Hidden(str, Enum):  # noqa: UP042 - as ComfyUI has it
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
     extra_pnginfo = "EXTRA_PNGINFO"

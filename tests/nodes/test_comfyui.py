@@ -254,7 +254,8 @@ def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are
     with pytest.raises(RuntimeError) as caught:
         bench.sequence()
     assert str(caught.value).splitlines() == [
-        f"1 of 3 frames failed; the others are in {bench.file('output/out')}", "frame 1002: this frame is damaged",
+        f"1 of 3 frames failed; the others are in {bench.file('output/out')}",
+        "frame 1002: this frame is damaged",
     ]  # fmt: skip
 
 

@@ -258,9 +258,9 @@ def test_a_disk_without_file_modes_is_found_out_and_no_token_is_written(
 ) -> None:
     path = tmp_path / "run" / "serve.json"
     NoModes(monkeypatch)
-    with only_engine(path), pytest.raises(OutputError, match="cannot be kept from other") as caught:
-        with published(Endpoint.here(1), path):
-            pass
+    refused = pytest.raises(OutputError, match="cannot be kept from other")
+    with only_engine(path), refused as caught, published(Endpoint.here(1), path):
+        pass
     assert "VFXMATTE_HOME" in str(caught.value.hint)
     assert not [p for p in path.parent.iterdir() if p.suffix != ".lock"]
 
@@ -273,9 +273,11 @@ def test_a_folder_where_others_may_write_is_refused(
     folder.mkdir()
     folder.chmod(0o777)
     monkeypatch.setattr(os, "fchmod", lambda *_: None)
-    with pytest.raises(OutputError, match="others may write there"):
-        with only_engine(folder / "serve.json"):
-            pass
+    with (
+        pytest.raises(OutputError, match="others may write there"),
+        only_engine(folder / "serve.json"),
+    ):
+        pass
 
 
 @posix
@@ -288,9 +290,11 @@ def test_what_a_link_leads_to_keeps_its_modes(tmp_path: Path) -> None:
         with only_engine(link / "serve.json"), published(Endpoint.here(1), link / "serve.json"):
             assert target.stat().st_mode & 0o777 == mode
     target.chmod(0o775)
-    with pytest.raises(OutputError, match="others may write there"):
-        with only_engine(link / "serve.json"):
-            pass
+    with (
+        pytest.raises(OutputError, match="others may write there"),
+        only_engine(link / "serve.json"),
+    ):
+        pass
     assert target.stat().st_mode & 0o777 == 0o775
 
 
@@ -304,7 +308,9 @@ def test_another_users_folder_is_refused_and_left_alone(
     (tmp_path / "run").symlink_to(target)
     uid = os.getuid()
     monkeypatch.setattr(endpoint.os, "getuid", lambda: uid + 1)
-    with pytest.raises(OutputError, match="belongs to another user"):
-        with only_engine((tmp_path / "run" if by_link else target) / "serve.json"):
-            pass
+    with (
+        pytest.raises(OutputError, match="belongs to another user"),
+        only_engine((tmp_path / "run" if by_link else target) / "serve.json"),
+    ):
+        pass
     assert target.stat().st_mode & 0o777 == 0o755 and not list(target.iterdir())

@@ -20,6 +20,7 @@ import numpy as np
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
+from vfxmatte.io.container import open_container
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.yuv import Encoding, picture_of
 from vfxmatte.types import FloatImage
@@ -62,7 +63,7 @@ class Movie:
     def __init__(self, path: str | Path, *, first_frame: int = 1) -> None:
         self.path = Path(path)
         self.first_frame = first_frame
-        self._container: Any = _open(self.path)
+        self._container: Any = open_container(self.path)
         try:
             self._prepare()
         except BaseException:
@@ -293,25 +294,6 @@ def _timecode_of(count: int, rate: int, dropped: int, separator: str) -> str:
     seconds, frame = divmod(count, rate)
     clock = (seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
     return "{:02d}:{:02d}:{:02d}".format(*clock) + f"{separator}{frame:02d}"
-
-
-_SAFE = {
-    # A "movie" that is a playlist would have other files and addresses read in its place.
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,matroska,webm,mxf,mxf_opatom,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
-    "dv,nut,flv,asf,ogg,ivf,yuv4mpegpipe,gif,apng,obu",
-}
-
-
-def _open(path: Path) -> Any:
-    try:
-        return av.open(str(path), options=_SAFE, metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise PlateError(
-            f"cannot read the movie: {getattr(error, 'strerror', None) or error}",
-            path=path,
-            hint="it may be incomplete: copy or export it again",
-        ) from error
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:

@@ -75,9 +75,8 @@ class Lobby:
         """
         ready = [key.fileobj for key, _ in self._selector.select(timeout)]
         for connection in ready:
-            stranger = self._strangers.get(connection)  # type: ignore[arg-type]
-            if stranger is not None:
-                self._hear(stranger)
+            if connection in self._strangers:
+                self._hear(self._strangers[connection])  # type: ignore[index]
         self._leave_the_slow()
         if self._listener in ready:
             self._accept()
