@@ -28,8 +28,8 @@ _VALUES: tuple[Any, ...] = (
 def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
     """One to six changes; other: an input of the same kind, whose pieces may be taken."""
     if rng.random() < 0.6:
-        data = _restructured(data, rng)
-        if rng.random() < 0.7:
+        before, data = data, _restructured(data, rng)
+        if data != before and rng.random() < 0.7:
             return data
     found = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ def _images(suffix: str) -> Iterator[bytes]:
     import OpenImageIO as oiio
 
     kinds = {".exr": (("half", 3), ("float", 1), ("half", 4)), ".hdr": (("float", 3),)}
+    if suffix == ".cin":  # OpenImageIO writes none
+        yield b"\x80\x2a\x5f\xd7" + bytes(2044)
+        return
     default: tuple[tuple[str, int], ...] = (("uint8", 3), ("uint8", 1))
     values = np.random.default_rng(1).random((6, 9, 4), np.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,8 +43,6 @@ def _images(suffix: str) -> Iterator[bytes]:
             output.write_image(np.ascontiguousarray(values[..., :channels]))
             output.close()
             yield Path(path).read_bytes()
-    if suffix == ".cin":
-        yield b"\x80\x2a\x5f\xd7" + bytes(2044)
     if suffix == ".exr":
         yield _deep_header()
 
@@ -198,7 +199,8 @@ def _answers(_: str) -> Iterator[bytes]:
     yield json.dumps({"port": 1, "token": "x", "protocol": 1}).encode()
 
 
-_MAKERS = {
-    "image": _images, "movie": _movies, "toml": _toml, "cut": _cuts, "journal": _journals,
+_MAKERS: dict[str, Callable[[str], Iterable[bytes]]] = {
+    "mistake": lambda _: [b"none"], "image": _images, "movie": _movies, "toml": _toml, "cut": _cuts,
+    "journal": _journals,
     "weights": _weights, "text": _texts, "message": _messages, "answer": _answers,
 }  # fmt: skip

@@ -313,9 +313,19 @@ def _endpoint(client: ModuleType, data: bytes, folder: Path) -> None:
         client._understood(data.decode("utf-8", "replace"), "a test")
 
 
+def _mistake(data: bytes, folder: Path, _: str) -> None:
+    """What the children must notice, for the tests of them."""
+    if data == b"traceback":
+        raise KeyError("a mistake")
+    if data == b"death":
+        os._exit(3)
+    if data == b"memory":
+        bytearray(b"x") * (700 << 20)
+
+
 _READERS: dict[str, Callable[[bytes, Path, str], None]] = {
     "image": _image, "movie": _movie, "toml": _toml, "cut": _cut, "journal": _journal,
-    "weights": _weights, "text": _text, "message": _message, "answer": _answer,
+    "weights": _weights, "mistake": _mistake, "text": _text, "message": _message, "answer": _answer,
 }  # fmt: skip
 
 LIGHT = tuple(

@@ -172,7 +172,10 @@ class Movie:
     def _restart(self, index: int | None = None) -> None:
         """Set the decoder before frame `index` (None: where the file was opened)."""
         offset = (self._stream.start_time or 0) if index is None else self._time_of(index)
-        self._container.seek(int(offset), stream=self._stream, backward=True)
+        try:
+            self._container.seek(int(offset), stream=self._stream, backward=True)
+        except av.FFmpegError as error:
+            raise PlateError(f"this movie is damaged: {error}", path=self.path) from error
         self._decoder = _frames(self._container, self._stream)
         self._ahead: Any = None  # decoded, not yet asked for
 
