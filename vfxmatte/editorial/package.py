@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from vfxmatte.editorial.soundness import check_otio
 from vfxmatte.errors import ShotError, UsageError
 
 
@@ -31,6 +32,8 @@ def read_timelines(path: Path) -> list[Any]:
     otio = opentimelineio()
     if not path.is_file():
         raise ShotError("there is no such cut", path=path)
+    if path.suffix.lower() == ".otio":
+        check_otio(path)
     try:
         found = otio.adapters.read_from_file(str(path))
     except otio.exceptions.NoKnownAdapterForExtensionError as error:

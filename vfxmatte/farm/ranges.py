@@ -11,7 +11,7 @@ import re
 from vfxmatte.errors import UsageError
 from vfxmatte.types import Frames, frames_of
 
-_OPENJD = re.compile(r"(-?\d+)(?:\s*-\s*(-?\d+)(?:\s*:\s*(-?\d+))?)?")
+_OPENJD = re.compile(r"(-?\d{1,9})(?:\s*-\s*(-?\d{1,9})(?:\s*:\s*(-?\d{1,9}))?)?", re.ASCII)
 _MOST = 10_000_000  # frames: what is written by mistake must not fill the memory
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from vfxmatte.errors import PlateError
+from vfxmatte.io.container import open_container
 from vfxmatte.io.movie_notes import is_attached_picture
 
 _NEAR = 24  # frames that are decoded on the way rather than sought for
@@ -36,8 +37,10 @@ class Decoder:
     def rewind(self) -> None:
         """Open the movie anew and decode from its start."""
         self.close()
-        self.container = _open(self.path)
+        self.container = open_container(self.path)
         self.stream = _moving_pictures(self.container, self.path)
+        if self.stream.codec_context is None:
+            raise PlateError("this movie's codec is not known", path=self.path)
         self.stream.thread_type = "AUTO"
         if self.stream.codec_context.name == "ffv1":  # it conceals slices of a wrong checksum
             self.stream.codec_context.options = {"err_detect": "explode"}
@@ -168,17 +171,6 @@ class Decoder:
         except av.FFmpegError:
             self._is_broken = True
             return []
-
-
-def _open(path: Path) -> Any:
-    try:
-        return av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise PlateError(
-            f"cannot read the movie: {getattr(error, 'strerror', None) or error}",
-            path=path,
-            hint="it may be incomplete: copy or export it again",
-        ) from error
 
 
 def _moving_pictures(container: Any, path: Path) -> Any:

@@ -9,7 +9,7 @@ from vfxmatte.errors import PlateError
 from vfxmatte.types import Window
 
 _GIB = 1 << 30
-_LARGE = 2 * _GIB  # decoded: 179 million pixels of RGB, where other programs speak of bombs
+_LARGE = _GIB // 2  # decoded: 45 million pixels of RGB; larger ones must not be mere claims
 _DENSEST = 200  # decoded bytes a byte of file, for a large picture that is one
 _COPIES = 4  # of a picture that are held at the least while a frame is solved
 

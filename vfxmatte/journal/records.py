@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from vfxmatte.errors import OutputError
@@ -139,14 +139,30 @@ def _record(line: str) -> FrameRecord | RunRecord | None:
                 time=float(row["time"]),
             )
         return FrameRecord(
-            number=row["frame"],
-            fingerprint=row["fingerprint"],
-            file=row["file"],
-            size_bytes=row["bytes"],
-            error=row["error"],
-            stats=row["stats"],
-            stale=row.get("stale"),
+            number=_of_type(row["frame"], int),
+            fingerprint=_of_type(row["fingerprint"], str),
+            file=_inside(row["file"]),
+            size_bytes=_of_type(row["bytes"], int),
+            error=_of_type(row["error"], str, type(None)),
+            stats={str(name): float(value) for name, value in row["stats"].items()},
+            stale=_inside(row.get("stale")),
             time=float(row.get("time", 0.0)),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _of_type(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds:
+        raise TypeError(f"a value of the wrong type: {value!r:.80}")
+    return value
+
+
+def _inside(value: Any) -> str | None:
+    """A path within the output folder: a line names no other file, whoever has written it."""
+    if value is None:
+        return None
+    path = PureWindowsPath(_of_type(value, str))  # knows drives and both slashes
+    if path.anchor or ".." in path.parts or "\0" in value:
+        raise ValueError(f"a path that leads elsewhere: {value!r:.80}")
+    return str(value)

@@ -70,6 +70,11 @@ class DimConfig:
             raise ValueError(f"width must be within 0.05 and 4, found {self.width}")
         if self.fc6_kernel not in (0, 1, 3, 5, 7):
             raise ValueError(f"fc6_kernel must be 0, 1, 3, 5 or 7, found {self.fc6_kernel}")
+        if type(self.fc6_channels) is not int or not 1 <= self.fc6_channels <= 8192:
+            raise ValueError(f"fc6_channels must be within 1 and 8192, found {self.fc6_channels}")
+        for name in ("skips", "batch_norm", "refine", "adapter", "prior"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, found {getattr(self, name)!r:.80}")
         if self.pools not in (4, 5):
             raise ValueError(f"pools must be 4 or 5, found {self.pools}")
 
