@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vfxmatte.errors import SolverError
+from vfxmatte.network.row_sums import row_sums
 from vfxmatte.prior.laplacian import MattingLaplacian
 
 DIRECT_PX = 96 * 96
@@ -142,8 +143,8 @@ _HINT = "allow more iterations, solve at a smaller size, or label more of the pi
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((1, 2))
+    return row_sums((a * b).flatten(1))
 
 
 def _norms(a: Tensor) -> Tensor:
-    return a.square().sum((1, 2)).sqrt()
+    return row_sums(a.square().flatten(1)).sqrt()
