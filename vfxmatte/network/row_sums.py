@@ -16,4 +16,4 @@ def row_sums(rows: Tensor) -> Tensor:
     missing = -rows.size(1) % 512
     if missing > 0:
         rows = torch.cat((rows, torch.zeros_like(rows[:, :1]).expand(-1, missing)), 1)
-    return rows.reshape(rows.size(0), -1, 512).sum(2).sum(1)
+    return rows.view(rows.size(0), -1, 512).sum(2).sum(1)

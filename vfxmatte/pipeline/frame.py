@@ -93,7 +93,8 @@ def solved(engine: Engine, works: Iterable[Work]) -> Generator[Work]:
         close(works)
 
 
-def record_of(work: Work, output: Path) -> FrameRecord:
+def record_of(work: Work, output: Path, *, alpha: str | None = None) -> FrameRecord:
+    """alpha: how the file holds it, see `FrameRecord`."""
     if work.error is not None or work.path is None:
         return FrameRecord(
             number=work.number,
@@ -107,6 +108,7 @@ def record_of(work: Work, output: Path) -> FrameRecord:
         fingerprint=work.fingerprint,
         file=work.path.relative_to(output).as_posix(),
         size_bytes=work.path.stat().st_size,
+        alpha=alpha,
         stats=work.stats,
     )
 

@@ -212,9 +212,10 @@ def _nearest(points: Tensor, asked: Tensor, count: int) -> Tensor:
     found = [asked[:0, None].expand(0, count)]
     for start in range(0, asked.size(0), step):
         some = points[asked[start : start + step]]
-        distances = (some[:, 0, None] - points[None, :, 0]).square_()
-        for axis in range(1, points.size(1)):
-            distances += (some[:, axis, None] - points[None, :, axis]).square_()
+        distances = points.new_zeros([some.size(0), points.size(0)])
+        for axis in range(points.size(1)):
+            apart = some[:, axis, None] - points[None, :, axis]
+            distances += apart * apart
         found.append(distances.topk(count, 1, False, False)[1])
     return torch.cat(found)
 

@@ -8,6 +8,7 @@ far as its colour is unlike the background's near by.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def unlike_background(labels: Labels, picture: Picture, nearby_px: float) -> Flo
     return unlike
 
 
-def _mahalanobis(colours: FloatImage, samples: FloatImage) -> FloatImage:
+def _mahalanobis(colours: NDArray[Any], samples: NDArray[Any]) -> FloatImage:
     """Squared distances (h, w) of colours (h, w, 3) from the Gaussian of the samples (n, 3)."""
     mean = samples.mean(axis=0)
     apart, own = colours - mean, (samples - mean).T
