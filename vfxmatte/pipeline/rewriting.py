@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
 from vfxmatte.journal.records import FrameRecord, file_of
@@ -64,13 +64,17 @@ class Rewriter:
         return ordered_map(write, self._loaded(wanted), workers=self.footage.workers)
 
     def _loaded(self, wanted: Mapping[int, str]) -> Iterator[Work]:
-        for number, frame in self.footage.frames(list(wanted)):
-            work = Work(number=number, fingerprint=wanted[number], trimap=None)
-            if isinstance(frame, VfxmatteError):
-                work.error = frame
-            else:
-                work.frame = frame
-            yield work
+        frames = self.footage.frames(list(wanted))
+        try:
+            for number, frame in frames:
+                work = Work(number=number, fingerprint=wanted[number], trimap=None)
+                if isinstance(frame, VfxmatteError):
+                    work.error = frame
+                else:
+                    work.frame = frame
+                yield work
+        finally:
+            close(frames)
 
     def _write(self, work: Work, record: FrameRecord) -> None:
         assert work.frame is not None and record.file is not None
