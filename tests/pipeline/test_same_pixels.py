@@ -142,18 +142,24 @@ def torch_threads() -> Iterator[Any]:
 
 
 def test_the_prior_in_torch_does_not_depend_on_threads(torch_threads: Any) -> None:
+    """Its solver, on a chain that is long enough for torch to divide a sum."""
     import torch
 
-    from vfxmatte.prior.torchscript_prior import torch_priors
+    from vfxmatte.prior.torchscript_prior import _solved
 
-    rng = np.random.default_rng(1)
-    image = torch.from_numpy(rng.random((3, 300, 420), np.float32))
-    trimap = torch.full((300, 420), 0.5)
-    trimap[:, :60], trimap[:, -60:] = 0.0, 1.0
+    count = 70_000
+    first = torch.arange(count - 1)
+    rows, columns = torch.cat((first, first + 1)), torch.cat((first + 1, first))
+    random = torch.from_numpy(np.random.default_rng(1).random((2, count)))
+    values, start = random[0, :-1].repeat(2), random[1]
+    unknown, known = torch.ones(count, dtype=torch.bool), torch.zeros_like(start)
     found = []
-    for count in (1, 2, 3):
-        torch_threads(count)
-        found.append(torch_priors(image, trimap, 2).numpy().tobytes())
+    for threads in (1, 2, 3):
+        torch_threads(threads)
+        solved = _solved(
+            rows, columns, values, unknown, torch.arange(count), known, start, 1e-12, 12
+        )
+        found.append(solved.numpy().tobytes())
     assert len(set(found)) == 1
 
 
