@@ -55,8 +55,7 @@ class DeepEngine:
         }
         if not self.model.prior:
             described["prior"] = "off"
-        reach = getattr(self.solver, "reach_px", None)  # exact, windows and dense agree
-        return described if reach is None else {**described, "reach_px": reach}
+        return {**described, **self.solver.describe()}
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
         return self.solver.mattes(tasks)

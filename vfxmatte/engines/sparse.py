@@ -8,8 +8,9 @@ After an out-of-memory error the unknown region is cut in two, and each half is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,6 +87,11 @@ class SparseSolver:
             reach_px,
             settings.max_window_px or model.affordable_px(_PLANES),
         )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What decides the result beside the network: exact and fast give the same bits on any
+        number of threads and in pieces of any size."""
+        return {} if self.reach_px is None else {"reach_px": self.reach_px}
 
     def free_memory(self) -> None:
         """Let go of what is kept from frame to frame."""

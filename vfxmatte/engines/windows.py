@@ -9,9 +9,10 @@ out-of-memory error the batch, then the window, is halved and the work goes on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,15 @@ class WindowSolver:
             None if settings.batch else _FULL_PX,
             everything=settings.mode == "dense",
         )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What decides the last bits of the result beside the network: the windows' size, and on a
+        CPU the number of threads, for which oneDNN chooses the order of its sums."""
+        mode = "dense" if self.everything else "windows"
+        described: dict[str, Any] = {"mode": mode, "window_px": self.window_px}
+        if self.model.device.type == "cpu":
+            described["threads"] = torch.get_num_threads()
+        return described
 
     def free_memory(self) -> None:
         """Nothing is kept from frame to frame."""

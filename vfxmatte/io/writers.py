@@ -56,6 +56,14 @@ class OutputSettings(Checked):
             )
 
 
+def alpha_type(settings: OutputSettings) -> str:
+    """How a file of these settings holds alpha: `half`, `float`, or `uint16` of PNG and TIFF.
+
+    EXR's compressions keep it exactly: DWAA's loss concerns colour alone.
+    """
+    return settings.pixel_type if settings.format == "exr" else "uint16"
+
+
 def matte_path(
     folder: str | Path, number: int, settings: OutputSettings | None = None, *, padding: int = 4
 ) -> Path:
@@ -151,6 +159,7 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
     half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
     channels: dict[str, np.ndarray] = {"A": narrowed(alpha) if half else alpha}
+    alpha = channels["A"].astype(np.float32, copy=False)  # colour goes with what is written
     if settings.rgba is not None:
         colour = crop(frame.pixels, frame.canvas, frame.data_window)
         if settings.rgba == "premultiplied":

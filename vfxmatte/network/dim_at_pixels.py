@@ -115,8 +115,6 @@ class _Layer:
         """(n, taps · fan_in) to (n, fan_out)."""
         if gathered.device.type == "cuda":
             return torch.addmm(self.bias, gathered, self.weight.flatten(1).t())
-        if self.fan_out == 1:
-            return F.linear(gathered, self.weight.flatten(1), self.bias)
         count = len(gathered)
         missing = max(_FEWEST, -(-count // _WIDE) * _WIDE) - count
         if missing:  # one way for any number of rows and threads: the same bits everywhere

@@ -129,7 +129,8 @@ def solved(engine: Engine, works: Iterable[Work]) -> Generator[Work]:
         close(works)
 
 
-def record_of(work: Work, output: Path) -> FrameRecord:
+def record_of(work: Work, output: Path, *, alpha: str | None = None) -> FrameRecord:
+    """alpha: how the file holds it, see `FrameRecord`."""
     if work.error is not None or work.path is None:
         return FrameRecord(
             number=work.number,
@@ -143,6 +144,7 @@ def record_of(work: Work, output: Path) -> FrameRecord:
         fingerprint=work.fingerprint,
         file=work.path.relative_to(output).as_posix(),
         size_bytes=work.size_bytes,
+        alpha=alpha,
         stats=work.stats,
     )
 

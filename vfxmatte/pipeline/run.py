@@ -24,6 +24,7 @@ from vfxmatte.common.parallel import close, ordered_map, prefetch
 from vfxmatte.engines.base import Engine, Task, open_engine
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
+from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
@@ -35,6 +36,7 @@ from vfxmatte.pipeline.frame import Work, failing_alone, record_of, result_of, s
 from vfxmatte.pipeline.manifest import manifest_header
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, asked_of, make_plan
 from vfxmatte.pipeline.results import Results
+from vfxmatte.pipeline.rewriting import Rewriter, alpha_source
 from vfxmatte.pipeline.settings import RunSettings, as_plain, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.pipeline.spans import split
@@ -204,13 +206,43 @@ class Run:
         engine = self._engine()
         kept, todo = self._sorted_out(journal, engine.describe(), engine.device)
         yield from kept
+        yield from self._rewritten(journal, todo)
         if todo:
             trimaps = self._trimaps(todo, journal.scratch)
             with contextlib.closing(self._written(trimaps, todo, engine)) as written:
                 for work in written:
                     if work.error is not None:
                         self._settle(journal, work, work.error)
-                    journal.add(record_of(work, self.shot.output))
+                    journal.add(self._record(work))
+                    yield result_of(work)
+
+    def _record(self, work: Work) -> FrameRecord:
+        alpha = alpha_type(self.settings.output)
+        return record_of(work, self.shot.output, alpha=alpha)
+
+    def _rewritten(
+        self, journal: Journal | ChunkJournal, todo: dict[int, str]
+    ) -> Iterator[FrameResult]:
+        """Write anew what has the right alpha in another kind of file, and take it off the list;
+        what cannot be read stays there, to be solved."""
+        if self.overwrite or self._only is not None:
+            return
+        output, settings = self.shot.output, self.settings.output
+        wanted = {
+            number: fingerprint
+            for number, fingerprint in todo.items()
+            if alpha_source(journal.records.get(number), fingerprint, settings, output)
+        }
+        if not wanted:
+            return
+        rewriter = Rewriter(
+            footage=self._footage, results=self.results, attributes=self._attributes()
+        )
+        with contextlib.closing(rewriter.works(wanted, journal.records)) as works:
+            for work in works:
+                if work.error is None:
+                    del todo[work.number]
+                    journal.add(self._record(work))
                     yield result_of(work)
 
     def _settle(self, journal: Journal | ChunkJournal, work: Work, error: VfxmatteError) -> None:
@@ -291,6 +323,7 @@ class Run:
             self.lost_devices = crew.lost
             kept, todo = self._sorted_out(journal, *crew.ready())
             yield from kept
+            yield from self._rewritten(journal, todo)
             pieces = self._divided(list(todo), len(devices))
             with contextlib.closing(crew.solve(pieces, self._divided)) as results:
                 for result in results:
@@ -399,7 +432,7 @@ class Run:
     # -- what is said about the run --------------------------------------------------------------
 
     def _attributes(self) -> dict[str, str]:
-        described = self._engine().describe()
+        described = self._description
         settings = {
             "keyframe_growth": self.settings.keyframe_growth,
             "propagation": as_plain(self.settings.propagation),

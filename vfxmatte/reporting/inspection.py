@@ -19,6 +19,7 @@ from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, last_description, make_plan
+from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.trimaps import oddity
@@ -48,8 +49,9 @@ class KeyframeFinding:
 class Inspection:
     """Everything that was found; what could not be found out is None.
 
-    finished: frames of the plan that an earlier run has done with the same settings. stale: frames
-    that have a matte which would be done again. needed_bytes: at most, for the mattes to come.
+    finished: frames of the plan that an earlier run has done with the same settings. rewritten:
+    frames whose matte would be written anew from itself. stale: frames that have a matte which
+    would be solved again. needed_bytes: at most, for the mattes to come.
     problems: why a run cannot start. remarks: what a person should know.
     """
 
@@ -58,6 +60,7 @@ class Inspection:
     keyframes: list[KeyframeFinding] = field(default_factory=list)
     plan: RunPlan | None = None
     finished: int = 0
+    rewritten: int = 0
     stale: int = 0
     needed_bytes: int | None = None
     free_bytes: int | None = None
@@ -164,7 +167,14 @@ def _look_at_results(
     prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
-    found.finished, found.stale = len(fresh), len(done) - len(fresh)
+    output, settings = shot.output, shot.settings.output
+    again = [
+        n
+        for n in done
+        if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
+    ]
+    found.finished, found.rewritten = len(fresh), len(again)
+    found.stale = len(done) - len(fresh) - len(again)
     sizes = [journal.records[n].size_bytes for n in done]
     each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
     found.needed_bytes = each * (len(plan.numbers) - len(fresh))
