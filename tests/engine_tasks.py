@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from vfxmatte.engines.base import Engine, EngineSettings, Mode, Task
+from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Task
 from vfxmatte.network.weights import load_weights
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Failure, FloatImage, Matte, Trimap
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.engines.base import Engine, EngineSettings, Task, engine_names, open_engine, register
+from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+from vfxmatte.engines.registry import engine_names, open_engine, register
 from vfxmatte.types import Matte
 
 FIRST_CLOSED = 1004

@@ -15,8 +15,9 @@ import pytest
 
 import vfxmatte
 from tests.conftest import TINY_NUMBERS, write_tiny_shot
-from vfxmatte.engines import base
-from vfxmatte.engines.base import EngineSettings, engine_names, open_engine
+from vfxmatte.engines import registry
+from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.engines.registry import engine_names, open_engine
 from vfxmatte.errors import UsageError
 from vfxmatte.io.images import read_image
 from vfxmatte.pipeline import picture as single
@@ -46,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) ->
     monkeypatch.chdir(tmp_path)
     for module in ("engines.deep", "merging"):
         monkeypatch.setattr(f"vfxmatte.{module}.DEFAULT_WEIGHTS", tiny_weights)
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     single._engine.cache_clear()
     yield tmp_path
     single._engine.cache_clear()
@@ -119,7 +120,7 @@ def test_an_engine_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.M
     package = tmp_path / "my_engines-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-engines\nVersion: 1\n")
-    lines = [f"[{base.ENTRY_POINTS}]", " = ".join(entry), "gone = my_engines:open_gone"]
+    lines = [f"[{registry.ENTRY_POINTS}]", " = ".join(entry), "gone = my_engines:open_gone"]
     (package / "entry_points.txt").write_text("\n".join(lines) + "\n")
     (tmp_path / "my_engines.py").write_text("def open_luma(settings):\n    return settings.name\n")
     monkeypatch.syspath_prepend(str(tmp_path))

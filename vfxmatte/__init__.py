@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from vfxmatte.version import __version__
 
 _HOMES = {
-    "Engine": "vfxmatte.engines.base",
-    "EngineSettings": "vfxmatte.engines.base",
+    "Engine": "vfxmatte.engines.protocol",
+    "EngineSettings": "vfxmatte.engines.protocol",
     "Failure": "vfxmatte.types",
     "Frame": "vfxmatte.types",
     "FrameRange": "vfxmatte.types",
@@ -30,15 +30,15 @@ _HOMES = {
     "Run": "vfxmatte.pipeline.run",
     "RunSettings": "vfxmatte.pipeline.settings",
     "Shot": "vfxmatte.pipeline.shot",
-    "Task": "vfxmatte.engines.base",
+    "Task": "vfxmatte.engines.protocol",
     "Trimap": "vfxmatte.types",
     "VfxmatteError": "vfxmatte.errors",
     "Window": "vfxmatte.types",
     "matte": "vfxmatte.pipeline.picture",
     "merge": "vfxmatte.pipeline.merge",
-    "open_engine": "vfxmatte.engines.base",
+    "open_engine": "vfxmatte.engines.registry",
     "read_cut": "vfxmatte.editorial.cut",
-    "register_engine": "vfxmatte.engines.base",
+    "register_engine": "vfxmatte.engines.registry",
     "run": "vfxmatte.pipeline.run",
 }
 
@@ -49,8 +49,9 @@ __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
     from vfxmatte.editorial.cut import read_cut
-    from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
-    from vfxmatte.engines.base import register as register_engine
+    from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+    from vfxmatte.engines.registry import open_engine
+    from vfxmatte.engines.registry import register as register_engine
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
     from vfxmatte.pipeline.merge import MergeReport, merge

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from vfxmatte.bench.measure import BenchSettings, measure
 from vfxmatte.cli.bench import command
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import UsageError
 
 SMALL = BenchSettings(width=160, height=96, unknown_share=0.2, frames=4, repeats=2)

@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from vfxmatte.bench.timing import Timing
-from vfxmatte.engines.base import Task
+from vfxmatte.engines.protocol import Task
 from vfxmatte.network.dim import STRIDE, DeepImageMatting
 
 _WINDOW = (1024, 1024)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.benchmarks.run_cost import RunCost, measure_run_apart
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.engines.base import Mode, Precision
+from vfxmatte.engines.protocol import Mode, Precision
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.shot import MATTE_FOLDER
 

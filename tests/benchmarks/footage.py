@@ -15,7 +15,7 @@ import numpy as np
 from tests.benchmarks.network import NetworkSettings, difference
 from tests.benchmarks.solver import Solver, open_solver
 from vfxmatte.colour import ColourConfig, to_network
-from vfxmatte.engines.base import Task
+from vfxmatte.engines.protocol import Task
 from vfxmatte.pipeline.shot import Keyframes, Shot, keyframes_in
 from vfxmatte.types import UNKNOWN, FloatImage
 

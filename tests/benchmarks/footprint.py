@@ -13,7 +13,7 @@ from tests.benchmarks.process import run_apart
 from tests.benchmarks.solver import SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
 from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
-from vfxmatte.engines.base import Task
+from vfxmatte.engines.protocol import Task
 from vfxmatte.types import Trimap
 
 

@@ -18,7 +18,7 @@ from tests.benchmarks.footprint import measure_footprint
 from tests.benchmarks.solver import MODES, PLAIN, Solver, SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
 from vfxmatte.bench.timing import Timing, interleaved
-from vfxmatte.engines.base import Precision
+from vfxmatte.engines.protocol import Precision
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.types import UNKNOWN, FloatImage
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.benchmarks.process import run_apart
 from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
-from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task
+from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Precision, Task
 from vfxmatte.types import Failure, FrameResult, Matte
 
 _STAGE_SUFFIX = "_ms"
@@ -115,7 +115,7 @@ def measure_run(
 
     record_gpu: find out how long a GPU was busy, which costs some speed.
     """
-    from vfxmatte.engines.base import open_engine
+    from vfxmatte.engines.registry import open_engine
     from vfxmatte.pipeline.run import Run
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.pipeline.shot import Shot

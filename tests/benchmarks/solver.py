@@ -14,8 +14,9 @@ from typing import Any, Protocol, cast, get_args
 import torch
 
 from vfxmatte.engines.answers import Answer
-from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task, open_engine
 from vfxmatte.engines.model import choose_device, network_input, priors_of
+from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Precision, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.network.dim import STRIDE, DeepImageMatting
 from vfxmatte.network.tiling import pad_reflect, padded_size
 from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights

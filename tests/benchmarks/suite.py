@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests.benchmarks.record import Record, begin, sizes_text
-from vfxmatte.engines.base import Mode, Precision
+from vfxmatte.engines.protocol import Mode, Precision
 from vfxmatte.errors import UsageError
 
 PARTS = ("network", "read", "colour", "flow", "write", "end-to-end")

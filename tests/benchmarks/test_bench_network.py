@@ -20,7 +20,7 @@ from tests.benchmarks.network import NetworkSettings, difference, measure_networ
 from tests.benchmarks.process import run_apart
 from tests.benchmarks.solver import EngineSolver, PlainForward, SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.engines.base import Task
+from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.types import UNKNOWN, FloatImage
 

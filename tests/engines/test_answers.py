@@ -12,7 +12,7 @@ import pytest
 from tests.engine_tasks import task
 from vfxmatte.common.parallel import prefetch
 from vfxmatte.engines.answers import answers, solve_one
-from vfxmatte.engines.base import Task, known_alpha
+from vfxmatte.engines.protocol import Task, known_alpha
 from vfxmatte.errors import DeviceError, OutputError, SolveError
 from vfxmatte.types import Failure, Matte
 

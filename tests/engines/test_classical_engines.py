@@ -19,11 +19,12 @@ from tests.conftest import tiny_alpha, tiny_plate
 from vfxmatte.cli import commands
 from vfxmatte.colour import encode_for_network
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import EngineSettings, Task, known_alpha, open_engine
 from vfxmatte.engines.classical import optional, pieces
 from vfxmatte.engines.classical.light import in_light
 from vfxmatte.engines.classical.linear_system import solve
 from vfxmatte.engines.classical.settings import ClassicalSettings
+from vfxmatte.engines.protocol import EngineSettings, Task, known_alpha
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import SolveError, UsageError
 from vfxmatte.pipeline.frame import Work, solved
 from vfxmatte.pipeline.plan import asked_of

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from tests.engine_tasks import MODES, TOLERANCE, dense_alpha, settings_of, solve, task
-from vfxmatte.engines import base
-from vfxmatte.engines.base import Engine, EngineSettings, Mode, Task, engine_names, open_engine
+from vfxmatte.engines import registry
 from vfxmatte.engines.deep import DeepEngine, choose_device
+from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Task
+from vfxmatte.engines.registry import engine_names, open_engine
 from vfxmatte.errors import DeviceError, UsageError, WeightsError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Matte
 
@@ -114,13 +115,13 @@ def test_engines_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
-    base.register("half", lambda _: Half())
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    registry.register("half", lambda _: Half())
     assert "half" in engine_names()
     (alpha,) = solve(open_engine(EngineSettings(name="half")), task(4, 4, kind="all"))
     assert pytest.approx(float(alpha.mean()), abs=0.01) == 0.5
     with pytest.raises(UsageError, match="'half' already"):
-        base.register("half", lambda _: Half())
+        registry.register("half", lambda _: Half())
 
 
 def test_an_unknown_engine_is_refused_with_near_names() -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine_tasks import TOLERANCE, dense_alpha, large_task, settings_of, solve, task
-from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.engines.windows import WindowSolver
 from vfxmatte.errors import DeviceError
 from vfxmatte.types import UNKNOWN, FloatImage

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 import vfxmatte.exports.onnx_model as onnx_module
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ExportError, OutputError
 from vfxmatte.exports.equality import HALF_TOLERANCE, check_equal, sample
 from vfxmatte.exports.onnx_model import OnnxMatting, OnnxSession, export_onnx

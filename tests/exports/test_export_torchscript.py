@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import vfxmatte.exports.wrapper as wrapper_module
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ExportError, OutputError, WeightsError
 from vfxmatte.exports.equality import check_equal, sample
 from vfxmatte.exports.torchscript import export_torchscript, read_torchscript

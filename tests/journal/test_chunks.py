@@ -164,7 +164,7 @@ def test_a_chunk_reads_the_keyframes_it_needs_and_no_others(shot_in: Any, tmp_pa
 KILLED = """
 import sys
 from pathlib import Path
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot

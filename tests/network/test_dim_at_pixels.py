@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.engine_tasks import TOLERANCE, dense_alpha, large_task, settings_of, solve, task
-from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.engines.protocol import Task
 from vfxmatte.engines.sparse import FAST_REACH_PX, SparseSolver
 from vfxmatte.errors import DeviceError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig

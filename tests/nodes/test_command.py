@@ -22,7 +22,7 @@ import pytest
 
 import vfxmatte
 from tests.gated_engine import SETTINGS
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.serve.endpoint import endpoint_file
 
 SOURCE = Path(__file__).parents[2] / "nodes" / "command.py"
@@ -372,7 +372,7 @@ def test_an_engine_that_always_dies_is_given_up(
     lives = tmp_path / "lives"
     program = (
         "import os, sys\nfrom vfxmatte.cli import main\n"
-        "from vfxmatte.engines.base import register\n"
+        "from vfxmatte.engines.registry import register\n"
         f"def die(_):\n open({str(lives)!r}, 'a').write('x')\n os._exit(9)\n"
         "register('deadly', die)\nsys.argv[0] = 'vfxmatte'\nmain()"
     )

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.cli import commands
-from vfxmatte.engines.base import Task, known_alpha, register
+from vfxmatte.engines.protocol import Task, known_alpha
+from vfxmatte.engines.registry import register
 from vfxmatte.errors import (
     DeviceError,
     OutputError,
@@ -67,7 +68,7 @@ class Known:
 
 @pytest.fixture(scope="module", autouse=True)
 def known_engine() -> None:
-    from vfxmatte.engines.base import engine_names
+    from vfxmatte.engines.registry import engine_names
 
     if "known" not in engine_names():
         register("known", lambda settings: Known())

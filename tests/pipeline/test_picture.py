@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vfxmatte
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ColourError, TrimapError, UsageError, WeightsError
 
 LABELS = np.zeros((33, 57), np.uint8)

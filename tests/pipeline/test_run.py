@@ -22,8 +22,8 @@ import torch
 
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.common.configuration import changed
-from vfxmatte.engines.base import EngineSettings, Task
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.errors import (
     MissingFrameError,
     OutputError,
@@ -319,7 +319,7 @@ def test_other_weights_or_settings_do_all_again(folder: Path, tmp_path: Path, so
 KILLED = """
 import sys
 from pathlib import Path
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.pipeline.run import run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import vfxmatte
-from vfxmatte.engines.base import EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.io.images import read_image
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.stale import written_fingerprint
@@ -101,7 +102,8 @@ _ENGINES = """
 import hashlib, sys
 import numpy as np
 import torch
-from vfxmatte.engines.base import EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.types import Trimap
 rng = np.random.default_rng(3)
 picture = rng.random((200, 260, 3), np.float32)

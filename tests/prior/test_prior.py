@@ -10,8 +10,8 @@ import torch
 
 from tests.engine_tasks import MODES, settings_of, solve
 from vfxmatte.colour import decode_srgb, encode_for_network
-from vfxmatte.engines.base import Task
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import ExportError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import save_weights

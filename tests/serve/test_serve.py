@@ -25,7 +25,7 @@ from tests.gated_engine import SETTINGS, register_gated
 from tests.raw_client import PATIENCE_SECONDS, RawClient, framed, read_message
 from vfxmatte.cli.check import as_plain
 from vfxmatte.cli.serve import serve
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.writers import read_values
 from vfxmatte.pipeline.shot import Shot

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import PlateError, UsageError
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve import rpc

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.raw_client import PATIENCE_SECONDS, RawClient, framed
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputError
 from vfxmatte.serve import endpoint, rpc
 from vfxmatte.serve.endpoint import Endpoint, only_engine, published

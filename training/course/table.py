@@ -19,7 +19,8 @@ from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
 from training.measure.samples import Sample
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
 from vfxmatte.review.metrics import force_known

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
 from vfxmatte.engines.classical.settings import ClassicalSettings, Light
+from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
 from vfxmatte.types import FloatImage, Labels, Trimap
 

@@ -12,7 +12,8 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.bench.scene import Scene
 from vfxmatte.bench.timing import Timing, timed
 from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
-from vfxmatte.engines.base import Engine, EngineSettings, open_engine
+from vfxmatte.engines.protocol import Engine, EngineSettings
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings

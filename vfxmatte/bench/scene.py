@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import encode_by_table
-from vfxmatte.engines.base import Task
+from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import UsageError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 

@@ -51,7 +51,7 @@ def command(
     """
     from vfxmatte.bench.machine import commit, machine, threads, versions
     from vfxmatte.bench.measure import BenchSettings, measure
-    from vfxmatte.engines.base import EngineSettings
+    from vfxmatte.engines.protocol import EngineSettings
 
     width, height = _size(size)
     settings = BenchSettings(

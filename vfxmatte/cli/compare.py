@@ -16,7 +16,7 @@ from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
-from vfxmatte.engines.base import engine_names
+from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole

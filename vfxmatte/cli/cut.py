@@ -18,7 +18,8 @@ from vfxmatte.cli.shot_options import settings_options
 from vfxmatte.common.devices import names_several
 from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
-from vfxmatte.engines.base import Engine, EngineSettings, open_engine
+from vfxmatte.engines.protocol import Engine, EngineSettings
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot

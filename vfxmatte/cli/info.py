@@ -14,7 +14,7 @@ import click
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig
-from vfxmatte.engines.base import engine_names
+from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
 from vfxmatte.pipeline.manifest import versions

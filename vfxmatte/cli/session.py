@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vfxmatte.cli.group import INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import Report
-from vfxmatte.engines.base import Engine
+from vfxmatte.engines.protocol import Engine
 from vfxmatte.errors import UsageError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run

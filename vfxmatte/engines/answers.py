@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from vfxmatte.common.parallel import close
-from vfxmatte.engines.base import Engine, Task
+from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.errors import DeviceError, SolveError, VfxmatteError, concerns_all_frames
 from vfxmatte.types import Failure, Matte
 

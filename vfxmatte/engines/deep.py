@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vfxmatte.engines.base import EngineSettings, Task
 from vfxmatte.engines.model import Model, choose_device, choose_dtype
+from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.sparse import SparseSolver
 from vfxmatte.engines.windows import WindowSolver
 from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vfxmatte.engines.base import Precision, Task
+from vfxmatte.engines.protocol import Precision, Task
 from vfxmatte.errors import DeviceError, VfxmatteError, WeightsError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import WeightsInfo

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.answers import failure_of
-from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
+from vfxmatte.engines.protocol import EngineSettings, Task, known_alpha
 from vfxmatte.engines.transfer import Mark, transfer_to
 from vfxmatte.errors import DeviceError
 from vfxmatte.network.dim import STRIDE

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from vfxmatte.engines.answers import failure_of
-from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, network_input
+from vfxmatte.engines.protocol import EngineSettings, Task, known_alpha
 from vfxmatte.errors import DeviceError, WeightsError
 from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.tiling import Tile, pad_reflect, padded_size, plan_tiles

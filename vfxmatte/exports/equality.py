@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import encode_for_network
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.working_space import NAMES, WorkingSpace, colours
 from vfxmatte.prior.alpha_prior import alpha_priors

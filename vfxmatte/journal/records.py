@@ -43,7 +43,7 @@ class FrameRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run works with: its engine's description and its device, see `engines.base`.
+    """What a run works with: its engine's description and its device, see `engines.protocol`.
 
     asked: the settings that led to it.
     """

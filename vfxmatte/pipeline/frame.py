@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from vfxmatte.common.parallel import close
 from vfxmatte.engines.answers import answers
-from vfxmatte.engines.base import Engine, Task
+from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.types import Failure, Frame, FrameResult, Matte, Trimap

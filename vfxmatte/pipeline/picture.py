@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.trimaps import labels_from_image

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import check_devices, device_names, names_several
 from vfxmatte.common.parallel import close, ordered_map, prefetch
-from vfxmatte.engines.base import Engine, Task, open_engine
+from vfxmatte.engines.protocol import Engine, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
 from vfxmatte.io.writers import alpha_type

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vfxmatte.common.checked import Checked, limited
-from vfxmatte.engines.base import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings

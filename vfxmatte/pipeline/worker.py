@@ -17,7 +17,8 @@ from types import FrameType
 from typing import IO
 
 from vfxmatte.common.parallel import every
-from vfxmatte.engines.base import Engine, open_engine
+from vfxmatte.engines.protocol import Engine
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.crew import Alive, Done, Failed, Job, Message, Ready, Solved

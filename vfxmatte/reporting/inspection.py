@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import ordered_map
-from vfxmatte.engines.base import check_name
 from vfxmatte.engines.classical.optional import check_installed
+from vfxmatte.engines.registry import check_name
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged

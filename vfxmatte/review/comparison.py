@@ -17,7 +17,8 @@ import numpy as np
 
 from vfxmatte.colour import to_network
 from vfxmatte.engines.answers import answers, solve_one
-from vfxmatte.engines.base import Engine, Task, open_engine
+from vfxmatte.engines.protocol import Engine, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError, VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.writers import read_matte

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vfxmatte.engines.base import Engine, EngineSettings, open_engine
+from vfxmatte.engines.protocol import Engine, EngineSettings
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 
 Key = tuple[EngineSettings, object]

@@ -16,7 +16,7 @@ from vfxmatte.cli.report import JsonReport
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
-from vfxmatte.engines.base import Engine, EngineSettings, Task
+from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.errors import OutputError, PlateError, UsageError
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.writers import matte_path, write_matte

@@ -22,7 +22,8 @@ from training.elements.pack import Pack, write_pack
 from training.loop.starts import load_encoder
 from training.loop.trainer import Trainer
 from training.samples.sources import open_library
-from vfxmatte.engines.base import EngineSettings, Task, open_engine
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import OutputError, TrainingError
 from vfxmatte.exports.stages import (
     Stage1,

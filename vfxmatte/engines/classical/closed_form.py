@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.io.quiet import quiet_thread
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, Labels

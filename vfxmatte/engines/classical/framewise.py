@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from vfxmatte.engines.answers import failure_of
-from vfxmatte.engines.base import Task, known_alpha
 from vfxmatte.engines.classical.light import Colours, in_light
 from vfxmatte.engines.classical.settings import Light
+from vfxmatte.engines.protocol import Task, known_alpha
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Failure, FloatImage, Labels, Matte
 

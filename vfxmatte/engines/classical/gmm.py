@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.one_thread import one_thread
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
 
 _NOISE = 1e-4

@@ -16,13 +16,13 @@ import scipy.sparse
 import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
-from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.trimaps import box_around, dilate
 from vfxmatte.types import FOREGROUND, UNKNOWN, Labels
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.types import UNKNOWN, Labels
 
 
