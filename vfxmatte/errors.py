@@ -100,7 +100,7 @@ class DeviceError(VfxmatteError):
 
 
 class SolveError(VfxmatteError):
-    """One frame cannot be solved, its solver does not converge, say; others can."""
+    """One frame cannot be solved, for example because its solver does not converge."""
 
 
 class OutputError(VfxmatteError):
@@ -117,10 +117,6 @@ class TrainingError(VfxmatteError):
 
 class ExportError(VfxmatteError):
     """A model cannot be exported: a package is missing, or its mattes would not be the engine's."""
-
-
-class SolverError(VfxmatteError):
-    """A system of equations is not solved as exactly as was asked for; the residual is named."""
 
 
 class UnforeseenError(VfxmatteError):
