@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import TrimapError
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Window
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Window
 
 BACKGROUND_BELOW = 0.05
 """Painted values up to this are background (video noise, 8-bit rounding and JPEG are forgiven)."""
@@ -27,7 +27,6 @@ FOREGROUND_ABOVE = 0.95
 SOFT_LOW, SOFT_HIGH = 0.02, 0.98
 """An alpha strictly between these is soft: such a pixel must be unknown in a good trimap."""
 
-Mask = NDArray[np.bool_]
 
 _SMALL_PX = 8  # up to this radius a dilation by shifts is quicker than by distances
 _EDGE_DISTANCES = np.array((-2, -1.4, -1, 1, 1.4, 2), np.float32)

@@ -18,7 +18,22 @@ from numpy.typing import NDArray
 from vfxmatte.errors import UsageError, VfxmatteError
 
 FloatImage = NDArray[np.float32]
+"""Floats of any shape: a picture (H, W, 3), a plane or an alpha (H, W), a flow (H, W, 2)."""
+
+HalfImage = NDArray[np.float16]
+"""The same in half precision, as EXR files store it."""
+
+Floats = NDArray[np.float64]
+"""Double precision, for what is solved or summed."""
+
+Picture = NDArray[np.uint8]
+"""8-bit RGB (H, W, 3), or one plane (H, W) of it."""
+
 Labels = NDArray[np.uint8]
+"""A trimap (H, W): 0 background, 128 unknown, 255 foreground."""
+
+Mask = NDArray[np.bool_]
+"""True inside, (H, W)."""
 
 BACKGROUND = 0
 UNKNOWN = 128

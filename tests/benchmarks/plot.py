@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.types import Picture
 
 _WIDTH, _HEIGHT = 960, 480
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 180, 48, 58
@@ -24,7 +24,6 @@ _COLOURS = {
 }
 
 Colour = tuple[int, int, int]
-Picture = NDArray[np.uint8]
 Points = list[tuple[float, float]]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.bench.machine import usable_cores
 from vfxmatte.bench.moving_shot import MovingShot
@@ -30,10 +29,9 @@ from vfxmatte.io.plates import Plate, open_plate
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.propagation.flow import flow_pair, grey
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size
-from vfxmatte.types import Frame, Matte
+from vfxmatte.types import Frame, Matte, Picture
 
 STAGES = ("read", "colour", "flow", "write")
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)

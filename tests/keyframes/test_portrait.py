@@ -22,11 +22,10 @@ from vfxmatte.keyframes.portrait_weights import load_portrait_weights, save_port
 from vfxmatte.keyframes.shape_mask import fit, mean_matte, overlap, placed
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import load_weights, save_weights
+from vfxmatte.types import FloatImage
 
-Image = NDArray[np.float32]
 
-
-def discs(*places: tuple[float, float, float], size: tuple[int, int] = (96, 128)) -> Image:
+def discs(*places: tuple[float, float, float], size: tuple[int, int] = (96, 128)) -> FloatImage:
     """(H, W, 3) float32: soft warm discs (y, x, radius) over a cool ground, with a fine grain."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     alpha = np.zeros(size, np.float32)
@@ -34,7 +33,7 @@ def discs(*places: tuple[float, float, float], size: tuple[int, int] = (96, 128)
         alpha = np.maximum(alpha, np.clip((radius - np.hypot(y - row, x - column)) / 3, 0, 1))
     warm, cool = np.float32([0.8, 0.45, 0.2]), np.float32([0.15, 0.35, 0.75])
     grain = np.random.default_rng(5).normal(0, 0.01, (*size, 3)).astype(np.float32)
-    mixed: Image = alpha[..., None] * warm + (1 - alpha[..., None]) * cool + grain
+    mixed: FloatImage = alpha[..., None] * warm + (1 - alpha[..., None]) * cool + grain
     return mixed
 
 
@@ -213,7 +212,7 @@ def test_what_the_network_doubts_is_unknown() -> None:
     assert (labels[doubtful] == 128).all() and labels[14, 14] == 255 and labels[4, 4] == 0
 
 
-def guess_of(alpha: Image, doubtful: NDArray[np.bool_] | None = None) -> PortraitGuess:
+def guess_of(alpha: FloatImage, doubtful: NDArray[np.bool_] | None = None) -> PortraitGuess:
     none = np.zeros(alpha.shape, bool)
     return PortraitGuess(
         alpha=alpha, doubtful=none if doubtful is None else doubtful, agreement=1.0,

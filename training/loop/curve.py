@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from training.loop.logbook import ERRORS, LOSSES, Logbook, Rows
+from vfxmatte.types import Picture
 
 _WIDTH, _PANEL_HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 44, 34
@@ -25,7 +25,6 @@ _BLUE, _PALE_BLUE, _ORANGE, _GREEN = (190, 105, 30), (235, 210, 185), (30, 110, 
 _SMOOTHING = 0.9
 
 Colour = tuple[int, int, int]
-Picture = NDArray[np.uint8]
 Points = list[tuple[float, float]]
 
 

@@ -22,12 +22,10 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.colour import decode_srgb
 from vfxmatte.trimaps import from_matte
-
-FloatImage = NDArray[np.float32]
+from vfxmatte.types import FloatImage
 
 
 @dataclass(frozen=True, kw_only=True)

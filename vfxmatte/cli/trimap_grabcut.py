@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import refuse_existing
@@ -19,9 +18,7 @@ from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot
 from vfxmatte.trimaps import labels_from_image, place
-from vfxmatte.types import BACKGROUND, Frame, Trimap, Window
-
-Mask = NDArray[np.bool_]
+from vfxmatte.types import BACKGROUND, Frame, Mask, Trimap, Window
 
 
 @click.command("grabcut")

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.io.rates import frame_rate, known_rate
+from vfxmatte.types import Floats
 
 _STANDARD = tuple(
     frame_rate(text)
@@ -21,7 +21,7 @@ _DRIFT = 0.25  # of a frame, over all
 
 
 def constant_rate(
-    times: NDArray[np.float64],
+    times: Floats,
     time_base: Fraction,
     proposals: Iterable[Fraction | None],
     *,
@@ -48,7 +48,7 @@ def constant_rate(
 
 
 def conforming_rate(
-    times: NDArray[np.float64], time_base: Fraction, base: Fraction | None = None
+    times: Floats, time_base: Fraction, base: Fraction | None = None
 ) -> tuple[Fraction, int]:
     """Find the standard rate nearest to the pictures' own that loses none of them.
 
@@ -68,9 +68,7 @@ def conforming_rate(
     return rate, lost[rate]
 
 
-def _keeps(
-    times: NDArray[np.float64], frames_per_tick: Fraction, gaps: bool, most_drift: float
-) -> bool:
+def _keeps(times: Floats, frames_per_tick: Fraction, gaps: bool, most_drift: float) -> bool:
     period = float(1 / frames_per_tick)
     if gaps:
         turns = np.round((times - times[0]) / period)
@@ -86,7 +84,7 @@ def _keeps(
     )
 
 
-def _measured(times: NDArray[np.float64], time_base: Fraction) -> Fraction | None:
+def _measured(times: Floats, time_base: Fraction) -> Fraction | None:
     ticks = round(times[-1] - times[0]) if len(times) > 1 else 0
     if ticks <= 0:
         return None
@@ -94,7 +92,7 @@ def _measured(times: NDArray[np.float64], time_base: Fraction) -> Fraction | Non
     return None if known_rate(rate) is None else rate
 
 
-def _nominal(seconds: NDArray[np.float64]) -> float:
+def _nominal(seconds: Floats) -> float:
     """Pictures a second where none is missing, by a line through stamps over whole steps."""
     steps = np.diff(seconds)
     typical = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 1 / 24
@@ -103,5 +101,5 @@ def _nominal(seconds: NDArray[np.float64]) -> float:
     return 1 / slope if slope > 0 else 1 / typical
 
 
-def _distinct(seconds: NDArray[np.float64], rate: Fraction) -> int:
+def _distinct(seconds: Floats, rate: Fraction) -> int:
     return len(np.unique(np.round(seconds * float(rate))))

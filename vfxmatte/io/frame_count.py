@@ -10,13 +10,13 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.errors import PlateError
 from vfxmatte.io.cadence import conforming_rate, constant_rate
 from vfxmatte.io.cut_off import ends_early
 from vfxmatte.io.movie_tags import clock_seconds
 from vfxmatte.io.quicktime import QuickTime
+from vfxmatte.types import Floats
 
 _READABLE_IN_PART = ("matroska", "mov,", "avi")  # formats whose first frames keep their numbers
 
@@ -41,7 +41,7 @@ class _Packets:
     whole: the file was read to its end, and no packet was damaged.
     """
 
-    times: NDArray[np.float64]
+    times: Floats
     damaged: int
     whole: bool
 
@@ -76,9 +76,7 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     return FrameCount(fps=fps, count=count, lacking=max(0, lacking))
 
 
-def _constant_rate(
-    times: NDArray[np.float64], stream: Any, *, gaps: bool = False
-) -> Fraction | None:
+def _constant_rate(times: Floats, stream: Any, *, gaps: bool = False) -> Fraction | None:
     if not len(times):
         return None
     proposals = (stream.average_rate, stream.base_rate, stream.guessed_rate)
@@ -88,7 +86,7 @@ def _constant_rate(
     return rate
 
 
-def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int, int]:
+def _indexed(stream: Any, path: Path) -> tuple[Floats, int, int]:
     """Time stamps in the container's index, ascending; how many frames are shown, and lack.
 
     Empty where the index does not hold every frame. Those of QuickTime are the times of decoding,
@@ -114,9 +112,7 @@ def _indexed(stream: Any, path: Path) -> tuple[NDArray[np.float64], int, int]:
     return times, len(shown), sum(entry.pos + entry.size > size for entry in shown)
 
 
-def _ends_without_gap(
-    container: Any, stream: Any, times: NDArray[np.float64], fps: Fraction
-) -> bool:
+def _ends_without_gap(container: Any, stream: Any, times: Floats, fps: Fraction) -> bool:
     """Whether the last frames follow each other: a cut without encoding can leave gaps among them.
 
     Only where frames are not stored in the order that they are shown in; else the index has told.
@@ -147,9 +143,7 @@ def _packets(container: Any, stream: Any) -> _Packets:
     )
 
 
-def _count(
-    container: Any, stream: Any, times: NDArray[np.float64], fps: Fraction, incomplete: bool
-) -> int:
+def _count(container: Any, stream: Any, times: Floats, fps: Fraction, incomplete: bool) -> int:
     """Frames from the first to the last; and those at the end that are lost."""
     tick = float(stream.time_base)
     found = round(float(times[-1] - times[0]) * tick * float(fps)) + 1
@@ -177,7 +171,7 @@ def _no_frames(short: bool, stream: Any) -> PlateError:
     )
 
 
-def _variable(times: NDArray[np.float64], stream: Any, path: Path) -> PlateError:
+def _variable(times: Floats, stream: Any, path: Path) -> PlateError:
     rate, lost = conforming_rate(times, stream.time_base, stream.base_rate)
     kept = (
         f"{lost} of {len(times)} frames lie too close to another and are left out"

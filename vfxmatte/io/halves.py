@@ -11,11 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from vfxmatte.types import FloatImage
-
-HalfImage = NDArray[np.float16]
+from vfxmatte.types import FloatImage, HalfImage
 
 _ONE: Any = 1.0
 _BLOCK = 1 << 16  # values looked up at once: a block stays in the processor's cache

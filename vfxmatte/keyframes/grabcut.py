@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import TrimapError
 from vfxmatte.trimaps import distance_to, from_matte
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels
-
-Mask = NDArray[np.bool_]
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Mask
 
 _MOST_PX = 640_000
 _STEPS = 6

@@ -22,9 +22,9 @@ from vfxmatte.keyframes.portrait_weights import PortraitInfo, load_portrait_weig
 from vfxmatte.keyframes.systems import SolverSettings
 from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
-from vfxmatte.trimaps import Mask, distance_to, from_matte
+from vfxmatte.trimaps import distance_to, from_matte
 from vfxmatte.types import UNKNOWN as UNKNOWN_LABEL
-from vfxmatte.types import FloatImage, Labels
+from vfxmatte.types import FloatImage, Labels, Mask
 
 PORTRAIT_WEIGHTS = DEFAULT_WEIGHTS.with_name("portrait.safetensors")
 

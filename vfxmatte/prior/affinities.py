@@ -25,10 +25,9 @@ from vfxmatte.prior.constants import (
     TOLERANCE,
 )
 from vfxmatte.prior.laplacian import STEPS, MattingLaplacian
+from vfxmatte.types import Floats, Mask
 
-Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

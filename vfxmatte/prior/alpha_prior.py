@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from vfxmatte.prior.affinities import Floats, adjacent, distant, means
+from vfxmatte.prior.affinities import adjacent, distant, means
 from vfxmatte.prior.constants import (
     DISTANT_WEIGHTS,
     IN_LIGHT,
@@ -30,7 +30,7 @@ from vfxmatte.prior.constants import (
 from vfxmatte.prior.linear_models import linear_models
 from vfxmatte.prior.torchscript_prior import torch_priors
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
 
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
 

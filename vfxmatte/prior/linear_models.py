@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.prior.constants import MODEL_EPSILON, MODEL_RADIUS_PX
+from vfxmatte.types import Floats
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-
-Floats = NDArray[np.float64]
 
 
 def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:

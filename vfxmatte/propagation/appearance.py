@@ -19,10 +19,7 @@ from scipy.spatial import cKDTree
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.trimaps import distance_to
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
-
-Picture = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 _CHROMA = 2.0  # how much more a difference of hue says than one of lightness
 _SHARPNESS = 4  # power of the distances: how quickly the likelihood goes from 0 to 1

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-FloatImage = NDArray[np.float32]
-Picture = NDArray[np.uint8]
+from vfxmatte.types import FloatImage, Picture
+
 Preset = Literal["ultrafast", "fast", "medium"]
 
 _PRESETS: dict[Preset, int] = {

@@ -22,9 +22,7 @@ from vfxmatte.propagation.colour_lines import (
     solve_band,
 )
 from vfxmatte.trimaps import distance_to
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
-
-Picture = NDArray[np.uint8]
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Picture
 
 _NEAR_TRUST, _FAR_TRUST = 0.003, 0.05  # how much the solution leans to the first guess
 _FORGIVEN = 4.0  # squared standard deviations within which a colour is the background's own

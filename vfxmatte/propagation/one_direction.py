@@ -12,7 +12,6 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.flow import (
@@ -27,9 +26,7 @@ from vfxmatte.propagation.flow import (
 )
 from vfxmatte.propagation.keyframe_matte import KeyframeMatteSettings, keyframe_matte
 from vfxmatte.trimaps import grow
-from vfxmatte.types import FloatImage, Labels
-
-Picture = NDArray[np.uint8]
+from vfxmatte.types import FloatImage, Labels, Picture
 
 _AT_HALF_SIZE = np.float32(2)  # `spread` trusts each coarser level twice as much
 _LOST_PX = 1.0  # a forward-backward error above this costs confidence

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError
 from vfxmatte.propagation.flow import FlowPair, halved_shape
-from vfxmatte.types import Labels
-
-Picture = NDArray[np.uint8]
+from vfxmatte.types import Labels, Picture
 
 
 class ProxyStore:

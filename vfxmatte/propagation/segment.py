@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
@@ -26,9 +25,8 @@ from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MeetingSettings, meet
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import Failure, Labels, Trimap
+from vfxmatte.types import Failure, Labels, Picture, Trimap
 
-Picture = NDArray[np.uint8]
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
 

@@ -18,7 +18,6 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.appearance import (
@@ -30,10 +29,7 @@ from vfxmatte.propagation.appearance import (
 )
 from vfxmatte.propagation.colour_lines import ColourLineSettings, solve_band
 from vfxmatte.trimaps import dilate, distance_to, grow, resized
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
-
-Picture = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 _FAR = 1e6  # px; deeper than any picture
 _KEYFRAME_SHARE = 0.5  # of a frame's own number of examples, from each keyframe

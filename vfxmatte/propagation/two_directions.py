@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.trimaps import box_around, grow
-from vfxmatte.types import UNKNOWN, FloatImage, Labels
-
-Mask = NDArray[np.bool_]
+from vfxmatte.types import UNKNOWN, FloatImage, Labels, Mask
 
 _MARGIN_PX = 8
 

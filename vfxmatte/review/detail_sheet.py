@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.review.preview import (
-    Picture,
     caption_bar,
     checker,
     framed,
@@ -24,7 +23,7 @@ from vfxmatte.review.preview import (
     to_display,
     write_png,
 )
-from vfxmatte.types import UNKNOWN, FloatImage, Labels
+from vfxmatte.types import UNKNOWN, FloatImage, Labels, Picture
 
 CELL_PX = 240
 TRUTH = "truth"

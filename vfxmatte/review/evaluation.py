@@ -27,11 +27,11 @@ from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences, w
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
-from vfxmatte.propagation.flow import Picture, dense_flow, grey
+from vfxmatte.propagation.flow import dense_flow, grey
 from vfxmatte.propagation.shot_trimaps import carry
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors, messddt
 from vfxmatte.trimaps import from_matte, labels_from_image
-from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Trimap
+from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Picture, Trimap
 
 _WIDEST_BAND_PX = 256.0
 

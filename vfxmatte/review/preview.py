@@ -23,9 +23,7 @@ from vfxmatte.errors import OutputError
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import crop
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels
-
-Picture = NDArray[np.uint8]
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels, Picture
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 """Encoders that PyAV may have been built with, best first."""

@@ -15,15 +15,14 @@ import numpy as np
 import scipy.sparse
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
-from vfxmatte.engines.classical.light import Colours
-from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
+from vfxmatte.engines.classical.linear_system import Solved, solve
 from vfxmatte.engines.classical.optional import check_installed, with_version
-from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
+from vfxmatte.engines.classical.pieces import solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.io.quiet import quiet_thread
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import FOREGROUND, UNKNOWN, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, Floats, Labels, Mask
 
 MOST_PX = 1_000_000
 """Unknown pixels that are solved at once unless `max_window_px` says otherwise: measured, 3 GiB."""
@@ -54,7 +53,7 @@ class ClosedForm:
             "most_px": self.most_px,
         }
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         unknown = labels == UNKNOWN
         box = box_around(unknown, _REACH_PX)
         known = (labels[box] == FOREGROUND).astype(np.float64)
@@ -68,7 +67,7 @@ class ClosedForm:
         }
         return Solution(alpha=found.alpha.astype(np.float32), stats=stats)
 
-    def _solve_whole(self, picture: Colours, unknown: Mask, known: Vector) -> Solved:
+    def _solve_whole(self, picture: Floats, unknown: Mask, known: Floats) -> Solved:
         picture, unknown, known, kept = _at_least_one_patch(picture, unknown, known)
         rows = _laplacian_rows(picture, unknown, self.settings.epsilon)
         right = -(rows @ np.where(unknown, 0.0, known).ravel())
@@ -80,8 +79,8 @@ class ClosedForm:
 
 
 def _at_least_one_patch(
-    picture: Colours, unknown: Mask, known: Vector
-) -> tuple[Colours, Mask, Vector, Mask]:
+    picture: Floats, unknown: Mask, known: Floats
+) -> tuple[Floats, Mask, Floats, Mask]:
     """A picture with a side under 3 px has no 3×3 patch: its edge is repeated. Last: which of the
     unknown pixels are the picture's own."""
     height, width = unknown.shape
@@ -92,7 +91,7 @@ def _at_least_one_patch(
     return picture, unknown, known, own[unknown]
 
 
-def _laplacian_rows(picture: Colours, unknown: Mask, epsilon: float) -> Any:
+def _laplacian_rows(picture: Floats, unknown: Mask, epsilon: float) -> Any:
     """(n, H·W) sparse: the Laplacian's rows of the n unknown pixels."""
     height, width = unknown.shape
     step = max(1, _STRIP_PX // width)
@@ -103,7 +102,7 @@ def _laplacian_rows(picture: Colours, unknown: Mask, epsilon: float) -> Any:
     return scipy.sparse.vstack([strip for strip in strips if strip is not None], format="csr")
 
 
-def _strip(picture: Colours, unknown: Mask, top: int, bottom: int, epsilon: float) -> Any:
+def _strip(picture: Floats, unknown: Mask, top: int, bottom: int, epsilon: float) -> Any:
     """The rows of the unknown pixels of the picture's rows `top` to `bottom`; None without any."""
     from pymatting import cf_laplacian
 

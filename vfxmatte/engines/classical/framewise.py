@@ -9,11 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from vfxmatte.engines.answers import failure_of
-from vfxmatte.engines.classical.light import Colours, in_light
+from vfxmatte.engines.classical.light import in_light
 from vfxmatte.engines.classical.settings import Light
 from vfxmatte.engines.protocol import Task, known_alpha
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Failure, FloatImage, Labels, Matte
+from vfxmatte.types import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    Failure,
+    FloatImage,
+    Floats,
+    Labels,
+    Matte,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +40,7 @@ class Method(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """What decides the result, beside the light: plain values."""
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         """picture: (H, W, 3) float64 from 0. labels: (H, W) uint8 with all three labels in it.
 
         Raises SolveError."""

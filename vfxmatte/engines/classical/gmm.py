@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
-from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.one_thread import one_thread
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.engines.protocol import EngineSettings
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Floats, Labels
 
 _NOISE = 1e-4
 """Added to every variance: a single colour is a cluster of that width, and grain fits in."""
@@ -39,7 +38,7 @@ class Mixtures:
     def describe(self) -> Mapping[str, Any]:
         return {"clusters": self.clusters or "bic", "solver": with_version("scikit-learn")}
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         """alpha = p(c|F) / (p(c|F) + p(c|B)), both sides equally likely beforehand."""
         asked = picture[labels == UNKNOWN]
         with one_thread():
@@ -56,7 +55,7 @@ class Mixtures:
         return Solution(alpha=alpha.astype(np.float32), stats=stats)
 
 
-def _mixture(colours: Colours, asked: int | None) -> Any:
+def _mixture(colours: Floats, asked: int | None) -> Any:
     """The mixture of the asked number of Gaussians, or of the number with the least BIC."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture

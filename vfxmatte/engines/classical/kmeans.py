@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
-from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.classical.one_thread import one_thread
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.engines.protocol import EngineSettings
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Floats, Labels
 
 _MOST_CLUSTERS = 16
 _NOISE = 1e-4  # variance that every cluster may have for nothing
@@ -37,7 +36,7 @@ class KMeans:
     def describe(self) -> Mapping[str, Any]:
         return {"clusters": self.clusters or "bic", "solver": with_version("scikit-learn")}
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         """alpha = b / (f + b), with f and b the distances to the nearest centre of either side."""
         asked = picture[labels == UNKNOWN]
         with one_thread():
@@ -55,7 +54,7 @@ class KMeans:
         return Solution(alpha=alpha.astype(np.float32), stats=stats)
 
 
-def _centres(colours: Colours, asked: int | None) -> Colours:
+def _centres(colours: Floats, asked: int | None) -> Floats:
     """(k, 3)."""
     from sklearn.cluster import KMeans as Clustering
 
@@ -64,7 +63,7 @@ def _centres(colours: Colours, asked: int | None) -> Colours:
         for count in counts_to_try(colours, asked, _MOST_CLUSTERS)
     ]
     best = min(models, key=lambda model: _bic(model.inertia_, model.n_clusters, *colours.shape))
-    centres: Colours = best.cluster_centers_
+    centres: Floats = best.cluster_centers_
     return centres
 
 
@@ -75,7 +74,7 @@ def _bic(inertia: float, clusters: int, samples: int, channels: int) -> float:
     return fit + (clusters * channels + 1) * math.log(samples)
 
 
-def _distance(asked: Colours, centres: Colours) -> NDArray[np.float64]:
+def _distance(asked: Floats, centres: Floats) -> NDArray[np.float64]:
     """(n,) to the nearest centre."""
     nearest = np.full(len(asked), np.inf)
     for centre in centres:

@@ -17,14 +17,13 @@ import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
-from vfxmatte.engines.classical.light import Colours
-from vfxmatte.engines.classical.linear_system import Solved, Vector, solve
+from vfxmatte.engines.classical.linear_system import Solved, solve
 from vfxmatte.engines.classical.optional import check_installed, with_version
-from vfxmatte.engines.classical.pieces import Mask, solve_in_pieces
+from vfxmatte.engines.classical.pieces import solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.trimaps import box_around, dilate
-from vfxmatte.types import FOREGROUND, UNKNOWN, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, Floats, Labels, Mask
 
 MOST_PX = 1_000_000
 """Unknown pixels that are solved at once unless `max_window_px` says otherwise: some 3 GiB."""
@@ -55,13 +54,13 @@ class NearestNeighbours:
             "most_px": self.most_px,
         }
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         unknown = labels == UNKNOWN
         box = box_around(unknown, int(_NEAR_PX))
         known = (labels[box] == FOREGROUND).astype(np.float64)
         size_px = max(labels.shape)
 
-        def whole(part: Colours, open_: Mask, values: Vector) -> Solved:
+        def whole(part: Floats, open_: Mask, values: Floats) -> Solved:
             return self._solve_whole(part, open_, values, size_px)
 
         found = solve_in_pieces(picture[box], unknown[box], known, whole, most_px=self.most_px)
@@ -72,7 +71,7 @@ class NearestNeighbours:
         }
         return Solution(alpha=found.alpha.astype(np.float32), stats=stats)
 
-    def _solve_whole(self, picture: Colours, unknown: Mask, known: Vector, size_px: int) -> Solved:
+    def _solve_whole(self, picture: Floats, unknown: Mask, known: Floats, size_px: int) -> Solved:
         near = np.flatnonzero(dilate(unknown, _NEAR_PX))
         open_ = unknown.ravel()[near]
         weights = _weights(_features(picture, near, size_px), open_)
@@ -80,7 +79,7 @@ class NearestNeighbours:
         return solve(matrix, right, _jacobi, self.settings)
 
 
-def _features(picture: Colours, near: NDArray[np.intp], size_px: int) -> NDArray[np.float32]:
+def _features(picture: Floats, near: NDArray[np.intp], size_px: int) -> NDArray[np.float32]:
     """(n, 5) float32: colour, then x and y as a share of the picture's longer side."""
     y, x = np.divmod(near, picture.shape[1])
     place = np.stack((x, y), axis=1) / size_px
@@ -146,7 +145,7 @@ def _lonely(weights: Any, open_: Mask) -> Mask:
     return lonely
 
 
-def _system(weights: Any, open_: Mask, known: Vector) -> tuple[Any, Vector]:
+def _system(weights: Any, open_: Mask, known: Floats) -> tuple[Any, Floats]:
     """(D - W)_uu and W_uk k."""
     degree = np.asarray(weights.sum(axis=1)).ravel()
     right = weights @ np.where(open_, 0.0, known)
@@ -154,6 +153,6 @@ def _system(weights: Any, open_: Mask, known: Vector) -> tuple[Any, Vector]:
     return matrix.tocsr(), right
 
 
-def _jacobi(matrix: Any) -> Callable[[Vector], Vector]:
+def _jacobi(matrix: Any) -> Callable[[Floats], Floats]:
     inverse = 1.0 / matrix.diagonal()
     return lambda vector: inverse * vector

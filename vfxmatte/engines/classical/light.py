@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.colour import decode_from_network
 from vfxmatte.engines.classical.settings import Light
-from vfxmatte.types import FloatImage
-
-Colours = NDArray[np.float64]
+from vfxmatte.types import FloatImage, Floats
 
 
-def in_light(image: FloatImage, light: Light) -> Colours:
+def in_light(image: FloatImage, light: Light) -> Floats:
     """(H, W, 3) network-encoded RGB as float64 from 0, in linear light or as on a display.
 
     In linear light what is above 1 is compressed to 2 - 1/x: the slope goes on at 1, every value
@@ -24,4 +21,4 @@ def in_light(image: FloatImage, light: Light) -> Colours:
     if light == "display":
         return np.clip(image, 0.0, None).astype(np.float64)
     linear = decode_from_network(np.clip(image, 0.0, None).astype(np.float64))
-    return cast(Colours, np.where(linear > 1.0, 2.0 - 1.0 / np.clip(linear, 1.0, None), linear))
+    return cast(Floats, np.where(linear > 1.0, 2.0 - 1.0 / np.clip(linear, 1.0, None), linear))

@@ -10,27 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common.sums import dot, norm
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import SolveError
+from vfxmatte.types import Floats
 
-Vector = NDArray[np.float64]
-Preconditioner = Callable[[Any], Callable[[Vector], Vector]]
+Preconditioner = Callable[[Any], Callable[[Floats], Floats]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solved:
     """values: (n,). residual: |b - Ax| / |b|. iterations: how many it took."""
 
-    values: Vector
+    values: Floats
     residual: float
     iterations: int
 
 
 def solve(
-    matrix: Any, right: Vector, precondition: Preconditioner, settings: ClassicalSettings
+    matrix: Any, right: Floats, precondition: Preconditioner, settings: ClassicalSettings
 ) -> Solved:
     """x of `matrix` x = `right`; a right-hand side of zeros gives zeros.
 
@@ -53,8 +52,8 @@ def solve(
 
 
 def _descend(
-    matrix: Any, right: Vector, approximate: Callable[[Vector], Vector], goal: float, most: int
-) -> tuple[Vector, int]:
+    matrix: Any, right: Floats, approximate: Callable[[Floats], Floats], goal: float, most: int
+) -> tuple[Floats, int]:
     """Conjugate gradients from 0 until the residual is below the goal; and how many steps.
 
     SciPy's own take their dot products from a BLAS, whose last bits depend on its threads."""
@@ -77,7 +76,7 @@ def _descend(
 _ALLOWANCE = 10  # the residual that the solver follows drifts away from the true one
 
 
-def _preconditioner(matrix: Any, precondition: Preconditioner) -> Callable[[Vector], Vector]:
+def _preconditioner(matrix: Any, precondition: Preconditioner) -> Callable[[Floats], Floats]:
     try:
         return precondition(matrix)
     except ValueError as error:

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from vfxmatte.engines.classical.light import Colours
-from vfxmatte.engines.classical.linear_system import Solved, Vector
+from vfxmatte.engines.classical.linear_system import Solved
+from vfxmatte.types import Floats, Mask
 
-Mask = NDArray[np.bool_]
-SolveWhole = Callable[[Colours, Mask, Vector], Solved]
+SolveWhole = Callable[[Floats, Mask, Floats], Solved]
 """(H, W, 3) picture, (H, W) bool unknown, (H, W) alpha of what is known, to unknown pixels' alpha
 (n,) in the order of rows."""
 
@@ -31,7 +29,7 @@ class Pieced:
     """alpha: (n,) of the unknown pixels. residual: the worst of all solves. pieces: 1 where all was
     solved at once."""
 
-    alpha: Vector
+    alpha: Floats
     residual: float
     iterations: int
     pieces: int
@@ -43,11 +41,11 @@ class _Span:
 
     start: int
     stop: int
-    weight: Vector
+    weight: Floats
 
 
 def solve_in_pieces(
-    picture: Colours, unknown: Mask, known: Vector, solve: SolveWhole, *, most_px: int
+    picture: Floats, unknown: Mask, known: Floats, solve: SolveWhole, *, most_px: int
 ) -> Pieced:
     """All at once where no more than `most_px` pixels are unknown, else coarse, then in pieces."""
     if np.count_nonzero(unknown) <= most_px or min(unknown.shape) < 4:
@@ -78,8 +76,8 @@ def solve_in_pieces(
 
 
 def _coarse(
-    picture: Colours, unknown: Mask, known: Vector, solve: SolveWhole, most_px: int
-) -> tuple[Vector, Pieced]:
+    picture: Floats, unknown: Mask, known: Floats, solve: SolveWhole, most_px: int
+) -> tuple[Floats, Pieced]:
     """(H, W) alpha from the picture at half its size, exact where it is known."""
     height, width = unknown.shape
     size = (width + 1) // 2, (height + 1) // 2
@@ -92,7 +90,7 @@ def _coarse(
     return np.where(unknown, guess, known), coarse
 
 
-def _halved(values: Vector, size: tuple[int, int]) -> Vector:
+def _halved(values: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float64)
 
 

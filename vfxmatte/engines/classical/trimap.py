@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
-from vfxmatte.engines.classical.light import Colours
 from vfxmatte.engines.protocol import EngineSettings
-from vfxmatte.types import UNKNOWN, Labels
+from vfxmatte.types import UNKNOWN, Floats, Labels
 
 
 def open_trimap(settings: EngineSettings) -> FramewiseEngine:
@@ -26,5 +25,5 @@ class Half:
     def describe(self) -> Mapping[str, Any]:
         return {}
 
-    def solve(self, picture: Colours, labels: Labels) -> Solution:
+    def solve(self, picture: Floats, labels: Labels) -> Solution:
         return Solution(alpha=np.full(np.count_nonzero(labels == UNKNOWN), 0.5, np.float32))
