@@ -18,7 +18,7 @@ from tests.conftest import TINY_NUMBERS, write_tiny_shot
 from vfxmatte.engines import base
 from vfxmatte.engines.base import EngineSettings, engine_names, open_engine
 from vfxmatte.errors import UsageError
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline import picture as single
 from vfxmatte.trimaps import labels_from_image
 

@@ -14,8 +14,8 @@ import OpenEXR
 import pytest
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.exr import read_exr_header
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.exr import read_exr_header
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import (
     OutputSettings,
     matte_path,

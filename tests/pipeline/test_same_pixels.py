@@ -18,7 +18,7 @@ import pytest
 
 import vfxmatte
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.run import Run

@@ -16,13 +16,13 @@ import numpy as np
 
 from vfxmatte.common.checked import Checked
 from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.io.attributes import carried
-from vfxmatte.io.exr import write_exr
-from vfxmatte.io.halves import narrowed
-from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
 from vfxmatte.io.sequence import padded
-from vfxmatte.io.still import Image
+from vfxmatte.io.stills.attributes import carried
+from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.io.stills.halves import narrowed
+from vfxmatte.io.stills.image import Image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
 

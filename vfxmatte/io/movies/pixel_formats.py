@@ -1,7 +1,7 @@
 """FFmpeg's pixel formats: where the components of each lie in a decoded frame's planes.
 
 Formats that are not in the table are refused by name (palette pictures need no layout). Every entry
-is compared with FFmpeg's own conversion in `tests/io/test_pixel_formats.py`.
+is compared with FFmpeg's own conversion in `tests/io/movies/test_pixel_formats.py`.
 """
 
 from __future__ import annotations
