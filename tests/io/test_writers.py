@@ -20,7 +20,6 @@ from vfxmatte.io.writers import (
     OutputSettings,
     matte_path,
     read_matte,
-    read_values,
     write_labels,
     write_matte,
 )
@@ -119,7 +118,7 @@ def test_labels_round_trip(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).choice([0, 128, 255], CANVAS.shape).astype(np.uint8)
     trimap = Trimap(number=1, labels=labels, is_keyframe=False)
     path = write_labels(trimap, tmp_path / "trimaps" / "trimap.0001.png", CANVAS)
-    image = read_values(path)
+    image = read_image(path)
     np.testing.assert_array_equal(np.rint(image.pixels[:, :, 0] * 255), labels)
     assert image.header.description.startswith("PNG 8-bit")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vfxmatte.errors import SolverError
+from vfxmatte.errors import SolveError
 from vfxmatte.keyframes.matting_layer import MattingLayer, solve_alpha
 from vfxmatte.keyframes.systems import SolverSettings
 from vfxmatte.prior.laplacian import MattingLaplacian
@@ -106,13 +106,13 @@ def test_a_solver_that_does_not_converge_says_so_with_its_residual() -> None:
     image, (foreground, background) = picture(40, 48), scribbles(40, 48)
     laplacian, weight = MattingLaplacian.of(image), torch.tensor(1.0, dtype=torch.float64)
     hasty = SolverSettings(method="cg", tolerance=1e-9, iterations=3)
-    with pytest.raises(SolverError, match=r"after 3 steps: residual .*1e-09"):
+    with pytest.raises(SolveError, match=r"after 3 steps: residual .*1e-09"):
         solve_alpha(foreground, background, weight, laplacian, hasty)
 
 
 def test_a_picture_without_any_label_is_refused() -> None:
     empty, weight = torch.zeros(1, 8, 8).double(), torch.tensor(1.0, dtype=torch.float64)
-    with pytest.raises(SolverError, match="neither foreground nor background"):
+    with pytest.raises(SolveError, match="neither foreground nor background"):
         solve_alpha(empty, empty, weight, MattingLaplacian.of(picture(8, 8)))
 
 
@@ -121,7 +121,7 @@ def test_not_a_number_is_never_a_result() -> None:
     foreground[0, 8, 8] = float("nan")
     weight = torch.tensor(1.0, dtype=torch.float64)
     for settings in (CG, DIRECT):
-        with pytest.raises(SolverError):
+        with pytest.raises(SolveError):
             solve_alpha(
                 foreground, background, weight, MattingLaplacian.of(picture(16, 16)), settings
             )

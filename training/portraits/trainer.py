@@ -23,7 +23,7 @@ from training.portraits.measure import Measured, measure
 from training.portraits.scenes import PortraitCompositor, labels_of
 from training.samples.bank import PictureBank
 from training.samples.compose import Batch
-from vfxmatte.errors import SolverError, TrainingError
+from vfxmatte.errors import SolveError, TrainingError
 from vfxmatte.keyframes.portrait_network import PortraitMatting
 from vfxmatte.keyframes.shape_mask import fit, mean_matte, placed
 
@@ -148,14 +148,14 @@ class PortraitTrainer:
             if not bool(loss.isfinite()):
                 raise TrainingError(f"the loss is {float(loss.detach())} at step {number}")
             loss.backward()  # type: ignore[no-untyped-call]
-        except SolverError as error:
+        except SolveError as error:
             self._left_out(number, error)
             return math.nan
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         optimiser.step()
         return float(loss.detach())
 
-    def _left_out(self, number: int, error: SolverError) -> None:
+    def _left_out(self, number: int, error: SolveError) -> None:
         """Count a batch that cannot be solved; many of them are an error."""
         self.unsolved += 1
         if self.unsolved > max(3, _UNSOLVED_SHARE * self.config.joint_steps):

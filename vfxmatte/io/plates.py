@@ -34,7 +34,6 @@ from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
 _SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
 _REASONS = 3  # frames that will fail, of which the notes say why
-_DISPLAY_TYPES = frozenset({"PNG", "JPEG", "WebP", "TGA", "BMP", "TIFF", "PNM"})
 
 FrameOrError = Frame | VfxmatteError
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vfxmatte.errors import SolverError
+from vfxmatte.errors import SolveError
 from vfxmatte.keyframes.systems import SolverSettings, System
 from vfxmatte.prior.laplacian import MattingLaplacian
 
@@ -38,7 +38,7 @@ def solve_alpha(
         laplacian: of the same N pictures, dtype and device.
 
     Differentiable once by the first three. Raises ValueError on other shapes or dtypes,
-    SolverError where a picture has no label at all, or where the system is not solved.
+    SolveError where a picture has no label at all, or where the system is not solved.
     """
     expected = laplacian.count, *laplacian.shape
     for name, tensor in (("foreground", foreground), ("background", background)):
@@ -82,7 +82,7 @@ class _Solve(torch.autograd.Function):
     ) -> Tensor:
         labelled = foreground + background
         if not bool((labelled.amax((1, 2)) > 0).all()):
-            raise SolverError(
+            raise SolveError(
                 "a picture has neither foreground nor background to start from",
                 hint="label some of it",
             )

@@ -97,7 +97,7 @@ class PortraitMatter:
         """The rough matte of the portrait in a picture (H, W, 3), network-encoded.
 
         every: of all portraits, where there are several; else of the largest.
-        Raises TrimapError where there is no portrait, SolverError where alpha is not to be had.
+        Raises TrimapError where there is no portrait, SolveError where alpha is not to be had.
         """
         height, width = image.shape[:2]
         if min(height, width) < STRIDE:

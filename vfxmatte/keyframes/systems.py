@@ -17,7 +17,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from vfxmatte.errors import SolverError
+from vfxmatte.errors import SolveError
 from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.prior.row_sums import row_sums
 
@@ -67,7 +67,7 @@ class System:
         """x (N, H, W).
 
         start: a first guess. reference: (N,) positive norms that the residual is measured by.
-        Raises SolverError where the residual stays above tolerance × reference, or is no number.
+        Raises SolveError where the residual stays above tolerance × reference, or is no number.
         """
         if self.is_direct:
             x, used = self._direct(b), 0
@@ -91,7 +91,7 @@ class System:
                 matrix.tocsc(), "MMD_AT_PLUS_A", options={"SymmetricMode": True}
             )
         except RuntimeError as error:
-            raise SolverError(
+            raise SolveError(
                 "the matting system has no one solution: nothing is labelled", hint=_HINT
             ) from error
 
@@ -132,7 +132,7 @@ class System:
         worst = float(residual.max())
         if not worst <= self.settings.tolerance:  # also refuses NaN
             how = f"after {used} steps" if used else "by factorisation"
-            raise SolverError(
+            raise SolveError(
                 f"the matting system is not solved {how}: residual {worst:.2g}, "
                 f"{self.settings.tolerance:.2g} was asked for",
                 hint=_HINT,

@@ -51,12 +51,6 @@ class Layout:
     def is_float(self) -> bool:
         return "f" in self.word
 
-    @property
-    def _shares_words(self) -> bool:
-        """Whether several components are bits of one word."""
-        places = {(component.plane, component.offset) for component in self.components}
-        return len(places) < len(self.components)
-
     def values(self, frame: Any, index: int) -> FloatImage:
         """Code values of a component as (h, w) float32; chroma at its own size."""
         component = self.components[index]
