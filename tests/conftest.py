@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vfxmatte.io.exr import write_exr
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import Trimap, Window

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from vfxmatte.io.video import Movie
+from vfxmatte.io.movies.movie import Movie
 
 WIDTH, HEIGHT = 96, 64
 X264 = {"crf": "4", "bf": "3", "g": "12"}

@@ -19,7 +19,7 @@ from vfxmatte.engines import registry
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.engines.registry import engine_names, open_engine
 from vfxmatte.errors import UsageError
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline import picture as single
 from vfxmatte.trimaps import labels_from_image
 

@@ -1,8 +1,7 @@
-"""Everything that can go wrong, as one tree of exceptions.
+"""All exceptions of the library, as one tree.
 
-Each message says what happened, in which shot, on which frame, in which file, and what to do
-about it. This module knows nothing of images, torch or the command line; it only carries the
-exit code that the command line will use.
+Each message states what happened, the shot, frame and file, and what to do about it. Each class
+carries the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from pathlib import Path
 
 
 class VfxmatteError(Exception):
-    """Base of every error that vfxmatte raises on purpose.
+    """The base of every error that vfxmatte raises on purpose.
 
     Args:
-        what: one sentence: what is wrong, expected and found.
+        what: one sentence: the problem, with expected and actual values.
         shot: the shot's folder or name.
-        frame: the frame number (1001 stays 1001).
-        path: the file or folder concerned.
-        hint: what the user can do about it.
+        frame: the frame number.
+        path: the file or folder.
+        hint: what the user can do.
     """
 
     exit_code = 3
@@ -58,7 +57,7 @@ class VfxmatteError(Exception):
         frame: int | None = None,
         path: str | Path | None = None,
     ) -> VfxmatteError:
-        """Fill in the place where it was not yet known; returns self, to be raised again."""
+        """Fill in what is not yet set of the place; return self, to be raised again."""
         self.shot = self.shot or (None if shot is None else str(shot))
         self.frame = self.frame if self.frame is not None else frame
         self.path = self.path or (None if path is None else str(path))
@@ -96,7 +95,7 @@ class WeightsError(VfxmatteError):
 
 
 class DeviceError(VfxmatteError):
-    """The device that was asked for is not there, or has too little memory."""
+    """The requested device is missing or has too little memory."""
 
 
 class SolveError(VfxmatteError):
@@ -112,7 +111,7 @@ class OutputLockedError(OutputError):
 
 
 class TrainingError(VfxmatteError):
-    """Training cannot start or go on: unusable library, unknown config key, NaN loss."""
+    """Training cannot start or continue: unusable library, unknown config key, NaN loss."""
 
 
 class ExportError(VfxmatteError):
@@ -120,21 +119,20 @@ class ExportError(VfxmatteError):
 
 
 class UnforeseenError(VfxmatteError):
-    """An exception that nobody foresaw, with its place; its traceback belongs into a log."""
+    """An unexpected exception, with its place; its traceback belongs in a log."""
 
 
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ESTALE}
-"""What the operating system reports where a whole disk cannot be written to."""
+"""Errors of the operating system that concern a whole disk, not one file."""
 
-
-_LONGEST = 300
-"""Characters of an unforeseen error in a message; its traceback has all."""
+_MAX_MESSAGE = 300
+"""Characters of an unexpected error's text in a message; the traceback has all of it."""
 
 
 def concerns_all_frames(error: BaseException) -> bool:
-    """Return True for what ends a run: a lost device, a locked output, a full disk.
+    """Return True for errors that end a run: a lost device, a locked output, a full disk.
 
-    Everything else that is raised for one frame is that frame's failure.
+    Any other error that a frame raises fails that frame alone.
     """
     if isinstance(error, (DeviceError, OutputLockedError)):
         return True
@@ -144,12 +142,12 @@ def concerns_all_frames(error: BaseException) -> bool:
 
 
 def as_foreseen(error: Exception) -> VfxmatteError:
-    """The error itself, or, of another kind, one that carries a place and has it as its cause."""
+    """Return a VfxmatteError unchanged; wrap any other exception in an UnforeseenError."""
     if isinstance(error, VfxmatteError):
         return error
-    said = " ".join(str(error).split())
-    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
-    what = f"an error that was not foreseen: {type(error).__name__}{said and ': '}{said}"
+    text = " ".join(str(error).split())
+    text = text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+    what = f"an error that was not foreseen: {type(error).__name__}{text and ': '}{text}"
     if isinstance(error, MemoryError):
         what = "there was too little memory for this frame"
     wrapped = UnforeseenError(what)

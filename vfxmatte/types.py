@@ -336,7 +336,6 @@ class Matte:
 
     number: int
     alpha: FloatImage
-    foreground: FloatImage | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -344,8 +343,6 @@ class Matte:
         low, high = float(self.alpha.min()), float(self.alpha.max())
         if not (low >= 0.0 and high <= 1.0):  # also refuses NaN
             raise ValueError(f"alpha must be finite and within 0 and 1, found {low} to {high}")
-        if self.foreground is not None:
-            _check_array("foreground", self.foreground, np.float32, 3)
 
     def __repr__(self) -> str:
         return f"Matte({self.number}, {self.alpha.shape})"

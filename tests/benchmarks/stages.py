@@ -24,8 +24,8 @@ from vfxmatte.bench.timing import Timing, timed
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.io.exr import write_exr
 from vfxmatte.io.plates import Plate, open_plate
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.propagation.flow import flow_pair, grey
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size

@@ -55,8 +55,8 @@ def test_a_copy_by_oiiotool_is_the_same_picture(tmp_path: Path) -> None:
     if shutil.which("oiiotool") is None:
         pytest.skip("oiiotool is not on the PATH")
     from tests.benchmarks.stages import _Stages
-    from vfxmatte.io.images import read_image
     from vfxmatte.io.plates import open_plate
+    from vfxmatte.io.stills.reading import read_image
 
     shot = MovingShot(frames=2, width=64, height=48)
     shot.write(tmp_path)

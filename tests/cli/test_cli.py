@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from vfxmatte.cli import commands
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.errors import PlateError, UsageError
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.totals import Totals, suggestion

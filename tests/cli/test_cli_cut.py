@@ -17,7 +17,7 @@ otio = pytest.importorskip("opentimelineio")
 from tests.conftest import write_tiny_shot  # noqa: E402
 from tests.cuts import clip_of, plate_of, saved, timeline_of  # noqa: E402
 from vfxmatte.cli import commands  # noqa: E402
-from vfxmatte.io.images import read_image  # noqa: E402
+from vfxmatte.io.stills.reading import read_image  # noqa: E402
 from vfxmatte.pipeline.run import Run  # noqa: E402
 from vfxmatte.types import FrameResult  # noqa: E402
 

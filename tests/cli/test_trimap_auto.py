@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tests.conftest import TINY_WINDOW, tiny_alpha
 from tests.portrait_fixtures import save_colour_weights
 from vfxmatte.cli.group import commands
-from vfxmatte.io.exr import write_exr
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.pipeline.shot import Shot
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
-from vfxmatte.io.still import ImageHeader
+from vfxmatte.io.stills.image import ImageHeader
 
 _EXACT = 1e-6
 _LEVELS = 3 / 255  # chroma of JPEG is enlarged in several ways, Y'CbCr is rounded in several

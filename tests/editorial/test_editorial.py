@@ -20,8 +20,8 @@ from vfxmatte.editorial.mattes import write_mattes  # noqa: E402
 from vfxmatte.editorial.media import path_of  # noqa: E402
 from vfxmatte.editorial.names import safe_name, unique_names  # noqa: E402
 from vfxmatte.errors import OutputError, ShotError, UsageError  # noqa: E402
+from vfxmatte.io.movies.movie import write_prores  # noqa: E402
 from vfxmatte.io.sequence import padded  # noqa: E402
-from vfxmatte.io.video import write_prores  # noqa: E402
 
 FIRST, LAST = 1001, 1040
 

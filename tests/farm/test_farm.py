@@ -18,7 +18,7 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.cli import commands
 from vfxmatte.errors import UsageError
 from vfxmatte.farm.ranges import from_openjd, part_from, starts, to_openjd
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.types import FrameList, FrameRange, frames_of
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.cli import commands
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from vfxmatte.errors import (
     PlateError,
     ShotError,
 )
-from vfxmatte.io.exr import write_exr
 from vfxmatte.io.plates import open_plate
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.types import Frame, Window
 
 DISPLAY = Window.of_size(40, 30)

@@ -10,7 +10,7 @@ import pytest
 
 from vfxmatte.errors import UsageError
 from vfxmatte.io.rates import frame_rate, known_rate
-from vfxmatte.io.writers import exr_attributes
+from vfxmatte.io.stills.attributes import carried
 from vfxmatte.pipeline.settings import RunSettings
 
 NTSC = {n: Fraction(n * 1000, 1001) for n in (12, 15, 24, 25, 30, 48, 50, 60, 72, 90, 96, 120, 240)}
@@ -51,7 +51,7 @@ def test_what_is_no_rate_is_refused(value: Any) -> None:
 
 def test_rates_of_files_are_exact() -> None:
     for name in ("framesPerSecond", "FramesPerSecond"):
-        assert exr_attributes({name: 23.976})["framesPerSecond"] == NTSC[24]
-        assert "framesPerSecond" not in exr_attributes({name: float("nan")})
+        assert carried({name: 23.976}).values["framesPerSecond"] == NTSC[24]
+        assert "framesPerSecond" not in carried({name: float("nan")}).values
     with pytest.raises(UsageError, match="no frame rate"):
         RunSettings(fps=float("1e9"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.conformance.odd_files import cineon, dpx, ramp
 from vfxmatte.io.plates import open_plate
-from vfxmatte.io.timecode import bcd_timecode, exr_timecode
+from vfxmatte.io.stills.exr_values import exr_timecode
+from vfxmatte.io.timecode import bcd_timecode
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Matte
 

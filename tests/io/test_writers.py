@@ -14,13 +14,12 @@ import OpenEXR
 import pytest
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.exr import read_exr_header
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.exr import read_exr_header
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import (
     OutputSettings,
     matte_path,
     read_matte,
-    read_values,
     write_labels,
     write_matte,
 )
@@ -119,7 +118,7 @@ def test_labels_round_trip(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).choice([0, 128, 255], CANVAS.shape).astype(np.uint8)
     trimap = Trimap(number=1, labels=labels, is_keyframe=False)
     path = write_labels(trimap, tmp_path / "trimaps" / "trimap.0001.png", CANVAS)
-    image = read_values(path)
+    image = read_image(path)
     np.testing.assert_array_equal(np.rint(image.pixels[:, :, 0] * 255), labels)
     assert image.header.description.startswith("PNG 8-bit")
 

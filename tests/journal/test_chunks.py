@@ -17,7 +17,7 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.common.configuration import changed
 from vfxmatte.errors import MissingFrameError, OutputError, ShotError, UsageError
 from vfxmatte.io import process_marks as owner
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal import chunks
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, append

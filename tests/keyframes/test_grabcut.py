@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from tests.conftest import tiny_alpha
 from vfxmatte.cli import commands
 from vfxmatte.errors import TrimapError
-from vfxmatte.io.exr import write_exr
 from vfxmatte.io.plates import open_plate
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.keyframes import grabcut as first_guess
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.pipeline.shot import Shot, read_keyframe

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vfxmatte
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.network.weights import DEFAULT_WEIGHTS, file_sha256, load_weights, read_info
 from vfxmatte.review.metrics import matte_errors
 

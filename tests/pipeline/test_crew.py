@@ -17,7 +17,7 @@ import pytest
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.common.configuration import changed
 from vfxmatte.errors import DeviceError, TrimapError, UsageError
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline import crew
 from vfxmatte.pipeline.run import Run

@@ -193,8 +193,8 @@ def test_a_movie_goes_on_after_a_frame_that_nobody_foresaw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """A time code that cannot be, say; it is decoded in order, and begins anew behind it."""
+    from vfxmatte.io.movies.movie import write_prores
     from vfxmatte.io.plates import MoviePlate
-    from vfxmatte.io.video import write_prores
 
     made = MovingShot(frames=5, width=64, height=48, first=1, keyframes=(1, 5))
     folder = made.write(tmp_path / "shot")
@@ -428,7 +428,7 @@ def test_a_keyframe_with_nothing_unknown_is_said_by_run_too(folder: Path) -> Non
 
 
 def test_evaluation_goes_on_after_a_frame_that_cannot_be_read(folder: Path) -> None:
-    from vfxmatte.io.exr import write_exr
+    from vfxmatte.io.stills.exr import write_exr
     from vfxmatte.types import Window
 
     window = Window.of_size(64, 48)

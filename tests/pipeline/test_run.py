@@ -35,9 +35,9 @@ from vfxmatte.errors import (
     WeightsError,
 )
 from vfxmatte.io import temporary
-from vfxmatte.io.exr import write_exr
-from vfxmatte.io.images import read_image
-from vfxmatte.io.video import write_prores
+from vfxmatte.io.movies.movie import write_prores
+from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import read_matte
 from vfxmatte.journal import records as ledger
 from vfxmatte.network.dim import DeepImageMatting, DimConfig

@@ -19,7 +19,7 @@ import pytest
 import vfxmatte
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.run import Run

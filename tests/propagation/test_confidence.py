@@ -4,17 +4,12 @@ import numpy as np
 import pytest
 
 from vfxmatte.propagation.confidence import (
-    TrimapScore,
     TrimapStats,
     area_ratio,
-    evaluate_trimaps,
-    mean_score,
     missed_share,
     suggest_keyframe,
     trimap_stats,
 )
-from vfxmatte.propagation.shot_trimaps import PropagationSettings
-from vfxmatte.trimaps import from_matte
 from vfxmatte.types import Trimap
 
 
@@ -62,29 +57,3 @@ def test_equal_trust_asks_for_the_middle_of_the_longest_stretch():
 def test_nothing_to_suggest_where_every_frame_is_a_keyframe():
     assert suggest_keyframe([stat(1, 1, 0), stat(2, 1, 0)]) is None
     assert suggest_keyframe([]) is None
-
-
-def test_evaluation_scores_the_frames_between_keyframes():
-    shape = (40, 60)
-    columns = np.arange(60, dtype=np.float32)
-    alpha = np.broadcast_to(np.clip((columns - 26) / 8, 0, 1), shape).copy()
-    rng = np.random.default_rng(0)
-    picture = (255 * rng.random((*shape, 3)) * alpha[..., None]).astype(np.uint8)
-    labels = from_matte(alpha, erode_px=3, dilate_px=3)
-    keys = {n: Trimap(number=n, labels=labels, is_keyframe=True) for n in (1, 4)}
-    scores = evaluate_trimaps(
-        keys,
-        dict.fromkeys(range(1, 5), alpha),
-        lambda numbers: ((n, picture) for n in numbers),
-        PropagationSettings(),
-        band_px=3,
-    )
-    assert [score.number for score in scores] == [2, 3]
-    assert mean_score(scores) == (0, 1)
-
-
-def test_the_mean_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no propagated frame"):
-        mean_score([])
-    score = TrimapScore(number=1, missed=0.5, area=2, confidence=1)
-    assert mean_score([score]) == (0.5, 2)

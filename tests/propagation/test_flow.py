@@ -11,7 +11,6 @@ from vfxmatte.propagation.flow import (
     grey,
     halved_shape,
     inverse,
-    leaves_frame,
     positions,
     spread,
     warp,
@@ -72,12 +71,6 @@ def test_warp_looks_up_along_the_flow_and_repeats_edges():
     looked_up = warp(field, flow)
     assert looked_up[2, 3, 0] == pytest.approx(4.5)
     assert looked_up[2, 7, 0] == pytest.approx(7)
-
-
-def test_leaving_the_frame():
-    flow = np.full((6, 8, 2), (2, 0), np.float32)
-    assert leaves_frame(flow).sum() == 6 * 2
-    assert leaves_frame(flow, margin_px=2).sum() == 0
 
 
 def test_spread_keeps_what_has_weight_and_fills_the_rest():

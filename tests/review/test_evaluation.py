@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from vfxmatte.cli import commands
 from vfxmatte.errors import ShotError, TrimapError
-from vfxmatte.io.exr import write_exr
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.propagation.confidence import area_ratio, missed_share

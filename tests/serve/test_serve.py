@@ -27,7 +27,7 @@ from vfxmatte.cli.check import as_plain
 from vfxmatte.cli.serve import serve
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputLockedError
-from vfxmatte.io.writers import read_values
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.serve import endpoint, rpc
@@ -160,8 +160,8 @@ def test_one_frame_from_files(
     found = client.call("matte", **files)["result"]
     assert found["path"] == str(output) and found["device"] == "cpu"
     client.call("run", 2, **plain(tiny_shot, tiny_weights, frames=None))
-    as_run = read_values(tiny_shot / "matte" / "matte.1001.exr")
-    one = read_values(output)
+    as_run = read_image(tiny_shot / "matte" / "matte.1001.exr")
+    one = read_image(output)
     np.testing.assert_array_equal(one.pixels, as_run.pixels)
     assert one.header.metadata["comment"] == "a tiny shot"
     code, said = error_of(client.call("matte", 3, **files))

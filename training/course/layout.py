@@ -142,7 +142,7 @@ def read_matted(file: MattedFile) -> tuple[FloatImage, FloatImage]:
     Pictures of 8 or 16 bits are taken as they are, EXR is encoded. Raises PlateError for a file
     that cannot be read, TrainingError for a matte that is none.
     """
-    from vfxmatte.io.images import read_image
+    from vfxmatte.io.stills.reading import read_image
 
     image = read_image(file.image)
     colour = image.colour
@@ -161,7 +161,7 @@ def read_matted(file: MattedFile) -> tuple[FloatImage, FloatImage]:
 
 def _alpha(file: MattedFile) -> FloatImage:
     """The alpha channel of a file that has one, else its grey."""
-    from vfxmatte.io.images import read_image
+    from vfxmatte.io.stills.reading import read_image
 
     matte = read_image(file.matte)
     alpha = matte.alpha

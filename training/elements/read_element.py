@@ -18,7 +18,7 @@ from training.elements.library import ElementFile
 from training.elements.pack import Background, Element
 from vfxmatte.colour import encode_for_network
 from vfxmatte.errors import TrainingError
-from vfxmatte.io.still import ImageHeader
+from vfxmatte.io.stills.image import ImageHeader
 from vfxmatte.types import FloatImage
 
 EXPOSED_TO = 0.9
@@ -46,7 +46,7 @@ class RawElement:
 def read_raw(element: ElementFile) -> RawElement:
     """Read an element's files; raises PlateError where they cannot be read, TrainingError where
     colour and alpha differ in size."""
-    from vfxmatte.io.images import read_image
+    from vfxmatte.io.stills.reading import read_image
 
     image = read_image(element.path)
     header = image.header
@@ -163,7 +163,7 @@ def _as_deep(alpha: FloatImage) -> NDArray[np.uint16]:
 
 def read_background(path: Path, *, name: str, shorter_side_px: int | None = None) -> Background:
     """One image as a background; EXR is exposed and encoded. Raises PlateError."""
-    from vfxmatte.io.images import read_image
+    from vfxmatte.io.stills.reading import read_image
 
     image = read_image(path)
     colour = image.colour

@@ -34,8 +34,8 @@ def photographs(folder: Path, trimaps: str) -> Iterator[Sample]:
     Pictures with 8 or 16 bits are taken as they are, EXR is encoded. Raises TrainingError where an
     alpha or trimap is missing or of another size, PlateError where a file cannot be read.
     """
-    from vfxmatte.io.images import read_image
     from vfxmatte.io.sequence import is_hidden, is_image
+    from vfxmatte.io.stills.reading import read_image
 
     pictures = [p for p in sorted((folder / "input").iterdir()) if is_image(p.name)]
     for path in (p for p in pictures if not is_hidden(p.name)):
@@ -55,7 +55,7 @@ def photographs(folder: Path, trimaps: str) -> Iterator[Sample]:
 
 def read_alpha(path: Path) -> FloatImage:
     """A matte (H, W) float32 in [0, 1]: the file's alpha channel, else its first channel."""
-    from vfxmatte.io.images import read_image
+    from vfxmatte.io.stills.reading import read_image
 
     image = read_image(path)
     plane = image.pixels[..., 0] if image.alpha is None else image.alpha

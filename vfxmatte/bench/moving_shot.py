@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import UsageError
-from vfxmatte.io.exr import write_exr
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import FloatImage, Trimap, Window

@@ -21,9 +21,9 @@ from vfxmatte.errors import (
     as_foreseen,
     concerns_all_frames,
 )
-from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
-from vfxmatte.io.still import Image
+from vfxmatte.io.stills.image import Image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import lay_on, write_labels
 from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte

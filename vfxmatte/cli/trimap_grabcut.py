@@ -11,9 +11,9 @@ from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import refuse_existing
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
-from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import padded
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot

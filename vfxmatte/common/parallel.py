@@ -29,20 +29,20 @@ _here = threading.local()
 
 
 @contextmanager
-def repeatedly(work: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Do small work every so many seconds beside the block, in a thread that ends with it."""
-    ended = threading.Event()
+def every(seconds: float, function: Callable[[], None]) -> Iterator[None]:
+    """Call a function every `seconds` in a thread of its own while the block runs."""
+    stop = threading.Event()
 
     def repeat() -> None:
-        while not ended.wait(seconds):
-            work()
+        while not stop.wait(seconds):
+            function()
 
-    thread = threading.Thread(target=repeat, daemon=True)
+    thread = threading.Thread(target=repeat, name="vfxmatte-every", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        ended.set()
+        stop.set()
         thread.join()
 
 
@@ -180,24 +180,6 @@ def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
 def detached(function: Callable[[], None]) -> None:
     """Call something that may take long, or for ever, and do not wait for it."""
     threading.Thread(target=function, name="vfxmatte-detached", daemon=True).start()
-
-
-@contextmanager
-def every(seconds: float, function: Callable[[], None]) -> Iterator[None]:
-    """Call the function now and then, in a thread of its own, while the block goes on."""
-    stop = threading.Event()
-
-    def repeat() -> None:
-        while not stop.wait(seconds):
-            function()
-
-    thread = threading.Thread(target=repeat, name="vfxmatte-every", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def merged(

@@ -21,8 +21,8 @@ from vfxmatte.editorial.origin import header_timecode, start_of
 from vfxmatte.editorial.package import opentimelineio
 from vfxmatte.editorial.places import Places, as_address, is_foreign, is_there
 from vfxmatte.errors import ShotError
+from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.sequence import FrameSequence, find_sequence, frame_number, is_image, is_movie
-from vfxmatte.io.video import Movie
 from vfxmatte.pipeline.settings import Missing
 from vfxmatte.types import FrameRange
 

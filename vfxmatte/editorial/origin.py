@@ -9,7 +9,7 @@ from typing import Any
 
 from vfxmatte.editorial.package import opentimelineio
 from vfxmatte.errors import ShotError, VfxmatteError
-from vfxmatte.io.images import read_header
+from vfxmatte.io.stills.reading import read_header
 from vfxmatte.types import numbers_as_text
 
 _TIMECODE = re.compile(r"(\d+:\d+:\d+[:;.]\d+)")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median_low
 
-from vfxmatte.io.limits import size_text, too_large
-from vfxmatte.io.still import ImageHeader
+from vfxmatte.io.stills.image import ImageHeader
+from vfxmatte.io.stills.limits import size_text, too_large
 from vfxmatte.types import Window
 
 _PIXEL_BYTES = 12  # R, G, B in single precision

@@ -22,19 +22,18 @@ import numpy as np
 from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen
-from vfxmatte.io.attributes import notes_of
 from vfxmatte.io.canvas import canvas_of, display_problem
-from vfxmatte.io.images import read_header, read_pixels
-from vfxmatte.io.movie_notes import colour_notes
+from vfxmatte.io.movies.movie import Movie
+from vfxmatte.io.movies.notes import colour_notes
 from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
-from vfxmatte.io.still import Image, ImageHeader
-from vfxmatte.io.video import Movie
+from vfxmatte.io.stills.attributes import notes_of
+from vfxmatte.io.stills.image import Image, ImageHeader
+from vfxmatte.io.stills.reading import read_header, read_pixels
 from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
 _SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
 _REASONS = 3  # frames that will fail, of which the notes say why
-_DISPLAY_TYPES = frozenset({"PNG", "JPEG", "WebP", "TGA", "BMP", "TIFF", "PNM"})
 
 FrameOrError = Frame | VfxmatteError
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from vfxmatte.common.checked import Checked
 from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.io.attributes import carried
-from vfxmatte.io.exr import write_exr
-from vfxmatte.io.halves import narrowed
-from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
 from vfxmatte.io.sequence import padded
-from vfxmatte.io.still import Image
+from vfxmatte.io.stills.attributes import carried
+from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.io.stills.halves import narrowed
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
 
@@ -124,14 +123,6 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     return path
 
 
-def read_values(path: str | Path) -> Image:
-    """Any trimap or matte image as it is: PNG, TIFF, EXR; see `Image.colour` and `Image.alpha`.
-
-    Integers are 0 to 1. Raises PlateError.
-    """
-    return read_image(path)
-
-
 def crop(values: FloatImage, canvas: Window, window: Window) -> FloatImage:
     """The part of an array over `canvas` that covers `window`; 0 outside the canvas."""
     if canvas.contains(window):
@@ -148,11 +139,6 @@ def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
     if common is not None:
         laid[common.slices_in(canvas)] = values[common.slices_in(window)]
     return laid
-
-
-def exr_attributes(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The plate's attributes as an EXR takes them; see `attributes` for what is left out."""
-    return carried(metadata).values
 
 
 def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
@@ -173,7 +159,7 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
         channels,
         data_window=frame.data_window,
         display_window=frame.display_window,
-        attributes=exr_attributes({**frame.metadata, **own}),
+        attributes=carried({**frame.metadata, **own}).values,
         compression=settings.compression,
     )
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vfxmatte.common.parallel import repeatedly
+from vfxmatte.common.parallel import every
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.process_marks import is_alive, new_mark
 
@@ -67,7 +67,7 @@ class Claim:
         for _ in range(3):
             if _create(self.path, me):
                 self._me, self._lost = me, False
-                self._beat.enter_context(repeatedly(self._sign, BEAT_SECONDS))
+                self._beat.enter_context(every(BEAT_SECONDS, self._sign))
                 return
             self.refuse_living()
         raise OutputLockedError("others claim this output too", path=self.path, hint="try again")

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.images import read_header
+from vfxmatte.io.stills.reading import read_header
 
 STALE_FOLDER = "stale"
 FINGERPRINT_ATTRIBUTE = "vfxmatte/fingerprint"

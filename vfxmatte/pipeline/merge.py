@@ -13,7 +13,7 @@ from typing import Any
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint

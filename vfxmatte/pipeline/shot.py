@@ -23,7 +23,6 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.configuration import changed, read_toml
 from vfxmatte.common.paths import clean_path, is_same_place
 from vfxmatte.errors import OutputError, ShotError, TrimapError, VfxmatteError, as_foreseen
-from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.io.sequence import (
     frame_number,
@@ -33,6 +32,7 @@ from vfxmatte.io.sequence import (
     split_pattern,
     whole_sequence,
 )
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text

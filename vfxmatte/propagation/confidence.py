@@ -7,13 +7,12 @@ unknown share and distance to the nearest keyframe. Knows nothing of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vfxmatte.propagation.shot_trimaps import PropagationSettings, ReadProxies, propagate
-from vfxmatte.trimaps import SOFT_HIGH, SOFT_LOW, from_matte
+from vfxmatte.trimaps import SOFT_HIGH, SOFT_LOW
 from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
 
@@ -96,51 +95,3 @@ def _loss(run: Sequence[TrimapStats]) -> tuple[float, int]:
 def _middle_of_loss(run: Sequence[TrimapStats]) -> int:
     losses = np.cumsum([1.0 - one.confidence + 1e-6 for one in run])
     return run[int(np.searchsorted(losses, losses[-1] / 2))].number
-
-
-def evaluate_trimaps(
-    keyframes: Mapping[int, Trimap],
-    true_alphas: Mapping[int, FloatImage],
-    read_proxies: ReadProxies,
-    settings: PropagationSettings,
-    *,
-    band_px: float,
-    workers: int = 2,
-) -> list[TrimapScore]:
-    """Propagate and compare with the truth, frame by frame; keyframes are left out.
-
-    Args:
-        keyframes: painted trimaps by number.
-        true_alphas: (H, W) float32 exact alpha by number (may read lazily); its numbers are the
-            frames of the shot.
-        read_proxies: as `propagate` wants it.
-        settings: as `propagate` wants it.
-        band_px: half-width of the keyframes' band; the reference has the same.
-        workers: threads for the optical flow.
-    """
-    scores = []
-    numbers = sorted(true_alphas)
-    for trimap in propagate(keyframes, numbers, read_proxies, settings, workers=workers):
-        if trimap.is_keyframe:
-            continue
-        alpha = true_alphas[trimap.number]
-        reference = from_matte(alpha, erode_px=band_px, dilate_px=band_px)
-        scores.append(
-            TrimapScore(
-                number=trimap.number,
-                missed=missed_share(trimap.labels, alpha),
-                area=area_ratio(trimap.labels, reference),
-                confidence=trimap.confidence,
-            )
-        )
-    return scores
-
-
-def mean_score(scores: Sequence[TrimapScore]) -> tuple[float, float]:
-    """(missed, area) averaged over the frames; raises ValueError for no frame at all."""
-    if not scores:
-        raise ValueError("no propagated frame to score: all frames are keyframes")
-    return (
-        float(np.mean([score.missed for score in scores])),
-        float(np.mean([score.area for score in scores])),
-    )

@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.types import FloatImage, Picture
 
@@ -125,16 +124,6 @@ def consistency_error(flow: FloatImage, opposite: FloatImage) -> FloatImage:
     """
     there_and_back = flow + warp(opposite, flow)
     return cast(FloatImage, cv2.magnitude(there_and_back[..., 0], there_and_back[..., 1]))
-
-
-def leaves_frame(flow: FloatImage, margin_px: float = 0.0) -> NDArray[np.bool_]:
-    """(h, w) bool: the pixel's target lies more than `margin_px` outside of the picture."""
-    where = positions(flow.shape[:2]) + flow
-    height, width = flow.shape[:2]
-    x, y = where[..., 0], where[..., 1]
-    outside = (x < -margin_px) | (y < -margin_px)
-    outside |= (x > width - 1 + margin_px) | (y > height - 1 + margin_px)
-    return outside
 
 
 def spread(field: FloatImage, weight: FloatImage) -> FloatImage:

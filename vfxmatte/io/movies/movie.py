@@ -19,16 +19,16 @@ import numpy as np
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
-from vfxmatte.io.decoding import Decoder
-from vfxmatte.io.frame_count import FrameCount, frames_of
-from vfxmatte.io.movie_notes import movie_notes
-from vfxmatte.io.movie_tags import PRIMARIES, TRANSFERS, MovieTags, timecode_of
-from vfxmatte.io.pixel_formats import layout_of
-from vfxmatte.io.quicktime import QuickTime
+from vfxmatte.io.movies.decoder import Decoder
+from vfxmatte.io.movies.frame_count import FrameCount, frames_of
+from vfxmatte.io.movies.notes import movie_notes
+from vfxmatte.io.movies.pixel_formats import layout_of
+from vfxmatte.io.movies.quicktime import QuickTime
+from vfxmatte.io.movies.tags import PRIMARIES, TRANSFERS, MovieTags, timecode_of
+from vfxmatte.io.movies.yuv import Encoding, picture_of
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.io.timecode_counting import advance_timecode, recounted, valid_timecode
-from vfxmatte.io.yuv import Encoding, picture_of
+from vfxmatte.io.timecode import advance_timecode, recounted, valid_timecode
 from vfxmatte.types import FloatImage
 
 

@@ -12,10 +12,10 @@ import av
 import numpy as np
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.cadence import conforming_rate, constant_rate
-from vfxmatte.io.cut_off import ends_early
-from vfxmatte.io.movie_tags import clock_seconds
-from vfxmatte.io.quicktime import QuickTime
+from vfxmatte.io.movies.cadence import conforming_rate, constant_rate
+from vfxmatte.io.movies.cut_off import ends_early
+from vfxmatte.io.movies.quicktime import QuickTime
+from vfxmatte.io.movies.tags import clock_seconds
 from vfxmatte.types import Floats
 
 _READABLE_IN_PART = ("matroska", "mov,", "avi")  # formats whose first frames keep their numbers

@@ -19,12 +19,12 @@ import OpenEXR
 import OpenImageIO as oiio
 
 from vfxmatte.errors import OutputError, PlateError
-from vfxmatte.io.exr_header import ExrPart, read_parts
-from vfxmatte.io.exr_values import value_of
-from vfxmatte.io.halves import interleaved, widened
-from vfxmatte.io.limits import check_size
 from vfxmatte.io.quiet import quiet_thread
-from vfxmatte.io.still import ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.exr_header import ExrPart, read_parts
+from vfxmatte.io.stills.exr_values import value_of
+from vfxmatte.io.stills.halves import interleaved, widened
+from vfxmatte.io.stills.image import ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.limits import check_size
 from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.pixel_formats import layout_of, readable_formats
+from vfxmatte.io.movies.movie import Movie
+from vfxmatte.io.movies.pixel_formats import layout_of, readable_formats
+from vfxmatte.io.movies.yuv import Encoding, picture_of
 from vfxmatte.io.plates import open_plate
-from vfxmatte.io.video import Movie
-from vfxmatte.io.yuv import Encoding, picture_of
 
 WIDTH, HEIGHT, BLOCK = 64, 48, 16
 NAMES = sorted(av.video.format.names)

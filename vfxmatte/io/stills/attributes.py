@@ -19,12 +19,12 @@ import numpy as np
 import OpenEXR
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.exr import STRUCTURAL
-from vfxmatte.io.exr_header import RawAttribute, read_parts
-from vfxmatte.io.exr_values import value_of
 from vfxmatte.io.rates import known_rate
+from vfxmatte.io.stills.exr import STRUCTURAL
+from vfxmatte.io.stills.exr_header import RawAttribute, read_parts
+from vfxmatte.io.stills.exr_values import exr_timecode, value_of
 from vfxmatte.io.texts import readable
-from vfxmatte.io.timecode import bcd_timecode, exr_timecode
+from vfxmatte.io.timecode import bcd_timecode
 
 # Attributes of other formats under the names that EXR gives them.
 _EXR_NAMES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vfxmatte.io import halves
-from vfxmatte.io.halves import interleaved, narrowed, widened
+from vfxmatte.io.stills import halves
+from vfxmatte.io.stills.halves import interleaved, narrowed, widened
 
 
 @pytest.fixture(params=["opencv", "own"])

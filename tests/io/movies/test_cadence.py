@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vfxmatte.io.cadence import conforming_rate, constant_rate
-from vfxmatte.io.timecode_counting import advance_timecode, text_of, valid_timecode
+from vfxmatte.io.movies.cadence import conforming_rate, constant_rate
+from vfxmatte.io.timecode import advance_timecode, text_of, valid_timecode
 
 MS, FINE = Fraction(1, 1000), Fraction(1, 90_000)
 NTSC = {n: Fraction(n * 1000, 1001) for n in (24, 30, 60)}

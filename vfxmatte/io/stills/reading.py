@@ -16,11 +16,11 @@ import numpy as np
 import OpenImageIO as oiio
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.bmp import check_bmp
-from vfxmatte.io.dpx import film_metadata
-from vfxmatte.io.exr import read_exr_header, read_exr_pixels
-from vfxmatte.io.limits import check_size, memory_bytes
-from vfxmatte.io.still import Image, ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.bmp import check_bmp
+from vfxmatte.io.stills.dpx import film_metadata
+from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels
+from vfxmatte.io.stills.image import Image, ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.limits import check_size, memory_bytes
 from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 

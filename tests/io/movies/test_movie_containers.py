@@ -26,8 +26,8 @@ from tests.movie_fixtures import (
     shown,
 )
 from vfxmatte.errors import PlateError
+from vfxmatte.io.movies.movie import Movie, write_prores
 from vfxmatte.io.plates import open_plate
-from vfxmatte.io.video import Movie, write_prores
 
 PRORES: dict[str, Any] = {"codec": "prores_ks", "pixel_format": "yuv422p10le", "options": {}}
 FFV1: dict[str, Any] = {"codec": "ffv1", "pixel_format": "yuv444p", "options": {}}

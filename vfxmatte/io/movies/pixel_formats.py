@@ -1,7 +1,7 @@
 """FFmpeg's pixel formats: where the components of each lie in a decoded frame's planes.
 
 Formats that are not in the table are refused by name (palette pictures need no layout). Every entry
-is compared with FFmpeg's own conversion in `tests/io/test_pixel_formats.py`.
+is compared with FFmpeg's own conversion in `tests/io/movies/test_pixel_formats.py`.
 """
 
 from __future__ import annotations
@@ -50,12 +50,6 @@ class Layout:
     @property
     def is_float(self) -> bool:
         return "f" in self.word
-
-    @property
-    def _shares_words(self) -> bool:
-        """Whether several components are bits of one word."""
-        places = {(component.plane, component.offset) for component in self.components}
-        return len(places) < len(self.components)
 
     def values(self, frame: Any, index: int) -> FloatImage:
         """Code values of a component as (h, w) float32; chroma at its own size."""

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vfxmatte.errors import OutputError, PlateError
-from vfxmatte.io.exr import read_exr_header, read_exr_pixels, write_exr
+from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels, write_exr
 from vfxmatte.types import Window
 
 corners = st.tuples(st.integers(-40, 40), st.integers(-40, 40))

@@ -10,10 +10,10 @@ import pytest
 
 from tests.conformance import odd_files
 from tests.conformance.odd_files import box, planes, ramp, save, with_attribute, write
-from vfxmatte.errors import PlateError
-from vfxmatte.io.exr import read_exr_header, read_exr_pixels
-from vfxmatte.io.images import read_header, read_image
+from vfxmatte.errors import PlateError, UnforeseenError
 from vfxmatte.io.plates import open_plate
+from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels
+from vfxmatte.io.stills.reading import read_header, read_image
 from vfxmatte.types import Frame
 
 COLOUR = ramp() / np.float32(255)
@@ -210,7 +210,7 @@ def test_whatever_a_header_does_is_that_frames_error(
     with open_plate(tmp_path) as plate:
         found = dict(plate.frames([1, 2, 3]))
     error = found[2]
-    assert isinstance(error, PlateError) and "KeyError" in error.what
+    assert isinstance(error, UnforeseenError) and "KeyError" in error.what
     assert (error.frame, error.path) == (2, str(tmp_path / "p.2.exr"))
     assert isinstance(found[3], Frame)
 

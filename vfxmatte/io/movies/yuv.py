@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.pixel_formats import Layout, layout_of
+from vfxmatte.io.movies.pixel_formats import Layout, layout_of
 from vfxmatte.types import FloatImage
 
 UNTAGGED = (0, 2, 3)

@@ -11,9 +11,14 @@ from typing import Any
 import av
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.container import open_container
-from vfxmatte.io.movie_notes import is_attached_picture
+from vfxmatte.io.movies.notes import is_attached_picture
 
+_OPTIONS = {
+    # A "movie" that is a playlist would have other files and addresses read in its place.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,matroska,webm,mxf,mxf_opatom,avi,mpegts,mpeg,mpegvideo,m4v,h264,"
+    "hevc,dv,nut,flv,asf,ogg,ivf,yuv4mpegpipe,gif,apng,obu",
+}
 _NEAR = 24  # frames that are decoded on the way rather than sought for
 _FURTHER_BACK = (0, 48)  # frames before the wanted one that are sought for; then from the start
 
@@ -37,7 +42,7 @@ class Decoder:
     def rewind(self) -> None:
         """Open the movie anew and decode from its start."""
         self.close()
-        self.container = open_container(self.path)
+        self.container = _open(self.path)
         self.stream = _moving_pictures(self.container, self.path)
         if self.stream.codec_context is None:
             raise PlateError("this movie's codec is not known", path=self.path)
@@ -179,3 +184,15 @@ def _moving_pictures(container: Any, path: Path) -> Any:
         if not is_attached_picture(stream):
             return stream
     raise PlateError("this movie holds no pictures", path=path)
+
+
+def _open(path: Path) -> Any:
+    """A movie for reading; metadata that is not UTF-8 is repaired. Raises PlateError."""
+    try:
+        return av.open(str(path), options=_OPTIONS, metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise PlateError(
+            f"cannot read the movie: {getattr(error, 'strerror', None) or error}",
+            path=path,
+            hint="it may be incomplete: copy or export it again",
+        ) from error

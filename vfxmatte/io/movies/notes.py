@@ -9,7 +9,7 @@ from typing import Any
 
 from av.stream import Disposition
 
-from vfxmatte.io.pixel_formats import layout_of
+from vfxmatte.io.movies.pixel_formats import layout_of
 
 _HDR = {
     "MASTERING_DISPLAY_METADATA": "mastering display",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
-from vfxmatte.io.exr_header import RawAttribute
+from vfxmatte.io.stills.exr_header import RawAttribute
 from vfxmatte.io.texts import readable
+
+_TEXT = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})([:;.,])(\d{1,3})")
+_FASTEST = 30
+_FASTEST_PAIRS = 60
 
 
 def value_of(attribute: RawAttribute) -> Any:
@@ -90,3 +95,29 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     **{f"m{n}{n}{kind}": _array(dtype, n, n) for n in (3, 4)
        for kind, dtype in (("f", "<f4"), ("d", "<f8"))},
 }  # fmt: skip
+
+
+def exr_timecode(text: str, rate: Fraction | None) -> Any:
+    """An OpenEXR.TimeCode; None where it cannot hold this one.
+
+    text: `01:02:03:04`; `;` before the frames marks drop-frame. rate: frames a second. Above 30 a
+    second the time code counts pairs of frames, and the field mark says which of both it is
+    (SMPTE 12-1); there is no such way above 60.
+    """
+    match = _TEXT.fullmatch(text.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
+    nominal = round(rate) if rate is not None else _FASTEST
+    if nominal > _FASTEST_PAIRS:
+        return None
+    second_of_pair = 0
+    if nominal > _FASTEST:
+        frame, second_of_pair = divmod(frame, 2)
+    drop = int(match[4] != ":")
+    try:
+        return OpenEXR.TimeCode(
+            hours, minutes, seconds, frame, drop, 0, second_of_pair, *([0] * 11)
+        )
+    except (RuntimeError, ValueError, TypeError):
+        return None

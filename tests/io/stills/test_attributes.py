@@ -12,10 +12,10 @@ import OpenEXR
 import pytest
 
 from tests.conformance.odd_files import planes, with_attribute, write
-from vfxmatte.io.attributes import carried, left_out_note
-from vfxmatte.io.exr import read_exr_header, read_exr_pixels
-from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import open_plate
+from vfxmatte.io.stills.attributes import carried, left_out_note
+from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Matte
 

@@ -10,7 +10,7 @@ import OpenImageIO as oiio
 import pytest
 
 from vfxmatte.errors import PlateError
-from vfxmatte.io.images import read_image
+from vfxmatte.io.stills.reading import read_image
 
 
 def save(path: Path, pixels: np.ndarray, kind: str, **attributes: Any) -> np.ndarray:

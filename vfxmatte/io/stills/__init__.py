@@ -1,0 +1,1 @@
+"""Single picture files, EXR and all others: headers, attributes and pixels as floats."""
