@@ -159,21 +159,21 @@ class _Engine:
 
 
 def _message(data: bytes, folder: Path, _: str) -> None:
-    from vfxmatte.serve.doing import do
+    from vfxmatte.serve.client_session import ClientSession
+    from vfxmatte.serve.engine_cache import EngineCache
+    from vfxmatte.serve.execute import execute
     from vfxmatte.serve.framing import Decoder
     from vfxmatte.serve.jobs import JobQueue
-    from vfxmatte.serve.kept import KeptEngines
     from vfxmatte.serve.outbox import Outbox
     from vfxmatte.serve.rpc import RpcError
-    from vfxmatte.serve.session import Session
 
     _lay_out(folder)
     jobs = JobQueue()
     house = SimpleNamespace(
-        queue=jobs, engines=KeptEngines(opener=lambda _: _Engine()), client_count=1, stop=lambda: 0  # type: ignore[arg-type, return-value]
+        queue=jobs, engines=EngineCache(opener=lambda _: _Engine()), client_count=1, stop=lambda: 0  # type: ignore[arg-type, return-value]
     )  # fmt: skip
     outbox = Outbox()
-    session = Session(house=house, outbox=outbox, give_up=lambda: None)  # type: ignore[arg-type]
+    session = ClientSession(server=house, outbox=outbox, give_up=lambda: None)  # type: ignore[arg-type]
     decoder = Decoder()
     data = _placed(data, str(folder).encode())
     with contextlib.suppress(RpcError), _only_within(folder):
@@ -182,7 +182,7 @@ def _message(data: bytes, folder: Path, _: str) -> None:
             while (body := decoder.message()) is not None:
                 session.take(body)
     while (job := jobs.take(0)) is not None:
-        do(job, lambda: None)
+        execute(job, lambda: None)
         jobs.finish(job)
     _check_answers(outbox)
 

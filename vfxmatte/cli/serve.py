@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import click
 
-from vfxmatte.serve.endpoint import Endpoint, endpoint_file, only_engine, published, read
+from vfxmatte.serve.endpoint import Endpoint, endpoint_file, published, read, sole_server
 from vfxmatte.serve.framing import framed
 from vfxmatte.serve.threads import Server, StreamWire
 from vfxmatte.version import __version__
@@ -63,7 +63,7 @@ def serve(stdio: bool, stop: bool, idle_seconds: float, keep_seconds: float) -> 
 
 def _over_tcp(server: Server) -> bool:
     path = endpoint_file()
-    with only_engine(path), contextlib.closing(server.listen()) as listener:
+    with sole_server(path), contextlib.closing(server.listen()) as listener:
         endpoint = Endpoint.here(listener.getsockname()[1])
         server.accept_from(listener, endpoint.token)
         with published(endpoint, path):

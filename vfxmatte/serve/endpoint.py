@@ -54,7 +54,7 @@ def endpoint_file() -> Path:
 
 
 @contextlib.contextmanager
-def only_engine(path: Path) -> Iterator[None]:
+def sole_server(path: Path) -> Iterator[None]:
     """Hold the place of the one engine; an endpoint file found there is stale, and goes.
 
     Raises:

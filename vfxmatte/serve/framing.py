@@ -9,7 +9,7 @@ from vfxmatte.serve.rpc import INVALID_REQUEST, TOO_LARGE, RpcError
 
 HEADER_LIMIT = 4096
 MESSAGE_LIMIT = 1 << 20
-STRANGER_LIMIT = 4096
+UNAUTHENTICATED_LIMIT = 4096
 """Largest message of a client that has not shown its token."""
 
 _END = b"\r\n\r\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 from vfxmatte.serve.rpc import INVALID_REQUEST, TOO_MANY, Ident, RpcError
 
-MOST_PER_CLIENT = 100
+MAX_JOBS_PER_CLIENT = 100
 
 Steps = Generator[None, None, dict[str, Any]]
 """Work in steps: between two of them it may be told to stop (`Stopped` is thrown in), and urgent
@@ -76,8 +76,8 @@ class JobQueue:
         """Raises RpcError: too many, or a request of that id is under way."""
         with self._changed:
             own = [other for other in self._all() if other.client is job.client]
-            if len(own) >= MOST_PER_CLIENT:
-                raise RpcError(TOO_MANY, f"a client has at most {MOST_PER_CLIENT} jobs")
+            if len(own) >= MAX_JOBS_PER_CLIENT:
+                raise RpcError(TOO_MANY, f"a client has at most {MAX_JOBS_PER_CLIENT} jobs")
             if any(other.ident == job.ident for other in own):
                 raise RpcError(INVALID_REQUEST, f"a request of the id {job.ident!r} is under way")
             if self._closed:

@@ -15,19 +15,19 @@ from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from vfxmatte.errors import UsageError
-from vfxmatte.serve.doing import do
+from vfxmatte.serve.authentication import MAX_PENDING, TOKEN_SECONDS, Authenticator
+from vfxmatte.serve.client_session import ClientSession
 from vfxmatte.serve.endpoint import HOST
+from vfxmatte.serve.engine_cache import EngineCache
+from vfxmatte.serve.execute import execute
 from vfxmatte.serve.framing import Decoder, framed
 from vfxmatte.serve.jobs import JobQueue
-from vfxmatte.serve.kept import KeptEngines
-from vfxmatte.serve.lobby import MOST_STRANGERS, TOKEN_SECONDS, Lobby
 from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.rpc import INVALID_REQUEST, RpcError
-from vfxmatte.serve.session import Session
 
 log = logging.getLogger("vfxmatte.serve")
 
-MOST_CLIENTS = 64
+MAX_CLIENTS = 64
 _CHUNK = 1 << 16
 _FAREWELL_SECONDS = 2.0
 _LAST_JOB_SECONDS = 10.0
@@ -117,7 +117,7 @@ class Client:
         self._decoder, self._first = decoder or Decoder(), first
         self._patience = server.patience_seconds
         self.outbox = Outbox()
-        self.session = Session(house=server, outbox=self.outbox, give_up=self._hang_up)
+        self.session = ClientSession(server=server, outbox=self.outbox, give_up=self._hang_up)
 
     def start(self) -> None:
         for target in (self._read, self._write):
@@ -199,7 +199,7 @@ class Server:
         self.idle_seconds, self.patience_seconds = idle_seconds, patience_seconds
         self.token_seconds = token_seconds
         self.queue = JobQueue()
-        self.engines = KeptEngines(keep_seconds=keep_seconds)
+        self.engines = EngineCache(keep_seconds=keep_seconds)
         self._clients: set[Client] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -226,7 +226,7 @@ class Server:
             )
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.bind((host, 0))
-        listener.listen(MOST_STRANGERS)
+        listener.listen(MAX_PENDING)
         return listener
 
     def accept_from(self, listener: socket.socket, token: str) -> None:
@@ -236,12 +236,12 @@ class Server:
         ).start()
 
     def _accept(self, listener: socket.socket, token: str) -> None:
-        lobby = Lobby(
+        lobby = Authenticator(
             listener,
             token,
             self._welcome,
             address=HOST,
-            is_full=lambda: self.client_count >= MOST_CLIENTS,
+            is_full=lambda: self.client_count >= MAX_CLIENTS,
             token_seconds=self.token_seconds,
         )
         with contextlib.closing(lobby):
@@ -324,7 +324,7 @@ class Server:
                 self.engines.forget_unused()
                 continue
             try:
-                do(job, self._do_urgent)
+                execute(job, self._do_urgent)
             finally:
                 self.queue.finish(job)
 
@@ -332,6 +332,6 @@ class Server:
         """Short work of others, between two steps of long work."""
         while (job := self.queue.take_urgent()) is not None:
             try:
-                do(job, lambda: None)
+                execute(job, lambda: None)
             finally:
                 self.queue.finish(job)

@@ -15,7 +15,7 @@ from vfxmatte.serve.rpc import RpcError
 log = logging.getLogger("vfxmatte.serve")
 
 
-def do(job: Job, between: Callable[[], None]) -> None:
+def execute(job: Job, between: Callable[[], None]) -> None:
     """All of a job, and its answer; `between` is called between its steps."""
     started = time.monotonic()
     log.info("%s %s begins", job.kind, job.shot or "")

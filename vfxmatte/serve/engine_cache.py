@@ -22,7 +22,7 @@ class _Kept:
     last_use: float = 0.0
 
 
-class KeptEngines:
+class EngineCache:
     """Opens engines, and keeps at most `capacity` of them; one that nobody has used for
     `keep_seconds` gives its memory back. For one thread; any other may ask for `devices`.
 

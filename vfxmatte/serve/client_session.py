@@ -14,37 +14,37 @@ from vfxmatte.errors import VfxmatteError
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.serve import rpc
 from vfxmatte.serve.endpoint import PROTOCOL
+from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.serve.jobs import Job, JobQueue, Steps
-from vfxmatte.serve.kept import KeptEngines
 from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.params import Params
+from vfxmatte.serve.requests import FrameRequest, PixelsRequest, RunRequest, requested_shot
 from vfxmatte.serve.rpc import Request, RpcError
-from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish, shot_wish
 from vfxmatte.version import __version__
 
 log = logging.getLogger("vfxmatte.serve")
 
 
-class House(Protocol):
+class ServerState(Protocol):
     """What all clients share."""
 
     @property
     def queue(self) -> JobQueue: ...
     @property
-    def engines(self) -> KeptEngines: ...
+    def engines(self) -> EngineCache: ...
     @property
     def client_count(self) -> int: ...
     def stop(self) -> None: ...
 
 
 @dataclass(eq=False, kw_only=True)
-class Session:
+class ClientSession:
     """One client, which has shown the token or has started this process.
 
     give_up: called where the client cannot be answered any more.
     """
 
-    house: House
+    server: ServerState
     outbox: Outbox
     give_up: Callable[[], None]
 
@@ -69,7 +69,7 @@ class Session:
 
     def leave(self) -> None:
         """The client has gone: so do its jobs."""
-        self.house.queue.cancel(self)
+        self.server.queue.cancel(self)
         self.outbox.close()
 
     def refuse(self, error: RpcError) -> None:
@@ -105,7 +105,7 @@ class Session:
         }
 
     def _open(self, params: Params, _: Request) -> dict[str, Any]:
-        shot = shot_wish(params)
+        shot = requested_shot(params)
         params.end()
         return as_plain(inspect(shot))
 
@@ -118,17 +118,17 @@ class Session:
     def _cancel(self, params: Params, _: Request) -> dict[str, Any]:
         ident = params.ident("job")
         params.end()
-        return {"cancelled": self.house.queue.cancel(self, ident)}
+        return {"cancelled": self.server.queue.cancel(self, ident)}
 
     def _status(self, params: Params, _: Request) -> dict[str, Any]:
         params.end()
-        devices = self.house.engines.devices
+        devices = self.server.engines.devices
         return {
             "version": __version__,
             "pid": os.getpid(),
             "device": devices[0] if devices else None,
-            "clients": self.house.client_count,
-            "jobs": [self._job_values(job) for job in self.house.queue.jobs()],
+            "clients": self.server.client_count,
+            "jobs": [self._job_values(job) for job in self.server.queue.jobs()],
         }
 
     def _job_values(self, job: Job) -> dict[str, Any]:
@@ -147,34 +147,34 @@ class Session:
         params.end()
         if request.ident is not None:
             self._send(rpc.result(request.ident, {}))
-        self.house.stop()
+        self.server.stop()
 
     # -- methods: jobs -----------------------------------------------------------------------
 
     def _run(self, params: Params, request: Request) -> None:
-        wish = RunWish.of(params)
+        wish = RunRequest.of(params)
         from vfxmatte.serve.work import RunWork
 
         self._put(
             request,
-            RunWork(wish, self.house.engines).steps,
+            RunWork(wish, self.server.engines).steps,
             shot=wish.shot.name,
             urgent=wish.is_short,
             output=str(wish.shot.output),
         )
 
     def _matte(self, params: Params, request: Request) -> None:
-        wish = FrameWish.of(params)
+        wish = FrameRequest.of(params)
         from vfxmatte.serve.work import frame_steps
 
-        steps = partial(frame_steps, wish, self.house.engines)
+        steps = partial(frame_steps, wish, self.server.engines)
         self._put(request, steps, shot=wish.plate.name, urgent=True)
 
     def _pixels(self, params: Params, request: Request) -> None:
-        wish = PixelsWish.of(params)
+        wish = PixelsRequest.of(params)
         from vfxmatte.serve.work import pixels_steps
 
-        self._put(request, partial(pixels_steps, wish, self.house.engines), urgent=True)
+        self._put(request, partial(pixels_steps, wish, self.server.engines), urgent=True)
 
     def _put(self, request: Request, start: Callable[[Job], Steps], **about: Any) -> None:
         ident = request.ident
@@ -189,7 +189,7 @@ class Session:
             emit=partial(self._event, ident),
             **about,
         )
-        self.house.queue.put(job)
+        self.server.queue.put(job)
 
     def _event(self, ident: rpc.Ident, event: str, **values: Any) -> None:
         told = {"job": ident, "event": event, **values}
@@ -203,15 +203,15 @@ class Session:
             self._send(rpc.result(ident, {**outcome, **dropped}))
 
 
-_Method = Callable[[Session, Params, Request], dict[str, Any] | None]
+_Method = Callable[[ClientSession, Params, Request], dict[str, Any] | None]
 _METHODS: dict[str, _Method] = {
-    "hello": Session._hello,
-    "open": Session._open,
-    "run": Session._run,
-    "matte": Session._matte,
-    "pixels": Session._pixels,
-    "cancel": Session._cancel,
-    "devices": Session._devices,
-    "status": Session._status,
-    "shutdown": Session._shutdown,
+    "hello": ClientSession._hello,
+    "open": ClientSession._open,
+    "run": ClientSession._run,
+    "matte": ClientSession._matte,
+    "pixels": ClientSession._pixels,
+    "cancel": ClientSession._cancel,
+    "devices": ClientSession._devices,
+    "status": ClientSession._status,
+    "shutdown": ClientSession._shutdown,
 }

@@ -21,7 +21,7 @@ from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
 _IMAGE_SPACE = "sRGB - Texture"
 
 
-def shot_wish(params: Params) -> Shot:
+def requested_shot(params: Params) -> Shot:
     """A shot folder, or its parts, with the settings of the request.
 
     Raises RpcError, or VfxmatteError as `vfxmatte run` with the same options.
@@ -35,10 +35,10 @@ def shot_wish(params: Params) -> Shot:
     if values["trimaps"] is not None and not values["trimaps"].exists():
         raise ShotError("there is no such folder or file of trimaps", path=values["trimaps"])
     shot = shot_of(values)
-    return replace(shot, settings=settings_wish(params, shot.settings))
+    return replace(shot, settings=requested_settings(params, shot.settings))
 
 
-def settings_wish(params: Params, base: RunSettings) -> RunSettings:
+def requested_settings(params: Params, base: RunSettings) -> RunSettings:
     """`base` changed by `settings`: tables as in shot.toml, or dotted names.
 
     ocio: the client's $OCIO, which counts where the settings name no configuration; the engine's
@@ -68,14 +68,14 @@ def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunWish:
+class RunRequest:
     shot: Shot
     overwrite: bool
 
     @classmethod
-    def of(cls, params: Params) -> RunWish:
+    def of(cls, params: Params) -> RunRequest:
         """Raises RpcError or VfxmatteError."""
-        found = cls(shot=shot_wish(params), overwrite=params.flag("overwrite"))
+        found = cls(shot=requested_shot(params), overwrite=params.flag("overwrite"))
         params.end()
         return found
 
@@ -87,7 +87,7 @@ class RunWish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameWish:
+class FrameRequest:
     """One plate file with its own trimap file into the file `output`."""
 
     plate: Path
@@ -97,21 +97,21 @@ class FrameWish:
     settings: RunSettings
 
     @classmethod
-    def of(cls, params: Params) -> FrameWish:
+    def of(cls, params: Params) -> FrameRequest:
         """Raises RpcError or VfxmatteError."""
         found = cls(
             plate=params.needed_path("plate"),
             trimap=params.needed_path("trimap"),
             output=params.needed_path("output"),
             overwrite=params.flag("overwrite"),
-            settings=settings_wish(params, RunSettings()),
+            settings=requested_settings(params, RunSettings()),
         )
         params.end()
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelsWish:
+class PixelsRequest:
     """An image and its trimap as arrays; the alpha is put where the client wants it."""
 
     image: RemoteArray
@@ -120,9 +120,9 @@ class PixelsWish:
     settings: RunSettings
 
     @classmethod
-    def of(cls, params: Params) -> PixelsWish:
+    def of(cls, params: Params) -> PixelsRequest:
         """Raises RpcError or VfxmatteError."""
-        settings = settings_wish(params, RunSettings())
+        settings = requested_settings(params, RunSettings())
         found = cls(
             image=RemoteArray.of(params.record("image"), "image"),
             trimap=RemoteArray.of(params.record("trimap"), "trimap"),

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vfxmatte.serve import rpc
-from vfxmatte.serve.framing import MESSAGE_LIMIT, STRANGER_LIMIT, Decoder, framed
+from vfxmatte.serve.framing import MESSAGE_LIMIT, UNAUTHENTICATED_LIMIT, Decoder, framed
 from vfxmatte.serve.rpc import RpcError
 
-MOST_STRANGERS = 128
+MAX_PENDING = 128
 TOKEN_SECONDS = 5.0
 """How long a connection may take to show the token; a local client needs milliseconds."""
 _FAREWELL_SECONDS = 1.0
-_CHUNK = STRANGER_LIMIT
+_CHUNK = UNAUTHENTICATED_LIMIT
 _ACCEPTED_AT_ONCE = 64
 
 Welcome = Callable[[socket.socket, Decoder, bytes], None]
@@ -33,13 +33,13 @@ Welcome = Callable[[socket.socket, Decoder, bytes], None]
 class _Stranger:
     connection: socket.socket
     until: float
-    decoder: Decoder = field(default_factory=lambda: Decoder(STRANGER_LIMIT))
+    decoder: Decoder = field(default_factory=lambda: Decoder(UNAUTHENTICATED_LIMIT))
     is_leaving: bool = False
     """It was told why it is left, and only its end is waited for: closed with unread bytes, a
     connection would lose what was sent last."""
 
 
-class Lobby:
+class Authenticator:
     """For one thread: call `step` again and again, then `close`.
 
     listener: where connections come from. address: the only one they may come from. is_full: asked
@@ -98,7 +98,7 @@ class Lobby:
             if address[0] != self._address:
                 connection.close()
                 continue
-            if len(self._strangers) >= MOST_STRANGERS:
+            if len(self._strangers) >= MAX_PENDING:
                 self._drop(next(iter(self._strangers.values())))
             connection.setblocking(False)
             until = time.monotonic() + self._token_seconds
