@@ -122,17 +122,17 @@ def _weights(data: bytes, folder: Path, part: str) -> None:
 
 
 def _text(data: bytes, folder: Path, _: str) -> None:
-    from vfxmatte.cli.shot_options import _setting
     from vfxmatte.common.configuration import changed
     from vfxmatte.common.devices import names_several
     from vfxmatte.farm.ranges import from_openjd, part_from
+    from vfxmatte.pipeline.options import parsed_setting
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.types import FrameRange
 
     text = data.decode("utf-8", "replace")
     for read in (
         lambda: part_from(from_openjd(text), 1001, 2), lambda: len(FrameRange.parse(text)),
-        lambda: names_several(text), lambda: changed(RunSettings(), _setting(text)),
+        lambda: names_several(text), lambda: changed(RunSettings(), parsed_setting(text)),
     ):  # fmt: skip
         with contextlib.suppress(VfxmatteError):
             read()

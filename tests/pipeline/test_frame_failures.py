@@ -334,7 +334,7 @@ def test_a_reader_that_goes_away_is_no_error_of_the_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`vfxmatte run --json | head -1`"""
-    from vfxmatte.cli.report import JsonReport
+    from vfxmatte.reporting.events import JsonReport
 
     def gone(*_: Any) -> None:
         raise BrokenPipeError(errno.EPIPE, "nobody reads")

@@ -23,13 +23,12 @@ from click.testing import CliRunner
 import vfxmatte
 from tests.gated_engine import SETTINGS, register_gated
 from tests.raw_client import PATIENCE_SECONDS, RawClient, framed, read_message
-from vfxmatte.cli.check import as_plain
 from vfxmatte.cli.serve import serve
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.writers import read_values
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.reporting.inspection import inspect
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import endpoint, rpc
 from vfxmatte.serve.endpoint import Endpoint, published, sole_server
 from vfxmatte.serve.framing import MESSAGE_LIMIT, UNAUTHENTICATED_LIMIT

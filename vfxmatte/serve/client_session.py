@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from vfxmatte.cli.check import as_plain
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.reporting.inspection import inspect
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import rpc
 from vfxmatte.serve.endpoint import PROTOCOL
 from vfxmatte.serve.engine_cache import EngineCache

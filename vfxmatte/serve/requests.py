@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.cli.shot_options import shot_of
 from vfxmatte.colour import DEFAULT_CONFIG
 from vfxmatte.common.configuration import changed
 from vfxmatte.errors import ShotError
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve.arrays import RemoteArray

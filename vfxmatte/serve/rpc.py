@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from vfxmatte.cli.report import error_values
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.reporting.events import error_values
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.cli.report import JsonReport
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
@@ -25,6 +24,7 @@ from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
 from vfxmatte.serve.engine_cache import EngineCache
