@@ -173,7 +173,7 @@ def _message(data: bytes, folder: Path, _: str) -> None:
         queue=jobs, engines=EngineCache(opener=lambda _: _Engine()), client_count=1, stop=lambda: 0  # type: ignore[arg-type, return-value]
     )  # fmt: skip
     outbox = Outbox()
-    session = ClientSession(server=house, outbox=outbox, give_up=lambda: None)  # type: ignore[arg-type]
+    session = ClientSession(server=house, outbox=outbox, disconnect=lambda: None)  # type: ignore[arg-type]
     decoder = Decoder()
     data = _placed(data, str(folder).encode())
     with contextlib.suppress(RpcError), _only_within(folder):

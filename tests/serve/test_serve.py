@@ -57,7 +57,7 @@ class Running:
     def end(self) -> None:
         self.server.stop()
         self.thread.join()
-        self.server.leave_clients()
+        self.server.close_clients()
         self.listener.close()
         for client in self.clients:
             client.close()
@@ -357,7 +357,7 @@ def test_a_stranger_may_not_send_much(running: Running) -> None:
 
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_half_a_message_then_silence(token: str | None) -> None:
-    running = Running(patience_seconds=0.2, token_seconds=0.2)
+    running = Running(message_seconds=0.2, token_seconds=0.2)
     try:
         client, other = running.client(token), running.client()
         client.send(framed({"jsonrpc": "2.0", "id": 1, "method": "status"})[:-5])

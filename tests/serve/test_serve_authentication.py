@@ -56,7 +56,7 @@ class Door:
         self.open.close()
         self.server.stop()
         self.thread.join()
-        self.server.leave_clients()
+        self.server.close_clients()
         self.listener.close()
 
 
@@ -125,7 +125,7 @@ def test_a_slow_header_gains_no_time(open_door: Callable[..., Door], data: bytes
 
 
 def test_a_known_clients_slow_header_is_left_too(open_door: Callable[..., Door]) -> None:
-    client = open_door(patience_seconds=0.5).client()
+    client = open_door(message_seconds=0.5).client()
     for _ in range(1000):
         with contextlib.suppress(OSError):
             client.send(b"x")

@@ -193,9 +193,9 @@ def test_an_engine_in_use_is_never_closed() -> None:
     engines = EngineCache(capacity=1, opener=loader)
     with engines.use(EngineSettings(device="cpu")) as first:
         with engines.use(EngineSettings(device="cuda:0")):
-            engines.forget_unused(now=True)
+            engines.close_unused(now=True)
         assert not first.closed  # type: ignore[attr-defined]
-    engines.forget_unused(now=True)
+    engines.close_unused(now=True)
     assert all(one.closed for one in loader.opened) and engines.devices == []
 
 
@@ -206,10 +206,10 @@ def test_memory_is_given_back_after_a_while() -> None:
     with engines.use(EngineSettings()):
         now = 50.0
     now = 59.0
-    engines.forget_unused()
+    engines.close_unused()
     assert not loader.opened[0].closed
     now = 60.0
-    engines.forget_unused()
+    engines.close_unused()
     assert loader.opened[0].closed
 
 

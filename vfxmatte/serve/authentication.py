@@ -1,7 +1,7 @@
-"""Connections that have not shown the token yet: few, not for long, and without threads.
+"""Connections that have not shown the token yet: few, for a short time, and without threads.
 
-They wait here and not among the clients, so that any number of silent strangers costs nobody a
-place: when there are too many, the one that waits longest is left.
+They are held apart from the clients, so that any number of silent connections costs no client its
+place: when there are too many, the oldest is closed.
 """
 
 from __future__ import annotations
@@ -21,107 +21,107 @@ from vfxmatte.serve.rpc import RpcError
 MAX_PENDING = 128
 TOKEN_SECONDS = 5.0
 """How long a connection may take to show the token; a local client needs milliseconds."""
-_FAREWELL_SECONDS = 1.0
-_CHUNK = UNAUTHENTICATED_LIMIT
-_ACCEPTED_AT_ONCE = 64
+_CLOSE_SECONDS = 1.0
+_MAX_ACCEPTED = 64  # at once
 
-Welcome = Callable[[socket.socket, Decoder, bytes], None]
-"""Takes a connection that has shown the token, what was read of it, and its first message."""
+Accept = Callable[[socket.socket, Decoder, bytes], None]
+"""Takes a connection that has shown the token, its decoder, and its first message."""
 
 
 @dataclass(eq=False)
-class _Stranger:
+class _Pending:
     connection: socket.socket
     until: float
     decoder: Decoder = field(default_factory=lambda: Decoder(UNAUTHENTICATED_LIMIT))
-    is_leaving: bool = False
-    """It was told why it is left, and only its end is waited for: closed with unread bytes, a
-    connection would lose what was sent last."""
+    is_refused: bool = False
+    """True once the refusal is sent: closed with unread bytes, a connection would lose it."""
 
 
 class Authenticator:
-    """For one thread: call `step` again and again, then `close`.
-
-    listener: where connections come from. address: the only one they may come from. is_full: asked
-    whether one who knows the token finds no place all the same.
-    """
+    """Accepts connections and checks their token; for one thread, which calls `step` repeatedly."""
 
     def __init__(
         self,
         listener: socket.socket,
         token: str,
-        welcome: Welcome,
+        accept: Accept,
         *,
         address: str,
         is_full: Callable[[], bool],
         token_seconds: float = TOKEN_SECONDS,
     ) -> None:
-        self._listener, self._welcome, self._address = listener, welcome, address
+        """Take over a listening socket, which remains its owner's to close.
+
+        Args:
+            address: the only address that connections may come from.
+            is_full: returns True when there is no place for another client.
+        """
+        self._listener, self._accept, self._address = listener, accept, address
         self._is_full = is_full
         self._token = token.encode()
         self._token_seconds = token_seconds
         self._selector = selectors.DefaultSelector()
-        self._strangers: dict[socket.socket, _Stranger] = {}  # who waits longest first
+        self._pending: dict[socket.socket, _Pending] = {}  # oldest first
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
 
     def __len__(self) -> int:
-        return len(self._strangers)
+        return len(self._pending)
 
     def step(self, timeout: float) -> None:
-        """Wait for something to happen, and deal with it; raises OSError with no descriptor left.
+        """Wait up to `timeout` seconds for connections and data, and handle them.
 
-        What has been said is heard before anybody new comes in.
+        Received data is handled before new connections. Raises OSError without a free descriptor.
         """
         ready = [key.fileobj for key, _ in self._selector.select(timeout)]
         for connection in ready:
-            if connection in self._strangers:
-                self._hear(self._strangers[connection])  # type: ignore[index]
-        self._leave_the_slow()
+            if connection in self._pending:
+                self._receive(self._pending[connection])  # type: ignore[index]
+        self._close_late()
         if self._listener in ready:
-            self._accept()
+            self._accept_new()
 
     def close(self) -> None:
-        """Leave everybody; the listener stays its owner's."""
-        for stranger in list(self._strangers.values()):
-            self._drop(stranger)
+        """Close all pending connections."""
+        for pending in list(self._pending.values()):
+            self._close(pending)
         self._selector.close()
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
+    def _accept_new(self) -> None:
+        for _ in range(_MAX_ACCEPTED):
             try:
                 connection, address = self._listener.accept()
             except BlockingIOError:
                 return
-            except ConnectionError:  # gone already
+            except ConnectionError:  # closed already
                 continue
             if address[0] != self._address:
                 connection.close()
                 continue
-            if len(self._strangers) >= MAX_PENDING:
-                self._drop(next(iter(self._strangers.values())))
+            if len(self._pending) >= MAX_PENDING:
+                self._close(next(iter(self._pending.values())))
             connection.setblocking(False)
             until = time.monotonic() + self._token_seconds
-            self._strangers[connection] = _Stranger(connection, until)
+            self._pending[connection] = _Pending(connection, until)
             self._selector.register(connection, selectors.EVENT_READ)
 
-    def _hear(self, stranger: _Stranger) -> None:
+    def _receive(self, pending: _Pending) -> None:
         try:
-            data = stranger.connection.recv(_CHUNK)
+            data = pending.connection.recv(UNAUTHENTICATED_LIMIT)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._drop(stranger)
-        elif not stranger.is_leaving:
-            self._listen_to(stranger, data)
+            self._close(pending)
+        elif not pending.is_refused:
+            self._authenticate(pending, data)
 
-    def _listen_to(self, stranger: _Stranger, data: bytes) -> None:
+    def _authenticate(self, pending: _Pending, data: bytes) -> None:
         ident = None
         try:
-            stranger.decoder.feed(data)
-            body = stranger.decoder.message()
+            pending.decoder.feed(data)
+            body = pending.decoder.message()
             if body is None:
                 return
             message = rpc.parse(body)
@@ -130,49 +130,47 @@ class Authenticator:
             if self._is_full():
                 raise RpcError(rpc.TOO_MANY, "the engine has as many clients as it can have")
         except RpcError as error:
-            self._refuse(stranger, ident, error)
+            self._refuse(pending, ident, error)
         else:
-            self._forget(stranger)
-            stranger.decoder.limit = MESSAGE_LIMIT
-            self._welcome(stranger.connection, stranger.decoder, body)
+            self._remove(pending)
+            pending.decoder.limit = MESSAGE_LIMIT
+            self._accept(pending.connection, pending.decoder, body)
 
     def _check_token(self, request: rpc.Request) -> None:
-        shown = request.params.get("token") if request.method == "hello" else None
-        if not isinstance(shown, str):
+        token = request.params.get("token") if request.method == "hello" else None
+        if not isinstance(token, str):
             raise RpcError(rpc.UNAUTHORISED, "say hello with the token of the engine's file first")
-        if not hmac.compare_digest(shown.encode("utf-8", "replace"), self._token):
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token):
             raise RpcError(rpc.UNAUTHORISED, "this is not the engine's token")
 
-    def _leave_the_slow(self) -> None:
+    def _close_late(self) -> None:
         now = time.monotonic()
-        for stranger in [s for s in self._strangers.values() if s.until <= now]:
-            if stranger.is_leaving:
-                self._drop(stranger)
-            elif stranger.decoder.in_message:
-                self._refuse(stranger, None, _error("a message has not come to its end"))
-            else:
-                self._refuse(stranger, None, _error("no token was shown in time"))
+        for pending in [one for one in self._pending.values() if one.until <= now]:
+            if pending.is_refused:
+                self._close(pending)
+                continue
+            in_message = pending.decoder.in_message
+            text = (
+                "a message has not come to its end" if in_message else "no token was shown in time"
+            )
+            self._refuse(pending, None, RpcError(rpc.INVALID_REQUEST, text))
 
-    def _refuse(self, stranger: _Stranger, ident: rpc.Ident | None, error: RpcError) -> None:
-        """Tell why; it waits for the other end to close, not for long."""
+    def _refuse(self, pending: _Pending, ident: rpc.Ident | None, error: RpcError) -> None:
+        """Send the reason, and give the client a moment to close the connection."""
         try:
-            stranger.connection.send(framed(rpc.failure(ident, error)))
-            stranger.connection.shutdown(socket.SHUT_WR)
+            pending.connection.send(framed(rpc.failure(ident, error)))
+            pending.connection.shutdown(socket.SHUT_WR)
         except OSError:
-            self._drop(stranger)
+            self._close(pending)
             return
-        stranger.is_leaving = True
-        stranger.until = time.monotonic() + _FAREWELL_SECONDS
+        pending.is_refused = True
+        pending.until = time.monotonic() + _CLOSE_SECONDS
 
-    def _drop(self, stranger: _Stranger) -> None:
-        self._forget(stranger)
+    def _close(self, pending: _Pending) -> None:
+        self._remove(pending)
         with contextlib.suppress(OSError):
-            stranger.connection.close()
+            pending.connection.close()
 
-    def _forget(self, stranger: _Stranger) -> None:
-        self._selector.unregister(stranger.connection)
-        del self._strangers[stranger.connection]
-
-
-def _error(text: str) -> RpcError:
-    return RpcError(rpc.INVALID_REQUEST, text)
+    def _remove(self, pending: _Pending) -> None:
+        self._selector.unregister(pending.connection)
+        del self._pending[pending.connection]

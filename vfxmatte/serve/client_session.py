@@ -1,4 +1,4 @@
-"""What one client may say, and what it is answered. Knows no transport."""
+"""The methods of the protocol, and one client's use of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("vfxmatte.serve")
 
 
 class ServerState(Protocol):
-    """What all clients share."""
+    """The parts of the server that a client's requests need."""
 
     @property
     def queue(self) -> JobQueue: ...
@@ -38,17 +38,17 @@ class ServerState(Protocol):
 
 @dataclass(eq=False, kw_only=True)
 class ClientSession:
-    """One client, which has shown the token or has started this process.
-
-    give_up: called where the client cannot be answered any more.
-    """
+    """One client, which has shown the token or has started this process."""
 
     server: ServerState
+    """Queue and engines that all clients share."""
     outbox: Outbox
-    give_up: Callable[[], None]
+    """Messages to this client."""
+    disconnect: Callable[[], None]
+    """Called when the client cannot be answered any more."""
 
     def take(self, body: bytes) -> None:
-        """One message; everything that is wrong with it becomes an answer."""
+        """Handle one message; any error becomes an answer."""
         ident = None
         try:
             message = rpc.parse(body)
@@ -67,16 +67,16 @@ class ClientSession:
                 self._send(rpc.result(request.ident, answer))
 
     def leave(self) -> None:
-        """The client has gone: so do its jobs."""
+        """Cancel the jobs of a client that has disconnected."""
         self.server.queue.cancel(self)
         self.outbox.close()
 
     def refuse(self, error: RpcError) -> None:
-        """Tell of an error that answers no request."""
+        """Report an error that answers no request."""
         self._send(rpc.failure(None, error))
 
     def _answer(self, request: Request) -> dict[str, Any] | None:
-        """None: the answer comes later."""
+        """Return the answer, or None where it comes later."""
         method = _METHODS.get(request.method)
         if method is None:
             raise RpcError(
@@ -88,9 +88,9 @@ class ClientSession:
     def _send(self, message: bytes) -> None:
         if not self.outbox.put_answer(message):
             log.warning("a client does not read its answers: it is given up")
-            self.give_up()
+            self.disconnect()
 
-    # -- methods: short ones -----------------------------------------------------------------
+    # -- methods with an immediate answer ---------------------------------------------------------
 
     def _hello(self, params: Params, _: Request) -> dict[str, Any]:
         params.text("token")
@@ -148,32 +148,32 @@ class ClientSession:
             self._send(rpc.result(request.ident, {}))
         self.server.stop()
 
-    # -- methods: jobs -----------------------------------------------------------------------
+    # -- methods that are jobs --------------------------------------------------------------------
 
     def _run(self, params: Params, request: Request) -> None:
-        wish = RunRequest.of(params)
+        run = RunRequest.of(params)
         from vfxmatte.serve.work import RunWork
 
         self._put(
             request,
-            RunWork(wish, self.server.engines).steps,
-            shot=wish.shot.name,
-            urgent=wish.is_short,
-            output=str(wish.shot.output),
+            RunWork(run, self.server.engines).steps,
+            shot=run.shot.name,
+            urgent=run.is_short,
+            output=str(run.shot.output),
         )
 
     def _matte(self, params: Params, request: Request) -> None:
-        wish = FrameRequest.of(params)
+        frame = FrameRequest.of(params)
         from vfxmatte.serve.work import frame_steps
 
-        steps = partial(frame_steps, wish, self.server.engines)
-        self._put(request, steps, shot=wish.plate.name, urgent=True)
+        steps = partial(frame_steps, frame, self.server.engines)
+        self._put(request, steps, shot=frame.plate.name, urgent=True)
 
     def _pixels(self, params: Params, request: Request) -> None:
-        wish = PixelsRequest.of(params)
+        pixels = PixelsRequest.of(params)
         from vfxmatte.serve.work import pixels_steps
 
-        self._put(request, partial(pixels_steps, wish, self.server.engines), urgent=True)
+        self._put(request, partial(pixels_steps, pixels, self.server.engines), urgent=True)
 
     def _put(self, request: Request, start: Callable[[Job], Steps], **about: Any) -> None:
         ident = request.ident
@@ -191,8 +191,8 @@ class ClientSession:
         self.server.queue.put(job)
 
     def _event(self, ident: rpc.Ident, event: str, **values: Any) -> None:
-        told = {"job": ident, "event": event, **values}
-        self.outbox.put_event(rpc.notification("event", told))
+        params = {"job": ident, "event": event, **values}
+        self.outbox.put_event(rpc.notification("event", params))
 
     def _done(self, ident: rpc.Ident, outcome: Mapping[str, Any] | RpcError) -> None:
         if isinstance(outcome, RpcError):

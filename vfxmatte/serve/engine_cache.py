@@ -1,4 +1,4 @@
-"""Engines that stay loaded between jobs: few, and not for ever."""
+"""A cache of loaded engines: few, and not for ever."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ Key = tuple[EngineSettings, object]
 
 
 @dataclass(eq=False)
-class _Kept:
+class _Entry:
     engine: Engine
     users: int = 0
     last_use: float = 0.0
 
 
 class EngineCache:
-    """Opens engines, and keeps at most `capacity` of them; one that nobody has used for
-    `keep_seconds` gives its memory back. For one thread; any other may ask for `devices`.
-
-    clock: seconds, from any moment on.
-    """
+    """Opens engines and keeps them loaded; for one thread, but `devices` may be read by any."""
 
     def __init__(
         self,
@@ -37,63 +33,71 @@ class EngineCache:
         clock: Callable[[], float] = time.monotonic,
         opener: Callable[[EngineSettings], Engine] = open_engine,
     ) -> None:
+        """Create an empty cache.
+
+        Args:
+            capacity: number of engines that stay loaded.
+            keep_seconds: how long an unused engine stays loaded.
+            clock: returns seconds.
+            opener: opens an engine.
+        """
         self.capacity, self.keep_seconds = capacity, keep_seconds
         self._clock, self._open = clock, opener
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()  # the latest used last
-        self._lock = threading.Lock()  # for every change of `_kept`, never held for long
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # least recently used first
+        self._lock = threading.Lock()  # held for changes of `_entries`, never for long
 
     @property
     def devices(self) -> list[str]:
-        """What the engines that are loaded run on, the latest used first."""
+        """Devices of the loaded engines, the most recently used first."""
         with self._lock:
-            engines = [kept.engine for kept in reversed(self._kept.values())]
+            engines = [entry.engine for entry in reversed(self._entries.values())]
         return [engine.device for engine in engines]
 
     @contextlib.contextmanager
     def use(self, settings: EngineSettings) -> Iterator[Engine]:
-        """An engine for these settings, loaded if it is not; it stays while it is in use.
+        """Yield an engine for these settings, loading it if necessary.
 
-        Weights that have changed on the disk are loaded again. Raises what `open_engine` raises.
+        Weights that have changed on disk are loaded again. Raises what `open_engine` raises.
         """
         key = (settings, _signature(settings))
-        kept = self._kept.get(key)
-        if kept is None:
+        entry = self._entries.get(key)
+        if entry is None:
             self._make_room()
-            kept = _Kept(self._open(settings))
+            entry = _Entry(self._open(settings))
         with self._lock:
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-        kept.users += 1
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+        entry.users += 1
         try:
-            yield kept.engine
+            yield entry.engine
         finally:
-            kept.users -= 1
-            kept.last_use = self._clock()
+            entry.users -= 1
+            entry.last_use = self._clock()
 
-    def forget_unused(self, *, now: bool = False) -> None:
-        """Close what was not used for long; `now`: all that nobody uses."""
+    def close_unused(self, *, now: bool = False) -> None:
+        """Close engines that nobody uses: after `keep_seconds`, or at once."""
         oldest = self._clock() - (0 if now else self.keep_seconds)
-        for key, kept in list(self._kept.items()):
-            if not kept.users and kept.last_use <= oldest:
+        for key, entry in list(self._entries.items()):
+            if not entry.users and entry.last_use <= oldest:
                 self._close(key)
 
     def _make_room(self) -> None:
-        for key, kept in list(self._kept.items()):
-            if len(self._kept) < self.capacity:
+        for key, entry in list(self._entries.items()):
+            if len(self._entries) < self.capacity:
                 return
-            if not kept.users:
+            if not entry.users:
                 self._close(key)
 
     def _close(self, key: Key) -> None:
         with self._lock:
-            kept = self._kept.pop(key)
-        kept.engine.close()
+            entry = self._entries.pop(key)
+        entry.engine.close()
 
 
 def _signature(settings: EngineSettings) -> object:
-    """Changes when the weights' file does."""
+    """Return a value that changes with the weights' file."""
     try:
-        found = (settings.weights or DEFAULT_WEIGHTS).stat()
-    except OSError:  # the engine will say so
+        state = (settings.weights or DEFAULT_WEIGHTS).stat()
+    except OSError:  # opening the engine reports it
         return None
-    return found.st_mtime_ns, found.st_size
+    return state.st_mtime_ns, state.st_size

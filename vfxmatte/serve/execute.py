@@ -1,4 +1,4 @@
-"""One job from its first step to its answer, whatever happens on the way."""
+"""Execution of a job from its first step to its answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("vfxmatte.serve")
 
 
 def execute(job: Job, between: Callable[[], None]) -> None:
-    """All of a job, and its answer; `between` is called between its steps."""
+    """Run a job and send its answer, calling `between` between its steps."""
     started = time.monotonic()
     log.info("%s %s begins", job.kind, job.shot or "")
     try:
@@ -38,7 +38,7 @@ def execute(job: Job, between: Callable[[], None]) -> None:
 def _outcome(job: Job, between: Callable[[], None]) -> dict[str, Any]:
     steps = job.start(job)
     try:
-        job.check()  # before anything is opened: nobody wants it any more
+        job.check()  # a cancelled job opens nothing
         while True:
             next(steps)
             between()

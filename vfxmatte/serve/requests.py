@@ -1,4 +1,4 @@
-"""What a client asks for, from the parameters of its request: a shot and settings, or one frame."""
+"""Requests with their parameters checked: a shot to run, a frame from files, or pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IMAGE_SPACE = "sRGB - Texture"
 
 
 def requested_shot(params: Params) -> Shot:
-    """A shot folder, or its parts, with the settings of the request.
+    """Build the shot of a request from a folder or its parts, and from settings.
 
     Raises RpcError, or VfxmatteError as `vfxmatte run` with the same options.
     """
@@ -39,10 +39,10 @@ def requested_shot(params: Params) -> Shot:
 
 
 def requested_settings(params: Params, base: RunSettings) -> RunSettings:
-    """`base` changed by `settings`: tables as in shot.toml, or dotted names.
+    """Change `base` by `settings`: tables as in shot.toml, or dotted names.
 
-    ocio: the client's $OCIO, which counts where the settings name no configuration; the engine's
-    own $OCIO may be another host's.
+    The parameter `ocio` is the client's $OCIO, used where the settings name no configuration; the server's own
+    $OCIO may be another host's.
     """
     settings = changed(base, _nested(params.record("settings")))
     ocio = params.text("ocio")
@@ -52,12 +52,12 @@ def requested_settings(params: Params, base: RunSettings) -> RunSettings:
 
 
 def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"a.b": 1}` as `{"a": {"b": 1}}`."""
+    """Convert `{"a.b": 1}` to `{"a": {"b": 1}}`."""
     tables: dict[str, Any] = {}
     for name, value in record.items():
-        *within, last = name.split(".")
+        *parents, last = name.split(".")
         table = tables
-        for part in within:
+        for part in parents:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise RpcError(INVALID_PARAMS, f"settings name {part!r} as a value and as a table")
@@ -88,18 +88,23 @@ class RunRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRequest:
-    """One plate file with its own trimap file into the file `output`."""
+    """One frame, from files to a file."""
 
     plate: Path
+    """An image, or a movie of one frame."""
     trimap: Path
+    """The trimap image."""
     output: Path
+    """The matte to write."""
     overwrite: bool
+    """Replace `output` if it exists."""
     settings: RunSettings
+    """Settings of the request; `output.format` follows the file name."""
 
     @classmethod
     def of(cls, params: Params) -> FrameRequest:
-        """Raises RpcError or VfxmatteError."""
-        found = cls(
+        """Read the parameters of a request; raises RpcError or VfxmatteError."""
+        request = cls(
             plate=params.needed_path("plate"),
             trimap=params.needed_path("trimap"),
             output=params.needed_path("output"),
@@ -107,30 +112,34 @@ class FrameRequest:
             settings=requested_settings(params, RunSettings()),
         )
         params.end()
-        return found
+        return request
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelsRequest:
-    """An image and its trimap as arrays; the alpha is put where the client wants it."""
+    """One frame, from arrays to an array."""
 
     image: RemoteArray
+    """(H, W, C) pixels."""
     trimap: RemoteArray
+    """The trimap."""
     alpha: RemoteArray
+    """(H, W) float32, where the alpha is written."""
     settings: RunSettings
+    """Settings of the request; `colorspace` is set."""
 
     @classmethod
     def of(cls, params: Params) -> PixelsRequest:
-        """Raises RpcError or VfxmatteError."""
+        """Read the parameters of a request; raises RpcError or VfxmatteError."""
         settings = requested_settings(params, RunSettings())
-        found = cls(
-            image=RemoteArray.of(params.record("image"), "image"),
-            trimap=RemoteArray.of(params.record("trimap"), "trimap"),
-            alpha=RemoteArray.of(params.record("alpha"), "alpha"),
+        request = cls(
+            image=RemoteArray.from_record(params.record("image"), "image"),
+            trimap=RemoteArray.from_record(params.record("trimap"), "trimap"),
+            alpha=RemoteArray.from_record(params.record("alpha"), "alpha"),
             settings=replace(settings, colorspace=settings.colorspace or _IMAGE_SPACE),
         )
         params.end()
-        height_width = found.image.shape[:2]
-        if found.alpha.shape != height_width or found.alpha.dtype != "float32":
+        height_width = request.image.shape[:2]
+        if request.alpha.shape != height_width or request.alpha.dtype != "float32":
             raise RpcError(INVALID_PARAMS, f"alpha must be float32 {height_width}")
-        return found
+        return request
