@@ -16,9 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vfxmatte.cli import commands
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import PlateError, UsageError
 from vfxmatte.io.stills.reading import read_image
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.totals import Totals, suggestion
@@ -185,7 +186,7 @@ def test_previews_and_movie(tiny_shot: Path, tiny_weights: Path) -> None:
 def test_ctrl_c_is_a_clean_stop_that_can_be_gone_on_from(
     tiny_shot: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vfxmatte.cli.report import JsonReport
+    from vfxmatte.reporting.events import JsonReport
 
     told = JsonReport.frame
 
@@ -207,7 +208,7 @@ def test_ctrl_c_is_a_clean_stop_that_can_be_gone_on_from(
 _INTERRUPTED = """
 import os, signal
 from vfxmatte.cli import main
-from vfxmatte.cli.report import JsonReport
+from vfxmatte.reporting.events import JsonReport
 
 told = JsonReport.frame
 

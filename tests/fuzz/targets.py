@@ -122,17 +122,17 @@ def _weights(data: bytes, folder: Path, part: str) -> None:
 
 
 def _text(data: bytes, folder: Path, _: str) -> None:
-    from vfxmatte.cli.shot_options import _setting
     from vfxmatte.common.configuration import changed
     from vfxmatte.common.devices import names_several
     from vfxmatte.farm.ranges import from_openjd, part_from
+    from vfxmatte.pipeline.options import parsed_setting
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.types import FrameRange
 
     text = data.decode("utf-8", "replace")
     for read in (
         lambda: part_from(from_openjd(text), 1001, 2), lambda: len(FrameRange.parse(text)),
-        lambda: names_several(text), lambda: changed(RunSettings(), _setting(text)),
+        lambda: names_several(text), lambda: changed(RunSettings(), parsed_setting(text)),
     ):  # fmt: skip
         with contextlib.suppress(VfxmatteError):
             read()
@@ -159,21 +159,21 @@ class _Engine:
 
 
 def _message(data: bytes, folder: Path, _: str) -> None:
-    from vfxmatte.serve.doing import do
+    from vfxmatte.serve.client_session import ClientSession
+    from vfxmatte.serve.engine_cache import EngineCache
+    from vfxmatte.serve.execute import execute
     from vfxmatte.serve.framing import Decoder
     from vfxmatte.serve.jobs import JobQueue
-    from vfxmatte.serve.kept import KeptEngines
     from vfxmatte.serve.outbox import Outbox
     from vfxmatte.serve.rpc import RpcError
-    from vfxmatte.serve.session import Session
 
     _lay_out(folder)
     jobs = JobQueue()
     house = SimpleNamespace(
-        queue=jobs, engines=KeptEngines(opener=lambda _: _Engine()), client_count=1, stop=lambda: 0  # type: ignore[arg-type, return-value]
+        queue=jobs, engines=EngineCache(opener=lambda _: _Engine()), client_count=1, stop=lambda: 0  # type: ignore[arg-type, return-value]
     )  # fmt: skip
     outbox = Outbox()
-    session = Session(house=house, outbox=outbox, give_up=lambda: None)  # type: ignore[arg-type]
+    session = ClientSession(server=house, outbox=outbox, disconnect=lambda: None)  # type: ignore[arg-type]
     decoder = Decoder()
     data = _placed(data, str(folder).encode())
     with contextlib.suppress(RpcError), _only_within(folder):
@@ -182,7 +182,7 @@ def _message(data: bytes, folder: Path, _: str) -> None:
             while (body := decoder.message()) is not None:
                 session.take(body)
     while (job := jobs.take(0)) is not None:
-        do(job, lambda: None)
+        execute(job, lambda: None)
         jobs.finish(job)
     _check_answers(outbox)
 

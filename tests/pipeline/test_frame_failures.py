@@ -335,7 +335,7 @@ def test_a_reader_that_goes_away_is_no_error_of_the_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`vfxmatte run --json | head -1`"""
-    from vfxmatte.cli.report import JsonReport
+    from vfxmatte.reporting.events import JsonReport
 
     def gone(*_: Any) -> None:
         raise BrokenPipeError(errno.EPIPE, "nobody reads")
@@ -465,9 +465,9 @@ def test_trimaps_are_made_of_the_mattes_that_can_be_read(folder: Path, tmp_path:
 def test_a_job_of_the_server_ends_with_error_and_totals_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from vfxmatte.serve.engine_cache import EngineCache
     from vfxmatte.serve.jobs import Job
-    from vfxmatte.serve.kept import KeptEngines
-    from vfxmatte.serve.wishes import RunWish
+    from vfxmatte.serve.requests import RunRequest
     from vfxmatte.serve.work import RunWork
 
     def fail(*_: Any) -> Any:
@@ -475,8 +475,8 @@ def test_a_job_of_the_server_ends_with_error_and_totals_too(
 
     monkeypatch.setattr(pipeline, "record_of", fail)
     made = Shot.open(folder)
-    wish = RunWish(shot=made, overwrite=False)
-    work = RunWork(wish, KeptEngines(opener=lambda settings: Known()))
+    wish = RunRequest(shot=made, overwrite=False)
+    work = RunWork(wish, EngineCache(opener=lambda settings: Known()))
     told: list[tuple[str, dict[str, Any]]] = []
     job = Job(
         client=None, ident=1, kind="run", start=work.steps, answer=lambda _: None,

@@ -23,17 +23,16 @@ from click.testing import CliRunner
 import vfxmatte
 from tests.gated_engine import SETTINGS, register_gated
 from tests.raw_client import PATIENCE_SECONDS, RawClient, framed, read_message
-from vfxmatte.cli.check import as_plain
 from vfxmatte.cli.serve import serve
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.reporting.inspection import inspect
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import endpoint, rpc
-from vfxmatte.serve.endpoint import Endpoint, only_engine, published
-from vfxmatte.serve.framing import MESSAGE_LIMIT, STRANGER_LIMIT
-from vfxmatte.serve.threads import MOST_CLIENTS, Server
+from vfxmatte.serve.endpoint import Endpoint, published, sole_server
+from vfxmatte.serve.framing import MESSAGE_LIMIT, UNAUTHENTICATED_LIMIT
+from vfxmatte.serve.threads import MAX_CLIENTS, Server
 
 TOKEN = "the token of this test"
 
@@ -58,7 +57,7 @@ class Running:
     def end(self) -> None:
         self.server.stop()
         self.thread.join()
-        self.server.leave_clients()
+        self.server.close_clients()
         self.listener.close()
         for client in self.clients:
             client.close()
@@ -351,14 +350,14 @@ def test_a_stranger_is_refused_and_left(running: Running, message: Any) -> None:
 
 def test_a_stranger_may_not_send_much(running: Running) -> None:
     stranger = running.client(token=None)
-    stranger.send(b"Content-Length: %d\r\n\r\n" % (STRANGER_LIMIT + 1))
+    stranger.send(b"Content-Length: %d\r\n\r\n" % (UNAUTHENTICATED_LIMIT + 1))
     assert stranger.read()["error"]["code"] == rpc.TOO_LARGE
     assert stranger.read() is None
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_half_a_message_then_silence(token: str | None) -> None:
-    running = Running(patience_seconds=0.2, token_seconds=0.2)
+    running = Running(message_seconds=0.2, token_seconds=0.2)
     try:
         client, other = running.client(token), running.client()
         client.send(framed({"jsonrpc": "2.0", "id": 1, "method": "status"})[:-5])
@@ -404,12 +403,12 @@ def test_a_hundred_quick_reconnects(running: Running) -> None:
 
 
 def test_there_is_room_for_so_many_clients(running: Running) -> None:
-    clients = [running.client() for _ in range(MOST_CLIENTS)]
+    clients = [running.client() for _ in range(MAX_CLIENTS)]
     late = running.client(token=None)
     late.request("hello", token=TOKEN)
     assert error_of(late.read())[0] == rpc.TOO_MANY and late.read() is None
     clients.pop().close()
-    while clients[0].call("status")["result"]["clients"] >= MOST_CLIENTS:
+    while clients[0].call("status")["result"]["clients"] >= MAX_CLIENTS:
         pass
     assert "result" in running.client().call("status")
 
@@ -449,12 +448,15 @@ def test_the_token_is_for_its_user_alone_and_goes_in_the_end(
     monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path / "home"))
     path = endpoint.endpoint_file()
     found = Endpoint.here(4711)
-    with only_engine(path), published(found, path):
+    with sole_server(path), published(found, path):
         assert endpoint.read(path) == found and len(found.token) > 40
         if os.name == "posix":
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        with pytest.raises(OutputLockedError, match="another engine is running"), only_engine(path):
+        with (
+            pytest.raises(OutputLockedError, match="another engine is running"),
+            sole_server(path),
+        ):
             pass
         assert endpoint.read(path) == found
     assert endpoint.read(path) is None and not path.exists()
@@ -464,7 +466,7 @@ def test_a_stale_token_file_goes_and_that_of_another_engine_stays(tmp_path: Path
     path = tmp_path / "run" / "serve.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"port": 1, "token": "old", "pid": 1}))
-    with only_engine(path):
+    with sole_server(path):
         assert not path.exists()
         with published(Endpoint.here(1), path):
             path.write_text(json.dumps({"port": 2, "token": "another", "pid": 2}))

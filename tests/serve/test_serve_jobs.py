@@ -12,13 +12,13 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import PlateError, UsageError
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve import rpc
-from vfxmatte.serve.doing import do
-from vfxmatte.serve.jobs import MOST_PER_CLIENT, Job, JobQueue, Steps
-from vfxmatte.serve.kept import KeptEngines
+from vfxmatte.serve.engine_cache import EngineCache
+from vfxmatte.serve.execute import execute
+from vfxmatte.serve.jobs import MAX_JOBS_PER_CLIENT, Job, JobQueue, Steps
 from vfxmatte.serve.outbox import Outbox
+from vfxmatte.serve.requests import RunRequest
 from vfxmatte.serve.rpc import RpcError
 from vfxmatte.serve.threads import Server
-from vfxmatte.serve.wishes import RunWish
 from vfxmatte.serve.work import RunWork
 
 
@@ -90,10 +90,10 @@ def test_a_client_has_so_many_jobs_and_each_its_own_id() -> None:
     queue.put(job("a", 0))
     with pytest.raises(RpcError, match="id 0 is under way"):
         queue.put(job("a", 0))
-    for ident in range(1, MOST_PER_CLIENT):
+    for ident in range(1, MAX_JOBS_PER_CLIENT):
         queue.put(job("a", ident))
     with pytest.raises(RpcError, match="at most"):
-        queue.put(job("a", MOST_PER_CLIENT))
+        queue.put(job("a", MAX_JOBS_PER_CLIENT))
     queue.put(job("b", 0))
 
 
@@ -111,7 +111,7 @@ def test_a_cancelled_job_that_waits_is_answered_in_its_turn_and_never_begun() ->
     assert queue.cancel("a", 1)
     taken = queue.take(0)
     assert taken is not None
-    do(taken, lambda: None)
+    execute(taken, lambda: None)
     assert isinstance(answers[0], RpcError) and answers[0].code == rpc.CANCELLED and not begun
 
 
@@ -141,7 +141,7 @@ def failing(error: Exception) -> Any:
 )
 def test_whatever_happens_a_job_is_answered(error: Exception, code: int) -> None:
     answers: list[Any] = []
-    do(job("a", answers=answers, start=failing(error)), lambda: None)
+    execute(job("a", answers=answers, start=failing(error)), lambda: None)
     (answer,) = answers
     assert answer.code == code and str(error) in answer.message
 
@@ -149,7 +149,7 @@ def test_whatever_happens_a_job_is_answered(error: Exception, code: int) -> None
 def test_work_may_be_done_between_steps() -> None:
     answers: list[Any] = []
     between: list[int] = []
-    do(job("a", answers=answers), lambda: between.append(1))
+    execute(job("a", answers=answers), lambda: between.append(1))
     assert answers == [{"steps": 2}] and between == [1, 1]
 
 
@@ -178,7 +178,7 @@ class Loader:
 
 def test_engines_stay_and_the_one_not_used_longest_goes() -> None:
     loader = Loader()
-    engines = KeptEngines(capacity=2, opener=loader)
+    engines = EngineCache(capacity=2, opener=loader)
     for device in ("cpu", "cuda:0", "cpu", "cuda:1"):
         with engines.use(EngineSettings(device=device)) as engine:
             assert engine.device == device
@@ -190,26 +190,26 @@ def test_engines_stay_and_the_one_not_used_longest_goes() -> None:
 
 def test_an_engine_in_use_is_never_closed() -> None:
     loader = Loader()
-    engines = KeptEngines(capacity=1, opener=loader)
+    engines = EngineCache(capacity=1, opener=loader)
     with engines.use(EngineSettings(device="cpu")) as first:
         with engines.use(EngineSettings(device="cuda:0")):
-            engines.forget_unused(now=True)
+            engines.close_unused(now=True)
         assert not first.closed  # type: ignore[attr-defined]
-    engines.forget_unused(now=True)
+    engines.close_unused(now=True)
     assert all(one.closed for one in loader.opened) and engines.devices == []
 
 
 def test_memory_is_given_back_after_a_while() -> None:
     now = 0.0
     loader = Loader()
-    engines = KeptEngines(keep_seconds=10, clock=lambda: now, opener=loader)
+    engines = EngineCache(keep_seconds=10, clock=lambda: now, opener=loader)
     with engines.use(EngineSettings()):
         now = 50.0
     now = 59.0
-    engines.forget_unused()
+    engines.close_unused()
     assert not loader.opened[0].closed
     now = 60.0
-    engines.forget_unused()
+    engines.close_unused()
     assert loader.opened[0].closed
 
 
@@ -217,7 +217,7 @@ def test_weights_that_changed_on_the_disk_are_loaded_again(tmp_path: Path) -> No
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"one")
     loader = Loader()
-    engines = KeptEngines(opener=loader)
+    engines = EngineCache(opener=loader)
     settings = EngineSettings(weights=weights)
     for text in (b"one", b"another"):
         weights.write_bytes(text)
@@ -254,7 +254,7 @@ def test_a_run_can_be_stopped_while_the_motion_is_looked_for(
     shot = replace(shot, settings=replace(shot.settings, engine=engine))
     told: list[str] = []
     one = job("a", emit=lambda event, **_: told.append(event))
-    work = RunWork(RunWish(shot=shot, overwrite=False), KeptEngines()).steps(one)
+    work = RunWork(RunRequest(shot=shot, overwrite=False), EngineCache()).steps(one)
     next(work)  # announced, and its engine open
     one.stop()  # nobody asks between steps: the run itself notices
     with pytest.raises(StopIteration) as caught:

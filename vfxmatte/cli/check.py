@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.io.plates import PlateInfo
-from vfxmatte.reporting.inspection import Inspection, KeyframeFinding, inspect
+from vfxmatte.pipeline.options import shot_of
+from vfxmatte.reporting.inspection import Inspection, KeyframeFinding, as_plain, inspect
 from vfxmatte.types import numbers_as_text
 
 
@@ -89,49 +90,3 @@ def _size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
-
-
-def as_plain(found: Inspection) -> dict[str, Any]:
-    """For JSON; what is not known is null."""
-    plate, plan = found.plate, found.plan
-    return {
-        "event": "check",
-        "shot": found.shot.name,
-        "output": str(found.shot.output),
-        "plate": None
-        if plate is None
-        else {
-            "spec": plate.spec,
-            "frames": numbers_as_text(plate.numbers),
-            "missing": numbers_as_text(plate.missing),
-            "unreadable": numbers_as_text(plate.unreadable),
-            "width": plate.display_window.width,
-            "height": plate.display_window.height,
-            "fps": None if plate.fps is None else float(plate.fps),
-            "description": plate.description,
-            "colorspace": plate.colour_space,
-            "colorspace_reason": plate.colour_reason,
-        },
-        "keyframes": [
-            {
-                "frame": one.number,
-                "path": str(one.path),
-                "used": one.used,
-                "unknown_share": one.unknown_share,
-                "remark": one.remark,
-                "error": None if one.error is None else str(one.error),
-            }
-            for one in found.keyframes
-        ],
-        "weights": found.weights,
-        "frames": None if plan is None else numbers_as_text(plan.numbers),
-        "to_do": found.to_do,
-        "finished": found.finished,
-        "rewritten": found.rewritten,
-        "stale": found.stale,
-        "needed_bytes": found.needed_bytes,
-        "free_bytes": found.free_bytes,
-        "notes": found.remarks,
-        "problems": [str(problem) for problem in found.problems],
-        "exit_code": found.exit_code,
-    }

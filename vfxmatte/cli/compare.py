@@ -14,15 +14,16 @@ from rich.table import Table
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.report import error_values
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.journal.error_log import logged
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.events import error_values
 from vfxmatte.review.comparison import Comparison, Outcome, Summary
 from vfxmatte.review.detail_sheet import write_sheet
 from vfxmatte.review.evaluation import open_alpha

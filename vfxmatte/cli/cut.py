@@ -12,7 +12,7 @@ import click
 from vfxmatte.cli.cut_options import CutSource, cut_options
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.report import Report, emit, error_values, make_report
+from vfxmatte.cli.report import make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import settings_options
 from vfxmatte.common.devices import names_several
@@ -23,6 +23,7 @@ from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.events import Report, emit, error_values
 from vfxmatte.reporting.inspection import Inspection, inspect
 from vfxmatte.types import numbers_as_text
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.shot_options import settings_with
 from vfxmatte.editorial.cut import Cut, read_cut
 from vfxmatte.errors import UsageError
 from vfxmatte.io.rates import frame_rate
+from vfxmatte.pipeline.options import settings_with
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

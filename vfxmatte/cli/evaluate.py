@@ -13,10 +13,11 @@ from rich.table import Table
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.report import error_values
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.journal.error_log import logged
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
+from vfxmatte.reporting.events import error_values
 from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
 
 _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt")

@@ -13,7 +13,7 @@ import click
 from vfxmatte.cli.cut_options import CutSource, cut_options, refuse_cut_options
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.shot_options import job_shot_options, settings_names, shot_of
+from vfxmatte.cli.shot_options import job_shot_options, settings_names
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.editorial.cut import CutShot
 from vfxmatte.errors import UsageError, VfxmatteError
@@ -21,6 +21,7 @@ from vfxmatte.farm.bundle import openjd_files, write_bundle
 from vfxmatte.farm.job import FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
 from vfxmatte.types import FrameRange, Frames, frames_of

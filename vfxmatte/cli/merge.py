@@ -10,10 +10,11 @@ import click
 from vfxmatte.cli.chunk_options import openjd_option, read_frames
 from vfxmatte.cli.group import DONE, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import say_openjd
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.merge import MergeReport
 from vfxmatte.pipeline.merge import merge as merge_shot
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.types import numbers_as_text
 
 

@@ -1,10 +1,6 @@
-"""What a run says while it goes on: a progress display, plain lines, JSON lines, or nothing."""
+"""Reports of a run on the terminal: a progress display, plain lines, or failures only."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Callable
-from typing import Any, Protocol
 
 import click
 from rich.console import Console
@@ -12,20 +8,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.run import Run
+from vfxmatte.reporting.events import JsonReport, Report
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.types import FrameResult, numbers_as_text
-
-
-class Report(Protocol):
-    """Told what happens, in this order: start, frame…, note…, error?, end; then closed."""
-
-    def start(self, run: Run) -> None: ...
-    def frame(self, result: FrameResult, pace: Pace) -> None: ...
-    def note(self, text: str) -> None: ...
-    def error(self, error: VfxmatteError) -> None: ...
-    def end(self, totals: Totals) -> None: ...
-    def close(self) -> None: ...
 
 
 def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
@@ -41,72 +27,6 @@ def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
         return QuietReport()
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     return ProgressReport(console) if console.is_terminal else LineReport(console)
-
-
-def emit(event: str, **values: Any) -> None:
-    """One line of JSON on stdout."""
-    click.echo(json.dumps({"event": event, **values}, ensure_ascii=False))
-
-
-def error_values(error: VfxmatteError) -> dict[str, Any]:
-    """An error as plain values; what is not known is null."""
-    return {
-        "kind": type(error).__name__,
-        "message": error.what,
-        "shot": error.shot,
-        "frame": error.frame,
-        "path": error.path,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
-
-
-class JsonReport:
-    """Events: start, frame, note, error, totals; as JSON lines on stdout, or wherever `emit` puts
-    them."""
-
-    def __init__(self, emit: Callable[..., None] = emit) -> None:
-        """emit: takes the event's name, and its values by name."""
-        self._emit = emit
-
-    def start(self, run: Run) -> None:
-        info = run.plate.info
-        self._emit(
-            "start",
-            shot=run.shot.name,
-            plate=str(run.shot.plate),
-            description=str(info),
-            colorspace=info.colour_space,
-            colorspace_reason=info.colour_reason,
-            frames=numbers_as_text(run.plan.numbers),
-            count=len(run.plan.numbers) + len(run.plan.skipped),
-            keyframes=list(run.plan.keyframes),
-            output=str(run.shot.output),
-            notes=list(run.plan.notes),
-        )
-
-    def frame(self, result: FrameResult, pace: Pace) -> None:
-        self._emit(
-            "frame",
-            frame=result.number,
-            status=result.status,
-            path=None if result.path is None else str(result.path),
-            error=None if result.error is None else error_values(result.error),
-            stats=dict(result.stats),
-            stale=None if result.stale is None else str(result.stale),
-        )
-
-    def note(self, text: str) -> None:
-        self._emit("note", text=text)
-
-    def error(self, error: VfxmatteError) -> None:
-        self._emit("error", **error_values(error))
-
-    def end(self, totals: Totals) -> None:
-        self._emit("totals", **totals.as_dict())
-
-    def close(self) -> None:
-        return
 
 
 class QuietReport:

@@ -12,8 +12,9 @@ from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.session import Session
-from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import UsageError
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
 
 # Cuts were options of `run` once: these say where they have gone.

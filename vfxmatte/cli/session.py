@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 from vfxmatte.cli.group import INTERRUPTED, NOTHING_DONE, SOME_FAILED
-from vfxmatte.cli.report import Report
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.errors import UsageError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
 from vfxmatte.review.delivery import Delivery

@@ -23,6 +23,7 @@ from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.trimaps import oddity
+from vfxmatte.types import numbers_as_text
 
 Value = TypeVar("Value")
 
@@ -204,3 +205,49 @@ def _look_at_disk(found: Inspection) -> None:
     found.free_bytes = shutil.disk_usage(folder).free
     if found.needed_bytes is not None and found.free_bytes < found.needed_bytes:
         found.remarks.append("the disk may be too full for the mattes to come")
+
+
+def as_plain(found: Inspection) -> dict[str, Any]:
+    """Return an inspection's values for JSON; unknown ones are None."""
+    plate, plan = found.plate, found.plan
+    return {
+        "event": "check",
+        "shot": found.shot.name,
+        "output": str(found.shot.output),
+        "plate": None
+        if plate is None
+        else {
+            "spec": plate.spec,
+            "frames": numbers_as_text(plate.numbers),
+            "missing": numbers_as_text(plate.missing),
+            "unreadable": numbers_as_text(plate.unreadable),
+            "width": plate.display_window.width,
+            "height": plate.display_window.height,
+            "fps": None if plate.fps is None else float(plate.fps),
+            "description": plate.description,
+            "colorspace": plate.colour_space,
+            "colorspace_reason": plate.colour_reason,
+        },
+        "keyframes": [
+            {
+                "frame": one.number,
+                "path": str(one.path),
+                "used": one.used,
+                "unknown_share": one.unknown_share,
+                "remark": one.remark,
+                "error": None if one.error is None else str(one.error),
+            }
+            for one in found.keyframes
+        ],
+        "weights": found.weights,
+        "frames": None if plan is None else numbers_as_text(plan.numbers),
+        "to_do": found.to_do,
+        "finished": found.finished,
+        "rewritten": found.rewritten,
+        "stale": found.stale,
+        "needed_bytes": found.needed_bytes,
+        "free_bytes": found.free_bytes,
+        "notes": found.remarks,
+        "problems": [str(problem) for problem in found.problems],
+        "exit_code": found.exit_code,
+    }

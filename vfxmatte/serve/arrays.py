@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
@@ -19,27 +20,29 @@ from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
 
 _TYPES = ("float32", "float16", "uint8", "uint16")
-_LARGEST_BYTES = 1 << 34
+_MAX_BYTES = 1 << 34
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteArray:
-    """Where an array lies: C-contiguous, native byte order, `offset` bytes from the beginning.
-
-    file or shared_memory: one of them; the client owns it, and makes it large enough.
-    """
+    """The location of a C-contiguous array in native byte order, in a file or in shared memory."""
 
     shape: tuple[int, ...]
+    """One to three sizes."""
     dtype: str
+    """float32, float16, uint8 or uint16."""
     file: Path | None
+    """The client's file, large enough for the array; None for shared memory."""
     shared_memory: str | None
+    """Name of the client's shared memory; None for a file."""
     offset: int = 0
+    """Position of the first value, in bytes."""
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], name: str) -> RemoteArray:
-        """From a request; raises RpcError."""
+    def from_record(cls, record: Mapping[str, Any], name: str) -> RemoteArray:
+        """Read the location from the parameter `name` of a request; raises RpcError."""
         params = Params(record, within=f"{name}.")
-        found = cls(
+        array = cls(
             shape=params.shape("shape"),
             dtype=params.choice("dtype", _TYPES),
             file=params.path("file"),
@@ -47,72 +50,69 @@ class RemoteArray:
             offset=params.whole("offset"),
         )
         params.end()
-        if (found.file is None) == (found.shared_memory is None):
+        if (array.file is None) == (array.shared_memory is None):
             raise RpcError(INVALID_PARAMS, f"{name} needs either file or shared_memory")
-        if found.nbytes > _LARGEST_BYTES:
-            raise RpcError(INVALID_PARAMS, f"{name} is too large: {found.shape}")
-        return found
+        if array.nbytes > _MAX_BYTES:
+            raise RpcError(INVALID_PARAMS, f"{name} is too large: {array.shape}")
+        return array
 
     @property
     def nbytes(self) -> int:
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count * np.dtype(self.dtype).itemsize
+        """Size of the array in bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def read(self) -> NDArray[Any]:
-        """A copy of the array; raises RpcError where it is not there as told."""
-        return np.frombuffer(self._bytes(None), self.dtype).reshape(self.shape)
+        """Return a copy of the array; raises RpcError where it cannot be read."""
+        return np.frombuffer(self._transfer(None), self.dtype).reshape(self.shape)
 
     def write(self, values: NDArray[Any]) -> None:
-        """Put values of this shape there; raises RpcError."""
+        """Write values of the same shape; raises RpcError."""
         if values.shape != self.shape:
             raise RpcError(INVALID_PARAMS, f"the array is {self.shape}, found {values.shape}")
-        self._bytes(np.ascontiguousarray(values, self.dtype).tobytes())
+        self._transfer(np.ascontiguousarray(values, self.dtype).tobytes())
 
-    def _bytes(self, new: bytes | None) -> bytes:
+    def _transfer(self, new: bytes | None) -> bytes:
+        """Write `new`, or return the array's bytes where it is None."""
         try:
-            return self._in_memory(new) if self.file is None else self._in_file(self.file, new)
+            if self.file is None:
+                return self._transfer_memory(new)
+            return self._transfer_file(self.file, new)
         except (OSError, ValueError) as error:
             where = self.file or self.shared_memory
             raise RpcError(INVALID_PARAMS, f"no array in {where}: {error}") from error
 
-    def _in_file(self, file: Path, new: bytes | None) -> bytes:
+    def _transfer_file(self, file: Path, new: bytes | None) -> bytes:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is no file")
         with file.open("rb" if new is None else "r+b") as stream:
-            self._check(os.fstat(stream.fileno()).st_size)
+            self._check_size(os.fstat(stream.fileno()).st_size)
             stream.seek(self.offset)
             if new is None:
                 return stream.read(self.nbytes)
             stream.write(new)
             return b""
 
-    def _in_memory(self, new: bytes | None) -> bytes:
-        memory = attached(str(self.shared_memory))
+    def _transfer_memory(self, new: bytes | None) -> bytes:
+        memory = attach(str(self.shared_memory))
         try:
-            self._check(memory.size)
-            buffer = memory.buf
-            if buffer is None:
+            self._check_size(memory.size)
+            if memory.buf is None:
                 raise ValueError("it is closed")
-            view = buffer[self.offset : self.offset + self.nbytes]
-            try:
+            with memory.buf[self.offset : self.offset + self.nbytes] as view:
                 if new is None:
                     return bytes(view)
                 view[:] = new
                 return b""
-            finally:
-                view.release()
         finally:
             memory.close()
 
-    def _check(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         if size < self.offset + self.nbytes:
             raise ValueError(f"it has {size} bytes, {self.offset + self.nbytes} are needed")
 
 
-def attached(name: str) -> SharedMemory:
-    """Another process' shared memory, which that process will remove."""
+def attach(name: str) -> SharedMemory:
+    """Open the shared memory of another process, which remains responsible for removing it."""
     memory = SharedMemory(name)
     if sys.platform != "win32":  # Python before 3.13 would remove it when this process ends
         resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]

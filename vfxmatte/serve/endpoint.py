@@ -1,8 +1,8 @@
-"""Where a running engine is found: a file with port and token that only its user can read.
+"""The endpoint file: port and token of the running server, readable by its user alone.
 
-The file lies in ~/.vfxmatte/run ($VFXMATTE_HOME instead of ~/.vfxmatte) and has this machine's
-name in its own, because homes are shared between machines. A lock beside it is held as long as the
-engine lives, so that there is one engine, and a file without its lock is known to be stale.
+The file lies in ~/.vfxmatte/run ($VFXMATTE_HOME replaces ~/.vfxmatte). The machine's name is part of
+its own, because machines may share a home. The server holds a lock beside the file while it runs: so
+there is one server, and a file whose lock is free is stale.
 """
 
 from __future__ import annotations
@@ -28,37 +28,40 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """What the file says."""
+    """The content of the endpoint file."""
 
     port: int
+    """TCP port on `host`."""
     token: str
+    """The secret that a client shows first."""
     pid: int
+    """Process id of the server."""
     host: str = HOST
+    """Always 127.0.0.1."""
     protocol: int = PROTOCOL
+    """Version of the protocol."""
     version: str = __version__
+    """Version of vfxmatte."""
 
     @classmethod
     def here(cls, port: int) -> Endpoint:
-        """Of this process, with a new token."""
+        """Create the endpoint of this process, with a new token."""
         return cls(port=port, token=secrets.token_urlsafe(32), pid=os.getpid())
 
 
-def home() -> Path:
-    """~/.vfxmatte, or $VFXMATTE_HOME."""
-    return Path(os.environ.get("VFXMATTE_HOME") or Path.home() / ".vfxmatte")
-
-
 def endpoint_file() -> Path:
+    """Path of this machine's endpoint file in ~/.vfxmatte or $VFXMATTE_HOME."""
+    home = Path(os.environ.get("VFXMATTE_HOME") or Path.home() / ".vfxmatte")
     machine = re.sub(r"[^A-Za-z0-9.-]", "_", platform.node()) or "localhost"
-    return home() / "run" / f"serve-{machine}.json"
+    return home / "run" / f"serve-{machine}.json"
 
 
 @contextlib.contextmanager
-def only_engine(path: Path) -> Iterator[None]:
-    """Hold the place of the one engine; an endpoint file found there is stale, and goes.
+def sole_server(path: Path) -> Iterator[None]:
+    """Hold the lock of the user's only server, and remove a stale endpoint file.
 
     Raises:
-        OutputLockedError: another engine is running. OutputError: the folder cannot be used.
+        OutputLockedError: another server is running. OutputError: the folder cannot be used.
     """
     lock = FileLock(path.with_suffix(".lock"))
     try:
@@ -80,7 +83,7 @@ def only_engine(path: Path) -> Iterator[None]:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder for this user alone; what a link leads to is looked at, and left as it is.
+    """Create a folder for this user alone; the target of a link is checked, not changed.
 
     Raises OutputError where it is another user's, or where others may write. Raises OSError.
     """
@@ -91,7 +94,7 @@ def _make_private(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             if os.fstat(descriptor).st_uid == os.getuid():
-                with contextlib.suppress(OSError):  # no file modes here: found out below
+                with contextlib.suppress(OSError):  # a disk without file modes is refused below
                     os.fchmod(descriptor, 0o700)
         finally:
             os.close(descriptor)
@@ -112,9 +115,9 @@ def _unusable(reason: str, folder: Path) -> OutputError:
 
 @contextlib.contextmanager
 def published(endpoint: Endpoint, path: Path) -> Iterator[None]:
-    """The endpoint in its file, whole from the first moment and readable by its user alone.
+    """Publish the endpoint while the block runs, in a file that only its user can read.
 
-    Raises OutputError where it cannot be: clients would not use a file that others can read.
+    Raises OutputError where that is impossible: clients would refuse a file that others can read.
     """
     temporary = path.with_name(f".{path.name}.{endpoint.pid}.part")
     try:
@@ -126,7 +129,7 @@ def published(endpoint: Endpoint, path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if read(path) == endpoint:  # not that of an engine that came after this one
+        if read(path) == endpoint:  # not the file of a server that came after this one
             path.unlink(missing_ok=True)
 
 
@@ -145,9 +148,9 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> Endpoint | None:
-    """None where there is no file, or not one of this protocol."""
+    """Read an endpoint file; None where there is none, or none of this protocol."""
     try:
-        found = Endpoint(**json.loads(path.read_text(encoding="utf-8")))
+        endpoint = Endpoint(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.protocol == PROTOCOL and found.host == HOST else None
+    return endpoint if endpoint.protocol == PROTOCOL and endpoint.host == HOST else None

@@ -1,4 +1,4 @@
-"""Which devices there are, best first. Asking loads torch."""
+"""The list of devices, best first; loads torch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import platform
 
 
 def devices() -> list[dict[str, str]]:
-    """`{"device": "cuda:0", "name": …}` for each GPU, then the processor."""
+    """Return `{"device": "cuda:0", "name": …}` for each GPU, then for the processor."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    found = [
-        {"device": f"cuda:{index}", "name": torch.cuda.get_device_name(index)}
-        for index in range(count)
-    ]
-    return [*found, {"device": "cpu", "name": platform.processor() or platform.machine()}]
+    gpus = [{"device": f"cuda:{i}", "name": torch.cuda.get_device_name(i)} for i in range(count)]
+    return [*gpus, {"device": "cpu", "name": platform.processor() or platform.machine()}]

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded, so that a slow reader holds nobody up."""
+"""The messages that wait to be sent to one client: bounded, so that a slow reader blocks nobody."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ ANSWERS = 2048
 
 
 class Outbox:
-    """Thread safe. Events are dropped when too much waits; answers never are: a client that lets
-    them pile up is given up.
-
-    dropped: how many events were.
-    """
+    """A thread-safe queue of messages; excess events are dropped, answers never are."""
 
     def __init__(self, *, events: int = EVENTS, answers: int = ANSWERS) -> None:
         self._events, self._answers = events, answers
@@ -23,8 +19,10 @@ class Outbox:
         self._closed = False
         self._sending = False
         self.dropped = 0
+        """Number of events that were dropped."""
 
     def put_event(self, message: bytes) -> None:
+        """Queue an event, or drop it where too many messages wait."""
         with self._changed:
             if len(self._waiting) >= self._events:
                 self.dropped += 1
@@ -32,7 +30,7 @@ class Outbox:
                 self._put(message)
 
     def put_answer(self, message: bytes) -> bool:
-        """False where the client is to be given up."""
+        """Queue an answer; return False where so many wait that the client must be disconnected."""
         with self._changed:
             if len(self._waiting) >= self._events + self._answers:
                 return False
@@ -45,8 +43,7 @@ class Outbox:
             self._changed.notify_all()
 
     def take(self) -> bytes | None:
-        """The next message, waiting for it; the one before has been sent then. None when the
-        outbox is closed and empty."""
+        """Wait for the next message, the previous one being sent; None once closed and empty."""
         with self._changed:
             self._sending = False
             self._changed.notify_all()
@@ -57,7 +54,7 @@ class Outbox:
             return self._waiting.popleft()
 
     def close(self, *, drop: bool = False) -> None:
-        """Nothing more is taken in. drop: nor is anything sent that waits."""
+        """Accept no more messages; `drop`: discard the waiting ones too."""
         with self._changed:
             self._closed = True
             if drop:
@@ -66,7 +63,7 @@ class Outbox:
             self._changed.notify_all()
 
     def wait_sent(self, timeout: float) -> bool:
-        """Whether everything was sent in time."""
+        """Wait until everything is sent; return False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._sending, timeout=timeout

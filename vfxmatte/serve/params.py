@@ -1,4 +1,4 @@
-"""The parameters of a request, taken one by one: wrong types and unknown names are refused."""
+"""The parameters of a request; wrong types and unknown names are refused."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ T = TypeVar("T")
 
 
 class Params:
-    """What is absent or null counts as not given. Every method raises RpcError."""
+    """Parameters by name, taken one by one; null counts as absent. Every method raises RpcError."""
 
     def __init__(self, record: Any, *, within: str = "") -> None:
         if not isinstance(record, Mapping):
             raise RpcError(INVALID_PARAMS, f"{within.rstrip('.') or 'params'} must be an object")
-        self._left = {name: value for name, value in record.items() if value is not None}
+        self._params = {name: value for name, value in record.items() if value is not None}
         self._within = within
 
     def end(self) -> None:
-        """Refuse what nobody has asked for."""
-        if self._left:
-            raise RpcError(INVALID_PARAMS, f"there is no parameter {self._name(min(self._left))}")
+        """Refuse parameters that were not taken."""
+        if self._params:
+            raise RpcError(INVALID_PARAMS, f"there is no parameter {self._name(min(self._params))}")
 
     def text(self, name: str) -> str | None:
+        """Take a string, if any."""
         return self._take(name, str, "a text")
 
     def path(self, name: str) -> Path | None:
-        """An absolute path: the engine's working folder is not the client's."""
+        """Take an absolute path, if any: the server's working folder is not the client's."""
         text = self.text(name)
         if text is None:
             return None
@@ -41,45 +42,50 @@ class Params:
         return path
 
     def needed_path(self, name: str) -> Path:
+        """Take an absolute path."""
         path = self.path(name)
         if path is None:
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} is missing")
         return path
 
     def flag(self, name: str) -> bool:
+        """Take a boolean, False by default."""
         return bool(self._take(name, bool, "true or false"))
 
     def whole(self, name: str) -> int:
-        """A whole number from 0 on; 0 where it is not given."""
+        """Take a whole number of 0 or more, 0 by default."""
         value = self._take(name, int, "a whole number") or 0
         if isinstance(value, bool) or value < 0:
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be 0 or more")
         return value
 
     def record(self, name: str) -> Mapping[str, Any]:
+        """Take an object, empty by default."""
         return self._take(name, dict, "an object") or {}
 
     def shape(self, name: str) -> tuple[int, ...]:
+        """Take one to three sizes, each from 1 to 2^20 - 1."""
         sizes = self._take(name, list, "a list of sizes") or []
         if not 1 <= len(sizes) <= 3 or not all(type(s) is int and 0 < s < 1 << 20 for s in sizes):
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be one to three sizes")
         return tuple(sizes)
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """One of the choices; the first where it is not given."""
+        """Take one of the choices, the first by default."""
         value = self.text(name) or choices[0]
         if value not in choices:
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} is one of {', '.join(choices)}")
         return value
 
     def ident(self, name: str) -> str | int:
-        value = self._left.pop(name, None)
+        """Take the id of a request."""
+        value = self._params.pop(name, None)
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be the id of a request")
         return value
 
     def _take(self, name: str, kind: type[T], words: str) -> T | None:
-        value = self._left.pop(name, None)
+        value = self._params.pop(name, None)
         if value is None or isinstance(value, kind):
             return value
         raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be {words}, found {value!r:.80}")

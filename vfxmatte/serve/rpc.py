@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0: what a request, an answer and an error are. Knows no transport and no method."""
+"""JSON-RPC 2.0 messages: requests, answers, errors and notifications."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from vfxmatte.cli.report import error_values
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.reporting.events import error_values
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -18,22 +18,22 @@ NO_SUCH_METHOD = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 FAILED = -32000
-"""The work failed, as the command line would have: `data` holds what its `error` event holds."""
+"""The work failed: `data` holds the values of the command line's `error` event."""
 UNAUTHORISED = -32001
 TOO_LARGE = -32002
 TOO_MANY = -32003
 CANCELLED = -32800
 
 DEPTH_LIMIT = 32
-"""How deep objects and lists of a message may be nested."""
+"""Maximum nesting of objects and lists in a message."""
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 Ident = str | int
-"""What a client calls its request; a job is called by its request's name."""
+"""The id of a request, and of its job."""
 
 
 class RpcError(Exception):
-    """An error as JSON-RPC tells it."""
+    """An error with its JSON-RPC code and data."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -42,19 +42,22 @@ class RpcError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """ident: None for a notification, which gets no answer."""
+    """A request, or a notification."""
 
     method: str
+    """Name of the method."""
     params: Mapping[str, Any]
+    """Parameters by name."""
     ident: Ident | None
+    """Id of the request; None for a notification, which gets no answer."""
 
 
 def parse(body: bytes) -> Any:
-    """The JSON of a message; its depth is bounded before it is parsed. Raises RpcError."""
+    """Parse a message, after checking its depth; raises RpcError."""
     try:
         _check_depth(body)
         message = json.loads(body.decode("utf-8"), parse_constant=_refused, parse_float=_finite)
-        if b"\\ud" in body.lower():  # half a pair, which no file's name could be
+        if b"\\ud" in body.lower():  # half of a surrogate pair is no valid file name
             json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except (ValueError, RecursionError) as error:
         raise RpcError(PARSE_ERROR, f"this is not JSON: {error}") from error
@@ -64,8 +67,8 @@ def parse(body: bytes) -> Any:
 def _check_depth(body: bytes) -> None:
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(body):
-        sign = match.group()
-        depth += (sign in b"[{") - (sign in b"]}")
+        bracket = match.group()
+        depth += (bracket in b"[{") - (bracket in b"]}")
         if depth > DEPTH_LIMIT:
             raise ValueError(f"it is nested more than {DEPTH_LIMIT} deep")
 
@@ -80,13 +83,13 @@ def _refused(name: str) -> NoReturn:
 
 
 def ident_of(message: Any) -> Ident | None:
-    """Whom an error answers, as far as it can be told."""
+    """Return the id of a message, if it has a valid one."""
     ident = message.get("id") if isinstance(message, dict) else None
     return ident if _is_ident(ident) else None
 
 
 def request(message: Any) -> Request:
-    """A parsed message as a request; raises RpcError where it is none."""
+    """Convert a parsed message to a request; raises RpcError where it is none."""
     if isinstance(message, list):
         raise RpcError(INVALID_REQUEST, "batches are not taken: send one request at a time")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
@@ -106,29 +109,30 @@ def _is_ident(value: Any) -> bool:
 
 
 def result(ident: Ident, value: Any) -> bytes:
-    """The answer to a request."""
+    """Encode the answer to a request."""
     return _encoded({"jsonrpc": "2.0", "id": ident, "result": value})
 
 
 def failure(ident: Ident | None, error: RpcError) -> bytes:
-    """The answer to a request that failed, or to what could not be understood (ident None)."""
-    told: dict[str, Any] = {"code": error.code, "message": error.message}
+    """Encode the error of a request, or of a message that was not understood (ident None)."""
+    values: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
-        told["data"] = error.data
-    return _encoded({"jsonrpc": "2.0", "id": ident, "error": told})
+        values["data"] = error.data
+    return _encoded({"jsonrpc": "2.0", "id": ident, "error": values})
 
 
 def notification(method: str, params: Mapping[str, Any]) -> bytes:
+    """Encode a notification."""
     return _encoded({"jsonrpc": "2.0", "method": method, "params": params})
 
 
 def failed(error: VfxmatteError) -> RpcError:
-    """An error that was foreseen, with everything that the command line would say."""
+    """Convert an expected error, with the values that the command line reports."""
     return RpcError(FAILED, error.what, error_values(error))
 
 
 def internal(error: Exception) -> RpcError:
-    """An error that was not foreseen."""
+    """Convert an unexpected error."""
     return RpcError(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
 
 

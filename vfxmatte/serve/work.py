@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.cli.report import JsonReport
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
@@ -25,11 +24,12 @@ from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
+from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.serve.jobs import Job, Steps, Stopped
-from vfxmatte.serve.kept import KeptEngines
-from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish
+from vfxmatte.serve.requests import FrameRequest, PixelsRequest, RunRequest
 from vfxmatte.types import FrameResult
 from vfxmatte.version import __version__
 
@@ -42,7 +42,7 @@ NO_GPU = (
 class StoppableRun(Run):
     """Can be stopped while the motion is looked for, which may take long before the first frame."""
 
-    def __init__(self, job: Job, wish: RunWish, engine: Engine | None) -> None:
+    def __init__(self, job: Job, wish: RunRequest, engine: Engine | None) -> None:
         super().__init__(wish.shot, overwrite=wish.overwrite, engine=engine)
         self._job = job
 
@@ -55,7 +55,7 @@ class StoppableRun(Run):
 class RunWork:
     """A shot, as `vfxmatte run --json` does it: the same events, the same files."""
 
-    def __init__(self, wish: RunWish, engines: KeptEngines) -> None:
+    def __init__(self, wish: RunRequest, engines: EngineCache) -> None:
         self.wish, self.engines = wish, engines
         self.pace = Pace()
         self.results: dict[int, FrameResult] = {}
@@ -141,7 +141,7 @@ class RunWork:
         )
 
 
-def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
+def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     """One frame from files; returns path, device, elapsed_ms."""
     started = time.monotonic()
     _refuse_existing(wish.output, wish.overwrite)
@@ -175,7 +175,7 @@ def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
     return {"path": str(path), **told, "elapsed_ms": _since(started)}
 
 
-def pixels_steps(wish: PixelsWish, engines: KeptEngines, job: Job) -> Steps:
+def pixels_steps(wish: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
     """One frame from arrays into an array; returns device, elapsed_ms."""
     started = time.monotonic()
     image, trimap = wish.image.read(), wish.trimap.read()
@@ -191,7 +191,7 @@ def pixels_steps(wish: PixelsWish, engines: KeptEngines, job: Job) -> Steps:
     return {"device": device, "elapsed_ms": _since(started)}
 
 
-def _one_engine(settings: EngineSettings, engines: KeptEngines) -> Any:
+def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
     if names_several(settings.device):
         raise UsageError("one frame is solved on one device", hint="name one, e.g. cuda:0")
     return engines.use(settings)

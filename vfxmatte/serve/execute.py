@@ -1,4 +1,4 @@
-"""One job from its first step to its answer, whatever happens on the way."""
+"""Execution of a job from its first step to its answer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vfxmatte.serve.rpc import RpcError
 log = logging.getLogger("vfxmatte.serve")
 
 
-def do(job: Job, between: Callable[[], None]) -> None:
-    """All of a job, and its answer; `between` is called between its steps."""
+def execute(job: Job, between: Callable[[], None]) -> None:
+    """Run a job and send its answer, calling `between` between its steps."""
     started = time.monotonic()
     log.info("%s %s begins", job.kind, job.shot or "")
     try:
@@ -38,7 +38,7 @@ def do(job: Job, between: Callable[[], None]) -> None:
 def _outcome(job: Job, between: Callable[[], None]) -> dict[str, Any]:
     steps = job.start(job)
     try:
-        job.check()  # before anything is opened: nobody wants it any more
+        job.check()  # a cancelled job opens nothing
         while True:
             next(steps)
             between()

@@ -21,10 +21,10 @@ from tests.raw_client import PATIENCE_SECONDS, RawClient, framed
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputError
 from vfxmatte.serve import endpoint, rpc
-from vfxmatte.serve.endpoint import Endpoint, only_engine, published
+from vfxmatte.serve.authentication import MAX_PENDING
+from vfxmatte.serve.endpoint import Endpoint, published, sole_server
+from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.serve.framing import MESSAGE_LIMIT
-from vfxmatte.serve.kept import KeptEngines
-from vfxmatte.serve.lobby import MOST_STRANGERS
 from vfxmatte.serve.rpc import DEPTH_LIMIT, RpcError
 from vfxmatte.serve.threads import Server
 
@@ -56,7 +56,7 @@ class Door:
         self.open.close()
         self.server.stop()
         self.thread.join()
-        self.server.leave_clients()
+        self.server.close_clients()
         self.listener.close()
 
 
@@ -99,7 +99,7 @@ def test_there_are_only_so_many_strangers_and_the_oldest_goes_first(
 ) -> None:
     door = open_door(token_seconds=PATIENCE_SECONDS)
     strangers = []
-    for _ in range(MOST_STRANGERS + 5):
+    for _ in range(MAX_PENDING + 5):
         strangers.append(door.stranger())
         time.sleep(0.001)  # so that the backlog does not overflow
     for gone in strangers[:5]:
@@ -125,7 +125,7 @@ def test_a_slow_header_gains_no_time(open_door: Callable[..., Door], data: bytes
 
 
 def test_a_known_clients_slow_header_is_left_too(open_door: Callable[..., Door]) -> None:
-    client = open_door(patience_seconds=0.5).client()
+    client = open_door(message_seconds=0.5).client()
     for _ in range(1000):
         with contextlib.suppress(OSError):
             client.send(b"x")
@@ -207,7 +207,7 @@ def test_numbers_and_texts_that_nothing_can_hold_are_refused(body: bytes) -> Non
 
 def test_devices_may_be_asked_for_while_engines_come_and_go() -> None:
     opened = SimpleNamespace(device="cpu", close=lambda: None)
-    engines = KeptEngines(capacity=50, opener=lambda _: opened)  # type: ignore[arg-type, return-value]
+    engines = EngineCache(capacity=50, opener=lambda _: opened)  # type: ignore[arg-type, return-value]
     wrong: list[Exception] = []
     over = threading.Event()
 
@@ -259,7 +259,7 @@ def test_a_disk_without_file_modes_is_found_out_and_no_token_is_written(
     path = tmp_path / "run" / "serve.json"
     NoModes(monkeypatch)
     refused = pytest.raises(OutputError, match="cannot be kept from other")
-    with only_engine(path), refused as caught, published(Endpoint.here(1), path):
+    with sole_server(path), refused as caught, published(Endpoint.here(1), path):
         pass
     assert "VFXMATTE_HOME" in str(caught.value.hint)
     assert not [p for p in path.parent.iterdir() if p.suffix != ".lock"]
@@ -275,7 +275,7 @@ def test_a_folder_where_others_may_write_is_refused(
     monkeypatch.setattr(os, "fchmod", lambda *_: None)
     with (
         pytest.raises(OutputError, match="others may write there"),
-        only_engine(folder / "serve.json"),
+        sole_server(folder / "serve.json"),
     ):
         pass
 
@@ -287,12 +287,12 @@ def test_what_a_link_leads_to_keeps_its_modes(tmp_path: Path) -> None:
     link.symlink_to(target)
     for mode in (0o755, 0o700, 0o750):
         target.chmod(mode)
-        with only_engine(link / "serve.json"), published(Endpoint.here(1), link / "serve.json"):
+        with sole_server(link / "serve.json"), published(Endpoint.here(1), link / "serve.json"):
             assert target.stat().st_mode & 0o777 == mode
     target.chmod(0o775)
     with (
         pytest.raises(OutputError, match="others may write there"),
-        only_engine(link / "serve.json"),
+        sole_server(link / "serve.json"),
     ):
         pass
     assert target.stat().st_mode & 0o777 == 0o775
@@ -310,7 +310,7 @@ def test_another_users_folder_is_refused_and_left_alone(
     monkeypatch.setattr(endpoint.os, "getuid", lambda: uid + 1)
     with (
         pytest.raises(OutputError, match="belongs to another user"),
-        only_engine((tmp_path / "run" if by_link else target) / "serve.json"),
+        sole_server((tmp_path / "run" if by_link else target) / "serve.json"),
     ):
         pass
     assert target.stat().st_mode & 0o777 == 0o755 and not list(target.iterdir())

@@ -1,4 +1,4 @@
-"""What a client asks for, from the parameters of its request: a shot and settings, or one frame."""
+"""Requests with their parameters checked: a shot to run, a frame from files, or pixels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.cli.shot_options import shot_of
 from vfxmatte.colour import DEFAULT_CONFIG
 from vfxmatte.common.configuration import changed
 from vfxmatte.errors import ShotError
+from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve.arrays import RemoteArray
@@ -21,8 +21,8 @@ from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
 _IMAGE_SPACE = "sRGB - Texture"
 
 
-def shot_wish(params: Params) -> Shot:
-    """A shot folder, or its parts, with the settings of the request.
+def requested_shot(params: Params) -> Shot:
+    """Build the shot of a request from a folder or its parts, and from settings.
 
     Raises RpcError, or VfxmatteError as `vfxmatte run` with the same options.
     """
@@ -35,14 +35,14 @@ def shot_wish(params: Params) -> Shot:
     if values["trimaps"] is not None and not values["trimaps"].exists():
         raise ShotError("there is no such folder or file of trimaps", path=values["trimaps"])
     shot = shot_of(values)
-    return replace(shot, settings=settings_wish(params, shot.settings))
+    return replace(shot, settings=requested_settings(params, shot.settings))
 
 
-def settings_wish(params: Params, base: RunSettings) -> RunSettings:
-    """`base` changed by `settings`: tables as in shot.toml, or dotted names.
+def requested_settings(params: Params, base: RunSettings) -> RunSettings:
+    """Change `base` by `settings`: tables as in shot.toml, or dotted names.
 
-    ocio: the client's $OCIO, which counts where the settings name no configuration; the engine's
-    own $OCIO may be another host's.
+    The parameter `ocio` is the client's $OCIO, used where the settings name no configuration; the server's own
+    $OCIO may be another host's.
     """
     settings = changed(base, _nested(params.record("settings")))
     ocio = params.text("ocio")
@@ -52,12 +52,12 @@ def settings_wish(params: Params, base: RunSettings) -> RunSettings:
 
 
 def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"a.b": 1}` as `{"a": {"b": 1}}`."""
+    """Convert `{"a.b": 1}` to `{"a": {"b": 1}}`."""
     tables: dict[str, Any] = {}
     for name, value in record.items():
-        *within, last = name.split(".")
+        *parents, last = name.split(".")
         table = tables
-        for part in within:
+        for part in parents:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise RpcError(INVALID_PARAMS, f"settings name {part!r} as a value and as a table")
@@ -68,14 +68,14 @@ def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunWish:
+class RunRequest:
     shot: Shot
     overwrite: bool
 
     @classmethod
-    def of(cls, params: Params) -> RunWish:
+    def of(cls, params: Params) -> RunRequest:
         """Raises RpcError or VfxmatteError."""
-        found = cls(shot=shot_wish(params), overwrite=params.flag("overwrite"))
+        found = cls(shot=requested_shot(params), overwrite=params.flag("overwrite"))
         params.end()
         return found
 
@@ -87,50 +87,59 @@ class RunWish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameWish:
-    """One plate file with its own trimap file into the file `output`."""
+class FrameRequest:
+    """One frame, from files to a file."""
 
     plate: Path
+    """An image, or a movie of one frame."""
     trimap: Path
+    """The trimap image."""
     output: Path
+    """The matte to write."""
     overwrite: bool
+    """Replace `output` if it exists."""
     settings: RunSettings
+    """Settings of the request; `output.format` follows the file name."""
 
     @classmethod
-    def of(cls, params: Params) -> FrameWish:
-        """Raises RpcError or VfxmatteError."""
-        found = cls(
+    def of(cls, params: Params) -> FrameRequest:
+        """Read the parameters of a request; raises RpcError or VfxmatteError."""
+        request = cls(
             plate=params.needed_path("plate"),
             trimap=params.needed_path("trimap"),
             output=params.needed_path("output"),
             overwrite=params.flag("overwrite"),
-            settings=settings_wish(params, RunSettings()),
+            settings=requested_settings(params, RunSettings()),
         )
         params.end()
-        return found
+        return request
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelsWish:
-    """An image and its trimap as arrays; the alpha is put where the client wants it."""
+class PixelsRequest:
+    """One frame, from arrays to an array."""
 
     image: RemoteArray
+    """(H, W, C) pixels."""
     trimap: RemoteArray
+    """The trimap."""
     alpha: RemoteArray
+    """(H, W) float32, where the alpha is written."""
     settings: RunSettings
+    """Settings of the request; `colorspace` is set."""
 
     @classmethod
-    def of(cls, params: Params) -> PixelsWish:
-        """Raises RpcError or VfxmatteError."""
-        settings = settings_wish(params, RunSettings())
-        found = cls(
-            image=RemoteArray.of(params.record("image"), "image"),
-            trimap=RemoteArray.of(params.record("trimap"), "trimap"),
-            alpha=RemoteArray.of(params.record("alpha"), "alpha"),
+    def of(cls, params: Params) -> PixelsRequest:
+        """Read the parameters of a request; raises RpcError or VfxmatteError."""
+        settings = requested_settings(params, RunSettings())
+        request = cls(
+            image=RemoteArray.from_record(params.record("image"), "image"),
+            trimap=RemoteArray.from_record(params.record("trimap"), "trimap"),
+            alpha=RemoteArray.from_record(params.record("alpha"), "alpha"),
             settings=replace(settings, colorspace=settings.colorspace or _IMAGE_SPACE),
         )
         params.end()
-        height_width = found.image.shape[:2]
-        if found.alpha.shape != height_width or found.alpha.dtype != "float32":
+        height_width = request.image.shape[:2]
+        if request.alpha.shape != height_width or request.alpha.dtype != "float32":
             raise RpcError(INVALID_PARAMS, f"alpha must be float32 {height_width}")
-        return found
+        return request

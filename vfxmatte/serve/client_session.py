@@ -1,4 +1,4 @@
-"""What one client may say, and what it is answered. Knows no transport."""
+"""The methods of the protocol, and one client's use of them."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from vfxmatte.cli.check import as_plain
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.reporting.inspection import inspect
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import rpc
 from vfxmatte.serve.endpoint import PROTOCOL
+from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.serve.jobs import Job, JobQueue, Steps
-from vfxmatte.serve.kept import KeptEngines
 from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.params import Params
+from vfxmatte.serve.requests import FrameRequest, PixelsRequest, RunRequest, requested_shot
 from vfxmatte.serve.rpc import Request, RpcError
-from vfxmatte.serve.wishes import FrameWish, PixelsWish, RunWish, shot_wish
 from vfxmatte.version import __version__
 
 log = logging.getLogger("vfxmatte.serve")
 
 
-class House(Protocol):
-    """What all clients share."""
+class ServerState(Protocol):
+    """The parts of the server that a client's requests need."""
 
     @property
     def queue(self) -> JobQueue: ...
     @property
-    def engines(self) -> KeptEngines: ...
+    def engines(self) -> EngineCache: ...
     @property
     def client_count(self) -> int: ...
     def stop(self) -> None: ...
 
 
 @dataclass(eq=False, kw_only=True)
-class Session:
-    """One client, which has shown the token or has started this process.
+class ClientSession:
+    """One client, which has shown the token or has started this process."""
 
-    give_up: called where the client cannot be answered any more.
-    """
-
-    house: House
+    server: ServerState
+    """Queue and engines that all clients share."""
     outbox: Outbox
-    give_up: Callable[[], None]
+    """Messages to this client."""
+    disconnect: Callable[[], None]
+    """Called when the client cannot be answered any more."""
 
     def take(self, body: bytes) -> None:
-        """One message; everything that is wrong with it becomes an answer."""
+        """Handle one message; any error becomes an answer."""
         ident = None
         try:
             message = rpc.parse(body)
@@ -68,16 +67,16 @@ class Session:
                 self._send(rpc.result(request.ident, answer))
 
     def leave(self) -> None:
-        """The client has gone: so do its jobs."""
-        self.house.queue.cancel(self)
+        """Cancel the jobs of a client that has disconnected."""
+        self.server.queue.cancel(self)
         self.outbox.close()
 
     def refuse(self, error: RpcError) -> None:
-        """Tell of an error that answers no request."""
+        """Report an error that answers no request."""
         self._send(rpc.failure(None, error))
 
     def _answer(self, request: Request) -> dict[str, Any] | None:
-        """None: the answer comes later."""
+        """Return the answer, or None where it comes later."""
         method = _METHODS.get(request.method)
         if method is None:
             raise RpcError(
@@ -89,9 +88,9 @@ class Session:
     def _send(self, message: bytes) -> None:
         if not self.outbox.put_answer(message):
             log.warning("a client does not read its answers: it is given up")
-            self.give_up()
+            self.disconnect()
 
-    # -- methods: short ones -----------------------------------------------------------------
+    # -- methods with an immediate answer ---------------------------------------------------------
 
     def _hello(self, params: Params, _: Request) -> dict[str, Any]:
         params.text("token")
@@ -105,7 +104,7 @@ class Session:
         }
 
     def _open(self, params: Params, _: Request) -> dict[str, Any]:
-        shot = shot_wish(params)
+        shot = requested_shot(params)
         params.end()
         return as_plain(inspect(shot))
 
@@ -118,17 +117,17 @@ class Session:
     def _cancel(self, params: Params, _: Request) -> dict[str, Any]:
         ident = params.ident("job")
         params.end()
-        return {"cancelled": self.house.queue.cancel(self, ident)}
+        return {"cancelled": self.server.queue.cancel(self, ident)}
 
     def _status(self, params: Params, _: Request) -> dict[str, Any]:
         params.end()
-        devices = self.house.engines.devices
+        devices = self.server.engines.devices
         return {
             "version": __version__,
             "pid": os.getpid(),
             "device": devices[0] if devices else None,
-            "clients": self.house.client_count,
-            "jobs": [self._job_values(job) for job in self.house.queue.jobs()],
+            "clients": self.server.client_count,
+            "jobs": [self._job_values(job) for job in self.server.queue.jobs()],
         }
 
     def _job_values(self, job: Job) -> dict[str, Any]:
@@ -147,34 +146,34 @@ class Session:
         params.end()
         if request.ident is not None:
             self._send(rpc.result(request.ident, {}))
-        self.house.stop()
+        self.server.stop()
 
-    # -- methods: jobs -----------------------------------------------------------------------
+    # -- methods that are jobs --------------------------------------------------------------------
 
     def _run(self, params: Params, request: Request) -> None:
-        wish = RunWish.of(params)
+        run = RunRequest.of(params)
         from vfxmatte.serve.work import RunWork
 
         self._put(
             request,
-            RunWork(wish, self.house.engines).steps,
-            shot=wish.shot.name,
-            urgent=wish.is_short,
-            output=str(wish.shot.output),
+            RunWork(run, self.server.engines).steps,
+            shot=run.shot.name,
+            urgent=run.is_short,
+            output=str(run.shot.output),
         )
 
     def _matte(self, params: Params, request: Request) -> None:
-        wish = FrameWish.of(params)
+        frame = FrameRequest.of(params)
         from vfxmatte.serve.work import frame_steps
 
-        steps = partial(frame_steps, wish, self.house.engines)
-        self._put(request, steps, shot=wish.plate.name, urgent=True)
+        steps = partial(frame_steps, frame, self.server.engines)
+        self._put(request, steps, shot=frame.plate.name, urgent=True)
 
     def _pixels(self, params: Params, request: Request) -> None:
-        wish = PixelsWish.of(params)
+        pixels = PixelsRequest.of(params)
         from vfxmatte.serve.work import pixels_steps
 
-        self._put(request, partial(pixels_steps, wish, self.house.engines), urgent=True)
+        self._put(request, partial(pixels_steps, pixels, self.server.engines), urgent=True)
 
     def _put(self, request: Request, start: Callable[[Job], Steps], **about: Any) -> None:
         ident = request.ident
@@ -189,11 +188,11 @@ class Session:
             emit=partial(self._event, ident),
             **about,
         )
-        self.house.queue.put(job)
+        self.server.queue.put(job)
 
     def _event(self, ident: rpc.Ident, event: str, **values: Any) -> None:
-        told = {"job": ident, "event": event, **values}
-        self.outbox.put_event(rpc.notification("event", told))
+        params = {"job": ident, "event": event, **values}
+        self.outbox.put_event(rpc.notification("event", params))
 
     def _done(self, ident: rpc.Ident, outcome: Mapping[str, Any] | RpcError) -> None:
         if isinstance(outcome, RpcError):
@@ -203,15 +202,15 @@ class Session:
             self._send(rpc.result(ident, {**outcome, **dropped}))
 
 
-_Method = Callable[[Session, Params, Request], dict[str, Any] | None]
+_Method = Callable[[ClientSession, Params, Request], dict[str, Any] | None]
 _METHODS: dict[str, _Method] = {
-    "hello": Session._hello,
-    "open": Session._open,
-    "run": Session._run,
-    "matte": Session._matte,
-    "pixels": Session._pixels,
-    "cancel": Session._cancel,
-    "devices": Session._devices,
-    "status": Session._status,
-    "shutdown": Session._shutdown,
+    "hello": ClientSession._hello,
+    "open": ClientSession._open,
+    "run": ClientSession._run,
+    "matte": ClientSession._matte,
+    "pixels": ClientSession._pixels,
+    "cancel": ClientSession._cancel,
+    "devices": ClientSession._devices,
+    "status": ClientSession._status,
+    "shutdown": ClientSession._shutdown,
 }

@@ -1,0 +1,105 @@
+"""The shot and the settings that options name, from a command line or a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vfxmatte.common.configuration import changed, nested
+from vfxmatte.errors import OutputError, ShotError, UsageError
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import (
+    MATTE_FOLDER,
+    SETTINGS_FILE,
+    TRIMAP_FOLDER,
+    Shot,
+    find_keyframes,
+    read_settings,
+)
+
+TOP_LEVEL = (
+    "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",
+    "workers",
+)  # fmt: skip
+TABLES = {
+    "engine": ("name", "weights", "device", "precision", "mode"),
+    "output": ("format", "pixel_type", "compression", "rgba"),
+}
+"""The tables of `RunSettings` and the options that set their fields; `TOP_LEVEL` has the others."""
+
+
+def shot_of(values: Mapping[str, Any]) -> Shot:
+    """Return the shot that options name, its settings changed by them.
+
+    Args:
+        values: by parameter name, as in `cli.shot_options`; None for an option that was not given.
+
+    Raises:
+        UsageError, ShotError, TrimapError: as their names say.
+    """
+    shot = _parts(values["shot"], values["plate"], values["trimaps"], values["folder"])
+    return replace(shot, settings=settings_with(shot.settings, values))
+
+
+def _parts(
+    folder: Path | None, plate: str | None, trimaps: Path | None, output: Path | None
+) -> Shot:
+    if folder is None:
+        return _without_folder(plate, trimaps, output)
+    if plate is None:
+        shot = Shot.open(folder, output=output)
+    elif folder.is_dir():
+        shot = Shot(
+            name=folder.resolve().name,
+            plate=Path(plate),
+            keyframes=find_keyframes(trimaps or folder / TRIMAP_FOLDER),
+            output=output or folder / MATTE_FOLDER,
+            settings=read_settings(folder / SETTINGS_FILE),
+        )
+    else:
+        raise ShotError("there is no such shot folder", path=folder)
+    return shot if trimaps is None else replace(shot, keyframes=find_keyframes(trimaps))
+
+
+def _without_folder(plate: str | None, trimaps: Path | None, output: Path | None) -> Shot:
+    if plate is None or trimaps is None or output is None:
+        parts = {"--plate": plate, "--trimaps": trimaps, "--output": output}
+        lacking = [name for name, value in parts.items() if value is None]
+        raise UsageError(
+            "no shot was given" if len(lacking) == 3 else f"{' and '.join(lacking)} is missing",
+            hint="give a SHOT folder, or all of --plate, --trimaps and --output",
+        )
+    return Shot.from_parts(plate=plate, trimaps=trimaps, output=output)
+
+
+def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
+    """Return `base` changed by the options that were given; raises UsageError."""
+    record = _given(values, TOP_LEVEL)
+    part = values["part"]
+    if part is not None:
+        record["part"] = int(part) if part.isdecimal() else part
+    for table, names in TABLES.items():
+        record[table] = _given(values, names)
+    try:
+        settings = changed(base, record)
+        for text in values["extra"]:
+            settings = changed(settings, parsed_setting(text))
+    except OutputError as error:  # options that clash
+        raise UsageError(error.what, hint=error.hint) from error
+    return settings
+
+
+def _given(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def parsed_setting(text: str) -> dict[str, Any]:
+    """Parse `propagation.growth_px=2` into nested tables; raises UsageError."""
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise UsageError(
+            f"--set {text!r} is not understood", hint="write --set propagation.growth_px=2"
+        )
+    return nested(key.strip(), value.strip())

@@ -1,0 +1,94 @@
+"""The events of a run: the protocol of reports, and the events as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import click
+
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.pipeline.run import Run
+from vfxmatte.reporting.pace import Pace
+from vfxmatte.reporting.totals import Totals
+from vfxmatte.types import FrameResult, numbers_as_text
+
+
+class Report(Protocol):
+    """Receives the events of a run in this order: start, frame…, note…, error?, end; then close."""
+
+    def start(self, run: Run) -> None: ...
+    def frame(self, result: FrameResult, pace: Pace) -> None: ...
+    def note(self, text: str) -> None: ...
+    def error(self, error: VfxmatteError) -> None: ...
+    def end(self, totals: Totals) -> None: ...
+    def close(self) -> None: ...
+
+
+def emit(event: str, **values: Any) -> None:
+    """Print one event as a line of JSON on stdout."""
+    click.echo(json.dumps({"event": event, **values}, ensure_ascii=False))
+
+
+def error_values(error: VfxmatteError) -> dict[str, Any]:
+    """Return an error's values for JSON; unknown ones are None."""
+    return {
+        "kind": type(error).__name__,
+        "message": error.what,
+        "shot": error.shot,
+        "frame": error.frame,
+        "path": error.path,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+class JsonReport:
+    """A report as JSON events: start, frame, note, error, totals."""
+
+    def __init__(self, emit: Callable[..., None] = emit) -> None:
+        """
+        Args:
+            emit: called with the event's name and its values by name; prints JSON lines by default.
+        """
+        self._emit = emit
+
+    def start(self, run: Run) -> None:
+        info = run.plate.info
+        self._emit(
+            "start",
+            shot=run.shot.name,
+            plate=str(run.shot.plate),
+            description=str(info),
+            colorspace=info.colour_space,
+            colorspace_reason=info.colour_reason,
+            frames=numbers_as_text(run.plan.numbers),
+            count=len(run.plan.numbers) + len(run.plan.skipped),
+            keyframes=list(run.plan.keyframes),
+            output=str(run.shot.output),
+            notes=list(run.plan.notes),
+        )
+
+    def frame(self, result: FrameResult, pace: Pace) -> None:
+        self._emit(
+            "frame",
+            frame=result.number,
+            status=result.status,
+            path=None if result.path is None else str(result.path),
+            error=None if result.error is None else error_values(result.error),
+            stats=dict(result.stats),
+            stale=None if result.stale is None else str(result.stale),
+        )
+
+    def note(self, text: str) -> None:
+        self._emit("note", text=text)
+
+    def error(self, error: VfxmatteError) -> None:
+        self._emit("error", **error_values(error))
+
+    def end(self, totals: Totals) -> None:
+        self._emit("totals", **totals.as_dict())
+
+    def close(self) -> None:
+        return
