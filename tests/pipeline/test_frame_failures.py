@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -467,22 +468,22 @@ def test_a_job_of_the_server_ends_with_error_and_totals_too(
     from vfxmatte.serve.jobs import Job
     from vfxmatte.serve.kept import KeptEngines
     from vfxmatte.serve.wishes import RunWish
-    from vfxmatte.serve.work import RunWork
+    from vfxmatte.serve.work import run_steps
 
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("nobody foresaw this")
 
     monkeypatch.setattr(pipeline, "record_of", fail)
     made = Shot.open(folder)
     wish = RunWish(shot=made, overwrite=False)
-    work = RunWork(wish, KeptEngines(opener=lambda settings: Known()))
+    start = functools.partial(run_steps, wish, KeptEngines(opener=lambda settings: Known()))
     told: list[tuple[str, dict[str, Any]]] = []
     job = Job(
-        client=None, ident=1, kind="run", start=work.steps, answer=lambda _: None,
+        client=None, ident=1, kind="run", start=start, answer=lambda _: None,
         emit=lambda event, **values: told.append((event, values)),
     )  # fmt: skip
     with pytest.raises(UnforeseenError, match="nobody foresaw this"):
-        for _ in work.steps(job):
+        for _ in start(job):
             pass
     assert [event for event, _ in told[-2:]] == ["error", "totals"]
     assert (folder / "matte" / LOG_NAME).is_file()

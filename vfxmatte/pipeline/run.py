@@ -63,6 +63,7 @@ class Run:
         engine: Engine | None = None,
         chunk: bool = False,
         only: Collection[int] | None = None,
+        check_stopped: Callable[[], None] | None = None,
     ) -> None:
         """
         engine: one that is open already, which several runs may share in turn and which stays
@@ -71,6 +72,8 @@ class Run:
         chunk: take no lock, keep a journal of its own and write no manifest, so that many
             processes may work on one output; `merge` ends what they have begun.
         only: do these frames of the settings' range, finished or not, and no others.
+        check_stopped: called while the motion is estimated, which may take long before the first
+            frame; what it raises ends the run.
 
         Raises:
             VfxmatteError: whatever makes the run impossible, naming the shot.
@@ -84,6 +87,7 @@ class Run:
         self.lost_devices: list[str] = []
         self._description: Mapping[str, Any] = {}
         self._fingerprints: dict[int, str] = {}
+        self._check_stopped = check_stopped or (lambda: None)
         self._only = None if only is None else frozenset(only)
         self._open_things = contextlib.ExitStack()
         try:
@@ -134,7 +138,12 @@ class Run:
         """Close the plate, and the engine if this run has opened it."""
         self._open_things.close()
 
-    def frames(self) -> Iterator[FrameResult]:
+    def lend(self, engine: Engine | None) -> None:
+        """Solve with an engine that is open already and stays open; None changes nothing."""
+        if engine is not None:
+            self.engine, self.device = engine, engine.device
+
+    def frames(self) -> Generator[FrameResult]:
         """Solve what is not done yet, yielding one result per frame of the range.
 
         Finished frames come first. On one device all come in order, on several as they are done.
@@ -395,7 +404,9 @@ class Run:
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-        return self._footage.proxies(numbers, size)
+        for pair in self._footage.proxies(numbers, size):
+            self._check_stopped()
+            yield pair
 
     def _loaded(self, trimaps: Iterable[Work], todo: Mapping[int, str]) -> Iterator[Work]:
         frames = self._footage.frames(list(todo))

@@ -152,11 +152,11 @@ class Session:
 
     def _run(self, params: Params, request: Request) -> None:
         wish = RunWish.of(params)
-        from vfxmatte.serve.work import RunWork
+        from vfxmatte.serve.work import run_steps
 
         self._put(
             request,
-            RunWork(wish, self.house.engines).steps,
+            partial(run_steps, wish, self.house.engines),
             shot=wish.shot.name,
             urgent=wish.is_short,
             output=str(wish.shot.output),
