@@ -30,7 +30,7 @@ from vfxmatte.errors import (
 )
 from vfxmatte.io.plates import SequencePlate
 from vfxmatte.journal.error_log import LOG_NAME, logged
-from vfxmatte.pipeline import footage, results, shot
+from vfxmatte.pipeline import plate_reader, prepared, results, shot, stages
 from vfxmatte.pipeline import run as pipeline
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
@@ -97,11 +97,11 @@ def failing(original: Callable[..., Any], error: BaseException, number: Callable
 
 STAGES: dict[str, tuple[Any, str, Callable[..., int]]] = {
     "reading": (SequencePlate, "read", lambda plate, number: number),
-    "motion": (footage.Footage, "_proxy", lambda own, frame, size: frame.number),
+    "motion": (plate_reader.PlateReader, "_proxy", lambda own, frame, size: frame.number),
     "trimap": (segment, "resized", lambda *args, **how: BAD if how else 0),
     "trimap file": (results.Results, "write_trimap", lambda own, trimap: trimap.number),
-    "colour": (pipeline, "to_network", lambda frame, colours: frame.number),
-    "engine": (pipeline.Task, "__post_init__", lambda own: own.number),
+    "colour": (stages, "to_network", lambda frame, colours: frame.number),
+    "engine": (stages.Task, "__post_init__", lambda own: own.number),
     "writing": (results.Results, "write_matte", lambda own, matte, *rest: matte.number),
 }
 
@@ -300,7 +300,7 @@ def test_json_always_ends_with_its_error_and_totals(
 
     owner, name = {
         "find": (shot, "find_keyframes"),
-        "plan": (pipeline, "make_plan"),
+        "plan": (prepared, "make_plan"),
         "frames": (pipeline, "record_of"),
         "deliver": (pipeline.Run, "write_manifest"),
     }[place]
