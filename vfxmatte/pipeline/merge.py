@@ -102,7 +102,7 @@ def _merge(run: Run, journal: Journal, progress: Callable[[int, int], None]) -> 
         if kind == "damaged":  # so that the next run does it again
             journal.add(FrameRecord(number=number, fingerprint=wanted[number], error=why))
     report = _report(judged, run.plan.skipped)
-    journal.clear(nobody_writes=report.complete)
+    journal.remove_leftovers(nobody_writes=report.complete)
     run.write_manifest(journal)
     return report
 

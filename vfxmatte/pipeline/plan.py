@@ -123,27 +123,28 @@ def _notes(
     return notes
 
 
-def asked_of(engine: EngineSettings) -> dict[str, Any]:
-    """The settings that decide how an engine describes itself, its weights and device apart."""
-    asked = {"name": engine.name, "precision": engine.precision, "mode": engine.mode}
+def requested_engine(engine: EngineSettings) -> dict[str, Any]:
+    """Return the settings that decide an engine's description, without weights and device."""
+    requested = {"name": engine.name, "precision": engine.precision, "mode": engine.mode}
     if engine.name == "dim":
-        return asked
-    return {**asked, "classical": as_plain(engine.classical), "most_px": engine.max_window_px}
+        return requested
+    return {**requested, "classical": as_plain(engine.classical), "most_px": engine.max_window_px}
 
 
 def last_description(
     runs: Sequence[RunRecord], engine: EngineSettings, weights: str | None
 ) -> dict[str, Any]:
-    """How an engine of these settings would describe itself, without opening it: as in the last
-    run that was asked for the like, with the weights of now; {} where there was none.
+    """Return the description of an engine without opening it: that of the last run with the same
+    settings, with the present weights; {} if there was none.
 
-    weights: their sha256; None for an engine that has none.
+    Args:
+        weights: their sha256; None for an engine that has none.
     """
-    asked = asked_of(engine)
-    like = [run for run in runs if run.asked == asked]
-    if not like:
+    requested = requested_engine(engine)
+    same = [run for run in runs if run.requested == requested]
+    if not same:
         return {}
-    return dict(like[-1].engine) | ({} if weights is None else {"weights": weights})
+    return dict(same[-1].engine) | ({} if weights is None else {"weights": weights})
 
 
 _PARTED = "."

@@ -10,8 +10,8 @@ from pathlib import Path
 from vfxmatte.errors import TrimapError
 from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import PlateInfo
-from vfxmatte.io.sequence import padded
-from vfxmatte.io.writers import OutputSettings, matte_path, write_labels, write_matte
+from vfxmatte.io.result_names import matte_path, trimap_path
+from vfxmatte.io.writers import OutputSettings, write_labels, write_matte
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import Frame, Matte, Trimap, numbers_as_text
@@ -29,12 +29,12 @@ class Results:
 
     def matte_path(self, number: int) -> Path:
         """Where a frame's matte is written."""
-        return matte_path(self.shot.output, number, self.settings, padding=self.plate.padding)
+        padding = self.plate.padding
+        return matte_path(self.shot.output, number, self.settings.format, padding=padding)
 
     def trimap_path(self, number: int) -> Path:
         """Where a frame's propagated trimap is written."""
-        name = f"trimap.{padded(number, max(4, self.plate.padding))}.png"
-        return self.shot.trimap_output / name
+        return trimap_path(self.shot.trimap_output, number, padding=self.plate.padding)
 
     def write_trimap(self, trimap: Trimap) -> None:
         """Raises OutputError."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
@@ -100,8 +99,3 @@ def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
     if number is None:
         return {}
     return {"suggested_keyframe": number, "suggested_confidence": stats[number].confidence}
-
-
-def matte_pattern(folder: Path, padding: int, suffix: str) -> str:
-    """`matte/matte.####.exr`, for the screen."""
-    return str(folder / f"matte.{'#' * max(4, padding)}{suffix}")
