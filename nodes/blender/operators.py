@@ -167,14 +167,14 @@ class AddLayers(bpy.types.Operator):
         return ""
 
 
-class TestEngine(bpy.types.Operator):
+class TestProgram(bpy.types.Operator):
     """Ask the vfxmatte program for its version, and remember where it is"""
 
     bl_idname = "vfxmatte.test_engine"
     bl_label = "Test and Remember"
 
     def execute(self, context: Any) -> set[str]:
-        sessions.test_engine(bpy.path.abspath(typed_path(preferences().command)))
+        sessions.test_program(bpy.path.abspath(typed_path(preferences().command)))
         return {"FINISHED"}
 
 
@@ -187,5 +187,5 @@ OPERATORS = (
     AddKeyframe,
     TakeMaskKeys,
     AddLayers,
-    TestEngine,
+    TestProgram,
 )

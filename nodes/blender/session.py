@@ -8,7 +8,6 @@ from typing import Any
 import bpy
 
 from . import colorspaces, masks, trimaps
-from .client import Engine, EngineError, remember_command
 from .frames import parse_frames
 from .owner import NotOurs
 from .paths import typed_path
@@ -18,14 +17,15 @@ from .preferences import answer, preferences
 from .problem import Problem, problems
 from .run import Progress, Run
 from .target import Target, load
+from .vfxmatte_client import Client, ClientError, remember_command
 
 POLL_SECONDS = 0.25
 
 
 class _Session:
-    """State that lives as long as the add-on: the engine client and the latest run."""
+    """State that lives as long as the add-on: the client and the latest run."""
 
-    engine: Any = None
+    client: Any = None
     command: str = ""
     run: Run | None = None
     plate: Plate | None = None
@@ -89,7 +89,7 @@ def write_trimaps(place: Place, shot: Plate) -> str:
 
 
 def start(place: Place) -> Run:
-    """Write the trimaps and start the engine on the plate; returns at once. Raises Problem."""
+    """Write the trimaps and start the run; returns at once. Raises Problem."""
     if session.run is not None and not session.run.progress.is_over:
         raise Problem("A run goes on already", "Wait for it, or cancel it")
     _keep_shown(place)
@@ -97,7 +97,7 @@ def start(place: Place) -> Run:
     request, done = _request(place, shot), write_trimaps(place, shot)
     session.message, session.problem, target = done, None, Target.of(place, shot)
     run = Run(lambda progress: _over(progress, target))
-    run.start(_engine(), request)
+    run.start(_client(), request)
     session.run, session.plate = run, shot
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
@@ -121,19 +121,19 @@ def poll() -> float | None:
 
 
 def close() -> None:
-    """Cancel the run and release the engine: before Blender, its file or the add-on closes."""
+    """Cancel the run and leave the server: before Blender, its file or the add-on closes."""
     if session.run is not None and not session.run.progress.is_over:
         session.run.cancel()
-    if session.engine is not None:
-        session.engine.close()
-    session.engine, session.run, session.plate = None, None, None
+    if session.client is not None:
+        session.client.close()
+    session.client, session.run, session.plate = None, None, None
     session.message, session.problem = "", None
     unsaved.renew()
     if bpy.app.timers.is_registered(poll):
         bpy.app.timers.unregister(poll)
 
 
-def test_engine(command: str) -> None:
+def test_program(command: str) -> None:
     """Ask a program for its version in the background; the preferences show the reply."""
     answer.text = "Asking..."
     asking = threading.Thread(target=_ask, args=(command,), daemon=True)
@@ -144,7 +144,7 @@ def test_engine(command: str) -> None:
 def _ask(command: str) -> None:
     try:
         answer.text = f"Found: {remember_command(command)}"
-    except EngineError as error:
+    except ClientError as error:
         answer.text = str(error)
 
 
@@ -164,13 +164,13 @@ def take_over(place: Place) -> str:
     return f"{folder.path} is this file's now: the next run replaces what is out of date in it"
 
 
-def _engine() -> Any:
+def _client() -> Any:
     command = bpy.path.abspath(typed_path(preferences().command))
-    if session.engine is None or session.command != command:
-        if session.engine is not None:
-            session.engine.close()
-        session.engine, session.command = Engine(command or None), command
-    return session.engine
+    if session.client is None or session.command != command:
+        if session.client is not None:
+            session.client.close()
+        session.client, session.command = Client(command or None), command
+    return session.client
 
 
 def _request(place: Place, shot: Plate) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _frames(scene: Any, shot: Plate) -> str | None:
 
 def _colorspace(chosen: Any, shot: Plate) -> str | None:
     if chosen.colorspace_from == "BLENDER":
-        return colorspaces.engine_name(shot.colorspace)
+        return colorspaces.vfxmatte_name(shot.colorspace)
     return (chosen.colorspace.strip() or None) if chosen.colorspace_from == "NAME" else None
 
 

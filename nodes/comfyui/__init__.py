@@ -6,6 +6,11 @@ ComfyUI would then ignore the V3 entry point.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+# vfxmatte_client: in this folder where it was copied, in the folder above where it is a link
+__path__.append(str(Path(__file__).resolve().parents[1]))
+
 try:
     import comfy_api.latest  # noqa: F401
 except ImportError:

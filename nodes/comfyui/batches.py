@@ -38,7 +38,7 @@ def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -
         "mode": mode,
         "ocio": _BUILT_IN if os.environ.get("OCIO") else None,
     }
-    _solve(client.engine(), pictures, trimaps, mattes, options)
+    _solve(client.package().shared_client(), pictures, trimaps, mattes, options)
     return (torch.from_numpy(mattes),)
 
 
@@ -104,7 +104,7 @@ def _take(waiting: deque[tuple[int, Any]], mattes: np.ndarray, progress: host.Pr
     number, job = waiting[0]
     try:
         pixels = host.wait_for(job)
-    except client.command_module().EngineError as error:
+    except client.package().ClientError as error:
         raise RuntimeError(f"image {number + 1} of {len(mattes)}: {error}") from error
     mattes[number] = np.frombuffer(pixels, np.float32).reshape(mattes.shape[1:])
     waiting.popleft()

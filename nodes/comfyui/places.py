@@ -23,7 +23,7 @@ _DRIVE_OR_SHARE = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 def roots_file() -> str:
     """The administrator's list of folders, one a line; # begins a comment."""
-    return os.path.join(os.path.dirname(client.command_module().settings_file()), _ROOTS_FILE)
+    return os.path.join(os.path.dirname(client.package().settings_file()), _ROOTS_FILE)
 
 
 def allowed_roots() -> list[str]:
@@ -36,7 +36,7 @@ def allowed_roots() -> list[str]:
         pass
     except (OSError, UnicodeDecodeError) as error:
         host.log.warning("%s cannot be read: %s", roots_file(), error)
-    tidy = client.command_module().tidy_path
+    tidy = client.package().tidy_path
     roots = [root for root in map(tidy, lines) if root]
     for root in roots:
         if not os.path.isabs(root):

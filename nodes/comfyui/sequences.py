@@ -32,14 +32,18 @@ def run(
     folder = paths["output"]
     _wait_for_last(folder)
     watch = _Watch()
-    job = client.engine().start_run(
-        **paths,
-        frames=frames.strip() or None,
-        colorspace=colorspace.strip() or None,
-        overwrite=overwrite,
-        device=device,
-        mode=mode,
-        on_event=watch.events.put,
+    job = (
+        client.package()
+        .shared_client()
+        .start_run(
+            **paths,
+            frames=frames.strip() or None,
+            colorspace=colorspace.strip() or None,
+            overwrite=overwrite,
+            device=device,
+            mode=mode,
+            on_event=watch.events.put,
+        )
     )
     _stopping[folder] = job
     totals = _totals(job, watch)
@@ -48,7 +52,7 @@ def run(
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
-    tidy = client.command_module().tidy_path
+    tidy = client.package().tidy_path
     sources = {"plate": tidy(plate), "trimaps": tidy(trimaps)}
     empty = [name for name, value in sources.items() if not value]
     if empty:
@@ -69,7 +73,7 @@ def _wait_for_last(folder: str) -> None:
 def _totals(job: Any, watch: _Watch) -> dict[str, Any]:
     try:
         totals: dict[str, Any] = host.wait_for(job, watch.drain)
-    except client.command_module().EngineError as error:
+    except client.package().ClientError as error:
         raise RuntimeError(str(error)) from error
     if totals.get("interrupted"):
         host.raise_if_interrupted()

@@ -213,15 +213,15 @@ def test_the_engine_knows_every_translated_colour_space(monkeypatch: pytest.Monk
     config = ColourConfig.load()
     named = {"ACEScg", "ACES2065-1", "Linear Rec.2020", "Linear Rec.709", "Rec.2100-PQ", "sRGB"}
     for blender_name in named | set(colorspaces.BY_BLENDER_NAME):
-        name = colorspaces.engine_name(blender_name)
+        name = colorspaces.vfxmatte_name(blender_name)
         assert name is not None
         assert config.resolve(name) == name
-    assert colorspaces.engine_name("Non-Color") is None
+    assert colorspaces.vfxmatte_name("Non-Color") is None
 
 
 def test_with_a_configuration_of_the_studio_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCIO", "/studio/config.ocio")
-    assert colorspaces.engine_name("Plate - LogC") == "Plate - LogC"
+    assert colorspaces.vfxmatte_name("Plate - LogC") == "Plate - LogC"
 
 
 START = {"event": "start", "count": 2}
@@ -309,7 +309,8 @@ def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> Non
     assert build(tmp_path).read_bytes() == first
     with zipfile.ZipFile(archive) as opened:
         names = set(opened.namelist())
-    assert {"blender_manifest.toml", "__init__.py", "command.py", "LICENSE"} <= names
+    assert {"blender_manifest.toml", "__init__.py", "LICENSE"} <= names
+    assert {"vfxmatte_client/__init__.py", "vfxmatte_client/client.py"} <= names
     assert "build.py" not in names
 
 
