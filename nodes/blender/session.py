@@ -10,14 +10,13 @@ import bpy
 from . import colorspaces, masks, trimaps
 from .frames import parse_frames
 from .owner import NotOurs
-from .paths import typed_path
 from .place import Place, mask_block, owned_folder, plate, plate_block, shot_folder, unsaved
 from .plate import Plate
 from .preferences import answer, preferences
 from .problem import Problem, problems
 from .run import Progress, Run
 from .target import Target, load
-from .vfxmatte_client import Client, ClientError, remember_command
+from .vfxmatte_client import Client, ClientError, remember_command, tidy_path
 
 POLL_SECONDS = 0.25
 
@@ -133,10 +132,10 @@ def close() -> None:
         bpy.app.timers.unregister(poll)
 
 
-def test_program(command: str) -> None:
-    """Ask a program for its version in the background; the preferences show the reply."""
+def test_program() -> None:
+    """Ask the program for its version in the background; the preferences show the reply."""
     answer.text = "Asking..."
-    asking = threading.Thread(target=_ask, args=(command,), daemon=True)
+    asking = threading.Thread(target=_ask, args=(_command(),), daemon=True)
     asking.start()
     bpy.app.timers.register(lambda: _look_again(asking), first_interval=POLL_SECONDS)
 
@@ -164,8 +163,13 @@ def take_over(place: Place) -> str:
     return f"{folder.path} is this file's now: the next run replaces what is out of date in it"
 
 
+def _command() -> str:
+    """Return where vfxmatte is, as set in the preferences; "" to search."""
+    return str(bpy.path.abspath(tidy_path(preferences().command)))
+
+
 def _client() -> Any:
-    command = bpy.path.abspath(typed_path(preferences().command))
+    command = _command()
     if session.client is None or session.command != command:
         if session.client is not None:
             session.client.close()

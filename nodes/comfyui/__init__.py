@@ -1,7 +1,7 @@
 """vfxmatte in ComfyUI: a node for image sequences on disk, and one for image batches.
 
-Registered by the V3 interface where ComfyUI has it, else by the V1 mappings; never by both, because
-ComfyUI would then ignore the V3 entry point.
+Registers them through the V3 interface where ComfyUI has it, else through the V1 mappings; never
+through both, because ComfyUI would then ignore the V3 entry point.
 """
 
 from __future__ import annotations

@@ -44,13 +44,15 @@ def install_hint() -> str:
 def tidy_path(text: str) -> str:
     """Return a typed path without quotes and blanks around it, `~` as the home folder.
 
-    File managers copy paths in quotes, some with invisible marks. An empty text stays empty.
+    File managers copy paths in quotes, some with invisible marks. A quote that occurs inside the
+    text too belongs to a part of it, as in a command, and stays. An empty text stays empty.
     """
     before = None
     while before != text:
         before, text = text, text.strip().strip(_INVISIBLE)
-        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-            text = text[1:-1]
+        inner = text[1:-1]
+        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in inner:
+            text = inner
     return os.path.expanduser(text)
 
 

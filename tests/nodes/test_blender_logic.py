@@ -24,7 +24,6 @@ from nodes.blender.frames import frames_text, keyed_frames, parse_frames
 from nodes.blender.labels import band, dilated, layered
 from nodes.blender.names import folder_name
 from nodes.blender.owner import OWNER_FILE, NotOurs, Owner
-from nodes.blender.paths import typed_path
 from nodes.blender.plate import Plate, plate_of_clip, plate_of_image
 from nodes.blender.png import is_untouched, write_png
 from nodes.blender.problem import Problem, problems
@@ -347,25 +346,6 @@ def test_different_names_give_different_folders(one: str, other: str) -> None:
     assert (made == folder_name(other)) == (one == other)
     assert len(made.encode("utf-8", "surrogatepass")) < 255
     assert not set(made) & set('/\\:*?"<>|#%\0\n')
-
-
-@pytest.mark.parametrize(
-    ("typed", "path"),
-    [
-        ("//vfxmatte/", "//vfxmatte/"),
-        (' "/a b/c" ', "/a b/c"),
-        ("'//x'", "//x"),
-        ('"/a/python" -m "vfxmatte"', '"/a/python" -m "vfxmatte"'),
-        ('"', '"'),
-        ("", ""),
-    ],
-)
-def test_quotes_around_a_path_do_not_count(typed: str, path: str) -> None:
-    assert typed_path(typed) == path
-
-
-def test_a_tilde_is_the_home_folder() -> None:
-    assert typed_path("~/x") == typed_path('"~/x"') == str(Path.home() / "x")
 
 
 def test_no_two_results_share_a_folder(tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ def test_modules_beside_the_host_are_not_the_servers(
         ("~", "{home}"), ("~/a", "{home}/a"), ('"~/a"', "{home}/a"), ("\u202a/a\u202c", "/a"),
         ("\ufeff“/a”", "/a"), ("„/a“", "/a"), ("'\"/a\"'", "/a"), ("", ""), (" '' ", ""),
         ("it's", "it's"), ('"/a', '"/a'), ("/a/~/b", "/a/~/b"), ('"', '"'),
-        ("\u2003/a\u2003\u200b ", "/a"), ("\x1c/a\x85", "/a"),
+        ("\u2003/a\u2003\u200b ", "/a"), ("\x1c/a\x85", "/a"), ("'//x'", "//x"), ("//x/", "//x/"),
+        ('"/a/python" -m "vfxmatte"', '"/a/python" -m "vfxmatte"'), ("“/a” “/b”", "“/a” “/b”"),
     ],
 )  # fmt: skip
 def test_paths_as_people_write_them(

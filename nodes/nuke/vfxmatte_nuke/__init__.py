@@ -1,6 +1,6 @@
 """The VfxMatte node inside Nuke: standard library only, Python 3.9 syntax.
 
-`host` holds every call into Nuke; everything else can be tested without it.
+`host` has every call into Nuke; everything else can be tested without it.
 """
 
 from __future__ import annotations
