@@ -1,6 +1,6 @@
 """Build the extension that Blender installs: `python nodes/blender/build.py [FOLDER]`.
 
-The engine client is shared by all hosts and lives one directory up; the .zip gets a copy.
+The client package is shared by all hosts and lies beside this folder; the .zip gets a copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def build(folder: Path) -> Path:
     if version is None:
         raise ValueError("blender_manifest.toml has no version")
     sources = {path.name: path for path in HERE.glob("*.py") if path.name != "build.py"}
-    sources["command.py"] = HERE.parent / "command.py"
+    for path in HERE.parent.glob("vfxmatte_client/*.py"):
+        sources[f"{path.parent.name}/{path.name}"] = path
     sources["blender_manifest.toml"] = HERE / "blender_manifest.toml"
     sources["LICENSE"] = HERE.parents[1] / "LICENSE"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Translation of Blender's colour space names to those of the engine's OpenColorIO config."""
+"""Translation of Blender's colour space names to those of vfxmatte's OpenColorIO config."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ BY_BLENDER_NAME = {
 }
 
 
-def engine_name(blender_name: str) -> str | None:
-    """Return the engine's name of a colour space, or None to let the engine choose by file.
+def vfxmatte_name(blender_name: str) -> str | None:
+    """Return vfxmatte's name of a colour space, or None to choose by file.
 
     With $OCIO set, both programs read the same config and the name is passed on unchanged. Without
     it Blender uses a config of its own: names with a counterpart are translated. Non-colour data

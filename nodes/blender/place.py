@@ -11,10 +11,10 @@ import bpy
 
 from . import compositor
 from .owner import Owner, read_owner
-from .paths import typed_path
 from .plate import Plate, plate_of_clip, plate_of_image
 from .problem import Problem
 from .results import ShotFolder
+from .vfxmatte_client import tidy_path
 
 _MASK_ID = "vfxmatte_id"  # the custom property of a mask
 
@@ -77,7 +77,7 @@ def plate(place: Place) -> Plate:
 
 def shot_folder(place: Place) -> ShotFolder:
     """Return the folder for the results of the chosen plate and mask; raises Problem."""
-    typed = typed_path(place.scene.vfxmatte.folder)
+    typed = tidy_path(place.scene.vfxmatte.folder)
     if typed.startswith("//") and not bpy.data.filepath:
         raise Problem(
             "The .blend file has no folder yet", "Save it, or choose a folder for the results"

@@ -18,12 +18,12 @@ _NUMBERED = re.compile(r"^(?P<head>.*?)(?P<digits>\d+)(?P<tail>\.[^.\d][^.]*)$")
 
 @dataclass(frozen=True)
 class Plate:
-    """A plate as the engine reads it and as Blender plays it."""
+    """A plate as vfxmatte reads it and as Blender plays it."""
 
     name: str
     """Name of the datablock."""
     source: str
-    """What the engine is given: a movie, or a pattern such as `/shots/plate.####.exr`."""
+    """What vfxmatte is given: a movie, or a pattern such as `/shots/plate.####.exr`."""
     first: int
     """Number of the first frame: the one on disk, or 1 for a movie."""
     last: int

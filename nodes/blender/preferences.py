@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, misc"
-"""The add-on's preferences: where the engine is, and how it solves."""
+"""The add-on's preferences: where vfxmatte is, and how it solves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from bpy.props import EnumProperty, StringProperty
 
 
 class Answer:
-    """The engine's reply to the last test."""
+    """The program's reply to the last test."""
 
     text = ""
 
@@ -17,7 +17,7 @@ answer = Answer()
 
 
 class VfxmattePreferences(bpy.types.AddonPreferences):
-    """Where the engine is, its device and its quality."""
+    """Where vfxmatte is, its device and its quality."""
 
     bl_idname = __package__ or "vfxmatte"
 

@@ -11,6 +11,11 @@ _RELATIVE = (  # newer versions of Blender warn of // in properties that do not 
 )
 
 
+def _band_width(name, side):
+    description = f"Width of the unknown band {side} the outline, in pixels of the plate"
+    return FloatProperty(name=name, description=description, default=8, min=0, soft_max=100)
+
+
 class VfxmatteSettings(bpy.types.PropertyGroup):
     """Settings for one plate, its trimaps and its results; frames are scene frames."""
 
@@ -58,20 +63,8 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         type=bpy.types.Mask,
         description="The mask to draw trimaps from; leave empty for the one in the editor",
     )
-    inward_px: FloatProperty(
-        name="Inward",
-        description="Width of the unknown band inside the outline, in pixels of the plate",
-        default=8,
-        min=0,
-        soft_max=100,
-    )
-    outward_px: FloatProperty(
-        name="Outward",
-        description="Width of the unknown band outside the outline, in pixels of the plate",
-        default=8,
-        min=0,
-        soft_max=100,
-    )
+    inward_px: _band_width("Inward", "inside")
+    outward_px: _band_width("Outward", "outside")
     keyframes: StringProperty(
         name="Keyframes",
         description="Scene frames with a trimap: 1, 13, 25; leave empty for the mask's keys",

@@ -1,6 +1,6 @@
 """A run in the background: its progress is kept for the panel, which polls it on a timer.
 
-The engine client's threads only update the progress under a lock. Blender is touched by nothing but
+The client's threads only update the progress under a lock. Blender is touched by nothing but
 `tick`, on the main thread.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .client import Engine, EngineError
 from .problem import Problem
+from .vfxmatte_client import Client, ClientError
 
 _WHERE = "Say where vfxmatte is in Edit > Preferences > Add-ons > vfxmatte."
 Event = Mapping[str, Any]
@@ -31,11 +31,11 @@ class Progress:
     failed: Mapping[int, str] = field(default_factory=dict)
     """Error messages by frame number."""
     notes: tuple[str, ...] = ()
-    """What the engine reports beside the frames."""
+    """What the server reports beside the frames."""
     device: str = ""
     """The device that solved the frames."""
     suggested: int | None = None
-    """The frame on which the engine suggests another keyframe."""
+    """The frame on which another keyframe would help most."""
     problem: Problem | None = None
     """What ended the run."""
 
@@ -49,7 +49,7 @@ class Progress:
 
 
 def after(progress: Progress, event: Event) -> Progress:
-    """Return the progress updated by an event of the engine."""
+    """Return the progress updated by an event of the run."""
     kind = event.get("event")
     if kind == "start":
         state = "running" if progress.state == "starting" else progress.state
@@ -88,9 +88,9 @@ class Run:
         self._over = threading.Event()
         self._job: Any = None
 
-    def start(self, engine: Engine, request: Mapping[str, Any]) -> None:
-        """Start the engine on a request, the arguments of `Engine.start_run`; returns at once."""
-        self._job = engine.start_run(**request, on_event=self._on_event, on_done=self._end)
+    def start(self, client: Client, request: Mapping[str, Any]) -> None:
+        """Start a request, the arguments of `Client.start_run`; returns at once."""
+        self._job = client.start_run(**request, on_event=self._on_event, on_done=self._end)
 
     @property
     def progress(self) -> Progress:
@@ -98,7 +98,7 @@ class Run:
             return self._progress
 
     def cancel(self) -> None:
-        """Ask the engine to stop; returns at once. Finished frames are kept."""
+        """Ask the run to stop; returns at once. Finished frames are kept."""
         with self._lock:
             if not self._progress.is_over:
                 self._progress = replace(self._progress, state="cancelling")
@@ -132,14 +132,14 @@ class Run:
         self._over.set()
 
 
-_HINTS = {  # in place of the engine's own, which name options of its command line
+_HINTS = {  # in place of the server's own, which name options of its command line
     "MissingFrameError": "Choose Hold or Skip under Missing Frames, or bring the files",
     "OutputLockedError": "Wait for the other run, or stop it",
     "OutputError": "Choose a Folder in which you may write, with room on its disk",
 }
 
 
-def _problem_of(error: EngineError) -> Problem:
+def _problem_of(error: ClientError) -> Problem:
     where = f" ({error.path})" if error.path else ""
     hint = _HINTS.get(error.kind, error.hint or "")
     if error.kind == "NotInstalled":

@@ -8,24 +8,23 @@ from typing import Any
 import bpy
 
 from . import colorspaces, masks, trimaps
-from .client import Engine, EngineError, remember_command
 from .frames import parse_frames
 from .owner import NotOurs
-from .paths import typed_path
 from .place import Place, mask_block, owned_folder, plate, plate_block, shot_folder, unsaved
 from .plate import Plate
 from .preferences import answer, preferences
 from .problem import Problem, problems
 from .run import Progress, Run
 from .target import Target, load
+from .vfxmatte_client import Client, ClientError, remember_command, tidy_path
 
 POLL_SECONDS = 0.25
 
 
 class _Session:
-    """State that lives as long as the add-on: the engine client and the latest run."""
+    """State that lives as long as the add-on: the client and the latest run."""
 
-    engine: Any = None
+    client: Any = None
     command: str = ""
     run: Run | None = None
     plate: Plate | None = None
@@ -89,7 +88,7 @@ def write_trimaps(place: Place, shot: Plate) -> str:
 
 
 def start(place: Place) -> Run:
-    """Write the trimaps and start the engine on the plate; returns at once. Raises Problem."""
+    """Write the trimaps and start the run; returns at once. Raises Problem."""
     if session.run is not None and not session.run.progress.is_over:
         raise Problem("A run goes on already", "Wait for it, or cancel it")
     _keep_shown(place)
@@ -97,7 +96,7 @@ def start(place: Place) -> Run:
     request, done = _request(place, shot), write_trimaps(place, shot)
     session.message, session.problem, target = done, None, Target.of(place, shot)
     run = Run(lambda progress: _over(progress, target))
-    run.start(_engine(), request)
+    run.start(_client(), request)
     session.run, session.plate = run, shot
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
@@ -121,22 +120,22 @@ def poll() -> float | None:
 
 
 def close() -> None:
-    """Cancel the run and release the engine: before Blender, its file or the add-on closes."""
+    """Cancel the run and leave the server: before Blender, its file or the add-on closes."""
     if session.run is not None and not session.run.progress.is_over:
         session.run.cancel()
-    if session.engine is not None:
-        session.engine.close()
-    session.engine, session.run, session.plate = None, None, None
+    if session.client is not None:
+        session.client.close()
+    session.client, session.run, session.plate = None, None, None
     session.message, session.problem = "", None
     unsaved.renew()
     if bpy.app.timers.is_registered(poll):
         bpy.app.timers.unregister(poll)
 
 
-def test_engine(command: str) -> None:
-    """Ask a program for its version in the background; the preferences show the reply."""
+def test_program() -> None:
+    """Ask the program for its version in the background; the preferences show the reply."""
     answer.text = "Asking..."
-    asking = threading.Thread(target=_ask, args=(command,), daemon=True)
+    asking = threading.Thread(target=_ask, args=(_command(),), daemon=True)
     asking.start()
     bpy.app.timers.register(lambda: _look_again(asking), first_interval=POLL_SECONDS)
 
@@ -144,7 +143,7 @@ def test_engine(command: str) -> None:
 def _ask(command: str) -> None:
     try:
         answer.text = f"Found: {remember_command(command)}"
-    except EngineError as error:
+    except ClientError as error:
         answer.text = str(error)
 
 
@@ -164,13 +163,18 @@ def take_over(place: Place) -> str:
     return f"{folder.path} is this file's now: the next run replaces what is out of date in it"
 
 
-def _engine() -> Any:
-    command = bpy.path.abspath(typed_path(preferences().command))
-    if session.engine is None or session.command != command:
-        if session.engine is not None:
-            session.engine.close()
-        session.engine, session.command = Engine(command or None), command
-    return session.engine
+def _command() -> str:
+    """Return where vfxmatte is, as set in the preferences; "" to search."""
+    return str(bpy.path.abspath(tidy_path(preferences().command)))
+
+
+def _client() -> Any:
+    command = _command()
+    if session.client is None or session.command != command:
+        if session.client is not None:
+            session.client.close()
+        session.client, session.command = Client(command or None), command
+    return session.client
 
 
 def _request(place: Place, shot: Plate) -> dict[str, Any]:
@@ -202,7 +206,7 @@ def _frames(scene: Any, shot: Plate) -> str | None:
 
 def _colorspace(chosen: Any, shot: Plate) -> str | None:
     if chosen.colorspace_from == "BLENDER":
-        return colorspaces.engine_name(shot.colorspace)
+        return colorspaces.vfxmatte_name(shot.colorspace)
     return (chosen.colorspace.strip() or None) if chosen.colorspace_from == "NAME" else None
 
 

@@ -1,7 +1,7 @@
 """The tensor node: a batch of images and trimaps in, a batch of mattes out.
 
-The tensors' pixels go to the engine's process as plain float32 buffers; nothing of vfxmatte is
-imported into ComfyUI, and the engine's torch never meets ComfyUI's.
+Pixels go to the server's process as plain float32 buffers; the library is not imported here, so
+that its torch never meets ComfyUI's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,27 @@ import numpy as np
 from . import client, host
 
 COLORSPACE = "sRGB - Texture"
-"""ComfyUI's IMAGE is what a display shows: sRGB-encoded, 0 to 1."""
+"""OpenColorIO name of ComfyUI's IMAGE: values for a display, sRGB-encoded, 0 to 1."""
 
 _BUILT_IN = "ocio://studio-config-latest"
-_AHEAD = 2  # images handed over before the first is done
+_AHEAD = 2  # jobs started before the first is waited for, so that the server is never idle
 
 
 def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -> tuple[Any]:
     """Matte a batch.
 
-    image: (B, H, W, C) float tensor, C 3 or 4, sRGB-encoded; the fourth channel is not used.
-    trimap: (B, H, W), (1, H, W) or (H, W) float tensor: 0 background, 0.5 unknown, 1 foreground.
-    Returns ((B, H, W) float32 tensor on the CPU, 0 to 1,). Raises RuntimeError in plain words.
+    Args:
+        image: (B, H, W, C) float tensor, C 3 or 4, sRGB-encoded; the fourth channel is not used.
+        trimap: (B, H, W), (1, H, W) or (H, W) float tensor: 0 background, 0.5 unknown,
+            1 foreground.
+        device: auto, cuda or cpu.
+        mode: exact or fast.
+
+    Returns:
+        A tuple of the mattes, a (B, H, W) float32 tensor on the CPU, 0 to 1.
+
+    Raises:
+        RuntimeError: shapes do not fit, or an image has no matte.
     """
     import torch
 
@@ -38,12 +47,12 @@ def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -
         "mode": mode,
         "ocio": _BUILT_IN if os.environ.get("OCIO") else None,
     }
-    _solve(client.engine(), pictures, trimaps, mattes, options)
+    _solve(client.package().shared_client(), pictures, trimaps, mattes, options)
     return (torch.from_numpy(mattes),)
 
 
 def checked_images(image: Any) -> Any:
-    """The batch's colour, (B, H, W, 3); raises RuntimeError."""
+    """Return the batch's colour, (B, H, W, 3); raises RuntimeError."""
     shape = tuple(image.shape)
     if len(shape) != 4:
         raise RuntimeError(f"image must be a batch (B, H, W, C), found {shape}")
@@ -55,7 +64,7 @@ def checked_images(image: Any) -> Any:
 
 
 def checked_trimaps(trimap: Any, images: Any) -> Any:
-    """(B, H, W) or (1, H, W), fitting the images; raises RuntimeError."""
+    """Return the trimaps as (B, H, W) or (1, H, W); raises RuntimeError if they do not fit."""
     if trimap.ndim == 2:
         trimap = trimap[None]
     if trimap.ndim != 3:
@@ -74,15 +83,15 @@ def checked_trimaps(trimap: Any, images: Any) -> Any:
 
 
 def _solve(
-    engine: Any, images: Any, trimaps: Any, mattes: np.ndarray, options: dict[str, Any]
+    vfxmatte: Any, images: Any, trimaps: Any, mattes: np.ndarray, options: dict[str, Any]
 ) -> None:
-    """Every image into its place in `mattes`, a few on their way at a time."""
+    """Solve every image into its place in `mattes`, `_AHEAD` jobs at a time."""
     count, height, width = mattes.shape
     progress = host.Progress(count)
     waiting: deque[tuple[int, Any]] = deque()
     try:
         for number in range(count):
-            job = engine.start_matte_pixels(
+            job = vfxmatte.start_matte_pixels(
                 image=_buffer(images[number]),
                 trimap=_buffer(trimaps[number if len(trimaps) > 1 else 0]),
                 width=width,
@@ -104,7 +113,7 @@ def _take(waiting: deque[tuple[int, Any]], mattes: np.ndarray, progress: host.Pr
     number, job = waiting[0]
     try:
         pixels = host.wait_for(job)
-    except client.command_module().EngineError as error:
+    except client.package().ClientError as error:
         raise RuntimeError(f"image {number + 1} of {len(mattes)}: {error}") from error
     mattes[number] = np.frombuffer(pixels, np.float32).reshape(mattes.shape[1:])
     waiting.popleft()
@@ -112,5 +121,5 @@ def _take(waiting: deque[tuple[int, Any]], mattes: np.ndarray, progress: host.Pr
 
 
 def _buffer(tensor: Any) -> np.ndarray:
-    """A tensor's values as contiguous float32 on the CPU, of whatever type and device it is."""
+    """Return a tensor's values as contiguous float32 on the CPU."""
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())

@@ -1,9 +1,9 @@
-"""What the nodes ask of ComfyUI: its folders, the progress bar, and whether to stop.
+"""Calls into ComfyUI: its folders, the progress bar, and interruption.
 
 `folder_paths`, `comfy.utils.ProgressBar` and
 `comfy.model_management.throw_exception_if_processing_interrupted` as in
-https://github.com/comfyanonymous/ComfyUI; the latter two belong on the thread that executes the
-node. Outside of ComfyUI none does anything.
+https://github.com/comfyanonymous/ComfyUI; call the latter two on the thread that executes the node.
+Outside of ComfyUI none does anything.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 log = logging.getLogger("vfxmatte")
 
-_STOPPING_SECONDS = 0.5  # Cancel shall be done within a second
+_STOPPING_SECONDS = 0.5  # Cancel must take effect within a second
 _POLL_SECONDS = 0.1
 
 
 class Folders(NamedTuple):
-    """ComfyUI's own folders; None outside of ComfyUI."""
+    """ComfyUI's own folders, as absolute paths; None outside of ComfyUI."""
 
     input: str | None = None
     output: str | None = None
@@ -28,7 +28,7 @@ class Folders(NamedTuple):
 
 
 def folders() -> Folders:
-    """Asked each time: ComfyUI's command line sets them after nodes are loaded."""
+    """Return the folders at this moment: ComfyUI sets them after it has loaded the nodes."""
     try:
         import folder_paths
     except ImportError:
@@ -56,7 +56,7 @@ class Progress:
 
 
 def raise_if_interrupted() -> None:
-    """Raises ComfyUI's own exception when the artist has pressed Cancel."""
+    """Raise ComfyUI's own exception if the artist has pressed Cancel."""
     try:
         from comfy.model_management import throw_exception_if_processing_interrupted
     except ImportError:
@@ -65,10 +65,10 @@ def raise_if_interrupted() -> None:
 
 
 def wait_for(job: Any, meanwhile: Callable[[], None] = lambda: None) -> Any:
-    """The job's result; `meanwhile` is called several times a second on this thread.
+    """Return a job's result, calling `meanwhile` several times a second on this thread.
 
-    Cancels the job when ComfyUI interrupts, and lets ComfyUI's exception through at once: the
-    engine may be in the middle of a frame, which the next job then waits for.
+    When ComfyUI interrupts, cancels the job and raises ComfyUI's exception at once: the server may
+    be in the middle of a frame, which the next job then waits for.
     """
     try:
         wait_until_over(job, meanwhile)
@@ -80,7 +80,7 @@ def wait_for(job: Any, meanwhile: Callable[[], None] = lambda: None) -> Any:
 
 
 def wait_until_over(job: Any, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Wait for the end of a job, however it ends; an interrupt is let through."""
+    """Wait for the end of a job, however it ends; raises ComfyUI's exception if interrupted."""
     while not job.wait(_POLL_SECONDS):
         meanwhile()
         raise_if_interrupted()
@@ -90,19 +90,22 @@ def wait_until_over(job: Any, meanwhile: Callable[[], None] = lambda: None) -> N
 def known_inputs(
     names: set[str], inputs: Mapping[str, Any], prompt: Any = None, node: Any = None
 ) -> dict[str, Any]:
-    """The inputs that a node has; what a workflow names besides is left out, with a note.
+    """Return the inputs that a node has; others that a workflow names are ignored with a warning.
 
-    prompt, node: ComfyUI's PROMPT and UNIQUE_ID, because ComfyUI itself drops what it does not
-    know, and nobody would learn that an old workflow's `command` counts for nothing.
+    Args:
+        names: the node's inputs.
+        inputs: values by name.
+        prompt, node: ComfyUI's PROMPT and UNIQUE_ID. ComfyUI itself drops unknown inputs silently,
+            so that an old workflow's `command` is found only there.
     """
-    asked = set(inputs)
+    given = set(inputs)
     with contextlib.suppress(AttributeError, KeyError, TypeError):
-        asked |= set(prompt[str(node)]["inputs"])
-    _note_unknown(asked - names)
+        given |= set(prompt[str(node)]["inputs"])
+    _warn_of_unknown(given - names)
     return {name: value for name, value in inputs.items() if name in names}
 
 
-def _note_unknown(names: set[str]) -> None:
+def _warn_of_unknown(names: set[str]) -> None:
     for name in sorted(names):
         log.warning(
             "the workflow's input %.80r is ignored%s",

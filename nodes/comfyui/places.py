@@ -1,10 +1,9 @@
-"""Which folders a workflow may name.
+"""The folders that a workflow may name.
 
-Workflows are passed around and queued by others, so a path in one is a request and not an order.
-Results go into ComfyUI's output folder; plates and trimaps come from its input, output and temp
-folders. Further folders for both are the administrator's to allow, on the server: one a line in
-`roots.txt` beside `command.txt`, and in $VFXMATTE_ROOTS. What is checked is the resolved path, and
-that one is what the engine gets.
+Workflows are passed around and queued by others, so their paths are not trusted. Results go into
+ComfyUI's output folder; plates and trimaps come from its input, output and temp folders. The
+administrator can allow further folders for both on ComfyUI's machine: one a line in `roots.txt`
+beside `command.txt`, and in $VFXMATTE_ROOTS. The resolved path is checked, and that one is used.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ _DRIVE_OR_SHARE = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 
 def roots_file() -> str:
-    """The administrator's list of folders, one a line; # begins a comment."""
-    return os.path.join(os.path.dirname(client.command_module().settings_file()), _ROOTS_FILE)
+    """Return the administrator's list of folders, one a line; # begins a comment."""
+    return os.path.join(os.path.dirname(client.package().settings_file()), _ROOTS_FILE)
 
 
 def allowed_roots() -> list[str]:
-    """Whole paths that the administrator allows; others are left out."""
+    """Return the absolute paths that the administrator allows; relative ones are left out."""
     lines = os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep)
     try:
         with open(roots_file(), encoding="utf-8-sig") as stream:
@@ -36,7 +35,7 @@ def allowed_roots() -> list[str]:
         pass
     except (OSError, UnicodeDecodeError) as error:
         host.log.warning("%s cannot be read: %s", roots_file(), error)
-    tidy = client.command_module().tidy_path
+    tidy = client.package().tidy_path
     roots = [root for root in map(tidy, lines) if root]
     for root in roots:
         if not os.path.isabs(root):
@@ -45,15 +44,15 @@ def allowed_roots() -> list[str]:
 
 
 def input_path(name: str, text: str) -> str:
-    """A plate's or trimaps' resolved path, relative to the input folder; raises RuntimeError."""
+    """Resolve the path of a plate or trimaps, relative to the input folder; raises RuntimeError."""
     own = host.folders()
     return _resolved(name, text, own.input, [own.input, own.output, own.temp, *allowed_roots()])
 
 
 def output_path(text: str, plate: str, trimaps: str) -> str:
-    """The resolved output folder, relative to ComfyUI's own; raises RuntimeError.
+    """Resolve the output folder, relative to ComfyUI's own; raises RuntimeError.
 
-    An empty text means `vfxmatte/NAME`, another one for each pair of plate and trimaps.
+    An empty text means `vfxmatte/NAME`, a different one for each pair of plate and trimaps.
     """
     text = text or f"vfxmatte/{_name_of(plate, trimaps)}"
     return _resolved(
@@ -62,7 +61,7 @@ def output_path(text: str, plate: str, trimaps: str) -> str:
 
 
 def _name_of(plate: str, trimaps: str) -> str:
-    """`plate-1a2b3c4d`: of a plate like `…/sh010/plate.####.exr` the shot would say no more."""
+    """Return a name like `plate-1a2b3c4d`, unique to the two paths."""
     stem = re.split(r"[#%@$.]", os.path.basename(plate.rstrip("/\\")))[0]
     digest = hashlib.sha256(os.fsencode(plate + "\0" + trimaps)).hexdigest()[:8]
     return (re.sub(r"[^\w-]", "_", stem) or "plate") + "-" + digest
@@ -75,8 +74,8 @@ def _resolved(name: str, text: str, base: str | None, roots: Sequence[str | None
     if base is None and not os.path.isabs(text):
         raise RuntimeError(f"{name}: {text!r} must be a whole path")
     path = os.path.normpath(os.path.join(base or os.sep, text))
-    # As it is written, first: what lies elsewhere is not even looked at, so nothing is told of it,
-    # and no server of somebody's choice is asked.
+    # The path as written is checked first: a path elsewhere is never accessed, which could reveal
+    # what exists there or contact a file server of the workflow's choice.
     if _is_within(path, known) or _is_within(path, [os.path.realpath(root) for root in known]):
         path = os.path.realpath(path)
         if _is_within(path, [os.path.realpath(root) for root in known]):

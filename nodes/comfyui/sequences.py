@@ -7,8 +7,8 @@ from typing import Any
 
 from . import client, host, places
 
-_SHOWN_FAILURES = 5
-_stopping: dict[str, Any] = {}  # jobs that were cancelled and may not be over, by output folder
+_MAX_FAILURES = 5  # listed in the error
+_last_jobs: dict[str, Any] = {}  # by output folder; a cancelled one may still be running
 
 
 def run(
@@ -22,54 +22,60 @@ def run(
     device: str = "auto",
     mode: str = "exact",
 ) -> tuple[str, int]:
-    """Matte a shot on disk.
+    """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
-    Paths are a workflow's: see `places`. Returns the folder and how many frames of the range have
-    a matte. Raises RuntimeError with what to do where nothing can be done or a frame failed; the
-    other frames are there then.
+    Returns:
+        The output folder, and how many frames of the range have a matte.
+
+    Raises:
+        RuntimeError: nothing could be done, or a frame failed; the other frames are finished then.
     """
     paths = _paths(plate, trimaps, output)
     folder = paths["output"]
     _wait_for_last(folder)
     watch = _Watch()
-    job = client.engine().start_run(
-        **paths,
-        frames=frames.strip() or None,
-        colorspace=colorspace.strip() or None,
-        overwrite=overwrite,
-        device=device,
-        mode=mode,
-        on_event=watch.events.put,
+    job = (
+        client.package()
+        .shared_client()
+        .start_run(
+            **paths,
+            frames=frames.strip() or None,
+            colorspace=colorspace.strip() or None,
+            overwrite=overwrite,
+            device=device,
+            mode=mode,
+            on_event=watch.events.put,
+        )
     )
-    _stopping[folder] = job
+    _last_jobs[folder] = job
     totals = _totals(job, watch)
     watch.refuse_failures(folder)
     return folder, int(totals["written"]) + int(totals["kept"])
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
-    tidy = client.command_module().tidy_path
+    tidy = client.package().tidy_path
     sources = {"plate": tidy(plate), "trimaps": tidy(trimaps)}
     empty = [name for name, value in sources.items() if not value]
     if empty:
         raise RuntimeError(f"{' and '.join(empty)} is empty: give a path")
-    found = {name: places.input_path(name, value) for name, value in sources.items()}
-    return {**found, "output": places.output_path(tidy(output), **found)}
+    inputs = {name: places.input_path(name, value) for name, value in sources.items()}
+    return {**inputs, "output": places.output_path(tidy(output), **inputs)}
 
 
 def _wait_for_last(folder: str) -> None:
-    """A run that was cancelled holds its folder until its frame is done."""
-    for key, job in list(_stopping.items()):
+    """Wait for a cancelled run into the folder, which it locks until its frame is done."""
+    for key, job in list(_last_jobs.items()):
         if key == folder:
             host.wait_until_over(job)
         if job.wait(0):
-            _stopping.pop(key, None)
+            _last_jobs.pop(key, None)
 
 
 def _totals(job: Any, watch: _Watch) -> dict[str, Any]:
     try:
         totals: dict[str, Any] = host.wait_for(job, watch.drain)
-    except client.command_module().EngineError as error:
+    except client.package().ClientError as error:
         raise RuntimeError(str(error)) from error
     if totals.get("interrupted"):
         host.raise_if_interrupted()
@@ -78,7 +84,7 @@ def _totals(job: Any, watch: _Watch) -> dict[str, Any]:
 
 
 class _Watch:
-    """What a run tells, brought from the client's thread to the node's."""
+    """The events of a run, passed from the client's thread to the node's."""
 
     def __init__(self) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -87,7 +93,7 @@ class _Watch:
         self._count = self._done = 0
 
     def drain(self) -> None:
-        """Take in what has come; shows the progress."""
+        """Process the events that have arrived, and show the progress."""
         while not self.events.empty():
             self._take(self.events.get())
         if self._progress is not None:
@@ -104,9 +110,10 @@ class _Watch:
                 self._failures[int(event["frame"])] = str(error["message"])
 
     def refuse_failures(self, output: str) -> None:
+        """Raise RuntimeError if frames failed; the others are in the folder `output`."""
         if not self._failures:
             return
-        shown = sorted(self._failures)[:_SHOWN_FAILURES]
+        shown = sorted(self._failures)[:_MAX_FAILURES]
         listed = "\n".join(f"frame {number}: {self._failures[number]}" for number in shown)
         raise RuntimeError(
             f"{len(self._failures)} of {self._count} frames failed; the others are in {output}\n"

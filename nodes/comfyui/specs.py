@@ -1,4 +1,4 @@
-"""The two nodes as ComfyUI shows them: inputs, outputs, words. One description for V3 and V1."""
+"""The two nodes as ComfyUI shows them: inputs, outputs, texts; shared by V3 and V1."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ MODES = ("exact", "fast")
 
 @dataclass(frozen=True)
 class Entry:
-    """One input. kind: IMAGE, MASK, STRING, BOOLEAN or COMBO, as ComfyUI names them.
-
-    default: None where it must be given; all others may be left out of a workflow.
-    """
+    """One input of a node."""
 
     kind: str
+    """IMAGE, MASK, STRING, BOOLEAN or COMBO, as ComfyUI names them."""
     name: str
     tooltip: str
     default: Any = None
+    """None: a workflow must give it."""
     options: tuple[str, ...] = ()
+    """Values of a COMBO."""
 
     @property
     def is_optional(self) -> bool:
         return self.default is not None
 
     def check(self, value: Any) -> None:
-        """Raises RuntimeError; a value that comes through a wire was checked by nobody."""
+        """Raise RuntimeError for a wrong value; ComfyUI does not check values from other nodes."""
         if self.options and value not in self.options:
             raise RuntimeError(
                 f"{self.name} is one of {', '.join(self.options)}, found {value!r:.80}"
@@ -42,23 +42,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Spec:
-    """One node. outputs: (kind, name). work: called with the inputs by name, returns the outputs.
-
-    watches_disk: what it reads may change under unchanged inputs, so it always runs.
-    """
+    """One node."""
 
     node_id: str
     display_name: str
     description: str
     inputs: tuple[Entry, ...]
     outputs: tuple[tuple[str, str], ...]
+    """Kind and name of each output."""
     work: Callable[..., tuple[Any, ...]]
+    """Takes the inputs by name and returns the outputs."""
     watches_disk: bool = False
+    """Its files may change while its inputs stay the same, so it always runs."""
 
     def run(self, inputs: Mapping[str, Any], prompt: Any, node: Any) -> tuple[Any, ...]:
-        """Do the node's work with what a workflow gives; raises RuntimeError.
+        """Execute the node with a workflow's inputs; raises RuntimeError.
 
-        prompt, node: see `host.known_inputs`.
+        Args:
+            inputs: values by name.
+            prompt, node: see `host.known_inputs`.
         """
         entries = {entry.name: entry for entry in self.inputs}
         known = host.known_inputs(set(entries), inputs, prompt, node)
@@ -67,7 +69,7 @@ class Spec:
         return self.work(**known)
 
 
-_ENGINE = (
+_SOLVING = (
     Entry("COMBO", "device", "auto takes a GPU where there is one.", "auto", DEVICES),
     Entry("COMBO", "mode", "exact, or fast with a little less.", "exact", MODES),
 )
@@ -84,7 +86,7 @@ SEQUENCE = Spec(
         Entry("STRING", "frames", "1001-1100 or 1001-1100x2; empty: all.", ""),
         Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
-        *_ENGINE,
+        *_SOLVING,
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,
@@ -99,7 +101,7 @@ BATCH = Spec(
     inputs=(
         Entry("IMAGE", "image", "Display sRGB, 0 to 1; a fourth channel is not used."),
         Entry("MASK", "trimap", "One for each image, or one for all of them."),
-        *_ENGINE,
+        *_SOLVING,
     ),
     outputs=(("MASK", "matte"),),
     work=batches.run,

@@ -1,4 +1,4 @@
-"""The nodes by the V1 mappings, for a ComfyUI without comfy_api."""
+"""The nodes as V1 mappings, for a ComfyUI without comfy_api."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from .specs import CATEGORY, NODES, Entry, Spec
 
 _HIDDEN = {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}
-"""What ComfyUI hands over besides the inputs."""
+"""Values that ComfyUI passes besides the inputs."""
 
 
 def _input(entry: Entry) -> tuple[Any, dict[str, Any]]:
@@ -18,7 +18,7 @@ def _input(entry: Entry) -> tuple[Any, dict[str, Any]]:
 
 
 def node_of(spec: Spec) -> type:
-    """The node's class."""
+    """Make the node's class."""
 
     def input_types(cls: type) -> dict[str, Any]:
         required = {e.name: _input(e) for e in spec.inputs if not e.is_optional}

@@ -1,4 +1,4 @@
-"""The nodes by ComfyUI's V3 interface (comfy_api.latest)."""
+"""The nodes for ComfyUI's V3 interface (comfy_api.latest)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _input(entry: Entry) -> Any:
 
 
 def schema_of(spec: Spec) -> Any:
-    """The node's io.Schema."""
+    """Return the node's io.Schema."""
     return io.Schema(
         node_id=spec.node_id,
         display_name=spec.display_name,
@@ -42,7 +42,7 @@ def schema_of(spec: Spec) -> Any:
 
 
 def node_of(spec: Spec) -> Any:
-    """The node's class."""
+    """Make the node's class."""
 
     class Node(io.ComfyNode):  # type: ignore[misc]
         @classmethod
@@ -69,5 +69,5 @@ class VfxmatteExtension(ComfyExtension):  # type: ignore[misc]
 
 
 async def comfy_entrypoint() -> VfxmatteExtension:
-    """Called by ComfyUI."""
+    """Return the extension; called by ComfyUI."""
     return VfxmatteExtension()

@@ -1,4 +1,4 @@
-"""Read by Nuke at start, in the interface and on the farm alike: makes the VfxMatte node known.
+"""Registers the VfxMatte node; Nuke executes this at start, with and without an interface.
 
 Nuke puts this folder on Python's path itself when it is a plug-in path (NUKE_PATH, or
 `nuke.pluginAddPath` in ~/.nuke/init.py).

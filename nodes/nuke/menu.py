@@ -1,4 +1,4 @@
-"""Read by Nuke with an interface only: VfxMatte in the Nodes menu, under Keyer."""
+"""Adds VfxMatte to the Nodes menu, under Keyer; Nuke executes this with an interface only."""
 
 import nuke
 

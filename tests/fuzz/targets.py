@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import json
 import os
 import queue
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -238,44 +236,36 @@ def _check_answers(outbox: Any) -> None:
             raise AssertionError(error["message"])
 
 
-@functools.cache
-def _client() -> ModuleType:
-    path = Path(__file__).parents[2] / "nodes" / "command.py"
-    spec = importlib.util.spec_from_file_location("vfxmatte_command", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["vfxmatte_command"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def _answer(data: bytes, folder: Path, _: str) -> None:
-    client = _client()
-    job = client.Job("run-1", None, None)
-    watch = _comfyui_watch()
-    job._on_event = watch.events.put
-    with contextlib.suppress(client.EngineError, client._Lost):
-        client._totals_of(_followed(client, job, data))
-    child = SimpleNamespace(stdout=io.BytesIO(data))
-    for record in client._records(child):
-        job._tell(record)
+    from nodes.comfyui import sequences
+    from nodes.vfxmatte_client import ClientError, Job, command_line, errors, events
+
+    watch = sequences._Watch()
+    job = Job("run-1", watch.events.put)
+    with contextlib.suppress(ClientError, errors.ConnectionLost):
+        events.complete_totals(_followed(job, data))
+    child: Any = SimpleNamespace(stdout=io.BytesIO(data))
+    for record in command_line.read_records(child):
+        job.report(record)
         if record["event"] == "error":
-            str(client.EngineError.of(record))
+            str(ClientError.of(record))
         if record["event"] == "totals":
-            client._totals_of(record)
+            events.complete_totals(record)
     watch.drain()
     with contextlib.suppress(RuntimeError):
         watch.refuse_failures("x")
-    _endpoint(client, data, folder)
+    _endpoint(data, folder)
 
 
-def _followed(client: ModuleType, job: Any, data: bytes) -> Any:
-    """What a job comes to whose engine has said `data`."""
+def _followed(job: Any, data: bytes) -> Any:
+    """Return the result of a job whose server sends `data`."""
+    from nodes.vfxmatte_client.channel import Channel
+
     source = _Gated(data)
-    channel = client._Channel(source, lambda _: None, lambda: None)
+    channel = Channel(source, lambda _: None, lambda: None)
     call = channel.begin("run")
     source.gate.put(True)
-    return client._followed(job, channel, call)
+    return job.follow(channel, call)
 
 
 class _Gated(io.BytesIO):
@@ -293,24 +283,19 @@ class _Gated(io.BytesIO):
         return super().readline(size)
 
 
-def _comfyui_watch() -> Any:
-    _client()
-    from nodes.comfyui import sequences
+def _endpoint(data: bytes, folder: Path) -> None:
+    from nodes.vfxmatte_client import ClientError, endpoint, locate
 
-    return sequences._Watch()
-
-
-def _endpoint(client: ModuleType, data: bytes, folder: Path) -> None:
     path = folder / "endpoint.json"
     path.write_bytes(data)
     path.chmod(0o600)
-    client.endpoint_file = lambda: str(path)
-    found = client._endpoint()
-    if found is not None:
-        assert 0 < found["port"] < 65536
-    client._first_line(str(path))
-    with contextlib.suppress(client.EngineError):
-        client._understood(data.decode("utf-8", "replace"), "a test")
+    endpoint.endpoint_file = lambda: str(path)
+    state = endpoint.read_endpoint()
+    if state is not None:
+        assert 0 < state["port"] < 65536
+    locate.first_line(str(path))
+    with contextlib.suppress(ClientError):
+        locate.parse_command(data.decode("utf-8", "replace"), "a test")
 
 
 def _mistake(data: bytes, folder: Path, _: str) -> None:

@@ -34,7 +34,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
         for step in (*steps, missing, unsaved, undone, linked):
             report[step.__name__] = seen(step, work)
     finally:
-        session().engine.shutdown()
+        session().client.shutdown()
     return report
 
 

@@ -41,7 +41,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
         report["panels"] = panels()
         report["leftovers"] = leftovers()
     finally:
-        session().engine.shutdown()
+        session().client.shutdown()
     report["removed"] = remove()
     return report
 

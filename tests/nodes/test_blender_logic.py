@@ -24,7 +24,6 @@ from nodes.blender.frames import frames_text, keyed_frames, parse_frames
 from nodes.blender.labels import band, dilated, layered
 from nodes.blender.names import folder_name
 from nodes.blender.owner import OWNER_FILE, NotOurs, Owner
-from nodes.blender.paths import typed_path
 from nodes.blender.plate import Plate, plate_of_clip, plate_of_image
 from nodes.blender.png import is_untouched, write_png
 from nodes.blender.problem import Problem, problems
@@ -213,15 +212,15 @@ def test_the_engine_knows_every_translated_colour_space(monkeypatch: pytest.Monk
     config = ColourConfig.load()
     named = {"ACEScg", "ACES2065-1", "Linear Rec.2020", "Linear Rec.709", "Rec.2100-PQ", "sRGB"}
     for blender_name in named | set(colorspaces.BY_BLENDER_NAME):
-        name = colorspaces.engine_name(blender_name)
+        name = colorspaces.vfxmatte_name(blender_name)
         assert name is not None
         assert config.resolve(name) == name
-    assert colorspaces.engine_name("Non-Color") is None
+    assert colorspaces.vfxmatte_name("Non-Color") is None
 
 
 def test_with_a_configuration_of_the_studio_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCIO", "/studio/config.ocio")
-    assert colorspaces.engine_name("Plate - LogC") == "Plate - LogC"
+    assert colorspaces.vfxmatte_name("Plate - LogC") == "Plate - LogC"
 
 
 START = {"event": "start", "count": 2}
@@ -309,7 +308,8 @@ def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> Non
     assert build(tmp_path).read_bytes() == first
     with zipfile.ZipFile(archive) as opened:
         names = set(opened.namelist())
-    assert {"blender_manifest.toml", "__init__.py", "command.py", "LICENSE"} <= names
+    assert {"blender_manifest.toml", "__init__.py", "LICENSE"} <= names
+    assert {"vfxmatte_client/__init__.py", "vfxmatte_client/client.py"} <= names
     assert "build.py" not in names
 
 
@@ -346,25 +346,6 @@ def test_different_names_give_different_folders(one: str, other: str) -> None:
     assert (made == folder_name(other)) == (one == other)
     assert len(made.encode("utf-8", "surrogatepass")) < 255
     assert not set(made) & set('/\\:*?"<>|#%\0\n')
-
-
-@pytest.mark.parametrize(
-    ("typed", "path"),
-    [
-        ("//vfxmatte/", "//vfxmatte/"),
-        (' "/a b/c" ', "/a b/c"),
-        ("'//x'", "//x"),
-        ('"/a/python" -m "vfxmatte"', '"/a/python" -m "vfxmatte"'),
-        ('"', '"'),
-        ("", ""),
-    ],
-)
-def test_quotes_around_a_path_do_not_count(typed: str, path: str) -> None:
-    assert typed_path(typed) == path
-
-
-def test_a_tilde_is_the_home_folder() -> None:
-    assert typed_path("~/x") == typed_path('"~/x"') == str(Path.home() / "x")
 
 
 def test_no_two_results_share_a_folder(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import inspect
 import os
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -19,8 +20,10 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from fake_client import fake_package
 from fake_comfy import FakeComfy, Interrupted
-from fake_engine import Engine, EngineError, engine_module
+
+from nodes.vfxmatte_client import ClientError, Job
 
 FOLDER = Path(__file__).resolve().parents[2] / "nodes" / "comfyui"
 NAME = "vfxmatte_comfyui_under_test"
@@ -29,17 +32,21 @@ NAME = "vfxmatte_comfyui_under_test"
 class Bench:
     """ComfyUI with the folder among its custom nodes."""
 
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, *, v3: bool) -> None:
+    def __init__(
+        self, base: Path, monkeypatch: pytest.MonkeyPatch, *, v3: bool, fake: bool = True
+    ) -> None:
         for name in ("OCIO", "VFXMATTE_ROOTS"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("VFXMATTE_HOME", str(base / "home"))
         self.comfy = FakeComfy(base)
         for name, module in self.comfy.modules(v3=v3).items():
             monkeypatch.setitem(sys.modules, name, module)
-        self.command = engine_module()
-        monkeypatch.setitem(sys.modules, "vfxmatte_command", self.command)
         for name in [n for n in sys.modules if n.split(".")[0] == NAME]:
             monkeypatch.delitem(sys.modules, name)
+        if fake:
+            vfxmatte = fake_package()
+            monkeypatch.setitem(sys.modules, f"{NAME}.vfxmatte_client", vfxmatte)
+            self.client: Any = vfxmatte.Client
         self.package = self._load(monkeypatch)
 
     def _load(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -52,10 +59,6 @@ class Bench:
         monkeypatch.setitem(sys.modules, NAME, module)
         spec.loader.exec_module(module)
         return module
-
-    @property
-    def engine(self) -> Any:
-        return self.command.Engine
 
     def part(self, name: str) -> Any:
         return sys.modules[f"{NAME}.{name}"]
@@ -84,21 +87,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield Bench(tmp_path.resolve(), monkeypatch, v3=True)
 
 
-def real_client() -> ModuleType:
-    """A fresh `nodes/command.py`."""
-    spec = importlib.util.spec_from_file_location("vfxmatte_command", FOLDER.parent / "command.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "vfxmatte_command", module)
-        spec.loader.exec_module(module)
-    return module
-
-
-def alpha_of_red(asked: dict[str, Any]) -> bytes:
+def alpha_of_red(arrays: dict[str, Any]) -> bytes:
     """A stand-in engine whose alpha is the image's red plus a tenth of the trimap."""
-    image = np.frombuffer(asked["image"], np.float32).reshape(asked["height"], asked["width"], 3)
-    trimap = np.frombuffer(asked["trimap"], np.float32).reshape(image.shape[:2])
+    image = np.frombuffer(arrays["image"], np.float32).reshape(arrays["height"], arrays["width"], 3)
+    trimap = np.frombuffer(arrays["trimap"], np.float32).reshape(image.shape[:2])
     return (image[..., 0] + 0.1 * trimap).astype(np.float32).tobytes()
 
 
@@ -127,7 +119,7 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
 
 
 def test_v3_executes(bench: Bench) -> None:
-    bench.engine.pixels = staticmethod(alpha_of_red)
+    bench.client.pixels = staticmethod(alpha_of_red)
     nodes = asyncio.run(asyncio.run(bench.package.comfy_entrypoint()).get_node_list())
     image, trimap = torch.rand(1, 4, 6, 3), torch.full((1, 4, 6), 0.5)
     output = nodes[1].execute(image=image, trimap=trimap, device="auto", mode="exact")
@@ -153,7 +145,7 @@ def test_v1_mapping_has_the_same_nodes(tmp_path: Path, monkeypatch: pytest.Monke
     assert all("default" in options for _, options in kinds["optional"].values())
     assert (batch.RETURN_TYPES, sequence.RETURN_TYPES) == (("MASK",), ("STRING", "INT"))
     assert sequence.OUTPUT_NODE and not batch.OUTPUT_NODE
-    bench.engine.pixels = staticmethod(alpha_of_red)
+    bench.client.pixels = staticmethod(alpha_of_red)
     image, trimap = torch.rand(2, 4, 6, 3), torch.zeros(2, 4, 6)
     inputs = {"device": "cpu", "mode": "fast"}
     (matte,) = getattr(batch(), batch.FUNCTION)(image=image, trimap=trimap, **inputs)
@@ -171,14 +163,14 @@ def test_without_any_comfyui_the_logic_still_works(
 
 
 def test_a_batch_in_order_with_progress(bench: Bench) -> None:
-    bench.engine.pixels = staticmethod(alpha_of_red)
+    bench.client.pixels = staticmethod(alpha_of_red)
     image, trimap = torch.rand(5, 4, 6, 3), torch.rand(5, 4, 6)
     matte = bench.batch(image, trimap, device="cuda", mode="fast")
     assert (matte.shape, matte.dtype) == ((5, 4, 6), torch.float32)
     assert torch.allclose(matte, image[..., 0] + 0.1 * trimap)
     assert bench.comfy.shown == [(n, 5) for n in range(1, 6)]
     assert {(a["device"], a["mode"], a["colorspace"], a["width"], a["height"]) for a in
-            bench.engine.jobs} == {("cuda", "fast", "sRGB - Texture", 6, 4)}  # fmt: skip
+            bench.client.requests} == {("cuda", "fast", "sRGB - Texture", 6, 4)}  # fmt: skip
 
 
 def test_a_studios_ocio_does_not_change_what_srgb_is(
@@ -187,13 +179,13 @@ def test_a_studios_ocio_does_not_change_what_srgb_is(
     bench.batch(torch.rand(1, 4, 6, 3), torch.zeros(1, 4, 6))
     monkeypatch.setenv("OCIO", "/studio.ocio")
     bench.batch(torch.rand(1, 4, 6, 3), torch.zeros(1, 4, 6))
-    assert [a["ocio"] for a in bench.engine.jobs] == [None, "ocio://studio-config-latest"]
+    assert [a.get("ocio") for a in bench.client.requests] == [None, "ocio://studio-config-latest"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_tensors_of_any_kind(bench: Bench, dtype: torch.dtype, channels: int) -> None:
-    bench.engine.pixels = staticmethod(alpha_of_red)
+    bench.client.pixels = staticmethod(alpha_of_red)
     wide = torch.rand(2, 6, 4, channels).to(dtype)
     image = wide.transpose(1, 2)  # not contiguous
     matte = bench.batch(image.requires_grad_(), torch.zeros(2, 4, 6, dtype=dtype))
@@ -202,7 +194,7 @@ def test_tensors_of_any_kind(bench: Bench, dtype: torch.dtype, channels: int) ->
 
 @pytest.mark.parametrize("shape", [(1, 4, 6), (4, 6)])
 def test_one_trimap_serves_all_images(bench: Bench, shape: tuple[int, ...]) -> None:
-    bench.engine.pixels = staticmethod(alpha_of_red)
+    bench.client.pixels = staticmethod(alpha_of_red)
     image = torch.rand(3, 4, 6, 3)
     matte = bench.batch(image, torch.ones(shape))
     assert torch.allclose(matte, image[..., 0] + 0.1)
@@ -226,11 +218,11 @@ def test_what_does_not_fit_is_said(
 ) -> None:
     with pytest.raises(RuntimeError, match=said):
         bench.batch(torch.zeros(image), torch.zeros(trimap))
-    assert bench.engine.jobs == []
+    assert bench.client.requests == []
 
 
 def test_the_engines_error_names_the_image(bench: Bench) -> None:
-    bench.engine.error = EngineError("no GPU was found", kind="DeviceError", hint="take cpu")
+    bench.client.error = ClientError("no GPU was found", kind="DeviceError", hint="take cpu")
     with pytest.raises(RuntimeError, match=r"image 1 of 2: no GPU was found[\s\S]*take cpu"):
         bench.batch(torch.rand(2, 4, 6, 3), torch.zeros(2, 4, 6))
 
@@ -238,7 +230,7 @@ def test_the_engines_error_names_the_image(bench: Bench) -> None:
 def test_a_sequence(bench: Bench) -> None:
     out = bench.file("output/out")
     assert bench.sequence(colorspace=" ACEScg ", overwrite=True) == (out, 3)
-    (asked,) = bench.engine.jobs
+    (asked,) = bench.client.requests
     assert asked == {
         "plate": bench.file("input/p"), "trimaps": bench.file("input/t"), "output": out,
         "frames": "1001-1003",
@@ -250,7 +242,7 @@ def test_a_sequence(bench: Bench) -> None:
 def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are(
     bench: Bench,
 ) -> None:
-    bench.engine.failing = {1002}
+    bench.client.failing = {1002}
     with pytest.raises(RuntimeError) as caught:
         bench.sequence()
     assert str(caught.value).splitlines() == [
@@ -272,22 +264,22 @@ def test_missing_paths_are_named(bench: Bench, inputs: dict[str, str], said: str
 
 
 def test_an_error_of_the_run(bench: Bench) -> None:
-    bench.engine.error = EngineError("no keyframe", hint="paint one")
+    bench.client.error = ClientError("no keyframe", hint="paint one")
     with pytest.raises(RuntimeError, match=r"no keyframe[\s\S]*paint one"):
         bench.sequence()
 
 
 def test_cancel_stops_a_sequence(bench: Bench) -> None:
-    bench.engine.gate.clear()
+    bench.client.gate.clear()
     bench.comfy.interrupt.set()
     started: list[Any] = []
-    original = bench.engine.start_run
+    original = bench.client.start_run
 
-    def start_run(self: Engine, **what: Any) -> Any:
+    def start_run(self: Any, **what: Any) -> Any:
         started.append(original(self, **what))
         return started[-1]
 
-    bench.engine.start_run = start_run
+    bench.client.start_run = start_run
     with pytest.raises(Interrupted):
         bench.sequence()
     assert started[0].cancelled and started[0].wait(0)
@@ -295,25 +287,25 @@ def test_cancel_stops_a_sequence(bench: Bench) -> None:
 
 def test_cancel_is_done_within_a_second_and_the_next_run_waits(bench: Bench) -> None:
     """The engine is in the middle of a frame, and does not stop before its end."""
-    job_class = sys.modules["fake_engine"].Job
-    busy, started = job_class(), []
+    busy, started = Job("run-1"), []
 
-    def start_run(self: Engine, **what: Any) -> Any:
-        started.append(what["output"])
+    def start_run(self: Any, **options: Any) -> Job:
+        started.append(options["output"])
         if len(started) == 1:
             return busy
-        job = job_class()
-        job.finish({"written": 1, "kept": 0, "interrupted": False})
+        job = Job("run-2")
+        job.execute(lambda _: {"written": 1, "kept": 0, "interrupted": False})
         return job
 
-    bench.engine.start_run = start_run
+    bench.client.start_run = start_run
     bench.comfy.interrupt.set()
     before = time.monotonic()
     with pytest.raises(Interrupted):
         bench.sequence()
     assert time.monotonic() - before < 1 and busy.cancelled
     assert bench.sequence(output="elsewhere")[1] == 1  # which has nothing to do with it
-    threading.Timer(0.3, busy.finish, [{"written": 0, "kept": 0, "interrupted": True}]).start()
+    totals = {"written": 0, "kept": 0, "interrupted": True}
+    threading.Timer(0.3, busy.execute, [lambda _: totals]).start()
     before = time.monotonic()
     assert bench.sequence()[1] == 1
     assert time.monotonic() - before > 0.2 and len(started) == 3
@@ -333,11 +325,10 @@ def test_a_workflow_does_not_choose_the_program(
 ) -> None:
     """The real client finds the program; an old workflow's `command`, typed or by a wire, does
     nothing but leave a note."""
-    bench = Bench(tmp_path.resolve(), monkeypatch, v3=v3)
+    bench = Bench(tmp_path.resolve(), monkeypatch, v3=v3, fake=False)
     evil = tmp_path / "evil"
     evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/got_in\n")
     evil.chmod(0o755)
-    monkeypatch.setitem(sys.modules, "vfxmatte_command", real_client())
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.delenv("VFXMATTE_COMMAND", raising=False)
     prompt = {"7": {"class_type": name, "inputs": {"command": str(evil), "weights": "x.pt"}}}
@@ -374,7 +365,7 @@ def test_a_workflow_does_not_choose_the_program(
 def test_values_that_nobody_has_checked_are(bench: Bench, inputs: Any, said: str) -> None:
     with pytest.raises(RuntimeError, match=said):
         bench.sequence(**inputs)
-    assert not bench.engine.jobs
+    assert not bench.client.requests
 
 
 @pytest.mark.parametrize("where", ["plate", "trimaps", "output"])
@@ -391,7 +382,7 @@ def test_paths_stay_inside(bench: Bench, where: str, path: str, tmp_path: Path) 
         (bench.comfy.base / name / "link").symlink_to("/usr")
     with pytest.raises(RuntimeError, match=f"^{where}: .*(outside of the folders|no path on this)"):
         bench.sequence(**{where: path.format(base=bench.comfy.base)})
-    assert not bench.engine.jobs
+    assert not bench.client.requests
 
 
 def test_what_lies_outside_is_not_even_looked_at(
@@ -408,7 +399,7 @@ def test_the_resolved_path_goes_to_the_engine(bench: Bench) -> None:
     (bench.comfy.base / "output" / "real").mkdir()
     (bench.comfy.base / "output" / "link").symlink_to("real")
     assert bench.sequence(output="x/../link/a")[0] == bench.file("output/real/a")
-    assert bench.engine.jobs[0]["output"] == bench.file("output/real/a")
+    assert bench.client.requests[0]["output"] == bench.file("output/real/a")
 
 
 def test_the_administrator_allows_further_folders(
@@ -426,7 +417,7 @@ def test_the_administrator_allows_further_folders(
     monkeypatch.setenv("HOME", str(tmp_path))
     inputs = {"plate": "' ~/mount/sh010/plate.####.exr'", "trimaps": f"{show}/keys"}
     assert bench.sequence(**inputs, output=f"{other}/mattes") == (f"{other}/mattes", 3)
-    assert bench.engine.jobs[0]["plate"] == f"{show}/sh010/plate.####.exr"
+    assert bench.client.requests[0]["plate"] == f"{show}/sh010/plate.####.exr"
     assert "'relative/one' is no whole path" in caplog.text
     with pytest.raises(RuntimeError, match="outside of the folders") as caught:
         bench.sequence(**inputs, output=f"{show}/out/x")
@@ -454,47 +445,52 @@ def test_without_comfyuis_folders_only_whole_paths_in_allowed_roots_are_taken(
 
 
 def test_cancel_stops_a_batch(bench: Bench) -> None:
-    jobs: list[Any] = []
-    job_class = sys.modules["fake_engine"].Job
+    jobs: list[Job] = []
 
-    def never(self: Engine, **what: Any) -> Any:
-        jobs.append(job_class())
-        return jobs[-1]
+    def never(self: Any, **_: Any) -> Job:
+        job = Job(f"pixels-{len(jobs)}")
+        job.stop_with(lambda: job.execute(lambda _: None))
+        jobs.append(job)
+        return job
 
-    def cancel(self: Any) -> None:
-        self.cancelled = True
-        self.finish(error=EngineError("cancelled", kind="Cancelled"))
-
-    bench.engine.start_matte_pixels = never
-    job_class_cancel, job_class.cancel = job_class.cancel, cancel
-    try:
-        bench.comfy.interrupt.set()
-        with pytest.raises(Interrupted):
-            bench.batch(torch.rand(4, 4, 6, 3), torch.zeros(4, 4, 6))
-    finally:
-        job_class.cancel = job_class_cancel
+    bench.client.start_matte_pixels = never
+    bench.comfy.interrupt.set()
+    with pytest.raises(Interrupted):
+        bench.batch(torch.rand(4, 4, 6, 3), torch.zeros(4, 4, 6))
     assert len(jobs) == 2 and all(job.cancelled for job in jobs)
+
+
+def test_a_copy_without_the_client_says_what_to_copy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, f"{NAME}.vfxmatte_client", None)
+    with pytest.raises(RuntimeError, match=r"copy the folder nodes/vfxmatte_client .* into "):
+        bench.sequence()
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_the_client_is_found_in_a_copy_and_through_a_link(copied: bool, tmp_path: Path) -> None:
+    place = tmp_path / "custom_nodes" / "vfxmatte"
+    if copied:
+        shutil.copytree(FOLDER, place)
+        shutil.copytree(FOLDER.parent / "vfxmatte_client", place / "vfxmatte_client")
+    else:
+        place.parent.mkdir()
+        place.symlink_to(FOLDER)
+    program = (
+        "import importlib.util, sys\n"
+        f"spec = importlib.util.spec_from_file_location('custom', {str(place / '__init__.py')!r})\n"
+        "module = sys.modules['custom'] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "from custom import client\nprint(client.package().__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    found = Path(done.stdout.strip()).parent.parent
+    assert found.resolve() == (place if copied else FOLDER.parent).resolve(), done.stderr
 
 
 def test_nothing_of_vfxmatte_is_imported() -> None:
     source = "\n".join(path.read_text() for path in FOLDER.glob("*.py"))
     assert "import vfxmatte" not in source and "from vfxmatte" not in source
-
-
-def test_the_fake_engine_has_the_clients_own_signatures() -> None:
-    path = FOLDER.parent / "command.py"
-    spec = importlib.util.spec_from_file_location("command_signatures", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["command_signatures"] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules["command_signatures"]
-    for name in ("__init__", "start_run", "start_matte_pixels"):
-        mine = inspect.signature(getattr(Engine, name)).parameters
-        theirs = inspect.signature(getattr(module.Engine, name)).parameters
-        assert list(mine) == list(theirs), name
-        assert [p.kind for p in mine.values()] == [p.kind for p in theirs.values()], name
-    for name in ("cancel", "wait", "result"):
-        assert callable(getattr(module.Job, name))

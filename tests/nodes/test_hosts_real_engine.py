@@ -21,6 +21,7 @@ from nuke_paths import GIZMO, PLUGIN, REPOSITORY
 from fake_comfy import FakeComfy  # isort: skip
 from fake_nuke import FakeNuke, Group, Node  # isort: skip
 
+from nodes.vfxmatte_client import Client
 from vfxmatte.io.writers import read_matte
 from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import Window
@@ -46,14 +47,14 @@ def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An engine of this environment with a home of its own, for all tests here; ended after."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        own = ("vfxmatte_nuke", "vfxmatte_comfyui", "vfxmatte_command")
+        own = ("vfxmatte_nuke", "vfxmatte_comfyui")
         for name in [n for n in sys.modules if n.split(".")[0] in own]:
             patch.delitem(sys.modules, name)
         patch.delenv("OCIO", raising=False)
         patch.setenv("VFXMATTE_HOME", str(home))
         patch.setenv("VFXMATTE_COMMAND", f"{sys.executable} -m vfxmatte")
         yield home
-        sys.modules["vfxmatte_command"].Engine().shutdown()
+        Client().shutdown()
         for name in [n for n in sys.modules if n.split(".")[0] in own]:
             del sys.modules[name]
 
@@ -65,7 +66,7 @@ def test_nuke_renders_the_current_frame(
     monkeypatch.setitem(sys.modules, "nuke", nuke.module)
     runpy.run_path(str(PLUGIN / "init.py"))
     actions = importlib.import_module("vfxmatte_nuke.actions")
-    jobs = importlib.import_module("vfxmatte_nuke.jobs")
+    renders = importlib.import_module("vfxmatte_nuke.renders")
 
     def render(write: Node, frame: int, path: str) -> None:
         assert write.name() == "TrimapWrite"
@@ -84,7 +85,7 @@ def test_nuke_renders_the_current_frame(
     actions.range_from_input(node)
     actions.render_frame(node)
     nuke.patience = 120.0
-    nuke.pump(lambda: not jobs._running)
+    nuke.pump(lambda: not renders._running)
     assert node["status"].value().startswith("Done: 1 written"), node["status"].value()
     pattern = node["matte_file"].value()
     assert pattern.endswith("/vfxmatte/comp/VfxMatte1/matte/matte.%04d.exr")

@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from nuke_paths import GIZMO, PLUGIN
 
-from fake_engine import EngineError, engine_module  # isort: skip
+from fake_client import fake_package  # isort: skip
 from fake_nuke import FakeNuke, Group, Node  # isort: skip
 
 
@@ -29,11 +29,11 @@ class Bench:
             monkeypatch.delitem(sys.modules, name)
         self.nuke = FakeNuke(GIZMO, gui=gui)
         monkeypatch.setitem(sys.modules, "nuke", self.nuke.module)
-        self.command = engine_module()
-        monkeypatch.setitem(sys.modules, "vfxmatte_command", self.command)
+        self.package = fake_package()
+        monkeypatch.setitem(sys.modules, "vfxmatte_nuke.vfxmatte_client", self.package)
         runpy.run_path(str(PLUGIN / "init.py"))
         self.actions: ModuleType = importlib.import_module("vfxmatte_nuke.actions")
-        self.jobs: ModuleType = importlib.import_module("vfxmatte_nuke.jobs")
+        self.renders: ModuleType = importlib.import_module("vfxmatte_nuke.renders")
         self.folder = folder
         self.nuke.root()["name"].setValue(str(folder / "comp.nk"))
         self.read = self.nuke.add("Read", file="/show/plate.%04d.exr")
@@ -43,7 +43,7 @@ class Bench:
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        return list(self.command.Engine.jobs)
+        return list(self.package.Client.requests)
 
     def matte(self, *, plate: Node | None = None, keyframes: str = "1001 1005") -> Group:
         node = self.nuke.add("VfxMatte")
@@ -60,7 +60,7 @@ class Bench:
         return str(node["status"].value())
 
     def finish(self) -> None:
-        self.nuke.pump(lambda: not self.jobs._running and self.nuke.waiting.empty())
+        self.nuke.pump(lambda: not self.renders._running and self.nuke.waiting.empty())
 
     def until(self, done: Callable[[], bool]) -> None:
         self.nuke.pump(done)
@@ -71,7 +71,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(tmp_path, monkeypatch, gui=True)
     yield made
     assert made.nuke.undo_off == 0
-    assert not made.jobs._running
+    assert not made.renders._running
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("vfxmatte VfxMatte")]
 
@@ -122,12 +122,12 @@ def test_every_change_of_a_render_stays_out_of_the_undo_list(bench: Bench) -> No
 
 
 def test_the_interface_is_never_blocked(bench: Bench) -> None:
-    bench.command.Engine.gate.clear()  # the engine does nothing yet
+    bench.package.Client.gate.clear()  # the engine does nothing yet
     node = bench.matte()
     bench.actions.render(node)  # and yet the button returns
     assert node["rendering"].value() == 1
     bench.until(lambda: "Following" in node["status"].value())
-    bench.command.Engine.gate.set()
+    bench.package.Client.gate.set()
     bench.finish()
     assert node["status"].value().startswith("Done")
 
@@ -230,7 +230,7 @@ def test_cancel_while_nuke_renders(bench: Bench) -> None:
 
 
 def test_cancel_while_the_engine_works(bench: Bench) -> None:
-    bench.command.Engine.gate.clear()
+    bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
     bench.until(lambda: bool(bench.asked))
@@ -242,15 +242,15 @@ def test_cancel_while_the_engine_works(bench: Bench) -> None:
 
 
 def test_failed_frames_are_named_and_the_others_delivered(bench: Bench) -> None:
-    bench.command.Engine.failing = {1003}
+    bench.package.Client.failing = {1003}
     said = bench.render(bench.matte())
     assert said.startswith("Done: 4 written")
     assert "frame 1003: this frame is damaged. Look." in said
 
 
 def test_the_engines_error_stands_in_the_panel(bench: Bench) -> None:
-    bench.command.Engine.error = EngineError(
-        "vfxmatte is not installed", kind="NotInstalled", hint="pip install vfxmatte"
+    bench.package.Client.error = bench.package.ClientError(
+        "vfxmatte is not installed", kind="NotInstalled", hint="pip install vfxmatte", shot="x"
     )
     node = bench.matte()
     assert bench.render(node) == "vfxmatte is not installed (shot x)\n  pip install vfxmatte"
@@ -263,7 +263,7 @@ def test_a_bug_does_not_leave_the_panel_at_starting(
     def broken(self: Any, **what: Any) -> Any:
         raise KeyError("frames")
 
-    bench.command.Engine.start_run = broken
+    bench.package.Client.start_run = broken
     node = bench.matte()
     assert bench.render(node) == "This should not happen: KeyError('frames')"
     assert node["rendering"].value() == 0
@@ -273,7 +273,7 @@ def test_a_bug_does_not_leave_the_panel_at_starting(
 def test_a_word_that_comes_late_does_not_hide_the_end(bench: Bench) -> None:
     node = bench.matte()
     bench.actions.render(node)
-    (job,) = bench.jobs._running
+    (job,) = bench.renders._running
     bench.finish()
     job._event({"event": "note", "text": "late"})
     bench.nuke.pump(bench.nuke.waiting.empty)
@@ -360,7 +360,7 @@ def test_missing_frames_may_be_held(bench: Bench) -> None:
 
 
 def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) -> None:
-    bench.command.Engine.gate.clear()
+    bench.package.Client.gate.clear()
     one, two = bench.matte(), bench.matte()
     bench.actions.render(one)
     bench.actions.render(one)
@@ -371,7 +371,7 @@ def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) ->
     third["shot_folder"].setValue("vfxmatte/comp/VfxMatte1")
     bench.actions.render(third)
     assert "VfxMatte1 is rendering into" in third["status"].value()
-    bench.command.Engine.gate.set()
+    bench.package.Client.gate.set()
     bench.finish()
     assert len(bench.asked) == 2
     assert one["matte_file"].value() != two["matte_file"].value()
@@ -395,7 +395,7 @@ def test_a_copy_has_a_folder_of_its_own(bench: Bench) -> None:
 
 @pytest.mark.parametrize("how", ["delete", "close"])
 def test_a_node_or_script_that_goes_stops_its_render(bench: Bench, how: str) -> None:
-    bench.command.Engine.gate.clear()
+    bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
     bench.until(lambda: bool(bench.asked))
@@ -403,11 +403,11 @@ def test_a_node_or_script_that_goes_stops_its_render(bench: Bench, how: str) -> 
         bench.nuke.call_back("close")
     bench.nuke.delete(node)
     bench.finish()
-    assert not bench.jobs._running
+    assert not bench.renders._running
 
 
 def test_a_node_may_be_renamed_while_it_renders(bench: Bench) -> None:
-    bench.command.Engine.gate.clear()
+    bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
     bench.until(lambda: bool(bench.asked))
@@ -477,7 +477,6 @@ def test_a_script_does_not_choose_the_program(
     said = bench.render(node)
     assert said.startswith("Done: 5 written") and "vfxmatte command is ignored" in said
     assert "/tmp/evil.sh" in caplog.text
-    assert sys.modules["vfxmatte_nuke.client"]._engine.command is None
 
 
 def test_paths_in_quotes_and_from_home_are_understood(
@@ -518,7 +517,7 @@ def test_terminal_mode_renders_to_the_end(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_terminal_mode_fails_loudly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path, monkeypatch, gui=False)
-    bench.command.Engine.failing = {1003}
+    bench.package.Client.failing = {1003}
     with pytest.raises(RuntimeError, match=r"VfxMatte1: .*4 written"):
         bench.actions.render(bench.matte())
     node = bench.matte(keyframes="")

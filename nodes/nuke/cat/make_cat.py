@@ -3,7 +3,7 @@
     Nuke15.1 --nukex -t make_cat.py matting.pt matting.cat
 
 Runs inside of Nuke (CatFileCreator needs NukeX or Nuke Studio; the .cat then runs in any Nuke).
-The .cat must be made by the oldest Nuke that shall read it. Standard library and `nuke` alone.
+The .cat must be made by the oldest Nuke that is to read it. Standard library and `nuke` alone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LABELS = {
 
 
 class CatError(Exception):
-    """What the artist is told; nothing was made."""
+    """Nothing was made; the message is for the artist."""
 
 
 def read_record(model: str) -> dict:
-    """What the exported model says of itself; raises CatError for any other file."""
+    """Return the record inside an exported model; raises CatError for any other file."""
     try:
         with zipfile.ZipFile(model) as archive:
             name = next(n for n in archive.namelist() if n.endswith("/" + RECORD_NAME))
@@ -41,14 +41,16 @@ def read_record(model: str) -> dict:
 
 
 def forward_slashes(path: str) -> str:
-    """An absolute path as Nuke wants it on every system."""
+    """Return the absolute path with forward slashes, which Nuke needs on every system."""
     return os.path.abspath(path).replace("\\", "/")
 
 
 def make_cat(nuke, model: str, cat: str) -> None:
-    """Write `cat` from the TorchScript file `model`, with its knobs. Raises CatError.
+    """Write the file `cat` from the TorchScript file `model`, with its knobs; raises CatError.
 
-    nuke: the module of that name.
+    Args:
+        nuke: the module of that name.
+        model, cat: paths.
     """
     record = read_record(model)
     knobs = json.loads(record.get("knobs", "{}"))
@@ -82,11 +84,11 @@ def _fill(nuke, node, model: str, cat: str, record: dict, knobs: dict) -> None:
 
 
 def main(arguments: list) -> int:
-    """0 made, 1 not made, 2 wrong use."""
+    """Return the exit code: 0 made, 1 not made, 2 wrong use."""
     if len(arguments) != 2:
         print("use: nuke --nukex -t make_cat.py MODEL.pt MODEL.cat", file=sys.stderr)
         return 2
-    import nuke  # there is one only inside of Nuke
+    import nuke  # exists inside Nuke only
 
     try:
         make_cat(nuke, arguments[0], arguments[1])

@@ -35,7 +35,7 @@ _SHOWN = {
 
 
 def draw(gizmo: Gizmo) -> Picture:
-    """(H, W, 3) uint8 BGR: every node where the gizmo has it, wires from inputs to nodes."""
+    """Draw every node at its place, with wires from its inputs, as (H, W, 3) uint8 BGR."""
     places = _places(gizmo)
     width = max(x for x, _ in places.values()) + _BOX[0] + _MARGIN
     height = max(y for _, y in places.values()) + _BOX[1] + _MARGIN
@@ -49,7 +49,7 @@ def draw(gizmo: Gizmo) -> Picture:
 
 
 def _places(gizmo: Gizmo) -> dict[str, tuple[int, int]]:
-    """Top left corners, by name."""
+    """Return the top left corners of the nodes by name, (x, y) in pixels."""
     at = {n.name: (int(n.knobs["xpos"]), int(n.knobs["ypos"])) for n in gizmo.inner}
     left, top = min(x for x, _ in at.values()), min(y for _, y in at.values())
     return {

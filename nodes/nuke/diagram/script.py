@@ -1,4 +1,4 @@
-"""Reads the text of a gizmo or a .nk script: user knobs, and nodes with their inputs.
+"""A parser for the text of a gizmo or a .nk script: user knobs, and nodes with their inputs.
 
 Nuke's scripts are stack programs: a node takes as many nodes from the stack as its `inputs` says
 (one by default), the topmost as input 0, and is put on the stack itself; `set N [stack 0]`
@@ -16,12 +16,15 @@ class ScriptError(Exception):
 
 @dataclass
 class UserKnob:
-    """One `addUserKnob`: its type number, name, options by letter, and flags such as +HIDDEN."""
+    """One `addUserKnob`."""
 
     type: int
+    """Nuke's number of the knob's type."""
     name: str
     options: dict[str, str]
+    """Values by letter: l label, t tooltip, M choices, T script or text."""
     flags: set[str]
+    """+HIDDEN, -STARTLINE and the like."""
 
     @property
     def choices(self) -> list[str]:
@@ -30,12 +33,15 @@ class UserKnob:
 
 @dataclass
 class ScriptNode:
-    """A node: its class, knobs as written (braces and quotes taken off), and its inputs."""
+    """A node of the script."""
 
     kind: str
+    """Its class."""
     knobs: dict[str, str] = field(default_factory=dict)
+    """Values as written, without the braces and quotes around them."""
     user_knobs: list[UserKnob] = field(default_factory=list)
     inputs: list[ScriptNode] = field(default_factory=list)
+    """Input 0 first."""
 
     @property
     def name(self) -> str:
@@ -44,25 +50,27 @@ class ScriptNode:
 
 @dataclass
 class Gizmo:
-    """The gizmo itself, its inner nodes in the order of the text, and what its Output shows."""
+    """A gizmo and its inner nodes."""
 
     node: ScriptNode
+    """The gizmo itself."""
     inner: list[ScriptNode]
+    """In the order of the text."""
 
     def find(self, name: str) -> ScriptNode:
         return next(node for node in self.inner if node.name == name)
 
 
 def words(text: str) -> list[str]:
-    """A Tcl list's elements: bare words, "quoted" with backslashes, {braced}."""
-    found, at = [], 0
+    """Split a Tcl list into its elements: bare words, "quoted" with backslashes, {braced}."""
+    elements, at = [], 0
     while at < len(text):
         if text[at].isspace():
             at += 1
             continue
         word, at = _word(text, at)
-        found.append(word)
-    return found
+        elements.append(word)
+    return elements
 
 
 def _word(text: str, at: int) -> tuple[str, int]:
@@ -108,7 +116,7 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
 
 
 def read_gizmo(text: str) -> Gizmo:
-    """The gizmo of a .gizmo file's text; raises ScriptError."""
+    """Parse the text of a .gizmo file; raises ScriptError."""
     nodes: list[ScriptNode] = []
     stack: list[ScriptNode] = []
     names: dict[str, ScriptNode] = {}
@@ -127,7 +135,7 @@ def read_gizmo(text: str) -> Gizmo:
             gizmo = _node(first, rest[0])
         else:
             node = _node(first, rest[0])
-            node.inputs = _taken(stack, node)
+            node.inputs = _take_inputs(stack, node)
             stack.append(node)
             nodes.append(node)
     else:
@@ -138,8 +146,8 @@ def read_gizmo(text: str) -> Gizmo:
 
 
 def _statements(text: str) -> list[list[str]]:
-    """Each statement's words; a node's body is one word."""
-    found, at = [], 0
+    """Split a text into statements, each a list of words; a node's body is one word."""
+    statements, at = [], 0
     body = "\n".join("" if line.startswith("#") else line for line in text.splitlines()) + "\n"
     while at < len(body):
         if body[at].isspace():
@@ -152,8 +160,8 @@ def _statements(text: str) -> list[list[str]]:
                 continue
             word, at = _word(body, at)
             statement.append(word)
-        found.append(statement)
-    return found
+        statements.append(statement)
+    return statements
 
 
 def _node(kind: str, body: str) -> ScriptNode:
@@ -184,8 +192,8 @@ def _user_knob(text: str) -> UserKnob:
     return UserKnob(int(tokens[0]), tokens[1], options, flags)
 
 
-def _taken(stack: list[ScriptNode], node: ScriptNode) -> list[ScriptNode]:
-    """The node's inputs off the stack, input 0 first."""
+def _take_inputs(stack: list[ScriptNode], node: ScriptNode) -> list[ScriptNode]:
+    """Take the node's inputs off the stack, input 0 first."""
     count = int(node.knobs.get("inputs", "1"))
     if len(stack) < count:
         raise ScriptError(f"{node.name} wants {count} inputs, the stack has {len(stack)}")

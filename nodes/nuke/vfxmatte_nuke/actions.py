@@ -1,4 +1,4 @@
-"""What the node's buttons do. Each is called on the main thread with the node itself."""
+"""The node's buttons. Each is called on the main thread with the node."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from vfxmatte.pipeline.plan import make_plan
-from vfxmatte_nuke import host, jobs, panel, wording
+from vfxmatte_nuke import host, panel, renders, wording
 from vfxmatte_nuke.frames import frames_text, parse_frames
 from vfxmatte_nuke.problem import Problem
 
 
-def _told(action: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A Problem becomes the panel's text; without an interface it ends the script."""
+def _reported(action: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Show a Problem in the panel; without an interface it ends the script."""
 
     @functools.wraps(action)
-    def careful(node: Any) -> None:
+    def guarded(node: Any) -> None:
         try:
             action(node)
         except Problem as problem:
@@ -24,16 +24,16 @@ def _told(action: Callable[[Any], None]) -> Callable[[Any], None]:
             if not host.is_gui():
                 raise RuntimeError(f"{host.full_name(node)}: {problem}") from problem
 
-    return careful
+    return guarded
 
 
-@_told
+@_reported
 def render(node: Any) -> None:
     """Matte the panel's frame range."""
     _render(node, None)
 
 
-@_told
+@_reported
 def render_frame(node: Any) -> None:
     """Matte the current frame."""
     _render(node, host.current_frame())
@@ -43,39 +43,41 @@ def _render(node: Any, frame: int | None) -> None:
     if host.is_executing():
         raise Problem("Nuke itself is rendering", "Press Render again when it has finished.")
     settings = panel.settings_of(node)
-    job = jobs.start(node, make_plan(node, settings, frame), settings.notes)
+    render = renders.start(node, make_plan(node, settings, frame), settings.notes)
     if not host.is_gui():
-        job.pump()
-        if job.problem:
-            raise Problem(job.problem)
+        render.pump()
+        if render.problem:
+            raise Problem(render.problem)
 
 
-@_told
+@_reported
 def cancel(node: Any) -> None:
     """Stop the node's render."""
-    job = jobs.of_node(node)
-    if job is None:
+    render = renders.of_node(node)
+    if render is None:
         raise Problem("Nothing is rendering here")
-    job.cancel()
+    render.cancel()
     host.set_values(node, status="Stopping")
 
 
-@_told
+@_reported
 def add_keyframe(node: Any) -> None:
-    _change_keyframes(node, lambda frames, now: frames | {now})
+    """Add the current frame to the keyframes."""
+    _change_keyframes(node, set.union)
 
 
-@_told
+@_reported
 def remove_keyframe(node: Any) -> None:
-    _change_keyframes(node, lambda frames, now: frames - {now})
+    """Remove the current frame from the keyframes."""
+    _change_keyframes(node, set.difference)
 
 
-def _change_keyframes(node: Any, change: Callable[[Any, int], Any]) -> None:
+def _change_keyframes(node: Any, change: Callable[[set[int], set[int]], set[int]]) -> None:
     frames = set(parse_frames(host.values(node, ("keyframes",))["keyframes"]))
-    node["keyframes"].setValue(frames_text(change(frames, host.current_frame())))
+    node["keyframes"].setValue(frames_text(change(frames, {host.current_frame()})))
 
 
-@_told
+@_reported
 def range_from_input(node: Any) -> None:
     """Take the plate's own range."""
     if not host.is_connected(node, 0):
@@ -86,10 +88,11 @@ def range_from_input(node: Any) -> None:
         node[name].setValue(value)
 
 
-@_told
+@_reported
 def make_read(node: Any) -> None:
-    """A Read of the mattes and a Copy into the plate's alpha, in the node graph."""
-    found = host.values(node, panel.RESULTS)
-    if not found["has_matte"]:
+    """Create a Read of the mattes and a Copy into the plate's alpha, in the node graph."""
+    values = host.values(node, panel.RESULTS)
+    if not values["has_matte"]:
         raise Problem("there are no mattes yet", "Press Render first.")
-    host.make_read(node, found["matte_file"], int(found["matte_first"]), int(found["matte_last"]))
+    first, last = int(values["matte_first"]), int(values["matte_last"])
+    host.make_read(node, values["matte_file"], first, last)

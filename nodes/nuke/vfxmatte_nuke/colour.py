@@ -1,4 +1,4 @@
-"""Which OpenColorIO colour space a plate is in, from what the project and its Read say."""
+"""The OpenColorIO colour space of a plate, from the project's settings and its Read's."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ NATIVE_WORKING = "lin_rec709_scene"
 
 
 class Project(NamedTuple):
-    """Colour management of the script, from the root node.
-
-    management: "Nuke" or "OCIO". config: the `OCIO_config` knob. custom: the custom config's
-    path. working: the working space. environment: $OCIO, "" where unset. built_in: the path of
-    the named config inside Nuke's installation, "" where Nuke does not tell.
-    """
+    """Colour management of the script, from the root node."""
 
     management: str
+    """Nuke or OCIO."""
     config: str
+    """The `OCIO_config` knob."""
     custom: str
+    """Path of the custom config."""
     working: str
+    """The working space."""
     environment: str
+    """$OCIO, "" if unset."""
     built_in: str
+    """Path of the named config inside Nuke's installation, "" if Nuke does not name it."""
 
     @property
     def is_ocio(self) -> bool:
@@ -47,7 +48,7 @@ class Project(NamedTuple):
 
 
 def plain_name(text: str) -> str:
-    """`default (ACES - ACEScg)`, `scene_linear (ACEScg)` or `ACES/ACEScg` as the space's name."""
+    """Return the plain name: `ACEScg` for `scene_linear (ACEScg)` or `ACES/ACEScg`."""
     name = text.strip()
     match = _WITH_ROLE.match(name)
     if match is not None and match.group(1) in _ROLES:
@@ -56,9 +57,9 @@ def plain_name(text: str) -> str:
 
 
 def configuration(project: Project) -> str:
-    """The project's OpenColorIO configuration; "" takes the engine's own.
+    """Return the project's OpenColorIO configuration; "" for vfxmatte's default.
 
-    The engine's own follows $OCIO, which a script in Nuke's own colour management does not.
+    The default follows $OCIO, which a script in Nuke's own colour management does not.
     """
     if not project.is_ocio:
         return BUILT_IN if project.environment else ""
@@ -68,14 +69,14 @@ def configuration(project: Project) -> str:
 
 
 def working_space(project: Project) -> str:
-    """The colour space of a plate that was rendered raw from Nuke's own pixels."""
+    """Return the colour space of a plate that Nuke rendered raw."""
     return plain_name(project.working) if project.is_ocio else NATIVE_WORKING
 
 
 def file_space(project: Project, colorspace: str, raw: bool) -> str | None:
-    """The colour space of a Read's file; None where only Nuke itself can convert it.
+    """Return the colour space of a Read's file; None if only Nuke itself can convert it.
 
-    A raw Read's values are taken for the working space by the whole script, so here too.
+    A raw Read counts as the working space, as everywhere in the script.
     """
     if raw:
         return working_space(project)

@@ -1,4 +1,4 @@
-"""Frame numbers as an artist writes them, and which of them a render needs."""
+"""Frame lists as artists type them, and the plate frames that a render needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PART = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?$")
 
 
 def parse_frames(text: str) -> list[int]:
-    """`1001 1013, 1025` or `1001-1025x12` as sorted frame numbers; raises Problem."""
+    """Parse `1001 1013, 1025` or `1001-1025x12` into ascending frame numbers; raises Problem."""
     numbers: set[int] = set()
     for part in re.split(r"[\s,;]+", text.strip()):
         if not part:
@@ -32,12 +32,12 @@ def parse_frames(text: str) -> list[int]:
 
 
 def frames_text(numbers: Iterable[int]) -> str:
-    """Frame numbers for the keyframes knob: `1001 1013 1025`."""
+    """Format frame numbers as `1001 1013 1025`, for the keyframes knob."""
     return " ".join(str(number) for number in sorted(set(numbers)))
 
 
 def ranges_text(numbers: Iterable[int]) -> str:
-    """Frame numbers folded for a message: `1001-1004, 1008`."""
+    """Format frame numbers as `1001-1004, 1008`, for a message."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][1] + 1:
@@ -48,12 +48,12 @@ def ranges_text(numbers: Iterable[int]) -> str:
 
 
 def range_text(first: int, last: int) -> str:
-    """`1001-1048`, or `1001` for one frame: what `vfxmatte run --frames` takes."""
+    """Format a range as `1001-1048`, or `1001` for one frame, as `vfxmatte run --frames` does."""
     return str(first) if first == last else f"{first}-{last}"
 
 
 def plate_span(first: int, last: int, keyframes: Iterable[int]) -> tuple[int, int]:
-    """First and last frame of the plate that mattes of first to last depend on.
+    """Return the first and last frame of the plate that the mattes of a range depend on.
 
     A trimap is carried through the whole stretch between the keyframes on either side, so the
     span reaches from the last keyframe at or before `first` to the first at or after `last`; where

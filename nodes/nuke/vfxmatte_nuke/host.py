@@ -33,18 +33,21 @@ def is_executing() -> bool:
 
 
 def later(call: Callable[[], None]) -> None:
-    """Have `call` run on the main thread; returns at once. From any thread."""
+    """Schedule a call on the main thread, from any thread; returns at once."""
     nuke.executeInMainThread(call)
 
 
 def result_of(call: Callable[[], Any]) -> Any:
-    """What `call` returns on the main thread; waits. From any other thread, `call` never raises."""
+    """Execute a call on the main thread, from another one, and return its result.
+
+    The call must not raise.
+    """
     return nuke.executeInMainThreadWithResult(call)
 
 
 @contextmanager
 def without_undo() -> Iterator[None]:
-    """Changes that the artist did not make do not fill the undo list."""
+    """Keep changes that the artist did not make out of the undo list."""
     nuke.Undo.disable()
     try:
         yield
@@ -53,21 +56,21 @@ def without_undo() -> Iterator[None]:
 
 
 def exists(node: Any) -> bool:
-    """Whether the node is still in the script: Nuke raises ValueError for one that is not."""
+    """Return True if the node is still in the script."""
     try:
         node.name()
-    except ValueError:
+    except ValueError:  # how Nuke answers for a deleted node
         return False
     return True
 
 
 def full_name(node: Any) -> str:
-    """`Group1.VfxMatte1`."""
+    """Return the node's name with its groups: `Group1.VfxMatte1`."""
     return str(node.fullName())
 
 
 def script_path() -> str:
-    """The saved script, "" where there is none."""
+    """Return the path of the script, "" if it was never saved."""
     return forward(nuke.root()["name"].value() or "")
 
 
@@ -76,12 +79,11 @@ def current_frame() -> int:
 
 
 def values(node: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """The node's knobs by name; paths are evaluated."""
-    found = {}
-    for name in names:
-        knob = node[name]
-        found[name] = (knob.evaluate() or "") if name in _EVALUATED else knob.value()
-    return found
+    """Return the values of knobs by name; paths are evaluated."""
+    return {
+        name: (node[name].evaluate() or "") if name in _EVALUATED else node[name].value()
+        for name in names
+    }
 
 
 def set_values(node: Any, **changes: Any) -> None:
@@ -95,19 +97,19 @@ def is_connected(node: Any, number: int) -> bool:
 
 
 def input_range(node: Any, number: int) -> tuple[int, int]:
-    """First and last frame of what is connected to an input."""
+    """Return the first and last frame of an input."""
     source = node.input(number)
     return int(source.firstFrame()), int(source.lastFrame())
 
 
 def input_size(node: Any, number: int) -> tuple[int, int]:
-    """Width and height of what is connected to an input."""
+    """Return the width and height of an input, in pixels."""
     source = node.input(number)
     return int(source.width()), int(source.height())
 
 
 def plate_read(node: Any) -> ReadInfo | None:
-    """The Read that the plate input shows unchanged; None where anything else is there."""
+    """Return the Read that the plate input shows unchanged; None for any other input."""
     source = node.input(0)
     while source is not None and (source.Class() in PASS_THROUGH or _is_skipped(source)):
         source = source.input(0)
@@ -131,12 +133,12 @@ def _is_disabled(node: Any) -> bool:
 
 
 def _is_skipped(node: Any) -> bool:
-    """A disabled node with an input hands its first input on."""
+    """Return True for a disabled node that passes its first input on."""
     return node.Class() != "Read" and _is_disabled(node)
 
 
 def project() -> Project:
-    """The script's colour management."""
+    """Return the script's colour management."""
     root = nuke.root()
     config = root.knob("OCIOConfigPath")
     return Project(
@@ -150,7 +152,7 @@ def project() -> Project:
 
 
 def is_proxy() -> bool:
-    """Whether the script is in proxy mode, in which Writes render small pictures."""
+    """Return True in proxy mode, in which Writes render small pictures."""
     return bool(nuke.root()["proxy"].value())
 
 
@@ -178,16 +180,18 @@ def render_inner(node: Any, write_name: str, path: str, frame: int) -> None:
 
 
 def reload_results(node: Any) -> None:
-    """Have the Reads inside the node look at the disk again."""
+    """Make the Reads inside the node read their files again."""
     for name in ("ReadMatte", "ReadTrimap"):
         node.node(name)["reload"].execute()
 
 
 def make_read(node: Any, pattern: str, first: int, last: int) -> Any:
-    """A Read of the mattes, and a Copy that puts them into the plate's alpha, beside the node.
+    """Create a Read of the mattes and a Copy into the plate's alpha, beside the node.
 
-    Both work by frame number: a frame without a matte is black, no other frame is shown for it.
-    Returns the Copy.
+    Both work by frame number: a frame without a matte is black, and never shows another frame's.
+
+    Returns:
+        The Copy.
     """
     group = full_name(node).rpartition(".")[0]
     with nuke.toNode(group) if group else nuke.root():
@@ -209,12 +213,12 @@ def on_lifetime(
     destroyed: Callable[[Any], None],
     closed: Callable[[], None],
 ) -> None:
-    """Have these called when a VfxMatte appears, when one goes, and when a script closes."""
+    """Register callbacks for a VfxMatte created or destroyed, and for a script closed."""
     nuke.addOnCreate(lambda: created(nuke.thisNode()), nodeClass=NODE_CLASS)
     nuke.addOnDestroy(lambda: destroyed(nuke.thisNode()), nodeClass=NODE_CLASS)
     nuke.addOnScriptClose(closed)
 
 
 def say(text: str) -> None:
-    """A line on the terminal, for renders without an interface."""
+    """Print a line on the terminal, for renders without an interface."""
     nuke.tprint(text)

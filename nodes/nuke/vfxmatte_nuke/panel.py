@@ -1,4 +1,4 @@
-"""What the artist has set in the node's panel, checked and typed."""
+"""The settings of the node's panel, checked and typed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,31 @@ RESULTS = ("matte_file", "trimap_file", "matte_first", "matte_last", "has_matte"
 
 
 class Settings(NamedTuple):
-    """The panel's values. keyframes: listed frames; [] where trimaps come from a folder."""
+    """The panel's values; an empty text means the default."""
 
     first: int
     last: int
+    """First and last frame to matte."""
     always_render: bool
+    """Render the plate through Nuke even where its files could be read."""
     keyframes: list[int]
+    """Frames on which the trimap input is painted; [] if trimaps come from a folder."""
     trimap_folder: str
+    """Folder of painted trimaps; "" if they come from the input."""
     quality: str
+    """exact or fast."""
     device: str
     shot_folder: str
     colorspace: str
+    """The plate's OpenColorIO colour space."""
     ocio: str
+    """OpenColorIO configuration."""
     layer: str
+    """EXR layer of the plate."""
     missing: str
+    """What to do about missing plate frames: error, hold or skip."""
     notes: tuple[str, ...]
+    """Shown in the panel when the render is over."""
 
     @property
     def from_folder(self) -> bool:
@@ -40,31 +50,31 @@ class Settings(NamedTuple):
 
 
 def settings_of(node: Any) -> Settings:
-    """The node's settings; raises Problem for what cannot be meant."""
-    found = host.values(node, SETTINGS)
-    first, last = int(found["first"]), int(found["last"])
+    """Return the node's settings; raises Problem for unusable ones."""
+    values = host.values(node, SETTINGS)
+    first, last = int(values["first"]), int(values["last"])
     if last < first:
         raise Problem(
             f"the frame range {first}-{last} is empty",
             "Set 'frames', or press 'From input'.",
         )
-    words: dict[str, Any] = {n: forward(found[n].strip()) for n in ("colorspace", "layer")}
-    words.update((name, client.tidy_path(found[name])) for name in ("shot_folder", "ocio"))
+    texts: dict[str, Any] = {n: forward(values[n].strip()) for n in ("colorspace", "layer")}
+    texts.update((name, client.tidy_path(values[name])) for name in ("shot_folder", "ocio"))
     return Settings(
         first=first,
         last=last,
-        always_render=found["plate_from"] != "automatic",
-        quality=str(found["quality"]),
-        device=str(found["device"]),
-        missing=str(found["missing"]),
-        notes=_notes(found["command"]),
-        **_trimaps(found),
-        **words,
+        always_render=values["plate_from"] != "automatic",
+        quality=str(values["quality"]),
+        device=str(values["device"]),
+        missing=str(values["missing"]),
+        notes=_notes(values["command"]),
+        **_trimaps(values),
+        **texts,
     )
 
 
 def _notes(command: str) -> tuple[str, ...]:
-    """What an older script asks for and does not get."""
+    """Return a note if an older script names a program, which is ignored."""
     if not command.strip():
         return ()
     note = (
@@ -75,16 +85,16 @@ def _notes(command: str) -> tuple[str, ...]:
     return (note,)
 
 
-def _trimaps(found: dict[str, Any]) -> dict[str, Any]:
-    folder = client.tidy_path(found["trimap_folder"])
-    if found["trimaps_from"] == "folder":
+def _trimaps(values: dict[str, Any]) -> dict[str, Any]:
+    folder = client.tidy_path(values["trimap_folder"])
+    if values["trimaps_from"] == "folder":
         if not folder:
             raise Problem(
                 "no trimap folder is chosen",
                 "Set 'trimap folder', or set 'trimaps' to 'input' and paint.",
             )
         return {"trimap_folder": folder, "keyframes": []}
-    keyframes = parse_frames(found["keyframes"])
+    keyframes = parse_frames(values["keyframes"])
     if not keyframes:
         raise Problem(
             "no keyframe is listed",

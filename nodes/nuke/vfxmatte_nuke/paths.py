@@ -1,6 +1,6 @@
-"""Where a VfxMatte node keeps its files: one shot folder, forward slashes everywhere.
+"""The files of a VfxMatte node: one shot folder, forward slashes everywhere.
 
-SHOT/plate_from_nuke/1920x1080/plate.1001.exr    rendered by Nuke, where it had to be
+SHOT/plate_from_nuke/1920x1080/plate.1001.exr    only if Nuke rendered the plate
 SHOT/trimaps_from_nuke/trimap.1001.png           the painted keyframes
 SHOT/matte/                                      results: mattes, trimaps/, manifest
 """
@@ -19,7 +19,7 @@ _TAKEN_FOR_CODE = "[]$%#"
 
 
 def forward(path: str) -> str:
-    """The path with forward slashes, as Nuke wants them on every system."""
+    """Return the path with forward slashes, which Nuke needs on every system."""
     return path.replace("\\", "/")
 
 
@@ -27,16 +27,22 @@ def is_movie(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in _MOVIES
 
 
-def shot_folder(given: str, script: str, node: str) -> str:
-    """The node's folder: as given, else `vfxmatte/SCRIPT/NODE` beside the script.
+def shot_folder(typed: str, script: str, node: str) -> str:
+    """Return the node's folder, by default `vfxmatte/SCRIPT/NODE` beside the script.
 
     SCRIPT is the script's name without its version, so that a new version of the comp finds its
-    mattes and another comp in the same folder has its own. node: the node's full name; a node
-    inside groups gets the groups' names too.
-    Raises Problem where there is neither a folder nor a saved script.
+    mattes and another comp in the same folder has its own.
+
+    Args:
+        typed: the folder set in the panel, or "".
+        script: path of the script, or "" if it was never saved.
+        node: full name of the node, with the groups that it is in.
+
+    Raises:
+        Problem: there is neither a folder nor a saved script, or Nuke would evaluate the path.
     """
-    own = "vfxmatte/{}/{}".format(script_stem(script), node.replace(".", "_"))
-    folder = forward(given.strip()).rstrip("/") or own
+    default = "vfxmatte/{}/{}".format(script_stem(script), node.replace(".", "_"))
+    folder = forward(typed.strip()).rstrip("/") or default
     if not os.path.isabs(folder):
         if not script:
             raise Problem(
@@ -44,11 +50,11 @@ def shot_folder(given: str, script: str, node: str) -> str:
                 "Save the script, or set 'shot folder' to a whole path.",
             )
         folder = forward(os.path.join(os.path.dirname(script), folder))
-    meant = [sign for sign in _TAKEN_FOR_CODE if sign in folder]
-    if meant:
+    signs = [sign for sign in _TAKEN_FOR_CODE if sign in folder]
+    if signs:
         raise Problem(
             "the shot folder {} has {} in its path, which Nuke takes for code".format(
-                folder, " and ".join(meant)
+                folder, " and ".join(signs)
             ),
             "Set 'shot folder' to a path without it.",
         )
@@ -56,13 +62,13 @@ def shot_folder(given: str, script: str, node: str) -> str:
 
 
 def script_stem(script: str) -> str:
-    """`/s/010_comp_v012_jd.nk` as `010_comp`: the name without version and what follows it."""
+    """Return a script's name up to its version: `010_comp` for /s/010_comp_v012_jd.nk."""
     stem = os.path.splitext(os.path.basename(script))[0]
     return re.sub(r"[._-]v\d+.*$", "", stem, flags=re.IGNORECASE) or stem
 
 
 def plate_folder(shot: str, width: int, height: int) -> str:
-    """Rendered plates of one format; a plate that changes its format gets another folder."""
+    """Return the folder for rendered plates of one format."""
     return f"{shot}/plate_from_nuke/{width}x{height}"
 
 
@@ -75,13 +81,13 @@ def matte_folder(shot: str) -> str:
 
 
 def numbered(folder: str, stem: str, number: int, ending: str) -> str:
-    """`folder/stem.1001.ending`, at least four digits."""
+    """Return `folder/stem.1001.ending`, with at least four digits."""
     sign = "-" if number < 0 else ""
     return f"{folder}/{stem}.{sign}{abs(number):04d}.{ending}"
 
 
 def pattern_of(path: str, number: int) -> str:
-    """A frame's path as Nuke's pattern: `matte.1001.exr` becomes `matte.%04d.exr`."""
+    """Return a frame's path as Nuke's pattern: `matte.%04d.exr` for matte.1001.exr."""
     path = forward(path)
     head, slash, name = path.rpartition("/")
     matches = [m for m in re.finditer(r"-?\d+", name) if int(m.group()) == number]
@@ -93,7 +99,7 @@ def pattern_of(path: str, number: int) -> str:
 
 
 def ensure_folder(folder: str) -> None:
-    """The folder and its parents; raises Problem with the system's own reason."""
+    """Create the folder and its parents; raises Problem with the system's own reason."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -104,9 +110,9 @@ def ensure_folder(folder: str) -> None:
 
 
 def settle(fresh: str, final: str) -> None:
-    """Move a rendered file to its name; an equal one that is there stays untouched.
+    """Move a rendered file to its final name, unless an equal file is there already.
 
-    What has not changed keeps its time stamp, so that its matte need not be made again.
+    An unchanged file keeps its time stamp, so that its matte need not be solved again.
     """
     if not os.path.isfile(fresh):
         raise Problem(f"Nuke wrote no {final}", "Look at the plate or trimap input's error.")
@@ -118,7 +124,7 @@ def settle(fresh: str, final: str) -> None:
 
 def drop_other_trimaps(folder: str, keep: Iterable[int]) -> None:
     """Remove trimaps that this node rendered for keyframes that are no longer listed."""
-    wanted = {os.path.basename(numbered(folder, "trimap", number, "png")) for number in keep}
+    listed = {os.path.basename(numbered(folder, "trimap", number, "png")) for number in keep}
     for name in os.listdir(folder):
-        if re.match(r"trimap\.-?\d{4,}\.png$", name) and name not in wanted:
+        if re.match(r"trimap\.-?\d{4,}\.png$", name) and name not in listed:
             os.remove(os.path.join(folder, name))

@@ -1,4 +1,4 @@
-"""What one press of Render amounts to: frames to render through Nuke, and the engine's job."""
+"""The plan of one press of Render: frames to render through Nuke, and the request."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from vfxmatte_nuke.source import FilePlate, from_files
 
 
 class Step(NamedTuple):
-    """One frame for Nuke to render: through which inner Write, into which file."""
+    """One frame for Nuke to render."""
 
     write: str
+    """Name of the Write inside the node."""
     what: str
+    """trimap or plate."""
     frame: int
     folder: str
     name: str
+    """File name within the folder."""
 
     @property
     def final(self) -> str:
@@ -29,32 +32,33 @@ class Step(NamedTuple):
 
     @property
     def fresh(self) -> str:
-        """Where it is rendered first, so that no half-written file has the final name."""
+        """The file it is rendered into first, so that no half-written file has the final name."""
         return self.folder + "/unfinished/" + self.name
 
 
 class Plan(NamedTuple):
-    """steps: rendered one by one, before the job. job: keywords for `Engine.start_run`.
-
-    note: why the plate is rendered through Nuke, "" where it is read from its files.
-    """
+    """A render in full; made before anything is written."""
 
     steps: list[Step]
-    job: dict[str, Any]
+    """Frames for Nuke to render, one by one, before the job."""
+    request: dict[str, Any]
+    """Keywords of `Client.start_run`."""
     first: int
     last: int
+    """First and last frame to matte."""
     keyframes: list[int]
     note: str
+    """Why the plate is rendered through Nuke; "" if it is read from its files."""
 
     @property
     def output(self) -> str:
-        return str(self.job["output"])
+        return str(self.request["output"])
 
 
 def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
-    """The plan for the panel's range, or for one frame; raises Problem. On the main thread.
+    """Make the plan for the panel's range, or for one frame; to be called on the main thread.
 
-    Reads the script and the disk; changes neither.
+    Reads the script and the disk, and changes neither. Raises Problem.
     """
     if not host.is_connected(node, 0):
         raise Problem("the plate input is not connected", "Connect the plate to the first input.")
@@ -64,7 +68,7 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
     project = host.project()
     plate, note = _plate(node, settings, project, shot, plate_span(first, last, keyframes))
     options = plate.pop("settings")
-    job: dict[str, Any] = {
+    request: dict[str, Any] = {
         "trimaps": trimaps,
         "output": paths.matte_folder(shot),
         "frames": range_text(first, last),
@@ -73,18 +77,18 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
         "mode": settings.quality,
         "settings": dict(options, missing=settings.missing),
     }
-    job.update(plate)
-    steps = steps + job.pop("steps")
+    request.update(plate)
+    steps = steps + request.pop("steps")
     if steps and host.is_proxy():
         raise Problem(
             "the script is in proxy mode, in which Nuke would render small trimaps and plates",
             "Switch proxy mode off, and press Render again.",
         )
-    return Plan(steps, job, first, last, keyframes, note)
+    return Plan(steps, request, first, last, keyframes, note)
 
 
 def _trimaps(node: Any, settings: Settings, shot: str) -> tuple[str, list[int], list[Step]]:
-    """The keyframes' folder, their frames, and what Nuke has to render for it."""
+    """Return the trimap folder, the keyframes, and the frames that Nuke has to render for them."""
     if settings.from_folder:
         return settings.trimap_folder, painted_frames(settings.trimap_folder), []
     if not host.is_connected(node, 1):
@@ -98,7 +102,7 @@ def _trimaps(node: Any, settings: Settings, shot: str) -> tuple[str, list[int], 
 
 
 def painted_frames(folder: str) -> list[int]:
-    """Frame numbers of the trimaps in a folder; raises Problem where there are none."""
+    """Return the frame numbers of the trimaps in a folder; raises Problem if there are none."""
     try:
         names = os.listdir(folder)
     except OSError as error:
@@ -106,8 +110,8 @@ def painted_frames(folder: str) -> list[int]:
             f"the trimap folder {folder} cannot be read: {error.strerror}",
             "Choose the folder that holds the painted trimaps (NAME.FRAME.ext).",
         ) from error
-    found = (re.search(r"[._](-?\d+)\.\w+$", name) for name in names if not name.startswith("."))
-    numbers = sorted({int(match.group(1)) for match in found if match})
+    matches = (re.search(r"[._](-?\d+)\.\w+$", n) for n in names if not n.startswith("."))
+    numbers = sorted({int(match.group(1)) for match in matches if match})
     if not numbers:
         raise Problem(
             f"no trimap is in {folder}",
@@ -119,7 +123,7 @@ def painted_frames(folder: str) -> list[int]:
 def _plate(
     node: Any, settings: Settings, project: Project, shot: str, span: tuple[int, int]
 ) -> tuple[dict[str, Any], str]:
-    """The plate's part of the job, with its `steps` and `settings`; and why it is rendered."""
+    """Return the plate's part of the request, with its `steps`, and why it is rendered or ""."""
     files, note = None, "'plate' is 'always render'"
     if not settings.always_render:
         files, note = from_files(host.plate_read(node), project, settings.colorspace)
@@ -131,8 +135,8 @@ def _plate(
         options["layer"] = settings.layer
     if files.first_frame is not None:
         options["first_frame"] = files.first_frame
-    found = {"plate": files.pattern, "colorspace": files.colorspace, "settings": options}
-    return dict(found, steps=[]), ""
+    part = {"plate": files.pattern, "colorspace": files.colorspace, "settings": options}
+    return dict(part, steps=[]), ""
 
 
 def _rendered_plate(
@@ -155,7 +159,7 @@ def _rendered_plate(
 
 
 def _check_range(plate: FilePlate, settings: Settings, span: tuple[int, int]) -> None:
-    """A Read holds its ends, so a frame outside of its range would be another frame's matte."""
+    """Refuse frames outside the plate's range, where a Read repeats its first or last frame."""
     first, last = plate.first, plate.last
     outside = [number for number in range(span[0], span[1] + 1) if not first <= number <= last]
     if outside and settings.missing == "error":

@@ -1,10 +1,15 @@
-"""What the artist is told when something is not right: what, and what to do about it."""
+"""Errors that the artist can fix, and cancelling."""
 
 from __future__ import annotations
 
 
 class Problem(Exception):
-    """A sentence for the node's panel, and a hint that says what to do."""
+    """An error that the artist can fix.
+
+    Args:
+        what: one sentence that says what is wrong, and where.
+        hint: what to do about it.
+    """
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""Where the plate's pixels come from: the files behind a Read, or a render through Nuke."""
+"""The source of the plate's pixels: the files of a Read, or a render through Nuke."""
 
 from __future__ import annotations
 
@@ -8,46 +8,53 @@ from vfxmatte.io.sequence import is_movie
 from vfxmatte_nuke.colour import Project, file_space
 
 PASS_THROUGH = ("Dot", "NoOp", "PostageStamp", "ModifyMetaData", "ViewMetaData", "AddTimeCode")
-"""Node classes that hand on every pixel of their first input at the same frame."""
+"""Node classes that pass every pixel of their first input on, at the same frame."""
 
 
 class ReadInfo(NamedTuple):
-    """What a Read node says of its files.
-
-    pattern: with %04d. first, last: its range. frame_mode: "expression", "start at" or "offset";
-    frame: that mode's text. colorspace, raw: its own knobs.
-    """
+    """The settings of a Read node."""
 
     name: str
+    """The node's name."""
     pattern: str
+    """Its files, with %04d."""
     first: int
     last: int
+    """First and last number of its files."""
     frame_mode: str
+    """expression, start at or offset."""
     frame: str
+    """The text that belongs to frame_mode."""
     colorspace: str
     raw: bool
 
 
 class FilePlate(NamedTuple):
-    """A plate that the engine can read itself.
-
-    first, last: the frames that it has. first_frame: number of a movie's first frame, None for an
-    image sequence.
-    """
+    """A plate whose files vfxmatte can read itself."""
 
     pattern: str
+    """Its files, with %04d, or a movie."""
     colorspace: str
+    """OpenColorIO name."""
     first: int
     last: int
+    """First and last frame of the plate."""
     first_frame: int | None
+    """Number of a movie's first frame; None for an image sequence."""
 
 
 def from_files(
     read: ReadInfo | None, project: Project, colorspace: str
 ) -> tuple[FilePlate | None, str]:
-    """The Read's files as a plate, or None and the reason why Nuke must render it.
+    """Make a plate of a Read's files.
 
-    colorspace: the artist's own word for it, "" where there is none.
+    Args:
+        read: the Read that the plate input shows unchanged, or None.
+        project: the script's colour management.
+        colorspace: the colour space set in the panel, or "".
+
+    Returns:
+        The plate and "", or None and why Nuke must render it.
     """
     if read is None:
         return None, "the input is not a Read alone"
@@ -67,7 +74,7 @@ def from_files(
 
 
 def _start(read: ReadInfo) -> int | None:
-    """Nuke's frame of the Read's first file; None where the engine could not count alike."""
+    """Return Nuke's frame of the Read's first file; None if file and frame numbers differ."""
     text = read.frame.strip()
     start = read.first
     if text and read.frame_mode == "start at" and text.lstrip("-").isdigit():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 _LOOKALIKES = {"<": "‹", ">": "›", "[": "(", "]": ")", "$": "＄"}
-_MOST_FAILURES = 5
+_MAX_FAILURES = 5  # listed in the panel
 
 
 def safe(text: str) -> str:
-    """Text that a Nuke text knob shows as it is: neither HTML nor Tcl is left in it."""
+    """Return a text without HTML and Tcl, which a Nuke text knob would interpret."""
     return "".join(_LOOKALIKES.get(letter, letter) for letter in text)
 
 
@@ -18,7 +18,13 @@ def rendering(what: str, done: int, count: int) -> str:
 
 
 def progress(done: int, count: int, seconds: float, fresh: int) -> str:
-    """done of count frames; fresh of them were solved in so many seconds."""
+    """Return the text of a render under way.
+
+    Args:
+        done, count: finished and all frames.
+        seconds: time since the job started.
+        fresh: how many of the finished frames were solved in that time.
+    """
     if not done:
         return f"Following the keyframes through {count} frames"
     text = f"{done} of {count} frames"
@@ -29,7 +35,7 @@ def progress(done: int, count: int, seconds: float, fresh: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """`40 s`, `3 min` or `2 h 05 min`."""
+    """Format a duration as `40 s`, `3 min` or `2 h 05 min`."""
     if seconds < 90:
         return f"{round(seconds)} s"
     minutes = round(seconds / 60)
@@ -37,7 +43,7 @@ def clock(seconds: float) -> str:
 
 
 def ending(totals: dict[str, Any], failures: dict[int, str], notes: list[str]) -> str:
-    """What a run came to."""
+    """Return the text of a run that is over."""
     written, kept = totals.get("written", 0), totals.get("kept", 0)
     lines = [
         "{}: {} written{}{}".format(
@@ -49,7 +55,7 @@ def ending(totals: dict[str, Any], failures: dict[int, str], notes: list[str]) -
     ]
     if failures:
         lines.append(f"{len(failures)} failed:")
-        shown = sorted(failures)[:_MOST_FAILURES]
+        shown = sorted(failures)[:_MAX_FAILURES]
         lines += [f"frame {number}: {failures[number]}" for number in shown]
     if totals.get("interrupted"):
         lines.append("Press Render to go on.")

@@ -1,58 +1,59 @@
-"""The client of every host: finds the engine, starts it, outlives its death, does without it."""
+"""The client of every host: finds the server, starts it, outlives its death, does without it."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+import io
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import vfxmatte
+from nodes.vfxmatte_client import (
+    Client,
+    ClientError,
+    find_command,
+    remember_command,
+    settings_file,
+    shared_client,
+    tidy_path,
+)
+from nodes.vfxmatte_client.channel import Channel, ConnectionLost, rpc_error
+from nodes.vfxmatte_client.endpoint import connect, read_endpoint
+from nodes.vfxmatte_client.parameters import request_params
+from nodes.vfxmatte_client.paths import endpoint_file as client_endpoint_file
 from tests.gated_engine import SETTINGS
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.serve.endpoint import endpoint_file
 
-SOURCE = Path(__file__).parents[2] / "nodes" / "command.py"
-ROOT = SOURCE.parents[1]
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "nodes" / "vfxmatte_client"
 GATED = ROOT / "tests" / "gated_engine.py"
 PATIENCE_SECONDS = 120.0
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes as POSIX does")
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("vfxmatte_client", SOURCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["vfxmatte_client"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-command = load()
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home without anything; the engine that a test leaves there is ended."""
+    """A home without anything; the server that a test leaves there is ended."""
     monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("VFXMATTE_COMMAND", raising=False)
     monkeypatch.setenv("GATE", str(tmp_path / "gate"))
     yield tmp_path / "home"
-    command.Engine().shutdown()
+    Client().shutdown()
 
 
 PROGRAM = [sys.executable, "-m", "vfxmatte"]
@@ -63,11 +64,11 @@ GATED_PROGRAM = [
 ]  # fmt: skip
 
 
-def wishes(shot: Path, weights: Path, **more: Any) -> dict[str, Any]:
+def options_of(shot: Path, weights: Path, **more: Any) -> dict[str, Any]:
     return {"shot": str(shot), "weights": str(weights), "device": "cpu", **more}
 
 
-class Heard:
+class Recorder:
     """Takes events, and waits for one."""
 
     def __init__(self) -> None:
@@ -79,10 +80,10 @@ class Heard:
             self.records.append(record)
             self.changed.notify_all()
 
-    def wait_for(self, **wanted: Any) -> None:
+    def wait_for(self, **values: Any) -> None:
         with self.changed:
             assert self.changed.wait_for(
-                lambda: any(wanted.items() <= one.items() for one in self.records),
+                lambda: any(values.items() <= one.items() for one in self.records),
                 PATIENCE_SECONDS,
             ), self.records
 
@@ -96,28 +97,29 @@ class Heard:
 # -- what every host's Python can read ---------------------------------------------------------
 
 
-def test_python_3_9_reads_it_and_it_needs_nothing_but_the_standard_library() -> None:
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 9))
+@pytest.mark.parametrize("source", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_old_pythons_read_it_and_it_needs_nothing_but_the_standard_library(source: Path) -> None:
+    tree = ast.parse(source.read_text(encoding="utf-8"), feature_version=(3, 7))
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name.split(".")[0] for alias in node.names}
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and not node.level:
             imported.add((node.module or "").split(".")[0])
     assert imported <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("python", ["python3.9", "python3.10"])
+@pytest.mark.parametrize("python", ["python3.7", "python3.9", "python3.10"])
 def test_an_old_python_runs_it(python: str, tmp_path: Path) -> None:
     found = shutil.which(python)
     if found is None or subprocess.run([found, "-c", ""], check=False).returncode != 0:
         pytest.skip(f"no {python} here")
     program = (
-        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r}); import command\n"
-        f"engine = command.Engine({PROGRAM!r})\n"
-        "print(engine.status(start=True)['version'], engine.shutdown())\n"
-        "try: command.find_command('/no/such')\n"
-        "except command.EngineError as error: print(error.kind)\n"
+        f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); import vfxmatte_client\n"
+        f"client = vfxmatte_client.Client({PROGRAM!r})\n"
+        "print(client.status(start=True)['version'], client.shutdown())\n"
+        "try: vfxmatte_client.find_command('/no/such')\n"
+        "except vfxmatte_client.ClientError as error: print(error.kind)\n"
     )
     done = subprocess.run([found, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.split() == [vfxmatte.__version__, "True", "NotInstalled"], done.stderr
@@ -140,15 +142,15 @@ def test_where_it_is_looked_for(
     environment = executable(tmp_path / "an env" / "bin" / "vfxmatte")
     python = executable(tmp_path / "python3.12")
     monkeypatch.setenv("PATH", str(on_path.parent))
-    assert command.find_command() == [str(on_path)]
-    Path(command.settings_file()).parent.mkdir()
-    Path(command.settings_file()).write_text(f"# where it is\n\n{environment.parent.parent}\n")
-    assert command.find_command() == [str(environment)]
+    assert find_command() == [str(on_path)]
+    Path(settings_file()).parent.mkdir()
+    Path(settings_file()).write_text(f"# where it is\n\n{environment.parent.parent}\n")
+    assert find_command() == [str(environment)]
     monkeypatch.setenv("VFXMATTE_COMMAND", str(python))
-    assert command.find_command() == [str(python), "-P", "-m", "vfxmatte"]
-    assert command.find_command(str(on_path)) == [str(on_path)]
-    assert command.find_command(f"'{on_path}' --flag") == [str(on_path), "--flag"]
-    assert command.find_command(["a", "b"]) == ["a", "b"]
+    assert find_command() == [str(python), "-P", "-m", "vfxmatte"]
+    assert find_command(str(on_path)) == [str(on_path)]
+    assert find_command(f"'{on_path}' --flag") == [str(on_path), "--flag"]
+    assert find_command(["a", "b"]) == ["a", "b"]
 
 
 def test_the_folder_that_the_host_is_in_brings_no_program(
@@ -161,19 +163,19 @@ def test_the_folder_that_the_host_is_in_brings_no_program(
     monkeypatch.chdir(here)
     monkeypatch.setenv("PATH", os.pathsep.join(["", ".", "bin", str(tmp_path)]))
     for text in (None, "vfxmatte", "./vfxmatte", "bin", ".", "python3", "bin/vfxmatte --x"):
-        with pytest.raises(command.EngineError) as caught:
-            command.find_command(text)
+        with pytest.raises(ClientError) as caught:
+            find_command(text)
         assert caught.value.kind == "NotInstalled"
 
 
-def test_modules_beside_the_host_are_not_the_engines(
+def test_modules_beside_the_host_are_not_the_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vfxmatte.py").write_text("raise SystemExit('got in')")
     monkeypatch.chdir(tmp_path)
     try:
-        found = command.remember_command(sys.executable)
-    except command.EngineError as error:  # not installed in this Python: still not that file
+        found = remember_command(sys.executable)
+    except ClientError as error:  # not installed in this Python: still not that file
         found = str(error)
     assert "got in" not in found
 
@@ -185,15 +187,16 @@ def test_modules_beside_the_host_are_not_the_engines(
         ("~", "{home}"), ("~/a", "{home}/a"), ('"~/a"', "{home}/a"), ("\u202a/a\u202c", "/a"),
         ("\ufeff“/a”", "/a"), ("„/a“", "/a"), ("'\"/a\"'", "/a"), ("", ""), (" '' ", ""),
         ("it's", "it's"), ('"/a', '"/a'), ("/a/~/b", "/a/~/b"), ('"', '"'),
-        ("\u2003/a\u2003\u200b ", "/a"), ("\x1c/a\x85", "/a"),
+        ("\u2003/a\u2003\u200b ", "/a"), ("\x1c/a\x85", "/a"), ("'//x'", "//x"), ("//x/", "//x/"),
+        ('"/a/python" -m "vfxmatte"', '"/a/python" -m "vfxmatte"'), ("“/a” “/b”", "“/a” “/b”"),
     ],
 )  # fmt: skip
 def test_paths_as_people_write_them(
     text: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert command.tidy_path(text) == meant.format(home=tmp_path)
-    assert command._absolute({"plate": text}).get("plate") == (
+    assert tidy_path(text) == meant.format(home=tmp_path)
+    assert request_params("run", {"plate": text}).get("plate") == (
         os.path.abspath(meant.format(home=tmp_path)) if meant else None
     )
 
@@ -201,37 +204,64 @@ def test_paths_as_people_write_them(
 def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("OCIO", raising=False)
-    asked: list[Any] = []
-
-    def begin(self: Any, kind: str, work: Any, *_: Any) -> None:
-        monkeypatch.setattr(self, "_do_run", lambda _, params: asked.append(params))
-        work(None)
-
-    monkeypatch.setattr(command.Engine, "_begin", begin)
-    command.Engine().start_run(
-        plate=" '~/p' ", trimaps='"~/t"', output="~/o\n", weights="“~/w”", ocio="~/c.ocio"
-    )
-    (params,) = asked
-    assert (params["plate"], params["trimaps"], params["output"]) == (
-        f"{tmp_path}/p", f"{tmp_path}/t", f"{tmp_path}/o",
-    )  # fmt: skip
-    assert params["settings"] == {
-        "engine.weights": f"{tmp_path}/w", "ocio": f"{tmp_path}/c.ocio",
+    options = {
+        "plate": " '~/p' ", "trimaps": '"~/t"', "output": "~/o\n", "weights": "“~/w”",
+        "ocio": "~/c.ocio", "shot": " ", "frames": 7, "device": None, "overwrite": False,
+        "settings": {"missing": "hold", "engine.weights": "another"},
+    }  # fmt: skip
+    assert request_params("run", options) == {
+        "plate": f"{tmp_path}/p", "trimaps": f"{tmp_path}/t", "output": f"{tmp_path}/o",
+        "overwrite": False, "ocio": None,
+        "settings": {
+            "missing": "hold", "frames": "7", "ocio": f"{tmp_path}/c.ocio",
+            "engine.weights": f"{tmp_path}/w",
+        },
     }  # fmt: skip
 
 
-def test_an_artist_without_an_engine_is_told_what_to_do(
+@pytest.mark.parametrize(
+    ("text", "sent"), [("", None), ("a.ocio", "/host/a.ocio"), ("ocio://x", "ocio://x")]
+)
+def test_the_hosts_configuration_goes_with_a_request(
+    text: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCIO", text)
+    monkeypatch.setattr(os.path, "abspath", lambda path: f"/host/{path}")
+    assert request_params("open", {})["ocio"] == sent
+
+
+def test_an_option_that_a_call_does_not_take_is_refused() -> None:
+    """Every call's own options are taken, whatever they are; misspelt ones are not lost."""
+    options = dict.fromkeys(("shot", "frames", "overwrite", "colorspce"), "x")
+    refused = {
+        "run": "colorspce",
+        "open": "colorspce, overwrite",
+        "matte": "colorspce, frames, shot",
+    }
+    for method, names in refused.items():
+        with pytest.raises(TypeError, match=f"{method} takes no option {names}"):
+            request_params(method, options)
+    with pytest.raises(TypeError, match="pixels takes no option overwrite"):
+        Client().start_matte_pixels(image=b"", trimap=b"", width=0, height=0, overwrite=True)
+
+
+def test_a_process_has_one_client_and_nobody_chooses_its_program() -> None:
+    shared = shared_client()
+    assert shared is shared_client() and shared._command is None
+
+
+def test_an_artist_without_vfxmatte_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    job = command.Engine().start_run(shot="/s")
-    with pytest.raises(command.EngineError) as caught:
+    job = Client().start_run(shot="/s")
+    with pytest.raises(ClientError) as caught:
         job.result(PATIENCE_SECONDS)
     assert caught.value.kind == "NotInstalled" and job.error is caught.value
-    assert "pip install" in str(caught.value) and command.settings_file() in str(caught.value)
+    assert "pip install" in str(caught.value) and settings_file() in str(caught.value)
     monkeypatch.setenv("VFXMATTE_COMMAND", "/gone/vfxmatte")
-    with pytest.raises(command.EngineError, match=r"at '/gone/vfxmatte', which \$VFXMATTE_COMMAND"):
-        command.Engine().check(shot="/s")
+    with pytest.raises(ClientError, match=r"at '/gone/vfxmatte', which \$VFXMATTE_COMMAND"):
+        Client().check(shot="/s")
 
 
 @pytest.mark.parametrize(
@@ -242,49 +272,52 @@ def test_an_artist_without_an_engine_is_told_what_to_do(
         ("libcuda is broken", "cannot be started .*: libcuda is broken"),
     ],
 )
-def test_an_engine_that_does_not_start_says_why(tmp_path: Path, said: str, what: str) -> None:
+def test_a_program_that_does_not_start_says_why(tmp_path: Path, said: str, what: str) -> None:
     program = executable(tmp_path / "vfxmatte", f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
-    with pytest.raises(command.EngineError, match=what) as caught:
-        command.Engine(str(program)).run(shot="/s")
+    with pytest.raises(ClientError, match=what) as caught:
+        Client(str(program)).run(shot="/s")
     assert caught.value.hint
-    with pytest.raises(command.EngineError, match=what):
-        command.remember_command(str(program))
-    assert not Path(command.settings_file()).exists()
+    with pytest.raises(ClientError, match=what):
+        remember_command(str(program))
+    assert not Path(settings_file()).exists()
 
 
 def test_a_place_that_answers_is_remembered(home: Path) -> None:
-    assert command.remember_command(f' "{sys.executable}" ') == vfxmatte.__version__
-    assert command.find_command() == [sys.executable, "-P", "-m", "vfxmatte"]
+    assert remember_command(f' "{sys.executable}" ') == vfxmatte.__version__
+    assert find_command() == [sys.executable, "-P", "-m", "vfxmatte"]
 
 
-def test_hosts_variables_do_not_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_variables_do_not_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/the/host")
     monkeypatch.setenv("PYTHONPATH", "/the/host/lib")
-    assert command.Engine(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
+    assert Client(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
 
 
-def test_it_looks_where_the_engine_writes() -> None:
-    assert Path(command.endpoint_file()) == endpoint_file()
+def test_it_looks_where_the_server_writes() -> None:
+    assert Path(client_endpoint_file()) == endpoint_file()
 
 
-# -- one engine for all ------------------------------------------------------------------------
+# -- one server for all ------------------------------------------------------------------------
 
 
 def test_all_calls(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    heard, done = Heard(), threading.Event()
-    with command.Engine(PROGRAM) as engine, command.Engine(["must", "not", "start"]) as other:
-        assert not engine.status()["serving"]
-        checked = engine.check(**wishes(tiny_shot, tiny_weights), frames="1001-1003")
+    recorder, done = Recorder(), threading.Event()
+    with (
+        Client(PROGRAM) as client,
+        Client(["must", "not", "start"]) as other,
+    ):
+        assert not client.status()["serving"]
+        checked = client.check(**options_of(tiny_shot, tiny_weights), frames="1001-1003")
         assert checked["frames"] == "1001-1003" and checked["problems"] == []
-        job = engine.start_run(
-            **wishes(tiny_shot, tiny_weights),
+        job = client.start_run(
+            **options_of(tiny_shot, tiny_weights),
             settings={"output.pixel_type": "float"},
-            on_event=heard,
+            on_event=recorder,
             on_done=lambda _: done.set(),
         )
         assert job.result(PATIENCE_SECONDS)["written"] == 5 and job.done
-        assert done.wait(PATIENCE_SECONDS) and heard.records[-1]["event"] == "totals"
-        assert heard.frames() == [(number, "written") for number in range(1001, 1006)]
+        assert done.wait(PATIENCE_SECONDS) and recorder.records[-1]["event"] == "totals"
+        assert recorder.frames() == [(number, "written") for number in range(1001, 1006)]
         status = other.status()
         assert status["serving"] and status["clients"] == 2 and status["device"] == "cpu"
         frame = {
@@ -294,7 +327,7 @@ def test_all_calls(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
         }
         found = other.matte_frame(**frame, weights=str(tiny_weights), device="cpu")
         assert Path(found["path"]) == tmp_path / "one.exr" and frame["output"].is_file()
-        with pytest.raises(command.EngineError, match="such a file already") as caught:
+        with pytest.raises(ClientError, match="such a file already") as caught:
             other.matte_frame(**frame)
         assert caught.value.kind == "OutputError" and caught.value.path == str(frame["output"])
         assert other.devices()[-1]["device"] == "cpu"
@@ -302,19 +335,19 @@ def test_all_calls(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
         called: list[bool] = []
 
         def fail(record: dict[str, Any]) -> None:
-            called.append(engine.status()["serving"])
+            called.append(client.status()["serving"])
             raise RuntimeError("in a host")
 
-        again = engine.run(**wishes(tiny_shot, tiny_weights), frames=1001, on_event=fail)
+        again = client.run(**options_of(tiny_shot, tiny_weights), frames=1001, on_event=fail)
         assert again["frames"] == 1 and len(called) == 3 and all(called)
-        assert engine.shutdown() and not engine.shutdown()
-        assert not engine.status()["serving"] and not endpoint_file().exists()
+        assert client.shutdown() and not client.shutdown()
+        assert not client.status()["serving"] and not endpoint_file().exists()
 
 
-def solve_pixels(engine: Any, weights: Path) -> None:
+def solve_pixels(client: Any, weights: Path) -> None:
     image = np.random.default_rng(3).random((33, 57, 3), np.float32)
     trimap = np.full((33, 57), 128, np.uint8)
-    found = engine.matte_pixels(
+    found = client.matte_pixels(
         image=image, trimap=trimap, trimap_type="uint8", width=57, height=33,
         colorspace="ACEScg", weights=str(weights), device="cpu",
     )  # fmt: skip
@@ -324,8 +357,8 @@ def solve_pixels(engine: Any, weights: Path) -> None:
 
 
 def test_pixels_without_a_server(tiny_weights: Path) -> None:
-    with command.Engine(PROGRAM, serve=False) as engine:
-        solve_pixels(engine, tiny_weights)
+    with Client(PROGRAM, serve=False) as client:
+        solve_pixels(client, tiny_weights)
     assert not endpoint_file().exists()
 
 
@@ -343,30 +376,32 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], says: str) -
         "image": np.zeros((8, 8, 3), np.float32), "trimap": np.zeros((8, 8), np.float32),
         "width": 8, "height": 8,
     }  # fmt: skip
-    with pytest.raises(command.EngineError, match=says):
-        command.Engine(PROGRAM).matte_pixels(**{**fitting, **change})
+    with pytest.raises(ClientError, match=says):
+        Client(PROGRAM).matte_pixels(**{**fitting, **change})
 
 
 # -- when things go wrong ----------------------------------------------------------------------
 
 
-def test_an_engine_that_is_killed_is_started_again_and_goes_on(
+def test_a_server_that_is_killed_is_started_again_and_goes_on(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
-    heard = Heard()
-    with command.Engine(GATED_PROGRAM) as engine:
-        job = engine.start_run(**wishes(tiny_shot, tiny_weights), settings=SETTINGS, on_event=heard)
-        heard.wait_for(event="frame", frame=1002)
-        first = engine.status()["pid"]
+    recorder = Recorder()
+    with Client(GATED_PROGRAM) as client:
+        job = client.start_run(
+            **options_of(tiny_shot, tiny_weights), settings=SETTINGS, on_event=recorder
+        )
+        recorder.wait_for(event="frame", frame=1002)
+        first = client.status()["pid"]
         os.kill(first, signal.SIGKILL)
         (tmp_path / "gate").touch()
         totals = job.result(PATIENCE_SECONDS)
         assert totals["kept"] >= 2 and totals["kept"] + totals["written"] == 5
-        assert [number for number, _ in heard.frames()] == [1001, 1002, 1003, 1004, 1005]
-        assert "has died" in heard.notes() and engine.status()["pid"] != first
+        assert [number for number, _ in recorder.frames()] == [1001, 1002, 1003, 1004, 1005]
+        assert "has died" in recorder.notes() and client.status()["pid"] != first
 
 
-def test_an_engine_that_always_dies_is_given_up(
+def test_a_server_that_always_dies_is_given_up(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
     lives = tmp_path / "lives"
@@ -376,18 +411,20 @@ def test_an_engine_that_always_dies_is_given_up(
         f"def die(_):\n open({str(lives)!r}, 'a').write('x')\n os._exit(9)\n"
         "register('deadly', die)\nsys.argv[0] = 'vfxmatte'\nmain()"
     )
-    died = pytest.raises(command.EngineError, match="the engine died 3 times")
-    with command.Engine([sys.executable, "-c", program]) as engine, died as caught:
-        engine.run(**wishes(tiny_shot, tiny_weights), settings={"engine.name": "deadly"})
+    died = pytest.raises(ClientError, match="the engine died 3 times")
+    with Client([sys.executable, "-c", program]) as client, died as caught:
+        client.run(**options_of(tiny_shot, tiny_weights), settings={"engine.name": "deadly"})
     assert caught.value.kind == "EngineDied" and Path(str(caught.value.path)).is_file()
     assert lives.read_text() == "xxx"
 
 
 def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    heard = Heard()
-    with command.Engine(GATED_PROGRAM, serve=False) as engine:
-        job = engine.start_run(**wishes(tiny_shot, tiny_weights), settings=SETTINGS, on_event=heard)
-        heard.wait_for(event="frame", frame=1002)
+    recorder = Recorder()
+    with Client(GATED_PROGRAM, serve=False) as client:
+        job = client.start_run(
+            **options_of(tiny_shot, tiny_weights), settings=SETTINGS, on_event=recorder
+        )
+        recorder.wait_for(event="frame", frame=1002)
         job.cancel()
         (tmp_path / "gate").touch()
         totals = job.result(PATIENCE_SECONDS)
@@ -397,25 +434,26 @@ def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_pat
 def test_leaving_cancels_even_what_does_not_answer(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_LEAVE_SECONDS", 0.1)
-    heard = Heard()
-    engine = command.Engine(GATED_PROGRAM)
-    job = engine.start_run(**wishes(tiny_shot, tiny_weights), settings=SETTINGS, on_event=heard)
-    heard.wait_for(event="frame", frame=1002)
-    engine.close()
+    monkeypatch.setattr(sys.modules[Client.__module__], "_LEAVE_SECONDS", 0.1)
+    recorder = Recorder()
+    client = Client(GATED_PROGRAM)
+    job = client.start_run(
+        **options_of(tiny_shot, tiny_weights), settings=SETTINGS, on_event=recorder
+    )
+    recorder.wait_for(event="frame", frame=1002)
+    client.close()
     assert job.result(PATIENCE_SECONDS)["interrupted"]
-    with command.Engine() as other:  # which only looks: the engine is still there
+    with Client() as other:  # which only looks: the server is still there
         assert other.status()["serving"]
     (tmp_path / "gate").touch()
 
 
 def test_a_stale_file_and_a_strangers_program_are_passed_over(home: Path) -> None:
-    import socket
 
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
-        path = Path(command.endpoint_file())
+        path = Path(client_endpoint_file())
         path.parent.mkdir(parents=True)
         record = {"port": stranger.getsockname()[1], "token": "old", "pid": 1, "protocol": 1}
 
@@ -427,52 +465,54 @@ def test_a_stale_file_and_a_strangers_program_are_passed_over(home: Path) -> Non
 
         path.write_text(json.dumps(record))
         path.chmod(0o644)
-        assert command._endpoint() is None  # anybody might have written it
+        assert read_endpoint() is None  # anybody might have written it
         path.chmod(0o600)
         thread = threading.Thread(target=answer)
         thread.start()
-        assert not command.Engine().status()["serving"]
+        assert not Client().status()["serving"]
         thread.join()
         path.write_text(json.dumps({**record, "port": 1}))
-        assert command.Engine(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
+        assert Client(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
 
 
-def test_two_clients_at_once_start_one_engine() -> None:
-    engines = [command.Engine(PROGRAM) for _ in range(3)]
+def test_two_clients_at_once_start_one_server() -> None:
+    clients = [Client(PROGRAM) for _ in range(3)]
     pids: list[int] = []
     threads = [
         threading.Thread(target=lambda one=one: pids.append(one.status(start=True)["pid"]))
-        for one in engines
+        for one in clients
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(pids) == 3 and len(set(pids)) == 1
-    children = [engine._child for engine in engines if engine._child is not None]
+    children = [
+        client._connection.child for client in clients if client._connection.child is not None
+    ]
     assert {child.pid for child in children if child.poll() is None} == set(pids)
-    for engine in engines:
-        engine.close()
+    for client in clients:
+        client.close()
 
 
-def test_where_no_engine_can_serve_the_command_line_does_it(
+def test_where_no_server_can_run_the_command_line_does_it(
     tiny_shot: Path, tiny_weights: Path, home: Path, tmp_path: Path
 ) -> None:
     home.mkdir()
-    (home / "run").write_text("a file stands where the engine's folder should be")
-    heard = Heard()
-    with command.Engine(PROGRAM) as engine:
-        totals = engine.run(**wishes(tiny_shot, tiny_weights), on_event=heard)
-        assert totals["written"] == 5 and "done by the command line" in heard.notes()
-        assert heard.frames() == [(number, "written") for number in range(1001, 1006)]
-        assert engine.check(**wishes(tiny_shot, tiny_weights))["finished"] == 5
-        with pytest.raises(command.EngineError, match=r"no setting 'engine\.weihgts'") as caught:
-            engine.run(**wishes(tiny_shot, tiny_weights), settings={"engine.weihgts": "a"})
+    (home / "run").write_text("a file stands where the server's folder should be")
+    recorder = Recorder()
+    with Client(PROGRAM) as client:
+        totals = client.run(**options_of(tiny_shot, tiny_weights), on_event=recorder)
+        assert totals["written"] == 5 and "done by the command line" in recorder.notes()
+        assert recorder.frames() == [(number, "written") for number in range(1001, 1006)]
+        assert client.check(**options_of(tiny_shot, tiny_weights))["finished"] == 5
+        with pytest.raises(ClientError, match=r"no setting 'engine\.weihgts'") as caught:
+            client.run(**options_of(tiny_shot, tiny_weights), settings={"engine.weihgts": "a"})
         assert caught.value.hint
     (home / "run").unlink()
 
 
-# -- whatever an engine says -------------------------------------------------------------------
+# -- whatever a server sends -------------------------------------------------------------------
 
 
 def test_a_disk_without_file_modes_is_found_out_at_once(
@@ -486,24 +526,24 @@ def test_a_disk_without_file_modes_is_found_out_at_once(
         "os.fstat, os.fchmod = fstat, lambda *_: None\n"
         "sys.argv[0] = 'vfxmatte'\nfrom vfxmatte.cli import main\nmain()"
     )
-    heard, begun = Heard(), time.monotonic()
-    with command.Engine([sys.executable, "-c", program]) as engine:
-        totals = engine.run(**wishes(tiny_shot, tiny_weights), frames=1001, on_event=heard)
+    recorder, begun = Recorder(), time.monotonic()
+    with Client([sys.executable, "-c", program]) as client:
+        totals = client.run(**options_of(tiny_shot, tiny_weights), frames=1001, on_event=recorder)
     assert totals["written"] == 1 and time.monotonic() - begun < 60
-    assert heard.notes().count("cannot be kept from other users") == 1
+    assert recorder.notes().count("cannot be kept from other users") == 1
     assert not [r for r in caplog.records if r.levelname == "WARNING"]
     assert not endpoint_file().exists()
 
 
-def test_an_engine_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_path: Path) -> None:
-    path = Path(command.endpoint_file())
+def test_a_server_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_path: Path) -> None:
+    path = Path(client_endpoint_file())
     program = (
         f"import os, time\nos.makedirs({str(path.parent)!r}, exist_ok=True)\n"
         f"open({str(path)!r}, 'w').write('{{}}')\nos.chmod({str(path)!r}, 0o644)\ntime.sleep(60)"
     )
     begun = time.monotonic()
-    with pytest.raises(command.EngineError, match="can be read by others") as caught:
-        command.Engine([sys.executable, "-c", program]).status(start=True)
+    with pytest.raises(ClientError, match="can be read by others") as caught:
+        Client([sys.executable, "-c", program]).status(start=True)
     assert caught.value.kind == "CannotServe" and time.monotonic() - begun < 30
 
 
@@ -519,14 +559,13 @@ def test_an_engine_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_
         b'Content-Length: 28\r\n\r\n{"id": {"a": 1}, "result": 1}',
     ],
 )  # fmt: skip
-def test_an_engine_that_talks_nonsense_is_left(said: bytes) -> None:
-    import io
+def test_a_server_that_talks_nonsense_is_left(said: bytes) -> None:
 
     closed = []
-    channel = command._Channel(io.BytesIO(said), lambda _: None, lambda: closed.append(True))
-    assert channel.gone.wait(10) and closed and not channel.alive
-    with pytest.raises(command._Lost):
-        channel.begin("status")
+    wire = Channel(io.BytesIO(said), lambda _: None, lambda: closed.append(True))
+    assert wire.gone.wait(10) and closed and not wire.alive
+    with pytest.raises(ConnectionLost):
+        wire.begin("status")
 
 
 def test_errors_of_any_shape_become_one(home: Path) -> None:
@@ -534,18 +573,17 @@ def test_errors_of_any_shape_become_one(home: Path) -> None:
         {}, {"code": "x"}, {"code": [1], "data": 5}, {"code": -32800}, {"data": {}},
         {"data": {"exit_code": "a", "kind": [1], "message": None}},
     ):  # fmt: skip
-        assert isinstance(command._rpc_error(values), command.EngineError)
-        str(command._rpc_error(values))
+        assert isinstance(rpc_error(values), ClientError)
+        str(rpc_error(values))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
-def test_looking_for_an_engine_leaves_no_descriptor(home: Path) -> None:
-    import socket
+def test_looking_for_a_server_leaves_no_descriptor(home: Path) -> None:
 
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
-        path = Path(command.endpoint_file())
+        path = Path(client_endpoint_file())
         path.parent.mkdir(parents=True)
         record = {"port": stranger.getsockname()[1], "token": "old", "pid": 1, "protocol": 1}
         path.write_text(json.dumps(record))
@@ -555,7 +593,7 @@ def test_looking_for_an_engine_leaves_no_descriptor(home: Path) -> None:
         for _ in range(30):
             thread = threading.Thread(target=lambda: keep.append(stranger.accept()[0].close()))
             thread.start()
-            assert command._connect() is None
+            assert connect() is None
             thread.join()
         until = time.monotonic() + 5
         while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until:

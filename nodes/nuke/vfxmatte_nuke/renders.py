@@ -1,7 +1,7 @@
-"""Renders that are under way: one thread each, which only ever waits; Nuke's own goes on.
+"""Renders under way: one thread each, which mostly waits, so that Nuke stays free.
 
-The thread asks the main thread to render one frame at a time through Nuke, then has the engine
-do its work, and hands every word for the panel to the main thread.
+The thread has the main thread render one frame at a time through Nuke, then starts the job, and
+passes every text for the panel to the main thread.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from vfxmatte_nuke.frames import ranges_text
 from vfxmatte_nuke.plan import Plan, Step
 from vfxmatte_nuke.problem import Cancelled, Problem
 
-_running: list[Job] = []  # touched on the main thread alone
+_running: list[Render] = []  # used on the main thread alone
+_POLL_SECONDS = 0.05
 
 
-class Job:
-    """One render of one node."""
+class Render:
+    """One render of one node.
+
+    Args:
+        node: the VfxMatte node.
+        plan: what to render.
+        notes: shown in the panel at the end, beside the job's own.
+    """
 
     def __init__(self, node: Any, plan: Plan, notes: Sequence[str] = ()) -> None:
         self.node, self.plan = node, plan
@@ -35,39 +42,39 @@ class Job:
         self._gui = host.is_gui()
         self._calls: queue.Queue[Callable[[], None]] = queue.Queue()
         self._cancelled = threading.Event()
-        self._engine_job: Any = None
+        self._job: Any = None
         self._counts = {"done": 0, "fresh": 0, "count": plan.last - plan.first + 1}
         self._notes = list(notes)
         self._path: tuple[str, int] | None = None
         self._started = time.monotonic()
-        self._said = threading.Event()
+        self._text_waits = threading.Event()
 
     # -- on the main thread
 
     def start(self) -> None:
         note = self.plan.note
-        self._say("Starting" + ("; Nuke renders the plate because " + note if note else ""))
+        self._show("Starting" + ("; Nuke renders the plate because " + note if note else ""))
         host.set_values(self.node, rendering=1)
         _running.append(self)
         threading.Thread(target=self._work, name="vfxmatte " + self.name, daemon=True).start()
 
     def pump(self) -> None:
-        """Without an interface: do what the thread asks of the main thread, until it is done."""
+        """Execute the thread's calls until the render ends; for a Nuke without an interface."""
         while not (self.done.is_set() and self._calls.empty()):
             try:
-                self._calls.get(timeout=0.05)()
+                self._calls.get(timeout=_POLL_SECONDS)()
             except queue.Empty:
                 continue
             except KeyboardInterrupt:
                 self.cancel()
 
     def cancel(self) -> None:
-        """Stop soon; finished frames stay. Returns at once."""
+        """Stop soon, and return at once; finished frames stay."""
         self._cancelled.set()
-        if self._engine_job is not None:
-            self._engine_job.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
-    def _say(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         if host.exists(self.node):
             host.set_values(self.node, status=wording.safe(text))
         if not self._gui:
@@ -85,12 +92,12 @@ class Job:
             if host.exists(self.node):
                 self._show_results()
                 host.set_values(self.node, rendering=0)
-            self._say(text)
+            self._show(text)
         finally:
             self.done.set()
 
     def _show_results(self) -> None:
-        """The Reads inside the node look at what is there now."""
+        """Point the Reads inside the node to what is on disk now."""
         if self._path is not None:
             pattern = paths.pattern_of(*self._path)
             folder, _, name = pattern.rpartition("/")
@@ -103,7 +110,7 @@ class Job:
         host.reload_results(self.node)
 
     def _shown_range(self, pattern: str) -> tuple[int, int]:
-        """This render's range, together with what the same mattes held before."""
+        """Return this render's range, joined with the range shown before of the same mattes."""
         names = ("matte_file", "matte_first", "matte_last", "has_matte")
         old = host.values(self.node, names)
         if not old["has_matte"] or old["matte_file"] != pattern:
@@ -113,7 +120,7 @@ class Job:
             max(self.plan.last, int(old["matte_last"])),
         )
 
-    # -- on the job's own thread
+    # -- on the render's own thread
 
     def _work(self) -> None:
         try:
@@ -136,29 +143,29 @@ class Job:
         finally:
             for folder in folders:
                 _remove_unfinished(folder + "/unfinished")
-        return self._run_engine()
+        return self._run_job()
 
     def _render_steps(self) -> None:
         steps = self.plan.steps
         for index, step in enumerate(steps):
             self._check_cancelled()
             text = wording.rendering(step.what, index + 1, len(steps))
-            self._later(functools.partial(self._say, text))
-            self._ask(functools.partial(self._render, step))
+            self._later(functools.partial(self._show, text))
+            self._wait_for(functools.partial(self._render, step))
         painted = [step for step in steps if step.what == "trimap"]
         if painted:
             paths.drop_other_trimaps(painted[0].folder, [step.frame for step in painted])
 
-    def _run_engine(self) -> str:
+    def _run_job(self) -> str:
         self._check_cancelled()
-        engine, errors = client.engine(), client.command_module().EngineError
+        vfxmatte = client.package()
         self._started = time.monotonic()
-        self._engine_job = engine.start_run(on_event=self._event, **self.plan.job)
+        self._job = vfxmatte.shared_client().start_run(on_event=self._event, **self.plan.request)
         if self._cancelled.is_set():
-            self._engine_job.cancel()
+            self._job.cancel()
         try:
-            totals = self._engine_job.result()
-        except errors as error:
+            totals = self._job.result()
+        except vfxmatte.ClientError as error:
             if error.kind == "Cancelled":
                 raise Cancelled() from error
             raise Problem(str(error)) from error
@@ -167,7 +174,7 @@ class Job:
         return wording.ending(totals, self.failures, self._notes)
 
     def _event(self, record: dict[str, Any]) -> None:
-        """On the client's thread."""
+        """Take in an event; called on the client's thread."""
         kind = record.get("event")
         if kind == "start":
             self._counts["count"] = record.get("count", self._counts["count"])
@@ -177,9 +184,9 @@ class Job:
             self._frame(record)
         else:
             return
-        if not self._said.is_set():  # at most one word for the panel waits at a time
-            self._said.set()
-            self._later(self._say_progress)
+        if not self._text_waits.is_set():  # at most one text waits for the main thread
+            self._text_waits.set()
+            self._later(self._show_progress)
 
     def _frame(self, record: dict[str, Any]) -> None:
         number, error = int(record["frame"]), record.get("error")
@@ -191,8 +198,8 @@ class Job:
             hint = " " + error["hint"] if error.get("hint") else ""
             self.failures[number] = error["message"] + "." + hint
 
-    def _say_progress(self) -> None:
-        self._said.clear()
+    def _show_progress(self) -> None:
+        self._text_waits.clear()
         if self.done.is_set():
             return
         counts, seconds = self._counts, time.monotonic() - self._started
@@ -200,7 +207,7 @@ class Job:
         lines = [text, *self._notes[-1:]]
         if self.failures:
             lines.append("failed: " + ranges_text(self.failures))
-        self._say("\n".join(lines))
+        self._show("\n".join(lines))
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
@@ -212,12 +219,12 @@ class Job:
         else:
             self._calls.put(call)
 
-    def _ask(self, call: Callable[[], None]) -> None:
-        """Have the main thread do something and wait for it; its exception is raised here."""
+    def _wait_for(self, call: Callable[[], None]) -> None:
+        """Execute a call on the main thread and wait; its exception is raised here."""
         caught: list[BaseException] = []
         answered = threading.Event()
 
-        def careful() -> None:
+        def guarded() -> None:
             try:
                 call()
             except BaseException as error:  # handed over, not swallowed
@@ -226,49 +233,46 @@ class Job:
                 answered.set()
 
         if self._gui:
-            host.result_of(careful)
+            host.result_of(guarded)
         else:
-            self._calls.put(careful)
+            self._calls.put(guarded)
             answered.wait()
         if caught:
             raise caught[0]
 
 
 def _remove_unfinished(folder: str) -> None:
-    """What a render that failed has left."""
+    """Remove what a failed render has left."""
     for name in os.listdir(folder):
         os.remove(os.path.join(folder, name))
     os.rmdir(folder)
 
 
-def start(node: Any, plan: Plan, notes: Sequence[str] = ()) -> Job:
-    """Start a render; raises Problem where the node or the folder is already being rendered.
-
-    notes: shown in the panel at the end, beside the engine's own.
-    """
-    for job in _running:
-        if same_node(job, node):
+def start(node: Any, plan: Plan, notes: Sequence[str] = ()) -> Render:
+    """Start a render; raises Problem if the node or the folder is already being rendered."""
+    for render in _running:
+        if same_node(render, node):
             raise Problem("this node is rendering already", "Wait, or press Cancel.")
-        if os.path.normcase(job.plan.output) == os.path.normcase(plan.output):
+        if os.path.normcase(render.plan.output) == os.path.normcase(plan.output):
             raise Problem(
-                f"{job.name} is rendering into {plan.output}",
+                f"{render.name} is rendering into {plan.output}",
                 "Give this node another 'shot folder'.",
             )
-    job = Job(node, plan, notes)
-    job.start()
-    return job
+    render = Render(node, plan, notes)
+    render.start()
+    return render
 
 
-def of_node(node: Any) -> Job | None:
-    """The node's render that is under way, if any."""
-    return next((job for job in _running if same_node(job, node)), None)
+def of_node(node: Any) -> Render | None:
+    """Return the node's render under way, or None."""
+    return next((render for render in _running if same_node(render, node)), None)
 
 
-def same_node(job: Job, node: Any) -> bool:
-    """By its name at this moment: an artist may rename a node while it renders."""
-    return host.exists(job.node) and host.full_name(job.node) == host.full_name(node)
+def same_node(render: Render, node: Any) -> bool:
+    """Return True if a render is the node's, by its present name: artists rename nodes."""
+    return host.exists(render.node) and host.full_name(render.node) == host.full_name(node)
 
 
 def cancel_all() -> None:
-    for job in list(_running):
-        job.cancel()
+    for render in list(_running):
+        render.cancel()

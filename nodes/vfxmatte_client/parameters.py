@@ -1,0 +1,98 @@
+"""The options of every call: their keywords, and what a request or the command line gets."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .paths import absolute_path
+
+if TYPE_CHECKING:
+    from .errors import Record
+
+
+def _configuration(value: Any) -> str | None:
+    """Return an OpenColorIO configuration: a URI as it is, a file by its absolute path."""
+    return str(value).strip() if "://" in str(value) else absolute_path(value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+class Parameter(NamedTuple):
+    """One option of the calls."""
+
+    name: str
+    """Keyword of the call; the name in the request too if there is no `setting`."""
+    methods: tuple[str, ...]
+    """Requests that take it, by the names of the protocol."""
+    setting: str | None
+    """Dotted name of the setting it stands for, as in `vfxmatte run --set`; None: not a setting."""
+    convert: Callable[[Any], Any]
+    """Makes the value to send; None leaves it out."""
+
+
+_SHOT = ("open", "run")
+_FILES = (*_SHOT, "matte")
+_ALL = (*_FILES, "pixels")
+
+PARAMETERS = (
+    Parameter("shot", _SHOT, None, absolute_path),  # a shot folder
+    Parameter("plate", _FILES, None, absolute_path),  # pattern, folder or movie; one file for matte
+    Parameter("trimaps", _SHOT, None, absolute_path),  # folder of the keyframes, or one file
+    Parameter("trimap", ("matte",), None, absolute_path),  # one file
+    Parameter("output", _FILES, None, absolute_path),  # a folder; one file for matte
+    Parameter("overwrite", ("run", "matte"), None, bool),  # solve finished frames again
+    Parameter("frames", _SHOT, "frames", str),  # a number, or "1001-1100x2"; None: all
+    Parameter("colorspace", _ALL, "colorspace", _unchanged),  # OpenColorIO name
+    Parameter("ocio", _ALL, "ocio", _configuration),  # configuration file or URI
+    Parameter("device", _ALL, "engine.device", _unchanged),  # auto, cpu, cuda, cuda:1
+    Parameter("mode", _ALL, "engine.mode", _unchanged),  # exact, fast, dense
+    Parameter("precision", _ALL, "engine.precision", _unchanged),
+    Parameter("weights", _ALL, "engine.weights", absolute_path),  # weights file
+)
+"""All options but `settings`, which every call takes: any setting by its dotted name."""
+
+
+def request_params(method: str, options: Record) -> Record:
+    """Build a request's parameters from a call's keywords.
+
+    Args:
+        method: open, run, matte or pixels.
+        options: values by keyword; None is the same as not given.
+
+    Raises:
+        TypeError: the call takes no such keyword.
+    """
+    known = [parameter for parameter in PARAMETERS if method in parameter.methods]
+    unknown = set(options) - {parameter.name for parameter in known} - {"settings"}
+    if unknown:
+        raise TypeError(f"{method} takes no option {', '.join(sorted(unknown))}")
+    params: Record = {"ocio": _host_configuration()}
+    settings: Record = dict(options.get("settings") or {})
+    for parameter in known:
+        value = options.get(parameter.name)
+        value = None if value is None else parameter.convert(value)
+        if value is not None:
+            target = params if parameter.setting is None else settings
+            target[parameter.setting or parameter.name] = value
+    return {**params, "settings": settings}
+
+
+def _host_configuration() -> str | None:
+    """Return the host's $OCIO, which may not be the server's; None if it is unset or empty."""
+    text = os.environ.get("OCIO")
+    return text if text and "://" in text else os.path.abspath(text) if text else None
+
+
+def command_options(params: Record) -> list[str]:
+    """Return the command-line options for the parameters of a request."""
+    options = [params["shot"]] if "shot" in params else []
+    for name in ("plate", "trimaps", "output"):
+        options += ["--" + name, params[name]] if name in params else []
+    for key, value in params["settings"].items():
+        options += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+    return options + (["--overwrite"] if params.get("overwrite") else [])
