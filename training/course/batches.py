@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.config import TrainConfig
 from training.course.layout import MattedFile, MattedSet, read_matted
 from training.course.settings import MattedConfig
 from training.samples.bands import draw_trimap
 from training.samples.compose import Batch
+from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 
 _READERS = 4
@@ -31,11 +31,17 @@ class MattedBatches:
     where a picture or matte cannot be used.
     """
 
-    def __init__(self, matted: MattedSet, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        matted: MattedSet,
+        settings: MattedConfig,
+        synthesis: SynthesisConfig,
+        device: torch.device,
+    ) -> None:
         if not matted.files:
             raise TrainingError("there are no pictures to learn from", path=matted.folder)
-        self.settings, self.synthesis, self.device = config.matted, config.synthesis, device
-        size = config.matted.size_px
+        self.settings, self.synthesis, self.device = settings, synthesis, device
+        size = settings.size_px
         with ThreadPoolExecutor(_READERS) as readers:
             read = list(readers.map(lambda file: _resized(file, size), matted.files))
         self.names = [file.name for file in matted.files]

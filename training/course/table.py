@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.config import TrainConfig
 from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
+from training.course.recipe import CourseTraining, course_recipe
 from training.measure.samples import Sample
+from vfxmatte.common.configuration import changed
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
@@ -50,12 +51,12 @@ class Row:
         return asdict(self)
 
 
-def samples_of(matted: MattedSet, config: TrainConfig) -> list[Sample]:
+def samples_of(matted: MattedSet, config: CourseTraining) -> list[Sample]:
     """Every picture as it is, with a trimap of its own that is always the same.
 
     Raises TrainingError where there are none.
     """
-    batches = MattedBatches(matted, config, torch.device("cpu"))
+    batches = MattedBatches(matted, config.matted, config.synthesis, torch.device("cpu"))
     return [_sample(batches, number) for number in range(len(batches))]
 
 
@@ -118,7 +119,7 @@ def _alphas(mattes: Iterator[Any]) -> Iterator[FloatImage]:
         yield matte.alpha
 
 
-def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:
+def load_run(folder: Path) -> tuple[CourseTraining, DeepImageMatting]:
     """The configuration and the last network of a run.
 
     Raises TrainingError where there is no checkpoint, or it was not trained on photographs.
@@ -132,19 +133,16 @@ def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files
         raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
-    if state["config"].get("pictures") != "matted":
+    if state["config"]["recipe"] != "course":
         raise TrainingError("this run was not trained on photographs with mattes", path=path)
     return config_from(state["config"], path), averaged_network(state, refine=True).fold()
 
 
-def config_from(record: dict[str, Any], path: Path) -> TrainConfig:
+def config_from(record: dict[str, Any], path: Path) -> CourseTraining:
     """A stored configuration, of which the phases say nothing here."""
-    from training.config import RECIPES
-    from vfxmatte.common.configuration import changed
-
     wanted = {key: record[key] for key in ("matted", "synthesis")}
     plain = {
         part: {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         for part, values in wanted.items()
     }
-    return changed(RECIPES["course"](), plain, path=path, error=TrainingError)
+    return changed(course_recipe(), plain, path=path, error=TrainingError)

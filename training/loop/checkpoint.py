@@ -11,7 +11,7 @@ import torch
 
 from training.config import TrainConfig
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import DimConfig
+from vfxmatte.network.architectures import network_config
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
     missing = {"network", "optimiser", "step", "config"} - set(state)
     if missing:
         raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
-    saved = DimConfig(**state["config"]["network"])
+    saved = network_config(state["config"])
     if saved != config.network:
         raise TrainingError(
             f"the checkpoint is of another architecture: {saved.as_dict()}, "

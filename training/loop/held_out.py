@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from training.config import TrainConfig
-from training.course.batches import MattedBatches
-from training.course.layout import MattedSet
 from training.loop.picture import save_grid
 from training.losses import masked_mean
 from training.samples.compose import Batch
-from training.samples.priors import add_priors
-from training.samples.sources import Library, batch_maker
 from vfxmatte.network.dim import DeepImageMatting
 
-_AT_ONCE = 8
-_FIRST_SEED = 7_000_000  # the same pictures in every run with the same synthesis
-_SHOWN = 6
+_SHOWN = 6  # samples in the picture
 
 
 class HeldOut:
-    """Fixed composites of foregrounds and backgrounds that training never sees, or photographs."""
+    """Fixed batches of pictures that training never sees."""
 
-    def __init__(self, library: Library, config: TrainConfig, device: torch.device) -> None:
-        self.device, self.precision = device, config.precision
-        self.batches = _batches(library.validation(), config, device)
+    def __init__(self, batches: list[Batch], precision: str, device: torch.device) -> None:
+        """Take batches on `device`; `precision` is that of the network's forward pass."""
+        self.batches, self.precision, self.device = batches, precision, device
 
     @torch.no_grad()
     def errors(self, network: DeepImageMatting, *, refine: bool) -> tuple[float, float]:
@@ -62,20 +54,3 @@ class HeldOut:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             alpha: Tensor = network(batch.input, refine=refine).alpha
         return alpha.float()
-
-
-def _batches(held_out: Library, config: TrainConfig, device: torch.device) -> list[Batch]:
-    count = config.validation_samples
-    if not count or held_out.is_empty:
-        return []
-    if isinstance(held_out, MattedSet):
-        pictures = MattedBatches(held_out.evenly(count), config, device)
-        numbers = range(len(pictures))
-        parts = [numbers[start : start + _AT_ONCE] for start in numbers[::_AT_ONCE]]
-        batches = [pictures.plain(part, _FIRST_SEED + part[0]) for part in parts]
-        if config.network.prior:
-            batches = [add_priors(one, _FIRST_SEED, missing=0.0) for one in batches]
-        return batches
-    maker = batch_maker(held_out, dataclasses.replace(config, prior_missing=0.0), device)
-    sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
-    return [maker.batch(size + size % 2, _FIRST_SEED + n) for n, size in enumerate(sizes)]

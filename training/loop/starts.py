@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.samples.maker import BatchMaker
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.dim import ConvReLU, DeepImageMatting
 from vfxmatte.network.weights import load_weights
 
 _VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
@@ -63,8 +65,7 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
     plain, _ = load_weights(path)
     if network.config.prior and not plain.config.prior:
         plain = with_priors(plain)
-    wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
-    if plain.config.as_dict() != wanted:
+    if plain.config != replace(network.config, batch_norm=False, refine=plain.config.refine):
         raise TrainingError(
             f"these weights are {plain.config}, the configuration has {network.config}",
             path=path,
@@ -80,7 +81,7 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
 @torch.no_grad()
 def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
     """The same layers, blind to the priors at first, and nothing added to them."""
-    network = DeepImageMatting(DimConfig(**{**plain.config.as_dict(), "prior": True}))
+    network = replace(plain.config, prior=True).build()
     wider = network.state_dict()
     for name, tensor in plain.state_dict().items():
         if tensor.shape == wider[name].shape:
@@ -111,22 +112,24 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
     """VGG-16 into the encoder; returns what was done, a line each.
 
     The file holds torchvision's names (`features.0.weight` …, `classifier.0.weight` for fc6),
-    as a .pth state dict or as safetensors. The fourth input channel starts at zero (an adapter
-    passes the colours on as they are, to the same effect); fc6 is reshaped to the fourteenth
-    convolution where its shape fits.
+    as a .pth state dict or as safetensors. Input channels beyond the colours start at zero (an
+    adapter passes the colours on as they are, to the same effect); fc6 is reshaped to the
+    fourteenth convolution where its shape fits.
 
     Raises:
         TrainingError: unreadable, or not a VGG-16 of this network's width.
     """
     tensors = _read_tensors(path)
-    convolutions = [m for m in network.encoder.blocks.modules() if isinstance(m, nn.Conv2d)]
+    layers = [layer for level in network.encoder.levels() for layer in level]
+    convolutions = [layer.conv for layer in layers if isinstance(layer, ConvReLU)]
     report = []
-    for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
+    for index, conv in zip(_VGG16_LAYERS, convolutions[: len(_VGG16_LAYERS)], strict=True):
         weight = tensors.get(f"features.{index}.weight")
         if weight is None:
             raise TrainingError(f"no features.{index}.weight: not torchvision's VGG-16", path=path)
-        if index == 0 and weight.shape[1] == 3 and not network.config.adapter:
-            weight = torch.cat((weight, torch.zeros_like(weight[:, :1])), 1)
+        if index == 0:
+            more = conv.in_channels - weight.shape[1]
+            weight = F.pad(weight, (0, 0, 0, 0, 0, max(0, more)))
         if weight.shape != conv.weight.shape:
             raise TrainingError(
                 f"features.{index}.weight is {tuple(weight.shape)}, the network has "
@@ -138,12 +141,12 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         if conv.bias is not None:
             conv.bias.data.copy_(_bias(tensors, f"features.{index}.bias", path))
     report.append(f"encoder: 13 convolutions from {path.name}")
-    if isinstance(network.encoder.adapter, nn.Conv2d):
-        nn.init.dirac_(network.encoder.adapter.weight)
-        nn.init.zeros_(network.encoder.adapter.bias)  # type: ignore[arg-type]
+    for adapter in (layer for layer in layers if isinstance(layer, nn.Conv2d)):
+        nn.init.dirac_(adapter.weight)
+        nn.init.zeros_(adapter.bias)  # type: ignore[arg-type]
         report.append("adapter: passes the three colours on")
-    fc6 = [m for m in network.encoder.fc6.modules() if isinstance(m, nn.Conv2d)]
-    report += [_load_fc6(conv, tensors, path) for conv in fc6]
+    for conv in convolutions[len(_VGG16_LAYERS) :]:
+        report.append(_load_fc6(conv, tensors, path))
     return report
 
 
@@ -184,8 +187,7 @@ def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) ->
 
     plain: folded. pictures: (N, 4, H, W), typical inputs, N·H·W large enough for statistics.
     """
-    config = DimConfig(**{**plain.config.as_dict(), "batch_norm": True, "refine": refine})
-    network = DeepImageMatting(config).to(plain.mean.dtype)
+    network = replace(plain.config, batch_norm=True, refine=refine).build().to(plain.mean.dtype)
     biases: dict[str, Tensor] = {}
     state = network.state_dict()
     for name, tensor in plain.state_dict().items():

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import torch
 from rich.console import Console
 
-from training.config import RECIPES, load_config
 from training.loop.group import Group
 from training.loop.show import show
 from training.loop.starts import Start
 from training.loop.trainer import Trainer
-from training.samples.sources import Library, in_words, open_library
+from training.recipes import RECIPES, load_config, open_source
+from training.samples.sources import Source
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.architectures import network_config
+from vfxmatte.network.dim import DeepImageMatting
 from vfxmatte.network.weights import save_weights
 
 console = Console(soft_wrap=True)
@@ -67,13 +69,13 @@ def train(
     say = console.print if first else lambda *_: None
     start = Start(encoder_init=encoder_init, weights=init_path, say=say)
     with Group(chosen) as group:
-        opened = open_library(library, config)
-        trainer = Trainer(opened, config, folder, chosen, start=start)
+        source = open_source(library, config)
+        trainer = Trainer(source, config, folder, chosen, start=start)
         if fresh and trainer.last_path.exists():
             raise TrainingError("there is a training already", path=folder)
         resumed = trainer.resume()
         if group.is_first:
-            _introduce(trainer, opened, resumed)
+            _introduce(trainer, source, resumed)
             total = until or trainer.config.total_steps
             show(trainer.run(until), console, total=total, at=trainer.step)
         else:
@@ -104,23 +106,23 @@ def export(
 
 def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type: ignore[type-arg]
     """The averaged (or, without averaging, the live) network of a checkpoint, not yet folded."""
-    saved = DimConfig(**state["config"]["network"])
-    network = DeepImageMatting(DimConfig(**{**saved.as_dict(), "refine": refine and saved.refine}))
+    saved = network_config(state["config"])
+    network = replace(saved, refine=refine and saved.refine).build()
     tensors = state["average"] if state["config"]["ema"] else state["network"]
     wanted = network.state_dict().keys()
     network.load_state_dict({k: v for k, v in tensors.items() if k in wanted})
     return network
 
 
-def _introduce(trainer: Trainer, library: Library, resumed: bool) -> None:
+def _introduce(trainer: Trainer, source: Source, resumed: bool) -> None:
     """Print the configuration, what is trained on, and where it begins."""
     console.print(json.dumps(trainer.config.as_dict(), indent=1), highlight=False)
     console.print(
-        f"{in_words(library)}, {trainer.group.size} x {trainer.device.type}, "
+        f"{source}, {trainer.group.size} x {trainer.device.type}, "
         + (f"resumed at step {trainer.step}" if resumed else "from the start"),
         highlight=False,
     )
-    if not library.held_out:
+    if not source.held_out:
         console.print("nothing is held out: there will be no validation and no best checkpoint")
 
 

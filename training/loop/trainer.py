@@ -29,7 +29,7 @@ from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.losses import loss_terms, total_loss
 from training.samples.compose import Batch
 from training.samples.maker import BatchMaker
-from training.samples.sources import Library, batch_maker, epochs_of
+from training.samples.sources import Source
 from vfxmatte.common.parallel import prefetch
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
@@ -43,22 +43,22 @@ class Trainer:
 
     def __init__(
         self,
-        library: Library,
+        source: Source,
         config: TrainConfig,
         folder: Path,
         device: torch.device,
         *,
         start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None = None,
     ) -> None:
-        self.epochs = epochs_of(library, config) if config.order == "epoch" else None
+        self.epochs = source.epochs(config) if config.order == "epoch" else None
         if self.epochs is not None:
             config = config.in_steps(len(self.epochs))
         self.config, self.folder, self.device = config, folder, device
         self.group = Group(device)
         self.local_batch = self.group.share_of(config.batch)
         self.micro = self._first_micro()
-        self.compositor = batch_maker(library.training(), config, device)
-        self.held_out = HeldOut(library, config, device)
+        self.compositor = source.batches(config, device)
+        self.held_out = HeldOut(source.held_out_batches(config, device), config.precision, device)
         self.network = self._first_network(start)
         self.average = Averaged(self.network, config.ema)
         self.step, self.best, self.salt, self.rollbacks = 0, math.inf, 0, 0
@@ -83,7 +83,7 @@ class Trainer:
         self, start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None
     ) -> DeepImageMatting:
         torch.manual_seed(self.config.seed)
-        network = DeepImageMatting(self.config.network)
+        network = self.config.network.build()
         if start is not None:
             network = start(network, self.compositor)
         network = self.group.prepare(network).to(self.device)

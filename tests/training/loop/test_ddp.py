@@ -15,6 +15,7 @@ from training.loop.events import Validation
 from training.loop.group import Group
 from training.loop.trainer import Trainer
 from training.samples.compose import Compositor
+from training.samples.sources import PackSource
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
@@ -44,7 +45,7 @@ class SharedBatches(Compositor):
 
 def train(folder: Path, config=CONFIG, *, spoil_rank=None, until=None, resume=False):
     """Train in `folder`; the gradients of the first step and the events."""
-    trainer = Trainer(drawn_pack(), config, folder, CPU)
+    trainer = Trainer(PackSource(drawn_pack()), config, folder, CPU)
     trainer.compositor = SharedBatches(trainer.compositor.bank, config.synthesis)
     if resume:
         assert trainer.resume()

@@ -108,6 +108,17 @@ def test_a_vgg16_fits_a_batch_normed_encoder_too(tmp_path):
         assert torch.isfinite(network.eval()(torch.rand((1, 4, 64, 64))).alpha).all()
 
 
+@pytest.mark.parametrize("prior", [False, True])
+def test_input_channels_beyond_the_colours_start_at_zero(tmp_path, prior):
+    network = paper_network(prior=prior)
+    tensors = fake_vgg(network)
+    torch.save(tensors, tmp_path / "vgg.pth")
+    load_encoder(network, tmp_path / "vgg.pth")
+    weight = network.encoder.blocks[0][0].conv.weight
+    assert weight.shape[1] == 4 + network.config.priors
+    assert torch.equal(weight[:, :3], tensors["features.0.weight"]) and not weight[:, 3:].any()
+
+
 @pytest.mark.parametrize("missing", ["features.5.weight", "features.5.bias"])
 def test_a_file_that_is_no_vgg16_is_refused(tmp_path, missing):
     network = paper_network()
