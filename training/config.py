@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -171,3 +172,14 @@ class TrainConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with the network's architecture by name."""
         return {**dataclasses.asdict(self), "architecture": self.network.architecture}
+
+
+def setting_pairs(settings: Iterable[str]) -> dict[str, str]:
+    """Split the KEY=VALUE texts of `--set` options; raises TrainingError for other texts."""
+    pairs = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise TrainingError(f"--set wants KEY=VALUE, found {setting!r}")
+        pairs[key.strip()] = value.strip()
+    return pairs

@@ -10,24 +10,24 @@ from vfxmatte.errors import TrainingError
 
 @dataclass(frozen=True, kw_only=True)
 class MattedConfig:
-    """Which pictures of a folder are used, and how.
-
-    images, mattes: names of the two folders inside the library.
-    width_px, height_px: what every picture is resized to, rounded to multiples of 32.
-    augmented: share of the samples that are flipped or turned, one half of them each.
-    rotate_degrees: furthest turn.
-    held_out: share of the pictures that are tested on, where the library has no held_out.txt.
-    split_seed: of that draw.
-    """
+    """The use of a library's pictures."""
 
     images: str = "images"
+    """Name of the folder of pictures inside the library."""
     mattes: str = "mattes"
+    """Name of the folder of mattes inside the library."""
     width_px: int = 600
+    """Width that every picture is resized to, rounded to a multiple of 32."""
     height_px: int = 800
+    """Height that every picture is resized to, rounded to a multiple of 32."""
     augmented: float = 0.5
+    """Share of the samples that are flipped or rotated, half of them each."""
     rotate_degrees: float = 15.0
+    """Largest rotation."""
     held_out: float = 0.2
+    """Share of the pictures that is held out, if the library has no held_out.txt."""
     split_seed: int = DEFAULT_SEED
+    """Seed of that draw."""
 
     def __post_init__(self) -> None:
         if min(self.width_px, self.height_px) < 32:
@@ -42,7 +42,7 @@ class MattedConfig:
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Height and width that the network sees."""
+        """Height and width of the network's input."""
         return _rounded(self.height_px), _rounded(self.width_px)
 
 

@@ -1,4 +1,4 @@
-"""The held-out pictures of a run: what training never sees, made once, measured often."""
+"""The held-out pictures of a run, made once and measured often."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ class HeldOut:
 
     @torch.no_grad()
     def errors(self, network: DeepImageMatting, *, refine: bool) -> tuple[float, float]:
-        """Mean absolute and squared error over the unknown region, a mean over the samples; NaN
-        where nothing is held out. The network must be in eval mode."""
+        """Measure a network in eval mode.
+
+        Returns:
+            Mean absolute and squared error over the unknown region, averaged over the samples;
+            NaN where nothing is held out.
+        """
         sums, count = torch.zeros(2, dtype=torch.float64), 0
         for batch in self.batches:
             difference = self._solve(network, batch, refine) - batch.alpha
@@ -41,7 +45,7 @@ class HeldOut:
 
     @torch.no_grad()
     def save_picture(self, path: Path, network: DeepImageMatting, *, refine: bool) -> None:
-        """A grid for a person to look at: picture, trimap, truth, and what the network makes."""
+        """Write a grid of picture, trimap, true alpha and predicted alpha."""
         if not self.batches:
             return
         batch = self.batches[0].part(0, min(_SHOWN, len(self.batches[0].image)))

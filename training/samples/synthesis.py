@@ -1,4 +1,4 @@
-"""Settings of the synthesis: how composites are made from foregrounds and backgrounds.
+"""Settings of the synthesis of composites from foregrounds and backgrounds.
 
 Each part can be switched off; `SynthesisConfig.paper()` is Deep Image Matting's own pipeline.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from vfxmatte.errors import TrainingError
 
 LARGEST_BAND_PX = 50
+"""Greatest radius that `bands` can draw."""
+
 _PROBABILITIES = (
     "flip", "two_foregrounds", "linear_light", "similar_colours", "background_blur",
     "plain_background", "defocus", "motion_blur", "light_wrap", "compression",
@@ -18,63 +20,62 @@ _PROBABILITIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
-    """How one training picture is made. Probabilities 0 to 1, angles in degrees.
-
-    crop_px: side of the finished square crop, a multiple of 32.
-    zoom: source pixels per crop pixel, drawn log-uniformly between the two.
-    background_zoom: the same for backgrounds, which are enlarged where they are too small.
-    zoom_choices: both are drawn from these instead, where given (the paper's 320, 480 and 640
-        over 320).
-    mirror_cut: elements that run out of their picture go on mirrored; else they end there.
-    flip: probability of a horizontal flip.
-    rotate_degrees, stretch, shear_degrees: random affine on the foreground; stretch is a factor
-        per axis, up and down.
-    two_foregrounds: probability of a second foreground behind the first,
-        alpha = 1 - (1 - a1)(1 - a2).
-    linear_light: probability that foreground and background mix in scene-linear light (as a
-        lens mixes them) and are then encoded; else they mix display-encoded, as the paper does.
-    colour_jitter, exposure_stops, white_balance: saturation factor, exposure in stops and
-        per-channel gain, of foreground and background each on its own.
-    similar_colours: probability that the background is shifted to the foreground's mean colour.
-    background_blur: probability of a defocused background.
-    plain_background: probability of a smooth gradient instead of a photograph.
-    defocus, motion_blur: probability that foreground and alpha are blurred together.
-    light_wrap: probability that blurred background light is added over the foreground's edge.
-    grain: largest standard deviation of the noise, in encoded values.
-    compression: probability of JPEG-like quantisation.
-    band_px: smallest and largest radius of the trimap's erosion, at most 50, drawn for foreground
-        and background independently.
-    band_wobble: how unevenly the band is drawn, 0 even to 1.
-    erode_foreground: also erode the foreground; without it the trimap is dilation only.
-    moving_pairs: make the second half of a batch the next frame of the first half.
-    """
+    """The making of one training picture; probabilities are 0 to 1."""
 
     crop_px: int = 320
+    """Side of the finished square crop, a multiple of 32."""
     zoom: tuple[float, float] = (0.6, 1.7)
+    """Source pixels per crop pixel, drawn log-uniformly between the two."""
     background_zoom: tuple[float, float] = (0.6, 3.0)
+    """The same for backgrounds, which are enlarged where they are too small."""
     zoom_choices: tuple[float, ...] = ()
+    """Values that both zooms are drawn from instead (the paper's 320, 480 and 640 over 320)."""
     mirror_cut: bool = True
+    """Extend elements that are cut by their picture's border as in a mirror."""
     flip: float = 0.5
+    """Probability of a horizontal flip."""
     rotate_degrees: float = 30.0
+    """Largest rotation of the foreground."""
     stretch: float = 1.25
+    """Largest factor on each axis of the foreground, up and down."""
     shear_degrees: float = 10.0
+    """Largest shear of the foreground."""
     two_foregrounds: float = 0.4
+    """Probability of a second foreground behind the first, alpha = 1 - (1 - a1)(1 - a2)."""
     linear_light: float = 0.75
+    """Probability that layers mix in scene-linear light, as in a lens, and are then encoded; else
+    they mix display-encoded, as in the paper."""
     colour_jitter: float = 0.4
+    """Largest change of saturation, of foreground and background each on its own."""
     exposure_stops: float = 1.0
+    """Largest change of exposure, of each on its own."""
     white_balance: float = 0.15
+    """Largest gain of a channel in stops, of each on its own."""
     similar_colours: float = 0.1
+    """Probability that the background is shifted to the foreground's mean colour."""
     background_blur: float = 0.4
+    """Probability of a defocused background."""
     plain_background: float = 0.05
+    """Probability of a smooth gradient instead of a photograph."""
     defocus: float = 0.2
+    """Probability that foreground and alpha are defocused together."""
     motion_blur: float = 0.15
+    """Probability that foreground and alpha are motion-blurred together."""
     light_wrap: float = 0.1
+    """Probability that blurred background light is added over the foreground's edge."""
     grain: float = 0.03
+    """Largest standard deviation of the noise, in encoded values."""
     compression: float = 0.25
+    """Probability of JPEG-like quantisation."""
     band_px: tuple[int, int] = (1, 29)
+    """Least and greatest radius of the trimap's erosion, at most 50, drawn for foreground and
+    background independently."""
     band_wobble: float = 0.5
+    """How unevenly the band is drawn, 0 even to 1."""
     erode_foreground: bool = True
+    """Also erode the foreground; False makes trimaps by dilation only."""
     moving_pairs: bool = False
+    """Make the second half of a batch the next frame of the first half."""
 
     def __post_init__(self) -> None:
         for name in _PROBABILITIES:
@@ -94,7 +95,7 @@ class SynthesisConfig:
 
     @classmethod
     def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:
-        """Every part off: foregrounds and backgrounds as they are, mixed; bands of one width."""
+        """Create settings with every part off: layers as they are, mixed; bands of one width."""
         return cls(
             crop_px=crop_px, zoom=(1.0, 1.0), background_zoom=(1.0, 1.0), mirror_cut=False,
             flip=0.0, rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0, two_foregrounds=0.0,
@@ -106,7 +107,7 @@ class SynthesisConfig:
 
     @classmethod
     def paper(cls) -> SynthesisConfig:
-        """Deep Image Matting's own: flips, crops of 320, 480 or 640 resized to 320, no more."""
+        """Create Deep Image Matting's settings: flips, crops of 320, 480 or 640 resized to 320."""
         return replace(
             cls.plain(320, linear_light=False),
             zoom_choices=(1.0, 1.5, 2.0), flip=0.5, band_px=(1, 20),

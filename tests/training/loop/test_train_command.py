@@ -14,9 +14,9 @@ from rich.console import Console
 
 from training.cli import cli
 from training.elements.pack import write_pack
+from training.loop.checkpoint import averaged_network
 from training.loop.events import Progress, Validation
 from training.loop.show import line, show
-from training.loop.train_command import averaged_network
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.network.weights import load_weights
 
