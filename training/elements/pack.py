@@ -8,8 +8,6 @@ formats can be read, and copied to the machine that trains, which opens it with 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError, TrainingError
+from vfxmatte.io.temporary import renamed_when_whole
 
 PACK_VERSION = 1
 
@@ -157,41 +156,31 @@ def write_pack(
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"the pack cannot be written: {error}", path=path) from error
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        with renamed_when_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
             _write_members(archive, pack, background_quality, colour_quality or _WEBP_LOSSLESS)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"the pack cannot be written: {error}", path=path) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    except OutputError as error:
+        raise OutputError(f"the pack cannot be written: {error.__cause__}", path=path) from error
 
 
 def _write_members(
     archive: zipfile.ZipFile, pack: Pack, background_quality: int, colour_quality: int
 ) -> None:
-    elements, backgrounds = [], []
+    elements: list[dict[str, Any]] = []
+    backgrounds: list[dict[str, Any]] = []
     for number, element in enumerate(pack.elements):
-        entry = {"name": element.name, "kind": element.kind, "held_out": False}
-        entry |= {"sequence": element.sequence, "frame": element.frame}
-        entry["held_out"] = element.name in pack.held_out
-        stem = f"elements/{number:05d}"
-        entry["colour"] = _add(
-            archive, f"{stem}.colour", *_encode_colour(element.colour, colour_quality)
-        )
-        entry["alpha"] = _add(archive, f"{stem}.alpha", *_encode_png(element.alpha))
-        elements.append(entry)
+        stem, colour = f"elements/{number:05d}", _encode_colour(element.colour, colour_quality)
+        elements.append({
+            "name": element.name, "kind": element.kind, "held_out": element.name in pack.held_out,
+            "sequence": element.sequence, "frame": element.frame,
+            "colour": _add(archive, f"{stem}.colour", *colour),
+            "alpha": _add(archive, f"{stem}.alpha", *_encode_png(element.alpha)),
+        })  # fmt: skip
     for number, background in enumerate(pack.backgrounds):
-        entry = {"name": background.name}
-        entry["held_out"] = background.name in pack.held_out_backgrounds
         data = _encode(".jpg", background.colour, cv2.IMWRITE_JPEG_QUALITY, background_quality)
-        entry["colour"] = _add(archive, f"backgrounds/{number:05d}", ".jpg", data)
-        backgrounds.append(entry)
+        backgrounds.append({
+            "name": background.name, "held_out": background.name in pack.held_out_backgrounds,
+            "colour": _add(archive, f"backgrounds/{number:05d}", ".jpg", data),
+        })  # fmt: skip
     index = {"version": PACK_VERSION, "notes": pack.notes, "split_seed": pack.split_seed}
     index |= {"elements": elements, "backgrounds": backgrounds}
     _add(archive, "index", ".json", json.dumps(index, indent=1).encode())

@@ -365,8 +365,8 @@ def test_from_the_command_line(portrait_pack, tmp_path):
         result = CliRunner().invoke(cli, paths)
         assert result.exit_code == 0, result.output
     assert "16 of those trained on" in result.output and "7 held out" in result.output
-    (found,) = json.loads((tmp_path / "table.json").read_text())
-    assert found["method"] == "run" and 0 < found["test"]["whole"] < found["test"]["unknown"] < 1
+    (row,) = json.loads((tmp_path / "table.json").read_text())
+    assert row["method"] == "run" and 0 < row["test"]["whole"] < row["test"]["unknown"] < 1
     config, network = load_run(tmp_path / "run")
     assert config.matted.size_px == (64, 64) and config.synthesis.band_px == (1, 4)
     assert network.config == CourseConfig(width=0.0625)

@@ -419,15 +419,15 @@ def test_accumulated_gradients_are_the_whole_batchs(make, micro, pairs):
     config = replace(PLAIN, losses=weights, synthesis=replace(PLAIN.synthesis, moving_pairs=pairs))
     whole = make(config, "whole")
     pieces = make(replace(config, micro_batch=micro), "pieces")
-    found = []
+    steps = []
     for trainer in (whole, pieces):
         trainer._enter_phase(0, fresh=True)
         trainer._set_mode(config.phases[0])
         sums = trainer._backward(trainer._batch_of(0), config.phases[0])
-        found.append((sums, [p.grad.clone() for p in trainer.network.parameters()]))
-    assert ("temporal" in found[0][0]) == pairs
-    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
-    for ours, theirs in zip(found[1][1], found[0][1], strict=True):
+        steps.append((sums, [p.grad.clone() for p in trainer.network.parameters()]))
+    assert ("temporal" in steps[0][0]) == pairs
+    assert steps[1][0] == pytest.approx(steps[0][0], rel=1e-4)
+    for ours, theirs in zip(steps[1][1], steps[0][1], strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)
 
 

@@ -295,8 +295,10 @@ class TestCommand:
         result = CliRunner().invoke(cli, [*arguments, "--json", "all.json", "--sheet", "sheet.png"])
         assert result.exit_code == 0, result.output
         assert "tiny" in result.output and "closed-form" in result.output
-        told = {r["predictor"]: r for r in json.loads((tmp_path / "all.json").read_text())}
-        assert told["closed-form"]["means"]["mean"]["sad"] < told["tiny"]["means"]["mean"]["sad"]
+        results = {r["predictor"]: r for r in json.loads((tmp_path / "all.json").read_text())}
+        assert (
+            results["closed-form"]["means"]["mean"]["sad"] < results["tiny"]["means"]["mean"]["sad"]
+        )
         assert cv2.imread("sheet.png").shape[1] == 5 * 260
         assert len(list((tmp_path / ".cache/evaluate").glob("*.png"))) == 3
 

@@ -106,7 +106,7 @@ def replace_held_out(pack):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "words"),
     [
         ({"prior_missing": 1.5}, "prior_missing"),
         ({"prior_crops": 0}, "prior_crops"),
@@ -116,6 +116,6 @@ def replace_held_out(pack):
          "without moving pairs"),
     ],
 )  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(changes, told):
-    with pytest.raises(TrainingError, match=told):
+def test_settings_that_make_no_sense_are_refused(changes, words):
+    with pytest.raises(TrainingError, match=words):
         replace(CONFIG, **changes)
