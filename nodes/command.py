@@ -18,7 +18,6 @@ import platform
 import queue
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -47,6 +46,9 @@ _STOP_SECONDS = 15.0
 _LEAVE_SECONDS = 5.0
 _RESTARTS = 2
 _LOG_BYTES = 4 << 20
+_KILL_SECONDS = 5.0
+_ANSWER_BYTES = 64 << 20  # largest message, or line, that is taken from an engine
+_ERROR_BYTES = 64 << 10
 _ITEM_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
 _INSTALL = (
     "install it into an environment of its own (python3 -m venv vfxmatte-env; "
@@ -86,10 +88,11 @@ class EngineError(Exception):
     def of(cls, values: Record) -> EngineError:
         """From the values of an `error` event."""
         names = ("hint", "shot", "frame", "path")
+        code = values.get("exit_code")
         return cls(
             str(values.get("message")),
             kind=str(values.get("kind") or "EngineError"),
-            exit_code=int(values.get("exit_code") or 3),
+            exit_code=code if type(code) is int and code else 3,
             **{name: values.get(name) for name in names},
         )
 
@@ -98,6 +101,25 @@ class EngineError(Exception):
         said = ", ".join(f"{name} {at}" for name, at in place if at is not None)
         where = f" [{said}]" if said else ""
         return self.what + where + ("\n  " + self.hint if self.hint else "")
+
+
+# -- paths as people write them ----------------------------------------------------------------
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»"}
+_MARKS = "\u200b\u200e\u200f\u202a\u202b\u202c\u2060\ufeff"  # of no width, and no white space
+
+
+def tidy_path(text: str) -> str:
+    """Return the path that was meant: without quotes and blanks around it, `~` as the home folder.
+
+    File managers copy paths in quotes, some with invisible marks. An empty text stays empty.
+    """
+    before = None
+    while before != text:
+        before, text = text, text.strip().strip(_MARKS)
+        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+            text = text[1:-1]
+    return os.path.expanduser(text)
 
 
 # -- where the engine is -----------------------------------------------------------------------
@@ -141,7 +163,7 @@ def find_command(explicit: Command = None) -> list[str]:
     for text, source in places:
         if text and text.strip():
             return _understood(text.strip(), source)
-    found = shutil.which("vfxmatte")
+    found = _on_path("vfxmatte")
     if found:
         return [found]
     raise EngineError(
@@ -152,24 +174,52 @@ def find_command(explicit: Command = None) -> list[str]:
 
 
 def _understood(text: str, source: str) -> list[str]:
-    path = os.path.expanduser(os.path.expandvars(text))
-    if os.path.isdir(path):
+    path = tidy_path(os.path.expandvars(text))
+    if os.path.isabs(path) and os.path.isdir(path):
         for name in ("bin/vfxmatte", "Scripts/vfxmatte.exe", ".venv/bin/vfxmatte"):
             inside = os.path.join(path, *name.split("/"))
             if os.path.isfile(inside):
                 return [inside]
-    program = path if os.path.isfile(path) else shutil.which(path)
+    program = _program(path)
     if program:
         is_python = os.path.basename(program).lower().startswith("python")
-        return [program, "-m", "vfxmatte"] if is_python else [program]
-    parts = shlex.split(text, posix=os.name != "nt")
-    if len(parts) > 1 and shutil.which(os.path.expanduser(parts[0])):
-        return [os.path.expanduser(parts[0]), *parts[1:]]
+        # -P: the folder that the host happens to be in is no place to import from
+        return [program, "-P", "-m", "vfxmatte"] if is_python else [program]
+    parts = _words(text)
+    program = _program(os.path.expanduser(parts[0])) if len(parts) > 1 else None
+    if program:
+        return [program, *parts[1:]]
     raise EngineError(
         f"there is no vfxmatte at {text!r}, which {source} names",
         kind="NotInstalled",
-        hint="correct it, or " + _INSTALL.format(settings_file()),
+        hint="correct it (a whole path, or a name on the PATH), or "
+        + _INSTALL.format(settings_file()),
     )
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text, posix=os.name != "nt")
+    except ValueError:  # a quote without its other half
+        return []
+
+
+def _program(path: str) -> str | None:
+    """A file by its whole path, or a bare name on the PATH; nothing in the current folder."""
+    if os.path.isabs(path):
+        return path if os.path.isfile(path) else None
+    return None if os.path.dirname(path) or not path else _on_path(path)
+
+
+def _on_path(name: str) -> str | None:
+    """`shutil.which` without the current folder, which Windows and an empty entry would add."""
+    endings = ("", ".exe", ".bat", ".cmd") if os.name == "nt" else ("",)
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        for ending in endings:
+            place = os.path.join(folder, name + ending)
+            if os.path.isabs(folder) and os.path.isfile(place) and os.access(place, os.X_OK):
+                return place
+    return None
 
 
 def remember_command(text: str) -> str:
@@ -230,7 +280,8 @@ def _ran(command: list[str]) -> subprocess.CompletedProcess[str]:
 def _start_error(command: Sequence[str], said: str, *, missing: bool = False) -> EngineError:
     """Why a command did not run, and what to do about it. missing: there is no such program."""
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else "it said nothing"
+    own = [line[len("error: ") :] for line in lines if line.startswith("error: ")]
+    last = (own or lines or ["it said nothing"])[-1]
     shown = " ".join(command)
     if "No module named vfxmatte" in said or "No module named 'vfxmatte" in said:
         return EngineError(
@@ -238,7 +289,8 @@ def _start_error(command: Sequence[str], said: str, *, missing: bool = False) ->
             kind="NotInstalled",
             hint=_INSTALL.format(settings_file()),
         )
-    if "SyntaxError" in said or "requires a different Python" in said or "StrEnum" in said:
+    too_old = ("SyntaxError", "requires a different Python", "StrEnum", "nknown option: -P")
+    if any(sign in said for sign in too_old):
         return EngineError(
             f"this Python is too old for vfxmatte: {command[0]}",
             kind="NotInstalled",
@@ -286,10 +338,10 @@ class _Call:
 
 
 def _rpc_error(values: Record) -> EngineError:
-    data = values.get("data")
+    data, code = values.get("data"), values.get("code")
     if isinstance(data, dict):
         return EngineError.of(data)
-    kind = {-32800: "Cancelled", -32001: "Unauthorised"}.get(int(values.get("code", 0)))
+    kind = {-32800: "Cancelled", -32001: "Unauthorised"}.get(code if type(code) is int else 0)
     return EngineError(str(values.get("message")), kind=kind or "ProtocolError")
 
 
@@ -352,6 +404,8 @@ class _Channel:
         except Exception as error:  # whatever the other end has said, nobody may wait for ever
             log.debug("the engine's connection broke: %s", error)
         self.close()
+        with contextlib.suppress(OSError, ValueError):
+            self._source.close()  # a socket's descriptor stays as long as its file
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}
         for call in calls:
@@ -365,13 +419,14 @@ class _Channel:
             if call is not None:
                 call.inbox.put(("event", values))
             return
+        kind = "error" if "error" in message else "result"
+        values = dict(message[kind])  # before the call is taken out, which must hear of its end
         with self._lock:
             call = self._calls.pop(message.get("id") or 0, None)
-        kind = "error" if "error" in message else "result"
         if call is not None:
-            call.inbox.put((kind, message[kind]))
+            call.inbox.put((kind, values))
         elif kind == "error":
-            log.warning("the engine says: %s", message["error"])
+            log.warning("the engine says: %s", values.get("message"))
 
 
 def _messages(source: IO[bytes]) -> Iterator[Record]:
@@ -387,8 +442,8 @@ def _messages(source: IO[bytes]) -> Iterator[Record]:
             name, _, value = line.partition(b":")
             if name.strip().lower() == b"content-length":
                 length = int(value)
-        if length is None:
-            raise ValueError("a message without a length")
+        if length is None or not 0 <= length <= _ANSWER_BYTES:
+            raise ValueError(f"a message of no length, or too long: {length}")
         body = source.read(length)
         if len(body) < length:
             return
@@ -426,15 +481,29 @@ def _endpoint() -> Record | None:
     try:
         with open(endpoint_file(), encoding="utf-8") as stream:
             state = os.fstat(stream.fileno())
-            found = json.load(stream)
-    except (OSError, ValueError):
+            found = json.loads(stream.read(_ERROR_BYTES))
+    except (OSError, ValueError, RecursionError):
         return None
-    if os.name == "posix" and (state.st_uid != os.getuid() or state.st_mode & 0o077):
-        log.warning("%s is not this user's alone: it is not used", endpoint_file())
+    if not _is_private(state):
+        log.debug("%s is not this user's alone: it is not used", endpoint_file())
         return None
-    if not isinstance(found, dict) or found.get("protocol") != PROTOCOL or "token" not in found:
+    if not isinstance(found, dict) or found.get("protocol") != PROTOCOL:
         return None
-    return found
+    port, token = found.get("port"), found.get("token")
+    return found if type(port) is int and 0 < port < 65536 and isinstance(token, str) else None
+
+
+def _is_private(state: os.stat_result) -> bool:
+    return os.name != "posix" or (state.st_uid == os.getuid() and not state.st_mode & 0o077)
+
+
+def _open_endpoint() -> tuple[int, int] | None:
+    """Which file that is, where one is there that others can read or write; else None."""
+    try:
+        state = os.stat(endpoint_file())
+    except OSError:
+        return None
+    return None if _is_private(state) else (state.st_ino, state.st_mtime_ns)
 
 
 # -- jobs --------------------------------------------------------------------------------------
@@ -494,11 +563,14 @@ class Job:
 
     def _tell(self, record: Record) -> None:
         """Hand an event on; after a restart of the engine no frame is told again."""
+        if not _is_event(record):
+            log.debug("not an event: %.200r", record)
+            return
         event, frame = record.get("event"), record.get("frame")
         if event == "frame":
             if frame in self._frames_told:
                 return
-            self._frames_told.add(int(frame or 0))
+            self._frames_told.add(frame)
         if event == "start":
             if self._started:
                 return
@@ -522,6 +594,29 @@ class Job:
         self._over.set()
         if self._on_done is not None:
             _guarded(self._on_done, self)
+
+
+def _is_event(record: Any) -> bool:
+    """Whether a record is what it says, so that hosts need not ask."""
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+        return False
+    event, error = record["event"], record.get("error")
+    path = record.get("path")
+    if event == "frame":
+        told = error is None or (isinstance(error, dict) and isinstance(error.get("message"), str))
+        return type(record.get("frame")) is int and told and isinstance(path, (str, type(None)))
+    if event == "start":
+        return type(record.get("count")) is int
+    return True
+
+
+def _totals_of(values: Record) -> Record:
+    """A run's totals, with every name that hosts look for."""
+    whole = {**_no_totals(), "interrupted": False, **values}
+    for name in ("frames", "written", "kept", "failed", "skipped"):
+        if type(whole[name]) is not int:
+            whole[name] = 0
+    return whole
 
 
 def _guarded(callback: Callable[[Any], Any], value: Any) -> None:
@@ -785,7 +880,7 @@ class Engine:
 
     def _do_run(self, job: Job, params: Record) -> Record:
         try:
-            return self._do_served(job, "run", params, alone=False)
+            return _totals_of(self._do_served(job, "run", params, alone=False))
         except EngineError as error:
             if error.kind == "Cancelled":
                 return _no_totals()
@@ -793,7 +888,7 @@ class Engine:
                 raise
             if self._serve:
                 job._note(f"the engine cannot serve ({error.what}): done by the command line")
-        return _CommandLine(find_command(self._command)).run(job, params)
+        return _totals_of(_CommandLine(find_command(self._command)).run(job, params))
 
     def _do_pixels(self, job: Job, params: Record, arrays: Any) -> bytes:
         with _PixelFile(arrays) as pixels:
@@ -891,11 +986,11 @@ class Engine:
         options = [] if self._idle_seconds is None else ["--idle-seconds", str(self._idle_seconds)]
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            mark = uuid.uuid4().hex
+            mark, stale = uuid.uuid4().hex, _open_endpoint()
             child, stream = _start(command, ["serve", *options], mark)
             with stream:
                 place = stream.tell()
-                channel = _waited_for(child, deadline)
+                channel = _waited_for(child, deadline, stale)
                 if channel is not None:
                     self._child = child  # kept, so that its end is noticed
                     if channel.start != mark and child.poll() is None:
@@ -924,12 +1019,27 @@ def _followed(job: Job, channel: _Channel, call: _Call) -> Record:
             return dict(values)
 
 
-def _waited_for(child: subprocess.Popen[bytes], deadline: float) -> _Channel | None:
-    """A connection to the engine that comes up; None where the child has ended without one."""
+def _waited_for(
+    child: subprocess.Popen[bytes], deadline: float, stale: tuple[int, int] | None
+) -> _Channel | None:
+    """A connection to the engine that comes up; None where the child has ended without one.
+
+    stale: the file that others can read, which was there before the child. Raises EngineError
+    where the child has written such a file: it will not get any better.
+    """
     while True:
         channel = _connect()
         if channel is not None:
             return channel
+        if _open_endpoint() not in (None, stale):
+            child.kill()
+            child.wait()
+            raise EngineError(
+                "the file with the engine's token can be read by others, or is another user's",
+                kind="CannotServe",
+                path=endpoint_file(),
+                hint=f"set ${HOME_VARIABLE} to a folder on a disk that knows file modes",
+            )
         if child.poll() is not None:
             time.sleep(0.1)  # another one may just be coming up
             return _connect()
@@ -944,7 +1054,9 @@ def _open_log() -> IO[bytes]:
     """Appended to, and begun anew when it has grown long; elsewhere, if the folder is no good."""
     path = log_file()
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        if os.name == "posix" and os.stat(os.path.dirname(path)).st_uid != os.getuid():
+            return tempfile.TemporaryFile()
         if os.path.exists(path) and os.path.getsize(path) > _LOG_BYTES:
             os.truncate(path, 0)
         return open(path, "a+b")
@@ -998,7 +1110,11 @@ def _private_engine(command: list[str]) -> _Channel:
     def close() -> None:
         if child.poll() is None:
             child.terminate()
-        child.wait()
+        try:
+            child.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
         with contextlib.suppress(OSError):
             target.close()
 
@@ -1014,17 +1130,20 @@ def _settings_of(
     """The parameters `settings` and `ocio`; what was not given is left out."""
     engine = ("device", "mode", "precision")
     given = {("engine." + k if k in engine else k): v for k, v in named.items() if v is not None}
-    if weights is not None:
-        given["engine.weights"] = os.path.abspath(weights)
-    if ocio is not None:
-        given["ocio"] = ocio if "://" in ocio else os.path.abspath(ocio)
+    paths = _absolute({"engine.weights": weights})
+    if ocio is not None and "://" in ocio:
+        given["ocio"] = ocio.strip()
+    elif ocio is not None:
+        paths.update(_absolute({"ocio": ocio}))
     found = os.environ.get("OCIO")  # the host's, which may not be the engine's
     default = found if not found or "://" in found else os.path.abspath(found)
-    return {"settings": {**(settings or {}), **given}, "ocio": default or None}
+    return {"settings": {**(settings or {}), **given, **paths}, "ocio": default or None}
 
 
 def _absolute(parts: dict[str, Any]) -> Record:
-    return {name: os.path.abspath(str(path)) for name, path in parts.items() if path is not None}
+    """Whole paths by name; what is None or an empty text is left out (it is no folder's name)."""
+    tidy = {k: tidy_path(v) if isinstance(v, str) else v for k, v in parts.items()}
+    return {k: os.path.abspath(str(v)) for k, v in tidy.items() if v is not None and v != ""}
 
 
 def _options(params: Record) -> list[str]:
@@ -1067,7 +1186,7 @@ class _CommandLine:
                 if record["event"] == "totals":
                     totals = {name: v for name, v in record.items() if name != "event"}
             code = child.wait()
-            errors.seek(0)
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - _ERROR_BYTES))
             said = errors.read().decode("utf-8", "replace")
         if error is not None:
             raise error
@@ -1094,11 +1213,11 @@ class _CommandLine:
 def _records(child: subprocess.Popen[bytes]) -> Iterator[Record]:
     assert child.stdout is not None
     with child.stdout as lines:
-        for line in lines:
+        for line in iter(lambda: lines.readline(_ANSWER_BYTES), b""):
             try:
                 record = json.loads(line.decode("utf-8", "replace"))
-            except ValueError:
-                log.debug("not an event: %r", line)
+            except (ValueError, RecursionError):
+                log.debug("not an event: %.200r", line)
                 continue
             if isinstance(record, dict) and "event" in record:
                 yield record

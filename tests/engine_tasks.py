@@ -11,7 +11,7 @@ import torch
 
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Task
 from vfxmatte.network.weights import load_weights
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Trimap
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Failure, FloatImage, Matte, Trimap
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -38,9 +38,13 @@ def task(height: int, width: int, number: int = 1, kind: str = "band") -> Task:
 
 
 def solve(engine: Engine, *tasks: Task) -> list[FloatImage]:
-    mattes = list(engine.mattes(iter(tasks)))
-    assert [matte.number for matte in mattes] == [one.number for one in tasks]
-    return [matte.alpha for matte in mattes]
+    """The alphas; raises the error of the first task that has failed."""
+    answers = list(engine.mattes(iter(tasks)))
+    assert [answer.number for answer in answers] == [one.number for one in tasks]
+    for answer in answers:
+        if isinstance(answer, Failure):
+            raise answer.error
+    return [answer.alpha for answer in answers if isinstance(answer, Matte)]
 
 
 def settings_of(weights: Path, **more: Any) -> EngineSettings:

@@ -6,34 +6,38 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from training.losses import LossWeights
 from training.samples.synthesis import SynthesisConfig
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 from vfxmatte.network.dim import DimConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phase:
+class Phase(Checked):
     """A stretch of training."""
+
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     name: str
     trains: Literal["stage1", "refinement", "all"]
     """The parameters that move: stage 1, the refinement with stage 1 frozen, or all."""
-    steps: int = 0
+    steps: int = limited(0, at_least=0)
     """Optimiser steps."""
     lr: float
     """Peak learning rate."""
-    warmup: int = 0
+    warmup: int = limited(0, at_least=0)
     """Steps of linear warm-up."""
-    final_lr: float = 0.0
+    final_lr: float = limited(0.0, at_least=0, at_most=1)
     """Share of `lr` that the cosine ends on; 1 keeps the rate constant."""
-    epochs: int = 0
+    epochs: int = limited(0, at_least=0)
     """Passes over the library, instead of steps; only where `TrainConfig.order` is epoch."""
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.epochs < 0 or self.steps + self.epochs < 1 or self.lr <= 0:
+        super().__post_init__()
+        if self.steps + self.epochs < 1 or self.lr <= 0:
             raise TrainingError(
                 f"phase {self.name!r} needs steps (or epochs) and a learning rate above 0, "
                 f"found {self.steps} and {self.lr}"
@@ -49,8 +53,10 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Checked):
     """Everything that decides a run, but for the library and the device."""
+
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     recipe: str = "better"
     """The recipe that the configuration started from, see `recipes`."""
@@ -70,28 +76,28 @@ class TrainConfig:
         Phase(name="together", trains="all", steps=20_000, lr=4e-5, warmup=200),
     )
     """The stretches of the run, in order."""
-    prior_missing: float = 0.1
+    prior_missing: float = limited(0.1, at_least=0, at_most=1)
     """Share of samples whose alpha priors are left out, 0 to 1; for networks that take priors."""
-    prior_context_px: int = 0
+    prior_context_px: int = limited(0, at_least=0)
     """Side of the composites that priors are made of, 0 for the crop's: a whole frame shows more of
     its colours than a crop does."""
-    prior_crops: int = 1
+    prior_crops: int = limited(1, at_least=1)
     """Crops of each of these composites."""
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     """The optimiser; sgd has a momentum of 0.9."""
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
+    weight_decay: float = limited(1e-4, at_least=0)
+    clip_norm: float = limited(1.0, at_least=0)
     """Largest norm of the gradient; 0 leaves it alone."""
     order: Literal["random", "epoch"] = "random"
     """How samples are drawn: foreground and background at random, or by epochs as in the paper."""
-    backgrounds_per_foreground: int = 100
+    backgrounds_per_foreground: int = limited(100, at_least=1)
     """Different backgrounds of each foreground in an epoch."""
-    batch: int = 32
+    batch: int = limited(32, at_least=1)
     """Samples per step over all devices."""
-    micro_batch: int = 0
+    micro_batch: int = limited(0, at_least=0)
     """Samples at a time, 0 for all at once; halved when the device runs out of memory."""
-    seed: int = 1
-    ema: float = 0.999
+    seed: int = limited(1, at_least=0)
+    ema: float = limited(0.999, at_least=0, below=1)
     """Decay of the averaged weights, which are validated and exported; 0 for no averaging."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Number format of the network's forward pass."""
@@ -99,16 +105,17 @@ class TrainConfig:
     """Whether tensors lie in memory channels last."""
     compile: bool = False
     """Whether the training step goes through torch.compile."""
-    log_every: int = 20
+    log_every: int = limited(20, at_least=1)
     """Steps between two lines of the log."""
-    validate_every: int = 500
+    validate_every: int = limited(500, at_least=1)
     """Steps between two validations."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = limited(500, at_least=1)
     """Steps between two checkpoints."""
-    validation_samples: int = 32
+    validation_samples: int = limited(32, at_least=0)
     """Number of held-out composites to validate on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.synthesis.crop_px % 32:
             raise TrainingError(f"crop_px must be a multiple of 32: {self.synthesis.crop_px}")
         if self.synthesis.moving_pairs and self.batch % 2:
@@ -119,16 +126,9 @@ class TrainConfig:
             raise TrainingError("a phase counts epochs, and the order is random")
         if not self.network.refine and any(p.trains == "refinement" for p in self.phases):
             raise TrainingError("a phase trains the refinement, and the network has none")
-        for name in ("batch", "log_every", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
         self._check_priors()
-        if self.micro_batch < 0 or self.backgrounds_per_foreground < 1 or not 0 <= self.ema < 1:
-            raise TrainingError("micro_batch, backgrounds_per_foreground or ema is out of range")
 
     def _check_priors(self) -> None:
-        if not 0 <= self.prior_missing <= 1 or self.prior_crops < 1:
-            raise TrainingError("prior_missing must be within 0 and 1, prior_crops at least 1")
         if not self.prior_context_px:
             return
         if not self.network.prior or self.synthesis.moving_pairs:

@@ -8,12 +8,15 @@ Predictions are unclamped alphas (N, 1, H, W); `unknown` is 1 where the trimap i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from training.samples.compose import Batch
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 
 EPSILON = 1e-6
 """ε of equations 1 and 2, as in the paper."""
@@ -22,18 +25,20 @@ _LEVELS = 5  # of the pyramid, as in Hou and Liu
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossWeights:
+class LossWeights(Checked):
     """The weight of each loss; 0 leaves it out."""
 
-    alpha: float = 0.0
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
+    alpha: float = limited(0.0, at_least=0)
     """Alpha prediction: √((αp−αg)²+ε²)."""
-    composition: float = 0.5
+    composition: float = limited(0.5, at_least=0)
     """Composition: √((cp−cg)²+ε²) with the true foreground and background."""
-    l1: float = 1.0
+    l1: float = limited(1.0, at_least=0)
     """|αp−αg|."""
-    laplacian: float = 0.5
+    laplacian: float = limited(0.5, at_least=0)
     """Laplacian pyramid."""
-    temporal: float = 0.0
+    temporal: float = limited(0.0, at_least=0)
     """|Δαp−Δαg| between the frames of a moving pair."""
 
     @classmethod

@@ -19,6 +19,7 @@ from vfxmatte.version import __version__
 _HOMES = {
     "Engine": "vfxmatte.engines.base",
     "EngineSettings": "vfxmatte.engines.base",
+    "Failure": "vfxmatte.types",
     "Frame": "vfxmatte.types",
     "FrameRange": "vfxmatte.types",
     "FrameResult": "vfxmatte.types",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.pipeline.shot import Shot
     from vfxmatte.propagation.shot_trimaps import PropagationSettings
-    from vfxmatte.types import Frame, FrameRange, FrameResult, Matte, Trimap, Window
+    from vfxmatte.types import Failure, Frame, FrameRange, FrameResult, Matte, Trimap, Window
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,8 @@ exit code that the command line will use.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -119,3 +121,47 @@ class ExportError(VfxmatteError):
 
 class SolverError(VfxmatteError):
     """A system of equations is not solved as exactly as was asked for; the residual is named."""
+
+
+class UnforeseenError(VfxmatteError):
+    """An exception that nobody foresaw, with its place; its traceback belongs into a log."""
+
+
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ESTALE}
+"""What the operating system reports where a whole disk cannot be written to."""
+
+
+_LONGEST = 300
+"""Characters of an unforeseen error in a message; its traceback has all."""
+
+
+def concerns_all_frames(error: BaseException) -> bool:
+    """Return True for what ends a run: a lost device, a locked output, a full disk.
+
+    Everything else that is raised for one frame is that frame's failure.
+    """
+    if isinstance(error, (DeviceError, OutputLockedError)):
+        return True
+    if not isinstance(error, OutputError):
+        return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(isinstance(e, OSError) and e.errno in _STORAGE for e in _causes(error))
+
+
+def as_foreseen(error: Exception) -> VfxmatteError:
+    """The error itself, or, of another kind, one that carries a place and has it as its cause."""
+    if isinstance(error, VfxmatteError):
+        return error
+    said = " ".join(str(error).split())
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    what = f"an error that was not foreseen: {type(error).__name__}{said and ': '}{said}"
+    if isinstance(error, MemoryError):
+        what = "there was too little memory for this frame"
+    wrapped = UnforeseenError(what)
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

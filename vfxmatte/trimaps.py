@@ -220,6 +220,20 @@ def shrink(labels: Labels, radius_px: float) -> Labels:
     return shrunk
 
 
+def oddity(labels: Labels) -> str:
+    """What is odd about a painted trimap, in words; "" where nothing is."""
+    unknown = labels == UNKNOWN
+    if not unknown.any():
+        return "nothing is unknown: the trimap itself is the matte"
+    if unknown.all():
+        return "everything is unknown: paint what is certainly foreground and background"
+    if not (labels == FOREGROUND).any():
+        return "nothing is marked as foreground"
+    if not (labels == BACKGROUND).any():
+        return "nothing is marked as background"
+    return ""
+
+
 def band_px(labels: Labels) -> float:
     """Typical half-width in px of the painted band; 0 where nothing is unknown.
 

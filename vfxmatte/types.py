@@ -7,7 +7,7 @@ that print shapes, never pixels. Knows numpy only: no torch, no files, no colour
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -86,12 +86,16 @@ class Window:
         return f"({self.x_min} {self.y_min})-({self.x_max} {self.y_max})"
 
 
-_RANGE = re.compile(r"^(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?$")
+_RANGE = re.compile(r"^(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?$", re.ASCII)
+_MOST_FRAMES = 10_000_000  # four days at 24 a second; a slip of the finger takes no memory
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FrameRange:
-    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip."""
+    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip.
+
+    Ranges of the same frames are equal: `1-9x2` and `1-10x2`.
+    """
 
     first: int
     last: int
@@ -103,6 +107,17 @@ class FrameRange:
                 f"frame range {self.first}-{self.last}x{self.step} is empty",
                 hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
             )
+        if (self.last - self.first) // self.step >= _MOST_FRAMES:
+            raise UsageError(
+                f"frame range {self} has more than {_MOST_FRAMES:,} frames",
+                hint="write the frames of the plate",
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FrameRange) and self.as_range() == other.as_range()
+
+    def __hash__(self) -> int:
+        return hash(self.as_range())
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
@@ -133,6 +148,80 @@ class FrameRange:
         if self.first == self.last:
             return str(self.first)
         return f"{self.first}-{self.last}" + (f"x{self.step}" if self.step > 1 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameList:
+    """Any frame numbers, ascending and each once; `str()` and `parse()` round-trip.
+
+    Equal lists have equal frames, however they were written.
+    """
+
+    numbers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.numbers:
+            raise UsageError("no frame was named", hint="write e.g. 1001-1010,1020,1030-1040x2")
+        object.__setattr__(self, "numbers", tuple(sorted(set(self.numbers))))
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange | FrameList:
+        """From `1001-1010,1020,1030-1040x2`; frames at equal distances are a range.
+
+        Raises UsageError.
+        """
+        ranges = [FrameRange.parse(part) for part in text.split(",")]
+        if len(ranges) == 1:
+            return ranges[0]
+        return frames_of(number for one in ranges for number in one)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.numbers
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.ranges()))
+
+    def ranges(self) -> tuple[FrameRange, ...]:
+        """The numbers as few ranges, ascending and apart from each other."""
+        runs: list[list[int]] = []
+        for number in self.numbers:
+            last = runs[-1] if runs else []
+            if len(last) == 1 or (last and number - last[-1] == last[1] - last[0]):
+                last.append(number)
+            else:
+                runs.append([number])
+        return tuple(one for run in runs for one in _ranges_of(run))
+
+
+def _ranges_of(run: Sequence[int]) -> list[FrameRange]:
+    """Numbers at equal distances; two that are apart are no range that anybody would write."""
+    step = run[1] - run[0] if len(run) > 1 else 1
+    if len(run) == 2 and step > 1:
+        return [FrameRange(first=number, last=number) for number in run]
+    return [FrameRange(first=run[0], last=run[-1], step=step)]
+
+
+Frames = FrameRange | FrameList
+
+
+def frames_of(numbers: Iterable[int]) -> Frames:
+    """Frame numbers in any order: as a range where they are at equal distances, else as a list.
+
+    Raises UsageError: there is none.
+    """
+    listed = FrameList(numbers=tuple(numbers))
+    first, last = listed.numbers[0], listed.numbers[-1]
+    step = listed.numbers[1] - first if len(listed) > 1 else 1
+    as_range = range(first, last + 1, step)
+    if len(as_range) == len(listed) and all(n in as_range for n in listed):
+        return FrameRange(first=first, last=last, step=step)
+    return listed
 
 
 def numbers_as_text(numbers: Iterable[int]) -> str:
@@ -245,6 +334,14 @@ class Matte:
 
     def __repr__(self) -> str:
         return f"Matte({self.number}, {self.alpha.shape})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """Stands in the place of what could not be made for one frame, so that the others go on."""
+
+    number: int
+    error: Exception
 
 
 FrameStatus = Literal["written", "kept", "failed", "skipped"]

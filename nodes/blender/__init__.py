@@ -1,7 +1,7 @@
-"""vfxmatte in Blender: masks become trimaps, the engine makes mattes, the compositor shows them.
+"""vfxmatte for Blender: masks become trimaps, the engine solves mattes, the compositor shows them.
 
-Blender 4.2 and newer. The engine runs in an environment of its own; nothing heavy is imported here,
-and Blender only once the add-on is registered.
+For Blender 4.2 and newer. The engine runs in an environment of its own, so nothing heavy is
+imported here; `bpy` is imported only once the add-on is registered.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Make the extension that Blender installs: `python nodes/blender/build.py [FOLDER]`.
+"""Build the extension that Blender installs: `python nodes/blender/build.py [FOLDER]`.
 
-The client of the engine is shared by all hosts and lies a directory up; the .zip gets a copy.
+The engine client is shared by all hosts and lives one directory up; the .zip gets a copy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def build(folder: Path) -> Path:
-    """Write vfxmatte-VERSION.zip into `folder` and return its path; the same bytes every time."""
+    """Write vfxmatte-VERSION.zip into `folder` and return its path; builds are reproducible."""
     manifest = (HERE / "blender_manifest.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
     if version is None:

@@ -1,4 +1,4 @@
-"""The client of the engine: bundled in the extension, a directory up in a checkout."""
+"""The engine client: bundled in the extension, one directory up in a checkout."""
 
 from __future__ import annotations
 

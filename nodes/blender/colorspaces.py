@@ -1,4 +1,4 @@
-"""Blender's names of colour spaces, as the engine's own configuration knows them."""
+"""Translation of Blender's colour space names to those of the engine's OpenColorIO config."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BY_BLENDER_NAME = {
 
 
 def engine_name(blender_name: str) -> str | None:
-    """What to tell the engine, or None to let it decide by the file.
+    """Return the engine's name of a colour space, or None to let the engine choose by file.
 
-    With $OCIO set both read the same configuration, and the name is passed on as it is. Without
-    it Blender has a configuration of its own: what has a counterpart is translated; pictures that
-    are marked as no colour, or with a view transform baked in, have none.
+    With $OCIO set, both programs read the same config and the name is passed on unchanged. Without
+    it Blender uses a config of its own: names with a counterpart are translated. Non-colour data
+    and images with a baked-in view transform have none.
     """
     if os.environ.get("OCIO"):
         return blender_name

@@ -1,7 +1,7 @@
-"""The mattes in the compositor: an image sequence beside the plate, and the alpha set.
+"""Mattes in the compositor: an image sequence node, and a Set Alpha node for the plate.
 
-Nothing that the artist has linked is linked anew. What was made here before is found again by its
-label and put up to date.
+Links made by the artist are never changed. Nodes made here before carry a custom property that
+names the plate and the mask: they are found by it and brought up to date.
 """
 
 from __future__ import annotations
@@ -12,42 +12,72 @@ from typing import Any
 import bpy
 
 from . import trees
+from .owner import Owner
 from .plate import Plate
 from .results import Mattes
 
+_KEY = "vfxmatte"  # the custom property of a node: what it shows
+_CUT_OUT = "cut out/"
+_ROW = 420  # height of the nodes for one mask
+_MOST_OF_A_NAME = 50  # characters; Blender 4 cuts labels off at 63
 
-def load_mattes(mattes: Mattes, plate: Plate) -> Any:
-    """The Image datablock of a matte sequence: reread where it is there already."""
+
+def load_mattes(mattes: Mattes, name: str) -> Any:
+    """Return the Image of a matte sequence; an existing one is reloaded."""
     path = mattes.files[mattes.first]
-    name = f"{plate.title} matte"
-    image = bpy.data.images.get(name)
-    if image is None or Path(bpy.path.abspath(image.filepath)) != path:
+    image = next((image for image in bpy.data.images if _shows(image, path)), None)
+    if image is None:
         image = bpy.data.images.load(str(path))
         image.name = name
-    else:
-        image.reload()
+    image.filepath = _beside_the_file(path)
+    image.reload()
     image.source = "SEQUENCE"
     image.colorspace_settings.name = "Non-Color"
     image.alpha_mode = "STRAIGHT"
     return image
 
 
-def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes) -> Any:
-    """Plate and mattes into a Set Alpha node, and that into the output where nothing is yet.
+def _shows(image: Any, path: Path) -> bool:
+    """Return True if a local Image shows the mattes in the folder of `path`."""
+    shown = bpy.path.abspath(image.filepath)
+    if image.library is not None or not shown:
+        return False
+    return Path(shown).parent.resolve() == path.parent.resolve()
+
+
+def _beside_the_file(path: Path) -> str:
+    """Return the path relative to the .blend file, so that both can move together."""
+    if not bpy.data.filepath:
+        return str(path)
+    try:
+        return str(bpy.path.relpath(str(path)))
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
+def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> Any:
+    """Wire plate and mattes into a Set Alpha node, and that into the output if it is free.
 
     Args:
-        scene: whose compositor.
+        scene: the scene whose compositor is wired.
         plate, block: the plate and its MovieClip or Image.
-        mattes: what the run has written.
+        mattes: the mattes on disk.
+        owner: their owner; nodes are named after its plate and mask.
 
-    Returns the Set Alpha node, whose Image is premultiplied by the matte.
+    Returns:
+        The Set Alpha node, whose Image is premultiplied by the matte.
     """
+    name = f"{owner.plate} {owner.mask or 'painted'}"[:_MOST_OF_A_NAME]
+    key = f"{owner.plate}/{owner.mask or ''}"
     tree = trees.tree_of(scene)
     shown = _plate_node(tree, plate, block)
-    matte = _node(tree, "CompositorNodeImage", f"{plate.title} matte", (-300, -280))
-    matte.image = load_mattes(mattes, plate)
+    below = -_ROW * sum(node.get(_KEY, "").startswith(_CUT_OUT) for node in tree.nodes)
+    matte = _node(tree, "CompositorNodeImage", f"matte/{key}", (-300, below - 280))
+    matte.label = f"{name} matte"
+    matte.image = load_mattes(mattes, f"{name} matte")
     _play(matte, plate, mattes.first, mattes.last)
-    alpha = _node(tree, "CompositorNodeSetAlpha", f"{plate.title} cut out", (40, 0))
+    alpha = _node(tree, "CompositorNodeSetAlpha", f"{_CUT_OUT}{key}", (40, below))
+    alpha.label = f"{name} cut out"
     trees.apply_alpha(alpha)
     _link(tree, shown.outputs["Image"], alpha.inputs["Image"])
     _link(tree, matte.outputs["Alpha"], alpha.inputs["Alpha"])
@@ -58,7 +88,7 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes) -> Any:
 
 
 def node_showing(scene: Any, block: Any) -> Any | None:
-    """The first compositor node of the scene that shows this MovieClip or Image."""
+    """Return the first compositor node of the scene that shows this MovieClip or Image, or None."""
     tree = trees.existing_tree(scene)
     nodes = [] if tree is None else tree.nodes
     shown = (n for n in nodes if block in (getattr(n, "clip", None), getattr(n, "image", None)))
@@ -71,7 +101,8 @@ def _plate_node(tree: Any, plate: Plate, block: Any) -> Any:
     for node in tree.nodes:
         if node.bl_idname == f"CompositorNode{kind}" and getattr(node, attribute) == block:
             return node
-    node = _node(tree, f"CompositorNode{kind}", plate.title, (-300, 120))
+    node = tree.nodes.new(f"CompositorNode{kind}")
+    node.label, node.location = plate.title, (-300, 120)
     setattr(node, attribute, block)
     if not is_clip:
         _play(node, plate, plate.first, plate.last)
@@ -79,7 +110,7 @@ def _plate_node(tree: Any, plate: Plate, block: Any) -> Any:
 
 
 def _play(node: Any, plate: Plate, first: int, last: int) -> None:
-    """Let an Image node show file `first` on its own scene frame, and so on until `last`."""
+    """Make an Image node show each file from `first` to `last` on its scene frame."""
     node.frame_duration = last - first + 1
     node.frame_start = plate.scene_frame_of(first)
     node.frame_offset = first - 1
@@ -87,12 +118,13 @@ def _play(node: Any, plate: Plate, first: int, last: int) -> None:
     node.use_auto_refresh = True
 
 
-def _node(tree: Any, kind: str, label: str, place: tuple[int, int]) -> Any:
+def _node(tree: Any, kind: str, key: str, place: tuple[int, int]) -> Any:
+    """Return the node made earlier for `key`, or a new one."""
     for node in tree.nodes:
-        if node.bl_idname == kind and node.label == label:
+        if node.bl_idname == kind and node.get(_KEY) == key:
             return node
     node = tree.nodes.new(kind)
-    node.label, node.location = label, place
+    node[_KEY], node.location = key, place
     return node
 
 

@@ -1,4 +1,4 @@
-"""Lists of frames as an artist types them, and the frames on which a mask is keyed."""
+"""Frame lists as artists type them, and detection of the frames on which a mask is keyed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from .problem import Problem
 
 _PART = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?")
-_BEND = 1e-5  # in mask units, 1 is the picture's longer side: far below a tenth of a pixel
+_BEND = 1e-5  # in mask units (1 is the longer side of the picture): far below a tenth of a pixel
 
 
 def parse_frames(text: str) -> list[int]:
-    """Ascending frame numbers from `1 13 25` or `1, 10-50x10`; raises Problem for other text."""
+    """Parse `1 13 25` or `1, 10-50x10` into ascending frame numbers; raises Problem."""
     numbers: set[int] = set()
     for part in re.split(r"[,;\s]+", text.strip()):
         match = _PART.fullmatch(part)
@@ -28,20 +28,20 @@ def parse_frames(text: str) -> list[int]:
 
 
 def frames_text(numbers: Iterable[int]) -> str:
-    """`1, 13, 25`; `parse_frames` reads it back."""
+    """Format frame numbers as `1, 13, 25`, which `parse_frames` reads back."""
     return ", ".join(str(number) for number in sorted(set(numbers)))
 
 
 def keyed_frames(frames: Sequence[int], shapes: Sequence[NDArray[np.float32]]) -> list[int]:
-    """The frames on which a mask has keys, from its shape on consecutive frames.
+    """Find the frames on which a mask has keys from its shape on consecutive frames.
+
+    Blender interpolates mask shapes linearly between keys and does not expose the keys, so a key is
+    found where the motion changes. A key on a straight path between its neighbours is missed, and
+    so is every key of a mask that never moves.
 
     Args:
         frames: consecutive frame numbers.
-        shapes: the coordinates of all points on each of them, arrays of one length.
-
-    Blender interpolates mask shapes linearly between keys and does not tell where the keys are, so
-    a key shows where the movement bends. One on a straight way between its neighbours stays
-    unseen, and so does one of a mask that never moves.
+        shapes: for each frame the coordinates of all points, (N,) float32 of equal length.
     """
     if len({shape.size for shape in shapes}) != 1 or shapes[0].size == 0:
         return []

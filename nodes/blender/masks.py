@@ -1,8 +1,8 @@
-"""Blender's masks as pixels, drawn by its own compositor, and when they are keyed.
+"""Rasterisation of Blender's masks by its own compositor, and their keyframes.
 
-A mask is drawn in a small scene of its own that is removed afterwards, so the artist's scene, its
-frame and its compositor stay as they are. Feathers, blend modes, holes and points that follow
-trackers come out as Blender shows them.
+A mask is drawn in a temporary scene, so the artist's scene, its current frame and its compositor
+stay untouched. Feathers, blend modes, holes and points that follow trackers look as they do in
+Blender.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Draw = Callable[[int], Coverage]
 
 
 def key_frames(mask: Any, first: int, last: int) -> list[int]:
-    """The scene frames from first to last on which the mask's shapes bend; see `keyed_frames`."""
+    """Find the scene frames from first to last on which the mask is keyed; see `keyed_frames`."""
     frames = range(first, last + 1)
     with _scene(1, 1) as scene:
         return keyed_frames(frames, [_shape_at(mask, scene, frame) for frame in frames])
@@ -34,9 +34,10 @@ def key_frames(mask: Any, first: int, last: int) -> list[int]:
 
 @contextlib.contextmanager
 def drawn(mask: Any, layers: Sequence[str], width: int, height: int) -> Iterator[Draw]:
-    """A function that draws these layers of the mask on a scene frame.
+    """Provide a function that draws these layers of the mask on a scene frame.
 
-    It gives (height, width) float32 coverage in [0, 1], the top row first.
+    Yields:
+        A function from scene frame to (height, width) float32 coverage in [0, 1], top row first.
     """
     part = _with_layers(mask, layers)
     try:
@@ -48,7 +49,7 @@ def drawn(mask: Any, layers: Sequence[str], width: int, height: int) -> Iterator
 
 
 def _with_layers(mask: Any, layers: Sequence[str]) -> Any:
-    """A copy of the mask, with its animation, that holds these layers alone."""
+    """Copy the mask with its animation, keeping only these layers."""
     copy = mask.copy()
     for layer in list(copy.layers):
         if layer.name not in layers:
@@ -81,7 +82,7 @@ def _show(scene: Any, mask: Any) -> None:
 
 
 def _draw(scene: Any, frame: int, folder: Path) -> Coverage:
-    """Rendered as an animation of one frame: a single render would not move the mask."""
+    """Render an animation of one frame: a still render would not update the mask."""
     scene.frame_start = scene.frame_end = frame
     scene.render.filepath = str(folder / "mask.######")
     bpy.ops.render.render(animation=True, scene=scene.name)
@@ -107,7 +108,7 @@ def _coverage(path: Path) -> Coverage:
 
 
 def _shape_at(mask: Any, scene: Any, frame: int) -> Any:
-    """(N,) float32: the coordinates of all points and handles of the mask on a frame."""
+    """Return the coordinates of all points and handles of the mask on a frame, (N,) float32."""
     scene.frame_set(frame)
     evaluated = mask.evaluated_get(scene.view_layers[0].depsgraph)
     points = [p for layer in evaluated.layers for s in layer.splines for p in s.points]

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, misc"
-"""The buttons. Each reports a Problem in Blender's own way and leaves it in the panel."""
+"""The buttons. Each reports a Problem as Blender does, and the panel shows it."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -9,36 +9,40 @@ from bpy.props import BoolProperty
 
 from . import session as sessions
 from .frames import frames_text, parse_frames
+from .paths import typed_path
+from .place import Place, mask_block, plate
 from .preferences import preferences
-from .problem import Problem
-from .session import Place, session
+from .problem import Problem, problems
+from .session import session
+from .target import Target, load
 from .trimaps import FOREGROUND_LAYER, UNKNOWN_LAYER
 
 
 def _attempt(operator: Any, action: Callable[[], str]) -> set[str]:
-    """Do it and report what it says, or the Problem."""
+    """Execute an action and report its summary, or its Problem."""
     try:
-        said = action()
+        with problems():
+            summary = action()
     except Problem as problem:
         session.problem = problem
         operator.report({"ERROR"}, str(problem))
         return {"CANCELLED"}
     session.problem = None
-    if said:
-        session.message = said
-        operator.report({"INFO"}, said)
+    if summary:
+        session.message = summary
+        operator.report({"INFO"}, summary)
     return {"FINISHED"}
 
 
 class RunShot(bpy.types.Operator):
-    """Draw the trimaps and matte the plate; finished frames are kept"""
+    """Draw the trimaps and solve the mattes; finished frames are kept"""
 
     bl_idname = "vfxmatte.run"
     bl_label = "Run"
 
     wait: BoolProperty(
         name="Wait",
-        description="Come back when the run is over: for scripts without a window",
+        description="Return when the run is over; for scripts without a window",
         options={"SKIP_SAVE"},
     )
 
@@ -56,7 +60,7 @@ class RunShot(bpy.types.Operator):
 
 
 class CancelRun(bpy.types.Operator):
-    """Stop the run; finished frames stay, and the next run goes on from there"""
+    """Stop the run; finished frames are kept, and the next run continues from there"""
 
     bl_idname = "vfxmatte.cancel"
     bl_label = "Cancel"
@@ -72,7 +76,7 @@ class CancelRun(bpy.types.Operator):
 
 
 class MakeTrimaps(bpy.types.Operator):
-    """Draw the masks and write the trimaps, to look at them before a run"""
+    """Draw the masks and write the trimaps, to check them before a run"""
 
     bl_idname = "vfxmatte.trimaps"
     bl_label = "Make Trimaps"
@@ -81,22 +85,39 @@ class MakeTrimaps(bpy.types.Operator):
         return _attempt(self, lambda: self._make(Place.of(context)))
 
     def _make(self, place: Place) -> str:
-        return sessions.write_trimaps(place, sessions.plate(place))
+        return sessions.write_trimaps(place, plate(place))
 
 
 class LoadMattes(bpy.types.Operator):
-    """Load the mattes on disk and cut the plate out with them in the compositor"""
+    """Load the mattes on disk and cut out the plate with them in the compositor"""
 
     bl_idname = "vfxmatte.load"
     bl_label = "Load Mattes"
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        return _attempt(self, lambda: sessions.load(Place.of(context)))
+        return _attempt(self, lambda: self._load(Place.of(context)))
+
+    def _load(self, place: Place) -> str:
+        return load(Target.of(place, plate(place)))
+
+
+class TakeOver(bpy.types.Operator):
+    """Make the results' folder this file's own; the next run replaces what is in it"""
+
+    bl_idname = "vfxmatte.take_over"
+    bl_label = "Take Over"
+
+    def execute(self, context: Any) -> set[str]:
+        return _attempt(self, lambda: sessions.take_over(Place.of(context)))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        answer: set[str] = context.window_manager.invoke_confirm(self, event)
+        return answer
 
 
 class AddKeyframe(bpy.types.Operator):
-    """Make a trimap on the frame that is shown"""
+    """Add the current frame to the keyframes"""
 
     bl_idname = "vfxmatte.add_keyframe"
     bl_label = "Add Current Frame"
@@ -123,13 +144,13 @@ class TakeMaskKeys(bpy.types.Operator):
         return _attempt(self, lambda: self._take(Place.of(context)))
 
     def _take(self, place: Place) -> str:
-        found = sessions.mask_keys(place, sessions.plate(place))
-        place.scene.vfxmatte.keyframes = frames_text(found)
+        keys = sessions.mask_keys(place, plate(place))
+        place.scene.vfxmatte.keyframes = frames_text(keys)
         return ""
 
 
 class AddLayers(bpy.types.Operator):
-    """Give the mask the layers foreground and unknown"""
+    """Add the layers foreground and unknown to the mask"""
 
     bl_idname = "vfxmatte.add_layers"
     bl_label = "Add Trimap Layers"
@@ -139,7 +160,7 @@ class AddLayers(bpy.types.Operator):
         return _attempt(self, lambda: self._add(context))
 
     def _add(self, context: Any) -> str:
-        mask = sessions.mask_block(Place.of(context))
+        mask = mask_block(Place.of(context))
         for name in (FOREGROUND_LAYER, UNKNOWN_LAYER):
             if not any(layer.name.lower().startswith(name) for layer in mask.layers):
                 mask.layers.new(name=name)
@@ -147,13 +168,13 @@ class AddLayers(bpy.types.Operator):
 
 
 class TestEngine(bpy.types.Operator):
-    """Ask the vfxmatte program that is named here for its version, and remember it"""
+    """Ask the vfxmatte program for its version, and remember where it is"""
 
     bl_idname = "vfxmatte.test_engine"
     bl_label = "Test and Remember"
 
     def execute(self, context: Any) -> set[str]:
-        sessions.test_engine(bpy.path.abspath(preferences().command))
+        sessions.test_engine(bpy.path.abspath(typed_path(preferences().command)))
         return {"FINISHED"}
 
 
@@ -162,6 +183,7 @@ OPERATORS = (
     CancelRun,
     MakeTrimaps,
     LoadMattes,
+    TakeOver,
     AddKeyframe,
     TakeMaskKeys,
     AddLayers,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import bpy
 
+from .owner import NotOurs
+from .place import Place, shot_folder
 from .problem import Problem
 from .run import Progress
 from .session import session
@@ -23,7 +26,7 @@ class _Panel:
         chosen = context.scene.vfxmatte
         _draw_plate(self.layout, chosen)
         _draw_trimaps(self.layout, chosen)
-        _draw_output(self.layout, chosen)
+        _draw_output(self.layout, Place.of(context))
         _draw_run(self.layout)
 
 
@@ -46,6 +49,7 @@ def _draw_plate(layout: Any, chosen: Any) -> None:
     box.prop(chosen, "plate_kind", expand=True)
     box.prop(chosen, "clip" if chosen.plate_kind == "CLIP" else "image")
     box.prop(chosen, "frames")
+    box.prop(chosen, "missing")
     box.prop(chosen, "colorspace_from")
     if chosen.colorspace_from == "NAME":
         box.prop(chosen, "colorspace")
@@ -70,10 +74,13 @@ def _draw_trimaps(layout: Any, chosen: Any) -> None:
     box.operator("vfxmatte.trimaps")
 
 
-def _draw_output(layout: Any, chosen: Any) -> None:
+def _draw_output(layout: Any, place: Place) -> None:
     box = layout.box()
-    box.prop(chosen, "folder")
-    box.prop(chosen, "wire")
+    box.prop(place.scene.vfxmatte, "folder")
+    with contextlib.suppress(Problem):  # what is not chosen yet is reported by Run
+        folder = shot_folder(place)
+        _draw_text(box, folder.path.relative_to(folder.base).as_posix(), "FILE_FOLDER")
+    box.prop(place.scene.vfxmatte, "wire")
 
 
 def _draw_run(layout: Any) -> None:
@@ -102,6 +109,8 @@ def _draw_problem(box: Any, problem: Problem) -> None:
     box.alert = True
     _draw_text(box, problem.what, "ERROR")
     _draw_text(box, problem.hint, "BLANK1")
+    if isinstance(problem, NotOurs):
+        box.operator("vfxmatte.take_over")
 
 
 def _draw_remarks(layout: Any, progress: Progress) -> None:
@@ -115,13 +124,13 @@ def _draw_remarks(layout: Any, progress: Progress) -> None:
 
 
 def _draw_text(layout: Any, text: str, icon: str) -> None:
-    """Text in as many labels as it needs; the first has the icon."""
+    """Draw text as one label per line; the first has the icon."""
     for at, line in enumerate(_lines(text)):
         layout.label(text=line, icon="BLANK1" if at else icon)
 
 
 def _lines(text: str, width: int = 48) -> list[str]:
-    """Labels do not wrap by themselves; words longer than a line are left whole."""
+    """Wrap text for labels, which do not wrap; words longer than a line stay whole."""
     lines: list[str] = []
     for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:

@@ -1,7 +1,7 @@
-"""What is to be matted: a movie clip or an image of the .blend file, as files with their numbers.
+"""A plate: a movie clip or image of the .blend file, with the frame numbers of its files.
 
-Blender counts scene frames; files on disk have numbers of their own (1001 stays 1001). Here is how
-the one becomes the other, as Blender itself plays them.
+Blender counts scene frames, while files on disk have numbers of their own (1001 stays 1001). A
+plate converts between both the way Blender plays them.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ _NUMBERED = re.compile(r"^(?P<head>.*?)(?P<digits>\d+)(?P<tail>\.[^.\d][^.]*)$")
 
 @dataclass(frozen=True)
 class Plate:
-    """One plate.
-
-    name: of the datablock.
-    source: the engine's word for it: a movie, or a pattern such as `/shots/plate.####.exr`.
-    first, last: numbers of its first and last frame: those on disk, or from 1 in a movie.
-    shift: a file's number less the scene frame that shows it.
-    width, height: in px.
-    colorspace: Blender's name of its colour space.
-    """
+    """A plate as the engine reads it and as Blender plays it."""
 
     name: str
+    """Name of the datablock."""
     source: str
+    """What the engine is given: a movie, or a pattern such as `/shots/plate.####.exr`."""
     first: int
+    """Number of the first frame: the one on disk, or 1 for a movie."""
     last: int
+    """Number of the last frame."""
     shift: int
+    """A file's number minus the scene frame that shows it."""
     width: int
+    """Width in pixels."""
     height: int
+    """Height in pixels."""
     colorspace: str
+    """Blender's name of the colour space."""
 
     @property
     def title(self) -> str:
-        """The name without a frame number: `plate` of plate.1001.exr, `cut.mov` of cut.mov.
+        """The name without its frame number: `plate` for plate.1001.exr, `cut.mov` for cut.mov.
 
-        Blender tells two datablocks of one name apart by .001, which stays.
+        The .001 with which Blender distinguishes datablocks of the same name stays.
         """
         return re.sub(r"[._-]?\d+\.[A-Za-z]\w*(?=(\.\d{3})?$)", "", self.name) or self.name
 
     def number_at(self, scene_frame: int) -> int:
-        """The number of the file that is shown on a scene frame."""
+        """Return the number of the file shown on a scene frame."""
         return scene_frame + self.shift
 
     def scene_frame_of(self, number: int) -> int:
-        """The scene frame that shows the file with this number."""
+        """Return the scene frame that shows the file with this number."""
         return number - self.shift
 
 
 def plate_of_clip(clip: Any, path: str) -> Plate:
-    """The plate of a MovieClip whose absolute file path is `path`; raises Problem.
+    """Make the plate of a MovieClip whose absolute file path is `path`; raises Problem.
 
-    A clip shows its file with the first number (plus its offset) on the frame where it starts.
+    A clip shows the file of its path (plus its offset) on the scene frame where it starts.
     """
     if clip.source == "SEQUENCE":
         source, first, last = _sequence(Path(path))
@@ -69,13 +69,13 @@ def plate_of_clip(clip: Any, path: str) -> Plate:
 
 
 def plate_of_image(image: Any, path: str, user: Any | None, start: int) -> Plate:
-    """The plate of an Image that is a sequence or a movie; raises Problem.
+    """Make the plate of an Image that is a sequence or a movie; raises Problem.
 
     Args:
-        image: the datablock; its own settings do not say when it plays.
+        image: the datablock, which does not hold the frames on which it plays.
         path: its absolute file path.
-        user: what shows it, with frame_start and frame_offset (a compositor node), or None.
-        start: the scene frame that shows the first file where there is no user.
+        user: the compositor node with frame_start and frame_offset that shows it, or None.
+        start: the scene frame that shows the first file if there is no user.
     """
     if image.source == "MOVIE":
         source, first, last = _movie(Path(path)), 1, image.frame_duration
@@ -114,17 +114,17 @@ def _number_of(path: Path) -> int:
 
 
 def _sequence(path: Path) -> tuple[str, int, int]:
-    """(pattern, first, last) of the files on disk that belong to `path`."""
+    """Return (pattern, first, last) of the sequence on disk that `path` belongs to."""
     number = _number_of(path)
     match = _NUMBERED.match(path.name)
-    assert match is not None  # _number_of has looked
+    assert match is not None  # checked by _number_of
     head, digits, tail = match["head"], match["digits"], match["tail"]
     same = re.compile(rf"{re.escape(head)}(\d+){re.escape(tail)}")
     try:
-        found = [same.fullmatch(name.name) for name in path.parent.iterdir()]
+        matches = [same.fullmatch(file.name) for file in path.parent.iterdir()]
     except OSError as error:
         raise Problem(f"Cannot list {path.parent}: {error.strerror}") from error
-    numbers = [int(name[1]) for name in found if name is not None]
+    numbers = [int(match[1]) for match in matches if match is not None]
     if number not in numbers:
         raise Problem(f"There is no file {path}", "Choose the files again in the clip's settings")
     pattern = path.with_name(f"{head}{'#' * len(digits)}{tail}")

@@ -1,7 +1,7 @@
-"""Trimaps as 8-bit grey PNG files that know whether a hand has painted in them since.
+"""Trimaps as 8-bit grey PNG files that record whether somebody has painted over them since.
 
-Every file written here carries the digest of its own picture data. A file without it, or with
-other data, has been saved by another program: a painter's work, never to be overwritten.
+Every file written here carries a digest of its own pixel data. A file without it, or with other
+data, was saved by another program: it is an artist's work and never overwritten.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _KEY = b"vfxmatte-mask\0"
 
 
 def write_png(path: Path, labels: Labels) -> None:
-    """Write (H, W) uint8 labels, whole or not at all."""
+    """Write (H, W) uint8 labels atomically."""
     height, width = labels.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with filter 0: none
+    rows = np.zeros((height, width + 1), np.uint8)  # each row starts with its filter type, 0: none
     rows[:, 1:] = labels
     data = zlib.compress(rows.tobytes(), 6)
     chunks = (
@@ -40,10 +40,10 @@ def write_png(path: Path, labels: Labels) -> None:
 
 
 def is_untouched(path: Path) -> bool:
-    """Whether the file still holds what `write_png` wrote."""
-    found = dict(_chunks(path.read_bytes()))
-    mark = found.get(b"tEXt", b"")
-    return mark == _KEY + _digest(found.get(b"IDAT", b""))
+    """Return True if the file still holds the pixels that `write_png` wrote."""
+    chunks = dict(_chunks(path.read_bytes()))
+    mark = chunks.get(b"tEXt", b"")
+    return mark == _KEY + _digest(chunks.get(b"IDAT", b""))
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -55,7 +55,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, body) of each whole chunk; nothing for a file that is no PNG."""
+    """Yield (kind, body) of each complete chunk; nothing for a file that is not a PNG."""
     at = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
     while at + 12 <= len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])

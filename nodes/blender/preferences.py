@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, misc"
-"""Where the engine is and how it computes, kept with the user's preferences."""
+"""The add-on's preferences: where the engine is, and how it solves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from bpy.props import EnumProperty, StringProperty
 
 
 class Answer:
-    """What the engine said when it was tested."""
+    """The engine's reply to the last test."""
 
     text = ""
 
@@ -17,22 +17,22 @@ answer = Answer()
 
 
 class VfxmattePreferences(bpy.types.AddonPreferences):
-    """The engine has its own environment; Blender only starts it."""
+    """Where the engine is, its device and its quality."""
 
     bl_idname = __package__ or "vfxmatte"
 
     command: StringProperty(
         name="vfxmatte",
-        description="The vfxmatte program or the folder of its environment; empty: found by itself",
+        description="The vfxmatte program or the folder of its environment; leave empty to search",
         subtype="FILE_PATH",
     )
     device: StringProperty(name="Device", description="auto, cpu, cuda or cuda:1", default="auto")
     mode: EnumProperty(
         name="Quality",
         items=(
-            ("exact", "Exact", "Everything that the unknown region depends on"),
-            ("fast", "Fast", "A little less"),
-            ("dense", "Dense", "The whole picture"),
+            ("exact", "Exact", "Compute all that the unknown region depends on"),
+            ("fast", "Fast", "Look half as far around the unknown region"),
+            ("dense", "Dense", "Compute the whole picture"),
         ),
     )
 
@@ -46,7 +46,7 @@ class VfxmattePreferences(bpy.types.AddonPreferences):
 
 
 def preferences() -> Any:
-    """The add-on's preferences; the defaults where it was registered without being installed."""
+    """Return the add-on's preferences, or defaults if it was registered without being installed."""
     addon = bpy.context.preferences.addons.get(__package__)
     return _Defaults if addon is None else addon.preferences
 

@@ -1,12 +1,18 @@
 # mypy: disable-error-code="valid-type, misc"
-"""What the artist chooses, kept with the scene in the .blend file."""
+"""The panel's settings, stored with the scene in the .blend file."""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
 
+_RELATIVE = (  # newer versions of Blender warn of // in properties that do not declare it
+    {"PATH_SUPPORTS_BLEND_RELATIVE"}
+    if "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    else set()
+)
+
 
 class VfxmatteSettings(bpy.types.PropertyGroup):
-    """One plate, its trimaps and where results go; times are scene frames."""
+    """Settings for one plate, its trimaps and its results; frames are scene frames."""
 
     plate_kind: EnumProperty(
         name="Plate",
@@ -16,14 +22,27 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         ),
     )
     clip: PointerProperty(
-        name="Clip", type=bpy.types.MovieClip, description="Empty: the clip that is shown"
+        name="Clip",
+        type=bpy.types.MovieClip,
+        description="The clip to matte; leave empty for the one in the editor",
     )
-    image: PointerProperty(name="Image", type=bpy.types.Image)
+    image: PointerProperty(
+        name="Image", type=bpy.types.Image, description="The image sequence or movie to matte"
+    )
     frames: EnumProperty(
         name="Frames",
         items=(
             ("WHOLE", "Whole Plate", "Every frame of the plate"),
-            ("SCENE", "Scene Range", "What of the plate lies in the scene's frame range"),
+            ("SCENE", "Scene Range", "The part of the plate within the scene's frame range"),
+        ),
+    )
+    missing: EnumProperty(
+        name="Missing Frames",
+        description="What to do if files are missing between the plate's first and last frame",
+        items=(
+            ("ERROR", "Stop", "Do not start, and list the missing frames"),
+            ("HOLD", "Hold", "Solve the previous frame again in place of a missing one"),
+            ("SKIP", "Skip", "Write no matte for missing frames"),
         ),
     )
     trimap_source: EnumProperty(
@@ -31,47 +50,57 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         items=(
             ("OUTLINE", "Outline and Band", "One roto outline; unknown along its edge"),
             ("LAYERS", "Mask Layers", "Mask layers named foreground and unknown"),
-            ("FOLDER", "Painted", "Trimaps that lie in the trimaps folder already"),
+            ("FOLDER", "Painted", "Trimaps already in the trimaps folder"),
         ),
     )
     mask: PointerProperty(
-        name="Mask", type=bpy.types.Mask, description="Empty: the mask that is shown"
+        name="Mask",
+        type=bpy.types.Mask,
+        description="The mask to draw trimaps from; leave empty for the one in the editor",
     )
     inward_px: FloatProperty(
         name="Inward",
-        description="How far the unknown band reaches into the outline, in pixels of the plate",
+        description="Width of the unknown band inside the outline, in pixels of the plate",
         default=8,
         min=0,
         soft_max=100,
     )
     outward_px: FloatProperty(
         name="Outward",
-        description="How far the unknown band reaches out of the outline, in pixels of the plate",
+        description="Width of the unknown band outside the outline, in pixels of the plate",
         default=8,
         min=0,
         soft_max=100,
     )
     keyframes: StringProperty(
         name="Keyframes",
-        description="Scene frames that get a trimap: 1, 13, 25; empty: where the mask is keyed",
+        description="Scene frames with a trimap: 1, 13, 25; leave empty for the mask's keys",
     )
     colorspace_from: EnumProperty(
         name="Colour Space",
         items=(
-            ("BLENDER", "As in Blender", "What the clip or image is set to in Blender"),
-            ("FILE", "From the File", "What the file says of itself, else the usual of its type"),
+            ("BLENDER", "As in Blender", "The colour space set for the clip or image in Blender"),
+            (
+                "FILE",
+                "From the File",
+                "The colour space in the file's header, else the default of its type",
+            ),
             ("NAME", "By Name", "A colour space of the engine's OpenColorIO configuration"),
         ),
     )
     colorspace: StringProperty(name="Name", description="For example ACEScg; see vfxmatte info")
     folder: StringProperty(
         name="Folder",
-        description="Trimaps and mattes go into a folder of the plate's name in here",
+        description=(
+            "Trimaps and mattes go in here, into folders named after the .blend file, the scene, "
+            "the plate and the mask"
+        ),
         default="//vfxmatte/",
         subtype="DIR_PATH",
+        options={"ANIMATABLE", *_RELATIVE},
     )
     wire: BoolProperty(
         name="Load into Compositor",
-        description="Load the mattes and cut the plate out with them when the run is over",
+        description="After the run, load the mattes and cut out the plate with them",
         default=True,
     )

@@ -1,4 +1,4 @@
-"""What Blender is told of the add-on, and what it is made to forget."""
+"""Registration of the add-on's classes, settings and handlers with Blender."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLASSES = (VfxmatteSettings, VfxmattePreferences, *OPERATORS, *PANELS)
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _before_load(*_: Any) -> None:
-    """Another .blend file is opened: what runs belongs to the one that closes."""
+    """Cancel the run when another .blend file is opened: it belongs to the one that closes."""
     session.close()
 
 

@@ -1,15 +1,21 @@
-"""Where a plate's trimaps and mattes lie on disk."""
+"""The folder of a mask's trimaps and mattes, protected from other owners."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .names import folder_name
+from .owner import OWNER_FILE, NotOurs, Owner, read_owner, write_owner
 from .problem import Problem
 
 _MATTE = re.compile(r"matte\.(-?\d+)\.exr")
 _TRIMAP = re.compile(r".*?(\d+)\.(?:png|exr|tif|tiff)", re.IGNORECASE)
+_PAINTED = "painted trimaps"
 
 
 @dataclass(frozen=True)
@@ -27,25 +33,39 @@ class Mattes:
         return max(self.files)
 
     def missing(self) -> list[int]:
-        """Frames between the first and the last that have no matte."""
+        """Return the frames between the first and the last that have no matte."""
         return [n for n in range(self.first, self.last + 1) if n not in self.files]
 
 
 @dataclass(frozen=True)
 class ShotFolder:
-    """The folder of one plate, beside the .blend file."""
+    """The folder of one mask on one plate in one scene of one .blend file."""
 
-    path: Path
+    base: Path
+    """The folder chosen in the panel, absolute."""
+    owner: Owner
+    """The owner of the results."""
 
     @classmethod
-    def of(cls, base: str, title: str) -> ShotFolder:
-        """The plate's folder in `base`; raises Problem where that is not absolute."""
-        folder = Path(base)
-        if not base or not folder.is_absolute():
+    def of(cls, base: str, owner: Owner) -> ShotFolder:
+        """Return the owner's folder in `base`; raises Problem where that is not absolute."""
+        if not base.strip():
+            raise Problem("No folder is chosen for the results", "Choose one, such as //vfxmatte/")
+        if not Path(base).is_absolute():
             raise Problem(
-                "The .blend file has no folder yet", "Save it, or choose a folder for the results"
+                f"The results' folder '{base}' does not say where it begins",
+                "Begin it with // (the folder of the .blend file), ~ or /",
             )
-        return cls(folder / re.sub(r"[^\w.-]+", "_", title))
+        return cls(Path(os.path.normpath(base)), owner)
+
+    @property
+    def path(self) -> Path:
+        owner = self.owner
+        mask = _PAINTED if owner.mask is None else folder_name(owner.mask)
+        if owner.mask is not None and mask.casefold() == _PAINTED:
+            mask = f"mask {mask}"
+        parts = folder_name(owner.file.stem), folder_name(owner.scene), folder_name(owner.plate)
+        return self.base.joinpath(*parts, mask)
 
     @property
     def trimaps(self) -> Path:
@@ -59,16 +79,86 @@ class ShotFolder:
         return self.trimaps / f"trimap.{number:04d}.png"
 
     def trimap_numbers(self) -> list[int]:
-        """The frames that have a trimap, whoever made it."""
-        names = self.trimaps.iterdir() if self.trimaps.is_dir() else ()
-        found = [_TRIMAP.fullmatch(path.name) for path in names]
+        """Return the frames that have a trimap, from a mask or painted."""
+        found = [_TRIMAP.fullmatch(path.name) for path in _listed(self.trimaps)]
         return sorted(int(match[1]) for match in found if match is not None)
 
+    def claim(self, *, take_over: bool = False) -> None:
+        """Make the folder and record its owner, before anything is written.
+
+        Args:
+            take_over: replace another owner.
+
+        Raises:
+            NotOurs: it holds another owner's results.
+            Problem: it cannot be written.
+        """
+        with writing(self.path):
+            self.trimaps.mkdir(parents=True, exist_ok=True)
+            self.matte.mkdir(exist_ok=True)
+            if take_over:
+                write_owner(self.path, self.owner, replace=True)
+                return
+            if not (self.path / OWNER_FILE).exists() and self._numbered():
+                raise NotOurs(self.path, None, self.owner)
+            with contextlib.suppress(FileExistsError):
+                write_owner(self.path, self.owner, replace=False)
+        self._check()
+
     def mattes(self) -> Mattes:
-        """The mattes that are there; raises Problem where there is none."""
-        files = self.matte.iterdir() if self.matte.is_dir() else ()
-        found = [(_MATTE.fullmatch(path.name), path) for path in files]
-        numbered = {int(match[1]): path for match, path in found if match is not None}
+        """Return the mattes that are there.
+
+        Raises:
+            NotOurs: they are another owner's.
+            Problem: there is none.
+        """
+        numbered = self._numbered()
         if not numbered:
-            raise Problem(f"There are no mattes in {self.matte}", "Run the shot first")
+            raise Problem(f"There are no mattes in {self.matte}", self._elsewhere())
+        if (self.path / OWNER_FILE).exists():
+            self._check()
         return Mattes(numbered)
+
+    def _numbered(self) -> dict[int, Path]:
+        found = [(_MATTE.fullmatch(path.name), path) for path in _listed(self.matte)]
+        return {int(match[1]): path for match, path in found if match is not None}
+
+    def _check(self) -> None:
+        found = read_owner(self.path)
+        if found is None or not found.is_same_as(self.owner):
+            raise NotOurs(self.path, found, self.owner)
+
+    def _elsewhere(self) -> str:
+        """Return what to do if there are no mattes; lists the plate's mattes under other names."""
+        plate = folder_name(self.owner.plate)
+        found = sorted(self.base.glob(f"*/*/{plate}/*/{OWNER_FILE}"))
+        others = [path.parent for path in found if _listed(path.parent / "matte")]
+        if not others:
+            return "Run the shot first"
+        listed = ", ".join(other.relative_to(self.base).as_posix() for other in others[:3])
+        return f"Run the shot first. Under other names this plate has mattes in {listed}"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a system error while writing below `path` into a Problem."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise Problem(
+            f"{where} cannot be written: {error.strerror or error}",
+            "Choose a Folder in which you may write, with room on its disk",
+        ) from error
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return the contents of a folder, none if it does not exist; raises Problem."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Problem(
+            f"{folder} cannot be read: {error.strerror or error}", "Choose another Folder"
+        ) from error

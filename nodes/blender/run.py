@@ -1,7 +1,7 @@
-"""One run in the background: what the engine tells is kept for the panel, which asks on a timer.
+"""A run in the background: its progress is kept for the panel, which polls it on a timer.
 
-Everything that the engine's threads do here is to change a few numbers under a lock; nothing of
-Blender is touched but by `tick`, on the main thread.
+The engine client's threads only update the progress under a lock. Blender is touched by nothing but
+`tick`, on the main thread.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
-
-    state: starting, running, cancelling, done, cancelled, failed.
-    done, count: frames delivered (or failed), and in all.
-    failed: what went wrong, by frame number.
-    suggested: the frame on which another keyframe would help most, as the engine thinks.
-    problem: what ended the run.
-    """
+    """The progress of a run."""
 
     state: str = "starting"
+    """starting, running, cancelling, done, cancelled or failed."""
     done: int = 0
+    """Number of frames delivered or failed."""
     count: int = 0
+    """Number of frames of the run."""
     failed: Mapping[int, str] = field(default_factory=dict)
+    """Error messages by frame number."""
     notes: tuple[str, ...] = ()
+    """What the engine reports beside the frames."""
     device: str = ""
+    """The device that solved the frames."""
     suggested: int | None = None
+    """The frame on which the engine suggests another keyframe."""
     problem: Problem | None = None
+    """What ended the run."""
 
     @property
     def is_over(self) -> bool:
@@ -48,11 +49,12 @@ class Progress:
 
 
 def after(progress: Progress, event: Event) -> Progress:
-    """The progress once the engine has told this event."""
+    """Return the progress updated by an event of the engine."""
     kind = event.get("event")
     if kind == "start":
         state = "running" if progress.state == "starting" else progress.state
-        return replace(progress, state=state, count=int(event["count"]), done=0)
+        notes = (*progress.notes, *map(str, event.get("notes", ())))
+        return replace(progress, state=state, count=int(event["count"]), done=0, notes=notes)
     if kind == "frame":
         return _after_frame(progress, event)
     if kind == "note":
@@ -72,19 +74,23 @@ def _after_frame(progress: Progress, event: Event) -> Progress:
 
 
 class Run:
-    """A run that has been started; `on_over` is called once, by `tick`."""
+    """A run and its job.
+
+    Args:
+        on_over: called once, by `tick`, when the run is over.
+    """
 
     def __init__(self, on_over: Callable[[Progress], None]) -> None:
         self._lock = threading.Lock()
         self._progress = Progress()
         self._on_over = on_over
-        self._told = False
+        self._reported = False
         self._over = threading.Event()
         self._job: Any = None
 
     def start(self, engine: Engine, request: Mapping[str, Any]) -> None:
-        """Returns at once; `request` is what `Engine.start_run` takes."""
-        self._job = engine.start_run(**request, on_event=self._hear, on_done=self._end)
+        """Start the engine on a request, the arguments of `Engine.start_run`; returns at once."""
+        self._job = engine.start_run(**request, on_event=self._on_event, on_done=self._end)
 
     @property
     def progress(self) -> Progress:
@@ -92,25 +98,25 @@ class Run:
             return self._progress
 
     def cancel(self) -> None:
-        """Ask the engine to stop; returns at once. What is finished stays."""
+        """Ask the engine to stop; returns at once. Finished frames are kept."""
         with self._lock:
             if not self._progress.is_over:
                 self._progress = replace(self._progress, state="cancelling")
         self._job.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """True when the run is over; for scripts, which have no timer."""
+        """Wait for the end and return True if it came in time; for scripts, which have no timer."""
         return self._over.wait(timeout)
 
     def tick(self) -> bool:
-        """To be called on the main thread now and then; True while there is more to come."""
+        """Report the end of the run, on the main thread; returns False once that is done."""
         progress = self.progress
-        if progress.is_over and not self._told:
-            self._told = True
+        if progress.is_over and not self._reported:
+            self._reported = True
             self._on_over(progress)
-        return not self._told
+        return not self._reported
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         with self._lock:
             self._progress = after(self._progress, event)
 
@@ -126,9 +132,16 @@ class Run:
         self._over.set()
 
 
+_HINTS = {  # in place of the engine's own, which name options of its command line
+    "MissingFrameError": "Choose Hold or Skip under Missing Frames, or bring the files",
+    "OutputLockedError": "Wait for the other run, or stop it",
+    "OutputError": "Choose a Folder in which you may write, with room on its disk",
+}
+
+
 def _problem_of(error: EngineError) -> Problem:
     where = f" ({error.path})" if error.path else ""
-    hint = error.hint or ""
+    hint = _HINTS.get(error.kind, error.hint or "")
     if error.kind == "NotInstalled":
         hint = f"{_WHERE} Not installed yet? {hint}"
     return Problem(f"{error.what[:1].upper()}{error.what[1:]}{where}", hint)

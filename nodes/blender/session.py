@@ -1,27 +1,29 @@
-"""The artist's settings made into a plate, trimaps and a run; and the one run that goes on."""
+"""From the panel's settings to trimaps and a run, and the state of the current run."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
-from . import colorspaces, compositor, masks, trimaps
+from . import colorspaces, masks, trimaps
 from .client import Engine, EngineError, remember_command
 from .frames import parse_frames
-from .plate import Plate, plate_of_clip, plate_of_image
+from .owner import NotOurs
+from .paths import typed_path
+from .place import Place, mask_block, owned_folder, plate, plate_block, shot_folder, unsaved
+from .plate import Plate
 from .preferences import answer, preferences
-from .problem import Problem
-from .results import ShotFolder
+from .problem import Problem, problems
 from .run import Progress, Run
+from .target import Target, load
 
 POLL_SECONDS = 0.25
 
 
 class _Session:
-    """What lives as long as the add-on: the client of the engine, and the latest run."""
+    """State that lives as long as the add-on: the engine client and the latest run."""
 
     engine: Any = None
     command: str = ""
@@ -31,61 +33,15 @@ class _Session:
     problem: Problem | None = None
 
     def scene_frame(self, number: int) -> int:
-        """The scene frame of a file of the plate that ran last."""
+        """Return the scene frame that shows a file of the plate of the latest run."""
         return number if self.plate is None else self.plate.scene_frame_of(number)
 
 
 session = _Session()
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the artist is: the scene with its settings, and the editor, if any."""
-
-    scene: Any
-    space: Any = None
-
-    @classmethod
-    def of(cls, context: Any) -> Place:
-        return cls(context.scene, context.space_data)
-
-
-def plate_block(place: Place) -> Any:
-    """The MovieClip or Image to be matted: as chosen, else as shown; raises Problem."""
-    chosen = place.scene.vfxmatte
-    if chosen.plate_kind == "IMAGE":
-        block = chosen.image
-    else:
-        block = chosen.clip or getattr(place.space, "clip", None)
-    if block is None:
-        raise Problem("No plate is chosen", "Choose a clip or an image in the vfxmatte panel")
-    return block
-
-
-def mask_block(place: Place) -> Any:
-    """The Mask as chosen, else as shown; raises Problem."""
-    mask = place.scene.vfxmatte.mask or getattr(place.space, "mask", None)
-    if mask is None:
-        raise Problem("No mask is chosen", "Draw one in the clip editor, or use painted trimaps")
-    return mask
-
-
-def plate(place: Place) -> Plate:
-    """The chosen plate with its numbers; raises Problem."""
-    block, scene = plate_block(place), place.scene
-    path = bpy.path.abspath(block.filepath)
-    if scene.vfxmatte.plate_kind == "CLIP":
-        return plate_of_clip(block, path)
-    shown = compositor.node_showing(scene, block)
-    return plate_of_image(block, path, shown, scene.frame_start)
-
-
-def shot_folder(place: Place, shot: Plate) -> ShotFolder:
-    return ShotFolder.of(bpy.path.abspath(place.scene.vfxmatte.folder), shot.title)
-
-
 def key_frames(place: Place, shot: Plate) -> list[int]:
-    """The scene frames that get a trimap: as typed, else where the mask is keyed."""
+    """Return the scene frames that get a trimap: as typed, else the mask's keys; raises Problem."""
     text = place.scene.vfxmatte.keyframes
     frames = parse_frames(text) if text.strip() else mask_keys(place, shot)
     outside = [f for f in frames if not shot.first <= shot.number_at(f) <= shot.last]
@@ -99,7 +55,7 @@ def key_frames(place: Place, shot: Plate) -> list[int]:
 
 
 def mask_keys(place: Place, shot: Plate) -> list[int]:
-    """The scene frames on which the mask is keyed while the plate plays; raises Problem."""
+    """Find the scene frames of the plate on which the mask is keyed; raises Problem."""
     first, last = shot.scene_frame_of(shot.first), shot.scene_frame_of(shot.last)
     frames = masks.key_frames(mask_block(place), first, last)
     if not frames:
@@ -110,9 +66,10 @@ def mask_keys(place: Place, shot: Plate) -> list[int]:
 
 
 def write_trimaps(place: Place, shot: Plate) -> str:
-    """Draw the masks and write the trimaps; tells what was done."""
-    chosen, folder = place.scene.vfxmatte, shot_folder(place, shot)
+    """Draw the masks and write the trimaps; returns a summary. Raises Problem."""
+    chosen, folder = place.scene.vfxmatte, owned_folder(place)
     if chosen.trimap_source == "FOLDER":
+        folder.claim()
         numbers = folder.trimap_numbers()
         if not numbers:
             raise Problem(
@@ -121,6 +78,7 @@ def write_trimaps(place: Place, shot: Plate) -> str:
             )
         return f"{len(numbers)} painted trimaps"
     mask, frames = mask_block(place), key_frames(place, shot)
+    folder.claim()
     if chosen.trimap_source == "LAYERS":
         made = trimaps.from_layers(mask, frames, shot)
     else:
@@ -135,10 +93,11 @@ def start(place: Place) -> Run:
     if session.run is not None and not session.run.progress.is_over:
         raise Problem("A run goes on already", "Wait for it, or cancel it")
     _keep_shown(place)
-    shot, scene_name = plate(place), place.scene.name
-    session.message, session.problem = write_trimaps(place, shot), None
-    run = Run(lambda progress: _over(progress, scene_name))
-    run.start(_engine(place), _request(place, shot))
+    shot = plate(place)
+    request, done = _request(place, shot), write_trimaps(place, shot)
+    session.message, session.problem, target = done, None, Target.of(place, shot)
+    run = Run(lambda progress: _over(progress, target))
+    run.start(_engine(), request)
     session.run, session.plate = run, shot
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=POLL_SECONDS)
@@ -146,7 +105,7 @@ def start(place: Place) -> Run:
 
 
 def _keep_shown(place: Place) -> None:
-    """What is shown becomes what is chosen, for nothing is shown where the run ends."""
+    """Store the clip and mask of the editor in the panel: none is open when the run ends."""
     chosen, block = place.scene.vfxmatte, plate_block(place)
     if chosen.plate_kind == "CLIP":
         chosen.clip = block
@@ -155,35 +114,27 @@ def _keep_shown(place: Place) -> None:
 
 
 def poll() -> float | None:
-    """Blender calls this on its main thread while a run goes on."""
+    """Update the panels; called by Blender's timer on its main thread during a run."""
     goes_on = session.run is not None and session.run.tick()
     _redraw()
     return POLL_SECONDS if goes_on else None
 
 
-def load(place: Place) -> str:
-    """The mattes on disk into the compositor; tells what was done. Raises Problem."""
-    shot = plate(place)
-    mattes = shot_folder(place, shot).mattes()
-    compositor.wire(place.scene, shot, plate_block(place), mattes)
-    text = f"Mattes {mattes.first} to {mattes.last} are in the compositor"
-    missing = mattes.missing()
-    return f"{text}; {len(missing)} are missing, first {missing[0]}" if missing else text
-
-
 def close() -> None:
-    """Cancel what runs and let go of the engine: before Blender or the add-on goes."""
+    """Cancel the run and release the engine: before Blender, its file or the add-on closes."""
     if session.run is not None and not session.run.progress.is_over:
         session.run.cancel()
     if session.engine is not None:
         session.engine.close()
-    session.engine, session.run = None, None
+    session.engine, session.run, session.plate = None, None, None
+    session.message, session.problem = "", None
+    unsaved.renew()
     if bpy.app.timers.is_registered(poll):
         bpy.app.timers.unregister(poll)
 
 
 def test_engine(command: str) -> None:
-    """Ask a program whether it is the engine; what it says turns up in the preferences."""
+    """Ask a program for its version in the background; the preferences show the reply."""
     answer.text = "Asking..."
     asking = threading.Thread(target=_ask, args=(command,), daemon=True)
     asking.start()
@@ -202,8 +153,19 @@ def _look_again(asking: threading.Thread) -> float | None:
     return POLL_SECONDS if asking.is_alive() else None
 
 
-def _engine(place: Place) -> Any:
-    command = bpy.path.abspath(preferences().command)
+def take_over(place: Place) -> str:
+    """Make the results' folder this file's; returns a summary.
+
+    Raises:
+        NotOurs: the panel has not shown yet whose results this folder holds.
+    """
+    folder, problem = owned_folder(place), session.problem
+    folder.claim(take_over=isinstance(problem, NotOurs) and problem.folder == folder.path)
+    return f"{folder.path} is this file's now: the next run replaces what is out of date in it"
+
+
+def _engine() -> Any:
+    command = bpy.path.abspath(typed_path(preferences().command))
     if session.engine is None or session.command != command:
         if session.engine is not None:
             session.engine.close()
@@ -212,7 +174,7 @@ def _engine(place: Place) -> Any:
 
 
 def _request(place: Place, shot: Plate) -> dict[str, Any]:
-    chosen, folder = place.scene.vfxmatte, shot_folder(place, shot)
+    chosen, folder = place.scene.vfxmatte, shot_folder(place)
     kept = preferences()
     return {
         "plate": shot.source,
@@ -222,6 +184,7 @@ def _request(place: Place, shot: Plate) -> dict[str, Any]:
         "colorspace": _colorspace(chosen, shot),
         "device": kept.device.strip() or None,
         "mode": kept.mode,
+        "settings": {"missing": chosen.missing.lower()},
     }
 
 
@@ -243,16 +206,20 @@ def _colorspace(chosen: Any, shot: Plate) -> str | None:
     return (chosen.colorspace.strip() or None) if chosen.colorspace_from == "NAME" else None
 
 
-def _over(progress: Progress, scene_name: str) -> None:
-    scene = bpy.data.scenes.get(scene_name)
+def _over(progress: Progress, target: Target) -> None:
     session.problem = progress.problem
-    if scene is None or progress.problem is not None:
+    if progress.problem is not None:
         return
     session.message = _summary(progress)
-    if progress.state != "done" or not scene.vfxmatte.wire:
+    scene = target.scene
+    if progress.state != "done" or (scene is not None and not scene.vfxmatte.wire):
+        return
+    if scene is not None and scene.library is not None:  # its compositor cannot be changed
+        session.message += f": {target.folder.matte}"
         return
     try:
-        session.message = load(Place(scene))
+        with problems():
+            session.message = load(target)
     except Problem as problem:
         session.problem = problem
 

@@ -1,7 +1,7 @@
-"""The compositor's node tree, as Blender 4 and Blender 5 have it.
+"""The compositor's node tree in Blender 4 and in Blender 5.
 
-Up to 4.5 a scene owns one tree whose result goes to a Composite node; from 5.0 on it points to a
-node group whose result goes to the group's output.
+Up to 4.5 a scene owns one tree, which ends in a Composite node; from 5.0 on it points to a node
+group, which ends in a Group Output.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import bpy
 
 
 def tree_of(scene: Any) -> Any:
-    """The scene's compositor tree; made, without any node, where it has none."""
+    """Return the scene's compositor tree, creating an empty one if it has none."""
     if not hasattr(scene, "compositing_node_group"):
         if not scene.use_nodes:
             scene.use_nodes = True
@@ -25,14 +25,14 @@ def tree_of(scene: Any) -> Any:
 
 
 def existing_tree(scene: Any) -> Any | None:
-    """The scene's compositor tree, or None where it has none."""
+    """Return the scene's compositor tree, or None."""
     if hasattr(scene, "compositing_node_group"):
         return scene.compositing_node_group
     return scene.node_tree if scene.use_nodes else None
 
 
 def output_of(tree: Any) -> Any:
-    """The node whose first input becomes the picture; made where there is none."""
+    """Return the output node, whose first input is the result, creating it if there is none."""
     kind = "NodeGroupOutput" if hasattr(tree, "interface") and _is_group() else _COMPOSITE
     for node in tree.nodes:
         if node.bl_idname == kind:
@@ -45,7 +45,7 @@ def output_of(tree: Any) -> Any:
 
 
 def apply_alpha(node: Any) -> None:
-    """Let a Set Alpha node multiply the picture by the alpha, not replace one."""
+    """Make a Set Alpha node multiply the image by the alpha instead of replacing its alpha."""
     if "Type" in node.inputs:
         node.inputs["Type"].default_value = "Apply Mask"
     else:

@@ -1,4 +1,4 @@
-"""Keyframe trimaps from masks, and onto the disk without touching a painter's work."""
+"""Keyframe trimaps from masks, written to disk without overwriting painted ones."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from .labels import UNKNOWN, Labels, band, layered
 from .plate import Plate
 from .png import is_untouched, write_png
 from .problem import Problem
-from .results import ShotFolder
+from .results import ShotFolder, writing
 
 FOREGROUND_LAYER, UNKNOWN_LAYER = "foreground", "unknown"
-"""What the names of mask layers begin with, in any case, to say what they hold."""
+"""Prefixes of mask layer names, case-insensitive."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of the trimaps, by frame number.
-
-    made: written from the mask.
-    painted: left alone, because a hand has painted in them.
-    removed: made from the mask before, on frames that are no keyframes any more.
-    """
+    """The outcome of writing trimaps, as frame numbers."""
 
     made: tuple[int, ...]
+    """Written from the mask."""
     painted: tuple[int, ...]
+    """Left alone, because somebody has painted over them."""
     removed: tuple[int, ...]
+    """Deleted: made from the mask earlier, on frames that are no longer keyframes."""
 
     def __str__(self) -> str:
         parts = [f"{_count(len(self.made), 'trimap')} from the mask"]
@@ -47,7 +45,7 @@ def _count(number: int, noun: str) -> str:
 def from_outline(
     mask: Any, frames: Sequence[int], plate: Plate, inward_px: float, outward_px: float
 ) -> dict[int, Labels]:
-    """Labels by scene frame: all layers of the mask as one outline, unknown along its edge."""
+    """Make labels by scene frame from all layers as one outline, unknown along its edge."""
     names = [layer.name for layer in mask.layers]
     with masks.drawn(mask, names, plate.width, plate.height) as draw:
         made = {frame: band(draw(frame), inward_px, outward_px) for frame in frames}
@@ -55,7 +53,7 @@ def from_outline(
 
 
 def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Labels]:
-    """Labels by scene frame from the layers named foreground… and unknown…; raises Problem."""
+    """Make labels by scene frame from layers named foreground… and unknown…; raises Problem."""
     certain, unsure = (_named(mask, name) for name in (FOREGROUND_LAYER, UNKNOWN_LAYER))
     size = plate.width, plate.height
     with masks.drawn(mask, certain, *size) as draw:
@@ -65,19 +63,24 @@ def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Lab
     return _checked(made, mask.name)
 
 
-def sync(folder: ShotFolder, wanted: Mapping[int, Labels]) -> Written:
-    """Make the trimaps on disk those wanted, by file number; a painter's work stays as it is."""
+def sync(folder: ShotFolder, labels: Mapping[int, Labels]) -> Written:
+    """Write and delete trimaps until the folder holds `labels`, by file number.
+
+    Painted trimaps are left alone. Raises Problem.
+    """
     painted, removed = [], []
     for number in folder.trimap_numbers():
         path = folder.trimap(number)
         if not path.is_file() or not is_untouched(path):
             painted.append(number)
-        elif number not in wanted:
-            path.unlink()
+        elif number not in labels:
+            with writing(path):
+                path.unlink()
             removed.append(number)
-    made = [number for number in sorted(wanted) if number not in painted]
+    made = [number for number in sorted(labels) if number not in painted]
     for number in made:
-        write_png(folder.trimap(number), wanted[number])
+        with writing(folder.trimaps):
+            write_png(folder.trimap(number), labels[number])
     return Written(tuple(made), tuple(painted), tuple(removed))
 
 

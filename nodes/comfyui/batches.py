@@ -21,9 +21,7 @@ _BUILT_IN = "ocio://studio-config-latest"
 _AHEAD = 2  # images handed over before the first is done
 
 
-def run(
-    *, image: Any, trimap: Any, device: str = "auto", mode: str = "exact", command: str = ""
-) -> tuple[Any]:
+def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -> tuple[Any]:
     """Matte a batch.
 
     image: (B, H, W, C) float tensor, C 3 or 4, sRGB-encoded; the fourth channel is not used.
@@ -40,7 +38,7 @@ def run(
         "mode": mode,
         "ocio": _BUILT_IN if os.environ.get("OCIO") else None,
     }
-    _solve(client.engine(command.strip()), pictures, trimaps, mattes, options)
+    _solve(client.engine(), pictures, trimaps, mattes, options)
     return (torch.from_numpy(mattes),)
 
 

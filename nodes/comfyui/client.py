@@ -14,7 +14,7 @@ _PLACES = (
     os.path.join(os.path.dirname(_HERE), "command.py"),
 )
 _NAME = "vfxmatte_command"
-_engines: dict[str, Any] = {}
+_engine: Any = None
 
 
 def command_module() -> ModuleType:
@@ -35,8 +35,12 @@ def command_module() -> ModuleType:
     )
 
 
-def engine(command: str = "") -> Any:
-    """The client of the engine that `command` starts ("": found by itself); nothing starts yet."""
-    if command not in _engines:
-        _engines[command] = command_module().Engine(command or None)
-    return _engines[command]
+def engine() -> Any:
+    """The engine's client; nothing starts yet.
+
+    Which program it is, is the server's business and never a workflow's.
+    """
+    global _engine
+    if _engine is None:
+        _engine = command_module().Engine()
+    return _engine

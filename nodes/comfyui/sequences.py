@@ -5,47 +5,65 @@ from __future__ import annotations
 import queue
 from typing import Any
 
-from . import client, host
+from . import client, host, places
 
 _SHOWN_FAILURES = 5
+_stopping: dict[str, Any] = {}  # jobs that were cancelled and may not be over, by output folder
 
 
 def run(
     *,
-    plate: str,
-    trimaps: str,
-    output: str,
+    plate: str = "",
+    trimaps: str = "",
+    output: str = "",
     frames: str = "",
     colorspace: str = "",
     overwrite: bool = False,
     device: str = "auto",
     mode: str = "exact",
-    command: str = "",
 ) -> tuple[str, int]:
     """Matte a shot on disk.
 
-    Returns the folder and how many frames of the range have a matte. Raises RuntimeError with what
-    to do where nothing can be done or a frame failed; the other frames are there then.
+    Paths are a workflow's: see `places`. Returns the folder and how many frames of the range have
+    a matte. Raises RuntimeError with what to do where nothing can be done or a frame failed; the
+    other frames are there then.
     """
-    paths = {"plate": plate.strip(), "trimaps": trimaps.strip(), "output": output.strip()}
-    empty = [name for name, value in paths.items() if not value]
+    paths = _paths(plate, trimaps, output)
+    folder = paths["output"]
+    _wait_for_last(folder)
+    watch = _Watch()
+    job = client.engine().start_run(
+        **paths,
+        frames=frames.strip() or None,
+        colorspace=colorspace.strip() or None,
+        overwrite=overwrite,
+        device=device,
+        mode=mode,
+        on_event=watch.events.put,
+    )
+    _stopping[folder] = job
+    totals = _totals(job, watch)
+    watch.refuse_failures(folder)
+    return folder, int(totals["written"]) + int(totals["kept"])
+
+
+def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
+    tidy = client.command_module().tidy_path
+    sources = {"plate": tidy(plate), "trimaps": tidy(trimaps)}
+    empty = [name for name, value in sources.items() if not value]
     if empty:
         raise RuntimeError(f"{' and '.join(empty)} is empty: give a path")
-    watch = _Watch()
-    totals = _totals(
-        client.engine(command.strip()).start_run(
-            **paths,
-            frames=frames.strip() or None,
-            colorspace=colorspace.strip() or None,
-            overwrite=overwrite,
-            device=device,
-            mode=mode,
-            on_event=watch.events.put,
-        ),
-        watch,
-    )
-    watch.refuse_failures(paths["output"])
-    return paths["output"], int(totals["written"]) + int(totals["kept"])
+    found = {name: places.input_path(name, value) for name, value in sources.items()}
+    return {**found, "output": places.output_path(tidy(output), **found)}
+
+
+def _wait_for_last(folder: str) -> None:
+    """A run that was cancelled holds its folder until its frame is done."""
+    for key, job in list(_stopping.items()):
+        if key == folder:
+            host.wait_until_over(job)
+        if job.wait(0):
+            _stopping.pop(key, None)
 
 
 def _totals(job: Any, watch: _Watch) -> dict[str, Any]:

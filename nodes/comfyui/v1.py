@@ -6,6 +6,9 @@ from typing import Any
 
 from .specs import CATEGORY, NODES, Entry, Spec
 
+_HIDDEN = {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}
+"""What ComfyUI hands over besides the inputs."""
+
 
 def _input(entry: Entry) -> tuple[Any, dict[str, Any]]:
     options: dict[str, Any] = {"tooltip": entry.tooltip}
@@ -18,10 +21,13 @@ def node_of(spec: Spec) -> type:
     """The node's class."""
 
     def input_types(cls: type) -> dict[str, Any]:
-        return {"required": {entry.name: _input(entry) for entry in spec.inputs}}
+        required = {e.name: _input(e) for e in spec.inputs if not e.is_optional}
+        optional = {e.name: _input(e) for e in spec.inputs if e.is_optional}
+        return {"required": required, "optional": optional, "hidden": dict(_HIDDEN)}
 
     def execute(self: Any, **inputs: Any) -> tuple[Any, ...]:
-        return spec.work(**inputs)
+        prompt, node = (inputs.pop(name, None) for name in _HIDDEN)
+        return spec.run(inputs, prompt, node)
 
     members: dict[str, Any] = {
         "INPUT_TYPES": classmethod(input_types),

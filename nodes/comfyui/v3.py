@@ -19,7 +19,7 @@ _TYPES = {
 
 
 def _input(entry: Entry) -> Any:
-    options: dict[str, Any] = {"tooltip": entry.tooltip}
+    options: dict[str, Any] = {"tooltip": entry.tooltip, "optional": entry.is_optional}
     if entry.options:
         options["options"] = list(entry.options)
     if entry.default is not None:
@@ -36,6 +36,7 @@ def schema_of(spec: Spec) -> Any:
         description=spec.description,
         inputs=[_input(entry) for entry in spec.inputs],
         outputs=[_TYPES[kind].Output(name, display_name=name) for kind, name in spec.outputs],
+        hidden=[io.Hidden.prompt, io.Hidden.unique_id],
         is_output_node=spec.watches_disk,
     )
 
@@ -50,7 +51,9 @@ def node_of(spec: Spec) -> Any:
 
         @classmethod
         def execute(cls, **inputs: Any) -> Any:
-            return io.NodeOutput(*spec.work(**inputs))
+            hidden = getattr(cls, "hidden", None)
+            prompt, node = getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None)
+            return io.NodeOutput(*spec.run(inputs, prompt, node))
 
     if spec.watches_disk:
         # Never equal to itself: finished frames are kept, so running again costs little.

@@ -12,7 +12,7 @@ from typing import Any
 from tests.benchmarks.process import run_apart
 from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task
-from vfxmatte.types import FrameResult, Matte
+from vfxmatte.types import Failure, FrameResult, Matte
 
 _STAGE_SUFFIX = "_ms"
 
@@ -83,7 +83,7 @@ class WatchedEngine:
     def close(self) -> None:
         self.engine.close()
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
         started = time.perf_counter()
         try:
             for matte in self.engine.mattes(self._watched(tasks)):

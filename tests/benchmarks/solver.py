@@ -13,12 +13,13 @@ from typing import Any, Protocol, cast, get_args
 
 import torch
 
+from vfxmatte.engines.answers import Answer
 from vfxmatte.engines.base import Engine, EngineSettings, Mode, Precision, Task, open_engine
 from vfxmatte.engines.model import choose_device, network_input, priors_of
 from vfxmatte.network.dim import STRIDE, DeepImageMatting
 from vfxmatte.network.tiling import pad_reflect, padded_size
 from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
-from vfxmatte.types import FloatImage
+from vfxmatte.types import Failure, FloatImage
 
 PLAIN = "plain"
 MODES = (*get_args(Mode), PLAIN)
@@ -67,6 +68,12 @@ def open_solver(settings: SolverSettings) -> Solver:
     return EngineSolver(engine)
 
 
+def _alpha_of(answer: Answer) -> FloatImage:
+    if isinstance(answer, Failure):
+        raise answer.error
+    return answer.alpha
+
+
 @dataclass(frozen=True)
 class EngineSolver:
     """An open engine."""
@@ -81,7 +88,7 @@ class EngineSolver:
         return self.engine.describe()
 
     def __call__(self, tasks: Sequence[Task]) -> list[FloatImage]:
-        return [matte.alpha for matte in self.engine.mattes(tasks)]
+        return [_alpha_of(answer) for answer in self.engine.mattes(tasks)]
 
     def close(self) -> None:
         self.engine.close()

@@ -1,4 +1,4 @@
-"""`vfxmatte run --otio`: what it says, what it writes, and how it ends."""
+"""`vfxmatte cut`: what it says, what it writes, and how it ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cut(tmp_path: Path) -> Path:
 
 def ran(cut: Path, weights: Path, *more: object) -> Result:
     options = ("--output", cut.parent / "mattes", "--weights", weights, "--device", "cpu")
-    return invoke("run", "--otio", cut, *options, *more)
+    return invoke("cut", cut, *options, *more)
 
 
 def mattes(cut: Path) -> dict[str, list[str]]:
@@ -140,22 +140,27 @@ def test_trimaps_of_a_root(cut: Path, tiny_weights: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["SHOT", "--otio", "CUT", "-o", "OUT"], 2, "SHOT cannot go with --otio"),
-        (["--otio", "CUT", "-o", "OUT", "--frames", "1-2"], 2, "--frames cannot go"),
-        (["--otio", "CUT", "-o", "OUT", "--movie", "a.mov"], 2, "--movie cannot go"),
-        (["--otio", "CUT", "-o", "OUT", "--chunk"], 2, "--chunk cannot go"),
-        (["--otio", "CUT"], 2, "--output is missing"),
-        (["--otio", "CUT", "-o", "OUT", "--trimaps", "CUT"], 2, "--trimaps is a folder"),
-        (["--otio", "CUT", "-o", "OUT", "--only", "x"], 2, "no clip of the cut is called x"),
-        (["--otio", "CUT", "-o", "OUT", "--otio-out", "CUT"], 3, "is there already"),
-        (["--otio", "CUT", "-o", "OUT", "--colorspace", "ACESc"], 3, "did you mean"),
-        (["SHOT", "--handles", "8"], 2, "--handles without --otio"),
-        (["SHOT", "--dry-run"], 2, "vfxmatte check"),
+        (["cut", "CUT"], 2, "Missing option '-o'"),
+        (["cut", "CUT", "-o", "OUT", "--frames", "1-2"], 2, "No such option"),
+        (["cut", "CUT", "-o", "OUT", "--trimaps", "CUT"], 2, "--trimaps is a folder"),
+        (["cut", "CUT", "-o", "OUT", "--only", "x"], 2, "no clip of the cut is called x"),
+        (["cut", "CUT", "-o", "OUT", "--otio-out", "CUT"], 3, "is there already"),
+        (["cut", "CUT", "-o", "OUT", "--colorspace", "ACESc"], 3, "did you mean"),
+        (["cut", "CUT", "-o", "OUT", "--rate", "25"], 2, "--rate is for EDLs"),
+        (["cut", "CUT", "-o", "OUT", "--rate", "fast"], 2, "no frame rate"),
+        (["cut", "CUT", "-o", "OUT", "--map", "P:"], 2, "--map 'P:' is not understood"),
+        (["cut", "CUT", "-o", "OUT", "--timeline", "x"], 3, "no timelines are called 'x'"),
+        (["run", "--otio", "CUT", "-o", "OUT"], 2, "vfxmatte cut cut.otio"),
+        (["run", "SHOT", "--handles", "8"], 2, "vfxmatte cut cut.otio"),
+        (["run", "SHOT", "--dry-run"], 2, "vfxmatte check"),
+        (["farm", "SHOT", "--handles", "8", "-o", "OUT"], 2, "--handles without a cut"),
+        (["farm", "SHOT", "--cut", "CUT", "--output", "OUT", "-o", "OUT"], 2, "SHOT cannot go"),
+        (["farm", "--cut", "CUT", "-o", "OUT"], 2, "--output is missing"),
     ],
 )
 def test_wrong_use_is_said_once(cut: Path, arguments: list[str], code: int, said: str) -> None:
     places = {"CUT": cut, "OUT": cut.parent / "mattes", "SHOT": cut.parent / "one"}
-    result = invoke("run", *(places.get(a, a) for a in arguments))
+    result = invoke(*(places.get(a, a) for a in arguments))
     assert result.exit_code == code, result.output
     assert said in result.stderr
 
@@ -165,7 +170,7 @@ def test_a_dry_run_loads_no_torch(cut: Path) -> None:
         "import sys; from vfxmatte.cli import commands\n"
         "commands(sys.argv[1:], standalone_mode=False); print('torch' in sys.modules)"
     )
-    options = ["run", "--otio", str(cut), "-o", str(cut.parent / "mattes"), "--dry-run"]
+    options = ["cut", str(cut), "-o", str(cut.parent / "mattes"), "--dry-run"]
     command = [sys.executable, "-c", code, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "2 frames to do" in done.stdout and done.stdout.splitlines()[-1] == "False"
@@ -176,7 +181,79 @@ def test_without_opentimelineio_the_command_to_install_it_is_said(cut: Path) -> 
         "import sys; sys.modules['opentimelineio'] = None; sys.argv[0] = 'vfxmatte'\n"
         "from vfxmatte.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, "run", "--otio", str(cut), "-o", str(cut.parent)]
+    command = [sys.executable, "-c", code, "cut", str(cut), "-o", str(cut.parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'vfxmatte[editorial]'" in done.stderr and "Traceback" not in done.stderr
+
+
+# -- as farm jobs -----------------------------------------------------------------------------
+
+
+def test_a_cut_becomes_a_job_for_each_shot_that_runs(cut: Path, tiny_weights: Path) -> None:
+    """Workers read neither the cut nor a shot.toml."""
+    pytest.importorskip("openjd.cli")
+    (cut.parent / "one" / "shot.toml").write_text(
+        'keyframe_growth = 0.5\n[output]\ncompression = "zips"\n[propagation]\ngrowth_px = 2\n'
+    )
+    assert ran(cut, tiny_weights, "--handles", 1).exit_code == 0
+    (cut.parent / "mattes").rename(cut.parent / "plain")
+    program = cut.parent / "vfxmatte.sh"
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{Path(__file__).parents[2]}" OMP_NUM_THREADS=1 '
+        f'exec "{sys.executable}" -m vfxmatte.cli "$@"\n'
+    )
+    program.chmod(0o755)
+    jobs = cut.parent / "jobs"
+    result = invoke("farm", "--cut", cut, "--output", cut.parent / "mattes", "--handles", 1,
+                    "--weights", tiny_weights, "--device", "cpu", "--chunk", 2, "-o", jobs,
+                    "--vfxmatte", program)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in jobs.iterdir()) == ["sh010", "sh020"]
+    (cut.parent / "one" / "shot.toml").unlink()
+    for job in sorted(jobs.iterdir()):
+        parameters = f"file://{job / 'openjd_parameters.json'}"
+        command = [
+            sys.executable,
+            "-m",
+            "openjd",
+            "run",
+            str(job / "template.json"),
+            "-p",
+            parameters,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for name, files in mattes(cut).items():
+        assert files == sorted(p.name for p in (cut.parent / "plain" / name).glob("matte.*"))
+        for file in files:
+            one, other = (read_image(cut.parent / f / name / file) for f in ("plain", "mattes"))
+            assert one.pixels.tobytes() == other.pixels.tobytes() and one.pixels.std() > 0
+            compressions = [i.header.metadata.get("compression") for i in (one, other)]
+            assert compressions[0] == compressions[1]
+
+
+def test_a_shot_that_can_be_no_job_is_named(cut: Path, tiny_weights: Path) -> None:
+    (cut.parent / "two" / "plate" / "plate.1003.exr").unlink()
+    jobs = cut.parent / "jobs"
+    how = ["--output", cut.parent / "mattes", "--weights", tiny_weights, "-o", jobs]
+    result = invoke("farm", "--cut", cut, *how)
+    assert result.exit_code == 1 and [p.name for p in jobs.iterdir()] == ["sh010"]
+    assert "lacks 1 of 2 frames: 1003" in result.stderr and "sh020" in result.stderr
+    cue = invoke(
+        "farm", "--cut", cut, *how, "--scheduler", "opencue", "--show", "x", "--only", "sh01*"
+    )
+    assert cue.exit_code == 0
+    text = (jobs / "sh010" / "opencue.xml").read_text()
+    assert "<range>1002</range>" in text and "--trimaps" in text
+
+
+def test_the_first_file_of_a_sequence_is_three_frames(cut: Path, tiny_weights: Path) -> None:
+    """As in a cut that names each plate by its first file and gives no available range."""
+    media = otio.schema.ExternalReference(target_url="one/plate/plate.1001.exr")
+    saved(timeline_of(clip_of("sh010", media, 1001, 3)), cut)
+    assert ran(cut, tiny_weights).exit_code == 0
+    assert mattes(cut) == {"sh010": [f"matte.{n}.exr" for n in (1001, 1002, 1003)]}
+    saved(timeline_of(clip_of("sh010", media.clone(), 1001, 9)), cut)
+    longer = ran(cut, tiny_weights)
+    assert longer.exit_code == 3 and "1001-1005" in longer.stderr

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vfxmatte.common.parallel import merged, ordered_map, prefetch, prefetched_map
+from vfxmatte.common.parallel import detached, every, merged, ordered_map, prefetch, prefetched_map
 
 
 def _threads() -> list[str]:
@@ -210,3 +210,31 @@ def test_merged_raises_a_source_s_error_and_closes_the_others() -> None:
     some.close()
     assert sorted(closed[1:]) == ["one", "two"]
     assert not [t for t in threading.enumerate() if t.name == "vfxmatte-merge"]
+
+
+def test_a_function_is_called_now_and_then_and_not_afterwards() -> None:
+    called: list[int] = []
+    with every(0.01, lambda: called.append(1)):
+        until = time.monotonic() + 10
+        while len(called) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+    count = len(called)
+    assert count >= 3
+    time.sleep(0.05)
+    assert len(called) == count
+
+
+def test_nobody_waits_for_what_is_detached_nor_for_a_source_that_never_ends() -> None:
+    gate = threading.Event()
+    detached(lambda: gate.wait(60) and None)
+
+    def endless() -> Iterator[int]:
+        yield 1
+        gate.wait(60)
+
+    started = time.monotonic()
+    items = merged({"a": endless()}, patience=0.2)
+    assert next(items) == ("a", 1)
+    items.close()
+    assert time.monotonic() - started < 20
+    gate.set()

@@ -335,7 +335,7 @@ def test_without_a_keyframe_the_place_is_named(long_shot: Path) -> None:
 def test_files_that_are_no_cut_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ShotError, match="there is no such cut"):
         read_cut(tmp_path / "no.otio", tmp_path)
-    broken, other = tmp_path / "broken.otio", tmp_path / "cut.edl"
+    broken, other = tmp_path / "broken.otio", tmp_path / "cut.xyz"
     broken.write_text("{")
     other.write_text("TITLE: cut")
     with pytest.raises(ShotError, match="cannot be read"):
@@ -346,10 +346,27 @@ def test_files_that_are_no_cut_are_refused(tmp_path: Path) -> None:
     two = otio.schema.SerializableCollection(children=[timeline_of(), timeline_of()])
     with pytest.raises(ShotError, match="expected one timeline, found 2"):
         read_cut(saved(two, tmp_path / "two.otio"), tmp_path)
+    with pytest.raises(ShotError, match="no timelines are called 'x'; there is cut, cut"):
+        read_cut(tmp_path / "two.otio", tmp_path, timeline="x")
+    with pytest.raises(UsageError, match="--rate is for EDLs"):
+        read_cut(tmp_path / "two.otio", tmp_path, rate=25)
     with pytest.raises(ShotError, match="the cut shows no clip"):
         cut_of(tmp_path, otio.schema.Gap(source_range=span(0, 10)))
     with pytest.raises(UsageError, match="handles"):
         cut_of(tmp_path, handles=-1)
+
+
+def test_a_timeline_is_chosen_by_name(long_shot: Path) -> None:
+    """Also in a collection of projects, as XML of some editors gives them."""
+    lines = [timeline_of(clip_of(n, long_plate(), 86404, 10)) for n in ("a", "b")]
+    lines[0].name, lines[1].name = "reel 1", "reel 2"
+    projects = [otio.schema.SerializableCollection(name=t.name, children=[t]) for t in lines]
+    path = saved(
+        otio.schema.SerializableCollection(children=projects), long_shot.parent / "show.otio"
+    )
+    for name, clip in (("reel 1", "a"), ("reel 2", "b")):
+        cut = read_cut(path, long_shot.parent / "out", timeline=name)
+        assert frames(cut) == {clip: "1005-1014"}
 
 
 # -- addresses --------------------------------------------------------------------------------
@@ -393,12 +410,71 @@ def test_external_references_to_sequences(long_shot: Path, name: str) -> None:
 
 
 def test_a_still_is_one_frame_however_long_it_stands(tmp_path: Path) -> None:
-    make_plate(tmp_path / "still", 1001, 1001)
+    make_plate(tmp_path / "still", 1, 1)
+    plate = tmp_path / "still" / "plate"
+    (plate / "plate.0001.exr").rename(plate / "card.exr")
+    (plate / "IMG_2034.JPG").touch()
+    for name, number in (("card.exr", "1"), ("IMG_2034.JPG", "2034")):
+        media = otio.schema.ExternalReference(
+            target_url=f"still/plate/{name}", available_range=span(0, 200)
+        )
+        cut = cut_of(tmp_path, clip_of("card", media, 50, 100), handles=8)
+        assert frames(cut) == {"card": number} and not cut.shots[0].notes
+
+
+@pytest.mark.parametrize("available", [span(0, 200), None])
+def test_one_frame_of_a_sequence_is_no_still(tmp_path: Path, available: Any) -> None:
+    make_plate(tmp_path / "late", 1001, 1001)
     media = otio.schema.ExternalReference(
-        target_url="still/plate/plate.1001.exr", available_range=span(0, 200)
+        target_url="late/plate/plate.1001.exr", available_range=available
     )
-    cut = cut_of(tmp_path, clip_of("card", media, 50, 100), handles=8)
-    assert frames(cut) == {"card": "1001"} and not cut.shots[0].notes
+    (problem,) = cut_of(tmp_path, clip_of("late", media, 50, 100)).problems
+    assert "and one is there" in problem.what and "plate.1001.exr" in str(problem.path)
+
+
+def first_file(name: str = "plate.1001.exr") -> Any:
+    return otio.schema.ExternalReference(target_url=f"long%20shot/plate/{name}")
+
+
+def test_the_first_file_means_its_sequence(long_shot: Path) -> None:
+    """No available range: frame numbers, a beginning at 0, or a clip as long as the media."""
+    for first, count, expected in ((1005, 10, "1005-1014"), (0, 10, "1001-1010"),
+                                   (1, 40, "1001-1040"), (86400, 40, "1001-1040")):  # fmt: skip
+        (shot,) = cut_of(long_shot.parent, clip_of("a", first_file(), first, count)).shots
+        assert str(shot.ranges[0]) == expected and len(shot.notes) == 1
+    for first, count in ((1, 20), (1030, 20), (86400, 10), (0, 41)):
+        (problem,) = cut_of(long_shot.parent, clip_of("a", first_file(), first, count)).problems
+        assert "does not say its available range" in problem.what
+        assert "1001-1040" in problem.what and problem.shot == "a"
+
+
+def test_the_first_file_s_time_code_places_the_clip(tmp_path: Path) -> None:
+    from vfxmatte.io.writers import write_exr
+    from vfxmatte.types import Window
+
+    shot, window = make_plate(tmp_path / "long shot"), Window.of_size(4, 4)
+    for number in (1001, 1002):
+        write_exr(
+            shot / "plate" / f"plate.{number}.exr",
+            {name: np.zeros((4, 4), np.float16) for name in "RGB"},
+            data_window=window,
+            display_window=window,
+            attributes={"timeCode": "01:00:00:00"},
+        )
+    (found,) = cut_of(tmp_path, clip_of("a", first_file(), 86404, 10)).shots
+    assert str(found.ranges[0]) == "1005-1014" and "by time code" in found.notes[0]
+
+
+def test_a_range_longer_than_what_is_there_is_never_whole(long_shot: Path) -> None:
+    media = otio.schema.ExternalReference(
+        target_url="long%20shot/plate/plate.1001.exr", available_range=span(0, 60)
+    )
+    cut = cut_of(long_shot.parent, clip_of("a", media, 20, 40))
+    assert frames(cut) == {"a": "1021-1060"}  # the run then names what the plate lacks
+    fast = clip_of("fast", long_plate(), 86400, 30)
+    fast.effects.append(otio.schema.LinearTimeWarp(time_scalar=2.0))
+    (problem,) = cut_of(long_shot.parent, fast).problems
+    assert "the cut shows frames 1001-1059, the media has 1001-1040" in problem.what
 
 
 def test_movies(tmp_path: Path) -> None:

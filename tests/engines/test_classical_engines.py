@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from tests.conftest import tiny_alpha, tiny_plate
 from vfxmatte.cli import commands
 from vfxmatte.colour import encode_for_network
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha, open_engine
 from vfxmatte.engines.classical import optional, pieces
 from vfxmatte.engines.classical.light import in_light
@@ -49,8 +50,7 @@ def with_labels(image: FloatImage, labels: Labels) -> Task:
 
 def matte_of(name: str, one: Task, *, most_px: int | None = None, **told: Any) -> Matte:
     settings = EngineSettings(name=name, max_window_px=most_px, classical=ClassicalSettings(**told))
-    (matte,) = open_engine(settings).mattes([one])
-    return matte
+    return solve_one(open_engine(settings), one)
 
 
 def halves(left: Sequence[float], right: Sequence[float], *, band: int = 8) -> Task:

@@ -189,8 +189,9 @@ def test_the_description_tells_weights_and_precision(deep: DeepEngine, tiny_weig
     half = DeepEngine.open(settings_of(tiny_weights, precision="bfloat16"))
     fast = DeepEngine.open(settings_of(tiny_weights, mode="fast"))
     assert half.describe() != deep.describe() != fast.describe()
-    for mode in ("windows", "dense"):  # the same mattes by another way
-        assert DeepEngine.open(settings_of(tiny_weights, mode=mode)).describe() == deep.describe()
+    for mode in ("windows", "dense"):  # the same mattes but for the last bits
+        described = DeepEngine.open(settings_of(tiny_weights, mode=mode)).describe()
+        assert described.items() > deep.describe().items() and described["mode"] == mode
 
 
 @pytest.mark.parametrize("mode", ["exact", "windows", "dense"])

@@ -20,7 +20,7 @@ from vfxmatte.errors import UsageError
 from vfxmatte.farm.ranges import from_openjd, part_from, starts, to_openjd
 from vfxmatte.io.images import read_image
 from vfxmatte.journal.journal import Journal
-from vfxmatte.types import FrameRange
+from vfxmatte.types import FrameList, FrameRange, frames_of
 
 NUMBERS = list(range(1001, 1009))
 ROOT = str(Path(__file__).parents[2])
@@ -231,7 +231,7 @@ def test_another_job_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
         (["--chunk", "--frames", "1001-1008x2", "--chunk-start", "1002", "--chunk-size", "4"],
          "no chunk of 1001-1008x2 starts at 1002"),
         (["--chunk", "--movie", "a.mov"], "a chunk makes no movie"),
-        (["--openjd", "--frames", "1001,1002,1005"], "not at equal distances"),
+        (["--openjd", "--frames", "1001,1002,,1005"], "not a range of Open Job Description"),
         (["--openjd", "--frames", "1001-1008x2"], "not a range of Open Job Description"),
     ],
 )  # fmt: skip
@@ -261,6 +261,106 @@ def test_openjd_s_dialect_means_the_same_frames(frames: FrameRange) -> None:
     assert list(from_openjd(text)) == list(frames)
     model = pytest.importorskip("openjd.model")
     assert list(model.IntRangeExpr.from_str(text)) == list(frames)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("1-10:3", [1, 4, 7, 10]),
+        ("1,5,9-12", [1, 5, 9, 10, 11, 12]),
+        ("10-1:-3", [1, 4, 7, 10]),
+        ("1001-1002,1004-1005", [1001, 1002, 1004, 1005]),
+        ("9-11, 1 - 5 : 2 ,20", [1, 3, 5, 9, 10, 11, 20]),
+        ("-5--1:2,3", [-5, -3, -1, 3]),
+        ("7", [7]),
+    ],
+)
+def test_any_frame_list_of_a_scheduler_is_read(text: str, numbers: list[int]) -> None:
+    model = pytest.importorskip("openjd.model")
+    assert sorted(model.IntRangeExpr.from_str(text)) == numbers
+    frames = from_openjd(text)
+    assert list(frames) == numbers
+    assert list(from_openjd(to_openjd(frames))) == numbers
+    assert FrameList.parse(str(frames)) == frames
+
+
+@pytest.mark.parametrize("text", ["", "1-5:0", "5-1", "1-5:-1", "1-5x2", "1,,2", "a", "1-5:2:2"])
+def test_what_a_scheduler_refuses_is_refused(text: str) -> None:
+    model = pytest.importorskip("openjd.model")
+    with pytest.raises(Exception):  # noqa: B017 - whatever theirs is
+        model.IntRangeExpr.from_str(text)
+    with pytest.raises(UsageError):
+        from_openjd(text)
+
+
+@settings(deadline=None)
+@given(numbers=st.sets(st.integers(-50, 200), min_size=1), size=st.integers(1, 9))
+def test_any_numbers_round_trip(numbers: set[int], size: int) -> None:
+    frames = frames_of(numbers)
+    assert list(frames) == sorted(numbers) == list(FrameList.parse(str(frames)))
+    assert list(from_openjd(to_openjd(frames))) == sorted(numbers)
+    model = pytest.importorskip("openjd.model")
+    assert list(model.IntRangeExpr.from_str(to_openjd(frames))) == sorted(numbers)
+    chunks = [part_from(frames, start, size) for start in starts(frames, size)]
+    assert [n for chunk in chunks for n in chunk] == sorted(numbers)
+
+
+@pytest.mark.parametrize("frames", ["1001-1002,1004-1005", "1008-1001:-3", "1001,1003,1006-1008"])
+def test_a_submitter_s_own_frames_run_and_merge(
+    folder: Path, tmp_path: Path, tiny_weights: Path, program: Path, frames: str
+) -> None:
+    """The frames are changed when the job is submitted, not when it is written."""
+    bundle = tmp_path / "job"
+    how = ["--weights", tiny_weights, "--device", "cpu", "--vfxmatte", program, "--chunk", 2]
+    assert invoke("farm", folder, *how, "-o", bundle).exit_code == 0
+    chosen = read(bundle / "openjd_parameters.json") | {"Frames": frames}
+    (bundle / "mine.json").write_text(json.dumps(chosen))
+    said = openjd("run", bundle / "template.json", "-p", f"file://{bundle / 'mine.json'}")
+    assert "Running step 'Merge'" in said and "openjd_fail" not in said
+    manifest = read(folder / "matte" / "manifest.json")
+    assert [f["frame"] for f in manifest["frames"]] == list(from_openjd(frames))
+    assert all(f["state"] == "done" for f in manifest["frames"])
+
+
+@pytest.mark.parametrize("more", [[], ["--no-chunking"]])
+def test_a_job_of_listed_frames(
+    folder: Path, tmp_path: Path, tiny_weights: Path, program: Path, more: list[str]
+) -> None:
+    how = ["--weights", tiny_weights, "--device", "cpu", "--frames", "1001-1003,1006,1008"]
+    bundle = tmp_path / "job"
+    made = invoke("farm", folder, *how, "-o", bundle, "--vfxmatte", program, "--chunk", 2, *more)
+    assert made.exit_code == 0, made.output
+    openjd("run", bundle / "template.json", "-p", parameters(bundle))
+    manifest = read(folder / "matte" / "manifest.json")
+    assert [f["frame"] for f in manifest["frames"]] == [1001, 1002, 1003, 1006, 1008]
+
+
+def test_a_submitter_s_window_has_hints_defaults_and_conda(
+    folder: Path, tmp_path: Path, tiny_weights: Path, program: Path
+) -> None:
+    bundle = tmp_path / "job"
+    how = ["--weights", tiny_weights, "--device", "cpu", "--vfxmatte", program, "--chunk", 1]
+    more = ["--chunk-seconds", 600, "--conda-packages", "vfxmatte=0.1", "--conda-channels", "ours"]
+    assert invoke("farm", folder, *how, *more, "-o", bundle).exit_code == 0
+    template, chosen = read(bundle / "template.json"), read(bundle / "openjd_parameters.json")
+    found = {one["name"]: one for one in template["parameterDefinitions"]}
+    assert list(found) == list(chosen)
+    for name, one in found.items():
+        assert one["userInterface"]["control"] and one["userInterface"]["label"], name
+        assert one["type"] == "PATH" or one["default"] == chosen[name], name
+    assert (chosen["CondaPackages"], chosen["CondaChannels"]) == ("vfxmatte=0.1", "ours")
+    chunks = template["steps"][0]["parameterSpace"]["taskParameterDefinitions"][0]["chunks"]
+    assert chunks["targetRuntimeSeconds"] == "{{Param.ChunkSeconds}}"
+    openjd("check", bundle / "template.json")
+    said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
+    assert "Chunks run: 3" in said  # one frame, then as many as fit the time; and the merge
+    manifest = read(folder / "matte" / "manifest.json")
+    assert [f["frame"] for f in manifest["frames"]] == NUMBERS
+
+
+def test_a_time_below_zero_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = invoke("farm", folder, "-o", tmp_path / "job", "--chunk-seconds", "-1")
+    assert result.exit_code == 2 and "0 seconds or more" in result.stderr
 
 
 def test_two_frames_may_come_with_a_comma() -> None:

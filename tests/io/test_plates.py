@@ -83,7 +83,7 @@ def test_a_bad_frame_is_its_own_error(tmp_path: Path) -> None:
     (tmp_path / "plate.0004.exr").write_bytes(b"")
     huge = Window.of_size(400, 300)
     write_frame(tmp_path, 5, huge, huge)
-    write_frame(tmp_path, 6, names="RGBA")
+    write_frame(tmp_path, 6, names="Y")
     with open_plate(tmp_path) as plate:
         assert plate.info.canvas == DISPLAY
         assert plate.info.unreadable == (4, 5, 6)

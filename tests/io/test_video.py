@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError
-from vfxmatte.io.video import Movie, advance_timecode, write_prores
+from vfxmatte.io.timecode_counting import advance_timecode
+from vfxmatte.io.video import Movie, write_prores
 
 WIDTH, HEIGHT, COUNT = 256, 128, 30
 WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}

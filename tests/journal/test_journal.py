@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.journal import claim
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord
 
@@ -112,6 +117,102 @@ def test_a_second_run_on_the_same_output_is_refused(tmp_path: Path) -> None:
         assert caught.value.path == str(tmp_path) and caught.value.hint
     with Journal(tmp_path):
         pass
+
+
+def claimed(output: Path, *, silent: float = 0.0, **changes: object) -> Path:
+    """As another machine's run would have left its claim."""
+    path = output / ".vfxmatte" / "owner.json"
+    path.parent.mkdir(exist_ok=True)
+    other = {"user": "ann", "host": "ws12", "pid": 4242, "since": 1.7e9,
+             "mark": "0123456789ab-4242-01234567"}  # fmt: skip
+    path.write_text(json.dumps(other | changes))
+    os.utime(path, (time.time() - silent,) * 2)
+    return path
+
+
+def test_a_run_on_another_machine_is_named(tmp_path: Path) -> None:
+    path = claimed(tmp_path, silent=8)
+    with pytest.raises(OutputLockedError, match="another run") as caught, Journal(tmp_path):
+        pass
+    said = str(caught.value)
+    for words in (
+        "ann on ws12, process 4242, since 2023-11-1",
+        "sign of life",
+        "5 minutes",
+        str(path),
+    ):
+        assert words in said
+    assert caught.value.path == str(tmp_path) and path.is_file()
+    path.unlink()  # as the message says
+    with Journal(tmp_path):
+        assert claim.Claim(path).holder() is not None
+    assert not path.exists()
+
+
+def test_this_machine_s_run_is_named_too(tmp_path: Path) -> None:
+    with Journal(tmp_path), pytest.raises(OutputLockedError) as caught, Journal(tmp_path):
+        pass
+    assert f"process {os.getpid()}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "rubbish", "[]", "{}"])
+def test_a_dead_run_is_taken_over_from(tmp_path: Path, text: str | None) -> None:
+    path = claimed(tmp_path, silent=claim.DEAD_SECONDS + 60)
+    if text is not None:
+        path.write_text(text)
+        with pytest.raises(OutputLockedError), Journal(tmp_path):
+            pass  # whoever it is has written just now
+        os.utime(path, (1e9, 1e9))
+    with Journal(tmp_path) as journal:
+        journal.add(written(tmp_path, 1))
+    assert not list(path.parent.glob("owner*")) and not list(path.parent.glob("now*"))
+
+
+def test_a_killed_run_of_this_machine_is_dead_at_once(tmp_path: Path) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "from vfxmatte.io.process_marks import new_mark; print(new_mark())"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    claimed(tmp_path, mark=gone)
+    with Journal(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, **_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with (
+        Journal(tmp_path),
+        pytest.raises(OutputLockedError, match="another run"),
+        Journal(tmp_path),
+    ):
+        pass
+
+
+def test_a_run_that_was_taken_over_from_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.02)
+    with Journal(tmp_path) as journal:
+        path = tmp_path / ".vfxmatte" / "owner.json"
+        os.utime(path, (1e9, 1e9))
+        wait_until(lambda: path.stat().st_mtime > 1e9)  # it shows that it lives
+        journal.add(written(tmp_path, 1))
+        claimed(tmp_path)
+        time.sleep(0.2)
+        with pytest.raises(OutputLockedError, match=r"taken this output over: ann on ws12"):
+            journal.add(written(tmp_path, 2))
+    assert claim.Claim(path).holder() is not None  # the other's claim stays
+    assert list(Journal.peek(tmp_path).records) == [1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_the_refused_run_leaves_the_other_s_scratch_alone(tmp_path: Path) -> None:

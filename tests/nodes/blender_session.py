@@ -30,6 +30,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
     work, shot = Path(job["work"]), Path(job["shot"])
     report: dict[str, Any] = {"install": install(Path(job["zip"]))}
     report["troubles"] = troubles(work, shot)
+    bpy.ops.wm.save_as_mainfile(filepath=str(work / "hero.blend"))
     bpy.context.preferences.addons[MODULE].preferences.command = job["engine"]
     try:
         report["clip"] = clip(work, shot)
@@ -138,7 +139,7 @@ def clip(work: Path, shot: Path) -> dict[str, Any]:
         "state": session().run.progress.state,
         "done": session().run.progress.done,
         "nodes": sorted(node.bl_idname for node in tree.nodes),
-        "matte": matte_facts("hero matte"),
+        "matte": matte_facts("hero_1001.exr roto matte"),
     }
 
 
@@ -209,7 +210,8 @@ def cancelled(work: Path) -> dict[str, Any]:
     session().run.wait()
     poll()
     matte = next(n for n in compositor(scene).nodes if n.label.endswith(" matte"))
-    told["loaded"] = Path(matte.image.filepath).is_relative_to(work / "cancelled")
+    shown = Path(bpy.path.abspath(matte.image.filepath))
+    told["loaded"] = shown.is_relative_to(work / "cancelled")
     told["elsewhere"] = getattr(bpy.context.scene, "compositing_node_group", None) is not None
     return told | {"then": session().run.progress.state}
 
@@ -219,7 +221,7 @@ def painted(work: Path) -> dict[str, str]:
     scene = bpy.data.scenes["clip"]
     bpy.context.window.scene = scene
     scene.vfxmatte.clip.frame_start, scene.vfxmatte.clip.frame_offset = 1, 0
-    trimaps = work / "clip" / "hero" / "trimaps"
+    trimaps = work / "clip" / "hero" / "clip" / "hero_1001.exr" / "roto" / "trimaps"
     by_hand = bpy.data.images.load(str(trimaps / "trimap.1001.png"))
     by_hand.pixels[0] = 1.0
     by_hand.save()

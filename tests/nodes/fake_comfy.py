@@ -1,7 +1,7 @@
 """A strict stand-in for the few names of ComfyUI that nodes/comfyui uses.
 
 Signatures from https://github.com/comfyanonymous/ComfyUI: comfy_api/latest/_io.py,
-comfy_api/latest/__init__.py, comfy/utils.py, comfy/model_management.py.
+comfy_api/latest/__init__.py, comfy/utils.py, comfy/model_management.py, folder_paths.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import threading
 import types
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 
@@ -29,12 +31,16 @@ def io_type(name: str, *allowed: str) -> Any:
     """A ComfyType whose Input takes these keywords and no other."""
 
     def make_input(
-        id: str, display_name: str | None = None, tooltip: str | None = None, **more: Any
+        id: str,
+        display_name: str | None = None,
+        optional: bool = False,
+        tooltip: str | None = None,
+        **more: Any,
     ) -> Slot:
         unknown = set(more) - set(allowed)
         if unknown:
             raise TypeError(f"{name}.Input got unexpected {unknown}")
-        return Slot(name, id, {"tooltip": tooltip, **more})
+        return Slot(name, id, {"tooltip": tooltip, "optional": optional, **more})
 
     def make_output(
         id: str | None = None,
@@ -64,9 +70,18 @@ class Schema:
         """As ComfyUI does it: ids are unique among inputs and outputs together."""
         ids = [slot.id for slot in [*self.inputs, *self.outputs]]
         assert len(ids) == len(set(ids)), ids
+        assert all(isinstance(one, Hidden) for one in self.hidden)
+
+
+class Hidden(str, Enum):  # noqa: UP042 - as ComfyUI has it
+    unique_id = "UNIQUE_ID"
+    prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
 
 
 class ComfyNode(ABC):
+    hidden: Any = None  # filled in during execution
+
     @classmethod
     @abstractmethod
     def define_schema(cls) -> Schema: ...
@@ -87,9 +102,15 @@ class ComfyExtension(ABC):
 
 
 class FakeComfy:
-    """interrupt: as if the artist had pressed Cancel. shown: what the progress bar was told."""
+    """interrupt: as if the artist had pressed Cancel. shown: what the progress bar was told.
 
-    def __init__(self) -> None:
+    base: where ComfyUI is installed, with its input, output and temp folders.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        for name in ("input", "output", "temp"):
+            (base / name).mkdir(parents=True, exist_ok=True)
         self.interrupt = threading.Event()
         self.shown: list[tuple[int, int]] = []
         self.thread = threading.get_ident()
@@ -120,10 +141,13 @@ class FakeComfy:
         management.throw_exception_if_processing_interrupted = (  # type: ignore[attr-defined]
             throw_exception_if_processing_interrupted
         )
+        folders = types.ModuleType("folder_paths")
+        for name in ("input", "output", "temp"):
+            setattr(folders, f"get_{name}_directory", lambda name=name: str(comfy.base / name))
         api, latest = types.ModuleType("comfy_api"), types.ModuleType("comfy_api.latest")
         latest.ComfyExtension = ComfyExtension  # type: ignore[attr-defined]
         latest.io = types.SimpleNamespace(  # type: ignore[attr-defined]
-            ComfyNode=ComfyNode, Schema=Schema, NodeOutput=NodeOutput,
+            ComfyNode=ComfyNode, Schema=Schema, NodeOutput=NodeOutput, Hidden=Hidden,
             Image=io_type("IMAGE"), Mask=io_type("MASK"),
             String=io_type("STRING", "default", "multiline", "placeholder"),
             Int=io_type("INT", "default", "min", "max", "step"),
@@ -131,6 +155,7 @@ class FakeComfy:
             Combo=io_type("COMBO", "options", "default"),
         )  # fmt: skip
         return {
+            "folder_paths": folders,
             "comfy": types.ModuleType("comfy"),
             "comfy.utils": utils,
             "comfy.model_management": management,

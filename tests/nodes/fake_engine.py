@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -142,6 +144,16 @@ class Engine:
         return job
 
 
+def _real() -> Any:
+    path = Path(__file__).parents[2] / "nodes" / "command.py"
+    spec = importlib.util.spec_from_file_location("vfxmatte_real_command", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def engine_module() -> types.ModuleType:
     """A fresh module that looks like nodes/command.py."""
     fresh = type("Engine", (Engine,), {
@@ -151,4 +163,6 @@ def engine_module() -> types.ModuleType:
     fresh.gate.set()
     module = types.ModuleType("vfxmatte_command")
     module.Engine, module.EngineError = fresh, EngineError  # type: ignore[attr-defined]
+    module.tidy_path = _real().tidy_path  # type: ignore[attr-defined]
+    module.settings_file = _real().settings_file  # type: ignore[attr-defined]
     return module

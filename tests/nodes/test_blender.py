@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,78 +14,31 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from nodes.blender.build import build
 from tests.conftest import TINY_NUMBERS, tiny_alpha, tiny_plate, write_tiny_shot
+from tests.nodes.blender_host import report_of, session_folder
 from vfxmatte.trimaps import from_matte
 
-ROOT = Path(__file__).resolve().parents[2]
-SESSION = Path(__file__).with_name("blender_session.py")
 Planes = dict[str, NDArray[np.float32]]
-
-
-def blender_python() -> Path:
-    """The Python that has bpy; skips where there is none, and fails in CI."""
-    chosen = os.environ.get("VFXMATTE_BLENDER_PYTHON")
-    python = Path(chosen) if chosen else ROOT / ".venv-bpy" / "bin" / "python"
-    if not python.exists():
-        missing = f"Blender as a module is not there ({python}): make blender"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return python
 
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The folder of one Blender session, held once whatever the number of test workers."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "blender"
-    python = blender_python()
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "said.txt").exists():
-            hold_session(python, folder)
-    return folder
+    """The folder of one Blender session."""
+    return session_folder(tmp_path_factory, worker_id, "session", stage)
 
 
 @pytest.fixture(scope="session")
 def report(work: Path) -> dict[str, Any]:
     """What the session saw."""
-    path = work / "report.json"
-    assert path.exists(), (work / "said.txt").read_text(encoding="utf-8")
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return told
+    return report_of(work)
 
 
-def hold_session(python: Path, folder: Path) -> None:
-    folder.mkdir()
+def stage(folder: Path) -> dict[str, str]:
+    """The tiny shot, as files and as a movie."""
     shot = write_tiny_shot(folder / "shot")
-    job = {
-        "work": str(folder),
-        "shot": str(shot),
-        "movie": str(write_movie(folder / "plate.mp4")),
-        "zip": str(build(folder)),
-        "engine": sys.executable,
-        "report": str(folder / "report.json"),
-    }
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    environment = {
-        **os.environ,
-        "BLENDER_USER_RESOURCES": str(folder / "resources"),
-        "VFXMATTE_HOME": str(folder / "home"),
-    }
-    environment.pop("OCIO", None)
-    done = subprocess.run(
-        [str(python), str(SESSION), str(folder / "job.json")],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=300,
-    )
-    (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
+    return {"shot": str(shot), "movie": str(write_movie(folder / "plate.mp4"))}
 
 
 def write_movie(path: Path) -> Path:
@@ -119,6 +68,11 @@ def assert_cut_out(rendered: Path, plate: Path, matte: Path) -> None:
         np.testing.assert_allclose(found[name], whole[name] * alpha, atol=1e-6)
 
 
+def results(work: Path, scene: str, plate: str, mask: str) -> Path:
+    """The folder of one scene's results; its folder in the panel has the scene's name."""
+    return work / scene / "hero" / scene / plate / mask
+
+
 def trimap(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
 
@@ -140,10 +94,10 @@ def test_keyframes_are_found_where_the_mask_is_keyed(report: dict[str, Any]) -> 
 def test_an_outline_becomes_trimaps_with_the_plates_numbers(
     report: dict[str, Any], work: Path
 ) -> None:
-    folder = work / "image" / "plate" / "trimaps"
+    folder = results(work, "image", "plate.1001.exr image", "layers") / "trimaps"
     assert [path.name for path in folder.iterdir()] == ["trimap.1001.png"]
     # 1001 has been painted in since, 1005 removed: the movie's outline shows what a band looks like
-    made = trimap(work / "movie" / "plate.mp4" / "trimaps" / "trimap.0002.png")
+    made = trimap(results(work, "movie", "plate.mp4", "movie") / "trimaps" / "trimap.0002.png")
     hard = (tiny_alpha(1) >= 0.5).astype(np.float32)
     expected = from_matte(hard, erode_px=3, dilate_px=3)
     assert set(np.unique(made)) == {0, 128, 255}
@@ -154,7 +108,9 @@ def test_an_outline_becomes_trimaps_with_the_plates_numbers(
 
 def test_layers_become_a_trimap(report: dict[str, Any], work: Path) -> None:
     assert report["image"]["layers"] == ["foreground", "unknown"]
-    made = trimap(work / "image" / "plate" / "trimaps" / "trimap.1001.png")
+    made = trimap(
+        results(work, "image", "plate.1001.exr image", "layers") / "trimaps" / "trimap.1001.png"
+    )
     y, x = np.mgrid[0:48, 0:64]
     distance = np.hypot(x - 26, y - 24)
     # Blender softens an edge outward, over one pixel: what is soft is unknown.
@@ -173,7 +129,7 @@ def test_the_composite_is_the_plate_times_the_matte(report: dict[str, Any], work
         assert_cut_out(
             work / "clip" / "render" / f"{index + 1:04d}.exr",
             work / "shot" / "plate" / f"plate.{number}.exr",
-            work / "clip" / "hero" / "matte" / f"matte.{number}.exr",
+            results(work, "clip", "hero_1001.exr", "roto") / "matte" / f"matte.{number}.exr",
         )
 
 
@@ -183,7 +139,7 @@ def test_mattes_follow_a_clip_that_is_moved_in_time(report: dict[str, Any], work
         assert_cut_out(
             work / "clip" / "moved" / f"{frame:04d}.exr",
             work / "shot" / "plate" / f"plate.{number}.exr",
-            work / "clip" / "hero" / "matte" / f"matte.{number}.exr",
+            results(work, "clip", "hero_1001.exr", "roto") / "matte" / f"matte.{number}.exr",
         )
 
 
@@ -205,7 +161,9 @@ def test_an_image_node_of_the_artist_is_used_as_it_plays(
         assert_cut_out(
             work / "image" / "render" / f"{frame:04d}.exr",
             work / "shot" / "plate" / f"plate.{number}.exr",
-            work / "image" / "plate" / "matte" / f"matte.{number}.exr",
+            results(work, "image", "plate.1001.exr image", "layers")
+            / "matte"
+            / f"matte.{number}.exr",
         )
 
 
@@ -213,7 +171,9 @@ def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
     assert report["movie"] == {"trouble": "", "duration": 5}
     for index in range(5):
         alpha = planes(work / "movie" / "render" / f"{11 + index:04d}.exr")["A"]
-        matte = planes(work / "movie" / "plate.mp4" / "matte" / f"matte.{index + 1:04d}.exr")["A"]
+        matte = planes(
+            results(work, "movie", "plate.mp4", "movie") / "matte" / f"matte.{index + 1:04d}.exr"
+        )["A"]
         np.testing.assert_array_equal(alpha, matte)
         middle = np.average(np.arange(64), weights=alpha.sum(axis=0))
         assert abs(middle - (26 + 2 * index)) < 1.5  # the matte of this frame, not of another
@@ -228,7 +188,7 @@ def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], 
     assert told["message"].startswith("Cancelled")
     assert (told["trouble"], told["then"]) == ("", "done")
     assert told["loaded"] and not told["elsewhere"]
-    mattes = work / "cancelled" / "plate.mp4" / "matte"
+    mattes = work / "cancelled" / "hero" / "movie" / "plate.mp4" / "movie" / "matte"
     assert len(list(mattes.glob("matte.*.exr"))) == 5
 
 
@@ -236,7 +196,7 @@ def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> No
     assert report["painted"]["trouble"] == ""
     said = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
     assert report["painted"]["message"] == said
-    folder = work / "clip" / "hero" / "trimaps"
+    folder = results(work, "clip", "hero_1001.exr", "roto") / "trimaps"
     assert sorted(p.name for p in folder.iterdir()) == ["trimap.1001.png", "trimap.1003.png"]
 
 

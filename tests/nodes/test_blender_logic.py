@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import shutil
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +22,27 @@ from nodes.blender import colorspaces
 from nodes.blender.build import build
 from nodes.blender.frames import frames_text, keyed_frames, parse_frames
 from nodes.blender.labels import band, dilated, layered
+from nodes.blender.names import folder_name
+from nodes.blender.owner import OWNER_FILE, NotOurs, Owner
+from nodes.blender.paths import typed_path
 from nodes.blender.plate import Plate, plate_of_clip, plate_of_image
 from nodes.blender.png import is_untouched, write_png
-from nodes.blender.problem import Problem
+from nodes.blender.problem import Problem, problems
 from nodes.blender.results import Mattes, ShotFolder
 from nodes.blender.run import Progress, Run, after
 from vfxmatte.colour import ColourConfig
 from vfxmatte.trimaps import from_matte
+
+
+def owner_in(folder: Path, **changes: Any) -> Owner:
+    """The owner of results: a mask in `shot.blend` of this folder."""
+    usual = {
+        "file": folder / "shot.blend",
+        "scene": "Scene",
+        "plate": "plate.1001.exr",
+        "mask": "roto",
+    }
+    return Owner(**{**usual, **changes})
 
 
 def soft_blobs(seed: int) -> np.ndarray:
@@ -173,10 +191,12 @@ def test_a_still_is_no_plate(files: Path) -> None:
 
 
 def test_results_want_a_folder_and_tell_gaps(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="no folder yet"):
-        ShotFolder.of("", "plate")
-    folder = ShotFolder.of(str(tmp_path), "my plate")
-    assert folder.path == tmp_path / "my_plate"
+    with pytest.raises(Problem, match="No folder is chosen"):
+        ShotFolder.of("", owner_in(tmp_path))
+    with pytest.raises(Problem, match="does not say where it begins"):
+        ShotFolder.of("results", owner_in(tmp_path))
+    folder = ShotFolder.of(str(tmp_path), owner_in(tmp_path))
+    assert folder.path == tmp_path / "shot" / "Scene" / "plate.1001.exr" / "roto"
     with pytest.raises(Problem, match="no mattes"):
         folder.mattes()
     folder.matte.mkdir(parents=True)
@@ -296,3 +316,152 @@ def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> Non
 def test_a_plate_without_a_number_in_its_name_is_filed_under_it() -> None:
     plate = Plate("hero", "/plate.####.exr", 1, 2, 0, 4, 4, "sRGB")
     assert plate.title == "hero"
+
+
+NAMES = ["roto", "Scene.001", "plate.1001.exr", "hair left", "été_2"]
+ODD_NAMES = [
+    "a/b", "a\\b", "a:b", "a_b ", " a_b", "a_b.", ".a_b", "..", ".", "", " ", "a#b", "a%04db",
+    "CON", "con", "Aux.exr", "com1", "lpt9.mask", "\U0001f600", "\U0001f601", "x" * 63,
+    "x" * 62 + "y", "e\u0301te", "tab\there", "new\nline", "quote\"d", "a*b", "a?b", "a<b>c",
+    "a|b", "\udcff", "a[1]",
+]  # fmt: skip
+
+
+def test_plain_names_are_kept_as_names_of_folders() -> None:
+    assert [folder_name(name) for name in NAMES] == NAMES
+
+
+def test_odd_names_become_folders_that_every_file_system_takes() -> None:
+    made = [folder_name(name) for name in ODD_NAMES]
+    assert len({name.casefold() for name in (*made, *NAMES)}) == len(ODD_NAMES) + len(NAMES)
+    for name in made:
+        assert re.fullmatch(r"[\w.-][\w. -]{0,50}[\w-]", name), name
+        assert name.split(".")[0].lower() not in {"con", "aux", "com1", "lpt9"}
+        assert not name.startswith(".")
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_different_names_give_different_folders(one: str, other: str) -> None:
+    made = folder_name(one)
+    assert (made == folder_name(other)) == (one == other)
+    assert len(made.encode("utf-8", "surrogatepass")) < 255
+    assert not set(made) & set('/\\:*?"<>|#%\0\n')
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ("//vfxmatte/", "//vfxmatte/"),
+        (' "/a b/c" ', "/a b/c"),
+        ("'//x'", "//x"),
+        ('"/a/python" -m "vfxmatte"', '"/a/python" -m "vfxmatte"'),
+        ('"', '"'),
+        ("", ""),
+    ],
+)
+def test_quotes_around_a_path_do_not_count(typed: str, path: str) -> None:
+    assert typed_path(typed) == path
+
+
+def test_a_tilde_is_the_home_folder() -> None:
+    assert typed_path("~/x") == typed_path('"~/x"') == str(Path.home() / "x")
+
+
+def test_no_two_results_share_a_folder(tmp_path: Path) -> None:
+    owners = [
+        owner_in(tmp_path),
+        owner_in(tmp_path, file=tmp_path / "other.blend"),
+        owner_in(tmp_path, scene="Scene.001"),
+        owner_in(tmp_path, plate="plate.1001.exr image"),
+        owner_in(tmp_path, mask="roto.001"),
+        owner_in(tmp_path, mask=None),
+        owner_in(tmp_path, mask="painted trimaps"),
+    ]
+    made = {ShotFolder.of(str(tmp_path), owner).path for owner in owners}
+    assert len(made) == len(owners)
+
+
+def test_a_folder_belongs_to_who_writes_first(tmp_path: Path) -> None:
+    ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask="Roto")).claim()
+    # as on a file system that does not tell upper from lower case
+    (tmp_path / "shot/Scene/plate.1001.exr/Roto").rename(
+        tmp_path / "shot/Scene/plate.1001.exr/roto"
+    )
+    second = ShotFolder.of(str(tmp_path), owner_in(tmp_path))
+    with pytest.raises(NotOurs, match="mask 'Roto'"):
+        second.claim()
+    second.claim(take_over=True)
+    second.claim()
+
+
+def test_a_copied_project_owns_its_results_and_a_lone_copy_does_not(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    folder = ShotFolder.of(str(first / "vfxmatte"), owner_in(first))
+    folder.claim()
+    assert str(tmp_path) not in (folder.path / OWNER_FILE).read_text(encoding="utf-8")
+    shutil.copytree(first, second)
+    ShotFolder.of(str(second / "vfxmatte"), owner_in(second)).claim()
+    with pytest.raises(NotOurs, match=r"plate 'plate\.1001\.exr', mask 'roto'"):
+        ShotFolder.of(str(first / "vfxmatte"), owner_in(second)).claim()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"file": 3}', "\x00", '{"file": "x"}'])
+def test_an_owner_file_that_is_damaged_is_nobodys(tmp_path: Path, text: str) -> None:
+    folder = ShotFolder.of(str(tmp_path), owner_in(tmp_path))
+    folder.claim()
+    (folder.path / OWNER_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(NotOurs, match="unknown origin"):
+        folder.claim()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENAMETOOLONG])
+def test_what_the_system_refuses_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    folder = ShotFolder.of(str(tmp_path), owner_in(tmp_path))
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(Problem, match="cannot be written: " + os.strerror(code)):
+        folder.claim()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(Problem, match="cannot be read: " + os.strerror(code)):
+        folder.mattes()
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_a_folder_without_rights_is_a_problem(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    was_root = os.geteuid() == 0  # whom no rights stop
+    if was_root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(Problem, match=r"Permission denied\. Choose a Folder"):
+            ShotFolder.of(str(locked), owner_in(tmp_path)).claim()
+    finally:
+        if was_root:
+            os.seteuid(0)
+
+
+def test_what_fails_in_the_system_or_in_blender_is_a_problem() -> None:
+    with pytest.raises(Problem, match="/x: No space left on device"), problems():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x")
+    with pytest.raises(Problem, match="Blender says: Error: cannot read"), problems():
+        raise RuntimeError("Error: cannot read\n")
+
+
+def test_notes_of_the_start_reach_the_panel() -> None:
+    progress = after(Progress(), {**START, "notes": ["frames 3 are missing"]})
+    assert progress.notes == ("frames 3 are missing",)
+
+
+@pytest.mark.parametrize("kind", ["MissingFrameError", "OutputLockedError", "OutputError"])
+def test_advice_is_in_words_of_the_panel(started: Any, kind: str) -> None:
+    run, job, told = started
+    job.error = SimpleNamespace(what="no", hint="give --output", path=None, kind=kind)
+    job.on_done(job)
+    run.tick()
+    assert told[0].problem is not None
+    assert told[0].problem.hint and "--" not in told[0].problem.hint

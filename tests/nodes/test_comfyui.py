@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
+import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,9 +29,11 @@ NAME = "vfxmatte_comfyui_under_test"
 class Bench:
     """ComfyUI with the folder among its custom nodes."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, v3: bool) -> None:
-        monkeypatch.delenv("OCIO", raising=False)
-        self.comfy = FakeComfy()
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch, *, v3: bool) -> None:
+        for name in ("OCIO", "VFXMATTE_ROOTS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("VFXMATTE_HOME", str(base / "home"))
+        self.comfy = FakeComfy(base)
         for name, module in self.comfy.modules(v3=v3).items():
             monkeypatch.setitem(sys.modules, name, module)
         self.command = engine_module()
@@ -57,11 +62,15 @@ class Bench:
 
     def run(self, name: str, **inputs: Any) -> tuple[Any, ...]:
         nodes = {spec.node_id: spec for spec in self.part("specs").NODES}
-        result: tuple[Any, ...] = nodes[name].work(**inputs)
+        result: tuple[Any, ...] = nodes[name].run(inputs, None, None)
         return result
 
+    def file(self, name: str) -> str:
+        """A file or folder of ComfyUI's base folder."""
+        return str(self.comfy.base / name)
+
     def sequence(self, **inputs: Any) -> tuple[Any, ...]:
-        whole = {"plate": "/p", "trimaps": "/t", "output": "/out", "frames": "1001-1003"}
+        whole = {"plate": "p", "trimaps": "t", "output": "out", "frames": "1001-1003"}
         return self.run("VfxmatteSequence", **{**whole, **inputs})
 
     def batch(self, image: torch.Tensor, trimap: torch.Tensor, **more: Any) -> torch.Tensor:
@@ -71,8 +80,19 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    yield Bench(monkeypatch, v3=True)
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    yield Bench(tmp_path.resolve(), monkeypatch, v3=True)
+
+
+def real_client() -> ModuleType:
+    """A fresh `nodes/command.py`."""
+    spec = importlib.util.spec_from_file_location("vfxmatte_command", FOLDER.parent / "command.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "vfxmatte_command", module)
+        spec.loader.exec_module(module)
+    return module
 
 
 def alpha_of_red(asked: dict[str, Any]) -> bytes:
@@ -91,9 +111,13 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
         schema.validate()
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
-        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "STRING"], ["STRING", "INT"]),
-        (["IMAGE", "MASK", "COMBO", "COMBO", "STRING"], ["MASK"]),
+        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO"], ["STRING", "INT"]),
+        (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
     ]
+    for schema in schemas:
+        for slot in schema.inputs:
+            must = slot.io_type in ("IMAGE", "MASK")
+            assert slot.settings["optional"] != must and ("default" in slot.settings) != must
     assert [s.is_output_node for s in schemas] == [True, False]
     for node in nodes:
         node()  # nothing abstract is left
@@ -106,33 +130,42 @@ def test_v3_executes(bench: Bench) -> None:
     bench.engine.pixels = staticmethod(alpha_of_red)
     nodes = asyncio.run(asyncio.run(bench.package.comfy_entrypoint()).get_node_list())
     image, trimap = torch.rand(1, 4, 6, 3), torch.full((1, 4, 6), 0.5)
-    output = nodes[1].execute(image=image, trimap=trimap, device="auto", mode="exact", command="")
+    output = nodes[1].execute(image=image, trimap=trimap, device="auto", mode="exact")
     assert torch.allclose(output.args[0], image[..., 0] + 0.05)
 
 
-def test_v1_mapping_has_the_same_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, v3=False)
+def test_v1_mapping_has_the_same_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch, v3=False)
     assert not hasattr(bench.package, "comfy_entrypoint")
     mappings = bench.package.NODE_CLASS_MAPPINGS
     assert set(mappings) == set(bench.package.NODE_DISPLAY_NAME_MAPPINGS)
     batch, sequence = mappings["VfxmatteBatch"], mappings["VfxmatteSequence"]
-    required = batch.INPUT_TYPES()["required"]
-    assert [kind for kind, _ in required.values()] == [
-        "IMAGE", "MASK", ["auto", "cuda", "cpu"], ["exact", "fast"], "STRING",
-    ]  # fmt: skip
+    kinds = batch.INPUT_TYPES()
+    assert {name: kind for name, (kind, _) in kinds["required"].items()} == {
+        "image": "IMAGE", "trimap": "MASK",
+    }  # fmt: skip
+    assert {name: kind for name, (kind, _) in kinds["optional"].items()} == {
+        "device": ["auto", "cuda", "cpu"], "mode": ["exact", "fast"],
+    }  # fmt: skip
+    assert kinds["hidden"] == {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}
+    kinds = sequence.INPUT_TYPES()
+    assert kinds["required"] == {} and "command" not in kinds["optional"]
+    assert all("default" in options for _, options in kinds["optional"].values())
     assert (batch.RETURN_TYPES, sequence.RETURN_TYPES) == (("MASK",), ("STRING", "INT"))
     assert sequence.OUTPUT_NODE and not batch.OUTPUT_NODE
     bench.engine.pixels = staticmethod(alpha_of_red)
     image, trimap = torch.rand(2, 4, 6, 3), torch.zeros(2, 4, 6)
-    inputs = {"device": "cpu", "mode": "fast", "command": ""}
+    inputs = {"device": "cpu", "mode": "fast"}
     (matte,) = getattr(batch(), batch.FUNCTION)(image=image, trimap=trimap, **inputs)
     assert torch.allclose(matte, image[..., 0])
     assert sequence.IS_CHANGED() != sequence.IS_CHANGED()
 
 
-def test_without_any_comfyui_the_logic_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, v3=False)
-    for name in ("comfy", "comfy.utils", "comfy.model_management"):
+def test_without_any_comfyui_the_logic_still_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, monkeypatch, v3=False)
+    for name in ("comfy", "comfy.utils", "comfy.model_management", "folder_paths"):
         monkeypatch.setitem(sys.modules, name, None)
     assert bench.batch(torch.rand(1, 4, 6, 3), torch.zeros(1, 4, 6)).shape == (1, 4, 6)
 
@@ -203,10 +236,12 @@ def test_the_engines_error_names_the_image(bench: Bench) -> None:
 
 
 def test_a_sequence(bench: Bench) -> None:
-    assert bench.sequence(colorspace=" ACEScg ", overwrite=True) == ("/out", 3)
+    out = bench.file("output/out")
+    assert bench.sequence(colorspace=" ACEScg ", overwrite=True) == (out, 3)
     (asked,) = bench.engine.jobs
     assert asked == {
-        "plate": "/p", "trimaps": "/t", "output": "/out", "frames": "1001-1003",
+        "plate": bench.file("input/p"), "trimaps": bench.file("input/t"), "output": out,
+        "frames": "1001-1003",
         "colorspace": "ACEScg", "overwrite": True, "device": "auto", "mode": "exact",
     }  # fmt: skip
     assert bench.comfy.shown[-1] == (3, 3)
@@ -219,7 +254,8 @@ def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are
     with pytest.raises(RuntimeError) as caught:
         bench.sequence()
     assert str(caught.value).splitlines() == [
-        "1 of 3 frames failed; the others are in /out", "frame 1002: this frame is damaged",
+        f"1 of 3 frames failed; the others are in {bench.file('output/out')}",
+        "frame 1002: this frame is damaged",
     ]  # fmt: skip
 
 
@@ -227,7 +263,7 @@ def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are
     ("inputs", "said"),
     [
         ({"plate": " "}, "plate is empty"),
-        ({"trimaps": "", "output": ""}, "trimaps and output is empty"),
+        ({"trimaps": "", "plate": '""'}, "plate and trimaps is empty"),
     ],
 )
 def test_missing_paths_are_named(bench: Bench, inputs: dict[str, str], said: str) -> None:
@@ -255,6 +291,166 @@ def test_cancel_stops_a_sequence(bench: Bench) -> None:
     with pytest.raises(Interrupted):
         bench.sequence()
     assert started[0].cancelled and started[0].wait(0)
+
+
+def test_cancel_is_done_within_a_second_and_the_next_run_waits(bench: Bench) -> None:
+    """The engine is in the middle of a frame, and does not stop before its end."""
+    job_class = sys.modules["fake_engine"].Job
+    busy, started = job_class(), []
+
+    def start_run(self: Engine, **what: Any) -> Any:
+        started.append(what["output"])
+        if len(started) == 1:
+            return busy
+        job = job_class()
+        job.finish({"written": 1, "kept": 0, "interrupted": False})
+        return job
+
+    bench.engine.start_run = start_run
+    bench.comfy.interrupt.set()
+    before = time.monotonic()
+    with pytest.raises(Interrupted):
+        bench.sequence()
+    assert time.monotonic() - before < 1 and busy.cancelled
+    assert bench.sequence(output="elsewhere")[1] == 1  # which has nothing to do with it
+    threading.Timer(0.3, busy.finish, [{"written": 0, "kept": 0, "interrupted": True}]).start()
+    before = time.monotonic()
+    assert bench.sequence()[1] == 1
+    assert time.monotonic() - before > 0.2 and len(started) == 3
+
+
+# -- what a workflow may not do ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("v3", [True, False])
+@pytest.mark.parametrize("name", ["VfxmatteSequence", "VfxmatteBatch"])
+def test_a_workflow_does_not_choose_the_program(
+    v3: bool,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The real client finds the program; an old workflow's `command`, typed or by a wire, does
+    nothing but leave a note."""
+    bench = Bench(tmp_path.resolve(), monkeypatch, v3=v3)
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/got_in\n")
+    evil.chmod(0o755)
+    monkeypatch.setitem(sys.modules, "vfxmatte_command", real_client())
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.delenv("VFXMATTE_COMMAND", raising=False)
+    prompt = {"7": {"class_type": name, "inputs": {"command": str(evil), "weights": "x.pt"}}}
+    if name == "VfxmatteBatch":
+        inputs: dict[str, Any] = {"image": torch.rand(1, 4, 6, 3), "trimap": torch.zeros(1, 4, 6)}
+    else:
+        inputs = {"plate": "p", "trimaps": "t"}
+    inputs.update(command=str(evil), settings={"engine.weights": "x.pt"})
+    with pytest.raises(RuntimeError, match="vfxmatte is not installed"):
+        if v3:
+            nodes = asyncio.run(asyncio.run(bench.package.comfy_entrypoint()).get_node_list())
+            node = next(n for n in nodes if n.define_schema().node_id == name)
+            node.hidden = SimpleNamespace(prompt=prompt, unique_id="7")
+            node.execute(**inputs)
+        else:
+            node = bench.package.NODE_CLASS_MAPPINGS[name]
+            getattr(node(), node.FUNCTION)(**inputs, prompt=prompt, unique_id="7")
+    assert not (tmp_path / "got_in").exists()
+    notes = [record.getMessage() for record in caplog.records]
+    assert any("'command' is ignored: which program runs is set on the server" in n for n in notes)
+    assert any("'weights' is ignored" in n for n in notes)
+    assert any("'settings' is ignored" in n for n in notes)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"device": "cuda:0,1"}, "device is one of auto, cuda, cpu"),
+        ({"mode": "dense"}, "mode is one of exact, fast"),
+        ({"plate": ["p"]}, "plate must be a text"),
+        ({"frames": 7}, "frames must be a text"),
+    ],
+)
+def test_values_that_nobody_has_checked_are(bench: Bench, inputs: Any, said: str) -> None:
+    with pytest.raises(RuntimeError, match=said):
+        bench.sequence(**inputs)
+    assert not bench.engine.jobs
+
+
+@pytest.mark.parametrize("where", ["plate", "trimaps", "output"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/vfxmatte", "../../x", "a/../../..", "..", "link/x", "link/../../x", "~", "~root/x",
+        "C:/Windows", "c:x", r"C:\x", r"\\server\share\x", "//server/share/x", "/", "a\0b",
+        " '/etc' ", "“../..”", "{base}/output_of_another", "{base}/output/../secret", "{base}",
+    ],
+)  # fmt: skip
+def test_paths_stay_inside(bench: Bench, where: str, path: str, tmp_path: Path) -> None:
+    for name in ("input", "output"):
+        (bench.comfy.base / name / "link").symlink_to("/usr")
+    with pytest.raises(RuntimeError, match=f"^{where}: .*(outside of the folders|no path on this)"):
+        bench.sequence(**{where: path.format(base=bench.comfy.base)})
+    assert not bench.engine.jobs
+
+
+def test_what_lies_outside_is_not_even_looked_at(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, looked = os.path.realpath, []
+    monkeypatch.setattr(os.path, "realpath", lambda path: looked.append(path) or real(path))
+    with pytest.raises(RuntimeError, match="outside"):
+        bench.sequence(output="/net/of/somebody/else")
+    assert looked and not any("somebody" in str(path) for path in looked)
+
+
+def test_the_resolved_path_goes_to_the_engine(bench: Bench) -> None:
+    (bench.comfy.base / "output" / "real").mkdir()
+    (bench.comfy.base / "output" / "link").symlink_to("real")
+    assert bench.sequence(output="x/../link/a")[0] == bench.file("output/real/a")
+    assert bench.engine.jobs[0]["output"] == bench.file("output/real/a")
+
+
+def test_the_administrator_allows_further_folders(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    show, other, vault = tmp_path / "show", tmp_path / "other", tmp_path / "vault"
+    for folder in (show, other, vault, tmp_path / "home"):
+        folder.mkdir()
+    (tmp_path / "mount").symlink_to(show)
+    (show / "out").symlink_to(vault)
+    (tmp_path / "home" / "roots.txt").write_text(
+        f'# plates\n\n "{tmp_path}/mount" \nrelative/one\n', encoding="utf-8"
+    )
+    monkeypatch.setenv("VFXMATTE_ROOTS", str(other))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    inputs = {"plate": "' ~/mount/sh010/plate.####.exr'", "trimaps": f"{show}/keys"}
+    assert bench.sequence(**inputs, output=f"{other}/mattes") == (f"{other}/mattes", 3)
+    assert bench.engine.jobs[0]["plate"] == f"{show}/sh010/plate.####.exr"
+    assert "'relative/one' is no whole path" in caplog.text
+    with pytest.raises(RuntimeError, match="outside of the folders") as caught:
+        bench.sequence(**inputs, output=f"{show}/out/x")
+    assert str(tmp_path / "home" / "roots.txt") in str(caught.value)
+
+
+def test_without_an_output_each_plate_has_a_folder_of_its_own(bench: Bench) -> None:
+    folders = {
+        bench.sequence(plate=plate, trimaps="t", output=" ")[0]
+        for plate in ("sh010/plate.####.exr", "sh020/plate.####.exr", "sh010/plate.####.exr")
+    }
+    assert len(folders) == 2
+    assert all(f.startswith(bench.file("output/vfxmatte/plate-")) for f in folders)
+
+
+def test_without_comfyuis_folders_only_whole_paths_in_allowed_roots_are_taken(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "folder_paths", None)
+    with pytest.raises(RuntimeError, match="must be a whole path"):
+        bench.sequence()
+    monkeypatch.setenv("VFXMATTE_ROOTS", str(tmp_path))
+    inputs = {"plate": f"{tmp_path}/p", "trimaps": f"{tmp_path}/t"}
+    assert bench.sequence(**inputs, output=f"{tmp_path}/o") == (f"{tmp_path}/o", 3)
 
 
 def test_cancel_stops_a_batch(bench: Bench) -> None:

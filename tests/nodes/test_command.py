@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -144,10 +145,79 @@ def test_where_it_is_looked_for(
     Path(command.settings_file()).write_text(f"# where it is\n\n{environment.parent.parent}\n")
     assert command.find_command() == [str(environment)]
     monkeypatch.setenv("VFXMATTE_COMMAND", str(python))
-    assert command.find_command() == [str(python), "-m", "vfxmatte"]
+    assert command.find_command() == [str(python), "-P", "-m", "vfxmatte"]
     assert command.find_command(str(on_path)) == [str(on_path)]
     assert command.find_command(f"'{on_path}' --flag") == [str(on_path), "--flag"]
     assert command.find_command(["a", "b"]) == ["a", "b"]
+
+
+def test_the_folder_that_the_host_is_in_brings_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shot's folder may be anybody's."""
+    here = tmp_path / "shot"
+    for name in ("vfxmatte", "python3", "bin/vfxmatte"):
+        executable(here / name)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", os.pathsep.join(["", ".", "bin", str(tmp_path)]))
+    for text in (None, "vfxmatte", "./vfxmatte", "bin", ".", "python3", "bin/vfxmatte --x"):
+        with pytest.raises(command.EngineError) as caught:
+            command.find_command(text)
+        assert caught.value.kind == "NotInstalled"
+
+
+def test_modules_beside_the_host_are_not_the_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vfxmatte.py").write_text("raise SystemExit('got in')")
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = command.remember_command(sys.executable)
+    except command.EngineError as error:  # not installed in this Python: still not that file
+        found = str(error)
+    assert "got in" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("  /a/b\n", "/a/b"), ('"/a b/c"', "/a b/c"), ("'/a'", "/a"), (' " /a " ', "/a"),
+        ("~", "{home}"), ("~/a", "{home}/a"), ('"~/a"', "{home}/a"), ("\u202a/a\u202c", "/a"),
+        ("\ufeff“/a”", "/a"), ("„/a“", "/a"), ("'\"/a\"'", "/a"), ("", ""), (" '' ", ""),
+        ("it's", "it's"), ('"/a', '"/a'), ("/a/~/b", "/a/~/b"), ('"', '"'),
+        ("\u2003/a\u2003\u200b ", "/a"), ("\x1c/a\x85", "/a"),
+    ],
+)  # fmt: skip
+def test_paths_as_people_write_them(
+    text: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.tidy_path(text) == meant.format(home=tmp_path)
+    assert command._absolute({"plate": text}).get("plate") == (
+        os.path.abspath(meant.format(home=tmp_path)) if meant else None
+    )
+
+
+def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("OCIO", raising=False)
+    asked: list[Any] = []
+
+    def begin(self: Any, kind: str, work: Any, *_: Any) -> None:
+        monkeypatch.setattr(self, "_do_run", lambda _, params: asked.append(params))
+        work(None)
+
+    monkeypatch.setattr(command.Engine, "_begin", begin)
+    command.Engine().start_run(
+        plate=" '~/p' ", trimaps='"~/t"', output="~/o\n", weights="“~/w”", ocio="~/c.ocio"
+    )
+    (params,) = asked
+    assert (params["plate"], params["trimaps"], params["output"]) == (
+        f"{tmp_path}/p", f"{tmp_path}/t", f"{tmp_path}/o",
+    )  # fmt: skip
+    assert params["settings"] == {
+        "engine.weights": f"{tmp_path}/w", "ocio": f"{tmp_path}/c.ocio",
+    }  # fmt: skip
 
 
 def test_an_artist_without_an_engine_is_told_what_to_do(
@@ -183,8 +253,8 @@ def test_an_engine_that_does_not_start_says_why(tmp_path: Path, said: str, what:
 
 
 def test_a_place_that_answers_is_remembered(home: Path) -> None:
-    assert command.remember_command(sys.executable) == vfxmatte.__version__
-    assert command.find_command() == PROGRAM
+    assert command.remember_command(f' "{sys.executable}" ') == vfxmatte.__version__
+    assert command.find_command() == [sys.executable, "-P", "-m", "vfxmatte"]
 
 
 def test_hosts_variables_do_not_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,3 +470,95 @@ def test_where_no_engine_can_serve_the_command_line_does_it(
             engine.run(**wishes(tiny_shot, tiny_weights), settings={"engine.weihgts": "a"})
         assert caught.value.hint
     (home / "run").unlink()
+
+
+# -- whatever an engine says -------------------------------------------------------------------
+
+
+def test_a_disk_without_file_modes_is_found_out_at_once(
+    tiny_shot: Path, tiny_weights: Path, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It took 95 s, and a warning for every look at the file."""
+    program = (
+        "import os, sys\nreal = os.fstat\n"
+        "def fstat(fd):\n state = real(fd)\n"
+        " return os.stat_result((state.st_mode | 0o077, *state[1:]))\n"
+        "os.fstat, os.fchmod = fstat, lambda *_: None\n"
+        "sys.argv[0] = 'vfxmatte'\nfrom vfxmatte.cli import main\nmain()"
+    )
+    heard, begun = Heard(), time.monotonic()
+    with command.Engine([sys.executable, "-c", program]) as engine:
+        totals = engine.run(**wishes(tiny_shot, tiny_weights), frames=1001, on_event=heard)
+    assert totals["written"] == 1 and time.monotonic() - begun < 60
+    assert heard.notes().count("cannot be kept from other users") == 1
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+    assert not endpoint_file().exists()
+
+
+def test_an_engine_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_path: Path) -> None:
+    path = Path(command.endpoint_file())
+    program = (
+        f"import os, time\nos.makedirs({str(path.parent)!r}, exist_ok=True)\n"
+        f"open({str(path)!r}, 'w').write('{{}}')\nos.chmod({str(path)!r}, 0o644)\ntime.sleep(60)"
+    )
+    begun = time.monotonic()
+    with pytest.raises(command.EngineError, match="can be read by others") as caught:
+        command.Engine([sys.executable, "-c", program]).status(start=True)
+    assert caught.value.kind == "CannotServe" and time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"", b"\r\n", b"Content-Length: x\r\n\r\n", b"Content-Length: -1\r\n\r\n{}",
+        b"Content-Length: 99999999999999\r\n\r\n{}", b"Content-Length: 2\r\n\r\n[]",
+        b"Content-Length: 4\r\n\r\nnull", b"x" * 100_000, b"Content-Length: 40\r\n\r\n{}",
+        b'Content-Length: 34\r\n\r\n{"method": "event", "params": null}',
+        b'Content-Length: 29\r\n\r\n{"id": 1, "error": {"code": 1}',
+        b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000,
+        b'Content-Length: 28\r\n\r\n{"id": {"a": 1}, "result": 1}',
+    ],
+)  # fmt: skip
+def test_an_engine_that_talks_nonsense_is_left(said: bytes) -> None:
+    import io
+
+    closed = []
+    channel = command._Channel(io.BytesIO(said), lambda _: None, lambda: closed.append(True))
+    assert channel.gone.wait(10) and closed and not channel.alive
+    with pytest.raises(command._Lost):
+        channel.begin("status")
+
+
+def test_errors_of_any_shape_become_one(home: Path) -> None:
+    for values in (
+        {}, {"code": "x"}, {"code": [1], "data": 5}, {"code": -32800}, {"data": {}},
+        {"data": {"exit_code": "a", "kind": [1], "message": None}},
+    ):  # fmt: skip
+        assert isinstance(command._rpc_error(values), command.EngineError)
+        str(command._rpc_error(values))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_looking_for_an_engine_leaves_no_descriptor(home: Path) -> None:
+    import socket
+
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        path = Path(command.endpoint_file())
+        path.parent.mkdir(parents=True)
+        record = {"port": stranger.getsockname()[1], "token": "old", "pid": 1, "protocol": 1}
+        path.write_text(json.dumps(record))
+        path.chmod(0o600)
+        before = len(os.listdir("/proc/self/fd"))
+        keep: list[Any] = []
+        for _ in range(30):
+            thread = threading.Thread(target=lambda: keep.append(stranger.accept()[0].close()))
+            thread.start()
+            assert command._connect() is None
+            thread.join()
+        until = time.monotonic() + 5
+        while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(os.listdir("/proc/self/fd")) <= before
+        path.unlink()

@@ -51,8 +51,9 @@ def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.delitem(sys.modules, name)
         patch.delenv("OCIO", raising=False)
         patch.setenv("VFXMATTE_HOME", str(home))
+        patch.setenv("VFXMATTE_COMMAND", f"{sys.executable} -m vfxmatte")
         yield home
-        sys.modules["vfxmatte_command"].Engine(sys.executable).shutdown()
+        sys.modules["vfxmatte_command"].Engine().shutdown()
         for name in [n for n in sys.modules if n.split(".")[0] in own]:
             del sys.modules[name]
 
@@ -80,7 +81,6 @@ def test_nuke_renders_the_current_frame(
     node.setInput(0, read)
     node.setInput(1, nuke.add("Roto"))
     node["keyframes"].setValue("1001")
-    node["command"].setValue(sys.executable)
     actions.range_from_input(node)
     actions.render_frame(node)
     nuke.patience = 120.0
@@ -94,8 +94,10 @@ def test_nuke_renders_the_current_frame(
     assert Path(node["trimap_file"].value() % 1001).is_file()
 
 
-def test_comfyui_mattes_a_tensor(engine_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module in FakeComfy().modules(v3=True).items():
+def test_comfyui_mattes_a_tensor(
+    engine_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, module in FakeComfy(tmp_path).modules(v3=True).items():
         monkeypatch.setitem(sys.modules, name, module)
     folder = REPOSITORY / "nodes" / "comfyui"
     spec = importlib.util.spec_from_file_location(
@@ -109,7 +111,7 @@ def test_comfyui_mattes_a_tensor(engine_home: Path, monkeypatch: pytest.MonkeyPa
     image = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(1))
     trimap = torch.zeros(1, 48, 64)
     trimap[:, :, 20:44], trimap[:, :, 44:] = 0.5, 1.0
-    (matte,) = batches.run(image=image, trimap=trimap, device="cpu", command=sys.executable)
+    (matte,) = batches.run(image=image, trimap=trimap, device="cpu")
     assert (matte.shape, matte.dtype) == ((1, 48, 64), torch.float32)
     labels = labels_from_values(trimap[0].numpy())
     assert np.all(matte[0].numpy()[labels == 0] == 0)

@@ -458,7 +458,7 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
     node = bench.matte()
     for name, value in {
         "colorspace": "ACEScct", "ocio": "/my.ocio", "layer": "fg", "device": "cuda:1",
-        "quality": "fast", "command": "/opt/vfxmatte/bin/vfxmatte",
+        "quality": "fast",
     }.items():  # fmt: skip
         node[name].setValue(value)
     bench.render(node)
@@ -467,8 +467,37 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
         "ACEScct", "/my.ocio", "cuda:1", "fast",
     )  # fmt: skip
     assert asked["settings"] == {"missing": "error", "layer": "fg"}
-    client = sys.modules["vfxmatte_nuke.client"]
-    assert client._engines["/opt/vfxmatte/bin/vfxmatte"].command == "/opt/vfxmatte/bin/vfxmatte"
+
+
+def test_a_script_does_not_choose_the_program(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = bench.matte()
+    node["command"].setValue("/tmp/evil.sh")  # a hidden knob, so that older scripts load
+    said = bench.render(node)
+    assert said.startswith("Done: 5 written") and "vfxmatte command is ignored" in said
+    assert "/tmp/evil.sh" in caplog.text
+    assert sys.modules["vfxmatte_nuke.client"]._engine.command is None
+
+
+def test_paths_in_quotes_and_from_home_are_understood(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(bench.folder))
+    painted = bench.folder / "keys"
+    painted.mkdir()
+    (painted / "trimap.1001.png").touch()
+    node = bench.matte()
+    node["trimaps_from"].setValue("folder")
+    for name, value in {
+        "trimap_folder": ' "~/keys" ', "shot_folder": "\u202a'~/a shot'\n", "ocio": "“~/c.ocio”",
+    }.items():  # fmt: skip
+        node[name].setValue(value)
+    bench.render(node)
+    asked, folder = bench.asked[0], str(bench.folder)
+    assert (asked["trimaps"], asked["output"], asked["ocio"]) == (
+        f"{folder}/keys", f"{folder}/a shot/matte", f"{folder}/c.ocio",
+    )  # fmt: skip
 
 
 def test_a_layer_needs_the_read_itself(bench: Bench) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +162,8 @@ def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
     told: list[tuple[str, crew.Message]] = [
         ("1", crew.Solved(result[3])), ("1", crew.Solved(result[4])),
         ("0", crew.Solved(result[0])), ("0", crew.Gone(-9)), ("1", crew.Done()),
-        ("1", crew.Solved(result[1])), ("1", crew.Solved(result[2])), ("1", crew.Done()),
+        ("1", crew.Solved(result[2])), ("1", crew.Done()),
+        ("1", crew.Solved(result[1])), ("1", crew.Done()),
     ]  # fmt: skip
     given: list[tuple[str, list[int]]] = []
 
@@ -175,8 +179,8 @@ def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
     }
     job._messages = (message for message in told)
     solved = job.solve([[0, 1, 2], [3, 4]], lambda numbers, parts: [list(numbers)])
-    assert [one.number for one in solved] == [3, 4, 0, 1, 2]
-    assert given == [("0", [0, 1, 2]), ("1", [3, 4]), ("1", [1, 2])]
+    assert [one.number for one in solved] == [3, 4, 0, 2, 1]
+    assert given == [("0", [0, 1, 2]), ("1", [3, 4]), ("1", [2]), ("1", [1])]  # the suspect last
     assert job.lost == ["cpu was lost: its process was ended by SIGKILL, near frame 1"]
 
 
@@ -291,3 +295,142 @@ def test_how_a_child_ended_is_told(tmp_path: Path, code: int, log: str, said: st
     assert child.end(code) == said
     child.error = DeviceError("cuda:0 (A) is full")
     assert child.end(code) == "cuda:3 (A) is full"  # a child calls its only GPU cuda:0
+
+
+# -- children that crash, hang, or write what is no message ----------------------------------------
+
+FIRST = "if child == '0': "
+RUBBISH = "os.write(answers.fileno(), {data!r})"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Segmentation fault\n",  # no pickle at all
+        b"N.",  # None
+        b"(dp0\n.",  # a dictionary
+        b"cvfxmatte.crew\nNothing\n.",  # a class that is not there
+        b"\x80\x05\x8e\xff\xff\xff\xff\xff\xff\xff\x7f",  # more bytes than there is memory
+    ],
+)
+def test_a_child_that_writes_rubbish_leaves_its_frames_to_the_other(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any, data: bytes
+) -> None:
+    wish(monkeypatch, FIRST + RUBBISH.format(data=data))
+    with Run(made(tmp_path)) as run:
+        results = {result.number: result.status for result in run.frames()}
+        (lost,) = run.lost_devices
+    assert "wrote what is no message" in lost and results == dict.fromkeys(NUMBERS, "written")
+    assert nothing_left(tmp_path, children)
+
+
+@pytest.mark.parametrize(
+    "hang",
+    [
+        FIRST + SLEEP,
+        FIRST + "os.kill(os.getpid(), signal.SIGSTOP)",
+        FIRST + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00") + "; " + SLEEP,
+    ],
+    ids=["sleeps", "is stopped", "half a message"],
+)
+def test_a_child_that_hangs_leaves_its_frames_to_the_other(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any, hang: str
+) -> None:
+    wish(monkeypatch, hang)
+    monkeypatch.setattr(crew, "_SILENT_SECONDS", 12.0)
+    monkeypatch.setattr(crew, "_TICK_SECONDS", 0.2)
+    with Run(made(tmp_path)) as run:
+        results = {result.number: result.status for result in run.frames()}
+        (lost,) = run.lost_devices
+    assert "hangs: nothing was heard of it for 1" in lost and "near frame 1003" in lost
+    assert results == dict.fromkeys(NUMBERS, "written")
+    assert nothing_left(tmp_path, children)
+
+
+def test_a_child_that_computes_for_ever_hangs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(crew.time, "monotonic", lambda: now[0])
+    child = crew._Child("0", "cpu", None, Path())  # type: ignore[arg-type]
+    monkeypatch.setattr(child, "tell", lambda message: None)
+    child.heard(crew.Ready({}, "cpu"))
+    child.give([1, 2])
+    for computed in range(0, 7200, 5):
+        assert child.hangs() is None
+        now[0] += 5
+        child.heard(crew.Alive(float(computed)))
+    now[0] += 5
+    assert "it computes, and there is no result since 7205 s" in str(child.hangs())
+    child.heard(crew.Solved(FrameResult(number=1, status="written")))
+    assert child.hangs() is None
+    for _ in range(182):  # it says that it lives, and does nothing
+        now[0] += 5
+        child.heard(crew.Alive(7200.0))
+    assert "nothing was heard of it for 9" in str(child.hangs())
+
+
+def test_a_child_that_never_opens_its_engine_is_named_in_bounded_time(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(crew, "_PROGRAM", "import time; time.sleep(600)")
+    monkeypatch.setattr(crew, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "_TICK_SECONDS", 0.1)
+    with pytest.raises(DeviceError, match="cannot be used: its process hangs"):
+        solve(made(tmp_path))
+    assert all(child.poll() is not None for child in children)
+
+
+def test_all_children_share_one_deadline(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any
+) -> None:
+    """Eight of them that refuse to end take no longer than one."""
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    monkeypatch.setattr(crew, "_PROGRAM", stubborn + "print(flush=True); time.sleep(600)")
+    monkeypatch.setattr(crew, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(crew, "_START_SECONDS", 2.0)
+    started = time.monotonic()
+    with pytest.raises(DeviceError, match="cannot be used"):
+        solve(made(tmp_path, ",".join(["cpu"] * 8)))
+    assert time.monotonic() - started < 15 and len(children) == 8
+    assert all(child.poll() is not None for child in children)
+
+
+def test_a_frame_that_kills_two_processes_fails_and_the_rest_is_delivered(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any
+) -> None:
+    """A decoder that crashes on frame 1003, say."""
+    wish(monkeypatch, "pass")
+    program = crew._PROGRAM.replace(
+        "told.append(message)",
+        f"told.append(message)\n        if message.result.number == 1003: {KILL}",
+    )
+    monkeypatch.setattr(crew, "_PROGRAM", program)
+    with Run(made(tmp_path)) as run:
+        results = {result.number: result for result in run.frames()}
+        assert len(run.lost_devices) == 2
+    assert sorted(results) == NUMBERS
+    failed = [n for n, result in results.items() if result.status == "failed"]
+    assert failed == [1003] and "has taken 2 processes with it" in str(results[1003].error)
+    assert Journal.peek(tmp_path).records[1003].error and nothing_left(tmp_path, children)
+
+
+def test_frames_that_a_child_leaves_out_go_to_the_other(
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any
+) -> None:
+    """It says that it is done, and has not told of all."""
+    wish(monkeypatch, FIRST + "return send(answers, crew.Done())")
+    monkeypatch.setattr(
+        crew, "_PROGRAM", crew._PROGRAM.replace("import worker", "import crew, worker")
+    )
+    results = solve(made(tmp_path))
+    assert {result.status for result in results.values()} == {"written"}
+    assert nothing_left(tmp_path, children)
+
+
+def test_more_than_a_pipe_takes_is_told_to_a_child_that_does_not_read(tmp_path: Path) -> None:
+    child = crew._start("0", "cpu", dict(os.environ), tmp_path / "log")
+    started = time.monotonic()
+    child.process.send_signal(signal.SIGSTOP)
+    child.give(range(200_000))
+    assert time.monotonic() - started < 5
+    crew._kill(child.process)
+    child.process.wait(10)

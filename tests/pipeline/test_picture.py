@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,27 @@ def test_other_mistakes_have_their_own_errors(engine: EngineSettings, tmp_path: 
         vfxmatte.matte(picture(), np.full((33, 57), np.nan), engine=engine)
     with pytest.raises(WeightsError, match="no such weights file"):
         vfxmatte.matte(picture(), LABELS, engine=EngineSettings(weights=tmp_path / "none"))
+
+
+def test_a_changed_ocio_is_seen(
+    engine: EngineSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expected = vfxmatte.matte(picture(), LABELS, engine=engine)
+    broken = tmp_path / "config.ocio"
+    broken.write_text("no configuration", encoding="utf-8")
+    monkeypatch.setenv("OCIO", str(broken))
+    with pytest.raises(ColourError):
+        vfxmatte.matte(picture(), LABELS, engine=engine)
+    monkeypatch.delenv("OCIO")
+    assert (vfxmatte.matte(picture(), LABELS, engine=engine) == expected).all()
+
+
+def test_replaced_weights_are_loaded(tiny_weights: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "own.safetensors"
+    for suffix in (".safetensors", ".json"):
+        shutil.copy2(tiny_weights.with_suffix(suffix), weights.with_suffix(suffix))
+    engine = EngineSettings(weights=weights, device="cpu")
+    vfxmatte.matte(picture(), LABELS, engine=engine)
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(WeightsError):
+        vfxmatte.matte(picture(), LABELS, engine=engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,8 @@ def test_a_held_frame_goes_with_the_file_it_is_held_from(folder: Path) -> None:
     before = fingerprints(folder, missing="hold")
     replate(folder / "plate/plate.0003.exr")
     assert stale(before, fingerprints(folder, missing="hold")) == [3, 4]
+
+
+def test_what_the_plate_has_to_say_is_among_the_notes() -> None:
+    plate = dataclasses.replace(plate_of(1, 2), notes=("rotation is ignored",))
+    assert plan_of(plate, 1).notes == ("rotation is ignored",)

@@ -48,16 +48,16 @@ def test_one_frame_may_be_a_number() -> None:
         ({"engine": {"devise": "cpu"}}, "no setting 'engine.devise'.*did you mean device"),
         ({"zzz": 1}, "no setting 'zzz'.*keys: .*frames"),
         ({"missing": "guess"}, "'missing' wants 'error' or 'hold' or 'skip', found 'guess'"),
-        ({"fps": "fast"}, "'fps' wants float, found 'fast'"),
-        ({"fps": True}, "'fps' wants float, found True"),
-        ({"workers": 1.5}, "'workers' wants int, found 1.5"),
+        ({"fps": "fast"}, "'fps' wants a number, found 'fast'"),
+        ({"fps": True}, "'fps' wants a number, found True"),
+        ({"workers": 1.5}, "'workers' wants a whole number, found 1.5"),
         ({"frames": "1001-"}, "'frames': not a frame range: '1001-'.*FIRST-LAST"),
         ({"frames": "9-1"}, "'frames': frame range 9-1x1 is empty"),
-        ({"engine": "dim"}, "'engine' wants EngineSettings, found 'dim'"),
+        ({"engine": "dim"}, "'engine' is a table.*under it `name = \"dim\"`"),
         ({"workers": -1}, "workers must be 0 or more, found -1"),
         ({"fps": 0}, "fps must be above 0, found 0"),
         ({"engine": {"batch": 0}}, "batch must be 1 or more, found 0"),
-        ({"propagation": {"proxy_px": 3}}, "proxy_px must be at least 16, found 3"),
+        ({"propagation": {"proxy_px": 3}}, "propagation.proxy_px must be 16 or more, found 3"),
         ({"output": {"format": "png", "rgba": "straight"}}, "RGBA cannot be written as png"),
     ],
 )
@@ -140,3 +140,27 @@ def test_settings_cannot_be_changed_in_place() -> None:
         DEFAULTS.workers = 3  # type: ignore[misc]
     with pytest.raises(UsageError):
         dataclasses.replace(DEFAULTS, workers=-2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1-9x2", "1-10x2", True),
+        ("1-10x3", "1-12x3", True),
+        ("5", "5-5", True),
+        ("5-6x2", "5", True),
+        ("1-9x2", "1-11x2", False),
+        ("1-9x2", "1-9x4", False),
+        ("1-9", "2-9", False),
+    ],
+)
+def test_ranges_of_the_same_frames_are_equal(one: str, other: str, same: bool) -> None:
+    a, b = FrameRange.parse(one), FrameRange.parse(other)
+    assert (a == b) is same is (list(a) == list(b))
+    assert len({a, b}) == (1 if same else 2)
+    assert FrameRange.parse(str(a)) == a and a != list(a)
+
+
+def test_more_frames_than_any_shot_has_are_refused_before_they_are_listed() -> None:
+    with pytest.raises(UsageError, match=r"1-99999999999999999999 has more than 10,000,000 frames"):
+        FrameRange.parse("1-99999999999999999999")

@@ -116,6 +116,25 @@ def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) 
     assert np.abs(alpha_priors(image, labels) - expected).max() < 1e-3
 
 
+def test_without_scipy_the_prior_is_made_on_the_engines_device(
+    monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    """And not on a GPU that happens to be there."""
+    used: list[torch.device] = []
+
+    def torch_priors(image: torch.Tensor, trimap: torch.Tensor, reduction: int) -> torch.Tensor:
+        used.append(image.device)
+        return trimap[None].repeat(PRIORS, 1, 1)
+
+    monkeypatch.setattr(prior, "_has_scipy", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(prior, "torch_priors", torch_priors)
+    image, labels, _ = ramp()
+    task = Task(image=image, trimap=Trimap(number=1, labels=labels, is_keyframe=True))
+    solve(DeepEngine.open(settings_of(weights)), task)
+    assert [device.type for device in used] == ["cpu"]
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A very small random network that takes priors."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vfxmatte.errors import OutputError, TrimapError
+from vfxmatte.errors import OutputError, TrimapError, UsageError
 from vfxmatte.propagation.confidence import area_ratio, missed_share
 from vfxmatte.propagation.segment import SegmentWork
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size, segment_of
@@ -354,7 +354,7 @@ def test_stopping_early_leaves_no_thread_and_no_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("option", [{"proxy_px": 8}, {"growth_px": -1}])
 def test_settings_out_of_range_are_refused(option):
-    with pytest.raises(ValueError, match=next(iter(option))):
+    with pytest.raises(UsageError, match=next(iter(option))):
         PropagationSettings(**option)
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import TINY_WINDOW
 from vfxmatte.cli import commands
-from vfxmatte.errors import SolveError, UsageError
+from vfxmatte.errors import DeviceError, SolveError, UsageError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import find_sequence
 from vfxmatte.io.writers import read_matte
@@ -73,13 +73,13 @@ def test_trimaps_are_carried_once_and_the_same_for_all(
     tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    carried = pipeline.propagate
+    carried = pipeline.carry
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(named["wanted"])
         return carried(*arguments, **named)
 
-    monkeypatch.setattr(pipeline, "propagate", counted)
+    monkeypatch.setattr(pipeline, "carry", counted)
     record = record_of(tiny_shot, "gmm,kmeans,trimap", "--frames", "1002-1004x2")
     assert calls == [{1002, 1004}]
     unknown = [one["errors"]["unknown_px"] for one in record["outcomes"]]
@@ -221,3 +221,52 @@ def test_engines_are_warmed_up_and_closed(tiny_shot: Path, monkeypatch: pytest.M
     monkeypatch.setattr(comparison, "open_engine", lambda settings: Telling())
     record_of(tiny_shot, "any", "--frames", "1001")
     assert said == [0, 1001, "closed"]
+
+
+class Scripted:
+    """Gives known pixels, but for what `fail` does at frame 1003."""
+
+    device = "cpu"
+
+    def __init__(self, fail: Any) -> None:
+        self.fail, self.tasks = fail, 0
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "scripted"}
+
+    def mattes(self, tasks: Any) -> Any:
+        for one in tasks:
+            self.tasks += 1
+            if one.number == 1003:
+                raise self.fail
+            alpha = (one.trimap.labels / np.float32(255)).astype(np.float32)
+            yield Matte(number=one.number, alpha=alpha)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_lost_device_ends_the_comparison_and_what_was_compared_is_kept(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Scripted(DeviceError("the GPU has fallen off the bus"))
+    monkeypatch.setattr(comparison, "open_engine", lambda settings: engine)
+    result = compared(tiny_shot, "--engines", "any")
+    assert result.exit_code == 3 and result.output.count("has fallen off the bus") == 1
+    assert engine.tasks == 4  # to warm up, two frames, and the one at which it was lost
+    record = json.loads((tiny_shot / "comparison" / "comparison.json").read_text())
+    assert record["frames"] == [1001, 1002] and "any" in result.output
+
+
+def test_an_unforeseen_error_is_its_frame_s(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "open_engine", lambda settings: Scripted(KeyError("width")))
+    result = compared(tiny_shot, "--engines", "any")
+    assert result.exit_code == 1 and "not foreseen: KeyError: 'width'" in result.output
+    record = json.loads((tiny_shot / "comparison" / "comparison.json").read_text())
+    failed = [one for one in record["outcomes"] if one["error"]]
+    assert [one["frame"] for one in failed] == [1003] and record["frames"] == list(
+        range(1001, 1006)
+    )
+    assert "Traceback" in (tiny_shot / "comparison" / "errors.log").read_text(encoding="utf-8")

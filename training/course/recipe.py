@@ -65,7 +65,8 @@ def open_photographs(path: Path, config: TrainConfig) -> PhotographSource:
     Raises:
         TrainingError: the path is a file, or the folder is not as `open_matted` expects it.
     """
-    assert isinstance(config, CourseTraining)
+    if not isinstance(config, CourseTraining):
+        raise TrainingError(f"the recipe {config.recipe} is not for photographs", path=path)
     if path.is_file():
         raise TrainingError(
             f"the recipe {config.recipe} trains on a folder of images and mattes, not on a pack",

@@ -20,6 +20,7 @@ from training.course.recipe import CourseTraining, course_recipe
 from training.loop.checkpoint import averaged_network, read_checkpoint
 from training.measure.samples import Sample
 from vfxmatte.common.configuration import changed
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
@@ -113,8 +114,7 @@ def by_engine(name: str) -> Solve:
 
     def solve(sample: Sample) -> FloatImage:
         trimap = Trimap(number=0, labels=sample.labels, is_keyframe=True)
-        (matte,) = engine.mattes([Task(image=sample.image, trimap=trimap)])
-        return matte.alpha
+        return solve_one(engine, Task(image=sample.image, trimap=trimap)).alpha
 
     return solve
 

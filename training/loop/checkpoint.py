@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 
 from training.config import TrainConfig
-from vfxmatte.errors import TrainingError
+from vfxmatte.errors import OutputError, TrainingError
+from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.network.architectures import network_config
 from vfxmatte.network.dim import DeepImageMatting
 
@@ -20,24 +24,57 @@ from vfxmatte.network.dim import DeepImageMatting
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
     """Write `state` and, beside it, the configuration as JSON.
 
+    Ctrl-C takes effect when the files are complete.
+
     Raises:
         TrainingError: full disk or the like; the previous checkpoint is still there.
     """
-    partial = path.with_name(path.name + ".partial")
+    record = config.as_dict()
     try:
-        with partial.open("wb") as stream:
-            torch.save({**state, "config": config.as_dict()}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())  # else a power cut may leave an empty file under the new name
-        path.with_suffix(".json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        with interrupts_postponed():
+            with renamed_when_whole(path) as partial, partial.open("wb") as stream:
+                torch.save({**state, "config": record}, stream)
+            with renamed_when_whole(path.with_suffix(".json")) as partial:
+                partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except (OSError, RuntimeError, OutputError) as error:
+        _raise_interruption(error)
+        reason = error.what if isinstance(error, OutputError) else error
         raise TrainingError(
-            f"the checkpoint cannot be written: {error}",
+            f"the checkpoint cannot be written: {reason}",
             path=path,
             hint="the previous checkpoint is intact; make room and resume",
         ) from error
+
+
+@contextmanager
+def interrupts_postponed() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C at the end of the block.
+
+    Libraries that write files mistake an interruption for a file that cannot be written. Signals
+    arrive in the main thread only; in others nothing is postponed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed and callable(before):
+            before(*pressed[-1])
+        elif pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _raise_interruption(error: BaseException | None) -> None:
+    """Raise KeyboardInterrupt if one is the cause of a library's error."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt
+        error = error.__cause__ or error.__context__
 
 
 def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:

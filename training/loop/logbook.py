@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from vfxmatte.errors import TrainingError
+from vfxmatte.io.temporary import renamed_when_whole
 
 LOSSES, ERRORS = "log.csv", "validation.csv"
 Rows = list[dict[str, str]]
@@ -54,12 +54,13 @@ class Logbook:
             return [row for row in csv.DictReader(stream) if (row["step"] or "").isdigit()]
 
     def _replace(self, path: Path, rows: Rows, columns: list[str]) -> None:
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            renamed_when_whole(path) as partial,
+            partial.open("w", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, path)
 
 
 def _columns(path: Path) -> list[str]:

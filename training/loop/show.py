@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from training.loop.events import Event, Progress, Validation
+from vfxmatte.cli.program import INTERRUPTED
 from vfxmatte.errors import VfxmatteError
 
 
@@ -39,7 +40,9 @@ def show(events: Iterator[Event], console: Console, *, total: int, at: int = 0) 
             for event in events:
                 console.print(line(event, total), highlight=False)
     except KeyboardInterrupt:
-        raise VfxmatteError("stopped; the same command goes on from the last checkpoint") from None
+        stopped = VfxmatteError("stopped; the same command goes on from the last checkpoint")
+        stopped.exit_code = INTERRUPTED
+        raise stopped from None
 
 
 def line(event: Event, total: int) -> str:

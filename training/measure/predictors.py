@@ -17,6 +17,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
 from vfxmatte.engines.classical.settings import ClassicalSettings, Light
 from vfxmatte.errors import UsageError
@@ -106,8 +107,7 @@ class EnginePredictor:
 
 def _solved(engine: Engine, image: FloatImage, labels: Labels) -> FloatImage:
     trimap = Trimap(number=0, labels=labels, is_keyframe=True)
-    (matte,) = engine.mattes([Task(image=image, trimap=trimap)])
-    return matte.alpha
+    return solve_one(engine, Task(image=image, trimap=trimap)).alpha
 
 
 YARDSTICKS: dict[str, Yardstick] = {

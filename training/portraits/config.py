@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from training.samples.synthesis import SynthesisConfig
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 from vfxmatte.keyframes.portrait_network import PortraitConfig
 
 
@@ -21,54 +22,51 @@ def _synthesis() -> SynthesisConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortraitTraining:
+class PortraitTraining(Checked):
     """Everything that decides a run, but for the library and the device."""
+
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     network: PortraitConfig = field(default_factory=lambda: PortraitConfig(batch_norm=True))
     synthesis: SynthesisConfig = field(default_factory=_synthesis)
-    label_steps: int = 1400
+    label_steps: int = limited(1400, at_least=1)
     """Steps of the first part, cross-entropy on the labels."""
-    joint_steps: int = 500
+    joint_steps: int = limited(500, at_least=1)
     """Steps of the second part, through the matting layer."""
-    lr: float = 2e-3
+    lr: float = limited(2e-3, above=0)
     """Peak learning rate of the first part, with a warm-up and a cosine to 0."""
-    joint_lr: float = 4e-4
+    joint_lr: float = limited(4e-4, above=0)
     """Peak learning rate of the second part."""
-    weight_decay: float = 1e-4
-    batch: int = 8
-    band_px: int = 3
+    weight_decay: float = limited(1e-4, at_least=0)
+    batch: int = limited(8, at_least=1)
+    band_px: int = limited(3, at_least=0)
     """Reach of the label "unknown" beyond soft pixels, in px of the crop."""
-    empty: float = 0.1
+    empty: float = limited(0.1, at_least=0, below=1)
     """Share of scenes without a portrait."""
-    distractors: float = 0.2
+    distractors: float = limited(0.2, at_least=0, below=1)
     """Share of scenes with another kind of element behind."""
-    maskless: float = 0.4
+    maskless: float = limited(0.4, at_least=0, below=1)
     """Share of samples without a shape mask."""
-    mask_jitter: float = 0.08
+    mask_jitter: float = limited(0.08, at_least=0)
     """Standard deviation of the shape masks' pose, in half sides."""
-    gamma: float = 0.4
+    gamma: float = limited(0.4, at_least=0)
     """Largest logarithm of the tone curve's exponent."""
-    label_loss: float = 0.1
+    label_loss: float = limited(0.1, at_least=0)
     """Weight of the cross-entropy in the second part."""
-    ema: float = 0.99
+    ema: float = limited(0.99, at_least=0, below=1)
     """Decay of the averaged weights."""
-    seed: int = 1
-    validation: int = 48
+    seed: int = limited(1, at_least=0)
+    validation: int = limited(48, at_least=0)
     """Number of held-out pictures."""
-    log_every: int = 25
+    log_every: int = limited(25, at_least=1)
     """Steps between two lines of the log."""
-    validate_every: int = 200
+    validate_every: int = limited(200, at_least=1)
     """Steps between two measurements."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.synthesis.crop_px % 32 or self.synthesis.moving_pairs:
             raise TrainingError("crop_px must be a multiple of 32, and pairs do not move here")
-        for name in ("label_steps", "joint_steps", "batch", "log_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("empty", "distractors", "maskless", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be within 0 and 1, found {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -63,6 +63,15 @@ def find_interpreter(preferred: str | Path | None = None) -> Path:
     return chosen
 
 
+def _answered(process: subprocess.Popen[str], job: str) -> Iterator[str]:
+    """Send one line, and give those that come back."""
+    if process.stdin is not None:
+        process.stdin.write(job + "\n")
+        process.stdin.flush()
+    for line in process.stdout or ():  # noqa: UP028 - `yield from` would close the pipe
+        yield line
+
+
 class BlenderProcess:
     """A rendering process, started at the first job and again after a crash."""
 
@@ -72,18 +81,18 @@ class BlenderProcess:
 
     def render(self, job: Job) -> str | None:
         process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
         last = ""
         try:
-            process.stdin.write(to_line(job) + "\n")
-            process.stdin.flush()
-            for line in process.stdout:
+            for line in _answered(process, to_line(job)):
                 if line.startswith(ANSWER):
                     answer: dict[str, str] = json.loads(line[len(ANSWER) :])
                     return answer.get("error")
                 last = line.strip() or last
         except BrokenPipeError:
             pass
+        except (ValueError, AttributeError):
+            process.kill()
+            last = "an answer that cannot be understood"
         self._process = None
         return (
             f"the renderer ended with exit code {process.wait()}; its last words: {last or 'none'}"

@@ -6,23 +6,22 @@ Each part can be switched off; `SynthesisConfig.paper()` is Deep Image Matting's
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from vfxmatte.errors import TrainingError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import TrainingError, VfxmatteError
 
 LARGEST_BAND_PX = 50
 """Greatest radius that `bands` can draw."""
 
-_PROBABILITIES = (
-    "flip", "two_foregrounds", "linear_light", "similar_colours", "background_blur",
-    "plain_background", "defocus", "motion_blur", "light_wrap", "compression",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(Checked):
     """The making of one training picture; probabilities are 0 to 1."""
 
-    crop_px: int = 320
+    refusal: ClassVar[type[VfxmatteError]] = TrainingError
+
+    crop_px: int = limited(320, at_least=32)
     """Side of the finished square crop, a multiple of 32."""
     zoom: tuple[float, float] = (0.6, 1.7)
     """Source pixels per crop pixel, drawn log-uniformly between the two."""
@@ -32,45 +31,45 @@ class SynthesisConfig:
     """Values that both zooms are drawn from instead (the paper's 320, 480 and 640 over 320)."""
     mirror_cut: bool = True
     """Extend elements that are cut by their picture's border as in a mirror."""
-    flip: float = 0.5
+    flip: float = limited(0.5, at_least=0, at_most=1)
     """Probability of a horizontal flip."""
-    rotate_degrees: float = 30.0
+    rotate_degrees: float = limited(30.0, at_least=0, at_most=180)
     """Largest rotation of the foreground."""
-    stretch: float = 1.25
+    stretch: float = limited(1.25, at_least=1)
     """Largest factor on each axis of the foreground, up and down."""
-    shear_degrees: float = 10.0
+    shear_degrees: float = limited(10.0, at_least=0, below=90)
     """Largest shear of the foreground."""
-    two_foregrounds: float = 0.4
+    two_foregrounds: float = limited(0.4, at_least=0, at_most=1)
     """Probability of a second foreground behind the first, alpha = 1 - (1 - a1)(1 - a2)."""
-    linear_light: float = 0.75
+    linear_light: float = limited(0.75, at_least=0, at_most=1)
     """Probability that layers mix in scene-linear light, as in a lens, and are then encoded; else
     they mix display-encoded, as in the paper."""
-    colour_jitter: float = 0.4
+    colour_jitter: float = limited(0.4, at_least=0)
     """Largest change of saturation, of foreground and background each on its own."""
-    exposure_stops: float = 1.0
+    exposure_stops: float = limited(1.0, at_least=0)
     """Largest change of exposure, of each on its own."""
-    white_balance: float = 0.15
+    white_balance: float = limited(0.15, at_least=0, below=1)
     """Largest gain of a channel in stops, of each on its own."""
-    similar_colours: float = 0.1
+    similar_colours: float = limited(0.1, at_least=0, at_most=1)
     """Probability that the background is shifted to the foreground's mean colour."""
-    background_blur: float = 0.4
+    background_blur: float = limited(0.4, at_least=0, at_most=1)
     """Probability of a defocused background."""
-    plain_background: float = 0.05
+    plain_background: float = limited(0.05, at_least=0, at_most=1)
     """Probability of a smooth gradient instead of a photograph."""
-    defocus: float = 0.2
+    defocus: float = limited(0.2, at_least=0, at_most=1)
     """Probability that foreground and alpha are defocused together."""
-    motion_blur: float = 0.15
+    motion_blur: float = limited(0.15, at_least=0, at_most=1)
     """Probability that foreground and alpha are motion-blurred together."""
-    light_wrap: float = 0.1
+    light_wrap: float = limited(0.1, at_least=0, at_most=1)
     """Probability that blurred background light is added over the foreground's edge."""
-    grain: float = 0.03
+    grain: float = limited(0.03, at_least=0)
     """Largest standard deviation of the noise, in encoded values."""
-    compression: float = 0.25
+    compression: float = limited(0.25, at_least=0, at_most=1)
     """Probability of JPEG-like quantisation."""
     band_px: tuple[int, int] = (1, 29)
     """Least and greatest radius of the trimap's erosion, at most 50, drawn for foreground and
     background independently."""
-    band_wobble: float = 0.5
+    band_wobble: float = limited(0.5, at_least=0, at_most=1)
     """How unevenly the band is drawn, 0 even to 1."""
     erode_foreground: bool = True
     """Also erode the foreground; False makes trimaps by dilation only."""
@@ -78,9 +77,7 @@ class SynthesisConfig:
     """Make the second half of a batch the next frame of the first half."""
 
     def __post_init__(self) -> None:
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"{name} must be within 0 and 1, found {getattr(self, name)}")
+        super().__post_init__()
         for name in ("zoom", "background_zoom"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -90,8 +87,8 @@ class SynthesisConfig:
                 f"band_px must be (smallest, largest) within 0 and {LARGEST_BAND_PX}, "
                 f"found {self.band_px}"
             )
-        if self.stretch < 1 or any(zoom <= 0 for zoom in self.zoom_choices):
-            raise TrainingError("stretch must be at least 1, and zoom_choices above 0")
+        if any(not 0 < zoom < float("inf") for zoom in self.zoom_choices):
+            raise TrainingError(f"zoom_choices must be above 0, found {self.zoom_choices}")
 
     @classmethod
     def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:

@@ -69,6 +69,8 @@ def _to_do(found: Inspection) -> list[str]:
     if found.plan is None:
         return []
     stale = f", {found.stale} of them again because something changed" if found.stale else ""
+    if found.rewritten:
+        stale += f", {found.rewritten} of them without solving: only the file changes"
     said = [
         f"to do      {found.to_do} of {len(found.plan.numbers)} frames "
         f"({numbers_as_text(found.plan.numbers)}){stale}; {found.finished} are finished",
@@ -125,6 +127,7 @@ def as_plain(found: Inspection) -> dict[str, Any]:
         "frames": None if plan is None else numbers_as_text(plan.numbers),
         "to_do": found.to_do,
         "finished": found.finished,
+        "rewritten": found.rewritten,
         "stale": found.stale,
         "needed_bytes": found.needed_bytes,
         "free_bytes": found.free_bytes,

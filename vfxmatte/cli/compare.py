@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.review.comparison import Comparison, Outcome, Summary
@@ -35,9 +37,7 @@ FOLDER = "comparison"
 @click.option(
     "--engines", default="dim,closed-form,knn,gmm", show_default=True, help="Which, by name."
 )
-@click.option(
-    "--alpha", type=click.Path(exists=True, path_type=Path), help="True alpha [SHOT/alpha]."
-)
+@click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
 @click.option(
     "--details", type=click.IntRange(0, 32), default=4, show_default=True, help="On the sheet."
 )
@@ -55,6 +55,8 @@ def compare(
     \b
     vfxmatte compare shots/creature --engines dim,closed-form,knn,gmm --frames 1001-1100x10
 
+    Where the comparison is stopped, the record holds what was compared until then.
+
     Exit codes: 0 done; 1 an engine failed on some frame; 2 wrong use; 3 nothing could be done.
     """
     names = _names(engines, values["name"])
@@ -65,14 +67,27 @@ def compare(
         Run(shot) as prepared,
         Comparison(prepared, names, _alpha(values["shot"], alpha), details=details) as comparison,
     ):
-        for _ in comparison.frames():
-            pass
-        summaries = comparison.summaries()
-        record = _record(shot, summaries, comparison.outcomes)
-        _write(folder / RECORD, json.dumps(record, indent=1))
-        if comparison.details:
-            write_sheet(comparison.details, names, folder / SHEET)
-        failed = [one for one in comparison.outcomes if one.error is not None]
+        try:
+            for _ in comparison.frames():
+                pass
+        finally:  # of what has been compared, whatever has ended it
+            if comparison.outcomes:
+                _report(shot, comparison, names, folder, as_json=as_json)
+    failed = [one for one in comparison.outcomes if one.error is not None]
+    if failed:
+        all_failed = len(failed) == len(comparison.outcomes)
+        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+
+
+def _report(
+    shot: Shot, comparison: Comparison, names: Sequence[str], folder: Path, *, as_json: bool
+) -> None:
+    """Write the record and the sheet, print the table (or the record) and what has failed."""
+    summaries = comparison.summaries()
+    record = _record(shot, summaries, comparison.outcomes)
+    _write(folder / RECORD, json.dumps(record, indent=1))
+    if comparison.details:
+        write_sheet(comparison.details, names, folder / SHEET)
     if as_json:
         click.echo(json.dumps(record))
     else:
@@ -82,11 +97,9 @@ def compare(
             click.echo(line)
         if comparison.details:
             click.echo(f"{folder / SHEET}")
-    for one in failed:
-        click.echo(f"failed: {one.engine}: {one.error}", err=True)
-    if failed:
-        all_failed = len(failed) == len(comparison.outcomes)
-        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+    for one in comparison.outcomes:
+        if one.error is not None:
+            click.echo(f"failed: {one.engine}: {logged(one.error, folder)}", err=True)
 
 
 def _names(engines: str, engine: str | None) -> list[str]:

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from vfxmatte.cli.group import commands
+from vfxmatte.errors import UsageError
 
 
 @click.command()
@@ -19,5 +20,6 @@ def completion(shell: str) -> None:
     fish:                vfxmatte completion fish > ~/.config/fish/completions/vfxmatte.fish
     """
     kind = get_completion_class(shell)
-    assert kind is not None
+    if kind is None:
+        raise UsageError(f"this version of click completes no {shell}", hint="use another shell")
     click.echo(kind(commands, {}, "vfxmatte", "_VFXMATTE_COMPLETE").source())

@@ -1,138 +1,91 @@
-"""`vfxmatte run --otio`: every shot of a cut, one after the other, with one engine."""
+"""`vfxmatte cut`: every shot of a cut, one after the other, with one engine."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from vfxmatte.cli.cut_options import CutSource, cut_options
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import Report, emit, error_values, make_report
 from vfxmatte.cli.session import Session
-from vfxmatte.cli.shot_options import settings_with
+from vfxmatte.cli.shot_options import settings_options
 from vfxmatte.common.devices import names_several
-from vfxmatte.editorial.cut import Cut, CutShot, read_cut
+from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.engines.base import Engine, EngineSettings, open_engine
-from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.inspection import Inspection, inspect
 from vfxmatte.types import numbers_as_text
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
-        "--otio",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Matte the shots of this cut (OpenTimelineIO); --trimaps and --output are roots.",
-    ),
-    click.option("--handles", type=int, help="With --otio: frames more on either side [0]."),
-    click.option(
-        "--only", multiple=True, metavar="NAME", help="With --otio: these clips, e.g. 'sh01*'."
-    ),
-    click.option(
-        "--otio-out",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="With --otio: also write the cut with a track of mattes above each video track.",
-    ),
-    click.option("--dry-run", is_flag=True, help="With --otio: say what would be done, no more."),
+@click.command()
+@click.argument("file", type=PathOption(exists=True, dir_okay=False))
+@click.option("--trimaps", type=PathOption(exists=True), help="Folder with one for each shot.")
+@click.option(
+    "-o", "--output", "folder", type=PathOption(), required=True, help="Each shot gets OUTPUT/NAME."
 )
-_OF_CUTS = {"handles": "--handles", "only": "--only", "otio_out": "--otio-out"}
-_OF_SHOTS = {
-    "shot": "SHOT",
-    "plate": "--plate",
-    "frames": "--frames",
-    "openjd": "--openjd",
-    "chunk_start": "--chunk-start",
-    "chunk_size": "--chunk-size",
-}
+@cut_options
+@click.option(
+    "--otio-out",
+    type=PathOption(dir_okay=False),
+    help="Also write the cut with a track of mattes above each video track.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, no more.")
+@settings_options
+@click.option(
+    "--preview",
+    "previews",
+    type=click.Choice(["sheet", "movie"]),
+    multiple=True,
+    help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
+)
+@click.option("--overwrite", is_flag=True, help="Do finished frames again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line; `end` comes last.")
+@click.option("--quiet", is_flag=True, help="Print failures only.")
+def cut(
+    file: Path,
+    otio_out: Path | None,
+    dry_run: bool,
+    previews: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **values: Any,
+) -> None:
+    """Matte every shot of a cut: OpenTimelineIO, or an EDL.
 
+    \b
+    vfxmatte cut cut.otio --trimaps keys -o mattes --handles 8
+    vfxmatte cut cut.edl --rate 25 --map 'P:/show=/mnt/show' --trimaps keys -o mattes
 
-def cut_options(function: Function) -> Function:
-    """`--otio` and what goes with it; `cut_wish` must see their values."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    Each plate gets one folder of mattes, of the frames that the cut shows of it; --trimaps ROOT
+    holds keyframes in ROOT/NAME/, else they are looked for beside the plates.
 
-
-@dataclass(frozen=True, kw_only=True)
-class CutWish:
-    """What was asked for, beside the settings in `values`."""
-
-    otio: Path
-    output: Path
-    trimaps: Path | None
-    handles: int
-    only: tuple[str, ...]
-    otio_out: Path | None
-    dry_run: bool
-    values: Mapping[str, Any]
-
-    def read(self) -> Cut:
-        """The cut, and whether its copy can be written; raises VfxmatteError."""
-        cut = read_cut(
-            self.otio,
-            self.output,
-            trimaps=self.trimaps,
-            handles=self.handles,
-            only=self.only,
-            adjust=lambda base: settings_with(base, self.values),
-        )
-        if self.otio_out is not None:
-            check_target(self.otio_out, cut)
-        return cut
-
-
-def cut_wish(values: Mapping[str, Any], *, movie: Path | None, chunk: bool) -> CutWish | None:
-    """None where no cut was given; raises UsageError for options that do not go together."""
-    if values["otio"] is None:
-        given = [name for key, name in _OF_CUTS.items() if values[key]]
-        if values["dry_run"]:
-            raise UsageError("--dry-run is for --otio", hint="of a shot, `vfxmatte check` says it")
-        if given:
-            raise UsageError(f"{' and '.join(given)} without --otio", hint="give --otio cut.otio")
-        return None
-    clashing = [name for key, name in _OF_SHOTS.items() if values[key]]
-    clashing += ["--movie"] if movie else []
-    clashing += ["--chunk"] if chunk else []
-    if clashing:
-        raise UsageError(
-            f"{' and '.join(clashing)} cannot go with --otio",
-            hint="a cut has several shots, and says which frames of them",
-        )
-    if values["folder"] is None:
-        raise UsageError("--output is missing", hint="each shot gets a folder of its own in it")
-    if values["trimaps"] is not None and not values["trimaps"].is_dir():
-        raise UsageError("with --otio, --trimaps is a folder that holds one for each shot")
-    return CutWish(
-        otio=values["otio"],
-        output=values["folder"],
-        trimaps=values["trimaps"],
-        handles=values["handles"] or 0,
-        only=tuple(values["only"]),
-        otio_out=values["otio_out"],
-        dry_run=values["dry_run"],
-        values=values,
-    )
-
-
-def run_cut(
-    wish: CutWish, previews: Sequence[str], *, overwrite: bool, as_json: bool, quiet: bool
-) -> int:
-    """All shots of the cut, or the list of them; returns the exit code.
-
-    Raises VfxmatteError: the cut as a whole is unusable.
+    Exit codes: 0 every shot is whole; 1 some clips or frames are not; 2 wrong use; 3 nothing could
+    be done; 130 stopped by Ctrl-C.
     """
-    cut = wish.read()
+    found = CutSource.of(file, values).read()
+    if otio_out is not None:
+        check_target(otio_out, found)
     voice = _Voice(as_json=as_json, quiet=quiet)
-    if wish.dry_run:
-        return _listed(cut, voice)
+    context = click.get_current_context()
+    if dry_run:
+        context.exit(_listed(found, voice))
+    context.exit(_run(found, voice, previews, otio_out, overwrite=overwrite))
+
+
+def _run(
+    cut: Cut, voice: _Voice, previews: Sequence[str], otio_out: Path | None, *, overwrite: bool
+) -> int:
+    """All shots of the cut; returns the exit code."""
     voice.found(cut)
     codes = []
     with _SharedEngine() as engine:
@@ -140,8 +93,8 @@ def run_cut(
             codes.append(_matted(shot, engine, voice, previews, overwrite=overwrite))
             if codes[-1] == INTERRUPTED:
                 return INTERRUPTED
-    if wish.otio_out is not None:
-        voice.say("otio", path=str(write_mattes(cut, wish.otio_out)))
+    if otio_out is not None:
+        voice.say("otio", path=str(write_mattes(cut, otio_out)))
     code = _code(codes, cut)
     voice.end(cut, codes, code)
     return code

@@ -11,7 +11,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
+from vfxmatte.cli.report import error_values
 from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
 
@@ -20,9 +24,7 @@ _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt"
 
 @click.command()
 @shot_options
-@click.option(
-    "--alpha", type=click.Path(exists=True, path_type=Path), help="True alpha [SHOT/alpha]."
-)
+@click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line; means come last.")
 def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     """Measure the results of SHOT against its true alpha, frame by frame and on average.
@@ -35,23 +37,42 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
 
     Keyframes have no missed and no area. Where there are no mattes yet, only trimaps are measured;
     where there are no trimaps, they are carried through time first.
+
+    Exit codes: 0 done; 1 some frames could not be measured; 2 wrong use; 3 nothing could be.
     """
     shot = shot_of(values)
+    frames: list[FrameEvaluation] = []
     with Run(shot) as prepared:
         evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha))
-        frames = []
-        for frame in evaluation.frames():
-            frames.append(frame)
-            if as_json:
-                click.echo(json.dumps({"event": "frame", **_plain(frame)}))
-        means = Means.of(frames)
+        try:
+            for frame in evaluation.frames():
+                frames.append(frame)
+                if as_json:
+                    click.echo(json.dumps({"event": "frame", **_plain(frame)}))
+        finally:  # of what has been measured, whatever has ended it
+            if frames:
+                _report(evaluation, frames, as_json=as_json)
+    failed = [frame for frame in frames if frame.error is not None]
+    if failed:
+        all_failed = len(failed) == len(frames)
+        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+
+
+def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: bool) -> None:
+    """The means, or the table with them; then what has failed."""
+    means, shot = Means.of(frames), evaluation.run.shot
     if as_json:
-        click.echo(json.dumps({"event": "means", "band_px": evaluation.band_px, **asdict(means)}))
-        return
-    Console().print(_table(frames, means))
-    click.echo(f"{shot.name}: {len(frames)} frames, keyframes' band {evaluation.band_px:.1f} px")
-    if not evaluation.has_mattes:
-        click.echo(f"no mattes in {shot.output} yet")
+        band_px = evaluation.band_px
+        click.echo(json.dumps({"event": "means", "band_px": band_px, **asdict(means)}))
+    else:
+        Console().print(_table(frames, means))
+        band = f"keyframes' band {evaluation.band_px:.1f} px"
+        click.echo(f"{shot.name}: {len(frames)} frames, {band}")
+        if not evaluation.has_mattes:
+            click.echo(f"no mattes in {shot.output} yet")
+    for frame in frames:
+        if frame.error is not None:
+            click.echo(f"failed: {logged(frame.error)}", err=True)
 
 
 def _plain(frame: FrameEvaluation) -> dict[str, Any]:
@@ -62,7 +83,8 @@ def _plain(frame: FrameEvaluation) -> dict[str, Any]:
     if frame.matte is not None:
         values |= {name: getattr(frame.matte, name) for name in names[2:]}
     values |= {"dtssd": frame.dtssd, "messddt": frame.messddt}
-    return {"frame": frame.number, "is_keyframe": frame.is_keyframe, **values}
+    error = {} if frame.error is None else {"error": error_values(frame.error)}
+    return {"frame": frame.number, "is_keyframe": frame.is_keyframe, **values, **error}
 
 
 def _table(frames: list[FrameEvaluation], means: Means) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 
 _SPACES = ("linear-rec709", "acescg", "srgb")
@@ -33,12 +34,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="What the picture will be given in.",
         ),
-        click.option("--weights", type=click.Path(path_type=Path), help="Other weights."),
+        click.option("--weights", type=PathOption(), help="Other weights."),
         click.option(
             "-o",
             "--output",
             "path",
-            type=click.Path(path_type=Path),
+            type=PathOption(),
             required=True,
             help="The file to write.",
         ),

@@ -17,6 +17,7 @@ __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "c
 # Name: module, the command's name in it, and what it does.
 _COMMANDS = {
     "run": ("vfxmatte.cli.run", "run", "Matte a shot."),
+    "cut": ("vfxmatte.cli.cut", "cut", "Matte every shot of a cut."),
     "merge": ("vfxmatte.cli.merge", "merge", "Check and end what was solved in chunks."),
     "farm": ("vfxmatte.cli.farm", "farm", "Write a job for a render farm."),
     "check": ("vfxmatte.cli.check", "check", "Say what a run would find, lack and do."),

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig
 from vfxmatte.engines.base import engine_names
 from vfxmatte.errors import WeightsError
@@ -31,8 +32,8 @@ _DECODERS = {
 
 
 @click.command()
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights to describe.")
-@click.option("--ocio", type=click.Path(path_type=Path), help="OpenColorIO configuration.")
+@click.option("--weights", type=PathOption(), help="Weights to describe.")
+@click.option("--ocio", type=PathOption(), help="OpenColorIO configuration.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
     """List devices, weights (what they are, how good they measured), codecs, colour, versions.

@@ -1,6 +1,6 @@
 """How a command line program of this project ends, and how it finds its commands.
 
-Shared by `vfxmatte`, `vfxmatte-train` and the renderer; imports click alone.
+Shared by `vfxmatte`, `vfxmatte-train` and the renderer; imports click and the errors alone.
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ from typing import Any
 
 import click
 
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.journal.error_log import logged
 
 INTERRUPTED = 130
 """A shell's own exit code for Ctrl-C."""
 
 
 class ProgramGroup(click.Group):
-    """Errors that are foreseen end the program with one message and their exit code."""
+    """Errors end the program with one message and their exit code; of one that was not foreseen
+    the traceback is kept in a file, which the message names."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except VfxmatteError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own ends
+        except Exception as error:
+            failure = logged(error)
+            click.echo(f"error: {failure}", err=True)
+            ctx.exit(failure.exit_code)
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             ctx.exit(INTERRUPTED)

@@ -9,18 +9,47 @@ from typing import Any
 import click
 
 from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
-from vfxmatte.cli.cut import cut_options, cut_wish, run_cut
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import shot_of, shot_options
+from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.shot import Shot
+
+# Cuts were options of `run` once: these say where they have gone.
+_MOVED = ("--otio", "--handles", "--only", "--otio-out")
+
+
+def _moved_options(function: Any) -> Any:
+    for name in _MOVED:
+        function = click.option(name, expose_value=False, hidden=True, callback=_moved)(function)
+    dry_run = click.option(
+        "--dry-run", is_flag=True, expose_value=False, hidden=True, callback=_no_dry_run
+    )
+    return dry_run(function)
+
+
+def _moved(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise UsageError(
+            f"{parameter.opts[0]} is of another command now",
+            hint="cuts have one of their own: vfxmatte cut cut.otio --trimaps DIR -o DIR",
+        )
+
+
+def _no_dry_run(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        raise UsageError(
+            "--dry-run is for cuts",
+            hint="of a shot, `vfxmatte check` says it; of a cut, `vfxmatte cut --dry-run`",
+        )
 
 
 @click.command()
 @shot_options
 @click.option(
     "--movie",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     help="Also write a ProRes 4444 .mov: Rec.709, straight colour, alpha.",
 )
 @click.option(
@@ -37,7 +66,7 @@ from vfxmatte.pipeline.shot import Shot
     help="Do the --frames as one of many workers: no lock, no manifest; `merge` ends the job.",
 )
 @chunk_options
-@cut_options
+@_moved_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line; totals come last.")
 @click.option("--quiet", is_flag=True, help="Print failures only.")
 def run(
@@ -54,7 +83,6 @@ def run(
     \b
     vfxmatte run shots/creature
     vfxmatte run --plate 'plate.####.exr' --trimaps DIR --output DIR --frames 1001-1100x2
-    vfxmatte run --otio cut.otio --trimaps DIR --output DIR --handles 8
 
     SHOT holds plate/ (an image sequence or a movie; or a movie plate.mov), trimaps/ (painted
     keyframes, NAME.FRAME.ext) and perhaps shot.toml; options override all three. Finished frames
@@ -65,9 +93,6 @@ def run(
     could be done; 130 stopped by Ctrl-C.
     """
     context = click.get_current_context()
-    wish = cut_wish(values, movie=movie, chunk=chunk)
-    if wish is not None:
-        context.exit(run_cut(wish, previews, overwrite=overwrite, as_json=as_json, quiet=quiet))
 
     def find() -> Shot:
         shot = shot_of(read_frames(values))

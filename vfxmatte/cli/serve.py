@@ -75,7 +75,7 @@ def _over_tcp(server: Server) -> bool:
 
 def _over_stdio(server: Server) -> bool:
     source, target = _standard_streams()
-    server.take_client(StreamWire(source, target), None)
+    server.take_client(StreamWire(source, target))
     clean = server.serve(while_clients=True)
     server.leave_clients()
     return clean

@@ -9,7 +9,8 @@ from pathlib import Path
 from vfxmatte.cli.group import INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import Report
 from vfxmatte.engines.base import Engine
-from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.errors import UsageError
+from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
@@ -39,22 +40,33 @@ class Session:
         self.pieced = False
         self.mattes: str | None = None
         self.files: list[str] = []
+        self.undelivered = 0
+        self.output: Path | None = None
 
     def run(self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False) -> int:
-        """All of it, from finding the shot on; returns the exit code."""
+        """All of it, from finding the shot on; returns the exit code.
+
+        Whatever ends it is reported, and the totals come last.
+        """
         code, interrupted = 0, False
         with closing(self.report):
             try:
                 self._check_wishes(chunk)
                 shot = find()
+                self.output = shot.output
                 engine = self.engine(shot.settings)
                 with Run(shot, overwrite=overwrite, chunk=chunk, engine=engine) as prepared:
+                    if self.movie is not None:
+                        shot.check_apart(self.movie.parent)
                     self._solve(prepared)
                     self._deliver(Delivery(prepared, self.results))
                 code = self._code()
-            except VfxmatteError as error:
-                self.report.error(error)
-                code = SOME_FAILED if self.pace.counts["written"] else error.exit_code
+            except BrokenPipeError:  # nobody reads what is reported
+                raise
+            except Exception as error:
+                failure = logged(error, self.output)
+                self.report.error(failure)
+                code = SOME_FAILED if self.pace.counts["written"] else failure.exit_code
             except KeyboardInterrupt:
                 code, interrupted = INTERRUPTED, True
             self.report.end(self._totals(interrupted))
@@ -62,6 +74,8 @@ class Session:
 
     def _solve(self, prepared: Run) -> None:
         self.report.start(prepared)
+        for text in prepared.check_keyframes():
+            self.report.note(text)
         suffix = {"tiff": ".tif"}.get(
             prepared.settings.output.format, f".{prepared.settings.output.format}"
         )
@@ -93,18 +107,24 @@ class Session:
             )
 
     def _deliver(self, delivery: Delivery) -> None:
-        """Previews and the movie; without any matte there is nothing to show."""
+        """Previews and the movie, each whether or not another can be made; without any matte there
+        is nothing to show."""
         if not delivery.finished:
             return
         if "sheet" in self.previews:
-            self._made(delivery.sheet())
+            self._made(delivery.sheet)
         if "movie" in self.previews:
-            self._made(delivery.movie_preview())
-        if self.movie is not None:
-            self._made(delivery.prores(self.movie))
+            self._made(delivery.movie_preview)
+        movie = self.movie
+        if movie is not None:
+            self._made(lambda: delivery.prores(movie))
 
-    def _made(self, path: Path) -> None:
-        self.files.append(str(path))
+    def _made(self, make: Callable[[], Path]) -> None:
+        try:
+            self.files.append(str(make()))
+        except Exception as error:
+            self.undelivered += 1
+            self.report.error(logged(error, self.output))
 
     def _check_wishes(self, chunk: bool) -> None:
         if chunk and (self.movie or self.previews):
@@ -119,6 +139,8 @@ class Session:
 
     def _code(self) -> int:
         counts = self.pace.counts
+        if self.undelivered:
+            return SOME_FAILED
         if not counts["failed"]:
             return 0
         return SOME_FAILED if counts["written"] or counts["kept"] else NOTHING_DONE

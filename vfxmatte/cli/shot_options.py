@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.common.configuration import changed, nested
 from vfxmatte.errors import OutputError, ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
@@ -26,8 +27,8 @@ from vfxmatte.pipeline.shot import (
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_EXISTING = click.Path(exists=True, path_type=Path)
-_PATH = click.Path(path_type=Path)
+_EXISTING = PathOption(exists=True)
+_PATH = PathOption()
 
 _TOP = (
     "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",
@@ -43,12 +44,14 @@ _RESULTS = "Where results go [SHOT/matte]."
 _OUTPUT = click.option("-o", "--output", "folder", type=_PATH, help=_RESULTS)
 _LONG_OUTPUT = click.option("--output", "folder", type=_PATH, help=_RESULTS)
 
-_OPTIONS = (
+_PLACES = (
     click.argument("shot", type=_PATH, required=False),
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
     _OUTPUT,
-    click.option("--frames", help="Frames to solve: 1001-1100 or 1001-1100x2 [all]."),
+    click.option("--frames", help="Frames to solve: 1001-1100, 1001-1100x2, 1001-1010,1020 [all]."),
+)
+_SETTINGS = (
     click.option("--colorspace", help="The plate's OpenColorIO colour space [by file type]."),
     click.option("--ocio", type=_EXISTING, help="OpenColorIO configuration [$OCIO, else ACES]."),
     click.option("--layer", help="Layer of an EXR plate."),
@@ -103,12 +106,25 @@ _OPTIONS = (
 
 def shot_options(function: Function) -> Function:
     """SHOT and every option that changes the shot's parts or settings."""
-    return _decorated(function, _OPTIONS)
+    return _decorated(function, (*_PLACES, *_SETTINGS))
+
+
+def settings_options(function: Function) -> Function:
+    """Every option that changes a shot's settings, its frames apart; none that names its parts."""
+    return _decorated(function, _SETTINGS)
+
+
+def settings_names() -> tuple[str, ...]:
+    """The parameters of `settings_options`, by name."""
+    tables = (name for names in _TABLES.values() for name in names)
+    return (*_TOP, *tables, "part", "extra")
 
 
 def job_shot_options(function: Function) -> Function:
     """The same for a command whose own result `-o` names."""
-    return _decorated(function, tuple(_LONG_OUTPUT if o is _OUTPUT else o for o in _OPTIONS))
+    return _decorated(
+        function, tuple(_LONG_OUTPUT if o is _OUTPUT else o for o in (*_PLACES, *_SETTINGS))
+    )
 
 
 def _decorated(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:
@@ -176,7 +192,7 @@ def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
 
 
 def _given(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: values[name] for name in names if values[name] is not None}
+    return {name: values[name] for name in names if values.get(name) is not None}
 
 
 def _setting(text: str) -> dict[str, Any]:

@@ -8,15 +8,34 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import auto
 from vfxmatte.cli.trimap_grabcut import grabcut
-from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
+from vfxmatte.common.paths import clean_path, is_same_place
+from vfxmatte.errors import (
+    OutputError,
+    TrimapError,
+    UsageError,
+    VfxmatteError,
+    as_foreseen,
+    concerns_all_frames,
+)
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
 from vfxmatte.io.still import Image
 from vfxmatte.io.writers import lay_on, write_labels
+from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FOREGROUND, FloatImage, FrameRange, Trimap, Window, numbers_as_text
+from vfxmatte.types import (
+    FOREGROUND,
+    FloatImage,
+    FrameList,
+    Frames,
+    Trimap,
+    Window,
+    numbers_as_text,
+)
 
 
 @click.group()
@@ -30,9 +49,7 @@ trimap.add_command(grabcut)
 
 @trimap.command("from-matte")
 @click.argument("mattes", nargs=-1, required=True, metavar="MATTE...")
-@click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder."
-)
+@click.option("-o", "--output", "folder", type=PathOption(), required=True, help="Folder.")
 @click.option("--erode", type=float, default=8, show_default=True, metavar="PX", help="Inward.")
 @click.option("--dilate", type=float, default=8, show_default=True, metavar="PX", help="Outward.")
 @click.option("--frames", help="Which frames of sequences: 1001-1100x24 [all].")
@@ -54,21 +71,51 @@ def from_matte_command(
     \b
     vfxmatte trimap from-matte 'roto.####.exr' -o shot/trimaps --erode 6 --dilate 12 \\
         --frames 1001-1049x24
+
+    A matte that cannot be read is named, and the others are made. Exit codes: 0 done; 1 some
+    failed; 2 wrong use; 3 none could be made.
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
-    wanted = None if frames is None else FrameRange.parse(frames)
+    wanted = None if frames is None else FrameList.parse(frames)
+    if any(is_same_place(folder, place) for place in map(clean_path, mattes) if place.is_dir()):
+        raise OutputError(
+            "trimaps would be written among the mattes", path=folder, hint="give another --output"
+        )
     found = _sources([find_sequence(spec) for spec in mattes], wanted)
     targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
     _refuse_existing(targets.values(), overwrite)
-    for number, path, _ in found:
-        made, display = _trimap_of(number, path, erode_px=erode, dilate_px=dilate)
-        write_labels(made, targets[number], display)
-        click.echo(f"{targets[number]}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
+    made: list[Trimap] = []
+    try:
+        for number, path, _ in found:
+            one = _made(number, path, targets[number], erode_px=erode, dilate_px=dilate)
+            made += [] if one is None else [one]
+    finally:
+        if len(made) < len(found):
+            click.echo(f"{len(made)} of {len(found)} trimaps made")
+    if len(made) < len(found):
+        click.get_current_context().exit(SOME_FAILED if made else NOTHING_DONE)
+
+
+def _made(
+    number: int, path: Path, target: Path, *, erode_px: float, dilate_px: float
+) -> Trimap | None:
+    """Write a trimap; None where its matte cannot be read, which is reported."""
+    try:
+        made, display = _trimap_of(number, path, erode_px=erode_px, dilate_px=dilate_px)
+        write_labels(made, target, display)
+    except Exception as error:
+        if concerns_all_frames(error) or isinstance(error, OutputError):
+            raise
+        failure = logged(as_foreseen(error).at(frame=number, path=path))
+        click.echo(f"failed: {failure}", err=True)
+        return None
+    click.echo(f"{target}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
+    return made
 
 
 def _sources(
-    sequences: Sequence[FrameSequence], wanted: FrameRange | None
+    sequences: Sequence[FrameSequence], wanted: Frames | None
 ) -> list[tuple[int, Path, int]]:
     """(frame number, file, digits) ascending; raises UsageError where there is none, or two."""
     found: dict[int, tuple[int, Path, int]] = {}

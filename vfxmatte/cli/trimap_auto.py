@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
@@ -25,14 +26,14 @@ _DOUBTFUL = 0.8  # 19 of 20 rendered portraits agree about so well with their sh
 
 
 @click.command("auto")
-@click.argument("shot", type=click.Path(path_type=Path))
+@click.argument("shot", type=PathOption())
 @click.option("--frames", required=True, metavar="1001,1050", help="Frames to make keyframes of.")
 @click.option("--band", "band_px", type=float, metavar="PX",
               help="Reach of the unknown to either side [1.2% of the height].")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Take all portraits, not the largest alone.")
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path),
+@click.option("-o", "--output", "folder", type=PathOption(),
               help="Folder for the keyframes [SHOT/trimaps].")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), help="Other portrait weights.")
+@click.option("--weights", type=PathOption(), help="Other portrait weights.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def auto(
     shot: Path,
@@ -57,6 +58,7 @@ def auto(
     targets = folder or shot / TRIMAP_FOLDER
     try:
         numbers = _numbers(frames)
+        opened.check_apart(targets)
         refuse_existing(numbers, targets)
         with _Work.on(opened, weights, device) as work:
             made = [_of(work, number, band_px, every=every) for number in numbers]

@@ -8,6 +8,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.trimap_auto import refuse_existing
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
@@ -24,14 +25,14 @@ Mask = NDArray[np.bool_]
 
 
 @click.command("grabcut")
-@click.argument("shot", type=click.Path(path_type=Path))
+@click.argument("shot", type=PathOption())
 @click.option("--frame", "number", type=int, required=True, help="Frame to make a keyframe of.")
 @click.option(
     "--box", metavar="X,Y,W,H", help="Around the subject, in pixels from the upper left corner."
 )
 @click.option(
     "--mask",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="Rough picture of the region instead of a box: black is background for certain.",
 )
 @click.option(
@@ -42,7 +43,7 @@ Mask = NDArray[np.bool_]
     help="Reach of the unknown to either side [1.5% of the height].",
 )
 @click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path),
+    "-o", "--output", "folder", type=PathOption(),
     help="Folder for the keyframe [SHOT/trimaps].",
 )  # fmt: skip
 def grabcut(
@@ -68,6 +69,7 @@ def grabcut(
     opened = Shot.open(shot)
     target = folder or shot / TRIMAP_FOLDER
     try:
+        opened.check_apart(target)
         refuse_existing([number], target)
         colours = ColourConfig.load(opened.settings.ocio)
         with opened.open_plate(colours) as plate:

@@ -8,10 +8,12 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from vfxmatte.common.checked import what_is_wrong
+from vfxmatte.common.paths import clean_path
 from vfxmatte.errors import UsageError, VfxmatteError
 
 SettingsT = TypeVar("SettingsT")
@@ -49,25 +51,70 @@ def changed(
     Raises:
         `error`: no such key (with near names), or a value of the wrong kind or out of range.
     """
-    kinds = get_type_hints(type(base))
+    names = {one.name for one in dataclasses.fields(base)}  # type: ignore[arg-type]
+    kinds = {key: kind for key, kind in get_type_hints(type(base)).items() if key in names}
     changes: dict[str, Any] = {}
     for key, value in record.items():
         name = f"{within}{key}"
         if key not in kinds:
-            near = difflib.get_close_matches(key, kinds, 3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(kinds)}"
-            raise error(f"there is no setting {name!r}", path=path, hint=hint)
+            raise _unknown(name, key, kinds, path, error)
         current = getattr(base, key)
-        if dataclasses.is_dataclass(current) and isinstance(value, Mapping):
+        if not dataclasses.is_dataclass(current) or _is_one_value(kinds[key]):
+            changes[key] = _fitting(kinds[key], value, name, path, error)
+            _refuse_wrong(type(base), key, value, changes[key], name, path, error)
+        elif isinstance(value, Mapping):
             changes[key] = changed(current, value, path=path, error=error, within=f"{name}.")
         else:
-            changes[key] = _fitting(kinds[key], value, name, path, error)
+            raise error(
+                f"{name!r} is a table of settings, not a value: found {value!r}",
+                path=path,
+                hint=_as_table(current, name, value, in_file=path is not None),
+            )
     try:
         return dataclasses.replace(base, **changes)  # type: ignore[type-var]
     except VfxmatteError as reason:
         raise reason.at(path=path)  # noqa: B904 - the same error, with its place
     except (TypeError, ValueError) as reason:
         raise error(str(reason), path=path) from reason
+
+
+def _is_one_value(kind: Any) -> bool:
+    """Whether one value stands for the dataclass: a frame range, say."""
+    return any(hasattr(option, "parse") for option in _options(kind))
+
+
+def _refuse_wrong(
+    settings: type,
+    key: str,
+    written: Any,
+    value: Any,
+    name: str,
+    path: Path | None,
+    error: type[VfxmatteError],
+) -> None:
+    """Raise for a number that is out of its range, see `checked`; `written` is as it was given."""
+    wrong = what_is_wrong(settings, key, written if isinstance(written, int | float) else value)
+    if wrong is not None:
+        raise error(f"{name} {wrong}", path=path)
+
+
+def _as_table(current: Any, name: str, value: Any, *, in_file: bool) -> str:
+    """How to write what was probably meant: `engine = "knn"` is the engine's name."""
+    names = {one.name for one in dataclasses.fields(current)}
+    kinds = {key: kind for key, kind in get_type_hints(type(current)).items() if key in names}
+    chosen = [
+        key
+        for key, kind in kinds.items()
+        if any(get_origin(o) is typing.Literal and value in get_args(o) for o in _options(kind))
+    ]
+    if not chosen and isinstance(value, str):
+        chosen = [key for key in ("name",) if key in kinds]
+    if not chosen:
+        return f"settings of {name!r}: {', '.join(kinds)}"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    if in_file:
+        return f"write `[{name}]` and under it `{chosen[0]} = {text}`"
+    return f"write {name}.{chosen[0]}={value}"
 
 
 def _fitting(
@@ -79,7 +126,7 @@ def _fitting(
         if option is Any or (origin is typing.Literal and value in get_args(option)):
             return value
         if option is Path and isinstance(value, str):
-            return Path(value)
+            return clean_path(value)
         if origin is tuple and isinstance(value, list):
             return _tuple(option, value, name, path, error)
         if option is float and type(value) is int:
@@ -123,12 +170,48 @@ def _tuple(
 
 
 def _record(kind: Any, item: Any, name: str, path: Path | None, error: type[VfxmatteError]) -> Any:
-    if not (dataclasses.is_dataclass(kind) and isinstance(item, Mapping)):
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return _fitting(kind, item, name, path, error)
+    if not isinstance(item, Mapping):
+        raise error(f"{name!r} wants tables of settings, found {item!r}", path=path)
+    return _made(kind, item, name, path, error)
+
+
+def _made(
+    kind: Any, record: Mapping[str, Any], name: str, path: Path | None, error: type[VfxmatteError]
+) -> Any:
+    """A dataclass of settings from a table of its own."""
+    kinds = get_type_hints(kind)
+    own = {one.name: one for one in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in record.items():
+        if key not in own:
+            raise _unknown(f"{name}.{key}", key, own, path, error)
+        values[key] = _fitting(kinds[key], value, f"{name}.{key}", path, error)
+        _refuse_wrong(kind, key, value, values[key], f"{name}.{key}", path, error)
+    missing = [
+        key
+        for key, one in own.items()
+        if key not in values
+        and one.default is dataclasses.MISSING
+        and one.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise error(f"{name!r} lacks {', '.join(missing)}: found {dict(record)!r}", path=path)
     try:
-        return kind(**item)  # type: ignore[operator]
+        return kind(**values)
+    except VfxmatteError as reason:
+        raise error(f"{name}: {reason.what}", path=path, hint=reason.hint) from reason
     except (TypeError, ValueError) as reason:
-        raise error(f"setting {name!r}: {reason}", path=path) from reason
+        raise error(f"{name}: {reason}", path=path) from reason
+
+
+def _unknown(
+    name: str, key: str, keys: Iterable[str], path: Path | None, error: type[VfxmatteError]
+) -> VfxmatteError:
+    near = difflib.get_close_matches(key, list(keys), 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(keys)}"
+    return error(f"there is no setting {name!r}", path=path, hint=hint)
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
@@ -137,11 +220,28 @@ def _options(kind: Any) -> tuple[Any, ...]:
     return (kind,)
 
 
+_WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path, as a text",
+    tuple: "a list",
+    Mapping: "a table",
+}
+
+
 def _in_words(kind: Any) -> str:
     words = []
     for option in _options(kind):
         if get_origin(option) is typing.Literal:
             words += [repr(value) for value in get_args(option)]
         elif option is not type(None):  # TOML has no way to write None
-            words.append(getattr(option, "__name__", str(option)))
-    return " or ".join(words)
+            words.append(_word(option))
+    return " or ".join(dict.fromkeys(words))
+
+
+def _word(kind: Any) -> str:
+    if hasattr(kind, "parse"):
+        return "frames, such as 1001-1100x2"
+    return _WORDS.get(get_origin(kind) or kind, "another kind of value")

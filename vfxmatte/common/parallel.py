@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 K = TypeVar("K")
@@ -24,6 +26,24 @@ _POLL_SECONDS = 0.1
 
 _here = threading.local()
 """`stop`: in a thread of a stage, what says that its caller has gone."""
+
+
+@contextmanager
+def repeatedly(work: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do small work every so many seconds beside the block, in a thread that ends with it."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class _CallerGone(BaseException):
@@ -157,11 +177,37 @@ def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
         thread.join()
 
 
-def merged(sources: Mapping[K, Iterable[T]], *, depth: int = 16) -> Generator[tuple[K, T]]:
+def detached(function: Callable[[], None]) -> None:
+    """Call something that may take long, or for ever, and do not wait for it."""
+    threading.Thread(target=function, name="vfxmatte-detached", daemon=True).start()
+
+
+@contextmanager
+def every(seconds: float, function: Callable[[], None]) -> Iterator[None]:
+    """Call the function now and then, in a thread of its own, while the block goes on."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(seconds):
+            function()
+
+    thread = threading.Thread(target=repeat, name="vfxmatte-every", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def merged(
+    sources: Mapping[K, Iterable[T]], *, depth: int = 16, patience: float | None = None
+) -> Generator[tuple[K, T]]:
     """The items of several sources as they come, each with its source's key.
 
     A thread for each source, which closing waits for: a source that waits for something outside
-    must be ended first. A source's exception is raised where its next item would have come.
+    must be ended first. patience: seconds to wait for all threads; None for as long as it takes.
+    A source's exception is raised where its next item would have come.
     """
     waiting: queue.Queue[Any] = queue.Queue(depth)
     stop = _Stop()
@@ -188,8 +234,9 @@ def merged(sources: Mapping[K, Iterable[T]], *, depth: int = 16) -> Generator[tu
                 running -= 1
     finally:
         stop.set()
+        until = None if patience is None else time.monotonic() + patience
         for thread in threads:
-            thread.join()
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
 
 
 def _keyed(key: K, items: Iterable[T]) -> Generator[tuple[K, T]]:

@@ -18,9 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.configuration import changed
-from vfxmatte.editorial.media import Media, media_of
+from vfxmatte.common.paths import clean_path
+from vfxmatte.editorial.edl import ADAPTER, read_edl
+from vfxmatte.editorial.media import Media, address_in_cut, media_of
 from vfxmatte.editorial.names import safe_name, unique_names
-from vfxmatte.editorial.package import opentimelineio, read_timeline
+from vfxmatte.editorial.package import (
+    adapter_is_there,
+    only_timeline,
+    opentimelineio,
+    read_timelines,
+)
+from vfxmatte.editorial.places import Places
 from vfxmatte.editorial.uses import METADATA_KEY, Use, uses_in
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
 from vfxmatte.pipeline.settings import Missing, RunSettings, digest
@@ -51,7 +59,8 @@ class CutShot:
     """One plate with the frames of all clips that show it.
 
     name: safe as a folder's and the only one in the cut. ranges: apart from each other, ascending.
-    keyframes: the painted trimaps by frame number. output: where its mattes go.
+    keyframes: the painted trimaps by frame number, which lie in `trimaps`. output: where its
+    mattes go.
     notes: what a person should know, such as handles that the plate does not have.
     """
 
@@ -60,6 +69,7 @@ class CutShot:
     media: Media = field(repr=False)
     ranges: tuple[FrameRange, ...]
     keyframes: dict[int, Path]
+    trimaps: Path
     output: Path
     settings: RunSettings
     notes: tuple[str, ...] = ()
@@ -89,6 +99,7 @@ class Cut:
     problems: tuple[VfxmatteError, ...]
     notes: tuple[str, ...]
     timeline: Any = field(repr=False)
+    places: Places = field(default_factory=Places, repr=False)
 
 
 def read_cut(
@@ -99,20 +110,29 @@ def read_cut(
     handles: int = 0,
     only: Sequence[str] = (),
     adjust: Callable[[RunSettings], RunSettings] = lambda settings: settings,
+    timeline: str | None = None,
+    rate: float | None = None,
+    maps: Sequence[str] = (),
+    media: Sequence[Path] = (),
 ) -> Cut:
     """The shots of a cut; reads names and headers, no pixels.
 
     output: each shot gets the folder output/NAME. trimaps: a folder with the folder NAME of each
     shot; without it they are looked for beside the media. handles: so many frames more on either
     side, as far as there are any. only: names of clips or shots, `*` and `?` allowed; empty takes
-    all. adjust: the last word on each shot's settings.
+    all. adjust: the last word on each shot's settings. timeline: the name of one, in a file with
+    several. rate: frames a second of an EDL's time codes. maps: `FROM=TO`, for media whose paths
+    begin otherwise here. media: folders to search for media, before those of $VFXMATTE_MEDIA.
     Raises UsageError (no OpenTimelineIO, handles below 0, nothing that `only` names), ShotError.
     """
     if handles < 0:
         raise UsageError(f"handles must be 0 or more, found {handles}")
-    reader = _Reader(Path(path), None if trimaps is None else Path(trimaps), handles, adjust)
-    timeline = read_timeline(Path(path))
-    for use in uses_in(timeline):
+    path = clean_path(path)
+    places = Places.of(maps, media)
+    root = None if trimaps is None else clean_path(trimaps)
+    reader = _Reader(path, root, handles, adjust, places)
+    found, notes = _timeline(path, timeline, rate)
+    for use in uses_in(found):
         reader.take(use, only)
     if only and not (reader.found or reader.problems):
         raise UsageError(f"no clip of the cut is called {' or '.join(only)}", hint="see --dry-run")
@@ -123,12 +143,23 @@ def read_cut(
             hint="enabled clips in enabled video tracks are matted; is this the right timeline?",
         )
     return Cut(
-        path=Path(path),
-        shots=tuple(reader.shots(Path(output))),
+        path=path,
+        shots=tuple(reader.shots(clean_path(output))),
         problems=tuple(reader.problems),
-        notes=tuple(reader.notes),
-        timeline=timeline,
+        notes=(*notes, *reader.notes),
+        timeline=found,
+        places=places,
     )
+
+
+def _timeline(path: Path, name: str | None, rate: float | None) -> tuple[Any, tuple[str, ...]]:
+    """The timeline of a file, and notes on how it was read."""
+    if path.suffix.lower() == ".edl" and path.is_file() and adapter_is_there(ADAPTER):
+        edl = read_edl(path, rate)
+        return only_timeline([edl.timeline], path, name), edl.notes
+    if rate is not None:
+        raise UsageError("--rate is for EDLs, which do not say theirs", path=path)
+    return only_timeline(read_timelines(path), path, name), ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,6 +171,7 @@ class _Found:
     shot: str
     is_named: bool
     media: Media
+    address: str
     frames: FrameRange
     trimaps: Path | None
     settings: RunSettings
@@ -162,8 +194,9 @@ class _Reader:
         trimaps: Path | None,
         handles: int,
         adjust: Callable[[RunSettings], RunSettings],
+        places: Places,
     ) -> None:
-        self.folder, self.trimaps = path.absolute().parent, trimaps
+        self.folder, self.trimaps, self.places = path.absolute().parent, trimaps, places
         self.handles, self.adjust = handles, adjust
         self.found: list[_Found] = []
         self.problems: list[VfxmatteError] = []
@@ -192,13 +225,13 @@ class _Reader:
         return made or bool(told.get("skip"))
 
     def _look(self, use: Use, name: str, shot: str, told: dict[str, Any]) -> _Found:
-        reference = use.clip.media_reference
-        trimmed = use.clip.source_range is not None
+        needed = None if use.clip.source_range is None else use.shown or use.wide
         media = media_of(
-            reference,
+            use.clip,
             self.folder,
+            needed,
             first_frame=lambda plate: self._settings(plate, told).first_frame,
-            is_trimmed=trimmed,
+            places=self.places,
         )
         shot = shot or safe_name(media.plate.name.split("#")[0]) or "shot"
         frames, notes = _frames(use, media, self.handles)
@@ -208,10 +241,11 @@ class _Reader:
             shot=shot,
             is_named="shot" in told,
             media=media,
+            address=address_in_cut(use.clip, self.folder, self.places),
             frames=frames,
             trimaps=self._trimaps(media.plate, told),
             settings=self._settings(media.plate, told, media.missing),
-            notes=tuple(f"{name}: {note}" for note in notes),
+            notes=tuple(f"{name}: {note}" for note in (media.note, *notes) if note),
         )
 
     def _trimaps(self, plate: Path, told: dict[str, Any]) -> Path | None:
@@ -233,7 +267,24 @@ class _Reader:
         base = self.adjust(changed(base, told.get("settings", {})))
         return replace(base, frames=None)
 
+    def _leave_out_ambiguous(self) -> None:
+        """Clips of different media that a search has found at one place are problems."""
+        addresses: dict[Path, set[str]] = {}
+        for one in self.found:
+            addresses.setdefault(one.media.plate, set()).add(one.address)
+        for one in [o for o in self.found if len(addresses[o.media.plate]) > 1]:
+            self.found.remove(one)
+            error = ShotError(
+                f"{len(addresses[one.media.plate])} media of the cut are found at one place",
+                path=one.media.plate,
+                hint="give --media the folder above the shots', or --map FROM=TO; the cut has "
+                + " and ".join(sorted(addresses[one.media.plate])),
+            )
+            self.problems.append(error.at(shot=one.name))
+
     def shots(self, output: Path) -> list[CutShot]:
+        if self.places.folders:
+            self._leave_out_ambiguous()
         groups: dict[str, list[_Found]] = {}
         for one in self.found:
             groups.setdefault(one.key, []).append(one)
@@ -265,6 +316,7 @@ class _Reader:
             media=first.media,
             ranges=_union([one.frames for one in group]),
             keyframes=keyframes,
+            trimaps=place,
             output=output / name,
             settings=first.settings,
             notes=tuple(dict.fromkeys(note for one in group for note in one.notes)),

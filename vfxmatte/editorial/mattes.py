@@ -8,7 +8,8 @@ from typing import Any
 
 from vfxmatte.editorial.cut import Cut, CutClip, CutShot
 from vfxmatte.editorial.media import address_of, path_of
-from vfxmatte.editorial.package import opentimelineio, read_timeline
+from vfxmatte.editorial.package import only_timeline, opentimelineio, read_timelines
+from vfxmatte.editorial.places import Places
 from vfxmatte.editorial.uses import MATTES_KEY, METADATA_KEY, is_left_out
 from vfxmatte.errors import OutputError, ShotError
 from vfxmatte.io.temporary import renamed_when_whole
@@ -40,7 +41,7 @@ def write_mattes(cut: Cut, path: Path) -> Path:
     check_target(path, cut)
     otio = opentimelineio()
     timeline = cut.timeline.deepcopy()
-    _make_absolute(timeline, cut.path.absolute().parent)
+    _make_absolute(timeline, cut.path.absolute().parent, cut.places)
     made = _References(cut)
     stack = timeline.tracks
     tracks = [(at, track) for at, track in enumerate(stack) if not is_left_out(track)]
@@ -127,7 +128,7 @@ def _trimmed(clip: Any) -> Any | None:
         return None
 
 
-def _make_absolute(timeline: Any, folder: Path) -> None:
+def _make_absolute(timeline: Any, folder: Path, places: Places) -> None:
     """Addresses of the plates that do not depend on where the cut lies; others stay."""
     schema = opentimelineio().schema
     for clip in timeline.find_clips():
@@ -140,12 +141,13 @@ def _make_absolute(timeline: Any, folder: Path) -> None:
                 continue
             address = getattr(reference, name)
             if "://" not in address:
-                setattr(reference, name, _absolute(address, folder, is_folder=name.endswith("e")))
+                is_folder = name.endswith("e")
+                setattr(reference, name, _absolute(address, folder, places, is_folder=is_folder))
 
 
-def _absolute(address: str, folder: Path, *, is_folder: bool) -> str:
+def _absolute(address: str, folder: Path, places: Places, *, is_folder: bool) -> str:
     try:
-        path = path_of(address, folder) if address else folder
+        path = path_of(address, folder, places) if address else folder
     except ShotError:
         return address
     text = os.path.normpath(path)
@@ -154,7 +156,7 @@ def _absolute(address: str, folder: Path, *, is_folder: bool) -> str:
 
 def _is_ours(path: Path) -> bool:
     try:
-        timeline = read_timeline(path)
+        timeline = only_timeline(read_timelines(path), path, None)
     except ShotError:  # whatever it is, it is not ours
         return False
     return _MADE_FROM in dict(timeline.metadata.get(METADATA_KEY, {}))

@@ -16,18 +16,28 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from vfxmatte.editorial.edl import reel_of
+from vfxmatte.editorial.origin import header_timecode, start_of
 from vfxmatte.editorial.package import opentimelineio
+from vfxmatte.editorial.places import Places, as_address, is_foreign, is_there
 from vfxmatte.errors import ShotError
-from vfxmatte.io.sequence import FrameSequence, find_sequence, is_image, is_movie
+from vfxmatte.io.sequence import FrameSequence, find_sequence, frame_number, is_image, is_movie
 from vfxmatte.io.video import Movie
 from vfxmatte.pipeline.settings import Missing
 from vfxmatte.types import FrameRange
 
+_ANY_NUMBER = re.compile(r"(?:#+|\d+)(?=\.\w+$)")
 _NEARLY = 1e-3  # frames: what rounding of rates may leave
 _NUMBER = re.compile(
     r"#+|(?:%23)+|@+|\$F\d*|%(?:25)?(?:0(?P<digits>\d+))?d"
     r"|(?:\[|%5B)(?P<first>\d+)-\d+(?:\]|%5D)",
     re.IGNORECASE,
+)
+_FILES = frozenset({"file", "smb", "cifs", "afp", "nfs"})
+_FOOTAGE = frozenset({".exr", ".sxr", ".dpx", ".cin"})  # never a lone still with a number
+_ELSEWHERE = (
+    "mount it or relink the clip (relative addresses count from the cut's folder); for media that "
+    "lie elsewhere here give --map FROM=TO or --media FOLDER"
 )
 _DRIVE = re.compile(r"/?(?P<path>[A-Za-z]:.*)")
 
@@ -40,6 +50,7 @@ class Media:
     the frame at `start`. step: numbers between one image and the next. count: how long the media
     is, in frames at `rate`. start: a RationalTime. missing: what the reference says should be done
     about lacking frames, None where it says nothing unusual. is_still: one image for all times.
+    note: what was taken for granted, "" for nothing.
     """
 
     plate: Path
@@ -52,6 +63,7 @@ class Media:
     padding: int = 4
     missing: Missing | None = None
     is_still: bool = False
+    note: str = ""
 
     def offsets(self, times: Any) -> tuple[int, int]:
         """The first and the last frame of a TimeRange, counted from `start`; may lie outside."""
@@ -92,47 +104,107 @@ def _counted(time: Any, rate: float) -> float:
 
 
 def media_of(
-    reference: Any, folder: Path, *, first_frame: Callable[[Path], int], is_trimmed: bool
+    clip: Any,
+    folder: Path,
+    needed: Any | None,
+    *,
+    first_frame: Callable[[Path], int],
+    places: Places | None = None,
 ) -> Media:
-    """What a media reference means.
+    """What a clip's media reference means.
 
-    folder: that of the cut, from which relative addresses count. first_frame: tells the
-    number of a movie's first frame. is_trimmed: whether the clip has a `source_range`.
-    Raises ShotError: nothing there, or nothing that can be matted.
+    Args:
+        folder: that of the cut, from which relative addresses count.
+        needed: the TimeRange of the media that the clip shows, None for all of it.
+        first_frame: tells the number of a movie's first frame.
+        places: where media lie here that the cut has elsewhere.
+    Raises:
+        ShotError: nothing there, or nothing that can be matted.
     """
-    schema = opentimelineio().schema
+    schema, places = opentimelineio().schema, places or Places()
+    reference = clip.media_reference
     if isinstance(reference, schema.ImageSequenceReference):
-        return _image_sequence(reference, folder, is_trimmed)
-    if not isinstance(reference, schema.ExternalReference) or not reference.target_url:
-        raise ShotError(
-            "this clip has no media", hint="relink it, or disable it, and export the cut again"
-        )
-    path = path_of(reference.target_url, folder)
+        return _image_sequence(reference, folder, needed, places)
+    if isinstance(reference, schema.ExternalReference) and reference.target_url:
+        path, available = path_of(reference.target_url, folder, places), reference.available_range
+    else:
+        path, available = _by_name(clip, places), None
     if is_movie(path):
-        return _movie(reference.available_range, path, first_frame(path))
-    return _images(reference.available_range, path, is_trimmed)
+        return _movie(available, path, first_frame(path), needed)
+    return _images(available, path, needed)
 
 
-def path_of(url: str, folder: Path) -> Path:
+def address_in_cut(clip: Any, folder: Path, places: Places) -> str:
+    """Where the cut says that a clip's media are, searches apart: equal for the same media."""
+    schema, places = opentimelineio().schema, replace(places, folders=())
+    reference = clip.media_reference
+    if isinstance(reference, schema.ImageSequenceReference):
+        path = _pattern_of(reference, folder, places)
+    elif isinstance(reference, schema.ExternalReference) and reference.target_url:
+        path = path_of(reference.target_url, folder, places)
+    else:
+        return str(clip.name)
+    return str(path.with_name(_ANY_NUMBER.sub("#", path.name)))
+
+
+def _by_name(clip: Any, places: Places) -> Path:
+    """The media of a clip that has none but its name and, in an EDL, its reel."""
+    is_file_name = is_movie(clip.name) or is_image(clip.name)
+    bare = Path(clip.name).stem if is_file_name else None
+    names = [name for name in (clip.name, bare, reel_of(clip)) if name]
+    path = places.named(names)
+    if path is None:
+        known = " or ".join(repr(name) for name in dict.fromkeys(names)) or "it has no name either"
+        raise ShotError(
+            "this clip has no media",
+            hint="relink it, or give --media FOLDER with a movie, a sequence or a folder called "
+            f"{known}",
+        )
+    return path
+
+
+def path_of(url: str, folder: Path, places: Places | None = None) -> Path:
     """The file or pattern (frame number as ####) that an address names.
 
-    Percent-encoded or not, `file://` or a bare path; a relative one counts from `folder`.
+    Percent-encoded or not, `file://` or a bare path, with drives and servers as they are mapped; a
+    relative one counts from `folder`. What is not there is searched for.
     Raises ShotError for other kinds of address.
     """
-    scheme = urlsplit(url).scheme
-    if len(scheme) > 1 and scheme != "file":  # one letter is a Windows drive
+    scheme = urlsplit(url).scheme.lower()
+    if len(scheme) > 1 and scheme not in _FILES:  # one letter is a Windows drive
         raise ShotError(f"media at {scheme}:// cannot be read", path=url, hint="relink to files")
+    if scheme in _FILES:
+        url = f"file{url[len(scheme) :]}"
     head, number, tail = _split_number(url)
-    decoded = folder / f"{_decoded(head)}{number}{unquote(tail)}"
-    literal = folder / f"{head}{number}{tail}"
-    if not scheme and not decoded.parent.exists() and literal.parent.exists():
-        return literal
-    return decoded
+    texts = [f"{_decoded(head)}{number}{unquote(tail)}"]
+    if not scheme or len(scheme) == 1:
+        texts.append(f"{head}{number}{tail}")
+    return _there([as_address(text) for text in texts], folder, places or Places())
+
+
+def _there(texts: Sequence[str], folder: Path, places: Places) -> Path:
+    """The first of several readings of an address that is there; else the likeliest."""
+    paths = [_here(text, folder, places) for text in texts]
+    for path in paths:
+        if is_there(path):
+            return path
+    for text in texts:
+        found = places.found(text)
+        if found is not None:
+            return found
+    return next((path for path in paths if path.parent.exists()), paths[0])
+
+
+def _here(text: str, folder: Path, places: Places) -> Path:
+    mapped = places.mapped(text)
+    if mapped is None:
+        mapped = Path(text) if is_foreign(text) else folder / text
+    return mapped
 
 
 def _split_number(url: str) -> tuple[str, str, str]:
     """What stands before the frame number of a pattern, the number as ####, and what follows."""
-    found = list(_NUMBER.finditer(url, url.rfind("/") + 1))
+    found = list(_NUMBER.finditer(url, max(url.rfind("/"), url.rfind("\\")) + 1))
     if not found:
         return url, "", ""
     match = found[-1]
@@ -156,7 +228,7 @@ def _decoded(url: str) -> str:
     split = urlsplit(quote(url, safe="%/:\\"))  # a bare path may hold # and ?
     path, server = unquote(split.path), unquote(split.netloc)
     if split.scheme and split.scheme != "file":  # a drive
-        path = f"{split.scheme}:{path}"
+        path = f"{url[: len(split.scheme)]}:{path}"
     elif _DRIVE.fullmatch(server):
         path = f"{server}{path}"
     elif server and server != "localhost":
@@ -165,22 +237,17 @@ def _decoded(url: str) -> str:
     return drive["path"] if drive else path
 
 
-def _image_sequence(reference: Any, folder: Path, is_trimmed: bool) -> Media:
+def _image_sequence(reference: Any, folder: Path, needed: Any | None, places: Places) -> Media:
     if reference.frame_step < 1:
         raise ShotError(f"a frame step of {reference.frame_step} is not understood")
-    base = path_of(reference.target_url_base, folder) if reference.target_url_base else folder
-    width = max(1, reference.frame_zero_padding)
-    prefix, suffix = reference.name_prefix, reference.name_suffix
-    if not any(base.glob(f"{glob.escape(prefix)}*")):
-        prefix, suffix = unquote(prefix), unquote(suffix)
-    plate = base / f"{prefix}{'#' * width}{suffix}"
-    _need_folder(base, plate)
+    plate = _pattern_of(reference, folder, places)
+    _need_folder(plate.parent, plate)
     policy = str(reference.missing_frame_policy).rpartition(".")[2]
     return _sequence(
         reference.available_range,
         find_sequence(plate),
         plate,
-        is_trimmed,
+        needed,
         first=reference.start_frame,
         step=reference.frame_step,
         rate=reference.rate,
@@ -188,46 +255,92 @@ def _image_sequence(reference: Any, folder: Path, is_trimmed: bool) -> Media:
     )
 
 
-def _images(available: Any | None, path: Path, is_trimmed: bool) -> Media:
-    """A pattern, a still, or a sequence that is named by its first image."""
+def _pattern_of(reference: Any, folder: Path, places: Places) -> Path:
+    """The files of an image sequence reference, where they are."""
+    hashes = "#" * max(1, reference.frame_zero_padding)
+    names = [f"{reference.name_prefix}{hashes}{reference.name_suffix}"]
+    names.append(f"{unquote(reference.name_prefix)}{hashes}{unquote(reference.name_suffix)}")
+    url = reference.target_url_base
+    base = path_of(url, folder, places) if url else folder
+    for name in names:
+        if is_there(base / name):
+            return base / name
+    for name in names:
+        found = places.found(as_address(f"{_decoded(url)}/{name}"))
+        if found is not None:
+            return found
+    return base / names[1 if not any(base.glob(f"{glob.escape(names[0][:1])}*")) else 0]
+
+
+def _images(available: Any | None, path: Path, needed: Any | None) -> Media:
+    """A pattern, a still, or a sequence that is named by one of its images."""
     _need_folder(path.parent, path)
-    sequence = find_sequence(path)
-    if "#" in path.name:
-        return _sequence(available, sequence, path, is_trimmed)
-    length = 1 if available is None else round(available.duration.value)
-    if sequence.padding and length > 1 and is_image(path):
-        pattern = path.with_name(f"{sequence.head}{'#' * sequence.padding}{sequence.tail}")
-        whole = find_sequence(pattern)
-        if sequence.numbers[0] + 1 in whole.numbers:
-            first = sequence.numbers[0]
-            return _sequence(available, whole, pattern, is_trimmed, first=first)
-    return replace(_sequence(None, sequence, path, False), is_still=True)
+    pattern = _pattern_around(path)
+    if pattern is None:
+        sequence = find_sequence(path)
+        if "#" in path.name:
+            return _sequence(available, sequence, path, needed)
+        return replace(_sequence(None, sequence, path, None), is_still=True)
+    whole, number = find_sequence(pattern), frame_number(path)
+    length = _length(available or needed)
+    if available is not None and length == 1:
+        whole = find_sequence(path)
+        return replace(_sequence(None, whole, path, None), is_still=True)
+    if len(whole.numbers) == 1 and (length == 1 or not _is_footage(path)):
+        return replace(_sequence(None, whole, path, None), is_still=True)
+    if len(whole.numbers) == 1 and length is not None:
+        raise ShotError(
+            f"the cut shows {length} frames of this sequence, and one is there",
+            path=path,
+            hint="deliver the others; a still has no frame number in its name, or an available "
+            "range of one frame",
+        )
+    return _sequence(available, whole, pattern, needed, first=number if available else None)
+
+
+def _pattern_around(path: Path) -> Path | None:
+    """The pattern of the numbered files that a file is one of, there or not; None for others."""
+    number = frame_number(path)
+    if number is None or not is_image(path) or "#" in path.name:
+        return None
+    digits = re.findall(r"\d+", path.stem)[-1]
+    head = path.stem[: path.stem.rindex(digits)].removesuffix("-" if number < 0 else "")
+    pattern = path.with_name(f"{head}{'#' * len(digits)}{path.suffix}")
+    return pattern if is_there(pattern) else None
+
+
+def _is_footage(path: Path) -> bool:
+    """Whether a lone numbered file is a frame: `plate.1001.png` is, `IMG_2034.JPG` is a still."""
+    return path.suffix.lower() in _FOOTAGE or bool(re.search(r"\.-?\d+$", path.stem))
+
+
+def _length(times: Any | None) -> int | None:
+    """A TimeRange's frames at its own rate."""
+    return None if times is None else round(times.duration.value)
 
 
 def _sequence(
     available: Any | None,
     sequence: FrameSequence,
     plate: Path,
-    is_trimmed: bool,
+    needed: Any | None,
     *,
     first: int | None = None,
     step: int = 1,
     rate: float | None = None,
     missing: Any = None,
 ) -> Media:
-    ot = opentimelineio().opentime
+    ot, note = opentimelineio().opentime, ""
     if available is None:
-        if is_trimmed:
-            raise ShotError(
-                "the media does not say its available range, so the clip's source range has no "
-                "frame numbers",
-                path=plate,
-                hint="export the cut with available ranges",
-            )
-        rate = rate or 24.0
+        rate = rate or (24.0 if needed is None else needed.start_time.rate)
         first = sequence.numbers[0] if first is None else first
+        start = ot.RationalTime(0, rate)
+        if needed is not None:
+            on_disk = [n for n in sequence.numbers if n >= first]
+            code = header_timecode(sequence.path(first))
+            start, note = start_of(needed, on_disk or sequence.numbers, plate, code)
         length = sequence.numbers[-1] - first + step
-        available = ot.TimeRange(ot.RationalTime(0, rate), ot.RationalTime(length, rate))
+        available = ot.TimeRange(start, ot.RationalTime(length, start.rate))
     rate = rate or available.start_time.rate
     return Media(
         plate=plate,
@@ -239,18 +352,26 @@ def _sequence(
         step=step,
         padding=sequence.padding,
         missing=missing,
+        note=note,
     )
 
 
-def _movie(available: Any | None, path: Path, first_frame: int) -> Media:
-    ot = opentimelineio().opentime
+def _movie(available: Any | None, path: Path, first_frame: int, needed: Any | None) -> Media:
+    ot, note = opentimelineio().opentime, ""
     if not path.is_file():
-        raise ShotError("there is no such movie", path=path)
+        raise ShotError("there is no such movie", path=path, hint=_ELSEWHERE)
     movie = Movie(path, first_frame=first_frame)
-    numbers, fps = tuple(movie.numbers), float(movie.info.fps)
+    numbers, fps, code = tuple(movie.numbers), float(movie.info.fps), movie.info.timecode
     movie.close()
     if available is None:
-        available = ot.TimeRange(ot.RationalTime(0, fps), ot.RationalTime(len(numbers), fps))
+        start = ot.RationalTime(0, fps)
+        if needed is not None and not 0 <= _counted(needed.start_time, fps) < len(numbers):
+            alike = ot.TimeRange(
+                ot.RationalTime(_counted(needed.start_time, fps), fps),
+                ot.RationalTime(_counted(needed.duration, fps), fps),
+            )
+            start, note = start_of(alike, numbers, path, code)
+        available = ot.TimeRange(start, ot.RationalTime(len(numbers), fps))
     return Media(
         plate=path,
         numbers=numbers,
@@ -258,6 +379,7 @@ def _movie(available: Any | None, path: Path, first_frame: int) -> Media:
         start=available.start_time,
         rate=fps,
         count=round(_counted(available.duration, fps)),
+        note=note,
     )
 
 
@@ -266,7 +388,7 @@ def _need_folder(folder: Path, plate: Path) -> None:
         raise ShotError(
             "the folder of this media is not there",
             path=plate,
-            hint="mount it, or relink the clip; relative addresses count from the cut's folder",
+            hint=_ELSEWHERE,
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from vfxmatte.editorial.soundness import check_otio
 from vfxmatte.errors import ShotError, UsageError
 
 
@@ -22,14 +24,16 @@ def opentimelineio() -> ModuleType:
     return module
 
 
-def read_timeline(path: Path) -> Any:
-    """The one timeline of a file (.otio, or any other that an installed adapter reads).
+def read_timelines(path: Path) -> list[Any]:
+    """The timelines of a file (.otio, or any other that an installed adapter reads).
 
-    Raises ShotError: no such file, not a cut, no timeline or several of them.
+    Raises ShotError: no such file, or not a cut.
     """
     otio = opentimelineio()
     if not path.is_file():
         raise ShotError("there is no such cut", path=path)
+    if path.suffix.lower() == ".otio":
+        check_otio(path)
     try:
         found = otio.adapters.read_from_file(str(path))
     except otio.exceptions.NoKnownAdapterForExtensionError as error:
@@ -37,24 +41,43 @@ def read_timeline(path: Path) -> Any:
         raise ShotError(
             f"OpenTimelineIO does not read this kind of file here; it reads {known}",
             path=path,
-            hint="export .otio, or pip install OpenTimelineIO-Plugins for EDL, AAF and XML",
+            hint="export .otio, or pip install OpenTimelineIO-Plugins for AAF and XML",
         ) from error
     except Exception as error:  # adapters raise whatever they like
         raise ShotError(f"this cut cannot be read: {error}", path=path) from error
-    return _only_timeline(found, path, otio)
+    return list(_timelines_in(found))
 
 
-def _only_timeline(found: Any, path: Path, otio: ModuleType) -> Any:
-    if isinstance(found, otio.schema.Timeline):
-        return found
-    inside = []
-    if isinstance(found, otio.schema.SerializableCollection):
-        inside = [one for one in found if isinstance(one, otio.schema.Timeline)]
-    if len(inside) == 1:
-        return inside[0]
-    names = ", ".join(one.name or "unnamed" for one in inside)
+def _timelines_in(found: Any) -> Iterator[Any]:
+    """Timelines in the order of the file, through collections in collections (projects, bins)."""
+    schema = opentimelineio().schema
+    if isinstance(found, schema.Timeline):
+        yield found
+    elif isinstance(found, schema.SerializableCollection):
+        for one in found:
+            yield from _timelines_in(one)
+
+
+def only_timeline(timelines: Sequence[Any], path: Path, name: str | None) -> Any:
+    """The one timeline, or the one of a name.
+
+    Raises ShotError: there is none, or several to choose from.
+    """
+    chosen = [one for one in timelines if name is None or one.name == name]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(one.name or "unnamed" for one in timelines)
+    if name is not None:
+        raise ShotError(
+            f"{len(chosen) or 'no'} timelines are called {name!r}; there is {names}", path=path
+        )
     raise ShotError(
-        f"expected one timeline, found {len(inside)}{': ' if names else ''}{names}",
+        f"expected one timeline, found {len(chosen)}{': ' if names else ''}{names}",
         path=path,
-        hint="export the one timeline that is to be matted",
+        hint="give --timeline NAME, or export the one that is to be matted",
     )
+
+
+def adapter_is_there(name: str) -> bool:
+    """Return True if OpenTimelineIO has an adapter of this name here."""
+    return name in opentimelineio().adapters.available_adapter_names()

@@ -10,12 +10,14 @@ A clip's `source_range` lasts as long as the clip does in its track. Under a Lin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from vfxmatte.editorial.package import opentimelineio
 
+_NEARLY = 1e-6  # frames: what products of speeds may lack
 MATTES_KEY = "mattes"
 METADATA_KEY = "vfxmatte"
 
@@ -104,9 +106,22 @@ def _use(clip: Any, own: Any | None, shown: Any | None, wide: Any | None, why: s
         return Use(clip=clip, shown=shown, wide=wide)
     return Use(
         clip=clip,
-        shown=None,
+        shown=None if shown is None else _played(shown, own, speed),
         wide=_warped(wide, own, speed),
         why="a freeze" if speed == 0 else f"speed {speed:g}",
+    )
+
+
+def _played(needed: Any, own: Any, speed: float) -> Any:
+    """The media's frames that are on screen during `needed`, without any to blend with."""
+    ot = opentimelineio().opentime
+    origin, rate = own.start_time, own.start_time.rate
+    past = (needed.start_time - origin).value_rescaled_to(rate)
+    count = max(1, round(needed.duration.value_rescaled_to(rate)))
+    first = math.floor(past * speed + _NEARLY)
+    last = math.floor((past + count - 1) * speed + _NEARLY)
+    return ot.TimeRange(
+        origin + ot.RationalTime(first, rate), ot.RationalTime(last - first + 1, rate)
     )
 
 
@@ -142,9 +157,18 @@ def _time_effect(composition: Any) -> str:
 def _trimmed(item: Any) -> Any | None:
     """The item's range in its own time; None where the cut does not say."""
     try:
-        return item.trimmed_range()
+        return item.available_range() if _is_offset(item) else item.trimmed_range()
     except opentimelineio().exceptions.OTIOError:
         return None
+
+
+def _is_offset(item: Any) -> bool:
+    """Whether a track's range trims nothing: EDLs' record times become such, of negative start."""
+    trim = item.source_range
+    if trim is None or not isinstance(item, opentimelineio().schema.Track):
+        return False
+    whole = item.available_range()
+    return bool(trim.start_time < whole.start_time and trim.duration == whole.duration)
 
 
 def _places(composition: Any) -> Iterator[tuple[Any, Any]]:

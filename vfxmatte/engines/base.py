@@ -16,9 +16,10 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import UsageError
-from vfxmatte.types import FOREGROUND, FloatImage, Labels, Matte, Trimap
+from vfxmatte.types import FOREGROUND, Failure, FloatImage, Labels, Matte, Trimap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Mode = Literal["exact", "fast", "windows", "dense"]
@@ -48,7 +49,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineSettings:
+class EngineSettings(Checked):
     """Which engine, and how it runs.
 
     weights: a .safetensors file, or None for the default weights.
@@ -71,8 +72,8 @@ class EngineSettings:
     precision: Precision = "auto"
     mode: Mode = "exact"
     prior: bool = True
-    max_window_px: int | None = None
-    batch: int | None = None
+    max_window_px: int | None = limited(None, at_least=1)
+    batch: int | None = limited(None, at_least=1)
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)
 
     def __post_init__(self) -> None:
@@ -82,10 +83,7 @@ class EngineSettings:
             )
         if self.mode not in get_args(Mode):
             raise UsageError(f"no mode {self.mode!r}", hint=f"use {', '.join(get_args(Mode))}")
-        for name in ("max_window_px", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be 1 or more, found {value}")
+        super().__post_init__()
 
 
 class Engine(Protocol):
@@ -100,8 +98,14 @@ class Engine(Protocol):
 
         Two engines that describe themselves alike give the same mattes (within rounding)."""
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
-        """One matte per task, in order. Known pixels are exactly 0 or 1."""
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
+        """One matte per task, in order, or a `Failure` where a frame cannot be solved.
+
+        Known pixels are exactly 0 or 1. An engine that looks ahead gives failures as values. One
+        that raises loses what it has under way: callers go through `answers`, which asks again for
+        each of these frames alone, so that the one at fault is known. A DeviceError is raised: it
+        concerns all frames.
+        """
 
     def close(self) -> None:
         """Give the device's memory back."""

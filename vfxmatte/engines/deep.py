@@ -15,7 +15,7 @@ from vfxmatte.engines.model import Model, choose_device, choose_dtype
 from vfxmatte.engines.sparse import SparseSolver
 from vfxmatte.engines.windows import WindowSolver
 from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
-from vfxmatte.types import Matte
+from vfxmatte.types import Failure, Matte
 
 __all__ = ["DeepEngine", "choose_device", "choose_dtype"]
 
@@ -55,10 +55,9 @@ class DeepEngine:
         }
         if not self.model.prior:
             described["prior"] = "off"
-        reach = getattr(self.solver, "reach_px", None)  # exact, windows and dense agree
-        return described if reach is None else {**described, "reach_px": reach}
+        return {**described, **self.solver.describe()}
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
         return self.solver.mattes(tasks)
 
     def close(self) -> None:

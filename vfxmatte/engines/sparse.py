@@ -8,8 +8,9 @@ After an out-of-memory error the unknown region is cut in two, and each half is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.engines.answers import failure_of
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, trimap_values
 from vfxmatte.engines.transfer import Mark, transfer_to
@@ -25,7 +27,7 @@ from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.dim_at_pixels import SparseNetwork, device_levels
 from vfxmatte.network.reach import PixelPyramid, Reach, pixel_pyramid
 from vfxmatte.network.tiling import padded_size, reflected
-from vfxmatte.types import UNKNOWN, FloatImage, Matte
+from vfxmatte.types import UNKNOWN, Failure, FloatImage, Matte
 
 FAST_REACH_PX = 96
 """How far the fast mode looks: half as far as the network does (docs/lab has what it costs)."""
@@ -47,13 +49,14 @@ class _Piece:
 @dataclass(eq=False)
 class _Open:
     """A frame under way: its priors (H, W, priors) where anything is unknown, its pieces, and, in
-    step with them, alphas that may still be computed."""
+    step with them, alphas that may still be computed; or its failure."""
 
     task: Task
-    priors: FloatImage | None = None
+    priors: FloatImage = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
     pieces: list[_Piece] = field(default_factory=list)
     alphas: list[Tensor] = field(default_factory=list)
     done: Mark | None = None
+    failure: Failure | None = None
 
 
 @dataclass(eq=False)
@@ -85,20 +88,48 @@ class SparseSolver:
             settings.max_window_px or model.affordable_px(_PLANES),
         )
 
+    def describe(self) -> Mapping[str, Any]:
+        """What decides the result beside the network: exact and fast give the same bits on any
+        number of threads and in pieces of any size."""
+        return {} if self.reach_px is None else {"reach_px": self.reach_px}
+
     def free_memory(self) -> None:
         """Let go of what is kept from frame to frame."""
         self._network.free_memory()
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
         """Solve tasks in order; on a GPU one is copied and launched ahead of the one awaited."""
         waiting: deque[_Open] = deque()
-        for frame in ordered_map(self._prepare, tasks, workers=self._transfer.workers):
-            self._launch(frame)
+        for frame in ordered_map(self._begun, tasks, workers=self._transfer.workers):
+            self._launched(frame)
             waiting.append(frame)
             if len(waiting) > self._transfer.ahead:
-                yield self._collected(waiting.popleft())
+                yield self._answer(waiting.popleft())
         while waiting:
-            yield self._collected(waiting.popleft())
+            yield self._answer(waiting.popleft())
+
+    # -- each step of one frame, whose errors are its own -----------------------------------------
+
+    def _begun(self, task: Task) -> _Open:
+        try:
+            return self._prepare(task)
+        except Exception as error:
+            return _Open(task, failure=failure_of(task, error))
+
+    def _launched(self, frame: _Open) -> None:
+        if frame.failure is None:
+            try:
+                self._launch(frame)
+            except Exception as error:
+                frame.failure = failure_of(frame.task, error)
+
+    def _answer(self, frame: _Open) -> Matte | Failure:
+        if frame.failure is not None:
+            return frame.failure
+        try:
+            return self._collected(frame)
+        except Exception as error:
+            return failure_of(frame.task, error)
 
     def _prepare(self, task: Task) -> _Open:
         labels = task.trimap.labels
@@ -131,7 +162,6 @@ class SparseSolver:
         values = picture.numpy()
         values[:, :3] = frame.task.image.reshape(-1, 3).take(place, 0)
         values[:, 3] = trimap_values(labels.reshape(-1).take(place))
-        assert frame.priors is not None
         values[:, 4:] = frame.priors.reshape(labels.size, self.model.channels - 4).take(place, 0)
         return picture
 

@@ -9,20 +9,22 @@ out-of-memory error the batch, then the window, is halved and the work goes on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vfxmatte.engines.answers import failure_of
 from vfxmatte.engines.base import EngineSettings, Task, known_alpha
 from vfxmatte.engines.model import SMALLEST_PX, Model, network_input
-from vfxmatte.errors import DeviceError
+from vfxmatte.errors import DeviceError, WeightsError
 from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.tiling import Tile, pad_reflect, padded_size, plan_tiles
-from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Labels, Matte
+from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, FloatImage, Labels, Matte
 
 _ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, measured
 _LARGEST_BATCH = 16
@@ -31,12 +33,18 @@ _FULL_PX = 1024 * 1024  # so many pixels at once keep a GPU busy
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its padded network input, the alpha so far, the tiles not yet solved."""
+    """A frame under way: its padded network input (empty where there are no tiles), the alpha so
+    far, the tiles not yet solved; or its failure."""
 
     task: Task
     alpha: FloatImage
-    padded: FloatImage | None
+    padded: FloatImage
     waiting: deque[Tile]
+    failure: Failure | None = None
+
+    def fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self.waiting.clear()
 
 
 @dataclass(eq=False)
@@ -74,14 +82,26 @@ class WindowSolver:
             everything=settings.mode == "dense",
         )
 
+    def describe(self) -> Mapping[str, Any]:
+        """What decides the last bits of the result beside the network: the windows' size, and on a
+        CPU the number of threads, for which oneDNN chooses the order of its sums."""
+        mode = "dense" if self.everything else "windows"
+        described: dict[str, Any] = {"mode": mode, "window_px": self.window_px}
+        if self.model.device.type == "cpu":
+            described["threads"] = torch.get_num_threads()
+        return described
+
     def free_memory(self) -> None:
         """Nothing is kept from frame to frame."""
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
-        """Solve tasks in order; tiles of up to a batch of frames are mixed."""
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
+        """Solve tasks in order; tiles of up to a batch of frames are mixed.
+
+        An error of a batch is raised: which of its frames is at fault, `answers` finds out.
+        """
         frames: deque[_Open] = deque()
         for task in tasks:
-            frames.append(self._begin(task))
+            frames.append(self._begun(task))
             while self._has_batch(frames):
                 self._solve_batch(frames)
             yield from _finished(frames)
@@ -89,10 +109,17 @@ class WindowSolver:
             self._solve_batch(frames)
             yield from _finished(frames)
 
+    def _begun(self, task: Task) -> _Open:
+        try:
+            return self._begin(task)
+        except Exception as error:
+            failure = failure_of(task, error)
+            return _Open(task, known_alpha(task.trimap.labels), _nothing(), deque(), failure)
+
     def _begin(self, task: Task) -> _Open:
         labels = task.trimap.labels
         tiles = self._tiles(self._wanted(labels))
-        padded = None
+        padded = _nothing()
         if tiles:
             height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
             stacked = network_input(task, self.model.priors(task))
@@ -143,7 +170,13 @@ class WindowSolver:
             self._smaller(frames, chosen[0][1].window.area)
             return
         for (frame, tile), alpha in zip(chosen, alphas, strict=True):
-            self.model.check_finite(alpha, frame.task.number)
+            if frame.failure is not None:  # another tile of this batch was not a number
+                continue
+            try:
+                self.model.check_finite(alpha, frame.task.number)
+            except WeightsError as error:
+                frame.fail(failure_of(frame.task, error))
+                continue
             _stitch(frame, tile, alpha)
             frame.waiting.remove(tile)
 
@@ -178,7 +211,6 @@ class WindowSolver:
 
 
 def _cut(frame: _Open, tile: Tile) -> FloatImage:
-    assert frame.padded is not None
     return np.ascontiguousarray(frame.padded[tile.window.slices])
 
 
@@ -198,7 +230,11 @@ def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
     frame.alpha[tile.core.slices][unknown] = alpha[tile.core_in_window][unknown]
 
 
-def _finished(frames: deque[_Open]) -> Iterator[Matte]:
+def _finished(frames: deque[_Open]) -> Iterator[Matte | Failure]:
     while frames and not frames[0].waiting:
         frame = frames.popleft()
-        yield Matte(number=frame.task.number, alpha=frame.alpha)
+        yield frame.failure or Matte(number=frame.task.number, alpha=frame.alpha)
+
+
+def _nothing() -> FloatImage:
+    return np.empty((0, 0, 0), np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import encode_for_network
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import EngineSettings, Task, open_engine
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.working_space import NAMES, WorkingSpace, colours
@@ -103,7 +104,7 @@ def check_equal(
     for one in samples(space):
         labels = labels_from_values(one.painted)
         task = _task(one, labels, space)
-        (solved,) = engine.mattes([task])
+        solved = solve_one(engine, task)
         given = one.as_input()
         if priors == "given":
             made = alpha_priors(task.image, labels).transpose(2, 0, 1)[np.newaxis]

@@ -187,7 +187,8 @@ def _converted(module: OnnxMatting) -> onnx.ModelProto:
             output_names=[OUTPUT],
             verbose=False,
         )
-    assert program is not None
+    if program is None:
+        raise ExportError("torch gave no ONNX model", hint="use another release of torch")
     model: onnx.ModelProto = program.model_proto
     _forget_origins(model)
     return model

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from vfxmatte.errors import UsageError
-from vfxmatte.types import FrameRange
+from vfxmatte.types import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +29,24 @@ class JobPath:
 class FarmJob:
     """One shot to solve in chunks.
 
-    frames: the whole range. chunk_size: frames a chunk. options: what else `vfxmatte run` and
-    `vfxmatte merge` are told, as they stand. command: how workers call vfxmatte. gpus: that a
+    frames: all of them. chunk_size: frames a chunk; chunk_seconds: how long a chunk shall take, for
+    schedulers that fit the size to it, 0 to keep the size. options: what else `vfxmatte run` and
+    `vfxmatte merge` are told, as they stand. command: how workers call vfxmatte. conda_packages,
+    conda_channels: what a scheduler that makes conda environments shall install. gpus: that a
     worker must have, 0 for none; memory_gib: of main memory. reads, writes: files and folders
     that the job needs and makes, for schedulers that carry them to the workers.
     """
 
     name: str
-    frames: FrameRange
+    frames: Frames
     chunk_size: int
     paths: tuple[JobPath, ...]
     options: tuple[str, ...] = ()
     device: str = "auto"
     command: str = "vfxmatte"
+    chunk_seconds: int = 0
+    conda_packages: str = ""
+    conda_channels: str = ""
     gpus: int = 1
     memory_gib: float = 16.0
     reads: tuple[Path, ...] = ()
@@ -50,6 +55,8 @@ class FarmJob:
     def __post_init__(self) -> None:
         if self.chunk_size < 1:
             raise UsageError(f"a chunk has 1 frame or more, found {self.chunk_size}")
+        if self.chunk_seconds < 0:
+            raise UsageError(f"a chunk takes 0 seconds or more, found {self.chunk_seconds}")
         if self.gpus < 0 or self.memory_gib <= 0:
             raise UsageError("a worker has 0 GPUs or more, and some memory")
         for text in (self.name, self.command, self.device, *self.options):

@@ -70,7 +70,7 @@ def _add_solve(layers: ElementTree.Element, job: FarmJob) -> None:
 
 def _add_merge(layers: ElementTree.Element, job: FarmJob) -> None:
     command = _command(job, "merge", ["--frames", str(job.frames)])
-    _add_services(_add_layer(layers, "merge", command, str(job.frames.first), 1))
+    _add_services(_add_layer(layers, "merge", command, str(next(iter(job.frames))), 1))
 
 
 def _add_layer(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from vfxmatte.farm.job import FarmJob
+from vfxmatte.farm.job import FarmJob, JobPath
 from vfxmatte.farm.ranges import starts, to_openjd
+from vfxmatte.types import FrameRange
 
 _VERSION = "jobtemplate-2023-09"
 _LONGEST_NAME = 128
+_SHOT, _WORKER = "Shot", "Workers"  # groups of parameters in a submitter's window
 
 
 def template(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
@@ -30,8 +32,18 @@ def values(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
     """The job's parameters by name."""
     found: dict[str, Any] = {path.name: str(path.path) for path in job.paths}
     if chunking:
-        found |= {"Frames": to_openjd(job.frames), "ChunkSize": job.chunk_size}
-    return {**found, "Device": job.device, "Vfxmatte": job.command}
+        found |= {
+            "Frames": to_openjd(job.frames),
+            "ChunkSize": job.chunk_size,
+            "ChunkSeconds": job.chunk_seconds,
+        }
+    return {
+        **found,
+        "Device": job.device,
+        "Vfxmatte": job.command,
+        "CondaPackages": job.conda_packages,
+        "CondaChannels": job.conda_channels,
+    }
 
 
 def asset_references(job: FarmJob) -> dict[str, Any]:
@@ -48,43 +60,70 @@ def asset_references(job: FarmJob) -> dict[str, Any]:
 
 
 def _parameters(job: FarmJob, chunking: bool) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {
-            "name": path.name,
-            "type": "PATH",
-            "objectType": path.kind,
-            "dataFlow": path.flow,
-            "description": path.label,
-        }
-        for path in job.paths
-    ]
+    """The definitions; this job's values are the defaults, of paths apart, which may not have any
+    that are absolute."""
+    found: list[dict[str, Any]] = []
     if chunking:
         found += [
-            {"name": "Frames", "type": "STRING", "description": "Frames, e.g. 1001-1100:2"},
-            {
-                "name": "ChunkSize",
-                "type": "INT",
-                "minValue": 1,
-                "description": "Frames that a worker solves at a time",
-            },
+            _text("Frames", "Frames", _SHOT, "Frames, e.g. 1001-1100:2 or 1001,1005,1009-1012"),
+            _count("ChunkSize", "Frames a chunk", 1, "Frames that a worker solves at a time"),
+            _count(
+                "ChunkSeconds",
+                "Seconds a chunk",
+                0,
+                "How long a chunk shall take: the scheduler fits the frames a chunk; 0 keeps them",
+            ),
         ]
-    return [
-        *found,
-        {"name": "Device", "type": "STRING", "description": "auto, cpu, cuda, cuda:all"},
-        {"name": "Vfxmatte", "type": "STRING", "description": "How workers call vfxmatte"},
+    found += [
+        _text("Device", "Device", _WORKER, "auto, cpu, cuda, cuda:all"),
+        _text("Vfxmatte", "Command", _WORKER, "How workers call vfxmatte"),
+        _text("CondaPackages", "Conda packages", _WORKER, "To install on workers, if any"),
+        _text("CondaChannels", "Conda channels", _WORKER, "Where to take conda packages from"),
     ]
+    chosen = values(job, chunking=chunking)
+    defaults = [{**one, "default": chosen[one["name"]]} for one in found]
+    return [*map(_path_parameter, job.paths), *defaults]
+
+
+def _path_parameter(path: JobPath) -> dict[str, Any]:
+    control = "CHOOSE_DIRECTORY" if path.kind == "DIRECTORY" else "CHOOSE_INPUT_FILE"
+    return {
+        "name": path.name,
+        "type": "PATH",
+        "objectType": path.kind,
+        "dataFlow": path.flow,
+        "description": path.label,
+        "userInterface": {"control": control, "label": path.name, "groupLabel": _SHOT},
+    }
+
+
+def _text(name: str, label: str, group: str, description: str) -> dict[str, Any]:
+    hints = {"control": "LINE_EDIT", "label": label, "groupLabel": group}
+    return {"name": name, "type": "STRING", "description": description, "userInterface": hints}
+
+
+def _count(name: str, label: str, least: int, description: str) -> dict[str, Any]:
+    hints = {"control": "SPIN_BOX", "label": label, "groupLabel": _SHOT}
+    return {
+        "name": name,
+        "type": "INT",
+        "minValue": least,
+        "description": description,
+        "userInterface": hints,
+    }
 
 
 def _solve(job: FarmJob, chunking: bool) -> dict[str, Any]:
     if chunking:
-        constraint = "CONTIGUOUS" if job.frames.step == 1 else "NONCONTIGUOUS"
+        is_plain = isinstance(job.frames, FrameRange) and job.frames.step == 1
         task = {
             "name": "Frame",
             "type": "CHUNK[INT]",
             "range": "{{Param.Frames}}",
             "chunks": {
                 "defaultTaskCount": "{{Param.ChunkSize}}",
-                "rangeConstraint": constraint,
+                "targetRuntimeSeconds": "{{Param.ChunkSeconds}}",
+                "rangeConstraint": "CONTIGUOUS" if is_plain else "NONCONTIGUOUS",
             },
         }
         part = ["--frames", "{{Task.Param.Frame}}"]

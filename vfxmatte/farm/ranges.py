@@ -1,4 +1,4 @@
-"""Frame ranges as schedulers write them: each has a dialect of its own.
+"""Frame lists as schedulers write them: each has a dialect of its own.
 
 Every second frame is `1001-1100x2` here and in OpenCue, where `:` means something else, and
 `1001-1100:2` in Open Job Description.
@@ -7,32 +7,28 @@ Every second frame is `1001-1100x2` here and in OpenCue, where `:` means somethi
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from vfxmatte.errors import UsageError
-from vfxmatte.types import FrameRange
+from vfxmatte.types import Frames, frames_of
 
-_OPENJD = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
+_OPENJD = re.compile(r"(-?\d{1,9})(?:\s*-\s*(-?\d{1,9})(?:\s*:\s*(-?\d{1,9}))?)?", re.ASCII)
+_MOST = 10_000_000  # frames: what is written by mistake must not fill the memory
 
 
-def to_openjd(frames: FrameRange) -> str:
-    """`1001-1100:2`."""
+def to_openjd(frames: Frames) -> str:
+    """`1001-1100:2`, or `1001,1005,1009-1012`."""
     return str(frames).replace("x", ":")
 
 
-def from_openjd(text: str) -> FrameRange:
-    """A chunk of a range that `to_openjd` has written, e.g. `1001`, `1001-1011:2`, `1001,1003`.
+def from_openjd(text: str) -> Frames:
+    """Read a range expression of Open Job Description.
 
-    Raises UsageError: not such a range, an empty one, or one that has no common step.
+    Args:
+        text: e.g. `1001`, `1001-1011:2`, `1011-1001:-2`, `1001,1005,1009-1012`.
+    Raises:
+        UsageError: no such expression, or an empty one.
     """
-    numbers = sorted({number for part in text.split(",") for number in _piece(part)})
-    steps = {b - a for a, b in pairwise(numbers)} or {1}
-    if len(steps) > 1:
-        raise UsageError(
-            f"the frames of {text!r} are not at equal distances",
-            hint="give a range FIRST-LAST or FIRST-LAST:STEP",
-        )
-    return FrameRange(first=numbers[0], last=numbers[-1], step=steps.pop())
+    return frames_of(number for part in text.split(",") for number in _piece(part))
 
 
 def _piece(text: str) -> range:
@@ -40,31 +36,41 @@ def _piece(text: str) -> range:
     if match is None:
         raise UsageError(
             f"not a range of Open Job Description: {text!r}",
-            hint="write FIRST-LAST or FIRST-LAST:STEP, e.g. 1001-1100:2",
+            hint="write FIRST-LAST or FIRST-LAST:STEP, several with commas: 1001-1100:2,1200",
         )
     first = int(match[1])
     last = first if match[2] is None else int(match[2])
-    return FrameRange(first=first, last=last, step=int(match[3] or 1)).as_range()
+    step = int(match[3] or 1)
+    numbers = range(first, last + (1 if step > 0 else -1), step) if step else range(0)
+    if not numbers:
+        raise UsageError(
+            f"frame range {text.strip()!r} is empty",
+            hint="a step is not 0; where the first frame is the higher one, it is negative",
+        )
+    if len(numbers) > _MOST:
+        raise UsageError(f"frame range {text.strip()!r} has {len(numbers)} frames")
+    return numbers
 
 
-def starts(frames: FrameRange, size: int) -> FrameRange:
+def starts(frames: Frames, size: int) -> Frames:
     """The first frame of each chunk of `size` frames; raises UsageError for a size below 1."""
     _check_size(size)
-    return FrameRange(first=frames.first, last=frames.last, step=frames.step * size)
+    return frames_of(list(frames)[::size])
 
 
-def part_from(frames: FrameRange, start: int, size: int) -> FrameRange:
-    """The `size` frames from `start` on, as far as the range goes.
+def part_from(frames: Frames, start: int, size: int) -> Frames:
+    """The `size` frames from `start` on, as far as there are any.
 
-    Raises UsageError: `start` is no frame of the range, or the size is below 1.
+    Raises UsageError: `start` is not among the frames, or the size is below 1.
     """
     _check_size(size)
     if start not in frames:
         raise UsageError(
             f"no chunk of {frames} starts at {start}", hint="give a frame of the range"
         )
-    last = min(frames.as_range()[-1], start + (size - 1) * frames.step)
-    return FrameRange(first=start, last=last, step=frames.step)
+    numbers = list(frames)
+    place = numbers.index(start)
+    return frames_of(numbers[place : place + size])
 
 
 def _check_size(size: int) -> None:

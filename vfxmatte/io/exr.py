@@ -1,17 +1,16 @@
 """OpenEXR files: headers, parts, layers and windows; reading and writing pixels.
 
-Headers are read and files are written through the OpenEXR module, which keeps the attributes'
-own types (rational, timecode, matrices). It is also the quickest to read pixels, but it decodes
-every channel of every part: a file that holds more than its picture is read through OpenImageIO,
-which decodes what is asked for, and which says what is wrong with a damaged one. Both let other
-threads run while they work. Knows nothing of shots, colour or mattes.
+Headers are read from their bytes (`exr_header`), files are written through the OpenEXR module,
+which keeps the attributes' own types (rational, timecode, matrices). It is also the quickest to
+read pixels, but it decodes every channel of every part: a file that holds more than its picture is
+read through OpenImageIO, which decodes what is asked for, and which says what is wrong with a
+damaged one. Both let other threads run while they work. Knows nothing of shots, colour or mattes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,17 +19,21 @@ import OpenEXR
 import OpenImageIO as oiio
 
 from vfxmatte.errors import OutputError, PlateError
+from vfxmatte.io.exr_header import ExrPart, read_parts
+from vfxmatte.io.exr_values import value_of
 from vfxmatte.io.halves import interleaved, widened
+from vfxmatte.io.limits import check_size
 from vfxmatte.io.quiet import quiet_thread
-from vfxmatte.io.still import ImageHeader, ValueType
+from vfxmatte.io.still import ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 
 Compression = Literal["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"]
 
-_MAGIC = b"\x76\x2f\x31\x01"
 _ALPHA = ("A", "ALPHA")
 _COLOURS = (("R", "G", "B"), ("RED", "GREEN", "BLUE"))
-_VALUE_TYPES: dict[str, ValueType] = {"half": "half", "float": "float", "uint": "uint32"}
+# Channels that hold no picture, where they are the only one: depth, coordinates, ids.
+_DATA = frozenset({"X", "Z", "U", "V", "DEPTH", "ZBACK", "ID"})
 
 # Attributes that describe how the pixels of this one file are laid out. A file written from
 # another's attributes has its own.
@@ -56,31 +59,33 @@ def read_exr_header(
     """The header of one part, with the picture's channels chosen.
 
     Without a layer: R G B (and A), else Y, else the only layer or channel there is; in the first
-    part that has them. A layer is the part's name, or what stands before the last dot of a
-    channel's name. Raises PlateError: not an EXR, deep, no such part or layer.
+    part that has them. A layer is the part's name, what stands before the last dot of a channel's
+    name, or a channel's whole name. Raises PlateError: not an EXR, deep, no such part or layer,
+    whole numbers instead of light, more pixels than the file can hold.
     """
-    parts = _open_parts(path)
+    parts = read_parts(path)
     choice = _choose(path, parts, layer, _part_index(path, parts, part))
-    header = parts[choice.part].header
-    kinds = _channel_types(path, choice.part)
-    _check_channels(path, header, choice)
+    chosen_part = parts[choice.part]
+    choice = _checked(path, chosen_part, choice)
     chosen = choice.colour + choice.alpha
-    value_type = _VALUE_TYPES.get(kinds.get(choice.colour[0], "float"), "float")
+    types = {channel.name: channel.pixel_type for channel in chosen_part.channels}
+    value_type: ValueType = "half" if types[choice.colour[0]] == "half" else "float"
+    metadata = {k: value_of(v) for k, v in chosen_part.attributes.items() if k not in STRUCTURAL}
     return ImageHeader(
         path=path,
         file_type="EXR",
         channels=chosen,
-        other_channels=tuple(c.name for c in header["channels"] if c.name not in chosen),
+        other_channels=tuple(n for n in chosen_part.channel_names if n not in chosen),
         has_alpha=bool(choice.alpha),
-        data_window=_window(header["dataWindow"]),
-        display_window=_window(header["displayWindow"]),
-        pixel_aspect=float(header.get("pixelAspectRatio", 1.0)),
+        data_window=chosen_part.data_window,
+        display_window=chosen_part.display_window,
+        pixel_aspect=usable_aspect(metadata.get("pixelAspectRatio")),
         value_type=value_type,
         bits=16 if value_type == "half" else 32,
-        compression=header["compression"].name.removesuffix("_COMPRESSION"),
+        compression=chosen_part.compression,
         part=choice.part,
-        at_once=len(parts) == 1 and _is_mostly(header, chosen, kinds),
-        metadata={k: v for k, v in header.items() if k not in STRUCTURAL},
+        at_once=len(parts) == 1 and _is_mostly(chosen_part, chosen),
+        metadata=metadata,
     )
 
 
@@ -110,7 +115,7 @@ def write_exr(
     for name, pixels in channels.items():
         if pixels.shape != data_window.shape:
             raise ValueError(f"channel {name} is {pixels.shape}, its window {data_window.shape}")
-    header = {k: _attribute(v) for k, v in (attributes or {}).items() if k not in STRUCTURAL}
+    header = {k: v for k, v in (attributes or {}).items() if k not in STRUCTURAL}
     header |= {
         "type": OpenEXR.scanlineimage,
         "compression": _compression(compression),
@@ -129,7 +134,7 @@ def _read_at_once(header: ImageHeader) -> FloatImage | None:
     try:
         with quiet_thread():  # a part that cannot be read is printed, and missing
             parts = OpenEXR.File(str(header.path), separate_channels=True).parts
-    except (RuntimeError, ValueError, OSError):
+    except Exception:  # of whatever attribute it does not like; the other reader has the word
         return None
     channels = parts[0].channels if len(parts) == 1 else {}
     planes = [channels[name].pixels for name in header.channels if name in channels]
@@ -146,7 +151,7 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
     """The header's channels alone, and in words what is wrong with the file."""
     opened = oiio.ImageInput.open(str(header.path))
     if opened is None:
-        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=header.path)
+        raise PlateError(f"cannot open the EXR: {error_of(oiio)}", path=header.path)
     try:
         spec = opened.spec(header.part, 0)
         _check_unchanged(header, spec)
@@ -155,12 +160,12 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
         first, last = min(where), max(where) + 1
         all_half = set(list(kinds.values())[first:last]) == {"half"}
         pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
-        problem = opened.geterror()
+        problem = error_of(opened)
     finally:
         opened.close()
     if pixels is None or problem:
         raise PlateError(
-            f"the EXR is damaged or incomplete: {_one_line(problem)}",
+            f"the EXR is damaged or incomplete: {problem or 'no reason given'}",
             path=header.path,
             hint="render or copy this frame again",
         )
@@ -173,7 +178,7 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
 
 def _check_unchanged(header: ImageHeader, spec: Any) -> None:
     same_size = (spec.height, spec.width) == header.data_window.shape
-    if not same_size or not set(header.channels) <= set(spec.channelnames):
+    if not same_size or not set(header.channels) <= _kinds(spec).keys():
         raise PlateError(
             "the EXR changed while it was read",
             path=header.path,
@@ -181,36 +186,19 @@ def _check_unchanged(header: ImageHeader, spec: Any) -> None:
         )
 
 
-def _is_mostly(header: Mapping[str, Any], chosen: Sequence[str], kinds: Mapping[str, str]) -> bool:
-    """Whether a file of one part holds floats in scan lines, and the chosen are half of them."""
-    channels = header["channels"]
+def _is_mostly(part: ExrPart, chosen: Sequence[str]) -> bool:
+    """Whether a part holds floats in scan lines, and the chosen channels are half of them."""
     return (
-        header.get("type") == OpenEXR.scanlineimage
-        and 2 * len(chosen) >= len(channels)
-        and all((c.xSampling, c.ySampling) == (1, 1) for c in channels)
-        and all(kinds.get(name) in ("half", "float") for name in chosen)
+        part.scan_lines
+        and 2 * len(chosen) >= len(part.channels)
+        and all(channel.sampling == (1, 1) for channel in part.channels)
     )
 
 
-def _open_parts(path: Path) -> list[Any]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise PlateError(f"cannot read the file: {error.strerror}", path=path) from error
-    if start != _MAGIC:
-        found = "an empty file" if not start else "another kind of file"
-        raise PlateError(f"expected an EXR, found {found}", path=path)
-    try:
-        return list(OpenEXR.File(str(path), separate_channels=True, header_only=True).parts)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise PlateError(f"the EXR's header is damaged: {error}", path=path) from error
-
-
-def _part_index(path: Path, parts: Sequence[Any], part: int | str | None) -> int | None:
+def _part_index(path: Path, parts: Sequence[ExrPart], part: int | str | None) -> int | None:
     if part is None:
         return None
-    names = [p.name() for p in parts]
+    names = [p.name for p in parts]
     index = names.index(part) if part in names else part
     if isinstance(index, str) and index.isdecimal():
         index = int(index)
@@ -220,20 +208,23 @@ def _part_index(path: Path, parts: Sequence[Any], part: int | str | None) -> int
     raise PlateError(f"there is no part {part!r}", path=path, hint=f"parts: {listed}")
 
 
-def _choose(path: Path, parts: Sequence[Any], layer: str | None, only: int | None) -> _Choice:
+def _choose(path: Path, parts: Sequence[ExrPart], layer: str | None, only: int | None) -> _Choice:
     choices = []
     for index, part in enumerate(parts):
         if only is not None and index != only:
             continue
-        names = [channel.name for channel in part.header["channels"]]
-        whole_part = layer is not None and part.name() == layer
+        names = part.channel_names
+        whole_part = layer is not None and part.name == layer
         found = choose_channels(names, None if whole_part else layer)
         if found is None and whole_part:
             found = choose_channels(names, layer)
         if found is not None:
             choices.append(_Choice(index, *found))
     if choices:
-        return max(choices, key=lambda choice: (len(choice.colour), -choice.part))
+        return max(choices, key=lambda c: (not parts[c.part].deep, len(c.colour), -c.part))
+    considered = parts if only is None else [parts[only]]
+    if considered and all(part.deep for part in considered):
+        raise _deep(path)
     what = "there is no picture" if layer is None else f"there is no layer {layer!r}"
     raise PlateError(f"{what} in this EXR", path=path, hint=_layers_hint(parts))
 
@@ -241,16 +232,21 @@ def _choose(path: Path, parts: Sequence[Any], layer: str | None, only: int | Non
 def choose_channels(
     names: Sequence[str], layer: str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """(colour channels, alpha channel if any) of a layer, or of the file without one; or None."""
+    """(colour channels, alpha channel if any) of a layer, or of the file without one; or None.
+
+    X Y Z (positions, normals), depth and the like are no picture, unless asked for by name.
+    """
+    if layer is not None and layer in names:
+        return (layer,), ()
     in_layer = _bare_names(names, "" if layer is None else layer)
+    alpha = tuple(in_layer[name] for name in _ALPHA if name in in_layer)[:1]
     for colours in _COLOURS:
         if all(colour in in_layer for colour in colours):
-            alpha = [in_layer[name] for name in _ALPHA if name in in_layer]
-            return tuple(in_layer[colour] for colour in colours), tuple(alpha[:1])
-    if "Y" in in_layer:
-        return (in_layer["Y"],), tuple(in_layer[name] for name in _ALPHA if name in in_layer)[:1]
+            return tuple(in_layer[colour] for colour in colours), alpha
+    if "Y" in in_layer and not {"X", "Z"} & in_layer.keys():
+        return (in_layer["Y"],), alpha
     if len(in_layer) == 1 and (layer is not None or len(names) == 1):
-        return tuple(in_layer.values()), ()
+        return None if in_layer.keys() & _DATA else (tuple(in_layer.values()), ())
     if layer is not None:
         return None
     pictures = [choose_channels(names, name) for name in layer_names(names)]
@@ -264,50 +260,50 @@ def layer_names(names: Sequence[str]) -> list[str]:
 
 
 def _bare_names(names: Sequence[str], layer: str) -> dict[str, str]:
-    split = [(name.rpartition("."), name) for name in names]
+    """Full names by what follows the layer, in capitals; of `R` and `r`, R is the picture's."""
+    split = [(name.rpartition("."), name) for name in sorted(names, reverse=True)]
     return {parts[2].upper(): name for parts, name in split if parts[0] == layer}
 
 
-def _layers_hint(parts: Sequence[Any]) -> str:
+def _layers_hint(parts: Sequence[ExrPart]) -> str:
     lines = []
     for index, part in enumerate(parts):
-        names = [channel.name for channel in part.header["channels"]]
-        lines.append(f"part {index} {part.name()}: {' '.join(names[:12])}")
+        lines.append(f"part {index} {part.name}: {' '.join(part.channel_names[:12])}")
     return "choose with --layer or --part from\n  " + "\n  ".join(lines)
 
 
-def _check_channels(path: Path, header: Mapping[str, Any], choice: _Choice) -> None:
-    if header.get("type") in (OpenEXR.deepscanline, OpenEXR.deeptile):
-        raise PlateError("this EXR is deep", path=path, hint="flatten it (DeepToImage) first")
-    by_name = {channel.name: channel for channel in header["channels"]}
-    if (
-        any(name.rpartition(".")[2].upper() in ("RY", "BY") for name in by_name)
-        and len(choice.colour) == 1
-    ):
+def _checked(path: Path, part: ExrPart, choice: _Choice) -> _Choice:
+    """The choice, without an alpha that is none; raises PlateError where it is no picture."""
+    if part.deep:
+        raise _deep(path)
+    by_name = {channel.name: channel for channel in part.channels}
+    chroma = {name.rpartition(".")[2].upper() for name in by_name} & {"RY", "BY"}
+    if chroma and len(choice.colour) == 1:
         raise PlateError("this EXR holds luminance and chroma", path=path, hint="write it as RGB")
-    for name in choice.colour + choice.alpha:
-        if (by_name[name].xSampling, by_name[name].ySampling) != (1, 1):
+    for name in choice.colour:
+        if by_name[name].sampling != (1, 1):
             raise PlateError(f"channel {name} is subsampled", path=path, hint="write it as RGB")
+        if by_name[name].pixel_type == "uint":
+            raise PlateError(
+                f"channel {name} holds whole numbers (uint): ids or counts, not light",
+                path=path,
+                hint="choose another --layer, or write it as half or float",
+            )
+    check_size(path, part.data_window, len(choice.colour) + len(choice.alpha), 2)
+    alpha = choice.alpha and by_name[choice.alpha[0]]
+    usable = alpha and alpha.sampling == (1, 1) and alpha.pixel_type != "uint"
+    return choice if usable else _Choice(choice.part, choice.colour, ())
 
 
-def _channel_types(path: Path, part: int) -> dict[str, str]:
-    opened = oiio.ImageInput.open(str(path))
-    if opened is None:
-        raise PlateError(f"cannot open the EXR: {_one_line(oiio.geterror())}", path=path)
-    spec = opened.spec(part, 0)
-    opened.close()
-    return _kinds(spec)
+def _deep(path: Path) -> PlateError:
+    return PlateError("this EXR is deep", path=path, hint="flatten it (DeepToImage) first")
 
 
 def _kinds(spec: Any) -> dict[str, str]:
     """`half`, `float` or `uint` of each channel, in OpenImageIO's order."""
     formats = spec.channelformats or [spec.format] * spec.nchannels
-    return {name: str(kind) for name, kind in zip(spec.channelnames, formats, strict=True)}
-
-
-def _window(corners: Sequence[Any]) -> Window:
-    (x_min, y_min), (x_max, y_max) = (tuple(int(v) for v in corner) for corner in corners)
-    return Window(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+    names = map(readable, spec.channelnames)
+    return {name: str(kind) for name, kind in zip(names, formats, strict=True)}
 
 
 def _corners(window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -319,16 +315,3 @@ def _corners(window: Window) -> tuple[np.ndarray, np.ndarray]:
 
 def _compression(name: Compression) -> Any:
     return getattr(OpenEXR, f"{'NO' if name == 'none' else name.upper()}_COMPRESSION")
-
-
-def _attribute(value: Any) -> Any:
-    """The value as the OpenEXR module takes it: its Rational is read as a Fraction, not written."""
-    if isinstance(value, OpenEXR.Rational):
-        return Fraction(value.n, value.d)
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "no reason given"

@@ -1,14 +1,16 @@
 """Any plate, sequence or movie, as frames by number.
 
 The canvas of a shot is the union of its display window and the data windows of all frames, so
-that every frame has the same size; outside a frame's own data window its pixels are 0. A frame
+that every frame has the same size (see `canvas` for windows that are absurd); outside a frame's own
+data window its pixels are 0. A frame
 that cannot be read, or does not match the others, is that frame's error and nobody else's.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,14 +21,19 @@ import numpy as np
 
 from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
-from vfxmatte.errors import PlateError, VfxmatteError
+from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen
+from vfxmatte.io.attributes import notes_of
+from vfxmatte.io.canvas import canvas_of, display_problem
 from vfxmatte.io.images import read_header, read_pixels
+from vfxmatte.io.movie_notes import colour_notes
+from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.still import Image, ImageHeader
 from vfxmatte.io.video import Movie
 from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
 _SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
+_REASONS = 3  # frames that will fail, of which the notes say why
 _DISPLAY_TYPES = frozenset({"PNG", "JPEG", "WebP", "TGA", "BMP", "TIFF", "PNM"})
 
 FrameOrError = Frame | VfxmatteError
@@ -41,6 +48,8 @@ class PlateInfo:
     fps: None where the plate does not say.
     colour_reason: why `colour_space` was taken, in plain words.
     unreadable: frames whose header could not be read, or that differ from the others.
+    notes: what a person should know of the plate and would not see in the mattes, a sentence
+        each: what is ignored, or not carried to the mattes. Said once a run, and by `check`.
     """
 
     spec: str
@@ -55,6 +64,7 @@ class PlateInfo:
     colour_reason: str
     description: str
     unreadable: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -151,8 +161,14 @@ class SequencePlate(Plate):
         self._layer, self._part = layer, part
         headers = self._scan()
         self._first = _first_header(headers)
-        self._unlike = _unlike_the_first(headers, self._first)
-        self.info = _sequence_info(spec, sequence, headers, self._first, self._unlike)
+        alike = _like_the_first(headers, self._first)
+        canvas, self._far = canvas_of(alike, self._first.display_window)
+        good = {number: header for number, header in alike.items() if number not in self._far}
+        if not good:
+            number, problem = next(iter(self._far.items()))
+            raise PlateError(problem, frame=number, path=alike[number].path)
+        bad = {n: self._problem(header) for n, header in headers.items() if n not in good}
+        self.info = _sequence_info(spec, sequence, good, canvas, {**bad, **self._far})
         choice = _choose_colour(_still_tags(self._first), colour_space, config)
         self.info = _with_colour(self.info, choice)
 
@@ -160,7 +176,7 @@ class SequencePlate(Plate):
         path = self.sequence.existing_path(number)
         try:
             header = self._header(path)
-            self._check(header)
+            self._check(number, header)
             return self._frame(number, Image(header=header, pixels=read_pixels(header)))
         except VfxmatteError as error:
             raise error.at(frame=number, path=path) from error.__cause__
@@ -181,6 +197,8 @@ class SequencePlate(Plate):
             return number, self.read(number)
         except VfxmatteError as error:
             return number, error
+        except Exception as error:  # whatever it is, it is this frame's
+            return number, as_foreseen(error).at(frame=number, path=self.path(number))
 
     def _header(self, path: Path) -> ImageHeader:
         return read_header(path, layer=self._layer, part=self._part)
@@ -191,15 +209,24 @@ class SequencePlate(Plate):
                 return self._header(self.sequence.path(number))
             except VfxmatteError as error:
                 return error.at(frame=number)
+            except Exception as error:  # whatever it is, it is this frame's
+                path = self.sequence.path(number)
+                return as_foreseen(error).at(frame=number, path=path)
 
         numbers = self.sequence.numbers
         found = ordered_map(scan, numbers, workers=min(_SCAN_WORKERS, len(numbers)))
         return dict(zip(numbers, found, strict=True))
 
-    def _check(self, header: ImageHeader) -> None:
+    def _problem(self, header: ImageHeader | VfxmatteError) -> str:
+        """Why a frame will fail, as far as its header tells."""
+        if isinstance(header, VfxmatteError):
+            return header.what
+        return _difference(header, self._first) or ""
+
+    def _check(self, number: int, header: ImageHeader) -> None:
         difference = _difference(header, self._first)
         if difference is None and not self.info.canvas.contains(header.data_window):
-            difference = "the file changed after the plate was opened"
+            difference = self._far.get(number, "the file changed after the plate was opened")
         if difference:
             raise PlateError(
                 f"this frame does not match the plate: {difference}",
@@ -228,8 +255,14 @@ class MoviePlate(Plate):
         self, spec: str, movie: Movie, colour_space: str | None, config: ColourConfig
     ) -> None:
         self.movie = movie
-        tags = ColourTags(kind="movie", path=movie.path, transfer=movie.info.transfer)
+        transfer = movie.info.transfer
+        kind: Literal["float", "movie"] = (
+            "float" if movie.info.is_float and transfer is None else "movie"
+        )
+        tags = ColourTags(kind=kind, path=movie.path, transfer=transfer)
         choice = _choose_colour(tags, colour_space, config)
+        notes = () if colour_space else colour_notes(transfer, movie.info.primaries, choice.name)
+        second = movie.numbers[: math.ceil(movie.info.fps)]
         window = Window.of_size(movie.info.width, movie.info.height)
         self.info = PlateInfo(
             spec=spec,
@@ -243,6 +276,11 @@ class MoviePlate(Plate):
             colour_space=choice.name,
             colour_reason=choice.reason,
             description=movie.info.description,
+            notes=(
+                *movie.info.notes,
+                *notes,
+                *notes_of(movie.metadata(number) for number in second),
+            ),
         )
 
     def read(self, number: int) -> Frame:
@@ -281,31 +319,38 @@ class MoviePlate(Plate):
 
 
 def _first_header(headers: dict[int, ImageHeader | VfxmatteError]) -> ImageHeader:
-    for header in headers.values():
+    """The first that can be used; raises the first error where there is none."""
+    for number, header in headers.items():
         if isinstance(header, ImageHeader):
-            return header
+            problem = display_problem(header.display_window)
+            if not problem:
+                return header
+            headers[number] = PlateError(problem, frame=number, path=header.path)
     raise next(error for error in headers.values() if isinstance(error, VfxmatteError))
 
 
-def _unlike_the_first(
+def _like_the_first(
     headers: dict[int, ImageHeader | VfxmatteError], first: ImageHeader
-) -> tuple[int, ...]:
-    return tuple(
-        number
+) -> dict[int, ImageHeader]:
+    return {
+        number: header
         for number, header in headers.items()
-        if isinstance(header, VfxmatteError) or _difference(header, first) is not None
-    )
+        if isinstance(header, ImageHeader) and _difference(header, first) is None
+    }
 
 
 def _difference(header: ImageHeader, first: ImageHeader) -> str | None:
-    """What makes a frame's header unlike the first one's, in words; None where nothing does."""
+    """What makes a frame's header unlike the first one's, in words; None where nothing does.
+
+    An alpha beside the colour makes no difference: it is not used.
+    """
     if header.display_window != first.display_window:
         return (
             f"it changes size: expected {_size(first.display_window)}, "
             f"found {_size(header.display_window)}"
         )
-    if header.channels != first.channels:
-        expected, found = " ".join(first.channels), " ".join(header.channels)
+    expected, found = (" ".join(h.colour_channels) for h in (first, header))
+    if found.upper() != expected.upper():
         return f"it changes channels: expected {expected}, found {found}"
     return None
 
@@ -317,14 +362,15 @@ def _size(window: Window) -> str:
 def _sequence_info(
     spec: str,
     sequence: FrameSequence,
-    headers: dict[int, ImageHeader | VfxmatteError],
-    first: ImageHeader,
-    unlike: tuple[int, ...],
+    good: Mapping[int, ImageHeader],
+    canvas: Window,
+    bad: Mapping[int, str],
 ) -> PlateInfo:
-    canvas = first.display_window
-    for number, header in headers.items():
-        if isinstance(header, ImageHeader) and number not in unlike:
-            canvas = canvas.union(header.data_window)
+    """good: the headers of the frames that can be read, by number. bad: why the others fail."""
+    first = next(iter(good.values()))
+    metadata = first.metadata
+    notes = [f"frame {number}: {problem}" for number, problem in sorted(bad.items())[:_REASONS]]
+    notes += dict.fromkeys(note for header in good.values() for note in header.notes)
     return PlateInfo(
         spec=spec,
         kind="sequence",
@@ -333,20 +379,13 @@ def _sequence_info(
         canvas=canvas,
         display_window=first.display_window,
         pixel_aspect=first.pixel_aspect,
-        fps=_fps(first.metadata.get("framesPerSecond", first.metadata.get("FramesPerSecond"))),
+        fps=known_rate(metadata.get("framesPerSecond", metadata.get("FramesPerSecond"))),
         colour_space="",
         colour_reason="",
         description=first.description,
-        unreadable=unlike,
+        unreadable=tuple(sorted(bad)),
+        notes=(*notes, *notes_of(header.metadata for header in good.values())),
     )
-
-
-def _fps(value: Any) -> Fraction | None:
-    if isinstance(value, Fraction):
-        return value if value > 0 else None
-    if isinstance(value, (int, float)) and value > 0:
-        return Fraction(value).limit_denominator(1001)
-    return None
 
 
 def _with_colour(info: PlateInfo, choice: ColourChoice) -> PlateInfo:
@@ -361,14 +400,20 @@ def _choose_colour(tags: ColourTags, asked: str | None, config: ColourConfig) ->
 
 def _still_tags(header: ImageHeader) -> ColourTags:
     metadata = header.metadata
+    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
     if header.file_type in ("DPX", "CINEON"):
-        return ColourTags(kind="log", path=header.path, transfer=metadata.get("dpx:Transfer"))
+        return ColourTags(kind="log", path=header.path, transfer=texts.get("dpx:Transfer"))
+    chromaticities = metadata.get("chromaticities")
     return ColourTags(
         kind="float" if header.is_float else "display",
         path=header.path,
-        chromaticities=metadata.get("chromaticities") if header.is_float else None,
-        interop_id=metadata.get("colorInteropID"),
+        chromaticities=chromaticities if _are_primaries(header, chromaticities) else None,
+        interop_id=texts.get("colorInteropID"),
     )
+
+
+def _are_primaries(header: ImageHeader, value: Any) -> bool:
+    return header.is_float and isinstance(value, (tuple, list)) and len(value) == 8
 
 
 def _on_canvas(pixels: FloatImage, window: Window, canvas: Window) -> FloatImage:

@@ -12,10 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fileseq.constants import PAD_STYLE_HASH1
-from fileseq.exceptions import FileSeqException
-from fileseq.filesequence import FileSequence
-
+from vfxmatte.common.paths import as_on_disk, clean_path, normalised
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.types import numbers_as_text
 
@@ -23,11 +20,19 @@ IMAGE_SUFFIXES = frozenset({
     ".exr", ".sxr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".cin", ".webp", ".tga",
     ".bmp", ".hdr", ".ppm",
 })  # fmt: skip
-MOVIE_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm"})
+MOVIE_SUFFIXES = frozenset(
+    {".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts"}
+)
 
 # The number stands right before the suffix. A minus sign counts only where it cannot be a
 # separator: `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.
 _NAME = re.compile(r"^(?P<head>.*?)(?P<number>(?:(?<![^._])-)?\d+)(?P<tail>\.[^.\d][^.]*)$")
+
+# A pattern's frame number. The last one in the file's name counts; folders' names are names.
+_HOLE = re.compile(
+    r"(?:(?<![\d-])-?\d+--?\d+(?=[#@%$]))?"  # plate.1001-1100####.exr: the range says nothing
+    r"(?P<hole>#+|@+|\$F\d*|%(?P<digits>\d*)d|\[-?\d+--?\d+\])"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +105,11 @@ def find_media(spec: str | Path) -> FrameSequence | Path:
 
     Raises ShotError where there is nothing or more than one thing to choose from.
     """
-    path = Path(spec)
+    path = clean_path(spec)
     if path.is_file() and is_movie(path):
         return path
     if not path.is_dir():
-        return find_sequence(spec)
+        return find_sequence(path)
     movies = sorted(p for p in path.iterdir() if is_movie(p) and not is_hidden(p.name))
     sequences = list_sequences(path)
     if len(movies) == 1 and not sequences:
@@ -112,7 +117,7 @@ def find_media(spec: str | Path) -> FrameSequence | Path:
     if movies and (sequences or len(movies) > 1):
         found = [s.pattern for s in sequences] + [str(movie) for movie in movies]
         raise _ambiguous(path, found)
-    return find_sequence(spec)
+    return find_sequence(path)
 
 
 def find_sequence(spec: str | Path) -> FrameSequence:
@@ -120,9 +125,10 @@ def find_sequence(spec: str | Path) -> FrameSequence:
 
     A folder must hold exactly one sequence. Patterns: `a.####.exr`, `a.@@@@.exr`, `a.%04d.exr`,
     `a.$F4.exr`; `a.1001.exr` alone is a sequence of one frame, and so is `photo.png`, as frame 1.
+    Only the file's name is a pattern: `#`, `%` and the like in a folder's name are its name.
     Raises ShotError that says what was found instead.
     """
-    path = Path(spec)
+    path = clean_path(spec)
     if path.is_dir():
         return _only_sequence(path)
     if path.is_file():
@@ -221,27 +227,66 @@ def _ambiguous(folder: Path, found: list[str]) -> ShotError:
     )
 
 
+def split_pattern(name: str) -> tuple[str, int, str] | None:
+    """Split a file name at its frame number; None for a name that is no pattern.
+
+    Returns:
+        What stands before the number, the digits that it is filled up to, and what follows:
+        `("plate.", 4, ".exr")` for `plate.####.exr`, `plate.%04d.exr`, `plate.$F4.exr`.
+    """
+    holes = list(_HOLE.finditer(name))
+    if not holes:
+        return None
+    match = holes[-1]
+    return name[: match.start()], _width(match), name[match.end() :]
+
+
+def _width(match: re.Match[str]) -> int:
+    hole = match["hole"]
+    if hole[0] in "#@":
+        return len(hole)
+    if hole[0] == "[":
+        return len(hole[1:].lstrip("-").partition("-")[0])
+    return int(match["digits"] or 1) if hole[0] == "%" else int(hole[2:] or 1)
+
+
+def whole_sequence(path: Path) -> Path:
+    """The pattern of the sequence that an image file is one of; the path itself where it is none.
+
+    A file counts as one of a sequence when its folder has another of the same name and padding
+    with another number.
+    """
+    match = _NAME.match(path.name)
+    if match is None or not is_image(path) or not path.is_file():
+        return path
+    alone = _single(path)
+    pattern = path.with_name(f"{alone.head}{'#' * alone.padding}{alone.tail}")
+    if split_pattern(pattern.name) != (alone.head, alone.padding, alone.tail):
+        return path  # the name itself holds what would be read as a frame number
+    return pattern if len(_from_pattern(pattern).numbers) > 1 else path
+
+
 def _from_pattern(path: Path) -> FrameSequence:
-    try:
-        parsed = FileSequence(str(path), pad_style=PAD_STYLE_HASH1)
-    except FileSeqException as error:
-        raise ShotError(f"not a file pattern: {error}", path=path) from error
-    if not parsed.padding():
+    split = split_pattern(path.name)
+    if split is None:
         raise ShotError(
             "no such file or folder",
             path=path,
             hint="a pattern holds the frame number as ####, @, %04d or $F4: plate.####.exr",
         )
-    head, tail, width = parsed.basename(), parsed.extension(), parsed.zfill()
-    numbered = [(d, name) for d, name in _matching(path.parent, head, tail) if _fits(d, width)]
+    head, width, tail = split
+    folder = as_on_disk(path.parent)
+    matches = _matching(folder, head, tail)
+    numbered = [(digits, name) for digits, name in matches if _fits(digits, width)]
     if not numbered:
         raise _nothing_matches(path)
-    return _sequence(path.parent, head, tail, width, numbered)
+    return _sequence(folder, head, tail, width, numbered)
 
 
 def _matching(folder: Path, head: str, tail: str) -> list[tuple[str, str]]:
+    head, tail = normalised(head), normalised(tail)
     pattern = re.compile(rf"{re.escape(head)}(-?\d+){re.escape(tail)}")
-    matches = [(pattern.fullmatch(name), name) for name in _file_names(folder)]
+    matches = [(pattern.fullmatch(normalised(name)), name) for name in _file_names(folder)]
     return [(match[1], name) for match, name in matches if match]
 
 

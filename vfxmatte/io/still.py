@@ -15,6 +15,15 @@ from vfxmatte.types import FloatImage, Window
 ValueType = Literal["uint8", "uint16", "uint32", "half", "float"]
 
 
+def usable_aspect(value: Any) -> float:
+    """A pixel aspect ratio as a header gives it; 1 where that cannot be meant."""
+    try:
+        aspect = float(value)
+    except (TypeError, ValueError):
+        return 1.0
+    return aspect if 0.01 <= aspect <= 100 else 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageHeader:
     """What is known of a picture before its pixels are read.
@@ -28,6 +37,7 @@ class ImageHeader:
     part: the part of a multi-part EXR, else 0.
     at_once: an EXR that holds little but the picture: its channels are best decoded together.
     metadata: other attributes by name; in an EXR of the types that OpenEXR gives them.
+    notes: what of the file is ignored, a sentence each.
     """
 
     path: Path
@@ -44,6 +54,7 @@ class ImageHeader:
     part: int = 0
     at_once: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def colour_channels(self) -> tuple[str, ...]:

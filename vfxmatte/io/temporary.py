@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
     The name is no other process' or thread's, on whatever machine. The data is forced to the disk
     before the rename, so that after a power cut a file that has its name is whole. The folder is
     made where it is missing. On any failure the temporary file is removed; the operating system's
-    errors become OutputError.
+    errors become OutputError, unless they are of another file, one that the block reads, say.
     """
     temporary = path.with_name(f".{path.stem}.{new_mark()}.part{path.suffix}")
     try:
@@ -30,14 +31,32 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
+        if not _is_of(error, temporary):
+            raise
         raise OutputError(
-            f"cannot write: {error.strerror or error}",
-            path=path,
-            hint="is the disk full, or the folder read-only?",
+            f"cannot write: {error.strerror or error}", path=path, hint=_hint(error)
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _is_of(error: OSError, temporary: Path) -> bool:
+    """Whether an error may be of the file being written: it names that, its place, or nothing."""
+    named = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    places = {os.fsdecode(place) for place in (temporary, *temporary.parents)}
+    return not named or any(os.fsdecode(name) in places for name in named)
+
+
+def _hint(error: OSError) -> str:
+    """What to do about a file that cannot be written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return "the disk, or your share of it, is full: make room and run again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "may you write in this folder? is the file open elsewhere, or the disk read-only?"
+    if error.errno == errno.EISDIR:
+        return "there is a folder of this name: move it away"
+    return "is the disk full, or the folder read-only?"
 
 
 def remove_leftovers(folder: Path, *, now: float, nobody_writes: bool = False) -> None:

@@ -2,14 +2,13 @@
 
 Y'CbCr is converted here and not by FFmpeg's scaler, in floats: values beyond legal range stay as
 values below 0 and above 1. What a movie says about its colour is passed on by name; transfer
-curves are none of this module's business.
+curves are none of this module's business. Frames are counted as players show them: what an edit
+list hides has no number.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,20 +19,26 @@ import numpy as np
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import MissingFrameError, OutputError, PlateError, VfxmatteError
+from vfxmatte.io.decoding import Decoder
+from vfxmatte.io.frame_count import FrameCount, frames_of
+from vfxmatte.io.movie_notes import movie_notes
+from vfxmatte.io.movie_tags import PRIMARIES, TRANSFERS, MovieTags, timecode_of
+from vfxmatte.io.pixel_formats import layout_of
+from vfxmatte.io.quicktime import QuickTime
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.timecode_counting import advance_timecode, recounted, valid_timecode
 from vfxmatte.io.yuv import Encoding, picture_of
 from vfxmatte.types import FloatImage
-
-_NEAR = 24  # frames that are decoded on the way rather than sought for
-_TRANSFERS = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 8: "linear",
-    13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovieInfo:
-    """What a movie says about itself; names as FFmpeg's, None where it does not say."""
+    """What a movie says about itself; names as FFmpeg's, None where it does not say.
+
+    is_float: its values are floats, as an EXR's.
+    notes: what is ignored or left out, a sentence each, see `PlateInfo`.
+    """
 
     width: int
     height: int
@@ -44,27 +49,32 @@ class MovieInfo:
     pixel_format: str
     encoding: Encoding
     transfer: str | None
+    primaries: str | None
     timecode: str | None
+    is_float: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
-        matrix, spread = self.encoding.matrix, "full" if self.encoding.full_range else "legal"
         fps = f"{float(self.fps):.3f}".rstrip("0").rstrip(".")
-        return f"{self.codec} {self.pixel_format}, {matrix}, {spread} range, {fps} fps"
+        return f"{self.codec} {self.pixel_format}, {self.encoding.description}, {fps} fps"
 
 
 class Movie:
     """An open movie, frame numbers from `first_frame`; not thread safe.
 
-    Raises PlateError: unreadable, no picture in it, variable frame rate.
+    Raises PlateError: unreadable, no picture in it, variable frame rate, an unknown pixel format.
     """
 
     def __init__(self, path: str | Path, *, first_frame: int = 1) -> None:
         self.path = Path(path)
         self.first_frame = first_frame
-        self._container: Any = _open(self.path)
+        self._decoder = Decoder(self.path)
         try:
-            self._prepare()
+            self.info = self._inspect()
+        except VfxmatteError as error:
+            self.close()
+            raise error.at(path=self.path) from error.__cause__
         except BaseException:
             self.close()
             raise
@@ -75,7 +85,7 @@ class Movie:
 
     def read(self, number: int) -> FloatImage:
         """(H, W, 3) float32; raises MissingFrameError or PlateError."""
-        return picture_of(self._decode(number), self.info.encoding)
+        return self._picture(number, self._decode(number))
 
     def pictures(
         self, numbers: Iterable[int], *, workers: int = 2
@@ -93,7 +103,10 @@ class Movie:
             number, found = item
             if isinstance(found, VfxmatteError):
                 return number, found
-            return number, picture_of(found, self.info.encoding)
+            try:
+                return number, self._picture(number, found)
+            except VfxmatteError as error:
+                return number, error
 
         return ordered_map(convert, decoded(), workers=workers)
 
@@ -106,94 +119,33 @@ class Movie:
         return known
 
     def close(self) -> None:
-        self._container.close()
+        self._decoder.close()
 
-    def _prepare(self) -> None:
-        if not self._container.streams.video:
-            raise PlateError("this movie holds no pictures", path=self.path)
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
-        fps = self._stream.average_rate or self._stream.guessed_rate
-        if not fps:
-            raise PlateError("this movie does not say its frame rate", path=self.path)
-        times = self._times()
-        self._check_rate(times, fps)
-        self._restart()
-        first = next(self._decoder, None)
+    def _inspect(self) -> MovieInfo:
+        tags = MovieTags.of(self._decoder.stream)  # before anything is decoded
+        rate = frames_of(self._decoder.container, self._decoder.stream, self.path)
+        first = self._decoder.first(rate.fps)
         if first is None:
-            raise PlateError("no frame of this movie can be decoded", path=self.path)
-        self._start = min(first.pts or 0, self._stream.start_time or 0)
-        self.info = self._describe(first, Fraction(fps), len(times))
-        self._end = self.info.count  # frames from here on cannot be reached
-        self._restart(0)
-
-    def _times(self) -> list[int]:
-        """The time stamps of all frames, from the index or, where there is none, the packets."""
-        indexed = list(self._stream.index_entries)
-        if self._stream.frames and len(indexed) >= self._stream.frames:
-            return sorted(entry.timestamp for entry in indexed)
-        packets = self._container.demux(self._stream)
-        times: list[int | None] = []
-        with suppress(av.FFmpegError):  # where the rest is missing, what came before counts
-            times.extend(p.pts if p.pts is not None else p.dts for p in packets if p.size)
-        return sorted(time for time in times if time is not None)
-
-    def _check_rate(self, times: list[int], fps: Fraction) -> None:
-        if not times:
-            raise PlateError("this movie holds no frames", path=self.path)
-        period = 1 / (Fraction(fps) * self._stream.time_base)
-        off = np.abs(np.diff(np.array(times, np.float64)) - float(period))
-        # Containers with a coarse clock (1 ms) round every stamp.
-        if len(off) and float(off.max()) > max(0.1 * float(period), 1.5):
             raise PlateError(
-                f"variable frame rate: not every frame lasts 1/{float(fps):.3f} s",
-                path=self.path,
-                hint=f"conform it first: ffmpeg -i {self.path.name} -fps_mode cfr -r "
-                f"{round(float(fps))} -c:v prores_ks conformed.mov",
+                "no frame of this movie can be decoded",
+                hint="it may be incomplete: copy or export it again",
             )
+        return _describe(self._decoder, first, tags, rate)
 
-    def _describe(self, frame: Any, fps: Fraction, count: int) -> MovieInfo:
-        context = self._stream.codec_context
-        metadata = {**self._container.metadata, **self._stream.metadata}
-        return MovieInfo(
-            width=frame.width,
-            height=frame.height,
-            count=count,
-            fps=fps,
-            pixel_aspect=Fraction(context.sample_aspect_ratio or 1) or Fraction(1),
-            codec=f"{context.name} {context.profile or ''}".strip(),
-            pixel_format=frame.format.name,
-            encoding=Encoding.of(frame, self.path),
-            transfer=_TRANSFERS.get(int(context.color_trc or 2)),
-            timecode=metadata.get("timecode"),
-        )
-
-    def _restart(self, index: int | None = None) -> None:
-        """Set the decoder before frame `index` (None: where the file was opened)."""
-        offset = (self._stream.start_time or 0) if index is None else self._time_of(index)
-        self._container.seek(int(offset), stream=self._stream, backward=True)
-        self._decoder = _frames(self._container, self._stream)
-        self._ahead: Any = None  # decoded, not yet asked for
-
-    def _time_of(self, index: int) -> int:
-        period = 1 / (self.info.fps * self._stream.time_base)
-        return round(int(self._start) + index * Fraction(period))
-
-    def _index_of(self, frame: Any) -> int:
-        seconds = Fraction((frame.pts - self._start) * self._stream.time_base)
-        return round(seconds * self.info.fps)
+    def _picture(self, number: int, frame: Any) -> FloatImage:
+        encoding = self.info.encoding
+        try:
+            if frame.format.name != self.info.pixel_format:
+                encoding = Encoding.of(frame)
+            return picture_of(frame, encoding)
+        except VfxmatteError as error:
+            raise error.at(frame=number, path=self.path) from error.__cause__
 
     def _decode(self, number: int) -> Any:
-        index = number - self.first_frame
         if number not in self.numbers:
             raise self._missing(number)
-        frame = self._search(index) if index < self._end else None
-        if frame is None and index < self._end:  # once more from the key frame before it
-            self._restart(index)
-            frame = self._search(index)
-            if self._ahead is None:
-                self._end = min(self._end, index)
-        if frame is None or frame.is_corrupt:
+        frame = self._decoder.frame(number - self.first_frame)
+        if frame is None:
             raise PlateError(
                 "this frame of the movie is damaged or missing",
                 frame=number,
@@ -209,17 +161,6 @@ class Movie:
             )
         return frame
 
-    def _search(self, index: int) -> Any:
-        """Decode forward to a frame; None where it does not come."""
-        frame = self._ahead or next(self._decoder, None)
-        if frame is not None and not -_NEAR <= self._index_of(frame) - index <= 0:
-            self._restart(index)
-            frame = next(self._decoder, None)
-        while frame is not None and self._index_of(frame) < index:
-            frame = next(self._decoder, None)
-        self._ahead = frame
-        return frame if frame is not None and self._index_of(frame) == index else None
-
     def _missing(self, number: int) -> MissingFrameError:
         first, last = self.numbers[0], self.numbers[-1]
         return MissingFrameError(
@@ -230,26 +171,87 @@ class Movie:
         )
 
 
-def write_prores(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction | float) -> Path:
-    """ProRes 4444 with alpha from (H, W, 4) float32 RGBA frames, 0 to 1, Rec.709-encoded.
+def _describe(decoder: Decoder, frame: Any, tags: MovieTags, rate: FrameCount) -> MovieInfo:
+    """Collect what the container, the stream and the first frame say."""
+    container, stream = decoder.container, decoder.stream
+    context, layout = stream.codec_context, layout_of(frame.format.name)
+    encoding = Encoding.of(frame, matrix_tag=tags.matrix, range_tag=tags.range)
+    timecode, notes = _timecode(decoder, rate.fps), movie_notes(container, stream, frame)
+    if rate.lacking:
+        notes += (f"the movie's file ends too early: {rate.lacking} of its frames are missing",)
+    if timecode and not valid_timecode(timecode, rate.fps):
+        notes += (f"time code {timecode} cannot be counted at this rate: it is not carried",)
+    aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+    return MovieInfo(
+        width=frame.width,
+        height=frame.height,
+        count=rate.count,
+        fps=rate.fps,
+        pixel_aspect=Fraction(aspect or 1) or Fraction(1),
+        codec=f"{context.name} {context.profile or ''}".strip(),
+        pixel_format=frame.format.name,
+        encoding=encoding,
+        transfer=TRANSFERS.get(int(frame.color_trc)) or TRANSFERS.get(tags.transfer),
+        primaries=PRIMARIES.get(int(frame.color_primaries)) or PRIMARIES.get(tags.primaries),
+        timecode=valid_timecode(timecode, rate.fps),
+        is_float=layout is not None and layout.is_float,
+        notes=notes,
+    )
 
-    Written to a temporary name, then renamed. Raises OutputError; nothing stays behind then.
+
+def _timecode(decoder: Decoder, fps: Fraction) -> str | None:
+    """The first shown frame's time code, counted in the movie's frames."""
+    text = timecode_of(decoder.container, decoder.stream)
+    track = QuickTime.read(decoder.path).first("tmcd") if text else None
+    if text is None or track is None:
+        return text
+    text = recounted(text, track.timecode_rate, fps)
+    hidden = round(track.hidden_seconds * fps)
+    return advance_timecode(text, hidden, fps) if valid_timecode(text, fps) else text
+
+
+def write_prores(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float,
+    *,
+    timecode: str | None = None,
+    pixel_aspect: float = 1.0,
+) -> Path:
+    """Write ProRes 4444 with alpha to a temporary name, then rename it.
+
+    Args:
+        frames: (H, W, 4) float32 RGBA, 0 to 1, Rec.709-encoded.
+        timecode: of the first frame, `01:00:00:00`.
+        pixel_aspect: width of a pixel for a height of 1.
+    Raises:
+        OutputError: it cannot be written; nothing stays behind then.
     """
     path = Path(path)
+    aspect = Fraction(pixel_aspect).limit_denominator(10_000)
     with renamed_when_whole(path) as temporary:
         try:
-            _encode_prores(temporary, frames, Fraction(fps).limit_denominator(1001))
+            _encode_prores(temporary, frames, frame_rate(fps), timecode, aspect)
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write the movie: {error}", path=path) from error
     return path
 
 
-def _encode_prores(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def _encode_prores(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction,
+    timecode: str | None,
+    pixel_aspect: Fraction,
+) -> None:
     with av.open(str(path), "w", format="mov") as container:
         stream: Any = None
         for rgba in frames:
             if stream is None:
                 stream = _prores_stream(container, rgba.shape[1], rgba.shape[0], fps)
+                stream.codec_context.sample_aspect_ratio = pixel_aspect
+                if timecode:
+                    stream.metadata["timecode"] = timecode
             values = np.nan_to_num(rgba).clip(0, 1) * 65535 + 0.5
             frame = av.VideoFrame.from_ndarray(values.astype(np.uint16), format="rgba64le")
             frame = frame.reformat(
@@ -269,63 +271,3 @@ def _prores_stream(container: Any, width: int, height: int, fps: Fraction) -> An
     context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
     return stream
-
-
-def advance_timecode(text: str, frames: int, fps: Fraction) -> str:
-    """`01:00:00:00` so many frames later; `;` before the frames marks drop-frame timecode."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+)([:;.])(\d+)", text.strip())
-    if match is None:
-        return text
-    rate, drop = round(fps), match[4] != ":" and round(fps) in (30, 60)
-    hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
-    dropped = rate // 15 if drop else 0
-    total_minutes = hours * 60 + minutes
-    count = (total_minutes * 60 + seconds) * rate + frame
-    count -= dropped * (total_minutes - total_minutes // 10)
-    return _timecode_of(count + frames, rate, dropped, match[4])
-
-
-def _timecode_of(count: int, rate: int, dropped: int, separator: str) -> str:
-    if dropped:
-        tens, rest = divmod(count, 600 * rate - 9 * dropped)
-        over = max(0, rest - dropped) // (60 * rate - dropped) if rest >= 60 * rate else 0
-        count += dropped * (9 * tens + over)
-    seconds, frame = divmod(count, rate)
-    clock = (seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
-    return "{:02d}:{:02d}:{:02d}".format(*clock) + f"{separator}{frame:02d}"
-
-
-def _open(path: Path) -> Any:
-    try:
-        return av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise PlateError(
-            f"cannot read the movie: {getattr(error, 'strerror', None) or error}",
-            path=path,
-            hint="it may be incomplete: copy or export it again",
-        ) from error
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames as they decode; damaged packets are passed over, a damaged file ends it."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            packet = None
-        if packet is None:
-            yield from _rest(stream)
-            return
-        try:
-            decoded = stream.decode(packet)
-        except (av.FFmpegError, EOFError):
-            continue
-        yield from (frame for frame in decoded if frame.pts is not None)
-
-
-def _rest(stream: Any) -> Iterator[Any]:
-    try:
-        yield from (frame for frame in stream.decode(None) if frame.pts is not None)
-    except (av.FFmpegError, EOFError):
-        return

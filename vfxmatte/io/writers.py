@@ -6,19 +6,18 @@ it is whole or not there. Alpha is linear coverage and passes through no colour 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-import OpenEXR
 
-from vfxmatte.errors import OutputError
-from vfxmatte.io.exr import STRUCTURAL, write_exr
+from vfxmatte.common.checked import Checked
+from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.io.attributes import carried
+from vfxmatte.io.exr import write_exr
 from vfxmatte.io.halves import narrowed
 from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
@@ -31,17 +30,10 @@ Format = Literal["exr", "png", "tiff"]
 Rgba = Literal["premultiplied", "straight"]
 
 _SUFFIXES = {"exr": ".exr", "png": ".png", "tiff": ".tif"}
-_TIMECODE = re.compile(r"(\d+):(\d+):(\d+)([:;.])(\d+)")
-# Attributes of other formats under the names that EXR gives them.
-_EXR_NAMES = {
-    "smpte:TimeCode": "timeCode",
-    "FramesPerSecond": "framesPerSecond",
-    "PixelAspectRatio": "pixelAspectRatio",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputSettings:
+class OutputSettings(Checked):
     """How mattes are written.
 
     pixel_type, compression: of EXR; PNG and TIFF are 16-bit grey, ZIP.
@@ -56,11 +48,20 @@ class OutputSettings:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rgba is not None and self.format != "exr":
-            raise OutputError(
+            raise UsageError(
                 f"RGBA cannot be written as {self.format}",
                 hint="the plate's colour is scene-linear: write RGBA as EXR",
             )
+
+
+def alpha_type(settings: OutputSettings) -> str:
+    """How a file of these settings holds alpha: `half`, `float`, or `uint16` of PNG and TIFF.
+
+    EXR's compressions keep it exactly: DWAA's loss concerns colour alone.
+    """
+    return settings.pixel_type if settings.format == "exr" else "uint16"
 
 
 def matte_path(
@@ -150,57 +151,15 @@ def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
 
 
 def exr_attributes(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The plate's attributes as an EXR takes them, whatever kind of file the plate is.
-
-    Numbers, texts and EXR's own types are kept; timecodes and rates given as text or number get
-    EXR's types; what cannot be written is left out.
-    """
-    kept: dict[str, Any] = {}
-    for name, value in metadata.items():
-        name = _EXR_NAMES.get(name, name)
-        value = _exr_value(name, value)
-        if value is not None and name not in STRUCTURAL and not name.startswith("oiio:"):
-            kept[name] = value
-    return kept
-
-
-def _exr_value(name: str, value: Any) -> Any:
-    if name == "timeCode" and not isinstance(value, OpenEXR.TimeCode):
-        return _timecode(value)
-    if name == "framesPerSecond" and isinstance(value, (int, float)):
-        return Fraction(value).limit_denominator(1001)
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int) and not -(2**31) <= value < 2**31:
-        return float(value)
-    if isinstance(value, OpenEXR.OpaqueAttribute):
-        return None
-    return value if _writable(value) else None
-
-
-def _writable(value: Any) -> bool:
-    own = type(value).__module__.startswith("OpenEXR")
-    if isinstance(value, (list, tuple)) and not own:
-        texts = all(isinstance(item, str) for item in value)
-        arrays = all(isinstance(item, np.ndarray) for item in value)
-        return len(value) > 0 and (texts or arrays or len(value) == 8)
-    return own or isinstance(value, (int, float, str, Fraction, np.ndarray, np.generic))
-
-
-def _timecode(value: Any) -> Any:
-    match = _TIMECODE.fullmatch(str(value).strip())
-    if match is None:
-        return None
-    clock = (int(match[i]) for i in (1, 2, 3, 5))
-    code = OpenEXR.TimeCode(*clock, *([0] * 14))
-    code.dropFrame = match[4] != ":"
-    return code
+    """The plate's attributes as an EXR takes them; see `attributes` for what is left out."""
+    return carried(metadata).values
 
 
 def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
     half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
     channels: dict[str, np.ndarray] = {"A": narrowed(alpha) if half else alpha}
+    alpha = channels["A"].astype(np.float32, copy=False)  # colour goes with what is written
     if settings.rgba is not None:
         colour = crop(frame.pixels, frame.canvas, frame.data_window)
         if settings.rgba == "premultiplied":
@@ -208,14 +167,13 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
                 colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
         values = narrowed(colour.clip(-65504, 65504)) if half else colour
         channels |= {name: values[:, :, i] for i, name in enumerate("RGB")}
-    attributes = exr_attributes(frame.metadata)
-    attributes |= {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
+    own = {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
     write_exr(
         path,
         channels,
         data_window=frame.data_window,
         display_window=frame.display_window,
-        attributes=attributes,
+        attributes=exr_attributes({**frame.metadata, **own}),
         compression=settings.compression,
     )
 

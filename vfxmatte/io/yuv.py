@@ -1,19 +1,23 @@
 """A decoded video frame to RGB floats: planes, chroma siting, matrix and range.
 
-Knows no files and no transfer curves.
+Grey and RGB pictures hold code values of the full range, whatever the movie's tags say, as in
+FFmpeg itself: its own conversions leave `legal` on them. Knows no files and no transfer curves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from vfxmatte.errors import PlateError
+from vfxmatte.io.pixel_formats import Layout, layout_of
 from vfxmatte.types import FloatImage
+
+UNTAGGED = (0, 2, 3)
+"""Matrix numbers that say nothing of Y'CbCr: RGB (also ProRes' unknown), unspecified, reserved."""
 
 # Kr and Kb of ITU-R BT.709, BT.601, SMPTE 240M, BT.2020 and of FCC, by FFmpeg's numbers.
 _WEIGHTS = {
@@ -24,39 +28,65 @@ _WEIGHTS = {
     7: ("SMPTE 240M", 0.212, 0.087),
     9: ("Rec.2020", 0.2627, 0.0593),
 }
-_SAME_PLANES = {  # packed or half-planar formats and their planar twins, without loss
-    "nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "p016le": "yuv420p16le",
-    "nv16": "yuv422p", "p210le": "yuv422p10le", "yuyv422": "yuv422p", "uyvy422": "yuv422p",
-    "v210": "yuv422p10le",
+_UNSUPPORTED = {
+    8: "YCgCo", 10: "Rec.2020 constant luminance", 11: "SMPTE 2085", 12: "chroma-derived",
+    13: "chroma-derived constant luminance", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re",
+    17: "YCgCo-Ro",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How Y'CbCr encodes R'G'B': weights of red and blue, and the range of the code values."""
+    """How Y'CbCr encodes R'G'B': weights of red and blue, and the range of the code values.
+
+    assumed: the movie does not name its matrix; it was chosen by the picture's size.
+    """
 
     matrix: str
-    kr: float
-    kb: float
-    full_range: bool
+    kr: float = 0.0
+    kb: float = 0.0
+    full_range: bool = True
+    assumed: bool = False
 
     @classmethod
-    def of(cls, frame: Any, path: Path) -> Encoding:
-        """From a frame's tags; an untagged one by its size (HD is Rec.709), in legal range."""
+    def of(cls, frame: Any, *, matrix_tag: int = 2, range_tag: int = 0) -> Encoding:
+        """Determine the encoding from a frame's tags, else the container's, else its size.
+
+        Untagged pictures of 720 lines or 1280 columns and more are Rec.709, smaller ones Rec.601;
+        an untagged range is legal.
+
+        Args:
+            matrix_tag, range_tag: what the container says, where the frame does not.
+        Raises:
+            PlateError: the pixel format or the matrix is not supported.
+        """
+        layout = layout_of(frame.format.name)
+        if frame.format.name == "pal8" or (layout is not None and layout.kind == "rgb"):
+            return cls(matrix="RGB")
+        if layout is None:
+            raise _unsupported_format(frame.format.name)
+        if layout.kind == "grey":
+            return cls(matrix="grey")
         tag = int(frame.colorspace)
-        if frame.format.is_rgb or tag == 0:
-            return cls(matrix="RGB", kr=0.0, kb=0.0, full_range=int(frame.color_range) != 1)
-        if tag in (2, 3):
+        if tag in UNTAGGED:
+            tag = matrix_tag
+        assumed = tag in UNTAGGED
+        if assumed:
             tag = 1 if frame.height >= 720 or frame.width >= 1280 else 6
         if tag not in _WEIGHTS:
             raise PlateError(
-                f"unsupported colour matrix {frame.colorspace}",
-                path=path,
+                f"unsupported colour matrix: {_UNSUPPORTED.get(tag, tag)}",
                 hint="convert the movie to Rec.709 or Rec.2020 non-constant luminance",
             )
-        full = int(frame.color_range) == 2 or frame.format.name.startswith("yuvj")
+        spread = int(frame.color_range) or range_tag
+        full = spread == 2 or frame.format.name.startswith("yuvj")
         matrix, kr, kb = _WEIGHTS[tag]
-        return cls(matrix=matrix, kr=kr, kb=kb, full_range=full)
+        return cls(matrix=matrix, kr=kr, kb=kb, full_range=full, assumed=assumed)
+
+    @property
+    def description(self) -> str:
+        assumed = " (assumed, not tagged)" if self.assumed else ""
+        return f"{self.matrix}{assumed}, {'full' if self.full_range else 'legal'} range"
 
     def affine(self, bits: int) -> FloatImage:
         """(3, 4): code values Y, Cb, Cr (and 1) to R'G'B'."""
@@ -74,50 +104,52 @@ class Encoding:
 
 
 def picture_of(frame: Any, encoding: Encoding) -> FloatImage:
-    """(H, W, 3) float32 R'G'B' of a decoded frame, unclipped."""
-    planar = _planar(frame)
-    if planar.format.is_rgb:
-        return _from_rgb(planar, encoding)
-    bits = planar.format.components[0].bits
-    luma = _plane(planar, 0).astype(np.float32)
-    matrix = encoding.affine(bits)
-    if len(planar.format.components) < 3:
-        grey = (luma - _black(encoding, bits)) * matrix[0, 0]
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    chroma = [_upsampled(_plane(planar, i).astype(np.float32), luma.shape) for i in (1, 2)]
-    return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), matrix))
+    """Convert a decoded frame to (H, W, 3) float32 R'G'B', unclipped; alpha is left out.
+
+    Raises:
+        PlateError: the pixel format is not supported.
+    """
+    if frame.format.name == "pal8":
+        return _from_palette(frame)
+    layout = layout_of(frame.format.name)
+    if layout is None:
+        raise _unsupported_format(frame.format.name)
+    if layout.kind == "yuv":
+        return _from_yuv(frame, layout, encoding)
+    levels = [_levels(frame, layout, index) for index in range(len(layout.components))]
+    return np.stack(levels * (3 // len(levels)), axis=-1)
 
 
-def _black(encoding: Encoding, bits: int) -> float:
-    return 0.0 if encoding.full_range else float(16 << (bits - 8))
+def _from_yuv(frame: Any, layout: Layout, encoding: Encoding) -> FloatImage:
+    luma, *chroma = (layout.values(frame, index) for index in range(3))
+    full = [_upsampled(plane, luma.shape, layout.subsampling) for plane in chroma]
+    matrix = encoding.affine(layout.components[0].bits)
+    return np.asarray(cv2.transform(cv2.merge([luma, *full]), matrix))
 
 
-def _planar(frame: Any) -> Any:
-    """The frame in planar Y'CbCr or planar RGB."""
-    name = frame.format.name
-    if name in _SAME_PLANES:
-        return frame.reformat(format=_SAME_PLANES[name])
-    if frame.format.is_rgb and not name.startswith("gbr"):
-        return frame.reformat(format="gbrp16le" if frame.format.components[0].bits > 8 else "gbrp")
-    if name.startswith(("yuv", "gbr", "gray")) and not name.endswith("be"):
-        return frame
-    return frame.reformat(format="yuv444p16le")
+def _levels(frame: Any, layout: Layout, index: int) -> FloatImage:
+    """A component of a grey or RGB picture from 0 to 1; floats as they are."""
+    values = layout.values(frame, index)
+    if layout.is_float:
+        return values
+    return values / np.float32((1 << layout.components[index].bits) - 1)
 
 
-def _plane(frame: Any, index: int) -> np.ndarray:
-    component, plane = frame.format.components[index], frame.planes[index]
-    wide = component.bits > 8
-    values = np.frombuffer(plane, np.uint16 if wide else np.uint8)
-    rows = values.reshape(-1, plane.line_size // (2 if wide else 1))
-    return rows[: plane.height, : plane.width]
+def _from_palette(frame: Any) -> FloatImage:
+    rows = np.ndarray((frame.height, frame.planes[0].line_size), np.uint8, frame.planes[0])
+    palette = np.frombuffer(frame.planes[1], np.uint32, 256)  # 0xAARRGGBB in native order
+    colours = np.stack([palette >> shift & 255 for shift in (16, 8, 0)], axis=-1)
+    levels: FloatImage = colours.astype(np.float32) / np.float32(255)
+    return np.asarray(levels[rows[:, : frame.width]])
 
 
-def _upsampled(plane: FloatImage, shape: tuple[int, int]) -> FloatImage:
+def _upsampled(
+    plane: FloatImage, shape: tuple[int, int], subsampling: tuple[int, int]
+) -> FloatImage:
     """Chroma at luma's size. It sits on the left luma sample, and between two rows (MPEG-2)."""
-    height, width = shape
-    if plane.shape == shape:
+    if subsampling == (1, 1):
         return plane
-    across, down = -(-width // plane.shape[1]), -(-height // plane.shape[0])
+    (height, width), (across, down) = shape, subsampling
     inverse = np.array([[1 / across, 0, 0], [0, 1 / down, (1 / down - 1) / 2]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
@@ -127,9 +159,8 @@ def _upsampled(plane: FloatImage, shape: tuple[int, int]) -> FloatImage:
     )
 
 
-def _from_rgb(frame: Any, encoding: Encoding) -> FloatImage:
-    bits = frame.format.components[0].bits
-    stacked = np.stack([_plane(frame, i) for i in (2, 0, 1)], axis=-1).astype(np.float32)  # GBR
-    if encoding.full_range:
-        return stacked / np.float32((1 << bits) - 1)
-    return (stacked - np.float32(16 << (bits - 8))) / np.float32(219 << (bits - 8))
+def _unsupported_format(name: str) -> PlateError:
+    return PlateError(
+        f"pixel format {name} is not supported",
+        hint="convert the movie first: ffmpeg -i MOVIE -pix_fmt gbrp16le -c:v ffv1 converted.mkv",
+    )

@@ -7,6 +7,7 @@ of each run.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,11 +17,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import remove_leftovers, renamed_when_whole
 from vfxmatte.journal import chunks
+from vfxmatte.journal.claim import Claim, held
 from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, Ledger
 
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 MANIFEST_FILE = "manifest.json"
 
 
@@ -36,6 +39,7 @@ class Journal(Ledger):
         self._state = output / STATE_FOLDER
         self.scratch = self._state / "scratch"
         self._lock = FileLock(self._state / "lock")
+        self._claim = Claim(self._state / "owner.json")
 
     @classmethod
     def peek(cls, output: Path) -> Journal:
@@ -53,28 +57,44 @@ class Journal(Ledger):
         """
         try:
             self._state.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._take_lock()
+            self._claim.take()
             self._end_last_line()
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir()
             self.fold()
         except Timeout as error:
-            raise OutputLockedError(
-                "another run is writing to this output",
-                path=self.output,
-                hint="wait for it, stop it, or give another --output",
-            ) from error
+            raise held(self._claim.path, self._claim.holder(), None) from error
         except OutputError:
-            self._lock.release()
+            self._release()
             raise
         except OSError as error:
-            self._lock.release()
+            self._release()
             raise OutputError(
                 f"results cannot be written: {error.strerror or error}",
                 path=self.output,
                 hint="give a writable folder to --output",
             ) from error
         return self
+
+    def add(self, record: FrameRecord) -> None:
+        """Append one frame's state. Raises OutputError, also where the lock has been lost."""
+        self._claim.check()
+        super().add(record)
+
+    def _take_lock(self) -> None:
+        """The file system's lock, where it has any; raises Timeout where another process has it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except NotImplementedError:
+            return
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+
+    def _release(self) -> None:
+        self._claim.release()
+        self._lock.release()
 
     def fold(self) -> None:
         """Take in what chunks have recorded, clear away what killed ones have left, and read
@@ -114,7 +134,7 @@ class Journal(Ledger):
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
-        self._lock.release()
+        self._release()
 
     def forget(self) -> None:
         """Start again: every frame counts as not done. Files stay until they are replaced."""

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from vfxmatte.errors import OutputError
@@ -23,7 +23,9 @@ STATE_FOLDER = ".vfxmatte"
 class FrameRecord:
     """One frame's last state: `file` and `size_bytes` where it was written, else `error`.
 
-    fingerprint: names everything that decides the frame's pixels. stale: where the matte of an
+    fingerprint: names everything that decides the frame's alpha and its file, see
+    `plan.Fingerprints`. alpha: how the file holds the alpha that was solved, see
+    `io.writers.alpha_type`; None where it is not known. stale: where the matte of an
     earlier run was moved when this frame failed. time: seconds since 1970, by the writer's clock.
     Files are relative to the output folder, with forward slashes.
     """
@@ -33,6 +35,7 @@ class FrameRecord:
     file: str | None = None
     size_bytes: int = 0
     error: str | None = None
+    alpha: str | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
     stale: str | None = None
     time: float = 0.0
@@ -115,7 +118,7 @@ def _row(record: FrameRecord | RunRecord) -> dict[str, Any]:
         return {**run, "asked": dict(record.asked), "time": written}
     row = {"frame": record.number, "fingerprint": record.fingerprint, "file": record.file}
     row |= {"bytes": record.size_bytes, "error": record.error, "stats": dict(record.stats)}
-    return {**row, "stale": record.stale, "time": written}
+    return {**row, "alpha": record.alpha, "stale": record.stale, "time": written}
 
 
 def read(path: Path) -> list[FrameRecord | RunRecord]:
@@ -139,14 +142,31 @@ def _record(line: str) -> FrameRecord | RunRecord | None:
                 time=float(row["time"]),
             )
         return FrameRecord(
-            number=row["frame"],
-            fingerprint=row["fingerprint"],
-            file=row["file"],
-            size_bytes=row["bytes"],
-            error=row["error"],
-            stats=row["stats"],
-            stale=row.get("stale"),
+            number=_of_type(row["frame"], int),
+            fingerprint=_of_type(row["fingerprint"], str),
+            file=_inside(row["file"]),
+            size_bytes=_of_type(row["bytes"], int),
+            error=_of_type(row["error"], str, type(None)),
+            stats={str(name): float(value) for name, value in row["stats"].items()},
+            alpha=_of_type(row.get("alpha"), str, type(None)),
+            stale=_inside(row.get("stale")),
             time=float(row.get("time", 0.0)),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _of_type(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds:
+        raise TypeError(f"a value of the wrong type: {value!r:.80}")
+    return value
+
+
+def _inside(value: Any) -> str | None:
+    """A path within the output folder: a line names no other file, whoever has written it."""
+    if value is None:
+        return None
+    path = PureWindowsPath(_of_type(value, str))  # knows drives and both slashes
+    if path.anchor or ".." in path.parts or "\0" in value:
+        raise ValueError(f"a path that leads elsewhere: {value!r:.80}")
+    return str(value)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vfxmatte.errors import SolverError
 from vfxmatte.prior.laplacian import MattingLaplacian
+from vfxmatte.prior.row_sums import row_sums
 
 DIRECT_PX = 96 * 96
 """Up to so many pixels a factorisation on the CPU is the quicker way."""
@@ -142,8 +143,8 @@ _HINT = "allow more iterations, solve at a smaller size, or label more of the pi
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((1, 2))
+    return row_sums((a * b).flatten(1))
 
 
 def _norms(a: Tensor) -> Tensor:
-    return a.square().sum((1, 2)).sqrt()
+    return row_sums(a.square().flatten(1)).sqrt()

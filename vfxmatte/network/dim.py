@@ -67,6 +67,11 @@ class DimConfig:
         if self.fc6_kernel not in self.fc6_kernels:
             allowed = ", ".join(str(kernel) for kernel in self.fc6_kernels)
             raise ValueError(f"fc6_kernel must be one of {allowed}, found {self.fc6_kernel}")
+        if type(self.fc6_channels) is not int or not 1 <= self.fc6_channels <= 8192:
+            raise ValueError(f"fc6_channels must be within 1 and 8192, found {self.fc6_channels}")
+        for name in ("skips", "batch_norm", "refine", "prior"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, found {getattr(self, name)!r:.80}")
 
     def build(self) -> DeepImageMatting:
         """Create a network of this shape with random weights."""

@@ -84,13 +84,14 @@ class _Layer:
     def __init__(self, layer: nn.Module) -> None:
         """Convert a `ConvReLU`, or a bare `nn.Conv2d`, after which there is no ReLU."""
         conv = layer.conv if isinstance(layer, ConvReLU) else layer
-        assert isinstance(conv, nn.Conv2d)
+        if not isinstance(conv, nn.Conv2d):
+            raise TypeError(f"neither a ConvReLU nor a convolution: {layer}")
         weight = conv.weight.detach()
         self.kernel, self.relu = weight.shape[-1], isinstance(layer, ConvReLU)
         matrix = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
         self.weight = matrix[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        assert conv.bias is not None
-        self.bias = conv.bias.detach()
+        bias = conv.bias
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         self.fan_in, self.fan_out = weight.shape[1], weight.shape[0]
 
     def __call__(self, level: DeviceLevel, source: Tensor, out: Tensor) -> Tensor:
@@ -118,8 +119,6 @@ class _Layer:
         """(n, taps · fan_in) to (n, fan_out)."""
         if gathered.device.type == "cuda":
             return torch.addmm(self.bias, gathered, self.weight.flatten(1).t())
-        if self.fan_out == 1:
-            return F.linear(gathered, self.weight.flatten(1), self.bias)
         count = len(gathered)
         missing = max(_FEWEST, -(-count // _WIDE) * _WIDE) - count
         if missing:  # one way for any number of rows and threads: the same bits everywhere

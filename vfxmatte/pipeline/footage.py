@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import close, ordered_map
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.plates import FrameOrError, Plate
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.types import Frame
@@ -41,7 +42,14 @@ class Footage:
 
         def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:
             number, frame = pair
-            return number, None if isinstance(frame, VfxmatteError) else self._proxy(frame, size)
+            if isinstance(frame, VfxmatteError):
+                return number, None
+            try:
+                return number, self._proxy(frame, size)
+            except Exception as error:
+                if concerns_all_frames(error):
+                    raise
+                return number, None  # the frame itself will fail likewise, and be named
 
         frames = self._read(self.proxy_plate, numbers)
         return ordered_map(small, frames, workers=self.workers)
@@ -58,7 +66,7 @@ class Footage:
     def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
         """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
         sources = [self.plan.sources[number] for number in numbers]
-        frames = plate.frames(sorted(set(sources)), workers=self.workers)
+        frames = self._each(plate, sorted(set(sources)))
         try:
             source, frame = next(frames)
             for number, wanted in zip(numbers, sources, strict=True):
@@ -70,3 +78,28 @@ class Footage:
                     yield number, frame
         finally:
             close(frames)
+
+    def _each(self, plate: Plate, sources: list[int]) -> Generator[tuple[int, FrameOrError]]:
+        """Exactly one frame, or what is wrong with it, for each of the plate's own numbers.
+
+        What a reader raises without having foreseen it belongs to the frame that was due; reading
+        begins anew after it.
+        """
+        due = deque(sources)
+        while due:
+            frames = plate.frames(list(due), workers=self.workers)
+            try:
+                for number, frame in frames:
+                    due.popleft()
+                    yield number, frame
+            except Exception as error:
+                if concerns_all_frames(error) or not due:
+                    raise
+                number = due.popleft()
+                yield number, as_foreseen(error).at(frame=number, path=plate.path(number))
+            else:
+                if due:
+                    number = due.popleft()
+                    yield number, PlateError("the plate ended before this frame", frame=number)
+            finally:
+                close(frames)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import platform
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 from vfxmatte.colour import ColourConfig
@@ -12,6 +16,12 @@ from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.settings import RunSettings, as_plain
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.version import __version__
+
+_MODULES = {
+    "torch": "torch", "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "OpenEXR": "OpenEXR",
+    "opencolorio": "PyOpenColorIO", "av": "av",
+}  # fmt: skip
+"""The libraries that decide pixels, by the names that the manifest gives them."""
 
 
 def manifest_header(
@@ -47,8 +57,19 @@ def manifest_header(
 
 def versions() -> dict[str, str]:
     """Of everything that decides pixels, for the manifest."""
-    from importlib.metadata import version
-
-    names = ("torch", "numpy", "opencv-python-headless", "OpenEXR", "opencolorio", "av")
-    found = {name: version(name) for name in names}
+    found = {name: _version(module) for name, module in _MODULES.items()}
     return {"vfxmatte": __version__, "python": platform.python_version(), **found}
+
+
+def _version(module: str) -> str:
+    """Of whatever package brought the module: OpenCV comes as opencv-python-headless, as
+    opencv-python, or by a package manager that leaves no record; then it says so itself."""
+    for name in _packages().get(module, []):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return str(getattr(sys.modules.get(module), "__version__", "unknown"))
+
+
+@functools.cache
+def _packages() -> Mapping[str, list[str]]:
+    return packages_distributions()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.parallel import ordered_map
-from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.images import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
@@ -144,8 +144,8 @@ def _judge_file(path: Path, wanted: str, canvas: Window) -> tuple[str, str]:
         image = read_image(path)
         if (written_fingerprint(path) or wanted) != wanted:
             return "stale", ""
-    except VfxmatteError as error:
-        return "damaged", str(error)
+    except Exception as error:
+        return "damaged", str(as_foreseen(error))
     if not canvas.contains(image.header.data_window):
         return "damaged", f"{path} covers {image.header.data_window}, the plate {canvas}"
     return "good", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
 from vfxmatte.errors import UsageError
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Trimap
 
@@ -33,8 +36,10 @@ def matte(
             float, uint8 (0, 128, 255) or uint16.
         colorspace: an OpenColorIO colour space, e.g. "ACEScg".
         engine: which engine, weights and device; None takes the defaults. The engine stays
-            loaded for the next call with the same settings. Or an engine that is open already.
-        ocio: an OpenColorIO configuration; None is $OCIO, else the built-in ACES one.
+            loaded for the next call with the same settings, and is loaded again where its weights
+            have been replaced. Or an engine that is open already.
+        ocio: an OpenColorIO configuration; None is $OCIO as it stands now, else the built-in ACES
+            one. A file that has changed is read again.
 
     Returns:
         (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
@@ -50,12 +55,13 @@ def matte(
     if values.ndim not in (2, 3) or values.shape[:2] != pixels.shape[:2]:
         raise UsageError(f"trimap is {values.shape}, the image is {pixels.shape}")
     labels = labels_from_image(values)
-    encoded = _colours(ocio).encode(pixels, colorspace)
+    source = str(ocio or os.environ.get("OCIO") or "")
+    encoded = _colours(source, _signature(Path(source))).encode(pixels, colorspace)
     task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
     if engine is None or isinstance(engine, EngineSettings):
-        engine = _engine(engine or EngineSettings())
-    (solved,) = engine.mattes([task])
-    return solved.alpha
+        settings = engine or EngineSettings()
+        engine = _engine(settings, _signature(settings.weights or DEFAULT_WEIGHTS))
+    return solve_one(engine, task).alpha
 
 
 def _as_float(array: NDArray[Any], name: str) -> FloatImage:
@@ -67,10 +73,19 @@ def _as_float(array: NDArray[Any], name: str) -> FloatImage:
 
 
 @functools.lru_cache(maxsize=1)
-def _colours(ocio: str | Path | None) -> ColourConfig:
-    return ColourConfig.load(ocio)
+def _colours(source: str, signature: object) -> ColourConfig:
+    return ColourConfig.load(source or None)
 
 
 @functools.lru_cache(maxsize=1)
-def _engine(settings: EngineSettings) -> Engine:
+def _engine(settings: EngineSettings, signature: object) -> Engine:
     return open_engine(settings)
+
+
+def _signature(path: Path) -> object:
+    """Changes when the file does; None where there is none, which whoever reads it will say."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

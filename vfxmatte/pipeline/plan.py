@@ -20,7 +20,7 @@ from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
-PIXELS_VERSION = 2
+PIXELS_VERSION = 3
 """Raised when a change of the program changes mattes; older results are then stale."""
 
 
@@ -101,7 +101,12 @@ def _notes(
     keyframes: Mapping[int, Path],
     lacking: list[int],
 ) -> list[str]:
-    notes = []
+    notes = list(plate.notes)
+    if shot.named_by is not None:
+        notes.append(
+            f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
+            f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
+        )
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(
@@ -141,8 +146,20 @@ def last_description(
     return dict(like[-1].engine) | ({} if weights is None else {"weights": weights})
 
 
+_PARTED = "."
+
+
+def same_alpha(first: str, second: str) -> bool:
+    """Whether two fingerprints differ at most in what decides only the file."""
+    return first.partition(_PARTED)[0] == second.partition(_PARTED)[0]
+
+
 class Fingerprints:
-    """A name for everything that decides a frame's matte: equal name, equal pixels."""
+    """A name for everything that decides a frame's matte: equal name, equal pixels.
+
+    Its first part names what decides alpha, its second, after a dot, what decides only the file:
+    format, pixel type, compression, attributes.
+    """
 
     def __init__(
         self,
@@ -165,10 +182,10 @@ class Fingerprints:
                 "colour": [plate.info.colour_space, colour],
                 "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
                 "canvas": as_plain(plate.info.canvas),
-                "output": as_plain(settings.output),
                 "growth": settings.keyframe_growth,
             }
         )
+        self._file = digest(settings.output)[:12]
         self._propagation = digest(settings.propagation)
         self._segments: dict[Segment, str] = {}
 
@@ -177,7 +194,8 @@ class Fingerprints:
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
-        return digest([self._common, self._segments[segment], own])
+        alpha = digest([self._common, self._segments[segment], own])
+        return f"{alpha}{_PARTED}{self._file}"
 
     def _segment_digest(self, segment: Segment) -> str:
         """The segment's keyframes and, unless it is a keyframe itself, all of its plates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.writers import OutputSettings, matte_path, write_labels, write_matte
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
-from vfxmatte.pipeline.frame import Work
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import Trimap, numbers_as_text
+from vfxmatte.types import Frame, Matte, Trimap, numbers_as_text
+
+_PROBE_BYTES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +40,25 @@ class Results:
         """Raises OutputError."""
         write_labels(trimap, self.trimap_path(trimap.number), self.plate.canvas)
 
-    def write_matte(self, work: Work, attributes: Mapping[str, str]) -> Path:
+    def write_matte(
+        self, matte: Matte, frame: Frame, fingerprint: str, attributes: Mapping[str, str]
+    ) -> Path:
         """The matte of a solved frame with the plate's own attributes, these, and those of the
         settings; raises OutputError."""
-        assert work.matte is not None and work.frame is not None
-        own = {FINGERPRINT_ATTRIBUTE: work.fingerprint, **self.settings.attributes}
+        own = {FINGERPRINT_ATTRIBUTE: fingerprint, **self.settings.attributes}
         settings = replace(self.settings, attributes={**attributes, **own})
-        return write_matte(work.matte, work.frame, settings, self.matte_path(work.number))
+        return write_matte(matte, frame, settings, self.matte_path(matte.number))
+
+    def can_be_written(self) -> bool:
+        """Whether a new file can be made in the output folders at all."""
+        try:
+            for folder in (self.shot.output, self.shot.trimap_output):
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder) as probe:
+                    probe.write(b"\0" * _PROBE_BYTES)
+        except OSError:
+            return False
+        return True
 
     def refuse_painted_over(self, numbers: Iterable[int], keyframes: Collection[int]) -> None:
         """An artist's work in a propagated trimap must not be overwritten, nor passed over.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,27 @@ from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import check_devices, device_names, names_several
 from vfxmatte.common.parallel import close, ordered_map, prefetch
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import OutputError, UsageError, VfxmatteError
+from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
+from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
+from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
-from vfxmatte.journal.records import RunRecord
+from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
 from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.footage import Footage
-from vfxmatte.pipeline.frame import Work, record_of, result_of, solved
+from vfxmatte.pipeline.frame import Work, failing_alone, record_of, result_of, solved
 from vfxmatte.pipeline.manifest import manifest_header
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, asked_of, make_plan
 from vfxmatte.pipeline.results import Results
+from vfxmatte.pipeline.rewriting import Rewriter, alpha_source
 from vfxmatte.pipeline.settings import RunSettings, as_plain, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.pipeline.spans import split
 from vfxmatte.propagation.confidence import trimap_stats
-from vfxmatte.propagation.shot_trimaps import propagate, proxy_size
-from vfxmatte.types import FrameResult, Trimap, numbers_as_text
+from vfxmatte.propagation.shot_trimaps import carry, proxy_size, trimaps_or_error
+from vfxmatte.types import Failure, FrameResult, Trimap, numbers_as_text
 from vfxmatte.version import __version__
 
 _TRIMAPS_AHEAD = 4
@@ -93,9 +96,14 @@ class Run:
             self.workers = self.settings.workers or usual_workers()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
             self._footage = self._as_footage()
-        except VfxmatteError as error:
+            self.keyframes = Keyframes(
+                self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
+            )
+        except BaseException as error:
             self.close()
-            raise error.at(shot=shot.name) from error.__cause__
+            if isinstance(error, VfxmatteError):
+                error.at(shot=shot.name)
+            raise
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -136,13 +144,12 @@ class Run:
         Of several devices, one that is lost leaves its frames to the others: `lost_devices`.
         """
         try:
-            keyframes = Keyframes(self._keyframes(), self.plate.info, self.settings.keyframe_growth)
-            keyframes.check()
+            self.check_keyframes()
             with self._journal() as journal:
                 try:
-                    yield from self._frames(journal, keyframes)
+                    yield from self._frames(journal)
                 except BaseException:
-                    with contextlib.suppress(OutputError):  # what came first is what is told
+                    with contextlib.suppress(Exception):  # what came first is what is reported
                         self.write_manifest(journal)
                     raise
                 self.write_manifest(journal)
@@ -152,11 +159,15 @@ class Run:
     def trimaps(self) -> Iterator[Trimap]:
         """The trimap of every frame to solve, carried from the keyframes, ascending.
 
-        Nothing is solved and nothing written; painted ones come as they are.
+        Nothing is solved and nothing written; painted ones come as they are. The first frame
+        without a trimap ends it with its error, see `carried`.
         """
-        keyframes = Keyframes(self.plan.keyframes, self.plate.info, self.settings.keyframe_growth)
-        return propagate(
-            keyframes,
+        return trimaps_or_error(self.carried())
+
+    def carried(self) -> Generator[Trimap | Failure]:
+        """As `trimaps`, but a frame that has none comes with its error, and the others follow."""
+        return carry(
+            self.keyframes,
             self.plan.trail,
             self.proxies,
             self.settings.propagation,
@@ -164,7 +175,14 @@ class Run:
             workers=self.workers,
         )
 
-    def _keyframes(self) -> dict[int, Path]:
+    def check_keyframes(self) -> list[str]:
+        """Read the painted trimaps, and say what is odd about them; raises TrimapError."""
+        try:
+            return self.keyframes.check()
+        except VfxmatteError as error:
+            raise error.at(shot=self.shot.name) from error.__cause__
+
+    def _needed_keyframes(self) -> dict[int, Path]:
         """The keyframes that the frames to solve depend on; a whole run looks at all."""
         if not self.chunk:
             return dict(self.plan.keyframes)
@@ -177,9 +195,7 @@ class Run:
         numbers = self.numbers or self.plan.skipped
         return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
 
-    def _frames(
-        self, journal: Journal | ChunkJournal, keyframes: Mapping[int, Trimap]
-    ) -> Iterator[FrameResult]:
+    def _frames(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
         self.results.refuse_painted_over(self.numbers, self.plan.keyframes)
         if self._only is None:
             for number in self.plan.skipped:
@@ -190,15 +206,68 @@ class Run:
         engine = self._engine()
         kept, todo = self._sorted_out(journal, engine.describe(), engine.device)
         yield from kept
+        yield from self._rewritten(journal, todo)
         if todo:
-            trimaps = self._trimaps(todo, keyframes, journal.scratch)
+            trimaps = self._trimaps(todo, journal.scratch)
             with contextlib.closing(self._written(trimaps, todo, engine)) as written:
                 for work in written:
                     if work.error is not None:
-                        work.error.at(shot=self.shot.name)
-                        work.stale = self._move_aside(journal, work)
-                    journal.add(record_of(work, self.shot.output))
+                        self._settle(journal, work, work.error)
+                    journal.add(self._record(work))
                     yield result_of(work)
+
+    def _record(self, work: Work) -> FrameRecord:
+        alpha = alpha_type(self.settings.output)
+        return record_of(work, self.shot.output, alpha=alpha)
+
+    def _rewritten(
+        self, journal: Journal | ChunkJournal, todo: dict[int, str]
+    ) -> Iterator[FrameResult]:
+        """Write anew what has the right alpha in another kind of file, and take it off the list;
+        what cannot be read stays there, to be solved."""
+        if self.overwrite or self._only is not None:
+            return
+        output, settings = self.shot.output, self.settings.output
+        wanted = {
+            number: fingerprint
+            for number, fingerprint in todo.items()
+            if alpha_source(journal.records.get(number), fingerprint, settings, output)
+        }
+        if not wanted:
+            return
+        rewriter = Rewriter(
+            footage=self._footage, results=self.results, attributes=self._attributes()
+        )
+        with contextlib.closing(rewriter.works(wanted, journal.records)) as works:
+            for work in works:
+                if work.error is None:
+                    del todo[work.number]
+                    journal.add(self._record(work))
+                    yield result_of(work)
+
+    def _settle(self, journal: Journal | ChunkJournal, work: Work, error: VfxmatteError) -> None:
+        """A frame has failed: keep the traceback, and move away the matte of an earlier run, which
+        must not pass for a new one."""
+        error.at(shot=self.shot.name, path=self._plate_path(work.number))
+        logged(error, self.shot.output)
+        path = self.results.matte_path(work.number)
+        record = journal.records.get(work.number)
+        try:
+            work.stale = move_aside(path, work.fingerprint, record.fingerprint if record else None)
+        except OutputError as reason:
+            if self._concerns_all(reason):
+                raise
+            error.hint = "\n  ".join(filter(None, (error.hint, str(reason))))
+
+    def _plate_path(self, number: int) -> Path | None:
+        source = self.plan.sources.get(number)
+        return None if source is None else self.plate.path(source)
+
+    def _concerns_all(self, error: Exception) -> bool:
+        """Whether an error ends the run: nothing at all can be written, say."""
+        if concerns_all_frames(error):
+            return True
+        return isinstance(error, OutputError) and not self.results.can_be_written()
 
     def _engine(self) -> Engine:
         if self.engine is None:
@@ -242,12 +311,6 @@ class Run:
         self._fingerprints = {number: prints.of(number) for number in self.numbers}
         return self._fingerprints
 
-    def _move_aside(self, journal: Journal | ChunkJournal, work: Work) -> Path | None:
-        """A frame has failed: its matte of an earlier run must not pass for a new one."""
-        path = self.results.matte_path(work.number)
-        record = journal.records.get(work.number)
-        return move_aside(path, work.fingerprint, record.fingerprint if record else None)
-
     # -- several devices -----------------------------------------------------------------------
 
     def _on_several(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
@@ -260,9 +323,18 @@ class Run:
             self.lost_devices = crew.lost
             kept, todo = self._sorted_out(journal, *crew.ready())
             yield from kept
+            yield from self._rewritten(journal, todo)
             pieces = self._divided(list(todo), len(devices))
             with contextlib.closing(crew.solve(pieces, self._divided)) as results:
-                yield from results
+                for result in results:
+                    if result.error is not None and result.number in crew.given_up:
+                        result.error.at(shot=self.shot.name, path=self._plate_path(result.number))
+                        journal.add(self._given_up(result))
+                    yield result
+
+    def _given_up(self, result: FrameResult) -> FrameRecord:
+        fingerprint = self._fingerprints[result.number]
+        return FrameRecord(number=result.number, fingerprint=fingerprint, error=str(result.error))
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)
@@ -274,14 +346,17 @@ class Run:
     ) -> Generator[Work]:
         """The chain of stages; closing it closes them all, from the last to the first."""
         ahead = prefetch(trimaps, depth=_TRIMAPS_AHEAD)
-        encoded = ordered_map(self._encode, self._loaded(ahead, todo), workers=self.workers)
-        return ordered_map(self._write, solved(engine, encoded), workers=self.workers)
+        encoded = self._each(self._encode, self._loaded(ahead, todo))
+        return self._each(self._write, solved(engine, encoded))
 
-    def _trimaps(
-        self, todo: Mapping[int, str], keyframes: Mapping[int, Trimap], scratch: Path
-    ) -> Generator[Work]:
-        trimaps = propagate(
-            keyframes,
+    def _each(self, stage: Callable[[Work], None], works: Iterable[Work]) -> Generator[Work]:
+        """One stage, several frames at once; what goes wrong with a frame is that frame's error."""
+        alone = failing_alone(stage, shared=self._concerns_all)
+        return ordered_map(alone, works, workers=self.workers)
+
+    def _trimaps(self, todo: Mapping[int, str], scratch: Path) -> Generator[Work]:
+        trimaps = carry(
+            self.keyframes,
             self.plan.trail,
             self.proxies,
             self.settings.propagation,
@@ -293,27 +368,29 @@ class Run:
         def carried() -> Iterator[Work]:
             started = time.perf_counter()
             try:
-                for trimap in trimaps:
-                    fingerprint = todo[trimap.number]
-                    work = Work(number=trimap.number, fingerprint=fingerprint, trimap=trimap)
+                for carried in trimaps:
+                    work = Work(number=carried.number, fingerprint=todo[carried.number])
                     work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+                    if isinstance(carried, Failure):
+                        work.fail(carried.error)
+                    else:
+                        work.trimap = carried
                     yield work
                     started = time.perf_counter()
             finally:
                 close(trimaps)
 
-        return ordered_map(self._keep, carried(), workers=self.workers)
+        return self._each(self._keep, carried())
 
-    def _keep(self, work: Work) -> Work:
+    def _keep(self, work: Work) -> None:
         """The trimap onto the disk, its numbers into the stats."""
-        assert work.trimap is not None
+        trimap = work.needed(work.trimap)
         with work.timed("trimap"):
-            score = trimap_stats(work.trimap, self.plan.keyframes)
+            score = trimap_stats(trimap, self.plan.keyframes)
             work.stats["confidence"] = score.confidence
             work.stats["unknown_share"] = score.unknown_share
             work.stats["keyframe_distance"] = float(score.keyframe_distance)
-            self.results.write_trimap(work.trimap)
-        return work
+            self.results.write_trimap(trimap)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Small display-like pictures to find the motion on; None where a frame is unreadable."""
@@ -325,43 +402,37 @@ class Run:
         try:
             for work in trimaps:
                 with work.timed("read"):
-                    number, frame = next(frames)
-                assert number == work.number
-                if isinstance(frame, VfxmatteError):
-                    work.error = frame.at(shot=self.shot.name, frame=number)
-                    work.trimap = None
-                else:
+                    _, frame = next(frames)
+                if isinstance(frame, Exception):
+                    work.fail(frame)
+                elif work.error is None:
                     work.frame = frame
                 yield work
         finally:
             close(frames)
             close(trimaps)
 
-    def _encode(self, work: Work) -> Work:
-        if work.frame is None or work.trimap is None:
-            return work
+    def _encode(self, work: Work) -> None:
+        frame, trimap = work.needed(work.frame), work.needed(work.trimap)
         with work.timed("colour"):
-            finite = np.isfinite(work.frame.pixels)
+            finite = np.isfinite(frame.pixels)
             if not finite.all():
                 bad = np.count_nonzero(~finite.all(axis=2))
                 work.stats["nonfinite_pixels"] = float(bad)
-            image = to_network(work.frame, self.colours)
-            work.task = Task(image=image, trimap=work.trimap)
+            work.task = Task(image=to_network(frame, self.colours), trimap=trimap)
             work.trimap = None
-        return work
 
-    def _write(self, work: Work) -> Work:
-        if work.matte is None or work.frame is None:
-            return work
+    def _write(self, work: Work) -> None:
+        matte, frame = work.needed(work.matte), work.needed(work.frame)
         with work.timed("write"):
-            work.path = self.results.write_matte(work, self._attributes())
-        work.frame = work.matte = None
-        return work
+            path = self.results.write_matte(matte, frame, work.fingerprint, self._attributes())
+            work.size_bytes = path.stat().st_size
+        work.path, work.frame, work.matte = path, None, None
 
     # -- what is said about the run --------------------------------------------------------------
 
     def _attributes(self) -> dict[str, str]:
-        described = self._engine().describe()
+        described = self._description
         settings = {
             "keyframe_growth": self.settings.keyframe_growth,
             "propagation": as_plain(self.settings.propagation),

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.engines.base import EngineSettings
-from vfxmatte.errors import UsageError
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
-from vfxmatte.types import FrameRange
+from vfxmatte.types import FrameList, FrameRange
 
 Missing = Literal["error", "hold", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings:
+class RunSettings(Checked):
     """What a run is told; `shot.toml` has the same names.
 
     frames: which frames to solve; None is the plate's whole range.
@@ -36,25 +37,24 @@ class RunSettings:
     workers: frames read and written at once; 0 chooses from the processors.
     """
 
-    frames: FrameRange | None = None
-    fps: float | None = None
+    frames: FrameList | FrameRange | None = None
+    fps: float | None = limited(None, above=0)
     colorspace: str | None = None
     ocio: Path | None = None
     layer: str | None = None
     part: int | str | None = None
-    first_frame: int = 1
+    first_frame: int = limited(1, at_least=-1000000000, at_most=2000000000)
     missing: Missing = "error"
-    keyframe_growth: float = 0.0
-    workers: int = 0
+    keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
+    workers: int = limited(0, at_least=0)
     engine: EngineSettings = field(default_factory=EngineSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise UsageError(f"workers must be 0 or more, found {self.workers}")
-        if self.fps is not None and not self.fps > 0:
-            raise UsageError(f"fps must be above 0, found {self.fps}")
+        super().__post_init__()
+        if self.fps is not None:
+            frame_rate(self.fps)  # raises for absurd rates
 
 
 def as_plain(value: Any) -> Any:

@@ -11,18 +11,30 @@ Opening a shot reads names and headers, no pixels, and loads no torch.
 from __future__ import annotations
 
 import hashlib
+import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.configuration import changed, read_toml
-from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
+from vfxmatte.common.paths import clean_path, is_same_place
+from vfxmatte.errors import OutputError, ShotError, TrimapError, VfxmatteError, as_foreseen
 from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
-from vfxmatte.io.sequence import frame_number, is_hidden, is_image, is_movie
+from vfxmatte.io.sequence import (
+    frame_number,
+    is_hidden,
+    is_image,
+    is_movie,
+    split_pattern,
+    whole_sequence,
+)
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.trimaps import grow, labels_from_image, place, shrink
+from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text
 
 PLATE_FOLDER = "plate"
@@ -35,8 +47,10 @@ SETTINGS_FILE = "shot.toml"
 class Shot:
     """Where everything is.
 
-    name: for messages. plate: a folder, a file pattern or a movie. keyframes: the painted trimap
-    of each keyframe. output: where results go. settings: from shot.toml, or the defaults.
+    name: for messages. plate: a folder, a file pattern or a movie; one file of an image sequence
+    stands for the whole sequence, and becomes its pattern. keyframes: the painted trimap of each
+    keyframe. output: where results go. settings: from shot.toml, or the defaults.
+    named_by: the file that the plate's sequence was named by, None where the plate was named.
     """
 
     name: str
@@ -44,16 +58,26 @@ class Shot:
     keyframes: Mapping[int, Path]
     output: Path
     settings: RunSettings = field(default_factory=RunSettings)
+    named_by: Path | None = None
+
+    def __post_init__(self) -> None:
+        named = clean_path(self.plate)
+        plate = whole_sequence(named)
+        if plate != named:
+            object.__setattr__(self, "named_by", named)
+        object.__setattr__(self, "plate", plate)
+        object.__setattr__(self, "output", clean_path(self.output))
 
     @classmethod
     def open(cls, folder: str | Path, *, output: str | Path | None = None) -> Shot:
         """A shot folder.
 
         Raises:
-            ShotError: no such folder, no plate, a broken shot.toml.
+            ShotError: no such folder, no plate, a broken shot.toml. UsageError: a setting in it
+                that cannot be.
             TrimapError: the trimaps folder holds something that cannot be a keyframe.
         """
-        folder = Path(folder)
+        folder = clean_path(folder)
         if not folder.is_dir():
             raise ShotError(
                 "there is no such shot folder",
@@ -66,7 +90,7 @@ class Shot:
                 name=name,
                 plate=find_plate(folder),
                 keyframes=find_keyframes(folder / TRIMAP_FOLDER),
-                output=Path(output) if output is not None else folder / MATTE_FOLDER,
+                output=folder / MATTE_FOLDER if output is None else clean_path(output),
                 settings=read_settings(folder / SETTINGS_FILE),
             )
         except VfxmatteError as error:
@@ -75,9 +99,10 @@ class Shot:
     def open_plate(self, colours: ColourConfig, settings: RunSettings | None = None) -> Plate:
         """The plate, read as the settings have it (None: the shot's own).
 
-        Raises PlateError, ColourError.
+        Raises PlateError, ColourError; OutputError where results would lie among the plate's files.
         """
         settings = settings or self.settings
+        self.check_output()
         return open_plate(
             self.plate,
             layer=settings.layer,
@@ -98,13 +123,14 @@ class Shot:
     ) -> Shot:
         """A shot whose parts lie anywhere: a plate (folder, pattern, movie), a folder of
         keyframes or one trimap file, an output folder."""
-        plate = Path(plate)
-        stem = plate.stem.split("#")[0].split("%")[0].split("@")[0].split("$")[0]
+        plate = clean_path(plate)
+        split = None if plate.is_dir() else split_pattern(whole_sequence(plate).name)
+        stem = split[0] if split else plate.stem
         return cls(
             name=stem.strip(" ._-") or plate.name,
             plate=plate,
-            keyframes=find_keyframes(Path(trimaps)),
-            output=Path(output),
+            keyframes=find_keyframes(clean_path(trimaps)),
+            output=clean_path(output),
             settings=settings or RunSettings(),
         )
 
@@ -112,6 +138,35 @@ class Shot:
     def trimap_output(self) -> Path:
         """Where propagated trimaps are written."""
         return self.output / TRIMAP_FOLDER
+
+    def check_output(self) -> None:
+        """Raise OutputError where results would lie among the plate's files or the keyframes."""
+        keyframes = {path.parent for path in self.keyframes.values()}
+        for target in (self.output, self.trimap_output):
+            self.check_apart(target)
+            if any(is_same_place(target, folder) for folder in keyframes):
+                raise _among(target, "the painted keyframes")
+
+    def check_apart(self, target: Path) -> None:
+        """Raise OutputError where a folder to write to is the one that holds the plate."""
+        folder = plate_folder(self.plate)
+        if folder is not None and is_same_place(target, folder):
+            raise _among(target, "the plate's files")
+
+
+def plate_folder(plate: Path) -> Path | None:
+    """The folder that must hold nothing but the plate; None for a movie that is named itself."""
+    if plate.is_dir():
+        return plate
+    return None if is_movie(plate) else plate.parent
+
+
+def _among(target: Path, files: str) -> OutputError:
+    return OutputError(
+        f"results would be written among {files}",
+        path=target,
+        hint="give another --output: the next run could not tell them apart",
+    )
 
 
 def find_plate(folder: Path) -> Path:
@@ -135,10 +190,13 @@ def find_plate(folder: Path) -> Path:
 
 
 def read_settings(path: Path) -> RunSettings:
-    """shot.toml, or the defaults where there is none; raises ShotError."""
+    """shot.toml, or the defaults where there is none.
+
+    Raises ShotError where it cannot be read, UsageError for a setting that cannot be.
+    """
     if not path.is_file():
         return RunSettings()
-    return changed(RunSettings(), read_toml(path, ShotError), path=path, error=ShotError)
+    return changed(RunSettings(), read_toml(path, ShotError), path=path)
 
 
 def find_keyframes(place: Path) -> dict[int, Path]:
@@ -189,11 +247,11 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
             canvas=plate.canvas,
             display_window=plate.display_window,
         )
-    except VfxmatteError as error:
-        if isinstance(error, TrimapError):
-            raise error.at(frame=number, path=path) from error.__cause__
+    except TrimapError as error:
+        raise error.at(frame=number, path=path) from error.__cause__
+    except Exception as error:
         raise TrimapError(
-            f"this trimap cannot be read: {error.what}", frame=number, path=path
+            f"this trimap cannot be read: {as_foreseen(error).what}", frame=number, path=path
         ) from error
     if growth_px > 0:
         labels = grow(labels, growth_px)
@@ -203,13 +261,28 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
 
 
 class Keyframes(Mapping[int, Trimap]):
-    """The painted trimaps by frame number, read when they are needed: a shot may have many."""
+    """The painted trimaps by frame number, each read once, when it is needed first.
+
+    A shot may have many: what was read is kept compressed. Any thread may ask.
+    """
 
     def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
         self._paths, self._plate, self._growth_px = paths, plate, growth_px
+        self._lock = threading.Lock()
+        self._oddities: list[str] | None = None
+        self._labels: dict[int, bytes] = {}
 
     def __getitem__(self, number: int) -> Trimap:
-        return read_keyframe(self._paths[number], number, self._plate, self._growth_px)
+        with self._lock:
+            if number not in self._labels:
+                path = self._paths[number]
+                trimap = read_keyframe(path, number, self._plate, self._growth_px)
+                self._labels[number] = zlib.compress(trimap.labels.tobytes(), 1)
+                return trimap
+            packed = self._labels[number]
+        labels = np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8)
+        shape = self._plate.canvas.shape
+        return Trimap(number=number, labels=labels.reshape(shape), is_keyframe=True)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._paths)
@@ -217,10 +290,15 @@ class Keyframes(Mapping[int, Trimap]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def check(self) -> None:
-        """Read each once, so that a bad one is named before hours of work; raises TrimapError."""
-        for number in self:
-            self[number]
+    def check(self) -> list[str]:
+        """Read all, so that a bad one is named before hours of work; raises TrimapError.
+
+        Returns what is odd about them, a sentence for each keyframe that is.
+        """
+        if self._oddities is None:
+            found = {number: oddity(self[number].labels) for number in self}
+            self._oddities = [f"keyframe {n}: {text}" for n, text in found.items() if text]
+        return self._oddities
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:

@@ -10,14 +10,21 @@ import os
 import pickle
 import signal
 import sys
+import threading
+import time
 from dataclasses import replace
 from types import FrameType
 from typing import IO
 
+from vfxmatte.common.parallel import every
 from vfxmatte.engines.base import Engine, open_engine
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline.crew import Done, Failed, Job, Message, Ready, Solved
+from vfxmatte.journal.error_log import logged
+from vfxmatte.pipeline.crew import Alive, Done, Failed, Job, Message, Ready, Solved
 from vfxmatte.pipeline.run import Run
+
+_BEAT_SECONDS = 5.0
+_sending = threading.Lock()
 
 
 def main() -> int:
@@ -40,11 +47,22 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
     engine = open_engine(replace(job.settings.engine, device=job.device))
     try:
         _send(answers, Ready(dict(engine.describe()), engine.device))
-        while (numbers := pickle.load(commands)) is not None:
-            _solve(job, engine, numbers, answers)
-            _send(answers, Done())
+        with every(_BEAT_SECONDS, lambda: _beat(answers)):
+            while (numbers := pickle.load(commands)) is not None:
+                _solve(job, engine, numbers, answers)
+                _send(answers, Done())
+    except Exception as error:
+        logged(error, job.shot.output)  # the parent reads the last line alone
+        raise
     finally:
         engine.close()
+
+
+def _beat(answers: IO[bytes]) -> None:
+    try:
+        _send(answers, Alive(time.process_time()))
+    except OSError:  # the parent has gone: the main thread finds out
+        return
 
 
 def _solve(job: Job, engine: Engine, numbers: list[int], answers: IO[bytes]) -> None:
@@ -54,8 +72,10 @@ def _solve(job: Job, engine: Engine, numbers: list[int], answers: IO[bytes]) -> 
 
 
 def _send(answers: IO[bytes], message: Message) -> None:
-    pickle.dump(message, answers)
-    answers.flush()
+    data = pickle.dumps(message)
+    with _sending:  # the beat has a thread of its own
+        answers.write(data)
+        answers.flush()
 
 
 def _own_stdout() -> IO[bytes]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vfxmatte.common.sums import dot, norm
 from vfxmatte.prior.constants import (
     ITERATIONS,
     LAPLACIAN_EPSILON,
@@ -151,19 +152,19 @@ def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
         return result
 
     inverse = 1 / np.maximum(degree, 1e-12)
-    goal = TOLERANCE * float(np.linalg.norm(right - product(np.full_like(right, 0.5))))
+    goal = TOLERANCE * norm(right - product(np.full_like(right, 0.5)))
     x, residual = start, right - product(start)
     step = z = inverse * residual
-    energy = float(residual @ z)
+    energy = dot(residual, z)
     for _ in range(ITERATIONS):
-        if not float(np.linalg.norm(residual)) > goal:
+        if not norm(residual) > goal:
             break
         moved = product(step)
-        length = energy / float(step @ moved)
+        length = energy / dot(step, moved)
         x = x + length * step
         residual = residual - length * moved
         z = inverse * residual
-        energy, before = float(residual @ z), energy
+        energy, before = dot(residual, z), energy
         step = z + (energy / before) * step
     return x
 

@@ -35,11 +35,18 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
 
 
-def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = None) -> FloatImage:
+def alpha_priors(
+    image: FloatImage,
+    labels: Labels,
+    *,
+    reduction: int | None = None,
+    device: torch.device | None = None,
+) -> FloatImage:
     """(H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain.
 
     image: (H, W, 3) float32 network-encoded RGB. labels: (H, W) uint8. reduction: how many pixels
-    become one along each axis; None: `usual_reduction`. Where nothing is certain the priors are
+    become one along each axis; None: `usual_reduction`. device: where torch computes it, on a
+    machine without SciPy; None: on the CPU. Where nothing is certain the priors are
     0.5. The same picture gives the same bits, whatever the number of threads.
     """
     unknown = labels == UNKNOWN
@@ -51,7 +58,7 @@ def alpha_priors(image: FloatImage, labels: Labels, *, reduction: int | None = N
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
     if not _has_scipy():
-        return _without_scipy(image, labels, factor)
+        return _without_scipy(image, labels, factor, device or torch.device("cpu"))
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
     small = _Reduced.of(image[box], labels[box], factor)
     priors[unknown] = _enlarged(image[box], small, factor)[unknown[box]]
@@ -141,9 +148,10 @@ def _has_scipy() -> bool:
     return True
 
 
-def _without_scipy(image: FloatImage, labels: Labels, factor: int) -> FloatImage:
-    """By torch, on a GPU if there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _without_scipy(
+    image: FloatImage, labels: Labels, factor: int, device: torch.device
+) -> FloatImage:
+    """By torch."""
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
     found = torch_priors(
         torch.from_numpy(image).permute(2, 0, 1).to(device),

@@ -9,6 +9,8 @@ picture are left out, as PyMatting does.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ EPSILON = 1e-6
 """Regularisation of a window's colours: larger lets flat regions be smoother."""
 
 _AREA = 9
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of a symmetric matrix
 _PLACES = tuple((y, x) for y in range(3) for x in range(3))
 STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx >= 0)
 """(rows down, columns right) that the planes couple; the first is (0, 0), the diagonal."""
@@ -112,12 +115,12 @@ def _planes(image: Tensor, epsilon: float, wanted: Tensor | None) -> Tensor:
     places = [corners + (y * width + x) for y, x in _PLACES]
     flat = image.reshape(count, channels, -1)
     window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
-    window = window - window.mean(0)
+    window = window - _sum(window) / _AREA
     whitened = _whitened(window, epsilon)
     planes = image.new_zeros(count, len(STEPS), height * width)
     for one, (y1, x1) in enumerate(_PLACES):
         for other, (y2, x2) in enumerate(_PLACES[one:], one):
-            value = (whitened[one] * window[other]).sum(1).add_(1).div_(-_AREA)
+            value = _sum((whitened[one] * window[other]).unbind(1)).add_(1).div_(-_AREA)
             step = STEPS.index((y2 - y1, x2 - x1))
             planes[:, step].index_add_(1, places[one], value + (one == other))
     return planes.view(count, len(STEPS), height, width)
@@ -136,7 +139,40 @@ def _corners(height: int, width: int, wanted: Tensor | None) -> Tensor:
 
 def _whitened(window: Tensor, epsilon: float) -> Tensor:
     """Centred colours (9, N, 3, n) times the inverse of their regularised covariance."""
-    covariance = torch.einsum("pncw,pndw->nwcd", window, window)
-    covariance += epsilon * torch.eye(3, dtype=window.dtype, device=window.device)
-    inverse = torch.linalg.inv(covariance / _AREA)
-    return torch.einsum("nwcd,pndw->pncw", inverse, window)
+    inverse = _inverse(
+        [
+            (_sum(window[:, :, i] * window[:, :, j]) + (epsilon if i == j else 0.0)) / _AREA
+            for i, j in _PAIRS
+        ]
+    )
+    rows = [
+        _sum([inverse[_PAIRS.index((min(i, j), max(i, j)))] * window[:, :, j] for j in range(3)])
+        for i in range(3)
+    ]
+    return torch.stack(rows, 2)
+
+
+def _inverse(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Of symmetric positive 3×3 matrices, entry by entry in the order of `_PAIRS`, by L D Lᵀ.
+
+    Products and sums that are written out come out alike on any number of threads; those of a
+    BLAS or LAPACK do not have to."""
+    a, b, c, d, e, f = matrices
+    p, q = b / a, c / a
+    second = d - p * b
+    r = (e - p * c) / second
+    third = f - q * c - r * r * second
+    u = p * r - q
+    return [
+        1 / a + p * p / second + u * u / third,
+        -p / second - r * u / third,
+        u / third,
+        1 / second + r * r / third,
+        -r / third,
+        1 / third,
+    ]
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """One after the other."""
+    return functools.reduce(torch.add, terms)

@@ -22,6 +22,7 @@ from vfxmatte.prior.constants import (
     NEIGHBOURS,
     TOLERANCE,
 )
+from vfxmatte.prior.row_sums import row_sums
 
 SETTINGS: dict[str, Any] = {
     "weights": list(DISTANT_WEIGHTS),
@@ -147,16 +148,16 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
     flat = colours.flatten(1)
     window = torch.stack([flat[:, first + (p // 3 * width + p % 3)].t() for p in range(9)], 1)
     window = window - window.mean(1, keepdim=True)  # (windows, 9, 3)
-    covariance = torch.bmm(window.transpose(1, 2), window)
-    covariance = covariance + epsilon * torch.eye(3, dtype=window.dtype, device=window.device)
-    inverse = torch.linalg.inv(covariance / 9.0)
-    likeness = (torch.bmm(torch.bmm(window, inverse), window.transpose(1, 2)) + 1.0) / 9.0
+    covariance = (window[:, :, :, None] * window[:, :, None]).sum(1) + _diagonal(epsilon, window)
+    inverse = _inverse(covariance / 9.0)
+    whitened = (window[:, :, :, None] * inverse[:, None]).sum(2)
     planes = torch.zeros([15, height * width], dtype=colours.dtype, device=colours.device)
     for one in range(9):
         for other in range(one + 1, 9):
             step = (other // 3 - one // 3) * 5 + other % 3 - one % 3 + 2
             place = first + (one // 3 * width + one % 3)
-            planes[step] = planes[step].index_add(0, place, likeness[:, one, other])
+            likeness = ((whitened[:, one] * window[:, other]).sum(1) + 1.0) / 9.0
+            planes[step] = planes[step].index_add(0, place, likeness)
     where = unknown.nonzero()
     y, x = where[:, 0], where[:, 1]
     numbers = torch.arange(where.size(0), device=colours.device)
@@ -207,12 +208,14 @@ def _distant(
 
 def _nearest(points: Tensor, asked: Tensor, count: int) -> Tensor:
     """(asked, count) numbers of the points nearest to those that are asked for, in pieces."""
-    squares = (points * points).sum(1)
     step = max(1, (1 << 25) // points.size(0))
     found = [asked[:0, None].expand(0, count)]
     for start in range(0, asked.size(0), step):
         some = points[asked[start : start + step]]
-        distances = torch.addmm(squares[None], some, points.t(), alpha=-2.0)
+        distances = points.new_zeros([some.size(0), points.size(0)])
+        for axis in range(points.size(1)):
+            apart = some[:, axis, None] - points[None, :, axis]
+            distances += apart * apart
         found.append(distances.topk(count, 1, False, False)[1])
     return torch.cat(found)
 
@@ -237,22 +240,46 @@ def _solved(
     inverse = 1.0 / degree.clamp(min=1e-12)
     even = torch.full_like(x, 0.5)
     even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
-    goal = tolerance * float(even.norm())
+    goal = tolerance * _dot(even, even) ** 0.5
     residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
     z = inverse * residual
-    step, energy = z, float((residual * z).sum())
+    step, energy = z, _dot(residual, z)
     for _ in range(iterations):
-        if not float(residual.norm()) > goal:
+        if not _dot(residual, residual) ** 0.5 > goal:
             break
         moved = degree * step - zeros.index_add(0, rows, values * step[columns])
-        length = energy / float((step * moved).sum())
+        length = energy / _dot(step, moved)
         x = x + length * step
         residual = residual - length * moved
         z = inverse * residual
         before = energy
-        energy = float((residual * z).sum())
+        energy = _dot(residual, z)
         step = z + (energy / before) * step
     return x
+
+
+def _dot(first: Tensor, second: Tensor) -> float:
+    return float(row_sums((first * second)[None]))
+
+
+def _diagonal(value: float, like: Tensor) -> Tensor:
+    return value * torch.eye(3, dtype=like.dtype, device=like.device)
+
+
+def _inverse(matrices: Tensor) -> Tensor:
+    """Of symmetric positive matrices (..., 3, 3), by L D Lᵀ, as `laplacian` has it."""
+    a, b, c = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2]
+    d, e, f = matrices[..., 1, 1], matrices[..., 1, 2], matrices[..., 2, 2]
+    p, q = b / a, c / a
+    second = d - p * b
+    r = (e - p * c) / second
+    third = f - q * c - r * r * second
+    u = p * r - q
+    i01, i02, i12 = -p / second - r * u / third, u / third, -r / third
+    first_row = torch.stack((1 / a + p * p / second + u * u / third, i01, i02), -1)
+    second_row = torch.stack((i01, 1 / second + r * r / third, i12), -1)
+    third_row = torch.stack((i02, i12, 1 / third), -1)
+    return torch.stack((first_row, second_row, third_row), -2)
 
 
 def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
@@ -262,11 +289,10 @@ def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
     covariance = products - (mean[:, None] * mean[None]).flatten(0, 1)
     height, width = colours.size(1), colours.size(2)
     matrix = covariance.view(3, 3, height, width).permute(2, 3, 0, 1)
-    matrix = matrix + epsilon * torch.eye(3, dtype=colours.dtype, device=colours.device)
+    matrix = matrix + _diagonal(epsilon, colours)
     mean_alpha = _boxed(alpha)
     shared = (_boxed(colours * alpha) - mean * mean_alpha).permute(1, 2, 0)
-    inverse = torch.linalg.inv(matrix)
-    slope = torch.matmul(inverse, shared[:, :, :, None])[:, :, :, 0].permute(2, 0, 1)
+    slope = (_inverse(matrix) * shared[:, :, None]).sum(3).permute(2, 0, 1)
     offset = mean_alpha - (slope * mean).sum(0, keepdim=True)
     return _boxed(torch.cat((slope, offset), 0))
 

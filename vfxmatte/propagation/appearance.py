@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.trimaps import distance_to
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
@@ -31,7 +32,7 @@ _NOISE = 1e-4  # a distance below which two appearances are the same
 
 
 @dataclass(frozen=True, kw_only=True)
-class AppearanceSettings:
+class AppearanceSettings(Checked):
     """How pixels are compared.
 
     grid_px: pictures are sampled on a grid of about this many points along the longest side.
@@ -42,12 +43,12 @@ class AppearanceSettings:
     neighbours: the mean distance to so many nearest examples is what counts.
     """
 
-    grid_px: int = 320
-    blur_px: float = 1.0
-    place: float = 0.35
-    nearby_px: float = 100.0
-    examples: int = 1000
-    neighbours: int = 5
+    grid_px: int = limited(320, at_least=8)
+    blur_px: float = limited(1.0, above=0, at_most=1000)
+    place: float = limited(0.35, at_least=0)
+    nearby_px: float = limited(100.0, above=0)
+    examples: int = limited(1000, at_least=1)
+    neighbours: int = limited(5, at_least=1)
 
     def stride(self, shape: Sequence[int]) -> int:
         """Every how many pixels of a picture of (h, w) there is a grid point."""

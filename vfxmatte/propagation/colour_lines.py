@@ -10,27 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.common.sums import dot
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+SYMMETRIC_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColourLineSettings:
+class ColourLineSettings(Checked):
     """radius_px: half side of the windows. ridge: noise variance that the line fit forgives, in
     units of the picture squared. rounds: most conjugate-gradient steps."""
 
-    radius_px: int = 4
-    ridge: float = 1e-4
-    rounds: int = 12
+    radius_px: int = limited(4, at_least=1, at_most=1000)
+    ridge: float = limited(1e-4, above=0)
+    rounds: int = limited(12, at_least=1)
 
 
 class ColourLines:
@@ -45,11 +47,11 @@ class ColourLines:
         self._mean = [self._box(plane) for plane in self._colours]
         covariance = [
             self._box(self._colours[i] * self._colours[j]) - self._mean[i] * self._mean[j]
-            for i, j in _PAIRS
+            for i, j in SYMMETRIC_PAIRS
         ]
         for diagonal in (0, 3, 5):
             covariance[diagonal] += np.float32(ridge)
-        self._inverse = _inverse_symmetric(covariance)
+        self._inverse = inverse_symmetric(covariance)
 
     def _box(self, plane: FloatImage) -> FloatImage:
         size = (self._side, self._side)
@@ -80,8 +82,9 @@ def _dot(first: Sequence[FloatImage], second: Sequence[FloatImage]) -> FloatImag
     return dot
 
 
-def _inverse_symmetric(matrix: Sequence[FloatImage]) -> tuple[FloatImage, ...]:
-    """The six distinct entries of the inverse of symmetric 3×3 matrices given as six planes."""
+def inverse_symmetric(matrix: Sequence[Any]) -> tuple[Any, ...]:
+    """The six distinct entries of the inverse of symmetric 3×3 matrices, given as six planes or
+    numbers in the order of `SYMMETRIC_PAIRS`."""
     a, b, c, d, e, f = matrix
     cofactors = (d * f - e * e, c * e - b * f, b * e - c * d)
     determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
@@ -135,15 +138,15 @@ def _conjugate_gradients(
     solution = inside * start
     residual = target - inside * (lines.times(solution) + lean * solution)
     direction = residual.copy()
-    energy = float(np.vdot(residual, residual))
+    energy = dot(residual, residual)
     enough = _TOLERANCE**2 * float(inside.sum())
     for _ in range(rounds):
         if energy <= enough:
             break
         image = inside * (lines.times(direction) + lean * direction)
-        step = energy / max(float(np.vdot(direction, image)), 1e-12)
+        step = energy / max(dot(direction, image), 1e-12)
         solution += np.float32(step) * direction
         residual -= np.float32(step) * image
-        before, energy = energy, float(np.vdot(residual, residual))
+        before, energy = energy, dot(residual, residual)
         direction = residual + np.float32(energy / before) * direction
     return solution

@@ -8,11 +8,19 @@ far as its colour is unlike the background's near by.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.propagation.colour_lines import ColourLineSettings, solve_band
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.common.sums import dot
+from vfxmatte.propagation.colour_lines import (
+    SYMMETRIC_PAIRS,
+    ColourLineSettings,
+    inverse_symmetric,
+    solve_band,
+)
 from vfxmatte.trimaps import distance_to
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
@@ -25,15 +33,15 @@ _NOISE = 1e-3  # variance added to the background's colours
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyframeMatteSettings:
+class KeyframeMatteSettings(Checked):
     """Sizes in px of the proxy.
 
     rise_px: how far inside an unknown patch without painted foreground the guess reaches a half.
     nearby_px: how far from the unknown region the background's colours are taken from.
     """
 
-    rise_px: float = 12.0
-    nearby_px: float = 40.0
+    rise_px: float = limited(12.0, above=0)
+    nearby_px: float = limited(40.0, above=0)
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 
@@ -68,9 +76,21 @@ def unlike_background(labels: Labels, picture: Picture, nearby_px: float) -> Flo
         return np.ones(labels.shape, np.float32)
     colours = picture.astype(np.float32) / 255
     samples = colours[nearby]
-    covariance = np.cov(samples.T) + _NOISE * np.eye(3)
-    whitening = np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
-    squared = np.square((colours - samples.mean(axis=0)) @ whitening).sum(axis=2)
+    squared = _mahalanobis(colours, samples)
     beyond = np.maximum(squared - _FORGIVEN, 0) / _SPREAD
     unlike: FloatImage = (1 - np.exp(-beyond)).astype(np.float32)
     return unlike
+
+
+def _mahalanobis(colours: NDArray[Any], samples: NDArray[Any]) -> FloatImage:
+    """Squared distances (h, w) of colours (h, w, 3) from the Gaussian of the samples (n, 3)."""
+    mean = samples.mean(axis=0)
+    apart, own = colours - mean, (samples - mean).T
+    covariance = [
+        np.float64(dot(own[i], own[j]) / (len(samples) - 1) + (_NOISE if i == j else 0.0))
+        for i, j in SYMMETRIC_PAIRS
+    ]
+    squared = np.zeros(colours.shape[:2], np.float32)
+    for (i, j), entry in zip(SYMMETRIC_PAIRS, inverse_symmetric(covariance), strict=True):
+        squared += np.float32(entry if i == j else 2 * entry) * apart[..., i] * apart[..., j]
+    return squared

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
@@ -35,7 +36,7 @@ _LOST_PX = 1.0  # a forward-backward error above this costs confidence
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackSettings:
+class TrackSettings(Checked):
     """How a keyframe is followed; sizes in px of the proxy.
 
     doubt_px: a forward-backward error from which a pixel's motion counts for little.
@@ -46,10 +47,10 @@ class TrackSettings:
     matte: how the keyframe's own matte is found.
     """
 
-    doubt_px: float = 0.2
-    core_px: int = 8
-    core_power: float = 4.0
-    hold_growth_px: float = 3.0
+    doubt_px: float = limited(0.2, above=0)
+    core_px: int = limited(8, at_least=1, at_most=1000)
+    core_power: float = limited(4.0, at_least=0)
+    hold_growth_px: float = limited(3.0, at_least=0)
     matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)
 
 

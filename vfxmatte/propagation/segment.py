@@ -17,14 +17,16 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
+from vfxmatte.errors import OutputError, concerns_all_frames
 from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MeetingSettings, meet
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import Labels, Trimap
+from vfxmatte.types import Failure, Labels, Trimap
 
 Picture = NDArray[np.uint8]
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
@@ -32,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PropagationSettings:
+class PropagationSettings(Checked):
     """How trimaps are carried through time.
 
     proxy_px: longest side of the small pictures that the motion is found on; larger is slower and
@@ -47,21 +49,15 @@ class PropagationSettings:
         of correcting the result.
     """
 
-    proxy_px: int = 960
+    proxy_px: int = limited(960, at_least=16)
     preset: Preset = "medium"
-    growth_px: float = 0.0
-    alone_growth_px: float = 0.5
-    alone_half_frames: float = 24.0
+    growth_px: float = limited(0.0, at_least=0)
+    alone_growth_px: float = limited(0.5, at_least=0)
+    alone_half_frames: float = limited(24.0, above=0)
     tighten: bool = True
     track: TrackSettings = field(default_factory=TrackSettings)
     meeting: MeetingSettings = field(default_factory=MeetingSettings)
     tightening: TighteningSettings = field(default_factory=TighteningSettings)
-
-    def __post_init__(self) -> None:
-        if self.proxy_px < 16:
-            raise ValueError(f"proxy_px must be at least 16, found {self.proxy_px}")
-        if self.growth_px < 0:
-            raise ValueError(f"growth_px must not be negative, found {self.growth_px}")
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:
@@ -100,7 +96,7 @@ class SegmentWork:
     def proxies(self) -> ProxyStore:
         return ProxyStore(self.folder, self.proxy_shape)
 
-    def alone(self, read_proxies: ReadProxies) -> Generator[Trimap]:
+    def alone(self, read_proxies: ReadProxies) -> Generator[Trimap | Failure]:
         """The frames after the last keyframe, as they are read."""
         pictures = self._read(read_proxies)
         first = next(pictures)
@@ -184,8 +180,17 @@ class SegmentWork:
 
     def given(
         self, items: Iterable[tuple[int, T]], side: Callable[[int, T], Side]
-    ) -> Generator[Trimap]:
-        """The wanted frames' trimaps at their full size, made by several workers."""
+    ) -> Generator[Trimap | Failure]:
+        """The wanted frames' trimaps at their full size, made by several workers; a frame whose
+        own cannot be made fails alone."""
+
+        def tried(item: tuple[int, T]) -> Trimap | Failure:
+            try:
+                return trimap(item)
+            except Exception as error:
+                if concerns_all_frames(error) or isinstance(error, OutputError):
+                    raise
+                return Failure(number=item[0], error=error)
 
         def trimap(item: tuple[int, T]) -> Trimap:
             number, found = item[0], side(*item)
@@ -193,7 +198,7 @@ class SegmentWork:
             confidence = min(1.0, max(0.0, found.confidence))
             return Trimap(number=number, labels=labels, is_keyframe=False, confidence=confidence)
 
-        return ordered_map(trimap, self._wanted(items), workers=self.workers)
+        return ordered_map(tried, self._wanted(items), workers=self.workers)
 
     def one_sided(self, side: Side, steps: int) -> Side:
         """With one keyframe only, nothing tells how wrong the motion is: doubt grows steadily."""
@@ -238,7 +243,8 @@ class SegmentWork:
         return Tightener(keys, self.settings.tightening)
 
     def _key(self, trimap: Trimap | None) -> Labels:
-        assert trimap is not None
+        if trimap is None:
+            raise ValueError(f"segment {self.numbers[0]}-{self.numbers[-1]} lacks this keyframe")
         return resized(trimap.labels, self.proxy_shape)
 
     def _flow(self, first: Picture, second: Picture) -> FlowPair:
@@ -269,7 +275,7 @@ class Followed:
     tracker: Tracker | None = None
     tightener: Tightener | None = None
 
-    def trimaps(self) -> Generator[Trimap]:
+    def trimaps(self) -> Generator[Trimap | Failure]:
         """The wanted frames' trimaps; what was stored is removed then."""
         trimaps = self._one_sided() if self.tracker is None else self._between(self.tracker)
         try:
@@ -278,14 +284,14 @@ class Followed:
             close(trimaps)
             self.segment.proxies.clear()
 
-    def _one_sided(self) -> Generator[Trimap]:
+    def _one_sided(self) -> Generator[Trimap | Failure]:
         numbers = self.segment.numbers
         steps = zip(numbers[:-1], range(len(numbers) - 1, 0, -1), strict=True)
         return self.segment.given(
             steps, lambda number, count: self.segment.one_sided(self._back(number), count)
         )
 
-    def _between(self, tracker: Tracker) -> Generator[Trimap]:
+    def _between(self, tracker: Tracker) -> Generator[Trimap | Failure]:
         proxies = self.segment.proxies
         pairs = _adjacent_stored(self.segment.numbers, self.readable)
         steps = self.segment.steps(tracker, pairs, lambda first, _: proxies.flow(first))

@@ -9,25 +9,29 @@ work is done on small 8-bit proxies; the keyframes themselves are never altered.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vfxmatte.common.parallel import close, prefetched_map
-from vfxmatte.errors import OutputError, TrimapError
+from vfxmatte.errors import OutputError, TrimapError, VfxmatteError, concerns_all_frames
 from vfxmatte.propagation.segment import PropagationSettings, ReadProxies, SegmentWork, proxy_size
-from vfxmatte.types import Trimap
+from vfxmatte.types import Failure, Trimap
 
 __all__ = [
     "PropagationSettings",
     "ReadProxies",
     "Segment",
+    "carry",
     "propagate",
     "proxy_size",
     "segment_of",
+    "trimaps_or_error",
 ]
 
 Segment = tuple[int | None, int | None]
@@ -56,7 +60,43 @@ def propagate(
     workers: int = 2,
     scratch: Path | None = None,
 ) -> Generator[Trimap]:
+    """As `carry`, but the first frame without a trimap ends it with its error."""
+    return trimaps_or_error(
+        carry(
+            keyframes,
+            numbers,
+            read_proxies,
+            settings,
+            wanted=wanted,
+            workers=workers,
+            scratch=scratch,
+        )
+    )
+
+
+def trimaps_or_error(carried: Generator[Trimap | Failure]) -> Generator[Trimap]:
+    """The trimaps; raises the error of the first frame that has none."""
+    with closing(carried):
+        for one in carried:
+            if isinstance(one, Failure):
+                raise one.error
+            yield one
+
+
+def carry(
+    keyframes: Mapping[int, Trimap],
+    numbers: Sequence[int],
+    read_proxies: ReadProxies,
+    settings: PropagationSettings,
+    *,
+    wanted: Container[int] | None = None,
+    workers: int = 2,
+    scratch: Path | None = None,
+) -> Generator[Trimap | Failure]:
     """One trimap for each wanted frame, in ascending order, at the keyframes' size.
+
+    A frame whose trimap cannot be made is a `Failure`; where the motion of a whole segment cannot
+    be found, all of the segment's frames are.
 
     Args:
         keyframes: painted trimaps by frame number, all of one size.
@@ -86,7 +126,7 @@ def propagate(
     if not segments:
         return
     with _scratch_folder(scratch) as name:
-        begun = (work.begin(*item, Path(name), read_proxies) for item in segments.items())
+        begun = (work.tried(*item, Path(name), read_proxies) for item in segments.items())
         at_once = min(_AT_ONCE, workers)
         followed = prefetched_map(lambda go_on: go_on(), begun, workers=at_once, depth=at_once)
         with closing(followed):
@@ -133,9 +173,27 @@ class _Work:
     settings: PropagationSettings
     workers: int
 
+    def tried(
+        self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
+    ) -> Callable[[], Iterator[Trimap | Failure]]:
+        """As `begin`; what is raised for a segment is the failure of its frames."""
+        try:
+            go_on = self.begin(ends, wanted, folder, read_proxies)
+        except Exception as error:
+            return partial(iter, _failures(wanted, error))
+
+        def followed() -> Iterator[Trimap | Failure]:
+            try:
+                trimaps = go_on()
+            except Exception as error:
+                return iter(_failures(wanted, error))
+            return _or_failures(trimaps, wanted)
+
+        return followed
+
     def begin(
         self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
-    ) -> Callable[[], Iterator[Trimap]]:
+    ) -> Callable[[], Iterator[Trimap | Failure]]:
         """Read what a segment needs; what is returned does the rest, and gives its trimaps.
 
         The plates of a last segment without end are read as they are needed, so that its first
@@ -165,3 +223,34 @@ class _Work:
             workers=self.workers,
             folder=folder,
         )
+
+
+def _or_failures(
+    trimaps: Iterator[Trimap | Failure], wanted: Sequence[int]
+) -> Generator[Trimap | Failure]:
+    """The segment's trimaps; where they end with an error, failures of the frames that are left."""
+    left = list(wanted)
+    try:
+        for trimap in trimaps:
+            left.remove(trimap.number)
+            yield trimap
+    except Exception as error:
+        yield from _failures(left, error)
+    finally:
+        close(trimaps)
+
+
+def _failures(numbers: Sequence[int], error: Exception) -> list[Failure]:
+    """One for each frame; raises what concerns all frames."""
+    if concerns_all_frames(error) or isinstance(error, OutputError):
+        raise error
+    return [Failure(number=number, error=_own(error)) for number in numbers]
+
+
+def _own(error: Exception) -> Exception:
+    """A copy that can be given a frame's place; an unforeseen one has none, and stays itself."""
+    if not isinstance(error, VfxmatteError):
+        return error
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.appearance import (
     AppearanceSettings,
     Examples,
@@ -39,7 +40,7 @@ _KEYFRAME_SHARE = 0.5  # of a frame's own number of examples, from each keyframe
 
 
 @dataclass(frozen=True, kw_only=True)
-class TighteningSettings:
+class TighteningSettings(Checked):
     """How a trimap is corrected by its picture; sizes in px of the proxy.
 
     core_px: what both directions agree on is eroded by this before it is believed.
@@ -56,17 +57,17 @@ class TighteningSettings:
         doubted on that keyframe.
     """
 
-    core_px: float = 3.0
-    sure: float = 0.9
-    trust: float = 0.02
-    matte_px: int = 640
-    practice_px: float = 20.0
-    lost_share: float = 0.002
-    slack_px: float = 0.5
-    doubt_reach_px: float = 24.0
-    doubt: float = 0.7
-    doubt_growth_px: float = 6.0
-    false_alarms: float = 0.1
+    core_px: float = limited(3.0, at_least=0)
+    sure: float = limited(0.9, above=0.5, at_most=1)
+    trust: float = limited(0.02, above=0)
+    matte_px: int = limited(640, at_least=16)
+    practice_px: float = limited(20.0, at_least=0)
+    lost_share: float = limited(0.002, at_least=0, at_most=1)
+    slack_px: float = limited(0.5, at_least=0)
+    doubt_reach_px: float = limited(24.0, at_least=0)
+    doubt: float = limited(0.7, at_least=0, at_most=1)
+    doubt_growth_px: float = limited(6.0, at_least=0)
+    false_alarms: float = limited(0.1, at_least=0, at_most=1)
     looks: AppearanceSettings = field(default_factory=AppearanceSettings)
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.checked import Checked, limited
 from vfxmatte.trimaps import box_around, grow
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
@@ -24,7 +25,7 @@ _MARGIN_PX = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeetingSettings:
+class MeetingSettings(Checked):
     """How the two directions are merged; sizes in px of the proxy.
 
     growth_px: a merged band is grown by this, for what both directions get wrong alike; by less
@@ -37,11 +38,11 @@ class MeetingSettings:
     gap_at_half_px: the gap at which the agreement's part of the confidence has fallen to one half.
     """
 
-    growth_px: float = 1.0
-    growth_per_gap: float = 1.0
-    most_growth_px: float = 24.0
-    corridor_slack_px: float = 1.0
-    gap_at_half_px: float = 8.0
+    growth_px: float = limited(1.0, at_least=0)
+    growth_per_gap: float = limited(1.0, at_least=0)
+    most_growth_px: float = limited(24.0, at_least=0)
+    corridor_slack_px: float = limited(1.0, at_least=0)
+    gap_at_half_px: float = limited(8.0, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,16 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.base import check_name
 from vfxmatte.engines.classical.optional import check_installed
-from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, last_description, make_plan
+from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
-from vfxmatte.types import BACKGROUND, FOREGROUND, Trimap
+from vfxmatte.trimaps import oddity
 
 Value = TypeVar("Value")
 
@@ -47,8 +49,9 @@ class KeyframeFinding:
 class Inspection:
     """Everything that was found; what could not be found out is None.
 
-    finished: frames of the plan that an earlier run has done with the same settings. stale: frames
-    that have a matte which would be done again. needed_bytes: at most, for the mattes to come.
+    finished: frames of the plan that an earlier run has done with the same settings. rewritten:
+    frames whose matte would be written anew from itself. stale: frames that have a matte which
+    would be solved again. needed_bytes: at most, for the mattes to come.
     problems: why a run cannot start. remarks: what a person should know.
     """
 
@@ -57,6 +60,7 @@ class Inspection:
     keyframes: list[KeyframeFinding] = field(default_factory=list)
     plan: RunPlan | None = None
     finished: int = 0
+    rewritten: int = 0
     stale: int = 0
     needed_bytes: int | None = None
     free_bytes: int | None = None
@@ -84,26 +88,34 @@ def inspect(shot: Shot) -> Inspection:
     if sidecar is not None:
         found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
     colours = _tried(found, lambda: ColourConfig.load(shot.settings.ocio))
-    plate = None if colours is None else _tried(found, lambda: shot.open_plate(colours))
-    if plate is not None:
-        assert colours is not None
-        with plate:
-            found.plate = plate.info
-            found.keyframes = _keyframes(shot, plate.info)
-            found.problems += [k.error for k in found.keyframes if k.error and k.used]
-            found.plan = _tried(found, lambda: make_plan(shot, shot.settings, plate.info))
-            if found.plan is not None:
-                found.remarks += found.plan.notes
-                _tried(found, lambda: _look_at_results(found, plate, colours, sidecar))
+    if colours is not None:
+        plate = _tried(found, lambda: shot.open_plate(colours))
+        if plate is not None:
+            with plate:
+                _look_at_plate(found, plate, colours, sidecar)
     _look_at_disk(found)
     return found
+
+
+def _look_at_plate(
+    found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
+) -> None:
+    shot = found.shot
+    found.plate = plate.info
+    found.keyframes = _keyframes(shot, plate.info)
+    found.problems += [k.error for k in found.keyframes if k.error and k.used]
+    plan = _tried(found, lambda: make_plan(shot, shot.settings, plate.info))
+    if plan is not None:
+        found.plan = plan
+        found.remarks += plan.notes
+        _tried(found, lambda: _look_at_results(found, plan, plate, colours, sidecar))
 
 
 def _tried(found: Inspection, look: Callable[[], Value]) -> Value | None:
     try:
         return look()
-    except VfxmatteError as error:
-        found.problems.append(error)
+    except Exception as error:
+        found.problems.append(logged(error).at(shot=found.shot.name))
         return None
 
 
@@ -126,45 +138,43 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
         used = number in plate.numbers
         try:
             trimap = read_keyframe(path, number, plate)
-        except VfxmatteError as error:
-            return KeyframeFinding(number=number, path=path, used=used, error=error)
+        except Exception as error:
+            foreseen = as_foreseen(error).at(frame=number, path=path)
+            return KeyframeFinding(number=number, path=path, used=used, error=logged(foreseen))
         return KeyframeFinding(
             number=number,
             path=path,
             used=used,
             unknown_share=trimap.unknown_share,
-            remark=_remark(trimap),
+            remark=oddity(trimap.labels),
         )
 
     return list(ordered_map(look, sorted(shot.keyframes.items()), workers=_WORKERS))
 
 
-def _remark(trimap: Trimap) -> str:
-    """What is odd about a painted trimap."""
-    if trimap.unknown_share == 0:
-        return "nothing is unknown: the trimap itself is the matte"
-    if trimap.unknown_share == 1:
-        return "everything is unknown: paint what is certainly foreground and background"
-    if not (trimap.labels == FOREGROUND).any():
-        return "nothing is marked as foreground"
-    if not (trimap.labels == BACKGROUND).any():
-        return "nothing is marked as background"
-    return ""
-
-
 def _look_at_results(
-    found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
+    found: Inspection,
+    plan: RunPlan,
+    plate: Plate,
+    colours: ColourConfig,
+    sidecar: Mapping[str, Any] | None,
 ) -> None:
     """Which frames are done already, in chunks or in whole runs."""
-    assert found.plan is not None
-    shot, plan = found.shot, found.plan
+    shot = found.shot
     journal = Journal.peek(shot.output)
     weights = None if sidecar is None else str(sidecar["sha256"])
     engine = last_description(journal.runs, shot.settings.engine, weights)
     prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
-    found.finished, found.stale = len(fresh), len(done) - len(fresh)
+    output, settings = shot.output, shot.settings.output
+    again = [
+        n
+        for n in done
+        if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
+    ]
+    found.finished, found.rewritten = len(fresh), len(again)
+    found.stale = len(done) - len(fresh) - len(again)
     sizes = [journal.records[n].size_bytes for n in done]
     each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
     found.needed_bytes = each * (len(plan.numbers) - len(fresh))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vfxmatte.common.process_memory import peak_rss_bytes
 from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.types import FrameResult
@@ -99,18 +100,6 @@ def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
     if number is None:
         return {}
     return {"suggested_keyframe": number, "suggested_confidence": stats[number].confidence}
-
-
-def peak_rss_bytes() -> int | None:
-    """Most memory that this process has held so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def matte_pattern(folder: Path, padding: int, suffix: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.colour import to_network
+from vfxmatte.engines.answers import answers, solve_one
 from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import SolveError, UsageError, VfxmatteError
+from vfxmatte.errors import UsageError, VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.detail_sheet import TRUTH, Detail, Place, find_places
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors
-from vfxmatte.types import UNKNOWN, FloatImage, Frame, Labels, Trimap
+from vfxmatte.types import UNKNOWN, Failure, FloatImage, Frame, Labels, Trimap
 
 _WARM_UP_PX = 48
 
@@ -109,9 +110,13 @@ class Comparison:
             _warm_up(engine)
         waiting: list[Outcome] = []
         before: _Frame | None = None
-        with closing(self.run.trimaps()) as trimaps:  # type: ignore[type-var]
+        with closing(self.run.carried()) as trimaps:
             for trimap in trimaps:
-                outcomes, frame = self._frame(trimap)
+                try:
+                    outcomes, frame = self._frame(trimap)
+                except BaseException:  # what is known of the frame before is not lost
+                    self.outcomes += waiting
+                    raise
                 if waiting:
                     yield self._done(waiting, before, frame)
                 waiting, before = outcomes, frame
@@ -129,16 +134,18 @@ class Comparison:
         self.outcomes += done
         return done
 
-    def _frame(self, trimap: Trimap) -> tuple[list[Outcome], _Frame | None]:
+    def _frame(self, trimap: Trimap | Failure) -> tuple[list[Outcome], _Frame | None]:
         number = trimap.number
         try:
+            if isinstance(trimap, Failure):
+                raise trimap.error
             plate = self.run.plate.read(self.run.plan.sources[number])
             task = Task(image=to_network(plate, self.run.colours), trimap=trimap)
             truth = self._truth(number)
-        except VfxmatteError as error:
-            error.at(shot=self.run.shot.name, frame=number)
+        except Exception as error:
+            failure = self._named(error, number)
             failed = [
-                Outcome(engine=name, number=number, elapsed_ms=0.0, error=error)
+                Outcome(engine=name, number=number, elapsed_ms=0.0, error=failure)
                 for name in self.engines
             ]
             return failed, None
@@ -147,6 +154,13 @@ class Comparison:
         frame = _Frame(number=number, labels=trimap.labels, truth=truth, mattes=mattes)
         self._keep_details(plate, frame)
         return [one for one, _ in solved], frame
+
+    def _named(self, error: Exception, number: int) -> VfxmatteError:
+        """A frame's error with its place; raises what concerns all frames again."""
+        if concerns_all_frames(error):
+            raise error
+        path = self.run.plate.path(self.run.plan.sources[number])
+        return as_foreseen(error).at(shot=self.run.shot.name, frame=number, path=path)
 
     def _truth(self, number: int) -> FloatImage | None:
         if self.alpha is None or number not in self.alpha.numbers:
@@ -158,11 +172,11 @@ class Comparison:
     ) -> tuple[Outcome, FloatImage | None]:
         started = time.perf_counter()
         try:
-            (matte,) = self.engines[name].mattes([task])
-        except VfxmatteError as error:
-            error.at(shot=self.run.shot.name, frame=task.number)
+            matte = solve_one(self.engines[name], task)
+        except Exception as error:
+            failure = self._named(error, task.number)
             spent = (time.perf_counter() - started) * 1000
-            return Outcome(engine=name, number=task.number, elapsed_ms=spent, error=error), None
+            return Outcome(engine=name, number=task.number, elapsed_ms=spent, error=failure), None
         outcome = Outcome(
             engine=name,
             number=task.number,
@@ -224,9 +238,8 @@ def _warm_up(engine: Engine) -> None:
     labels[:, : side // 3], labels[:, -side // 3 :] = 0, 255
     image = np.linspace(0, 1, side * side * 3, dtype=np.float32).reshape(side, side, 3)
     trimap = Trimap(number=0, labels=labels, is_keyframe=True)
-    with suppress(SolveError):  # a frame of the shot will tell
-        for _ in engine.mattes([Task(image=image, trimap=trimap)]):
-            pass
+    for _ in answers(engine, [Task(image=image, trimap=trimap)]):
+        pass  # whether it can be solved, a frame of the shot will tell
 
 
 def _cut(place: Place, linear: FloatImage, frame: _Frame) -> Detail:

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from vfxmatte.colour import ColourTags
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.images import read_image
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.sequence import padded
+from vfxmatte.io.timecode_counting import text_of as timecode_text
 from vfxmatte.io.video import write_prores
 from vfxmatte.io.writers import crop, read_matte
 from vfxmatte.pipeline.run import Run
@@ -47,14 +49,21 @@ class Delivery:
         """As the settings say, else as the plate says, else 24."""
         asked = self.run.settings.fps
         if asked is not None:
-            return Fraction(asked).limit_denominator(1001)
+            return frame_rate(asked)
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
-        """preview.png in the output folder; raises VfxmatteError."""
+        """preview.png in the output folder: frames that can be read, evenly spread.
+
+        Raises VfxmatteError.
+        """
         chosen = evenly_chosen(self.finished, SHEET_ROWS)
-        rows = [self._panels(self._plate(number), SHEET_PANEL_PX) for number in chosen]
-        return contact_sheet(rows, self.run.shot.output / "preview.png")
+        plates = (self._readable(number) for number in chosen)
+        rows = [self._panels(frame, SHEET_PANEL_PX) for frame in plates if frame is not None]
+        path = self.run.shot.output / "preview.png"
+        if not rows:
+            raise PlateError("no plate of a finished frame can be read for the preview", path=path)
+        return contact_sheet(rows, path)
 
     def movie_preview(self) -> Path:
         """preview.mp4 in the output folder; a frame that cannot be read holds the one before."""
@@ -63,22 +72,55 @@ class Delivery:
     def prores(self, path: Path) -> Path:
         """ProRes 4444: the plate as a Rec.709 display has it, straight, with the alpha.
 
-        Frames without a matte are transparent black, so that the movie keeps the plate's timing.
+        Frames without a matte, or whose plate or matte cannot be read any more, are transparent
+        black, so that the movie keeps the plate's timing; its time code and pixel aspect are the
+        plate's.
         """
-        return write_prores(path, self._rgba(), self.fps)
+        return write_prores(
+            path,
+            self._rgba(),
+            self.fps,
+            timecode=self._timecode(),
+            pixel_aspect=self.run.plate.info.pixel_aspect,
+        )
+
+    def _timecode(self) -> str | None:
+        """The first frame's time code, where the plate has one."""
+        try:
+            metadata = self._plate(self.numbers[0]).metadata
+        except (VfxmatteError, IndexError):
+            return None
+        found = metadata.get("timeCode", metadata.get("smpte:TimeCode"))
+        return timecode_text(found, self.fps)
 
     def _plate(self, number: int) -> Frame:
         """The plate under the shot's number; a held frame stands in for a missing one."""
         frame = self.run.plate.read(self.run.plan.sources[number])
         return frame if frame.number == number else replace(frame, number=number)
 
+    def _readable(self, number: int) -> Frame | None:
+        try:
+            return self._plate(number)
+        except Exception as error:
+            if concerns_all_frames(error):
+                raise
+            return None
+
+    def _matte(self, number: int, frame: Frame) -> FloatImage | None:
+        """The frame's alpha over its canvas; None where there is none that can be read."""
+        result = self.results.get(number)
+        if result is None or result.path is None:
+            return None
+        try:
+            return read_matte(result.path, frame.canvas)
+        except VfxmatteError:
+            return None
+
     def _panels(self, frame: Frame, width_px: int) -> Panels:
         number = frame.number
-        result = self.results.get(number)
-        path = None if result is None else result.path
         return make_panels(
             frame,
-            None if path is None else read_matte(path, frame.canvas),
+            self._matte(number, frame),
             self._labels(number),
             self.run.colours,
             width_px=width_px,
@@ -88,16 +130,16 @@ class Delivery:
     def _labels(self, number: int) -> Labels | None:
         padding = max(4, self.run.plate.info.padding)
         path = self.run.shot.trimap_output / f"trimap.{padded(number, padding)}.png"
-        return labels_from_image(read_image(path).pixels) if path.is_file() else None
+        try:
+            return labels_from_image(read_image(path).pixels) if path.is_file() else None
+        except VfxmatteError:
+            return None
 
     def _moving(self) -> Iterator[Panels]:
         latest: Panels | None = None
         for number in self.numbers:
-            try:
-                frame = self._plate(number)
-            except VfxmatteError:
-                pass
-            else:
+            frame = self._readable(number)
+            if frame is not None:
                 latest = self._panels(frame, MOVIE_PANEL_PX)
             if latest is not None:
                 yield latest
@@ -106,12 +148,11 @@ class Delivery:
         target = self.run.colours.default_space(ColourTags(kind="movie")).name
         info = self.run.plate.info
         for number in self.numbers:
-            result = self.results[number]
-            if result.path is None:
+            frame = self._readable(number) if self.results[number].path is not None else None
+            alpha = None if frame is None else self._matte(number, frame)
+            if frame is None or alpha is None:
                 yield np.zeros((*info.display_window.shape, 4), np.float32)
                 continue
-            frame = self._plate(number)
             colour = self.run.colours.convert(frame.pixels, frame.colour_space, target)
-            alpha = read_matte(result.path, frame.canvas)
             rgba = np.dstack((colour, alpha)).astype(np.float32)
             yield crop(rgba, frame.canvas, frame.display_window)

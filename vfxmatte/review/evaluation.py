@@ -14,18 +14,24 @@ from pathlib import Path
 import numpy as np
 
 from vfxmatte.colour import to_network
-from vfxmatte.errors import PlateError, ShotError, TrimapError, VfxmatteError
+from vfxmatte.errors import (
+    PlateError,
+    ShotError,
+    TrimapError,
+    VfxmatteError,
+    as_foreseen,
+    concerns_all_frames,
+)
 from vfxmatte.io.images import read_image
-from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences
+from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences, whole_sequence
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import read_keyframe
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
 from vfxmatte.propagation.flow import Picture, dense_flow, grey
-from vfxmatte.propagation.shot_trimaps import propagate
+from vfxmatte.propagation.shot_trimaps import carry
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors, messddt
 from vfxmatte.trimaps import from_matte, labels_from_image
-from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
+from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Trimap
 
 _WIDEST_BAND_PX = 256.0
 
@@ -34,7 +40,8 @@ _WIDEST_BAND_PX = 256.0
 class FrameEvaluation:
     """One frame against the truth; what there is no file or no next frame for is None.
 
-    trimap: None for keyframes too. dtssd, messddt: from this frame to the next one.
+    trimap: None for keyframes too. dtssd, messddt: from this frame to the next one. error: why
+    there is nothing of this frame.
     """
 
     number: int
@@ -43,6 +50,7 @@ class FrameEvaluation:
     matte: MatteErrors | None = None
     dtssd: float | None = None
     messddt: float | None = None
+    error: VfxmatteError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +126,7 @@ class Evaluation:
         return any(number in self._mattes for number in self.numbers)
 
     def frames(self) -> Iterator[FrameEvaluation]:
-        """Each frame that the true alpha has, ascending; raises VfxmatteError for unreadable ones.
+        """Each frame that the true alpha has, ascending; one that cannot be read has an error.
 
         A frame's dtSSD and MESSDdt need the next one, so each comes when its successor is read.
         """
@@ -132,7 +140,20 @@ class Evaluation:
         if waiting is not None:
             yield waiting
 
-    def _frame(self, trimap: Trimap) -> tuple[FrameEvaluation, _Solved | None]:
+    def _frame(self, trimap: Trimap | Failure) -> tuple[FrameEvaluation, _Solved | None]:
+        number = trimap.number
+        try:
+            if isinstance(trimap, Failure):
+                raise trimap.error
+            return self._measured(trimap)
+        except Exception as error:
+            if concerns_all_frames(error):
+                raise
+            failure = as_foreseen(error).at(shot=self.run.shot.name, frame=number)
+            is_keyframe = number in self.run.plan.keyframes
+            return FrameEvaluation(number=number, is_keyframe=is_keyframe, error=failure), None
+
+    def _measured(self, trimap: Trimap) -> tuple[FrameEvaluation, _Solved | None]:
         number, truth = trimap.number, self._truth(trimap.number)
         solved = self._solved(trimap, truth)
         evaluation = FrameEvaluation(
@@ -184,19 +205,17 @@ class Evaluation:
         return grey(np.rint(shown).astype(np.uint8))
 
     def _keyframe(self, number: int) -> Trimap:
-        path = self.run.plan.keyframes[number]
-        growth_px = self.run.settings.keyframe_growth
-        return read_keyframe(path, number, self.run.plate.info, growth_px)
+        return self.run.keyframes[number]
 
-    def _all_trimaps(self) -> Iterator[Trimap]:
+    def _all_trimaps(self) -> Iterator[Trimap | Failure]:
         """As written by a run where all are there, else carried through time now."""
         keys = self.run.plan.keyframes
         if all(number in self._trimaps or number in keys for number in self.numbers):
             yield from map(self._written_trimap, self.numbers)
             return
-        keyframes = {number: self._keyframe(number) for number in keys}
-        yield from propagate(
-            keyframes,
+        self.run.check_keyframes()
+        yield from carry(
+            self.run.keyframes,
             self.run.plan.trail,
             self.run.proxies,
             self.run.settings.propagation,
@@ -204,7 +223,13 @@ class Evaluation:
             workers=self.run.workers,
         )
 
-    def _written_trimap(self, number: int) -> Trimap:
+    def _written_trimap(self, number: int) -> Trimap | Failure:
+        try:
+            return self._trimap_of(number)
+        except Exception as error:
+            return Failure(number=number, error=error)
+
+    def _trimap_of(self, number: int) -> Trimap:
         if number in self.run.plan.keyframes:
             return self._keyframe(number)
         path = self._trimaps[number]
@@ -215,11 +240,17 @@ class Evaluation:
 
     def _band(self) -> float:
         """The band, eroded and dilated alike, whose area is that of the painted keyframes."""
-        bands = [
-            equal_band_px(self._keyframe(number).labels, self._truth(number))
-            for number in self.run.plan.keyframes
-            if number in self.alpha.numbers
-        ]
+        bands, unread = [], []
+        for number in self.run.plan.keyframes:
+            if number in self.alpha.numbers:
+                try:
+                    labels, truth = self._keyframe(number).labels, self._truth(number)
+                except VfxmatteError as error:
+                    unread.append(error)
+                    continue
+                bands.append(equal_band_px(labels, truth))
+        if unread and not bands:
+            raise unread[0]
         if not bands:
             raise TrimapError(
                 "no keyframe stands on a frame of the true alpha, so its band cannot be measured",
@@ -232,7 +263,7 @@ class Evaluation:
 def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
     """The true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError."""
     if given is not None:
-        return find_sequence(given)
+        return find_sequence(whole_sequence(given))
     if shot_folder is None or not (shot_folder / "alpha").is_dir():
         raise ShotError(
             "there is no true alpha to compare with",

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig, encode_for_network
 from vfxmatte.errors import OutputError
+from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import crop
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels
@@ -148,7 +149,7 @@ def preview_movie(frames: Iterable[Panels], path: str | Path, fps: Fraction | fl
         )
     with renamed_when_whole(path) as temporary:
         try:
-            _encode(temporary, encoder, frames, Fraction(fps).limit_denominator(1001))
+            _encode(temporary, encoder, frames, frame_rate(fps))
         except av.FFmpegError as error:
             raise OutputError(f"cannot write the movie: {error}", path=path) from error
         except OutputError as error:

@@ -92,8 +92,10 @@ class RemoteArray:
         memory = attached(str(self.shared_memory))
         try:
             self._check(memory.size)
-            assert memory.buf is not None
-            view = memory.buf[self.offset : self.offset + self.nbytes]
+            buffer = memory.buf
+            if buffer is None:
+                raise ValueError("it is closed")
+            view = buffer[self.offset : self.offset + self.nbytes]
             try:
                 if new is None:
                     return bytes(view)

@@ -62,8 +62,7 @@ def only_engine(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path.with_suffix(".lock"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.chmod(path.parent, 0o700)
+        _make_private(path.parent)
         lock.acquire(timeout=0)
         path.unlink(missing_ok=True)
     except Timeout as error:
@@ -73,31 +72,76 @@ def only_engine(path: Path) -> Iterator[None]:
             hint="use that one, or stop it: vfxmatte serve --stop",
         ) from error
     except OSError as error:
-        raise OutputError(
-            f"the engine's folder cannot be used: {error.strerror or error}",
-            path=path.parent,
-            hint="name another one in $VFXMATTE_HOME",
-        ) from error
+        raise _unusable(str(error.strerror or error), path.parent) from error
     try:
         yield
     finally:
         lock.release()
 
 
+def _make_private(folder: Path) -> None:
+    """Make the folder for this user alone; what a link leads to is looked at, and left as it is.
+
+    Raises OutputError where it is another user's, or where others may write. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name != "posix":
+        return
+    if not folder.is_symlink():
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(descriptor).st_uid == os.getuid():
+                with contextlib.suppress(OSError):  # no file modes here: found out below
+                    os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+    state = folder.stat()
+    if state.st_uid != os.getuid():
+        raise _unusable("it belongs to another user", folder)
+    if state.st_mode & 0o022:
+        raise _unusable("others may write there, and its file modes were not changed", folder)
+
+
+def _unusable(reason: str, folder: Path) -> OutputError:
+    return OutputError(
+        f"the engine's folder cannot be used: {reason}",
+        path=folder,
+        hint="set $VFXMATTE_HOME to a folder of your own, on a disk that knows file modes",
+    )
+
+
 @contextlib.contextmanager
 def published(endpoint: Endpoint, path: Path) -> Iterator[None]:
-    """The endpoint in its file, whole from the first moment and readable by its user alone."""
+    """The endpoint in its file, whole from the first moment and readable by its user alone.
+
+    Raises OutputError where it cannot be: clients would not use a file that others can read.
+    """
     temporary = path.with_name(f".{path.name}.{endpoint.pid}.part")
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(asdict(endpoint), stream)
-    os.replace(temporary, path)
+    try:
+        temporary.unlink(missing_ok=True)
+        _write_private(temporary, json.dumps(asdict(endpoint)))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _unusable(str(error.strerror or error), path.parent) from error
     try:
         yield
     finally:
         if read(path) == endpoint:  # not that of an engine that came after this one
             path.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a new file that nobody else can read; nothing is written where that is impossible."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        state = os.fstat(descriptor)
+        if os.name == "posix" and (state.st_uid != os.getuid() or state.st_mode & 0o077):
+            path.unlink()
+            raise _unusable(
+                "files there cannot be kept from other users (a network share or a FAT disk)",
+                path.parent,
+            )
+        stream.write(text)
 
 
 def read(path: Path) -> Endpoint | None:

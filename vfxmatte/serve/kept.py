@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ class _Kept:
 
 class KeptEngines:
     """Opens engines, and keeps at most `capacity` of them; one that nobody has used for
-    `keep_seconds` gives its memory back. For one thread; others may ask for `devices`.
+    `keep_seconds` gives its memory back. For one thread; any other may ask for `devices`.
 
     clock: seconds, from any moment on.
     """
@@ -39,11 +40,14 @@ class KeptEngines:
         self.capacity, self.keep_seconds = capacity, keep_seconds
         self._clock, self._open = clock, opener
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()  # the latest used last
+        self._lock = threading.Lock()  # for every change of `_kept`, never held for long
 
     @property
     def devices(self) -> list[str]:
         """What the engines that are loaded run on, the latest used first."""
-        return [kept.engine.device for kept in reversed(list(self._kept.values()))]
+        with self._lock:
+            engines = [kept.engine for kept in reversed(self._kept.values())]
+        return [engine.device for engine in engines]
 
     @contextlib.contextmanager
     def use(self, settings: EngineSettings) -> Iterator[Engine]:
@@ -55,8 +59,10 @@ class KeptEngines:
         kept = self._kept.get(key)
         if kept is None:
             self._make_room()
-            kept = self._kept[key] = _Kept(self._open(settings))
-        self._kept.move_to_end(key)
+            kept = _Kept(self._open(settings))
+        with self._lock:
+            self._kept[key] = kept
+            self._kept.move_to_end(key)
         kept.users += 1
         try:
             yield kept.engine
@@ -79,7 +85,9 @@ class KeptEngines:
                 self._close(key)
 
     def _close(self, key: Key) -> None:
-        self._kept.pop(key).engine.close()
+        with self._lock:
+            kept = self._kept.pop(key)
+        kept.engine.close()
 
 
 def _signature(settings: EngineSettings) -> object:

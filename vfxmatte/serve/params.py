@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vfxmatte.common.paths import clean_path
 from vfxmatte.serve.rpc import INVALID_PARAMS, RpcError
 
 T = TypeVar("T")
@@ -34,9 +35,10 @@ class Params:
         text = self.text(name)
         if text is None:
             return None
-        if not os.path.isabs(text) or "\0" in text:
+        path = clean_path(text) if "\0" not in text else Path()
+        if not os.path.isabs(path):
             raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be an absolute path: {text!r}")
-        return Path(text)
+        return path
 
     def needed_path(self, name: str) -> Path:
         path = self.path(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -21,6 +23,10 @@ UNAUTHORISED = -32001
 TOO_LARGE = -32002
 TOO_MANY = -32003
 CANCELLED = -32800
+
+DEPTH_LIMIT = 32
+"""How deep objects and lists of a message may be nested."""
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 Ident = str | int
 """What a client calls its request; a job is called by its request's name."""
@@ -44,11 +50,29 @@ class Request:
 
 
 def parse(body: bytes) -> Any:
-    """The JSON of a message; raises RpcError."""
+    """The JSON of a message; its depth is bounded before it is parsed. Raises RpcError."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refused)
+        _check_depth(body)
+        message = json.loads(body.decode("utf-8"), parse_constant=_refused, parse_float=_finite)
+        if b"\\ud" in body.lower():  # half a pair, which no file's name could be
+            json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except (ValueError, RecursionError) as error:
         raise RpcError(PARSE_ERROR, f"this is not JSON: {error}") from error
+    return message
+
+
+def _check_depth(body: bytes) -> None:
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(body):
+        sign = match.group()
+        depth += (sign in b"[{") - (sign in b"]}")
+        if depth > DEPTH_LIMIT:
+            raise ValueError(f"it is nested more than {DEPTH_LIMIT} deep")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text[:20])
 
 
 def _refused(name: str) -> NoReturn:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -40,37 +39,22 @@ class House(Protocol):
 
 @dataclass(eq=False, kw_only=True)
 class Session:
-    """One client.
+    """One client, which has shown the token or has started this process.
 
-    token: what it must show first; None where the transport has proven who it is.
     give_up: called where the client cannot be answered any more.
     """
 
     house: House
     outbox: Outbox
-    token: str | None
     give_up: Callable[[], None]
-    _known: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._known = self.token is None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the client has shown its token."""
-        return self._known
-
-    def take(self, body: bytes) -> bool:
-        """One message; everything that is wrong with it becomes an answer.
-
-        Returns False where the client is to be left: it has not shown the token.
-        """
+    def take(self, body: bytes) -> None:
+        """One message; everything that is wrong with it becomes an answer."""
         ident = None
         try:
             message = rpc.parse(body)
             ident = rpc.ident_of(message)
             request = rpc.request(message)
-            self._check_token(request)
             answer = self._answer(request)
         except RpcError as error:
             self._send(rpc.failure(ident, error))
@@ -82,7 +66,6 @@ class Session:
         else:
             if answer is not None and request.ident is not None:
                 self._send(rpc.result(request.ident, answer))
-        return self._known
 
     def leave(self) -> None:
         """The client has gone: so do its jobs."""
@@ -92,16 +75,6 @@ class Session:
     def refuse(self, error: RpcError) -> None:
         """Tell of an error that answers no request."""
         self._send(rpc.failure(None, error))
-
-    def _check_token(self, request: Request) -> None:
-        if self._known:
-            return
-        shown = request.params.get("token") if request.method == "hello" else None
-        if self.token is None or not isinstance(shown, str):
-            raise RpcError(rpc.UNAUTHORISED, "say hello with the token of the engine's file first")
-        if not hmac.compare_digest(shown.encode("utf-8", "replace"), self.token.encode()):
-            raise RpcError(rpc.UNAUTHORISED, "this is not the engine's token")
-        self._known = True
 
     def _answer(self, request: Request) -> dict[str, Any] | None:
         """None: the answer comes later."""

@@ -1,4 +1,4 @@
-"""The server's threads, all of them: one that accepts, two for each client, one for the device.
+"""The server's threads, all of them: one for the lobby, two for each client, one for the device.
 
 What clients say and what jobs do stands elsewhere; here is who waits for whom, and for how long.
 """
@@ -17,9 +17,10 @@ from typing import BinaryIO, Protocol
 from vfxmatte.errors import UsageError
 from vfxmatte.serve.doing import do
 from vfxmatte.serve.endpoint import HOST
-from vfxmatte.serve.framing import MESSAGE_LIMIT, STRANGER_LIMIT, Decoder, framed
+from vfxmatte.serve.framing import Decoder, framed
 from vfxmatte.serve.jobs import JobQueue
 from vfxmatte.serve.kept import KeptEngines
+from vfxmatte.serve.lobby import MOST_STRANGERS, TOKEN_SECONDS, Lobby
 from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.rpc import INVALID_REQUEST, RpcError
 from vfxmatte.serve.session import Session
@@ -52,10 +53,6 @@ class SocketWire:
         connection.setblocking(True)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
-        self._readable = (
-            selectors.DefaultSelector()
-        )  # a time limit of the socket would bind senders
-        self._readable.register(connection, selectors.EVENT_READ)
 
     def receive(self, timeout: float | None) -> bytes:
         if timeout is not None:  # of its own: the socket's time limit would bind senders, too
@@ -102,15 +99,25 @@ class StreamWire:
 
 
 class Client:
-    """One client's two threads."""
+    """One client's two threads.
+
+    decoder, first: what was read of the client, and its first message, where somebody has
+    listened to it before.
+    """
 
     def __init__(
-        self, server: Server, wire: Wire, token: str | None, gone: Callable[[Client], None]
+        self,
+        server: Server,
+        wire: Wire,
+        gone: Callable[[Client], None],
+        decoder: Decoder | None,
+        first: bytes | None,
     ) -> None:
         self._wire, self._gone = wire, gone
+        self._decoder, self._first = decoder or Decoder(), first
         self._patience = server.patience_seconds
         self.outbox = Outbox()
-        self.session = Session(house=server, outbox=self.outbox, token=token, give_up=self._hang_up)
+        self.session = Session(house=server, outbox=self.outbox, give_up=self._hang_up)
 
     def start(self) -> None:
         for target in (self._read, self._write):
@@ -130,21 +137,19 @@ class Client:
 
     def _converse(self) -> None:
         """Messages until the end of the stream; raises RpcError, TimeoutError, OSError."""
-        decoder = Decoder()
-        begun = time.monotonic()  # the message under way; for a stranger, the connection
+        decoder = self._decoder
+        if self._first is not None:
+            self.session.take(self._first)
+        begun = time.monotonic()  # the message under way
         while True:
-            decoder.limit = MESSAGE_LIMIT if self.session.is_known else STRANGER_LIMIT
             while (body := decoder.message()) is not None:
-                if not self.session.take(body):
-                    return
+                self.session.take(body)
                 begun = time.monotonic()
-                decoder.limit = MESSAGE_LIMIT
-            waits = decoder.in_message or not self.session.is_known
             left = begun + self._patience - time.monotonic()
-            data = self._wire.receive(max(0.001, left) if waits else None)
+            data = self._wire.receive(max(0.001, left) if decoder.in_message else None)
             if not data:
                 return
-            if not waits:
+            if not decoder.in_message:
                 begun = time.monotonic()
             decoder.feed(data)
 
@@ -179,7 +184,8 @@ class Server:
     """Clients, the queue, and the one thread that works.
 
     idle_seconds: it ends after so long without clients and jobs; None: never.
-    patience_seconds: how long a message may take, and a stranger until it has shown its token.
+    patience_seconds: how long a message may take. token_seconds: how long a connection may take to
+    show the token.
     """
 
     def __init__(
@@ -187,9 +193,11 @@ class Server:
         *,
         idle_seconds: float | None = 900.0,
         patience_seconds: float = 20.0,
+        token_seconds: float = TOKEN_SECONDS,
         keep_seconds: float = 300.0,
     ) -> None:
         self.idle_seconds, self.patience_seconds = idle_seconds, patience_seconds
+        self.token_seconds = token_seconds
         self.queue = JobQueue()
         self.engines = KeptEngines(keep_seconds=keep_seconds)
         self._clients: set[Client] = set()
@@ -200,7 +208,8 @@ class Server:
 
     @property
     def client_count(self) -> int:
-        return len(self._clients)
+        with self._lock:
+            return len(self._clients)
 
     def stop(self) -> None:
         """End `serve`; may be called from any thread and from a signal handler."""
@@ -217,7 +226,7 @@ class Server:
             )
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.bind((host, 0))
-        listener.listen(MOST_CLIENTS)
+        listener.listen(MOST_STRANGERS)
         return listener
 
     def accept_from(self, listener: socket.socket, token: str) -> None:
@@ -227,28 +236,35 @@ class Server:
         ).start()
 
     def _accept(self, listener: socket.socket, token: str) -> None:
-        listener.settimeout(_TICK_SECONDS)  # closing it wakes nobody up
-        while not self._stop.is_set():
-            try:
-                connection, address = listener.accept()
-            except TimeoutError:
-                continue
-            except OSError:  # out of descriptors, say: others go on
-                self._stop.wait(_TICK_SECONDS)
-                continue
-            if address[0] != HOST or self.client_count >= MOST_CLIENTS:
-                log.warning("a connection from %s is refused", address[0])
-                connection.close()
-                continue
-            try:
-                self.take_client(SocketWire(connection), token)
-            except (OSError, RuntimeError) as error:  # gone already; or no thread to be had
-                log.warning("a connection is lost: %s", error)
-                connection.close()
+        lobby = Lobby(
+            listener,
+            token,
+            self._welcome,
+            address=HOST,
+            is_full=lambda: self.client_count >= MOST_CLIENTS,
+            token_seconds=self.token_seconds,
+        )
+        with contextlib.closing(lobby):
+            while not self._stop.is_set():
+                try:
+                    lobby.step(_TICK_SECONDS)
+                except OSError as error:  # out of descriptors, say: others go on
+                    log.warning("a connection is lost: %s", error)
+                    self._stop.wait(_TICK_SECONDS)
 
-    def take_client(self, wire: Wire, token: str | None) -> None:
-        """Serve one more client; token: see `Session`."""
-        client = Client(self, wire, token, self._gone)
+    def _welcome(self, connection: socket.socket, decoder: Decoder, first: bytes) -> None:
+        """Take a connection that has shown the token."""
+        try:
+            self.take_client(SocketWire(connection), decoder, first)
+        except (OSError, RuntimeError) as error:  # gone already; or no thread to be had
+            log.warning("a connection is lost: %s", error)
+            connection.close()
+
+    def take_client(
+        self, wire: Wire, decoder: Decoder | None = None, first: bytes | None = None
+    ) -> None:
+        """Serve one more client; decoder, first: see `Client`."""
+        client = Client(self, wire, self._gone, decoder, first)
         with self._lock:
             self._clients.add(client)
         try:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from vfxmatte.cli.report import JsonReport
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
+from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import Engine, EngineSettings, Task
-from vfxmatte.errors import OutputError, PlateError, UsageError, VfxmatteError
+from vfxmatte.errors import OutputError, PlateError, UsageError
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.writers import matte_path, write_matte
+from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
@@ -77,10 +79,13 @@ class RunWork:
                 yield from self._frames(job, run, report)
         except Stopped:
             interrupted = True
-        except VfxmatteError as error:
-            report.error(error)
+        except Exception as error:
+            failure = logged(error, self.wish.shot.output)
+            report.error(failure)
             report.end(self._totals(interrupted=False))
-            raise
+            if failure is error:
+                raise
+            raise failure from error
         totals = self._totals(interrupted)
         report.end(totals)
         return totals.as_dict()
@@ -91,6 +96,8 @@ class RunWork:
         suffix = matte_path(run.shot.output, 0, output).suffix
         self._pattern = matte_pattern(run.shot.output, run.plate.info.padding, suffix)
         report.start(run)
+        for text in run.check_keyframes():
+            report.note(text)
 
     def _engine(self, open_things: ExitStack) -> Engine | None:
         """None for several devices: the run starts a process for each."""
@@ -154,7 +161,7 @@ def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
     yield
     with _one_engine(settings.engine, engines) as engine:
         task = Task(image=to_network(frame, colours), trimap=trimap)
-        (solved,) = engine.mattes([task])
+        solved = solve_one(engine, task)
         told = {"device": engine.device}
         attributes = {
             "vfxmatte/version": __version__,

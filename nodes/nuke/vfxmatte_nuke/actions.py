@@ -43,7 +43,7 @@ def _render(node: Any, frame: int | None) -> None:
     if host.is_executing():
         raise Problem("Nuke itself is rendering", "Press Render again when it has finished.")
     settings = panel.settings_of(node)
-    job = jobs.start(node, make_plan(node, settings, frame), settings.command)
+    job = jobs.start(node, make_plan(node, settings, frame), settings.notes)
     if not host.is_gui():
         job.pump()
         if job.problem:

@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from vfxmatte_nuke.paths import forward
 from vfxmatte_nuke.problem import Problem
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -16,7 +17,7 @@ _PLACES = (
     os.path.join(_HERE, os.pardir, os.pardir, "command.py"),
 )
 _NAME = "vfxmatte_command"
-_engines: dict[str, Any] = {}
+_engine: Any = None
 
 
 def command_module() -> ModuleType:
@@ -37,11 +38,18 @@ def command_module() -> ModuleType:
     )
 
 
-def engine(command: str) -> Any:
-    """The client of the engine that `command` starts ("": found by itself); one for each command.
+def engine() -> Any:
+    """The engine's client; nothing is started yet.
 
-    Nothing is started yet.
+    Which program it is, is set on the machine (command.txt, $VFXMATTE_COMMAND, the PATH) and
+    never by a script: scripts are passed around.
     """
-    if command not in _engines:
-        _engines[command] = command_module().Engine(command or None)
-    return _engines[command]
+    global _engine
+    if _engine is None:
+        _engine = command_module().Engine()
+    return _engine
+
+
+def tidy_path(text: str) -> str:
+    """A path as it was meant, with forward slashes: see `command.tidy_path`."""
+    return forward(str(command_module().tidy_path(text)))

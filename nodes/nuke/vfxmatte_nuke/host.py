@@ -21,7 +21,7 @@ from vfxmatte_nuke.problem import Cancelled, Problem
 from vfxmatte_nuke.source import PASS_THROUGH, ReadInfo
 
 NODE_CLASS = "VfxMatte"
-_EVALUATED = ("trimap_folder", "shot_folder", "ocio", "command")
+_EVALUATED = ("trimap_folder", "shot_folder", "ocio")
 
 
 def is_gui() -> bool:

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vfxmatte_nuke import client, host, paths, wording
@@ -26,8 +26,8 @@ _running: list[Job] = []  # touched on the main thread alone
 class Job:
     """One render of one node."""
 
-    def __init__(self, node: Any, plan: Plan, command: str) -> None:
-        self.node, self.plan, self.command = node, plan, command
+    def __init__(self, node: Any, plan: Plan, notes: Sequence[str] = ()) -> None:
+        self.node, self.plan = node, plan
         self.name = host.full_name(node)
         self.done = threading.Event()
         self.problem: str | None = None
@@ -37,7 +37,7 @@ class Job:
         self._cancelled = threading.Event()
         self._engine_job: Any = None
         self._counts = {"done": 0, "fresh": 0, "count": plan.last - plan.first + 1}
-        self._notes: list[str] = []
+        self._notes = list(notes)
         self._path: tuple[str, int] | None = None
         self._started = time.monotonic()
         self._said = threading.Event()
@@ -151,7 +151,7 @@ class Job:
 
     def _run_engine(self) -> str:
         self._check_cancelled()
-        engine, errors = client.engine(self.command), client.command_module().EngineError
+        engine, errors = client.engine(), client.command_module().EngineError
         self._started = time.monotonic()
         self._engine_job = engine.start_run(on_event=self._event, **self.plan.job)
         if self._cancelled.is_set():
@@ -241,8 +241,11 @@ def _remove_unfinished(folder: str) -> None:
     os.rmdir(folder)
 
 
-def start(node: Any, plan: Plan, command: str) -> Job:
-    """Start a render; raises Problem where the node or the folder is already being rendered."""
+def start(node: Any, plan: Plan, notes: Sequence[str] = ()) -> Job:
+    """Start a render; raises Problem where the node or the folder is already being rendered.
+
+    notes: shown in the panel at the end, beside the engine's own.
+    """
     for job in _running:
         if same_node(job, node):
             raise Problem("this node is rendering already", "Wait, or press Cancel.")
@@ -251,7 +254,7 @@ def start(node: Any, plan: Plan, command: str) -> Job:
                 f"{job.name} is rendering into {plan.output}",
                 "Give this node another 'shot folder'.",
             )
-    job = Job(node, plan, command)
+    job = Job(node, plan, notes)
     job.start()
     return job
 

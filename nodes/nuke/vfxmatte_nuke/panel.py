@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
-from vfxmatte_nuke import host
+from vfxmatte_nuke import client, host
 from vfxmatte_nuke.frames import parse_frames
 from vfxmatte_nuke.paths import forward
 from vfxmatte_nuke.problem import Problem
@@ -31,7 +32,7 @@ class Settings(NamedTuple):
     ocio: str
     layer: str
     missing: str
-    command: str
+    notes: tuple[str, ...]
 
     @property
     def from_folder(self) -> bool:
@@ -47,10 +48,8 @@ def settings_of(node: Any) -> Settings:
             f"the frame range {first}-{last} is empty",
             "Set 'frames', or press 'From input'.",
         )
-    words: dict[str, Any] = {
-        name: forward(found[name].strip())
-        for name in ("shot_folder", "colorspace", "ocio", "layer", "command")
-    }
+    words: dict[str, Any] = {n: forward(found[n].strip()) for n in ("colorspace", "layer")}
+    words.update((name, client.tidy_path(found[name])) for name in ("shot_folder", "ocio"))
     return Settings(
         first=first,
         last=last,
@@ -58,13 +57,26 @@ def settings_of(node: Any) -> Settings:
         quality=str(found["quality"]),
         device=str(found["device"]),
         missing=str(found["missing"]),
+        notes=_notes(found["command"]),
         **_trimaps(found),
         **words,
     )
 
 
+def _notes(command: str) -> tuple[str, ...]:
+    """What an older script asks for and does not get."""
+    if not command.strip():
+        return ()
+    note = (
+        "The script's vfxmatte command is ignored: which program runs is set on this machine, in "
+        "~/.vfxmatte/command.txt or VFXMATTE_COMMAND."
+    )
+    logging.getLogger("vfxmatte").warning("%s (%.200r)", note, command)
+    return (note,)
+
+
 def _trimaps(found: dict[str, Any]) -> dict[str, Any]:
-    folder = forward(found["trimap_folder"].strip())
+    folder = client.tidy_path(found["trimap_folder"])
     if found["trimaps_from"] == "folder":
         if not folder:
             raise Problem(

@@ -267,8 +267,8 @@ def test_epochs_are_counted_in_steps(pictures, steps):
         ({"synthesis.moving_pairs": "true"}, "no next frame"),
         ({"network.prior": "true", "prior_context_px": "512"}, "photographs are none"),
         ({"order": "random"}, "counts epochs"),
-        ({"matted.augmented": "1.5"}, "between 0 and 1"),
-        ({"matted.width_px": "8"}, "at least 32"),
+        ({"matted.augmented": "1.5"}, "matted.augmented must be 0 to 1"),
+        ({"matted.width_px": "8"}, "matted.width_px must be 32 or more"),
     ],
 )
 def test_what_photographs_cannot_do_is_refused(settings, words):

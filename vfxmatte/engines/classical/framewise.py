@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vfxmatte.engines.answers import failure_of
 from vfxmatte.engines.base import Task, known_alpha
 from vfxmatte.engines.classical.light import Colours, in_light
 from vfxmatte.engines.classical.settings import Light
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Matte
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Failure, FloatImage, Labels, Matte
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,12 +53,18 @@ class FramewiseEngine:
     def describe(self) -> Mapping[str, Any]:
         return {"engine": self.name, "light": self.light, **self.method.describe()}
 
-    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
-        """One by one; raises SolveError, naming the frame."""
-        return map(self._matte, tasks)
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
+        """One by one."""
+        return map(self._answer, tasks)
 
     def close(self) -> None:
         return
+
+    def _answer(self, task: Task) -> Matte | Failure:
+        try:
+            return self._matte(task)
+        except Exception as error:
+            return failure_of(task, error)
 
     def _matte(self, task: Task) -> Matte:
         labels = task.trimap.labels

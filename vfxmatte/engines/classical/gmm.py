@@ -12,6 +12,7 @@ import numpy as np
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
+from vfxmatte.engines.classical.one_thread import one_thread
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
@@ -41,11 +42,12 @@ class Mixtures:
     def solve(self, picture: Colours, labels: Labels) -> Solution:
         """alpha = p(c|F) / (p(c|F) + p(c|B)), both sides equally likely beforehand."""
         asked = picture[labels == UNKNOWN]
-        foreground, background = (
-            _mixture(colours_of(picture, labels, label), self.clusters)
-            for label in (FOREGROUND, BACKGROUND)
-        )
-        less = background.score_samples(asked) - foreground.score_samples(asked)
+        with one_thread():
+            foreground, background = (
+                _mixture(colours_of(picture, labels, label), self.clusters)
+                for label in (FOREGROUND, BACKGROUND)
+            )
+            less = background.score_samples(asked) - foreground.score_samples(asked)
         alpha = 1.0 / (1.0 + np.exp(np.clip(less, -50.0, 50.0)))
         stats = {
             "foreground_clusters": float(foreground.n_components),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vfxmatte.engines.base import EngineSettings
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.light import Colours
+from vfxmatte.engines.classical.one_thread import one_thread
 from vfxmatte.engines.classical.optional import check_installed, with_version
 from vfxmatte.engines.classical.samples import SEED, colours_of, counts_to_try
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
@@ -39,10 +40,11 @@ class KMeans:
     def solve(self, picture: Colours, labels: Labels) -> Solution:
         """alpha = b / (f + b), with f and b the distances to the nearest centre of either side."""
         asked = picture[labels == UNKNOWN]
-        centres = {
-            label: _centres(colours_of(picture, labels, label), self.clusters)
-            for label in (FOREGROUND, BACKGROUND)
-        }
+        with one_thread():
+            centres = {
+                label: _centres(colours_of(picture, labels, label), self.clusters)
+                for label in (FOREGROUND, BACKGROUND)
+            }
         foreground, background = (_distance(asked, centres[one]) for one in centres)
         total = foreground + background
         alpha = np.divide(background, total, out=np.full_like(total, 0.5), where=total > 0)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from vfxmatte.errors import UsageError
+from vfxmatte.common.checked import Checked, limited
 
 Light = Literal["linear", "display"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassicalSettings:
+class ClassicalSettings(Checked):
     """How classical engines solve a frame.
 
     light: the space in which colours mix: linear light, or values as a display shows them.
@@ -23,19 +23,7 @@ class ClassicalSettings:
     """
 
     light: Light = "linear"
-    clusters: int | None = None
-    epsilon: float = 1e-7
-    tolerance: float = 1e-6
-    iterations: int = 5000
-
-    def __post_init__(self) -> None:
-        if self.light not in get_args(Light):
-            raise UsageError(f"no light {self.light!r}", hint=f"use {' or '.join(get_args(Light))}")
-        if self.clusters is not None and not 1 <= self.clusters <= 32:
-            raise UsageError(f"clusters must be 1 to 32, found {self.clusters}")
-        if not 0 < self.epsilon < 1:
-            raise UsageError(f"epsilon must be above 0 and below 1, found {self.epsilon}")
-        if not 0 < self.tolerance < 1:
-            raise UsageError(f"tolerance must be above 0 and below 1, found {self.tolerance}")
-        if self.iterations < 1:
-            raise UsageError(f"iterations must be 1 or more, found {self.iterations}")
+    clusters: int | None = limited(None, at_least=1, at_most=32)
+    epsilon: float = limited(1e-7, above=0, below=1)
+    tolerance: float = limited(1e-6, above=0, below=1)
+    iterations: int = limited(5000, at_least=1)

@@ -1,0 +1,212 @@
+"""FFmpeg's pixel formats: where the components of each lie in a decoded frame's planes.
+
+Formats that are not in the table are refused by name (palette pictures need no layout). Every entry
+is compared with FFmpeg's own conversion in `tests/io/test_pixel_formats.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from vfxmatte.types import FloatImage
+
+_SUBSAMPLING = {
+    "410": (4, 4), "411": (4, 1), "420": (2, 2), "422": (2, 1), "440": (1, 2), "444": (1, 1),
+}  # fmt: skip
+_ENDS = (("le", "<"), ("be", ">"))
+
+
+@dataclass(frozen=True)
+class Component:
+    """One of R, G, B, Y, Cb, Cr: every `step`-th word of a plane's rows, from `offset` on."""
+
+    plane: int
+    offset: int = 0
+    step: int = 1
+    shift: int = 0
+    bits: int = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A pixel format whose components can be read as they are.
+
+    word: NumPy's type of the numbers that the components lie in.
+    components: R, G, B, or Y, Cb, Cr, or Y alone.
+    subsampling: luma samples for one of chroma, across and down.
+    """
+
+    kind: Literal["rgb", "yuv", "grey"]
+    word: str
+    components: tuple[Component, ...]
+    subsampling: tuple[int, int] = (1, 1)
+    has_alpha: bool = False
+
+    @property
+    def is_float(self) -> bool:
+        return "f" in self.word
+
+    @property
+    def _shares_words(self) -> bool:
+        """Whether several components are bits of one word."""
+        places = {(component.plane, component.offset) for component in self.components}
+        return len(places) < len(self.components)
+
+    def values(self, frame: Any, index: int) -> FloatImage:
+        """Code values of a component as (h, w) float32; chroma at its own size."""
+        component = self.components[index]
+        plane, word = frame.planes[component.plane], np.dtype(self.word)
+        across, down = self.subsampling if self.kind == "yuv" and index else (1, 1)
+        height, width = -(-frame.height // down), -(-frame.width // across)
+        rows = np.ndarray((height, plane.line_size // word.itemsize), word, plane)
+        words = rows[:, component.offset :: component.step][:, :width]
+        if component.shift or (component.bits < 8 * word.itemsize and not self.is_float):
+            words = (words >> component.shift) & ((1 << component.bits) - 1)
+        return words.astype(np.float32)
+
+
+def layout_of(name: str) -> Layout | None:
+    """Look up a pixel format by FFmpeg's name; None where it cannot be read."""
+    return _table().get(name)
+
+
+def readable_formats() -> frozenset[str]:
+    """Names of all pixel formats that are read; some are unknown to older versions of FFmpeg."""
+    return frozenset(_table()) | {"pal8"}
+
+
+@cache
+def _table() -> dict[str, Layout]:
+    return dict(
+        entry
+        for family in (_planar_yuv, _semiplanar, _packed_yuv, _grey, _planar_rgb, _packed_rgb)
+        for entry in family()
+    )
+
+
+def _words(bits: tuple[int, ...]) -> Iterator[tuple[str, str, int, int]]:
+    """Name's end, type, bits, shift for depths from 9 to 16 in words of 16 bits."""
+    for depth in bits:
+        for end, order in _ENDS:
+            yield f"{depth}{end}", f"{order}u2", depth, 0
+            if depth in (10, 12):
+                yield f"{depth}msb{end}", f"{order}u2", depth, 16 - depth
+
+
+def _planes(order: tuple[int, ...], bits: int, shift: int = 0) -> tuple[Component, ...]:
+    return tuple(Component(plane, bits=bits, shift=shift) for plane in order)
+
+
+def _planar_yuv() -> Iterator[tuple[str, Layout]]:
+    for subsampling, ratio in _SUBSAMPLING.items():
+        for prefix, alpha in (("yuv", False), ("yuva", True)):
+            name = f"{prefix}{subsampling}p"
+            eight = Layout("yuv", "u1", _planes((0, 1, 2), 8), ratio, alpha)
+            yield name, eight
+            for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
+                yield name + end, Layout("yuv", word, _planes((0, 1, 2), bits, shift), ratio, alpha)
+        yield f"yuvj{subsampling}p", Layout("yuv", "u1", _planes((0, 1, 2), 8), ratio)
+
+
+def _semiplanar() -> Iterator[tuple[str, Layout]]:
+    def layout(word: str, bits: int, shift: int, ratio: str, blue: int = 0) -> Layout:
+        pair = (Component(1, at, 2, shift, bits) for at in (blue, 1 - blue))
+        return Layout("yuv", word, (Component(0, 0, 1, shift, bits), *pair), _SUBSAMPLING[ratio])
+
+    for name, ratio, blue in (("nv12", "420", 0), ("nv21", "420", 1), ("nv16", "422", 0),
+                              ("nv24", "444", 0), ("nv42", "444", 1)):  # fmt: skip
+        yield name, layout("u1", 8, 0, ratio, blue)
+    for end, order in _ENDS:
+        yield f"nv20{end}", layout(f"{order}u2", 10, 0, "422")
+        for digit, ratio in (("0", "420"), ("2", "422"), ("4", "444")):
+            for bits in (10, 12, 16):
+                yield f"p{digit}{bits}{end}", layout(f"{order}u2", bits, 16 - bits, ratio)
+
+
+def _packed_yuv() -> Iterator[tuple[str, Layout]]:
+    def paired(word: str, luma: int, blue: int, red: int, bits: int = 8) -> Layout:
+        places = ((luma, 2), (blue, 4), (red, 4))
+        shift = 8 * np.dtype(word).itemsize - bits
+        parts = tuple(Component(0, at, step, shift, bits) for at, step in places)
+        return Layout("yuv", word, parts, (2, 1))
+
+    yield "yuyv422", paired("u1", 0, 1, 3)
+    yield "uyvy422", paired("u1", 1, 0, 2)
+    yield "yvyu422", paired("u1", 0, 3, 1)
+    for letters in ("vuya", "vuyx", "ayuv", "uyva", "vyu"):
+        name = "vyu444" if letters == "vyu" else letters
+        yield name, _lettered("yuv", letters, "u1", 8)
+    for end, order in _ENDS:
+        word = f"{order}u2"
+        for bits in (10, 12, 16):
+            yield f"y2{bits}{end}", paired(word, 0, 1, 3, bits)
+        yield f"ayuv64{end}", _lettered("yuv", "ayuv", word, 16)
+        yield f"xv36{end}", _lettered("yuv", "uyvx", word, 12, shift=4)
+        yield f"xv48{end}", _lettered("yuv", "uyvx", word, 16)
+        yield f"xv30{end}", _bit_fields("yuv", f"{order}u4", (10, 0, 20), (10, 10, 10))
+        yield f"v30x{end}", _bit_fields("yuv", f"{order}u4", (12, 2, 22), (10, 10, 10))
+
+
+def _grey() -> Iterator[tuple[str, Layout]]:
+    """Integers only: FFmpeg's conversions take floats of grey for legal range, EXR does not."""
+    yield "gray", Layout("grey", "u1", (Component(0),))
+    yield "ya8", Layout("grey", "u1", (Component(0, 0, 2),), has_alpha=True)
+    for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
+        yield f"gray{end}", Layout("grey", word, _planes((0,), bits, shift))
+    for end, order in _ENDS:
+        wide = Component(0, 0, 2, 0, 16)
+        yield f"ya16{end}", Layout("grey", f"{order}u2", (wide,), has_alpha=True)
+
+
+def _planar_rgb() -> Iterator[tuple[str, Layout]]:
+    order = (2, 0, 1)  # planes are G, B, R
+    for name, alpha in (("gbrp", False), ("gbrap", True)):
+        yield name, Layout("rgb", "u1", _planes(order, 8), has_alpha=alpha)
+        for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
+            yield name + end, Layout("rgb", word, _planes(order, bits, shift), has_alpha=alpha)
+        for end, sign in _ENDS:
+            for bits in (16, 32):
+                word = f"{sign}f{bits // 8}"
+                floats = Layout("rgb", word, _planes(order, bits), has_alpha=alpha)
+                yield f"{name}f{bits}{end}", floats
+
+
+def _packed_rgb() -> Iterator[tuple[str, Layout]]:
+    for letters in ("rgb", "bgr", "rgba", "bgra", "argb", "abgr", "rgb0", "bgr0", "0rgb", "0bgr"):
+        yield letters + ("24" if len(letters) == 3 else ""), _lettered("rgb", letters, "u1", 8)
+    for end, order in _ENDS:
+        for letters in ("rgb", "bgr", "rgba", "bgra"):
+            name = f"{letters}{16 * len(letters)}{end}"
+            yield name, _lettered("rgb", letters, f"{order}u2", 16)
+        for letters in ("rgb", "rgba"):
+            for bits in (16, 32):
+                name = f"{letters}f{bits}{end}"
+                yield name, _lettered("rgb", letters, f"{order}f{bits // 8}", bits)
+        for letters, step in (("rgb", -1), ("bgr", 1)):
+            fields = {"444": (4, 4, 4), "555": (5, 5, 5), "565": (5, 6, 5)}
+            for name, bits3 in fields.items():
+                shifts = (0, bits3[2], bits3[2] + bits3[1])[::step]
+                yield f"{letters}{name}{end}", _bit_fields("rgb", f"{order}u2", shifts, bits3)
+            shifts = (0, 10, 20)[::step]
+            yield f"x2{letters}10{end}", _bit_fields("rgb", f"{order}u4", shifts, (10, 10, 10))
+
+
+def _lettered(
+    kind: Literal["rgb", "yuv"], letters: str, word: str, bits: int, *, shift: int = 0
+) -> Layout:
+    """Packed components, a word each, in the order of the letters."""
+    parts = (Component(0, letters.index(c), len(letters), shift, bits) for c in kind)
+    return Layout(kind, word, tuple(parts), has_alpha="a" in letters)
+
+
+def _bit_fields(
+    kind: Literal["rgb", "yuv"], word: str, shifts: tuple[int, ...], bits: tuple[int, ...]
+) -> Layout:
+    """All components of a pixel in one word."""
+    pairs = zip(shifts, bits, strict=True)
+    return Layout(kind, word, tuple(Component(0, 0, 1, shift, depth) for shift, depth in pairs))

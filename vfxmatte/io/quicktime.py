@@ -1,0 +1,120 @@
+"""What FFmpeg does not tell of QuickTime and MP4: edit lists, fragments, the time code track."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+_PARENTS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_KEPT = (b"hdlr", b"elst", b"stsd", b"mdhd")
+_MAX_BYTES = 1 << 20  # of a box that is read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """A track of a movie.
+
+    kind: `vide`, `soun`, `tmcd` and others.
+    edits: where each piece that is shown begins in the track, in its own units; -1 is a pause.
+    time_scale: those units for a second.
+    timecode_rate: of a time code track, the numbers that it counts for a second; else 0.
+    """
+
+    kind: str
+    edits: tuple[int, ...]
+    time_scale: int
+    timecode_rate: int
+
+    @property
+    def supported_edits(self) -> bool:
+        """Whether a single piece is shown, perhaps after a pause."""
+        return len(self.edits) <= 1 or (len(self.edits) == 2 and self.edits[0] < 0)
+
+    @property
+    def hidden_seconds(self) -> Fraction:
+        """What the edit list hides of the track's beginning."""
+        shown = [edit for edit in self.edits if edit >= 0]
+        return Fraction(shown[0], self.time_scale) if shown and self.time_scale else Fraction(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickTime:
+    """The tracks of a movie, and whether its frames are in fragments."""
+
+    tracks: tuple[Track, ...]
+    fragmented: bool
+
+    @classmethod
+    def read(cls, path: Path) -> QuickTime:
+        """Read the header of a file; one that is none has no tracks."""
+        tracks: list[dict[bytes, bytes]] = []
+        fragmented = False
+        try:
+            with path.open("rb") as file:
+                for name, body in _boxes(file, 0, path.stat().st_size):
+                    fragmented = fragmented or name == b"moof"
+                    if name == b"trak":
+                        tracks.append({})
+                    elif name in _KEPT and tracks:
+                        tracks[-1].setdefault(name, body)
+        except (OSError, struct.error, ValueError):
+            return cls(tracks=(), fragmented=False)
+        return cls(tracks=tuple(map(_track, tracks)), fragmented=fragmented)
+
+    def first(self, kind: str) -> Track | None:
+        return next((track for track in self.tracks if track.kind == kind), None)
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    """Names of the boxes, and of those inside parents, with the bodies of those that are kept."""
+    while start + 8 <= end:
+        file.seek(start)
+        size, name = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if size == 1:
+            size, head = struct.unpack(">Q", file.read(8))[0], 16
+        size = size or end - start
+        if size < head:
+            return
+        inside = name in _KEPT and size <= _MAX_BYTES
+        yield name, file.read(size - head) if inside else b""
+        if name in _PARENTS:
+            yield from _boxes(file, start + head, min(end, start + size))
+        start += size
+
+
+def _track(boxes: dict[bytes, bytes]) -> Track:
+    kind = boxes.get(b"hdlr", b"")[8:12].decode("latin-1")
+    if kind != "vide" and boxes.get(b"stsd", b"")[12:16] == b"tmcd":
+        kind = "tmcd"
+    media = boxes.get(b"mdhd", b"")
+    at = 20 if media[:1] == b"\1" else 12
+    scale = struct.unpack(">I", media[at : at + 4])[0] if len(media) >= at + 4 else 0
+    return Track(
+        kind=kind,
+        edits=tuple(_edits(boxes.get(b"elst", b""))),
+        time_scale=scale,
+        timecode_rate=_timecode_rate(boxes.get(b"stsd", b"")) if kind == "tmcd" else 0,
+    )
+
+
+def _edits(body: bytes) -> Iterator[int]:
+    if len(body) < 8:
+        return
+    entry = struct.Struct(">QqI" if body[0] == 1 else ">IiI")
+    count = struct.unpack(">I", body[4:8])[0]
+    whole = (len(body) - 8) // entry.size * entry.size
+    for _, begin, _ in list(entry.iter_unpack(body[8 : 8 + whole]))[:count]:
+        yield begin
+
+
+def _timecode_rate(body: bytes) -> int:
+    """Numbers for a second: the sample description's time scale by the length of a number."""
+    if len(body) < 40:
+        return 0
+    scale, length = struct.unpack(">II", body[32:40])
+    return round(scale / length) if length else 0
