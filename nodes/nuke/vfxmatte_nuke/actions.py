@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from vfxmatte.pipeline.plan import make_plan
 from vfxmatte_nuke import host, panel, renders, wording
 from vfxmatte_nuke.frames import frames_text, parse_frames
+from vfxmatte_nuke.plan import make_plan
 from vfxmatte_nuke.problem import Problem
 
 

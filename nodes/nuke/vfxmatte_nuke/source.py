@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vfxmatte.io.sequence import is_movie
 from vfxmatte_nuke.colour import Project, file_space
+from vfxmatte_nuke.paths import is_movie
 
 PASS_THROUGH = ("Dot", "NoOp", "PostageStamp", "ModifyMetaData", "ViewMetaData", "AddTimeCode")
 """Node classes that pass every pixel of their first input on, at the same frame."""
