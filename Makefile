@@ -12,7 +12,7 @@ BPY := bpy==5.0.1
 BPY_PYTHON ?= python3.11
 BPY_VENV := .venv-bpy
 
-.PHONY: demo test lint blender extension clean
+.PHONY: demo test lint settings wheel blender extension clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,6 +39,9 @@ blender:
 	@$(BPY_VENV)/bin/python -c 'import bpy' 2>/dev/null || { \
 	  $(BPY_PYTHON) -m venv $(BPY_VENV) && \
 	  $(BPY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(BPY)' 'numpy<2'; }
+
+settings: $(READY)
+	$(BIN)/python -m tests.packaging.settings_reference
 
 extension:
 	$(PYTHON) nodes/blender/build.py dist
