@@ -1,4 +1,4 @@
-"""The built wheel: what it holds, and that it works in an environment that has only its dependencies.
+"""The built wheel: what it holds, and that it works with nothing but its dependencies installed.
 
 `make wheel` builds one and runs these tests; without $VFXMATTE_WHEEL they are skipped.
 """
