@@ -2,6 +2,7 @@
 # into .venv first. Any Python from 3.11 on: make PYTHON=python3.12 demo
 # `make blender` adds Blender as a module (Python 3.11 only, some 350 MB) in an environment of its own,
 # .venv-bpy: then the tests of the Blender add-on run too. `make extension` builds what Blender installs.
+# `make wheel` builds the wheel and tries it out; `make settings` writes docs/settings.md anew.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ BPY := bpy==5.0.1
 BPY_PYTHON ?= python3.11
 BPY_VENV := .venv-bpy
 
-.PHONY: demo test lint blender extension clean
+.PHONY: demo test lint settings wheel blender extension clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,8 +41,16 @@ blender:
 	  $(BPY_PYTHON) -m venv $(BPY_VENV) && \
 	  $(BPY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(BPY)' 'numpy<2'; }
 
+wheel: $(READY)
+	rm -rf dist/*.whl
+	$(BIN)/python -m build --outdir dist
+	VFXMATTE_WHEEL=$$(ls $(CURDIR)/dist/*.whl) $(BIN)/python -m pytest -n 0 tests/packaging/test_wheel.py
+
+settings: $(READY)
+	$(BIN)/python -m tests.packaging.settings_reference
+
 extension:
 	$(PYTHON) nodes/blender/build.py dist
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""The recipes of docs/python.md, run as they stand; and the names that the package gives."""
+"""The recipes of docs/python*.md, run as they stand; and the names that the package gives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline import picture as single
 from vfxmatte.trimaps import labels_from_image
 
-PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = [DOCS / "python.md", DOCS / "python_recipes.md", DOCS / "python_engines.md"]
 ALL = list(TINY_NUMBERS)
 
 
@@ -37,7 +38,8 @@ def recipes(text: str) -> dict[str, list[str]]:
     return {title: found for title, found in blocks.items() if found}
 
 
-RECIPES = recipes(PAGE.read_text("utf-8"))
+TEXT = "".join(page.read_text("utf-8") for page in PAGES)
+RECIPES = recipes(TEXT)
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) ->
     """A folder with `creature/`, as the page says, and a small network for the default one."""
     write_tiny_shot(tmp_path / "creature")
     monkeypatch.chdir(tmp_path)
-    for module in ("engines.deep", "merging"):
+    for module in ("engines.deep", "pipeline.merge"):
         monkeypatch.setattr(f"vfxmatte.{module}.DEFAULT_WEIGHTS", tiny_weights)
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     single._engine.cache_clear()
@@ -60,7 +62,7 @@ def ran(title: str, number: int = 0, **replaced: str) -> dict[str, Any]:
         assert old in code
         code = code.replace(old, new)
     names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(code, f"{PAGE.name}: {title}", "exec"), names)
+    exec(compile(code, f"docs/python*.md: {title}", "exec"), names)
     return names
 
 
@@ -116,7 +118,7 @@ def test_an_engine_of_your_own(here: Path) -> None:
 
 
 def test_an_engine_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (entry,) = re.findall(r'^(luma) = "(my_engines:open_luma)"$', PAGE.read_text(), re.MULTILINE)
+    (entry,) = re.findall(r'^(luma) = "(my_engines:open_luma)"$', TEXT, re.MULTILINE)
     package = tmp_path / "my_engines-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-engines\nVersion: 1\n")
@@ -191,7 +193,7 @@ def test_every_name_says_what_it_is_and_is_on_the_page(name: str) -> None:
     thing = getattr(vfxmatte, name)
     text = inspect.getdoc(thing) or ""
     assert len(text) > 20 and not text.startswith(f"{name}(")  # a dataclass's own is no help
-    table = PAGE.read_text("utf-8").partition("## The names")[2]
+    table = TEXT.partition("## The names")[2]
     assert f"`{name}`" in table
 
 

@@ -1,0 +1,160 @@
+"""Generate docs/settings.md, the reference of every setting of shot.toml, from the dataclasses.
+
+python -m tests.packaging.settings_reference            # write the page
+python -m tests.packaging.settings_reference --check    # exit code 1 where it is out of date
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from vfxmatte.common.checked import Allowed, allowed_of
+from vfxmatte.pipeline.settings import RunSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+HEAD = """\
+# Settings
+
+Every setting of `shot.toml`. On the command line: `--set TABLE.NAME=VALUE`, such as
+`--set propagation.growth_px=1`, or the option of that name where `run` has one; options win over
+`shot.toml`. In Python: the fields of `vfxmatte.RunSettings`, where "not set" is `None`. An unknown
+name or a value out of range is refused.
+
+*Generated from the code by `make settings`; do not edit.*
+"""
+_TYPES: Mapping[Any, str] = {
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    Mapping: "table",
+}
+_PARAGRAPH = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
+
+
+def field_docs(settings: type) -> dict[str, str]:
+    """Meaning of each field of a dataclass.
+
+    That is the string literal below the field; where there is none, the paragraph `name: text` of
+    the class's docstring.
+    """
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(tree, ast.ClassDef)
+    docs = _paragraphs(ast.get_docstring(tree) or "")
+    for statement, below in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+            and isinstance(below.value.value, str)
+        ):
+            docs[statement.target.id] = inspect.cleandoc(below.value.value)
+    return {name: " ".join(text.split()) for name, text in docs.items()}
+
+
+def _paragraphs(docstring: str) -> dict[str, str]:
+    """Texts of `name: text` and `one, two: text`, whose further lines are indented."""
+    docs: dict[str, str] = {}
+    names: list[str] = []
+    for line in docstring.splitlines()[1:]:
+        start = _PARAGRAPH.match(line)
+        if start:
+            names = start[1].split(", ")
+            docs |= dict.fromkeys(names, start[2])
+        elif names and line.startswith(" "):
+            docs |= {name: f"{docs[name]} {line.strip()}" for name in names}
+        else:
+            names = []
+    return docs
+
+
+def rows(settings: Any, within: str = "") -> Iterator[list[str]]:
+    """Cells of one row for each setting; settings of nested tables have a dotted name."""
+    kind = type(settings)
+    docs, hints = field_docs(kind), get_type_hints(kind)
+    for field in dataclasses.fields(settings):
+        name, value = f"{within}{field.name}", getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            if within or kind is not RunSettings:
+                yield from rows(value, f"{name}.")
+            continue
+        allowed = allowed_of(kind, field.name)
+        yield [
+            f"`{name}`",
+            _type(hints[field.name]),
+            _default(value),
+            "" if allowed == Allowed() else str(allowed),
+            docs.get(field.name, ""),
+        ]
+
+
+def page() -> str:
+    """The text of docs/settings.md: a section for each table of shot.toml."""
+    settings = RunSettings()
+    nested = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if dataclasses.is_dataclass(getattr(settings, field.name))
+    }
+    sections = [_section("At the top", settings)]
+    sections += [_section(f"`[{name}]`", value) for name, value in nested.items()]
+    return "\n".join([HEAD, *sections])
+
+
+def _section(title: str, settings: Any) -> str:
+    head = ["name", "type", "default", "range", "meaning"]
+    lines = [_row(head), _row(["---"] * len(head)), *map(_row, rows(settings))]
+    return f"## {title}\n\n" + "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _type(kind: Any) -> str:
+    """A type in words: `whole number or text`; None, which TOML cannot write, is left out."""
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        options = [one for one in get_args(kind) if one is not type(None)]
+        return " or ".join(dict.fromkeys(_type(one) for one in options))
+    if hasattr(kind, "parse"):
+        return "frames (`1001-1100x2`)"
+    return _TYPES[get_origin(kind) or kind]
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
+    if isinstance(value, Mapping):
+        return "empty"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with `--check` compare it; returns the exit code."""
+    if arguments == ["--check"]:
+        current = PAGE.is_file() and PAGE.read_text("utf-8") == page()
+        if not current:
+            print("docs/settings.md is out of date: make settings", file=sys.stderr)
+        return 0 if current else 1
+    PAGE.write_text(page(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
