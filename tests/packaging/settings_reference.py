@@ -120,7 +120,7 @@ def _section(title: str, settings: Any) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "|".join(["", *(cell.replace("|", "\\|") for cell in cells), ""])
 
 
 def _type(kind: Any) -> str:

@@ -57,8 +57,8 @@ def lines_of_the_page() -> Iterator[tuple[str, list[str]]]:
     for line in page().splitlines():
         if heading := re.fullmatch(r"## `\[(.+)\]`", line):
             table = f"{heading[1]}."
-        elif row := re.fullmatch(r"\| `([\w.]+)` \| (.*) \|", line):
-            yield f"{table}{row[1]}", row[2].split(" | ")
+        elif row := re.fullmatch(r"\|`([\w.]+)`\|(.*)\|", line):
+            yield f"{table}{row[1]}", row[2].split("|")
 
 
 def test_every_default_on_the_page_is_accepted_and_changes_nothing() -> None:
