@@ -1,4 +1,4 @@
-"""`python -m training` is `vfxmatte-train`."""
+"""Run `vfxmatte-train` as `python -m training`."""
 
 from training.cli import main
 

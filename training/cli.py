@@ -1,4 +1,4 @@
-"""`vfxmatte-train`: check and pack a library, train, evaluate. Commands load when they are used."""
+"""`vfxmatte-train`: check and pack a library, train, evaluate; commands are imported when used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMANDS = {
         "training.elements.pack_command", "pack", "Convert a library into one file for training.",
     ),
     "train": (
-        "training.loop.train_command", "train", "Train on a pack, or go on where it stopped.",
+        "training.loop.train_command", "train", "Train on a pack, or resume where it stopped.",
     ),
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",
@@ -43,7 +43,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     sys.exit(cli())
 
 

@@ -1,4 +1,4 @@
-"""Losses, all on the unknown region only.
+"""Losses on the unknown region.
 
 Alpha prediction and composition as in Xu et al. 2017, equations 1 and 2; L1; Laplacian pyramid as
 in Hou and Liu 2019 (five levels, level s weighted by 2^s); difference over time for moving pairs.
@@ -19,33 +19,36 @@ from vfxmatte.common.checked import Checked, limited
 from vfxmatte.errors import TrainingError, VfxmatteError
 
 EPSILON = 1e-6
-_LEVELS = 5
+"""ε of equations 1 and 2, as in the paper."""
+
+_LEVELS = 5  # of the pyramid, as in Hou and Liu
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights(Checked):
-    """How much each loss counts; 0 leaves it out.
-
-    alpha: √((αp−αg)²+ε²). composition: √((cp−cg)²+ε²) with the true foreground and background.
-    l1: |αp−αg|. laplacian: Laplacian pyramid. temporal: |Δαp−Δαg| between the frames of a pair.
-    """
+    """The weight of each loss; 0 leaves it out."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     alpha: float = limited(0.0, at_least=0)
+    """Alpha prediction: √((αp−αg)²+ε²)."""
     composition: float = limited(0.5, at_least=0)
+    """Composition: √((cp−cg)²+ε²) with the true foreground and background."""
     l1: float = limited(1.0, at_least=0)
+    """|αp−αg|."""
     laplacian: float = limited(0.5, at_least=0)
+    """Laplacian pyramid."""
     temporal: float = limited(0.0, at_least=0)
+    """|Δαp−Δαg| between the frames of a moving pair."""
 
     @classmethod
     def paper(cls) -> LossWeights:
-        """Stage 1 of the paper: both losses, half each."""
+        """Create the paper's weights for stage 1: both losses, half each."""
         return cls(alpha=0.5, composition=0.5, l1=0.0, laplacian=0.0)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` where `mask` is 1, per sample, then over the samples.
+    """Average `values` where `mask` is 1, per sample, then over the samples.
 
     Every sample counts the same, however wide its band, so that a batch cut into pieces (for
     accumulation, or over several devices) has exactly the same gradient as the whole.
@@ -55,29 +58,30 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def alpha_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """Equation 1: √((αp−αg)²+ε²), mean over the unknown region."""
+    """Return equation 1, √((αp−αg)²+ε²), as a mean over the unknown region."""
     return masked_mean(((predicted - truth) ** 2 + EPSILON**2).sqrt(), unknown)
 
 
 def composition_loss(predicted: Tensor, batch: Batch) -> Tensor:
-    """Equation 2: √((cp−cg)²+ε²), mean over the unknown region and the three channels.
+    """Return equation 2, √((cp−cg)²+ε²), as a mean over the unknown region and three channels.
 
     Both composites are mixed from the encoded foreground and background, also where the picture
-    itself was mixed in linear light: what counts is how much a wrong alpha would show.
+    itself was mixed in linear light: the loss measures how visible a wrong alpha would be.
     """
     difference = (predicted - batch.alpha) * (batch.foreground - batch.background)
     return masked_mean((difference**2 + EPSILON**2).sqrt(), batch.unknown)
 
 
 def l1_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Return the mean absolute error over the unknown region."""
     return masked_mean((predicted - truth).abs(), unknown)
 
 
 def laplacian_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """Σ 2^s |Ls(αp) − Ls(αg)| / 32 over the unknown region of each level, known pixels being right.
+    """Return Σ 2^s |Ls(αp) − Ls(αg)| / 32 over the unknown region of each level.
 
-    Ls is the band between two sizes; what is left in the smallest picture does not count, so that
-    an error that is the same everywhere is left to the other losses.
+    Ls is the band between two sizes, and known pixels count as right. The smallest picture's rest
+    does not count: an error that is the same everywhere is left to the other losses.
     """
     difference = (predicted - truth) * unknown
     total = difference.new_zeros(())
@@ -91,14 +95,14 @@ def laplacian_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def temporal_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """|(αp(t+1) − αp(t)) − (αg(t+1) − αg(t))| where either frame is unknown (dtSSD's terms)."""
+    """Return |(αp(t+1) − αp(t)) − (αg(t+1) − αg(t))| where either frame is unknown, as in dtSSD."""
     half = len(predicted) // 2
     change = (predicted - truth)[half:] - (predicted - truth)[:half]
     return masked_mean(change.abs(), torch.maximum(unknown[:half], unknown[half:]))
 
 
 def loss_terms(predicted: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-    """Every loss with a weight above 0, unweighted, by name."""
+    """Return every loss with a weight above 0, unweighted, by name."""
     truth, unknown = batch.alpha, batch.unknown
     terms: dict[str, Tensor] = {}
     if weights.alpha:
@@ -115,5 +119,5 @@ def loss_terms(predicted: Tensor, batch: Batch, weights: LossWeights) -> dict[st
 
 
 def total_loss(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
-    """The weighted sum of `loss_terms`."""
+    """Return the weighted sum of `loss_terms`."""
     return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

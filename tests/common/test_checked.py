@@ -12,8 +12,9 @@ from typing import Any, get_type_hints
 import pytest
 from click.testing import CliRunner
 
-from training.config import RECIPES, TrainConfig
+from training.config import TrainConfig
 from training.portraits.config import PortraitTraining
+from training.recipes import RECIPES
 from vfxmatte.cli import commands
 from vfxmatte.common.checked import Allowed, Checked, allowed_of, limited
 from vfxmatte.common.configuration import changed
@@ -98,7 +99,7 @@ def test_settings_of_training_likewise(name: str, kind: Any, own: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_recipes_are_in_range(recipe: str) -> None:
-    assert RECIPES[recipe]().total_steps >= 0
+    assert RECIPES[recipe].config().total_steps >= 0
 
 
 @dataclass(frozen=True, kw_only=True)

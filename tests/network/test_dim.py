@@ -50,8 +50,6 @@ def test_the_paper_s_configuration_has_its_layers_and_its_size() -> None:
         {"width": 5.0},
         {"fc6_kernel": 2},
         {"fc6_kernel": 9},
-        {"pools": 3},
-        {"pools": 6},
     ],
 )
 def test_impossible_configurations_are_refused_by_name(wrong: dict[str, float]) -> None:
@@ -118,19 +116,6 @@ def test_no_pixel_sees_beyond_the_halo(kernel: int) -> None:
         rows = torch.nonzero(gradient[0].abs().sum((0, 2)))[:, 0]
         reach = max(reach, row - int(rows.min()), int(rows.max()) - row)
     assert reach + 4 == halo - 3  # the refinement sees 4 px further
-
-
-def test_four_poolings_see_less_far() -> None:
-    made = network(pools=4, fc6_kernel=0, adapter=True, refine=False)
-    furthest, halo = made.config.reach().levels[0].encoder_in, made.config.halo_px()
-    assert 0 <= halo - furthest < STRIDE
-    picture = random_input(2 * halo, 2 * halo).requires_grad_()
-    reach = 0
-    for row in (halo - 1, halo):
-        (gradient,) = torch.autograd.grad(made(picture).stage1[0, 0, row, halo], picture)
-        rows = torch.nonzero(gradient[0].abs().sum((0, 2)))[:, 0]
-        reach = max(reach, row - int(rows.min()), int(rows.max()) - row)
-    assert reach == furthest
 
 
 @pytest.mark.parametrize("skips", [False, True])

@@ -20,16 +20,17 @@ from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.engines.protocol import Task
 from vfxmatte.engines.sparse import FAST_REACH_PX, SparseSolver
 from vfxmatte.errors import DeviceError
+from vfxmatte.network.course import CourseConfig
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.dim_at_pixels import DeviceLevel, SparseNetwork, device_levels
 from vfxmatte.network.reach import PixelPyramid, pixel_pyramid
 from vfxmatte.types import UNKNOWN
 
 
-def network(seed: int = 1, **config: Any) -> DeepImageMatting:
+def network(seed: int = 1, kind: type[DimConfig] = DimConfig, **config: Any) -> DeepImageMatting:
     """A random network whose refinement does something, and whose alpha is not all clamped."""
     torch.manual_seed(seed)
-    made = DeepImageMatting(DimConfig(**{"width": 0.125, "fc6_channels": 64, **config})).eval()
+    made = kind(**{"width": 0.125, "fc6_channels": 64, **config}).build().eval()
     if made.refinement is not None:
         torch.nn.init.normal_(made.refinement.residual.weight, std=0.05)
     for parameter in made.decoder.alpha.parameters():
@@ -79,8 +80,8 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {"skips": True, "fc6_kernel": 3},
     {"skips": False, "fc6_kernel": 7},
     {"skips": True, "refine": False},
-    {"pools": 4, "fc6_kernel": 0, "adapter": True, "refine": False, "skips": True},
-    {"pools": 4, "fc6_kernel": 3, "skips": True},
+    {"kind": CourseConfig, "skips": True},
+    {"kind": CourseConfig, "refine": True, "prior": True},
     {"skips": True, "prior": True},
     {"skips": True, "prior": True, "refine": False},
 )

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from vfxmatte.network.reach import BORDER, Reach, exact_reach, pixel_pyramid
 
-PAPER = {"blocks": (2, 2, 3, 3, 3), "refinement_layers": 4}
+
+def vgg(fc6_kernel: int) -> list[list[int]]:
+    """Return the kernels of the paper's encoder."""
+    return [*([3] * count for count in (2, 2, 3, 3, 3)), [fc6_kernel]]
 
 
 def chessboard(unknown: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -23,27 +26,28 @@ def chessboard(unknown: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize(("kernel", "furthest"), [(1, 189), (3, 221), (7, 285)])
 def test_the_reach_is_the_network_s(kernel: int, furthest: int) -> None:
-    reach = exact_reach(fc6_kernel=kernel, **PAPER)  # type: ignore[arg-type]
+    reach = exact_reach(vgg(kernel), refinement_layers=4)
     assert reach.levels[0].encoder_in == furthest
     assert reach.refinement == (4, 3, 2, 1, 0)
     assert [level.decoder_in for level in reach.levels] == [8, 12, 20, 36, 68, 68]
 
 
 def test_without_a_refinement_stage_1_is_the_end() -> None:
-    reach = exact_reach(blocks=(2, 2, 3, 3, 3), fc6_kernel=1, refinement_layers=0)
+    reach = exact_reach(vgg(1), refinement_layers=0)
     assert reach.refinement == (0,) and reach.levels[0].encoder_in == 185
 
 
 def test_with_four_poolings_the_last_block_is_not_pooled() -> None:
-    reach = exact_reach(blocks=(2, 2, 3, 3), unpooled=3, fc6_kernel=0, refinement_layers=0)
+    reach = exact_reach([[1, 3, 3], [3] * 2, [3] * 3, [3] * 3, [3] * 3], refinement_layers=0)
     lowest = reach.levels[-1]
     assert len(reach.levels) == 5
     assert lowest.encoder == (64, 48, 32) and lowest.encoder_in == 80
+    assert reach.levels[0].encoder_in == reach.levels[0].encoder[0], "a 1×1 needs no neighbours"
     assert lowest.decoder == lowest.encoder[-1], "the last convolution is what the decoder takes"
 
 
 def test_a_shorter_reach_is_nowhere_longer() -> None:
-    short = exact_reach(fc6_kernel=1, **PAPER).at_most(40)  # type: ignore[arg-type]
+    short = exact_reach(vgg(1), refinement_layers=4).at_most(40)
     assert max(max(short.thresholds(level)) for level in range(6)) == 40
     assert short.levels[0].decoder_in == 8 and short.levels[3].decoder_in == 36
 
@@ -59,7 +63,7 @@ def test_every_level_lists_what_is_near_nearest_first(
     random = np.random.default_rng(seed)
     unknown = random.random((32 * height, 32 * width)) < (0.5 if many else 0)
     unknown[random.integers(32 * height), random.integers(32 * width)] = True
-    reach: Reach = exact_reach(fc6_kernel=1, **PAPER)  # type: ignore[arg-type]
+    reach: Reach = exact_reach(vgg(1), refinement_layers=4)
     reach = reach if limit is None else reach.at_most(limit)
     pyramid = pixel_pyramid(unknown, reach)
     assert pyramid.unknown == unknown.sum()

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from training.config import RECIPES, Phase, TrainConfig, load_config
+from training.config import Phase, TrainConfig
 from training.losses import LossWeights
+from training.recipes import RECIPES, load_config
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig

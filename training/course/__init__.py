@@ -1,5 +1,5 @@
-"""The small course recipe: stage 1 alone on finished photographs with their mattes.
+"""The course recipe: stage 1 alone on finished photographs with their mattes.
 
 A published student project trained it on portraits, half of them flipped or rotated, and compared
-it with K-means and Gaussian mixtures; this is what it takes to make its table again.
+it with K-means and Gaussian mixtures; this package reproduces its table.
 """

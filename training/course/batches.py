@@ -1,5 +1,4 @@
-"""Batches of photographs with mattes on the device: resized once, some flipped or turned, trimaps
-made from the mattes as for composites (see `bands`)."""
+"""Batches of photographs with mattes: resized once, some flipped or rotated, with drawn trimaps."""
 
 from __future__ import annotations
 
@@ -14,32 +13,38 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.config import TrainConfig
 from training.course.layout import MattedFile, MattedSet, read_matted
 from training.course.settings import MattedConfig
 from training.samples.bands import draw_trimap
 from training.samples.compose import Batch
+from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 
 _READERS = 4
 
 
 class MattedBatches:
-    """Every picture of a set on one device, (N, 4, H, W) uint8, and batches of them.
+    """All pictures of a set on one device, (N, 4, H, W) uint8; the same seed gives the same batch.
 
-    The same seed gives the same batch. Raises TrainingError or PlateError, which name the file,
-    where a picture or matte cannot be used.
+    Raises:
+        TrainingError, PlateError: a picture or matte cannot be used; the error names the file.
     """
 
-    def __init__(self, matted: MattedSet, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        matted: MattedSet,
+        settings: MattedConfig,
+        synthesis: SynthesisConfig,
+        device: torch.device,
+    ) -> None:
         if not matted.files:
             raise TrainingError("there are no pictures to learn from", path=matted.folder)
-        self.settings, self.synthesis, self.device = config.matted, config.synthesis, device
-        size = config.matted.size_px
+        self.settings, self.synthesis, self.device = settings, synthesis, device
+        size = settings.size_px
         with ThreadPoolExecutor(_READERS) as readers:
-            read = list(readers.map(lambda file: _resized(file, size), matted.files))
+            pictures = list(readers.map(lambda file: _resized(file, size), matted.files))
         self.names = [file.name for file in matted.files]
-        self.pictures = torch.from_numpy(np.stack(read)).to(device)
+        self.pictures = torch.from_numpy(np.stack(pictures)).to(device)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -47,9 +52,12 @@ class MattedBatches:
     def batch(
         self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
     ) -> Batch:
-        """`count` samples, drawn at random or the pictures whose numbers stand first in `chosen`.
+        """Make a batch; its foreground and background are the picture, as there are no layers.
 
-        A finished photograph has no layers: the batch's foreground and background are the picture.
+        Args:
+            count: samples.
+            seed: decides everything that is drawn.
+            chosen: pairs that begin with each picture's number; None draws them.
         """
         rng = torch.Generator(self.device).manual_seed(seed)
         if chosen is None:
@@ -61,7 +69,7 @@ class MattedBatches:
         return self._batch(augment(pictures, self.settings, rng), rng)
 
     def plain(self, numbers: Sequence[int], seed: int) -> Batch:
-        """Pictures as they are, with trimaps drawn by `seed`."""
+        """Make a batch of unaltered pictures with trimaps drawn by `seed`."""
         rng = torch.Generator(self.device).manual_seed(seed)
         return self._batch(self.pictures[list(numbers)].float() / 255, rng)
 
@@ -75,7 +83,7 @@ class MattedBatches:
 
 
 def _resized(file: MattedFile, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(4, H, W): the picture and its alpha."""
+    """Read a picture and its alpha as (4, H, W) of a size."""
     colour, alpha = read_matted(file)
     both = np.dstack((np.clip(colour, 0, 1), alpha))
     method = cv2.INTER_AREA if both.shape[0] > size[0] else cv2.INTER_LINEAR
@@ -84,20 +92,20 @@ def _resized(file: MattedFile, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def augment(pictures: Tensor, config: MattedConfig, rng: torch.Generator) -> Tensor:
-    """Pictures (N, C, H, W) of which a share is flipped or turned, as likely the one as the other;
-    a turned picture goes on as in a mirror beyond its border."""
+    """Flip or rotate a share of pictures (N, C, H, W), each with equal probability."""
     drawn = torch.rand((3, len(pictures)), generator=rng, device=pictures.device)
-    touched, flips = drawn[0] < config.augmented, drawn[1] < 0.5
+    changed, flips = drawn[0] < config.augmented, drawn[1] < 0.5
     angles = math.radians(config.rotate_degrees) * (2 * drawn[2] - 1)
     out = pictures.clone()
-    flipped, turned = touched & flips, touched & ~flips
+    flipped, rotated = changed & flips, changed & ~flips
     out[flipped] = pictures[flipped].flip(-1)
-    if bool(turned.any()):
-        out[turned] = _turned(pictures[turned], angles[turned])
+    if bool(rotated.any()):
+        out[rotated] = _rotated(pictures[rotated], angles[rotated])
     return out
 
 
-def _turned(pictures: Tensor, angles: Tensor) -> Tensor:
+def _rotated(pictures: Tensor, angles: Tensor) -> Tensor:
+    """Rotate pictures by angles in radians, mirrored beyond their borders."""
     height, width = pictures.shape[-2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     rows = (

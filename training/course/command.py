@@ -1,4 +1,4 @@
-"""`vfxmatte-train course-set` and `course-table`: pictures to try the recipe on, and its table."""
+"""`vfxmatte-train course-set` and `course-table`: pictures for the recipe, and its table."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def course_table(
         folder.resolve().name: by_network(network) for folder, (_, network) in loaded.items()
     }
     methods |= {name: by_engine(name) for name in engines}
-    stages = track(methods.items(), "solving", console=Console(stderr=True), transient=True)
-    rows = [row(name, solve, training, test) for name, solve in stages]
+    tracked = track(methods.items(), "solving", console=Console(stderr=True), transient=True)
+    rows = [row(name, solve, training, test) for name, solve in tracked]
     _print(rows, len(training), len(test))
     if json_path is not None:
-        text = json.dumps([found.as_dict() for found in rows], indent=1)
+        text = json.dumps([measured.as_dict() for measured in rows], indent=1)
         json_path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -97,8 +97,8 @@ def _print(rows: list[Row], training: int, test: int) -> None:
     for name in (f"{training} of those trained on", f"{test} held out"):
         table.add_column(f"{name}: unknown", justify="right")
         table.add_column("whole", justify="right")
-    for found in rows:
-        sides = (found.training, found.test)
+    for measured in rows:
+        sides = (measured.training, measured.test)
         values = [value for side in sides for value in (side.unknown, side.whole)]
-        table.add_row(found.method, *(f"{value:.4f}" for value in values))
+        table.add_row(measured.method, *(f"{value:.4f}" for value in values))
     Console(width=None if console.is_terminal else 100).print(table)

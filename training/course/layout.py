@@ -1,8 +1,7 @@
-"""A folder of images and a folder of mattes of the same names: which belong together, which are
-held out, and what each file holds.
+"""Libraries of photographs with mattes: a folder of images and one of mattes of the same names.
 
-A picture with its matte is a finished photograph: its colours along the edge already hold the
-background, so it is not an element to lay over another one.
+Colours along a photograph's edge already hold the background, so it is not an element to lay over
+another one. Readers of picture files are imported when used: a pack is trained on without them.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ import numpy as np
 
 from training.course.settings import MattedConfig
 from training.elements.split import draw_held_out
-from vfxmatte.colour import encode_for_network
 from vfxmatte.errors import TrainingError
 from vfxmatte.types import FloatImage
 
 HELD_OUT = "held_out.txt"
-"""Beside the two folders: a name a line, what is tested on and never trained on."""
+"""A file beside the two folders with the names of the held-out pictures, one per line."""
 
-_GREY_TOLERANCE = 4 / 255  # what a JPEG makes of grey
-_LEAST_ALPHA = 1 / 255
+_GREY_TOLERANCE = 4 / 255  # between the channels of a grey JPEG
+_LEAST_ALPHA = 1 / 255  # less counts as empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class MattedFile:
-    """A picture and its matte. name: what both are called, without suffix."""
+    """A picture and its matte."""
 
     name: str
+    """The name of both, without suffix."""
     image: Path
     matte: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class MattedSet:
-    """The pictures of a library, in the order of their names, and those that are held out."""
+    """The pictures of a library in the order of their names, and the names held out."""
 
     folder: Path
     files: tuple[MattedFile, ...]
@@ -44,31 +43,33 @@ class MattedSet:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there are no pictures."""
         return not self.files
 
     def evenly(self, most: int | None) -> MattedSet:
-        """At most so many of the files, evenly taken; None: all."""
+        """Return at most `most` files, evenly spaced; None returns all."""
         if most is None or len(self.files) <= most:
             return self
         chosen = [n * len(self.files) // most for n in range(most)]
         return replace(self, files=tuple(self.files[n] for n in chosen))
 
     def training(self) -> MattedSet:
-        """The part that is trained on."""
+        """Return the part that is trained on."""
         files = tuple(f for f in self.files if f.name not in self.held_out)
         return replace(self, files=files, held_out=frozenset())
 
     def validation(self) -> MattedSet:
-        """The part that is tested on."""
+        """Return the held-out part."""
         files = tuple(f for f in self.files if f.name in self.held_out)
         return replace(self, files=files)
 
 
 def open_matted(folder: str | Path, config: MattedConfig) -> MattedSet:
-    """The pictures of a folder with their mattes, split. Opens no picture.
+    """List a folder's pictures with their mattes, split; the pictures stay unread.
 
-    Raises TrainingError where a folder is missing or empty, a picture has no matte or a matte no
-    picture, two have one name, or held_out.txt names what is not there.
+    Raises:
+        TrainingError: a folder is missing or empty, a picture has no matte or a matte no picture,
+            two have one name, or held_out.txt names a missing picture.
     """
     folder = Path(folder)
     images = _by_name(folder / config.images, config)
@@ -103,19 +104,19 @@ def _by_name(folder: Path, config: MattedConfig) -> dict[str, Path]:
             hint=f"the library needs {config.images}/ and {config.mattes}/; other names: "
             "--set matted.images=NAME --set matted.mattes=NAME",
         )
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in visible_images(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
+        if name in paths:
             raise TrainingError(
-                f"two files have the name {name}: {found[name].name} and {path.name}",
+                f"two files have the name {name}: {paths[name].name} and {path.name}",
                 path=path,
                 hint="move one of them away",
             )
-        found[name] = path
-    if not found:
+        paths[name] = path
+    if not paths:
         raise TrainingError("the folder has no pictures", path=folder)
-    return found
+    return paths
 
 
 def _held_out(folder: Path, files: tuple[MattedFile, ...], config: MattedConfig) -> frozenset[str]:
@@ -128,26 +129,24 @@ def _held_out(folder: Path, files: tuple[MattedFile, ...], config: MattedConfig)
         lines = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"the split cannot be read: {error}", path=listed) from error
-    wanted = {line for line in lines if line and not line.startswith("#")}
-    if missing := wanted - names:
+    held_out = {line for line in lines if line and not line.startswith("#")}
+    if missing := held_out - names:
         raise TrainingError(f"there is no picture {min(missing)!r} to hold out", path=listed)
-    if wanted == names:
+    if held_out == names:
         raise TrainingError("every picture is held out: there is nothing to train on", path=listed)
-    return frozenset(wanted)
+    return frozenset(held_out)
 
 
 def read_matted(file: MattedFile) -> tuple[FloatImage, FloatImage]:
-    """The picture (H, W, 3) float32 in the network's encoding, and its alpha (H, W) in [0, 1].
+    """Read a picture (H, W, 3) float32, network-encoded, and its alpha (H, W) float32 in [0, 1].
 
-    Pictures of 8 or 16 bits are taken as they are, EXR is encoded. Raises PlateError for a file
-    that cannot be read, TrainingError for a matte that is none.
+    Raises:
+        PlateError: a file cannot be read.
+        TrainingError: the matte is not grey, empty, opaque or of another size.
     """
-    from vfxmatte.io.stills.reading import read_image
+    from training.elements.read_element import read_encoded
 
-    image = read_image(file.image)
-    colour = image.colour
-    if image.header.file_type == "EXR":
-        colour = encode_for_network(colour).astype(np.float32)
+    colour = read_encoded(file.image)
     alpha = _alpha(file)
     if alpha.shape != colour.shape[:2]:
         height, width = colour.shape[:2]
@@ -156,11 +155,11 @@ def read_matted(file: MattedFile) -> tuple[FloatImage, FloatImage]:
             path=file.matte,
             hint=f"the picture is {file.image}",
         )
-    return np.ascontiguousarray(np.nan_to_num(colour), np.float32), alpha
+    return np.nan_to_num(colour), alpha
 
 
 def _alpha(file: MattedFile) -> FloatImage:
-    """The alpha channel of a file that has one, else its grey."""
+    """Read the alpha channel of a file that has one, else its grey."""
     from vfxmatte.io.stills.reading import read_image
 
     matte = read_image(file.matte)

@@ -1,4 +1,4 @@
-"""Pictures with mattes made from a pack: its portraits over backgrounds, as photographs would be.
+"""Pictures with mattes rendered from a pack: its portraits over backgrounds.
 
 The pack's held-out elements and backgrounds stay held out: they are named in held_out.txt.
 """
@@ -29,23 +29,23 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedSize:
-    """How many pictures of how many pixels are made of each element.
-
-    per_element, per_held_out: pictures of an element that is trained on, and of one that is not,
-    each over another background as long as there are some.
-    """
+    """The size and number of pictures."""
 
     width_px: int = 300
     height_px: int = 400
     per_element: int = 4
+    """Pictures of each element that is trained on, over different backgrounds if possible."""
     per_held_out: int = 7
+    """Pictures of each element that is held out."""
 
 
 def write_rendered(
     pack: Pack, folder: Path, size: RenderedSize, *, kind: str = "portrait", seed: int = 7
 ) -> tuple[int, int]:
-    """Write images/, mattes/ and held_out.txt; returns how many pictures are for training and for
-    testing. The folder appears when it is whole.
+    """Write images/, mattes/ and held_out.txt; the folder appears only when it is complete.
+
+    Returns:
+        The number of training and of held-out pictures.
 
     Raises:
         TrainingError: the pack has no elements of this kind on both sides of its split.
@@ -124,20 +124,20 @@ def _drawn(
 def _picture(
     element: Element, background: Background, size: RenderedSize, random: np.random.Generator
 ) -> tuple[FloatImage, FloatImage]:
-    """The element, cut to the picture's shape, mixed in linear light at its own size, reduced."""
+    """Cut an element to the picture's shape, mix it in linear light, and reduce both."""
     rows, columns = _cut(element.alpha, size)
     scale = np.float32(np.iinfo(element.alpha.dtype).max)
     alpha = (element.alpha[rows, columns] / scale).astype(np.float32)
     behind = cut_background(background.colour, alpha.shape, random)
     image = composite(np.ascontiguousarray(element.colour[rows, columns]), behind, alpha)
-    wanted = (size.width_px, size.height_px)
-    reduced = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
-    matte = cv2.resize(alpha, wanted, interpolation=cv2.INTER_AREA)
+    shape = (size.width_px, size.height_px)
+    reduced = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
+    matte = cv2.resize(alpha, shape, interpolation=cv2.INTER_AREA)
     return reduced.astype(np.float32), matte.astype(np.float32)
 
 
 def _cut(alpha: NDArray[np.uint8] | NDArray[np.uint16], size: RenderedSize) -> tuple[slice, slice]:
-    """The largest part of the picture's shape, at the bottom, around the matte's middle."""
+    """Return the largest part of the picture's aspect, at the bottom, centred on the matte."""
     height, width = alpha.shape
     rows = min(height, round(width * size.height_px / size.width_px))
     columns = min(width, round(height * size.width_px / size.height_px))

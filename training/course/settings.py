@@ -12,30 +12,30 @@ from vfxmatte.errors import TrainingError, VfxmatteError
 
 @dataclass(frozen=True, kw_only=True)
 class MattedConfig(Checked):
-    """Which pictures of a folder are used, and how.
-
-    images, mattes: names of the two folders inside the library.
-    width_px, height_px: what every picture is resized to, rounded to multiples of 32.
-    augmented: share of the samples that are flipped or turned, one half of them each.
-    rotate_degrees: furthest turn.
-    held_out: share of the pictures that are tested on, where the library has no held_out.txt.
-    split_seed: of that draw.
-    """
+    """The use of a library's pictures."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     images: str = "images"
+    """Name of the folder of pictures inside the library."""
     mattes: str = "mattes"
+    """Name of the folder of mattes inside the library."""
     width_px: int = limited(600, at_least=32)
+    """Width that every picture is resized to, rounded to a multiple of 32."""
     height_px: int = limited(800, at_least=32)
+    """Height that every picture is resized to, rounded to a multiple of 32."""
     augmented: float = limited(0.5, at_least=0, at_most=1)
+    """Share of the samples that are flipped or rotated, half of them each."""
     rotate_degrees: float = limited(15.0, at_least=0, at_most=180)
+    """Largest rotation."""
     held_out: float = limited(0.2, at_least=0, below=1)
+    """Share of the pictures that is held out, if the library has no held_out.txt."""
     split_seed: int = limited(DEFAULT_SEED, at_least=0)
+    """Seed of that draw."""
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Height and width that the network sees."""
+        """Height and width of the network's input."""
         return _rounded(self.height_px), _rounded(self.width_px)
 
 

@@ -1,7 +1,7 @@
-"""The course's table: mean absolute errors on the pictures that were trained on and on the others.
+"""The course's table: mean absolute errors on the training and on the held-out pictures.
 
-Every row solves the same pictures with the same trimaps. Two regions count: the unknown one, and
-the whole picture, in which known pixels are what the trimap says.
+Every row solves the same pictures with the same trimaps. Errors are of the unknown region and of
+the whole picture, where known pixels are those of the trimap.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.config import TrainConfig
 from training.course.batches import MattedBatches
 from training.course.layout import MattedSet
+from training.course.recipe import CourseTraining, course_recipe
+from training.loop.checkpoint import averaged_network, read_checkpoint
 from training.measure.samples import Sample
+from vfxmatte.common.configuration import changed
 from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
@@ -29,12 +31,12 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Trimap
 _FIRST_SEED = 9_000_000
 
 Solve = Callable[[Sample], FloatImage]
-"""A sample to its alpha, (H, W) float32 in [0, 1], known pixels as the trimap has them."""
+"""Solves a sample: alpha (H, W) float32 in [0, 1], known pixels as in the trimap."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """Mean absolute errors, means over the pictures: of the unknown region, of the whole."""
+    """Mean absolute errors of the unknown region and of the whole, averaged over the pictures."""
 
     unknown: float
     whole: float
@@ -42,22 +44,24 @@ class Errors:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """How one method does on both sides of the split."""
+    """One method's errors on both sides of the split."""
 
     method: str
     training: Errors
     test: Errors
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
         return asdict(self)
 
 
-def samples_of(matted: MattedSet, config: TrainConfig) -> list[Sample]:
-    """Every picture as it is, with a trimap of its own that is always the same.
+def samples_of(matted: MattedSet, config: CourseTraining) -> list[Sample]:
+    """Load every picture with a trimap that is the same in every call.
 
-    Raises TrainingError where there are none.
+    Raises:
+        TrainingError: there are no pictures.
     """
-    batches = MattedBatches(matted, config, torch.device("cpu"))
+    batches = MattedBatches(matted, config.matted, config.synthesis, torch.device("cpu"))
     return [_sample(batches, number) for number in range(len(batches))]
 
 
@@ -75,11 +79,12 @@ def _sample(batches: MattedBatches, number: int) -> Sample:
 
 
 def row(method: str, solve: Solve, training: list[Sample], test: list[Sample]) -> Row:
+    """Measure one method on both sides of the split."""
     return Row(method=method, training=errors(solve, training), test=errors(solve, test))
 
 
 def errors(solve: Solve, samples: list[Sample]) -> Errors:
-    """Pictures without an unknown pixel count for the whole alone."""
+    """Average a method's errors; pictures without unknown pixels count for the whole alone."""
     unknown, whole = [], []
     for sample in samples:
         away = np.abs(solve(sample) - sample.truth)
@@ -90,7 +95,7 @@ def errors(solve: Solve, samples: list[Sample]) -> Errors:
 
 
 def by_network(network: DeepImageMatting) -> Solve:
-    """The network as it stands, on the CPU, the whole picture at once."""
+    """Create a solver that runs the network on the CPU, the whole picture at once."""
     network = network.eval().requires_grad_(False)
 
     def solve(sample: Sample) -> FloatImage:
@@ -105,7 +110,7 @@ def by_network(network: DeepImageMatting) -> Solve:
 
 
 def by_engine(name: str) -> Solve:
-    """An engine without a network, `kmeans` say. Raises UsageError where there is none such."""
+    """Create a solver from an engine without a network; raises UsageError for an unknown name."""
     engine = open_engine(EngineSettings(name=name))
 
     def solve(sample: Sample) -> FloatImage:
@@ -115,33 +120,25 @@ def by_engine(name: str) -> Solve:
     return solve
 
 
-def load_run(folder: Path) -> tuple[TrainConfig, DeepImageMatting]:
-    """The configuration and the last network of a run.
+def load_run(folder: Path) -> tuple[CourseTraining, DeepImageMatting]:
+    """Load the configuration and the last network of a run.
 
-    Raises TrainingError where there is no checkpoint, or it was not trained on photographs.
+    Raises:
+        TrainingError: there is no checkpoint, or it was not trained on photographs.
     """
-    from training.loop.train_command import averaged_network
-
     path = folder / "last.pt"
     if not path.is_file():
         raise TrainingError("there is no checkpoint of a run", path=path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
-    if state["config"].get("pictures") != "matted":
+    state = read_checkpoint(path)
+    if state["config"]["recipe"] != "course":
         raise TrainingError("this run was not trained on photographs with mattes", path=path)
-    return config_from(state["config"], path), averaged_network(state, refine=True).fold()
+    return _config(state["config"], path), averaged_network(state, refine=True).fold()
 
 
-def config_from(record: dict[str, Any], path: Path) -> TrainConfig:
-    """A stored configuration, of which the phases say nothing here."""
-    from training.config import RECIPES
-    from vfxmatte.common.configuration import changed
-
-    wanted = {key: record[key] for key in ("matted", "synthesis")}
-    plain = {
-        part: {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-        for part, values in wanted.items()
+def _config(record: dict[str, Any], path: Path) -> CourseTraining:
+    """Read the parts of a stored configuration that pictures and trimaps depend on."""
+    parts = {
+        part: {k: list(v) if isinstance(v, tuple) else v for k, v in record[part].items()}
+        for part in ("matted", "synthesis")
     }
-    return changed(RECIPES["course"](), plain, path=path, error=TrainingError)
+    return changed(course_recipe(), parts, path=path, error=TrainingError)

@@ -1,1 +1,1 @@
-"""A foreground library: read, checked, packed."""
+"""Foreground libraries: reading, checking, packing."""

@@ -1,8 +1,7 @@
-"""What is wrong with the elements of a library, and which of them cannot be used.
+"""Checks of a library's elements: which of them are unusable or doubtful, and why.
 
-A finding is a word for the kind of trouble, a sentence for a person, and whether the element is
-unusable or only doubtful. Colour is judged in linear light, as it would be composited: near the
-edge it is compared with the solid colour around, where 1 means that nothing happens to it.
+Colour is judged in linear light, as it would be composited: near the edge it is divided by the
+solid colour around it, where 1 is right.
 """
 
 from __future__ import annotations
@@ -41,24 +40,30 @@ SMALLEST_SIDE_PX = 32
 """Elements whose covered part is smaller than this cannot be used; below four times, doubtful."""
 
 _HARD_EDGE = 0.3  # soft pixels per pixel of contour; an anti-aliased edge has about one
-_FEWEST_LEVELS = 16
-_FEWEST_PIXELS = 60  # fewer say nothing about a population
-_CUT_PIXELS, _CUT_SHARE = 500, 0.005
-_DARK_FRINGE, _BRIGHT_FRINGE = 0.45, 2.2
-_MISSING_SHARE = 0.5
+_FEWEST_LEVELS = 16  # different alphas between empty and opaque
+_FEWEST_PIXELS = 60  # fewer are too few for statistics
+_CUT_PIXELS, _CUT_SHARE = (
+    500,
+    0.005,
+)  # common neighbours of a range of alphas, and rare alphas in it
+_DARK_FRINGE, _BRIGHT_FRINGE = 0.45, 2.2  # median edge colour over solid colour
+_FRINGE_RANK = 0.3  # rank correlation of that with alpha, from which it is a premultiplication
+_MISSING_SHARE = 0.5  # of the edge's pixels that are black
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong with one element."""
+    """One fault of one element."""
 
     trouble: Trouble
     what: str
+    """A sentence for the user."""
     unusable: bool
+    """False if the element is only doubtful."""
 
 
 def check_element(element: ElementFile) -> tuple[list[Finding], RawElement | None]:
-    """The findings for one element, and its pictures where they could be read."""
+    """Read and check an element; returns its findings, and its pictures if they could be read."""
     try:
         raw = read_raw(element)
     except VfxmatteError as error:
@@ -67,7 +72,7 @@ def check_element(element: ElementFile) -> tuple[list[Finding], RawElement | Non
 
 
 def findings(raw: RawElement) -> list[Finding]:
-    """Everything that is wrong with an element, the worst first; empty where all is well."""
+    """List the faults of an element, the worst first; empty if it is good."""
     if raw.alpha is None:
         return [_unusable("no alpha", "there is no alpha channel")]
     alpha = np.clip(np.nan_to_num(raw.alpha), 0, 1).astype(np.float32)
@@ -75,8 +80,8 @@ def findings(raw: RawElement) -> list[Finding]:
         return [_unusable("all opaque", "alpha is 1 everywhere")]
     if (alpha <= SOFT_LOW).all():
         return [_unusable("all empty", "alpha is 0 everywhere")]
-    found = [*_edge(alpha), *_levels(raw.alpha, alpha), *_size(alpha), *_colour(raw, alpha)]
-    return sorted(found, key=lambda finding: not finding.unusable)
+    faults = [*_edge(alpha), *_levels(raw.alpha, alpha), *_size(alpha), *_colour(raw, alpha)]
+    return sorted(faults, key=lambda finding: not finding.unusable)
 
 
 def _unusable(trouble: Trouble, what: str) -> Finding:
@@ -99,27 +104,27 @@ def _edge(alpha: FloatImage) -> list[Finding]:
 
 
 def _levels(stored: FloatImage, alpha: FloatImage) -> list[Finding]:
-    found = []
+    faults = []
     below, above = float(np.nanmin(stored)), float(np.nanmax(stored))
     if not np.isfinite(stored).all():
-        found.append(_doubtful("clipped alpha", "alpha has NaN or infinite pixels"))
+        faults.append(_doubtful("clipped alpha", "alpha has NaN or infinite pixels"))
     elif below < -0.01 or above > 1.01:
-        found.append(_doubtful("clipped alpha", f"alpha goes from {below:.2f} to {above:.2f}"))
+        faults.append(_doubtful("clipped alpha", f"alpha goes from {below:.2f} to {above:.2f}"))
     if alpha.max() < SOFT_HIGH:
-        return [*found, _doubtful("never opaque", f"alpha never exceeds {alpha.max():.2f}")]
+        return [*faults, _doubtful("never opaque", f"alpha never exceeds {alpha.max():.2f}")]
     soft = alpha[(alpha > 0.004) & (alpha < 0.996)]
     if soft.size < _FEWEST_PIXELS:
-        return found
+        return faults
     levels = len(np.unique(np.round(soft * 255)))
     if levels < _FEWEST_LEVELS:
-        found.append(_doubtful("few alpha levels", f"only {levels} between empty and opaque"))
+        faults.append(_doubtful("few alpha levels", f"only {levels} between empty and opaque"))
     elif cut := _cut_end(soft):
-        found.append(_doubtful("clipped alpha", f"the {cut} part of alpha has been cut off"))
-    return found
+        faults.append(_doubtful("clipped alpha", f"the {cut} part of alpha has been cut off"))
+    return faults
 
 
 def _cut_end(soft: FloatImage) -> str | None:
-    """`low` or `high` where values near 0 or 1 are absent though their neighbours are common."""
+    """Return `low` or `high` if alphas near 0 or 1 are absent and their neighbours common."""
     low, above_low, below_high, high = np.histogram(soft, (0, 0.06, 0.2, 0.8, 0.94, 1))[0][
         [0, 1, 3, 4]
     ]
@@ -141,7 +146,7 @@ def _size(alpha: FloatImage) -> list[Finding]:
 
 
 def _colour(raw: RawElement, alpha: FloatImage) -> list[Finding]:
-    """Colour near the edge against the solid colour around it."""
+    """Compare colour near the edge with the solid colour around it."""
     edge = (alpha > 0.06) & (alpha < 0.35)
     solid = alpha > 0.9
     if min(np.count_nonzero(edge), np.count_nonzero(solid)) < _FEWEST_PIXELS:
@@ -159,14 +164,14 @@ def _colour(raw: RawElement, alpha: FloatImage) -> list[Finding]:
 
 
 def _fringe(is_linear: bool, ratio: FloatImage, alpha: FloatImage) -> list[Finding]:
-    """Whether colour falls or rises with alpha as a wrong premultiplication would make it."""
+    """Detect colour that falls or rises with alpha as after a wrong premultiplication."""
     middle = float(np.median(ratio))
     rank = _rank_correlation(ratio, alpha)
-    if middle < _DARK_FRINGE and rank > 0.3:
+    if middle < _DARK_FRINGE and rank > _FRINGE_RANK:
         what = f"colour falls to {middle:.2f} of the solid colour with alpha: a dark fringe"
         twice = "premultiplied twice" if is_linear else "premultiplied, but this format is straight"
         return [_doubtful("premultiplied", f"{what} ({twice})")]
-    if middle > _BRIGHT_FRINGE and rank < -0.3:
+    if middle > _BRIGHT_FRINGE and rank < -_FRINGE_RANK:
         what = f"colour rises to {middle:.1f} times the solid colour as alpha falls"
         hint = "straight, but EXR is premultiplied" if is_linear else "a bright fringe"
         return [_doubtful("not premultiplied", f"{what} ({hint})")]

@@ -1,4 +1,4 @@
-"""`vfxmatte-train check`: what is unusable in a library, and why."""
+"""`vfxmatte-train check`: report unusable elements of a library, and why."""
 
 from __future__ import annotations
 
@@ -36,23 +36,16 @@ def check(library: Path, as_json: bool, sheet: Path | None) -> None:
     """
     files = find_elements(library)
     console = Console(stderr=True, quiet=as_json)
-    found = list(
-        track(
-            inspect_library(files, thumbnail_px=_CELL_PX if sheet else 0),
-            "reading",
-            len(files),
-            console=console,
-            transient=True,
-        )
-    )
+    elements = inspect_library(files, thumbnail_px=_CELL_PX if sheet else 0)
+    inspected = list(track(elements, "reading", len(files), console=console, transient=True))
     if as_json:
-        click.echo(json.dumps([_as_dict(element) for element in found], indent=1))
+        click.echo(json.dumps([_as_dict(element) for element in inspected], indent=1))
     else:
-        _print(found)
+        _print(inspected)
     if sheet is not None:
-        _save_sheet(sheet, found)
-    unusable = sum(element.is_unusable for element in found)
-    click.get_current_context().exit(0 if not unusable else 3 if unusable == len(found) else 1)
+        _save_sheet(sheet, inspected)
+    unusable = sum(element.is_unusable for element in inspected)
+    click.get_current_context().exit(0 if not unusable else 3 if unusable == len(inspected) else 1)
 
 
 def _as_dict(element: Inspected) -> dict[str, object]:
@@ -67,23 +60,23 @@ def _as_dict(element: Inspected) -> dict[str, object]:
     }
 
 
-def _print(found: Sequence[Inspected]) -> None:
+def _print(inspected: Sequence[Inspected]) -> None:
     console = Console(width=None if Console().is_terminal else 120)
-    troubled = [element for element in found if element.findings]
+    troubled = [element for element in inspected if element.findings]
     if troubled:
         console.print(_troubles(troubled))
     table = Table(title="the library", title_justify="left")
     for name in ("kind", "elements", "sequences", "unusable", "doubtful"):
         table.add_column(name, justify="left" if name == "kind" else "right")
-    for kind in [*sorted({e.file.kind for e in found}), "all"]:
-        of_kind = [e for e in found if kind in (e.file.kind, "all")]
+    for kind in [*sorted({e.file.kind for e in inspected}), "all"]:
+        of_kind = [e for e in inspected if kind in (e.file.kind, "all")]
         sequences = {e.file.sequence for e in of_kind} - {None}
         unusable = sum(e.is_unusable for e in of_kind)
         doubtful = sum(bool(e.findings) for e in of_kind) - unusable
         numbers = (len(of_kind), len(sequences), unusable, doubtful)
         table.add_row(kind, *(str(n) for n in numbers), end_section=kind == "all")
     console.print(table)
-    counts = Counter(f.trouble for e in found for f in e.findings)
+    counts = Counter(f.trouble for e in inspected for f in e.findings)
     if counts:
         console.print(", ".join(f"{trouble}: {n}" for trouble, n in counts.most_common()))
 
@@ -102,9 +95,9 @@ def _state(finding: Finding) -> str:
     return "[red]unusable[/]" if finding.unusable else "[yellow]doubtful[/]"
 
 
-def _save_sheet(path: Path, found: Sequence[Inspected]) -> None:
-    """Unusable elements first, then doubtful ones, then the rest."""
-    ranked = sorted(found, key=lambda e: (not e.is_unusable, not e.findings))
+def _save_sheet(path: Path, inspected: Sequence[Inspected]) -> None:
+    """Write a contact sheet: unusable elements first, then doubtful ones, then the rest."""
+    ranked = sorted(inspected, key=lambda e: (not e.is_unusable, not e.findings))
     cells: list[Picture] = [_thumbnail(element) for element in ranked]
     captions = [
         element.findings[0].trouble if element.findings else element.file.name.rpartition("/")[2]
@@ -120,7 +113,7 @@ def _save_sheet(path: Path, found: Sequence[Inspected]) -> None:
 
 
 def _thumbnail(element: Inspected) -> Picture:
-    """The element framed by its state: red unusable, yellow doubtful, else none."""
+    """Frame an element's thumbnail: red if unusable, yellow if doubtful."""
     picture = element.thumbnail
     if picture is None:
         picture = np.full((_CELL_PX, _CELL_PX, 3), 90, np.uint8)

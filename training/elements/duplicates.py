@@ -1,8 +1,8 @@
-"""Elements that show the same thing: found by a hash of what a picture looks like.
+"""Duplicate elements, found by a perceptual hash.
 
-The hash compares neighbouring cells of a small picture of the covered part (difference hash),
-colour over black and alpha alike, and counts up the mean colour in bits, so that another size,
-place in the frame, format or compression does not hide a copy.
+The hash compares neighbouring cells of a small picture of the covered part (difference hash) in
+colour over black and in alpha, and encodes the mean colour in bits, so that a copy is found in
+another size, place in the frame, format or compression.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from vfxmatte.types import FloatImage
 
 SAME_WITHIN_BITS = 24
-"""Two elements whose hashes differ in fewer bits are taken for the same."""
+"""Two elements whose hashes differ in fewer bits are duplicates."""
 
-_SIDE = 16
-_COLOUR_BITS = 64
-_FLAT = 0.01  # cells closer than this are not compared: noise would decide
+_SIDE = 16  # cells
+_COLOUR_BITS = 64  # of each channel of the mean colour
+_FLAT = 0.01  # least difference of cells that counts, above noise
 
 
 def look_hash(colour: FloatImage, alpha: FloatImage) -> NDArray[np.uint8]:
-    """88 bytes that tell what an element looks like.
+    """Compute an element's hash, 88 bytes.
 
-    colour: (H, W, 3) float32 encoded. alpha: (H, W) float32 in [0, 1], not empty.
+    Args:
+        colour: (H, W, 3) float32 encoded.
+        alpha: (H, W) float32 in [0, 1], not empty.
     """
     rows, columns = np.nonzero(alpha > 0.02)
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
@@ -48,9 +50,12 @@ def find_duplicate(
     earlier: Sequence[NDArray[np.uint8]],
     excused: Sequence[bool] = (),
 ) -> int | None:
-    """Index of the nearest earlier hash that is the same picture, or None.
+    """Return the index of the nearest earlier hash of the same picture, or None.
 
-    excused: by earlier hash, True where looking alike is natural (frames of one sequence).
+    Args:
+        look: a hash from `look_hash`.
+        earlier: hashes to compare with.
+        excused: for each of them, True if it may look alike (frames of one sequence).
     """
     if not earlier:
         return None

@@ -1,8 +1,8 @@
-"""Straight colour for every pixel: what is missing under low alpha is extended from outside it.
+"""Straight colour for every pixel: colour under low alpha is extended from covered pixels.
 
-A renderer or keyer says nothing about colour where coverage is zero, and un-premultiplying by a
-tiny alpha gives noise. Compositing, warping and blurring all read those pixels, so they get the
-colour of the nearest covered ones, ever smoother with distance (push-pull, Gortler et al. 1996).
+A renderer or keyer leaves colour undefined where coverage is zero, and un-premultiplying by a tiny
+alpha gives noise. Compositing, warping and blurring all read those pixels, so they get the colour
+of the nearest covered ones, smoother with distance (push-pull, Gortler et al. 1996).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRUSTED_ALPHA = 0.02
-"""Below this coverage an element's own colour is not believed."""
+"""Coverage from which on an element's own colour is used."""
 
 
 def extend_colour(
@@ -38,7 +38,7 @@ def extend_colour(
 
 
 def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill where `weight` is 0 from a pyramid of weighted means."""
+    """Fill in pixels of weight 0 from a pyramid of weighted means."""
     height, width = weight.shape
     if height == width == 1:
         return colour
@@ -46,7 +46,7 @@ def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     sums = cv2.resize(colour * weight[..., None], half, interpolation=cv2.INTER_AREA)
     weights = cv2.resize(weight, half, interpolation=cv2.INTER_AREA).reshape(half[::-1])
     means = sums.reshape(*half[::-1], 3) / np.maximum(weights, np.float32(1e-8))[..., None]
-    # What a coarser level knows fully need not fade with every level above it.
+    # Times 4, so that weights do not fade from level to level.
     coarse = _push_pull(means.astype(np.float32), np.minimum(weights * 4, 1).astype(np.float32))
     fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     known = (weight > 0)[..., None]

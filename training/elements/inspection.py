@@ -1,4 +1,4 @@
-"""A library gone through once: findings, duplicates and a small picture of every element."""
+"""One pass over a library: findings, duplicates and a thumbnail of every element."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ from vfxmatte.types import FloatImage
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inspected:
-    """One element and what was found.
-
-    look: its hash, see `duplicates`; None where it is unusable. repeats: the earlier element that
-    it looks like. thumbnail: (h, w, 3) uint8 over a checker.
-    """
+    """One checked element."""
 
     file: ElementFile
     findings: tuple[Finding, ...]
     look: NDArray[np.uint8] | None = None
+    """The hash from `duplicates`; None if unusable."""
     repeats: ElementFile | None = None
+    """The earlier element that it duplicates."""
     thumbnail: NDArray[np.uint8] | None = None
+    """(h, w, 3) uint8 over a checkerboard."""
 
     @property
     def is_unusable(self) -> bool:
+        """Whether training cannot use the element."""
         return any(finding.unusable for finding in self.findings)
 
 
 def inspect_library(files: Sequence[ElementFile], *, thumbnail_px: int = 0) -> Iterator[Inspected]:
     """Read and check every element, in order; holds one picture at a time.
 
-    A duplicate is found against all earlier elements. thumbnail_px: longest side; 0 makes none.
+    Args:
+        files: elements; each is compared with all earlier ones for duplicates.
+        thumbnail_px: longest side of the thumbnails; 0 makes none.
     """
     seen: list[Inspected] = []
     for file in files:
-        found = _inspect(file, thumbnail_px)
-        if found.look is not None:
-            found = _compared(found, seen)
-            seen.append(replace(found, thumbnail=None))
-        yield found
+        element = _inspect(file, thumbnail_px)
+        if element.look is not None:
+            element = _compared(element, element.look, seen)
+            seen.append(replace(element, thumbnail=None))
+        yield element
 
 
 def _inspect(file: ElementFile, thumbnail_px: int) -> Inspected:
@@ -75,21 +77,19 @@ def _floats(element: Element) -> tuple[FloatImage, FloatImage]:
     return (element.colour / np.float32(255)).astype(np.float32), alpha.astype(np.float32)
 
 
-def _compared(found: Inspected, seen: list[Inspected]) -> Inspected:
-    """With a finding where an earlier element of another group looks the same."""
+def _compared(element: Inspected, look: NDArray[np.uint8], seen: list[Inspected]) -> Inspected:
+    """Add a finding if an earlier element of another group looks the same."""
     hashes = [e.look for e in seen if e.look is not None]
-    if found.look is None:
-        return found
-    index = find_duplicate(found.look, hashes, [e.file.group == found.file.group for e in seen])
+    index = find_duplicate(look, hashes, [e.file.group == element.file.group for e in seen])
     if index is None:
-        return found
+        return element
     earlier = seen[index].file
     finding = Finding(trouble="duplicate", what=f"looks like {earlier.name}", unusable=False)
-    return replace(found, findings=(*found.findings, finding), repeats=earlier)
+    return replace(element, findings=(*element.findings, finding), repeats=earlier)
 
 
 def over_checker(colour: FloatImage, alpha: FloatImage, side_px: int) -> NDArray[np.uint8]:
-    """Straight encoded colour over a checker, reduced to `side_px`; (h, w, 3) uint8."""
+    """Lay straight encoded colour over a checkerboard, reduced to `side_px`; (h, w, 3) uint8."""
     scale = min(1.0, side_px / max(alpha.shape))
     size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
     over = cv2.resize(colour * alpha[..., None], size, interpolation=cv2.INTER_AREA)

@@ -1,8 +1,8 @@
-"""A foreground library on disk: which files are elements, their kinds, sequences and backgrounds.
+"""Foreground libraries on disk: their elements' files, kinds and sequences, and backgrounds.
 
 A library is a folder (with subfolders) of stills and sequences with alpha, or of the folders `fg`
 and `alpha` that hold pictures of the same names. Numbered files `NAME.1001.exr`, or bare numbers
-in a folder of their own, are frames of one sequence. Opens no picture itself.
+in a folder of their own, are frames of one sequence.
 """
 
 from __future__ import annotations
@@ -24,67 +24,67 @@ _KIND = re.compile(r"^\d+_(?P<kind>[A-Za-z][A-Za-z_-]*)$")
 
 @dataclass(frozen=True, kw_only=True)
 class ElementFile:
-    """Where one element is.
-
-    name: unique in the library: its path without suffix, parts joined by `/`.
-    path: the picture with colour, and with alpha unless `alpha_path` has it.
-    sequence, frame: the sequence it is a frame of, and its frame number.
-    """
+    """The files of one element."""
 
     name: str
+    """The path inside the library without suffix, parts joined by `/`; unique."""
     kind: str
     path: Path
+    """The picture with colour, and with alpha unless `alpha_path` has it."""
     alpha_path: Path | None = None
     sequence: str | None = None
+    """The sequence that it is a frame of."""
     frame: int | None = None
+    """Its frame number."""
 
     @property
     def group(self) -> str:
-        """What stays on one side of the split: the sequence, or the still itself."""
+        """The unit of the held-out split: the sequence, or the still itself."""
         return self.sequence or self.name
 
 
 def find_elements(folder: str | Path) -> tuple[ElementFile, ...]:
-    """Every element of a library, sequences in frame order.
+    """Find every element of a library, sequences in frame order.
 
-    Raises TrainingError where there is no such folder, no picture in it, or a colour without its
-    alpha in a library of pairs.
+    Raises:
+        TrainingError: no such folder, no picture in it, or a colour without its alpha in a library
+            of pairs.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError("there is no such library", path=folder, hint="give a folder")
     colours, alphas = folder / "fg", folder / "alpha"
     paired = colours.is_dir() and alphas.is_dir()
-    found = _elements(colours, alphas) if paired else _elements(folder, None)
-    if not found:
+    elements = _elements(colours, alphas) if paired else _elements(folder, None)
+    if not elements:
         raise TrainingError(
             "the library has no pictures",
             path=folder,
             hint="it may hold EXR, PNG, TIFF or WebP with alpha, or the folders fg/ and alpha/",
         )
-    _refuse_twins(found)
-    return found
+    _refuse_twins(elements)
+    return elements
 
 
 def find_backgrounds(folder: str | Path) -> tuple[Path, ...]:
-    """Every image and movie below `folder`; raises TrainingError where there is none."""
+    """Find every image and movie below `folder`; raises TrainingError if there is none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError("there is no such folder of backgrounds", path=folder)
-    found = tuple(p for p in _visible_files(folder) if is_image(p.name) or is_movie(p.name))
-    if not found:
+    paths = tuple(p for p in _visible_files(folder) if is_image(p.name) or is_movie(p.name))
+    if not paths:
         raise TrainingError("there are no images or movies to use as backgrounds", path=folder)
-    return found
+    return paths
 
 
 def kind_of(name: str) -> str:
-    """The kind that a file name tells: `00012_long_hair` is long_hair; else `element`."""
+    """Return the kind in a file name: long_hair for `00012_long_hair`; `element` without one."""
     match = _KIND.match(name.rpartition("/")[2])
     return match["kind"] if match else DEFAULT_KIND
 
 
 def visible_images(folder: Path) -> tuple[Path, ...]:
-    """Every image below a folder but the hidden ones, in the order of their paths."""
+    """Return every image below a folder but the hidden ones, in the order of their paths."""
     return tuple(path for path in _visible_files(folder) if is_image(path.name))
 
 
@@ -101,7 +101,7 @@ def _elements(folder: Path, alphas: Path | None) -> tuple[ElementFile, ...]:
     counts: dict[Path, int] = defaultdict(int)
     for path in files:
         counts[path.parent] += path.stem.isdigit()
-    found = []
+    elements = []
     for path in files:
         name = path.relative_to(folder).with_suffix("").as_posix()
         if alphas is not None and name not in matching:
@@ -111,8 +111,8 @@ def _elements(folder: Path, alphas: Path | None) -> tuple[ElementFile, ...]:
                 hint=f"expected {alphas / name}.* beside fg/; add it or move the colour away",
             )
         numbered = path.parent != folder and counts[path.parent] > 1
-        found.append(_element(path, name, matching.get(name), numbered))
-    return tuple(sorted(found, key=lambda e: (e.group, e.frame or 0)))
+        elements.append(_element(path, name, matching.get(name), numbered))
+    return tuple(sorted(elements, key=lambda e: (e.group, e.frame or 0)))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -1,16 +1,13 @@
 """A training library in one file: elements, backgrounds and the held-out split.
 
-A pack is a zip without compression of its own: `index.json`, one picture for the colour and one
-for the alpha of every element (lossless unless asked otherwise), one JPEG per background. It is
-made once, where the library's own formats can be read, and travels to the machine that trains,
-which needs nothing but numpy and OpenCV to open it.
+A pack is an uncompressed zip: `index.json`, one picture for the colour and one for the alpha of
+every element (lossless by default), one JPEG per background. It is made where the library's
+formats can be read, and copied to the machine that trains, which opens it with NumPy and OpenCV.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError, TrainingError
+from vfxmatte.io.temporary import renamed_when_whole
 
 PACK_VERSION = 1
 
@@ -31,19 +29,18 @@ _WEBP_LOSSLESS = 101  # OpenCV's quality above 100
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Element:
-    """One foreground with its coverage.
-
-    colour: (H, W, 3) uint8 RGB, straight (un-premultiplied), sRGB-encoded, defined everywhere.
-    alpha: (H, W) uint8 or uint16, linear coverage; the dtype's maximum is fully opaque.
-    sequence, frame: the sequence that the element is a frame of, and its frame number.
-    """
+    """One foreground with its coverage."""
 
     name: str
     kind: str
     colour: NDArray[np.uint8]
+    """(H, W, 3) RGB, straight (un-premultiplied), sRGB-encoded, defined everywhere."""
     alpha: NDArray[np.uint8] | NDArray[np.uint16]
+    """(H, W) linear coverage; the dtype's maximum is fully opaque."""
     sequence: str | None = None
+    """The sequence that the element is a frame of."""
     frame: int | None = None
+    """Its frame number."""
 
     def __post_init__(self) -> None:
         _check_colour(self.name, self.colour)
@@ -58,10 +55,11 @@ class Element:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Background:
-    """One background: colour (H, W, 3) uint8 RGB, sRGB-encoded."""
+    """One background."""
 
     name: str
     colour: NDArray[np.uint8]
+    """(H, W, 3) RGB, sRGB-encoded."""
 
     def __post_init__(self) -> None:
         _check_colour(self.name, self.colour)
@@ -72,17 +70,16 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
-    """Everything that training and its validation draw from.
-
-    held_out, held_out_backgrounds: names that training never sees.
-    notes: where the pictures come from and their terms. split_seed: the seed of the split.
-    """
+    """The pictures of a training and its validation."""
 
     elements: tuple[Element, ...]
     backgrounds: tuple[Background, ...]
     held_out: frozenset[str] = frozenset()
+    """Elements that training never sees, by name."""
     held_out_backgrounds: frozenset[str] = frozenset()
+    """Backgrounds that training never sees, by name."""
     notes: str = ""
+    """Where the pictures come from, and their terms."""
     split_seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +87,7 @@ class Pack:
         _check_names("background", [b.name for b in self.backgrounds], self.held_out_backgrounds)
 
     def training(self) -> Pack:
-        """The part that is trained on."""
+        """Return the part that is trained on."""
         return replace(
             self,
             elements=tuple(e for e in self.elements if e.name not in self.held_out),
@@ -102,7 +99,7 @@ class Pack:
         )
 
     def validation(self) -> Pack:
-        """The held-out part; all backgrounds where none are held out."""
+        """Return the held-out part; with all backgrounds if none are held out."""
         names = self.held_out_backgrounds or {b.name for b in self.backgrounds}
         return replace(
             self,
@@ -146,54 +143,51 @@ def write_pack(
 ) -> None:
     """Write `pack` to one file.
 
-    Alpha is always lossless. Colour is lossless, or WebP of `colour_quality` (1 to 100) where a
-    small file matters more; backgrounds are JPEG of `background_quality`. The file appears under
-    its name only when it is whole. Raises OutputError where it cannot be written.
+    Alpha is always lossless. The file appears under its name only when it is complete.
+
+    Args:
+        path: the file.
+        pack: its contents.
+        background_quality: JPEG quality of backgrounds, 1 to 100.
+        colour_quality: WebP quality of elements' colour, 1 to 100; None is lossless.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"the pack cannot be written: {error}", path=path) from error
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        with renamed_when_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
             _write_members(archive, pack, background_quality, colour_quality or _WEBP_LOSSLESS)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"the pack cannot be written: {error}", path=path) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    except OutputError as error:
+        raise OutputError(f"the pack cannot be written: {error.__cause__}", path=path) from error
 
 
 def _write_members(
     archive: zipfile.ZipFile, pack: Pack, background_quality: int, colour_quality: int
 ) -> None:
-    elements, backgrounds = [], []
+    elements: list[dict[str, Any]] = []
+    backgrounds: list[dict[str, Any]] = []
     for number, element in enumerate(pack.elements):
-        entry = {"name": element.name, "kind": element.kind, "held_out": False}
-        entry |= {"sequence": element.sequence, "frame": element.frame}
-        entry["held_out"] = element.name in pack.held_out
-        stem = f"elements/{number:05d}"
-        entry["colour"] = _add(
-            archive, f"{stem}.colour", *_encode_colour(element.colour, colour_quality)
-        )
-        entry["alpha"] = _add(archive, f"{stem}.alpha", *_encode_png(element.alpha))
-        elements.append(entry)
+        stem, colour = f"elements/{number:05d}", _encode_colour(element.colour, colour_quality)
+        elements.append({
+            "name": element.name, "kind": element.kind, "held_out": element.name in pack.held_out,
+            "sequence": element.sequence, "frame": element.frame,
+            "colour": _add(archive, f"{stem}.colour", *colour),
+            "alpha": _add(archive, f"{stem}.alpha", *_encode_png(element.alpha)),
+        })  # fmt: skip
     for number, background in enumerate(pack.backgrounds):
-        entry = {"name": background.name}
-        entry["held_out"] = background.name in pack.held_out_backgrounds
         data = _encode(".jpg", background.colour, cv2.IMWRITE_JPEG_QUALITY, background_quality)
-        entry["colour"] = _add(archive, f"backgrounds/{number:05d}", ".jpg", data)
-        backgrounds.append(entry)
+        backgrounds.append({
+            "name": background.name, "held_out": background.name in pack.held_out_backgrounds,
+            "colour": _add(archive, f"backgrounds/{number:05d}", ".jpg", data),
+        })  # fmt: skip
     index = {"version": PACK_VERSION, "notes": pack.notes, "split_seed": pack.split_seed}
     index |= {"elements": elements, "backgrounds": backgrounds}
     _add(archive, "index", ".json", json.dumps(index, indent=1).encode())
 
 
 def _add(archive: zipfile.ZipFile, stem: str, suffix: str, data: bytes) -> str:
-    # A fixed date, so that the same library always gives the same bytes.
+    # ZipInfo has a fixed date, so that the same library always gives the same bytes.
     archive.writestr(zipfile.ZipInfo(stem + suffix), data)
     return stem + suffix
 
@@ -215,9 +209,10 @@ def _encode_colour(colour: NDArray[np.uint8], quality: int) -> tuple[str, bytes]
 
 
 def read_pack(path: str | Path) -> Pack:
-    """Read a pack that `write_pack` wrote; all its pictures are decoded into memory.
+    """Read a pack; all its pictures are decoded into memory.
 
-    Raises TrainingError where the file is missing, damaged, not a pack, or of a newer version.
+    Raises:
+        TrainingError: the file is missing, damaged, not a pack, or of a newer version.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""`vfxmatte-train pack`: a library and backgrounds, converted once into one file for training."""
+"""`vfxmatte-train pack`: convert a library and backgrounds into one file for training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vfxmatte.io.sequence import is_movie
 
 ItemT = TypeVar("ItemT")
 
-_BACKGROUND = "background"  # the kind that the split knows backgrounds under
+_BACKGROUND = "background"  # kind of all backgrounds in the split
 
 
 @click.command()
@@ -94,7 +94,7 @@ def pack(
 
 
 def hold_out(pack: Pack, groups: Sequence[str], share: float, seed: int) -> Pack:
-    """The pack with a held-out split; `groups` tells by element what must stay together."""
+    """Draw a held-out split; `groups` names for each element the unit that must stay together."""
     kinds = {group: e.kind for group, e in zip(groups, pack.elements, strict=True)}
     drawn = draw_held_out(kinds.items(), share=share, seed=seed)
     names = [(background.name, _BACKGROUND) for background in pack.backgrounds]
@@ -110,7 +110,7 @@ def hold_out(pack: Pack, groups: Sequence[str], share: float, seed: int) -> Pack
 
 
 def _group(element: Inspected, usable: Sequence[Inspected]) -> str:
-    """The group of what an element repeats, so that a copy never stands on the other side."""
+    """Return the group of an element's original, so that copies stay on one side of the split."""
     by_name = {other.file.name: other for other in usable}
     while element.repeats is not None:
         element = by_name[element.repeats.name]
@@ -159,15 +159,15 @@ def _backgrounds(
 
 
 def _movie(path: Path, name: str, shorter_side_px: int | None, count: int) -> Iterator[Background]:
-    """Frames evenly taken from a movie, its first and last left alone."""
+    """Take evenly spaced frames from a movie, without its first and last."""
     from vfxmatte.colour import ColourConfig, to_network
     from vfxmatte.io.plates import open_plate
 
     config = ColourConfig.load()
     with open_plate(path, config=config) as plate:
         places = np.linspace(0, len(plate.info.numbers) - 1, count + 2)[1:-1]
-        wanted = sorted({plate.info.numbers[round(float(place))] for place in places})
-        for number, frame in plate.frames(wanted):
+        numbers = sorted({plate.info.numbers[round(float(place))] for place in places})
+        for number, frame in plate.frames(numbers):
             if not isinstance(frame, VfxmatteError):
                 colour = to_network(frame, config)
                 yield background_from(

@@ -1,4 +1,4 @@
-"""From an element's files to the colour and alpha that a pack holds.
+"""Conversion of an element's files to the colour and alpha that a pack holds.
 
 EXR is premultiplied and scene-linear: it is un-premultiplied, exposed and sRGB-encoded. All other
 formats are straight and encoded already. Colour that is missing under low alpha is extended.
@@ -12,40 +12,43 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from vfxmatte.io.still import ImageHeader
 
 from training.elements.extend_colour import TRUSTED_ALPHA, extend_colour
 from training.elements.library import ElementFile
 from training.elements.pack import Background, Element
 from vfxmatte.colour import encode_for_network
 from vfxmatte.errors import TrainingError
-from vfxmatte.io.stills.image import ImageHeader
 from vfxmatte.types import FloatImage
 
 EXPOSED_TO = 0.9
-"""Scene-linear value that an EXR element's highlights are brought to, where they are off."""
+"""Scene-linear value that an EXR element's highlights are exposed to, if out of range."""
 
-_HIGHLIGHTS = 99.5  # percentile: a few sparkling pixels do not decide
-_DARKEST_HIGHLIGHTS = 0.2  # a dark creature may stay dark, but not this dark
+_HIGHLIGHTS = 99.5  # percentile, so that a few sparkles do not decide
+_DARKEST_HIGHLIGHTS = 0.2  # darker highlights are taken for underexposure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RawElement:
-    """An element as its files have it.
-
-    colour: (H, W, 3) float32: straight and encoded, or premultiplied and scene-linear.
-    alpha: (H, W) float32 as stored, or None where there is none.
-    is_linear: premultiplied and scene-linear (EXR). is_deep: more than 8 bits a value.
-    """
+    """An element as stored in its files."""
 
     colour: FloatImage
+    """(H, W, 3) float32: straight and encoded, or premultiplied and scene-linear."""
     alpha: FloatImage | None
+    """(H, W) float32 as stored, or None."""
     is_linear: bool
+    """Whether colour is premultiplied and scene-linear (EXR)."""
     is_deep: bool
+    """Whether alpha has more than 8 bits."""
 
 
 def read_raw(element: ElementFile) -> RawElement:
-    """Read an element's files; raises PlateError where they cannot be read, TrainingError where
-    colour and alpha differ in size."""
+    """Read an element's files.
+
+    Raises:
+        PlateError: a file cannot be read.
+        TrainingError: colour and alpha differ in size.
+    """
     from vfxmatte.io.stills.reading import read_image
 
     image = read_image(element.path)
@@ -67,7 +70,7 @@ def read_raw(element: ElementFile) -> RawElement:
 
 
 def _on_display_window(plane: FloatImage, header: ImageHeader) -> FloatImage:
-    """The picture's display window, empty where the file has no data."""
+    """Return the picture's display window, 0 where the file has no data."""
     data, display = header.data_window, header.display_window
     if data == display:
         return plane
@@ -79,17 +82,17 @@ def _on_display_window(plane: FloatImage, header: ImageHeader) -> FloatImage:
 
 
 def straight_linear_colour(raw: RawElement, alpha: FloatImage) -> FloatImage:
-    """A scene-linear element un-premultiplied; NaN where alpha is too low to tell the colour."""
+    """Un-premultiply a scene-linear element; NaN where alpha is too low."""
     with np.errstate(divide="ignore", invalid="ignore"):
         straight = raw.colour / alpha[..., None]
     return np.where(alpha[..., None] >= TRUSTED_ALPHA / 4, straight, np.nan).astype(np.float32)
 
 
 def exposure(straight: FloatImage, alpha: FloatImage) -> float:
-    """The factor that brings a scene-linear element's highlights into range; often 1.
+    """Compute the factor that brings a scene-linear element's highlights into range.
 
     The 99.5th percentile of the largest channel, where alpha > 0.5, goes to `EXPOSED_TO` if it is
-    above that or below 0.2.
+    above that or below 0.2; else the factor is 1.
     """
     brightest = straight.max(axis=2)[alpha > 0.5]
     brightest = brightest[np.isfinite(brightest)]
@@ -108,10 +111,17 @@ def prepare(
     exposure_factor: float | None = None,
     longest_side_px: int | None = None,
 ) -> Element:
-    """The element as a pack holds it.
+    """Convert an element to the form of a pack.
 
-    exposure_factor: for EXR; by default found from this picture. Frames of one sequence must
-    share one. longest_side_px: larger elements are reduced. Raises TrainingError without alpha.
+    Args:
+        raw: its pictures.
+        element: its files.
+        exposure_factor: for EXR; computed from this picture by default. Frames of one sequence
+            must share one.
+        longest_side_px: larger elements are reduced to this.
+
+    Raises:
+        TrainingError: there is no alpha.
     """
     if raw.alpha is None:
         raise TrainingError("the element has no alpha", path=element.path)
@@ -146,7 +156,7 @@ def _reduced(
     if scale >= 1:
         return colour, alpha
     size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
-    weight = alpha[..., None] + np.float32(1e-4)  # so that the extended colour survives, too
+    weight = alpha[..., None] + np.float32(1e-4)  # not 0, to reduce the extended colour too
     weighed = cv2.resize(colour * weight, size, interpolation=cv2.INTER_AREA)
     weights = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
     smaller = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
@@ -161,8 +171,22 @@ def _as_deep(alpha: FloatImage) -> NDArray[np.uint16]:
     return np.asarray(np.clip(alpha * 65535 + 0.5, 0, 65535), np.uint16)
 
 
+def read_encoded(path: Path) -> FloatImage:
+    """Read a picture's colour (H, W, 3) float32, network-encoded.
+
+    Pictures of 8 or 16 bits are taken as they are, EXR is encoded. Raises PlateError.
+    """
+    from vfxmatte.io.stills.reading import read_image
+
+    image = read_image(path)
+    colour = image.colour
+    if image.header.file_type == "EXR":
+        colour = encode_for_network(colour)
+    return np.ascontiguousarray(colour, np.float32)
+
+
 def read_background(path: Path, *, name: str, shorter_side_px: int | None = None) -> Background:
-    """One image as a background; EXR is exposed and encoded. Raises PlateError."""
+    """Read an image as a background; EXR is exposed and encoded. Raises PlateError."""
     from vfxmatte.io.stills.reading import read_image
 
     image = read_image(path)
@@ -176,7 +200,7 @@ def read_background(path: Path, *, name: str, shorter_side_px: int | None = None
 def background_from(
     colour: FloatImage, *, name: str, shorter_side_px: int | None = None
 ) -> Background:
-    """(H, W, 3) float32 encoded colour, reduced to the side asked for; never enlarged."""
+    """Create a background from (H, W, 3) float32 encoded colour, reduced but never enlarged."""
     scale = (shorter_side_px or min(colour.shape[:2])) / min(colour.shape[:2])
     if scale < 1:
         size = (round(colour.shape[1] * scale), round(colour.shape[0] * scale))

@@ -1,4 +1,4 @@
-"""Which elements and backgrounds training never sees: drawn by kind from a seed, written down."""
+"""The held-out split: elements and backgrounds that training never sees, drawn by kind."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def draw_held_out(groups: Iterable[tuple[str, str]], *, share: float, seed: int)
 
     Args:
         groups: (group, kind) pairs; a group is one still, or one sequence, whose frames must stay
-            on one side together.
-        share: of every kind, how much is held out, 0 to 1. At least one group of each kind that
-            has four or more, and never a whole kind.
-        seed: the draw of one kind depends on it and on the names of that kind alone.
+            on one side.
+        share: share of every kind to hold out, 0 to 1. At least one group of each kind that has
+            four or more, and never a whole kind.
+        seed: decides the draw of a kind together with the names of that kind.
 
     Returns:
         The held-out groups.
@@ -45,7 +45,7 @@ def _how_many(count: int, share: float) -> int:
 
 
 def write_split(path: str | Path, pack: Pack) -> None:
-    """Write the held-out names as text, one a line, for people and for version control."""
+    """Write the held-out names as text, one per line."""
     lines = [f"# Held out of training, drawn with seed {pack.split_seed}."]
     lines += [f"element {name}" for name in sorted(pack.held_out)]
     lines += [f"background {name}" for name in sorted(pack.held_out_backgrounds)]

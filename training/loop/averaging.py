@@ -11,16 +11,17 @@ from vfxmatte.network.dim import DeepImageMatting
 
 
 class Averaged:
-    """The averaged copy; decay rises from 0 to `decay` over the first steps, so that the random
-    start is forgotten."""
+    """The averaged copy of a network."""
 
     def __init__(self, network: DeepImageMatting, decay: float) -> None:
+        """Copy a network; the decay rises to `decay` over the first steps."""
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
+        """Move the averages towards the network's present values."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         live = network.state_dict()

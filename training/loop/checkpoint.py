@@ -1,12 +1,13 @@
-"""Checkpoints: everything a killed run needs, written whole or not at all."""
+"""Checkpoints: the whole state of a run, written atomically."""
 
 from __future__ import annotations
 
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,13 +17,14 @@ import torch
 from training.config import TrainConfig
 from vfxmatte.errors import OutputError, TrainingError
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.network.dim import DimConfig
+from vfxmatte.network.architectures import network_config
+from vfxmatte.network.dim import DeepImageMatting
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
     """Write `state` and, beside it, the configuration as JSON.
 
-    Ctrl-C counts when the files are whole.
+    Ctrl-C takes effect when the files are complete.
 
     Raises:
         TrainingError: full disk or the like; the previous checkpoint is still there.
@@ -36,9 +38,9 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> N
                 partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     except (OSError, RuntimeError, OutputError) as error:
         _raise_interruption(error)
-        said = error.what if isinstance(error, OutputError) else error
+        reason = error.what if isinstance(error, OutputError) else error
         raise TrainingError(
-            f"the checkpoint cannot be written: {said}",
+            f"the checkpoint cannot be written: {reason}",
             path=path,
             hint="the previous checkpoint is intact; make room and resume",
         ) from error
@@ -46,10 +48,10 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> N
 
 @contextmanager
 def interrupts_postponed() -> Iterator[None]:
-    """Raise the KeyboardInterrupt of a Ctrl-C when the block has ended, and not within it.
+    """Raise the KeyboardInterrupt of a Ctrl-C at the end of the block.
 
-    Libraries that write files take an interruption for a file that cannot be written. Signals
-    arrive in the main thread; in any other there is nothing to postpone.
+    Libraries that write files mistake an interruption for a file that cannot be written. Signals
+    arrive in the main thread only; in others nothing is postponed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -68,7 +70,7 @@ def interrupts_postponed() -> Iterator[None]:
 
 
 def _raise_interruption(error: BaseException | None) -> None:
-    """Raise KeyboardInterrupt where that is what an error of a library comes from."""
+    """Raise KeyboardInterrupt if one is the cause of a library's error."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt
@@ -76,19 +78,16 @@ def _raise_interruption(error: BaseException | None) -> None:
 
 
 def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
-    """The saved state.
+    """Load a saved state.
 
     Raises:
         TrainingError: damaged, or of another architecture.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+    state = read_checkpoint(path)
     missing = {"network", "optimiser", "step", "config"} - set(state)
     if missing:
         raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
-    saved = DimConfig(**state["config"]["network"])
+    saved = network_config(state["config"])
     if saved != config.network:
         raise TrainingError(
             f"the checkpoint is of another architecture: {saved.as_dict()}, "
@@ -97,3 +96,30 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
             hint="resume with the configuration that started the run, or choose another folder",
         )
     return state
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's state, unchecked.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+    return state
+
+
+def averaged_network(state: Mapping[str, Any], *, refine: bool) -> DeepImageMatting:
+    """Create a checkpoint's averaged (or, without averaging, live) network, not yet folded.
+
+    Args:
+        state: from `read_checkpoint`.
+        refine: False leaves stage 2 out.
+    """
+    saved = network_config(state["config"])
+    network = replace(saved, refine=refine and saved.refine).build()
+    tensors = state["average"] if state["config"]["ema"] else state["network"]
+    network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+    return network

@@ -1,15 +1,16 @@
-"""How fast a training goes: samples per second, the share of time spent making data, memory."""
+"""Speed and memory of a training: samples per second, the share of time spent on data."""
 
 from __future__ import annotations
 
-import sys
 import time
 
 import torch
 
+from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
+
 
 class Clock:
-    """Measures between two calls of `read`; as a context manager it times the making of data."""
+    """A stopwatch read at every report; as a context manager it times the making of data."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -22,7 +23,7 @@ class Clock:
         self.making += self._now() - self._entered
 
     def read(self) -> tuple[float, float]:
-        """Samples per second and the share of making data, since the last call."""
+        """Return samples per second and the share of time spent on data, since the last call."""
         spent = max(1e-9, self._now() - self.started)
         rate, share = self.samples / spent, self.making / spent
         self.samples, self.making, self.started = 0, 0.0, time.perf_counter()
@@ -35,12 +36,5 @@ class Clock:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory used so far, in bytes: of the GPU, or of the process; 0 where unknown."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """Return the peak memory so far in bytes, of the GPU or the process; 0 where unknown."""
+    return peak_gpu_bytes(str(device)) or peak_rss_bytes() or 0

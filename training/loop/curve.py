@@ -1,7 +1,7 @@
 """The curve of a run as a picture: the loss and the errors on held-out composites over the steps.
 
-Drawn from the CSV files of the run's folder into `curve.png`, on logarithmic scales, with a line
-where a phase begins. Knows nothing of the training itself.
+It is drawn from the CSV files of the run's folder into `curve.png`, on logarithmic scales, with a
+line where a phase begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WIDTH, _PANEL_HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 44, 34
 _INK, _FAINT = (60, 60, 60), (226, 226, 226)
 _BLUE, _PALE_BLUE, _ORANGE, _GREEN = (190, 105, 30), (235, 210, 185), (30, 110, 235), (95, 150, 40)
-_SMOOTHING = 0.9
+_SMOOTHING = 0.9  # decay of the smoothed loss
 
 Colour = tuple[int, int, int]
 Points = list[tuple[float, float]]
@@ -30,15 +30,17 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a panel; points are (step, value) with values above 0."""
+    """One line of a panel."""
 
     points: Points
+    """(step, value) with values above 0."""
     colour: Colour
+    """Blue, green, red, 0 to 255."""
     label: str = ""
 
 
 def draw_curve(folder: Path) -> Path | None:
-    """Write `curve.png` into the folder of a run; None while there is nothing to draw."""
+    """Write `curve.png` into a run's folder; returns None while there is nothing to draw."""
     book = Logbook(folder)
     losses, errors = book.rows(LOSSES), book.rows(ERRORS)
     raw = _points(losses, "loss")
@@ -60,22 +62,22 @@ def draw_curve(folder: Path) -> Path | None:
 
 
 def smoothed(points: Points) -> Points:
-    """An exponential mean over the values, without the pull of its start."""
-    mean, weight, found = 0.0, 0.0, []
+    """Smooth by an exponential mean, corrected for its start at 0."""
+    mean, weight, means = 0.0, 0.0, []
     for step, value in points:
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
         weight = _SMOOTHING * weight + (1 - _SMOOTHING)
-        found.append((step, mean / weight))
-    return found
+        means.append((step, mean / weight))
+    return means
 
 
 def _points(rows: Rows, column: str) -> Points:
-    found = [(float(row["step"]), float(row[column] or "nan")) for row in rows]
-    return [(step, value) for step, value in found if math.isfinite(value) and value > 0]
+    points = [(float(row["step"]), float(row[column] or "nan")) for row in rows]
+    return [(step, value) for step, value in points if math.isfinite(value) and value > 0]
 
 
 def _phase_starts(rows: Rows) -> Points:
-    """(step, 0) where the phase is another one than in the row before."""
+    """Return (step, 0) where the phase differs from the row before."""
     return [(float(after["step"]), 0.0) for before, after in pairwise(rows)
             if before["phase"] != after["phase"]]  # fmt: skip
 
@@ -102,7 +104,7 @@ def _panel(title: str, lines: Sequence[Line], last: float, marks: Points) -> Pic
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """A little below the least and above the most."""
+    """Return limits slightly below the least and above the greatest value."""
     return min(values) / 1.1, max(values) * 1.1
 
 
@@ -120,14 +122,14 @@ def _grid(picture: Picture, low: float, high: float, last: float) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 times powers of ten between the two; every tenth where the range is narrow."""
+    """Return 1, 2, 5 times powers of ten within the limits, more where the range is narrow."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = (1, 2, 5) if high / low > 4 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     return [m * 10.0**p for p in powers for m in fine if low <= m * 10.0**p <= high]
 
 
 def _steps(last: float) -> list[float]:
-    """Five to ten round steps up to `last`."""
+    """Return five to ten round steps up to `last`."""
     size = 10.0 ** math.floor(math.log10(last / 5)) if last >= 5 else 1.0
     size *= next(m for m in (1, 2, 5, 10) if last / (m * size) <= 10)
     return [number * size for number in range(int(last / size) + 1)]

@@ -1,7 +1,7 @@
-"""The processes that train together, one for each device; usually there is only this one.
+"""The processes that train together, one for each device; usually there is only one.
 
-`torchrun` starts them and says by the environment which is which. The first of them writes the
-files; what it decides, the others are told.
+`torchrun` starts them and sets RANK and WORLD_SIZE. The first one writes the files and broadcasts
+its decisions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,10 +19,11 @@ from torch.nn.parallel import DistributedDataParallel
 from vfxmatte.errors import TrainingError
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
+ValueT = TypeVar("ValueT")
 
 
 class Group:
-    """This process among those that train together."""
+    """This process's place among those that train together."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -31,6 +32,7 @@ class Group:
 
     @property
     def is_first(self) -> bool:
+        """Whether this process writes the files."""
         return self.rank == 0
 
     def __enter__(self) -> Group:
@@ -48,7 +50,7 @@ class Group:
             dist.destroy_process_group()
 
     def share_of(self, batch: int) -> int:
-        """How many samples of a batch are this process's.
+        """Return the number of this process's samples in a batch.
 
         Raises:
             TrainingError: the batch does not divide evenly.
@@ -61,51 +63,43 @@ class Group:
         return batch // self.size
 
     def prepare(self, network: NetworkT) -> NetworkT:
-        """Batch-norms that take their statistics over all GPUs; parameter names stay the same."""
+        """Make batch-norms take their statistics over all GPUs; parameter names stay the same."""
         if self.size > 1 and self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return network
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Averages gradients over the processes; to be made anew when what is trained changes."""
+        """Average gradients over the processes; call again when the trained parameters change."""
         if self.size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices)
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any of the processes."""
+        """Return True if `flag` is set in any of the processes."""
         if self.size == 1:
             return flag
-        found = torch.tensor([float(flag)], device=self.device)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found.item())
+        flags = torch.tensor([float(flag)], device=self.device)
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return bool(flags.item())
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """Each value averaged over the processes."""
+        """Average each value over the processes."""
         if self.size == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return [float(value) / self.size for value in sums]
 
-    def from_first(self, values: Sequence[float]) -> list[float]:
-        """What the first process has here."""
+    def from_first(self, value: ValueT) -> ValueT:
+        """Return the first process's value, of any picklable type, in all processes."""
         if self.size == 1:
-            return list(values)
-        told = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.broadcast(told, 0)
-        return [float(value) for value in told]
-
-    def object_from_first(self, thing: Any) -> Any:
-        """What the first process has here, whatever it is; the others need no files for it."""
-        if self.size == 1:
-            return thing
-        told = [thing]
-        dist.broadcast_object_list(told, 0, device=self.device)
-        return told[0]
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, 0, device=self.device)
+        return values[0]
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes get here."""
         if self.size > 1:
             dist.barrier()

@@ -1,4 +1,4 @@
-"""The numbers of a run as CSV files: `log.csv` of the training, `validation.csv` of the rest."""
+"""The numbers of a run as CSV files: `log.csv` of the losses, `validation.csv` of the errors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Rows = list[dict[str, str]]
 
 
 class Logbook:
-    """Appends rows to the CSV files of one folder. Every row has a `step`."""
+    """The CSV files of one folder; every row has a `step`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def append(self, name: str, row: Mapping[str, object]) -> None:
-        """Add a row; columns that the file does not have yet are left out.
+        """Append a row; columns that an existing file lacks are left out.
 
         Raises:
             TrainingError: the disk is full or the like.
@@ -38,15 +38,15 @@ class Logbook:
             raise TrainingError(f"the log cannot be written: {error}", path=path) from error
 
     def cut_back(self, step: int) -> None:
-        """Drop the rows after `step`: a resumed run will write them again."""
+        """Remove the rows after `step`, which a resumed run writes again."""
         for name in (LOSSES, ERRORS):
             rows = self.rows(name)
-            kept = [row for row in rows if int(row["step"]) <= step]
-            if len(kept) < len(rows):
-                self._replace(self.folder / name, kept or [], list(rows[0]))
+            earlier = [row for row in rows if int(row["step"]) <= step]
+            if len(earlier) < len(rows):
+                self._replace(self.folder / name, earlier, list(rows[0]))
 
     def rows(self, name: str) -> Rows:
-        """All rows, oldest first; none where the file is not there."""
+        """Read all rows, oldest first; none without a file."""
         path = self.folder / name
         if not path.is_file():
             return []

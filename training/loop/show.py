@@ -1,4 +1,4 @@
-"""What a training tells, on the screen: a bar where a person looks on, plain lines in a log."""
+"""A training's events on the screen: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from vfxmatte.errors import VfxmatteError
 def show(events: Iterator[Event], console: Console, *, total: int, at: int = 0) -> None:
     """Print events until there are no more.
 
-    total: the step at which the training ends; at: where it begins.
+    Args:
+        events: from `Trainer.run`.
+        console: where to print.
+        total: the step at which the training ends.
+        at: the step at which it begins.
 
     Raises:
         VfxmatteError: it was interrupted (Ctrl-C).
@@ -42,7 +46,7 @@ def show(events: Iterator[Event], console: Console, *, total: int, at: int = 0) 
 
 
 def line(event: Event, total: int) -> str:
-    """One event in one line."""
+    """Format an event in one line."""
     if isinstance(event, Progress):
         losses = " ".join(f"{name} {value:.4f}" for name, value in event.losses.items())
         return f"step {event.step}/{total} {event.phase}: {losses} lr {event.lr:.2e} {_pace(event)}"
@@ -60,7 +64,7 @@ def _pace(event: Progress) -> str:
 
 
 def _with_bar(events: Iterator[Event], console: Console, total: int, at: int) -> None:
-    """Progress moves the bar; all else is printed above it."""
+    """Move the bar at every progress; print all else above it."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), TextColumn("{task.fields[pace]}"),
@@ -69,7 +73,7 @@ def _with_bar(events: Iterator[Event], console: Console, total: int, at: int) ->
         task = bar.add_task("training", total=total, completed=at, pace="")
         for event in events:
             if isinstance(event, Progress):
-                doing = f"{event.phase}: loss {event.losses['loss']:.4f}"
-                bar.update(task, completed=event.step, description=doing, pace=_pace(event))
+                label = f"{event.phase}: loss {event.losses['loss']:.4f}"
+                bar.update(task, completed=event.step, description=label, pace=_pace(event))
             else:
                 bar.console.print(line(event, total), highlight=False)

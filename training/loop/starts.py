@@ -1,33 +1,31 @@
-"""Where a training may start: Xavier, a VGG-16 that the user has, or shipped weights.
+"""First weights of a training: Xavier, a VGG-16 that the user has, or a weights file.
 
-Shipped weights have their batch-norms folded away. `unfold` brings them back: convolutions lose
-their bias and each batch-norm gets the scale and shift that reproduce it on given pictures, so
-that training goes on from there.
+Weights files have their batch-norms folded away. `unfold` restores them: convolutions lose their
+bias and each batch-norm gets the scale and shift that reproduce it on given pictures, so that
+training continues from there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.samples.maker import BatchMaker
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.dim import ConvReLU, DeepImageMatting
 from vfxmatte.network.weights import load_weights
 
 _VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
 
 
 class Start:
-    """Makes a run's first weights from a random network.
-
-    encoder_init: a VGG-16 for the encoder. weights: a weights file to go on from. Without either,
-    Xavier where there are no batch-norms, else He's, as the network is made.
-    """
+    """Turns a random network into a run's first weights."""
 
     def __init__(
         self,
@@ -36,6 +34,13 @@ class Start:
         weights: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """Choose the weights: without a file Xavier, or He's where there are batch-norms.
+
+        Args:
+            encoder_init: a VGG-16 for the encoder.
+            weights: a weights file to continue from.
+            say: called with each line of the report.
+        """
         if encoder_init and weights:
             raise TrainingError("give --encoder-init or --init, not both")
         self.encoder_init, self.weights, self.say = encoder_init, weights, say
@@ -52,10 +57,10 @@ class Start:
 
 
 def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) -> DeepImageMatting:
-    """The weights of a file, with batch-norms again where `network` has them.
+    """Load a weights file, with batch-norms again where `network` has them.
 
-    A refinement that the file does not have keeps its random start. Where the file's network takes
-    no alpha priors and `network` does, it begins as those priors: its last layer is zero.
+    A refinement that the file lacks keeps its random start. Where the file's network takes no
+    alpha priors and `network` does, its last layer starts at zero: alpha starts as the priors.
 
     Raises:
         TrainingError: the weights are of another architecture.
@@ -63,8 +68,7 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
     plain, _ = load_weights(path)
     if network.config.prior and not plain.config.prior:
         plain = with_priors(plain)
-    wanted = {**network.config.as_dict(), "batch_norm": False, "refine": plain.config.refine}
-    if plain.config.as_dict() != wanted:
+    if plain.config != replace(network.config, batch_norm=False, refine=plain.config.refine):
         raise TrainingError(
             f"these weights are {plain.config}, the configuration has {network.config}",
             path=path,
@@ -79,8 +83,8 @@ def from_weights(network: DeepImageMatting, compositor: BatchMaker, path: Path) 
 
 @torch.no_grad()
 def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
-    """The same layers, blind to the priors at first, and nothing added to them."""
-    network = DeepImageMatting(DimConfig(**{**plain.config.as_dict(), "prior": True}))
+    """Copy a network into one that takes priors; it ignores them at first, and adds nothing."""
+    network = replace(plain.config, prior=True).build()
     wider = network.state_dict()
     for name, tensor in plain.state_dict().items():
         if tensor.shape == wider[name].shape:
@@ -99,7 +103,7 @@ def with_priors(plain: DeepImageMatting) -> DeepImageMatting:
 
 
 def xavier_decoder(network: DeepImageMatting) -> None:
-    """Xavier-uniform weights and zero biases in the decoder, as in the paper."""
+    """Initialise the decoder by Xavier-uniform weights and zero biases, as in the paper."""
     for module in network.decoder.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
@@ -108,25 +112,27 @@ def xavier_decoder(network: DeepImageMatting) -> None:
 
 
 def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
-    """VGG-16 into the encoder; returns what was done, a line each.
+    """Load a VGG-16 into the encoder; returns a report, one line each.
 
     The file holds torchvision's names (`features.0.weight` …, `classifier.0.weight` for fc6),
-    as a .pth state dict or as safetensors. The fourth input channel starts at zero (an adapter
-    passes the colours on as they are, to the same effect); fc6 is reshaped to the fourteenth
-    convolution where its shape fits.
+    as a .pth state dict or as safetensors. Input channels beyond the colours start at zero (an
+    adapter passes the colours on as they are, to the same effect); fc6 is reshaped to the
+    fourteenth convolution where its shape fits.
 
     Raises:
         TrainingError: unreadable, or not a VGG-16 of this network's width.
     """
     tensors = _read_tensors(path)
-    convolutions = [m for m in network.encoder.blocks.modules() if isinstance(m, nn.Conv2d)]
+    layers = [layer for level in network.encoder.levels() for layer in level]
+    convolutions = [layer.conv for layer in layers if isinstance(layer, ConvReLU)]
     report = []
-    for index, conv in zip(_VGG16_LAYERS, convolutions, strict=True):
+    for index, conv in zip(_VGG16_LAYERS, convolutions[: len(_VGG16_LAYERS)], strict=True):
         weight = tensors.get(f"features.{index}.weight")
         if weight is None:
             raise TrainingError(f"no features.{index}.weight: not torchvision's VGG-16", path=path)
-        if index == 0 and weight.shape[1] == 3 and not network.config.adapter:
-            weight = torch.cat((weight, torch.zeros_like(weight[:, :1])), 1)
+        if index == 0:
+            more = conv.in_channels - weight.shape[1]
+            weight = F.pad(weight, (0, 0, 0, 0, 0, max(0, more)))
         if weight.shape != conv.weight.shape:
             raise TrainingError(
                 f"features.{index}.weight is {tuple(weight.shape)}, the network has "
@@ -138,21 +144,21 @@ def load_encoder(network: DeepImageMatting, path: Path) -> list[str]:
         if conv.bias is not None:
             conv.bias.data.copy_(_bias(tensors, f"features.{index}.bias", path))
     report.append(f"encoder: 13 convolutions from {path.name}")
-    if isinstance(network.encoder.adapter, nn.Conv2d):
-        nn.init.dirac_(network.encoder.adapter.weight)
-        nn.init.zeros_(network.encoder.adapter.bias)  # type: ignore[arg-type]
+    for adapter in (layer for layer in layers if isinstance(layer, nn.Conv2d)):
+        nn.init.dirac_(adapter.weight)
+        nn.init.zeros_(adapter.bias)  # type: ignore[arg-type]
         report.append("adapter: passes the three colours on")
-    fc6 = [m for m in network.encoder.fc6.modules() if isinstance(m, nn.Conv2d)]
-    report += [_load_fc6(conv, tensors, path) for conv in fc6]
+    for conv in convolutions[len(_VGG16_LAYERS) :]:
+        report.append(_load_fc6(conv, tensors, path))
     return report
 
 
 def _load_fc6(conv: nn.Conv2d, tensors: Mapping[str, Tensor], path: Path) -> str:
-    """fc6 sees its input as channels, rows, columns, which is a convolution's own order."""
+    """Load fc6, whose weights are in a convolution's order: channels, rows, columns."""
     weight = tensors.get("classifier.0.weight")
     if weight is None or weight.shape != conv.weight.flatten(1).shape:
-        found = "none" if weight is None else f"{tuple(weight.shape)}"
-        return f"fourteenth convolution: random, the file's fc6 ({found}) does not fit its shape"
+        shape = "none" if weight is None else f"{tuple(weight.shape)}"
+        return f"fourteenth convolution: random, the file's fc6 ({shape}) does not fit its shape"
     conv.weight.data.copy_(weight.reshape(conv.weight.shape))
     if conv.bias is not None:
         conv.bias.data.copy_(_bias(tensors, "classifier.0.bias", path))
@@ -180,12 +186,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) -> DeepImageMatting:
-    """A batch-normed network that computes what `plain` does, measured on `pictures`.
+    """Create a batch-normed network that computes the same as a folded one.
 
-    plain: folded. pictures: (N, 4, H, W), typical inputs, N·H·W large enough for statistics.
+    Args:
+        plain: the folded network.
+        pictures: (N, 4 + priors, H, W), typical inputs, N·H·W large enough for statistics.
+        refine: whether the result has a stage 2.
     """
-    config = DimConfig(**{**plain.config.as_dict(), "batch_norm": True, "refine": refine})
-    network = DeepImageMatting(config).to(plain.mean.dtype)
+    network = replace(plain.config, batch_norm=True, refine=refine).build().to(plain.mean.dtype)
     biases: dict[str, Tensor] = {}
     state = network.state_dict()
     for name, tensor in plain.state_dict().items():
@@ -200,7 +208,7 @@ def unfold(plain: DeepImageMatting, pictures: Tensor, *, refine: bool = True) ->
 
 @torch.no_grad()
 def _calibrate(network: nn.Module, biases: Mapping[str, Tensor], pictures: Tensor) -> None:
-    """Layer after layer, in the order in which the forward pass meets them."""
+    """Set each batch-norm from its input, in the order of the forward pass."""
 
     def hook(bn: nn.BatchNorm2d, bias: Tensor):  # type: ignore[no-untyped-def]
         def before(_module: nn.Module, args: tuple[Tensor, ...]) -> None:

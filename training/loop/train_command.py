@@ -11,14 +11,15 @@ import click
 import torch
 from rich.console import Console
 
-from training.config import RECIPES, load_config
+from training.config import setting_pairs
+from training.loop.checkpoint import averaged_network, read_checkpoint
 from training.loop.group import Group
 from training.loop.show import show
 from training.loop.starts import Start
 from training.loop.trainer import Trainer
-from training.samples.sources import Library, in_words, open_library
+from training.recipes import RECIPES, load_config, open_source
+from training.samples.sources import Source
 from vfxmatte.errors import TrainingError
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import save_weights
 
 console = Console(soft_wrap=True)
@@ -36,10 +37,10 @@ console = Console(soft_wrap=True)
 @click.option("--encoder-init", type=click.Path(path_type=Path),
               help="VGG-16 weights (torchvision's naming) for the encoder.")  # fmt: skip
 @click.option("--init", "init_path", type=click.Path(path_type=Path),
-              help="Go on from these weights (.safetensors) with a new schedule.")  # fmt: skip
+              help="Continue from these weights (.safetensors) with a new schedule.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, default=0, help="CPU threads (0: as torch chooses).")
-@click.option("--until", type=int, default=None, help="Stop at this step; resume goes on.")
+@click.option("--until", type=int, default=None, help="Stop at this step; run again to resume.")
 @click.option("--fresh", is_flag=True, help="Refuse to resume: the folder must be new.")
 def train(
     library: Path,
@@ -54,12 +55,12 @@ def train(
     until: int | None,
     fresh: bool,
 ) -> None:
-    """Train on LIBRARY; a killed run goes on where it was.
+    """Train on LIBRARY; a killed run resumes from its last checkpoint.
 
     LIBRARY is a pack (made by `vfxmatte-train pack`); for the recipe course a folder that holds
     images/ and mattes/.
     """
-    config = load_config(recipe, config_path, _pairs(settings))
+    config = load_config(recipe, config_path, setting_pairs(settings))
     if threads:
         torch.set_num_threads(threads)
     chosen = _device(device)
@@ -67,13 +68,13 @@ def train(
     say = console.print if first else lambda *_: None
     start = Start(encoder_init=encoder_init, weights=init_path, say=say)
     with Group(chosen) as group:
-        opened = open_library(library, config)
-        trainer = Trainer(opened, config, folder, chosen, start=start)
+        source = open_source(library, config)
+        trainer = Trainer(source, config, folder, chosen, start=start)
         if fresh and trainer.last_path.exists():
             raise TrainingError("there is a training already", path=folder)
         resumed = trainer.resume()
         if group.is_first:
-            _introduce(trainer, opened, resumed)
+            _introduce(trainer, source, resumed)
             total = until or trainer.config.total_steps
             show(trainer.run(until), console, total=total, at=trainer.step)
         else:
@@ -92,46 +93,23 @@ def export(
     checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
 ) -> None:
     """Turn a CHECKPOINT into weights for `vfxmatte run --weights`."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise TrainingError(f"the checkpoint cannot be read: {error}", path=checkpoint) from error
+    state = read_checkpoint(checkpoint)
     network = averaged_network(state, refine=not stage1_only)
     record = {"steps": state["step"], "config": state["config"], "notes": notes}
     info = save_weights(output, network.fold(), name=name, licence=licence, training=record)
     console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB, sha256 {info.sha256}")
 
 
-def averaged_network(state: dict, *, refine: bool) -> DeepImageMatting:  # type: ignore[type-arg]
-    """The averaged (or, without averaging, the live) network of a checkpoint, not yet folded."""
-    saved = DimConfig(**state["config"]["network"])
-    network = DeepImageMatting(DimConfig(**{**saved.as_dict(), "refine": refine and saved.refine}))
-    tensors = state["average"] if state["config"]["ema"] else state["network"]
-    wanted = network.state_dict().keys()
-    network.load_state_dict({k: v for k, v in tensors.items() if k in wanted})
-    return network
-
-
-def _introduce(trainer: Trainer, library: Library, resumed: bool) -> None:
-    """Print the configuration, what is trained on, and where it begins."""
+def _introduce(trainer: Trainer, source: Source, resumed: bool) -> None:
+    """Print the configuration, the library and the first step."""
     console.print(json.dumps(trainer.config.as_dict(), indent=1), highlight=False)
     console.print(
-        f"{in_words(library)}, {trainer.group.size} x {trainer.device.type}, "
+        f"{source}, {trainer.group.size} x {trainer.device.type}, "
         + (f"resumed at step {trainer.step}" if resumed else "from the start"),
         highlight=False,
     )
-    if not library.held_out:
+    if not source.held_out:
         console.print("nothing is held out: there will be no validation and no best checkpoint")
-
-
-def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise TrainingError(f"--set wants KEY=VALUE, found {setting!r}")
-        pairs[key] = value
-    return pairs
 
 
 def _device(name: str) -> torch.device:

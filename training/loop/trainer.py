@@ -1,8 +1,8 @@
 """The training loop: phases, averaging, validation, checkpoints, recovery.
 
 One step: make a batch on the device from the step's own seed, forward, losses on the unknown
-region, backward, clip, Adam, update the average. Every step's randomness follows from the seed
-and the step, so that a resumed run goes on as the killed one would have.
+region, backward, clip, optimiser, update the average. Every step's randomness follows from the
+seed and the step, so that a resumed run continues as the killed one would have.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.losses import loss_terms, total_loss
 from training.samples.compose import Batch
 from training.samples.maker import BatchMaker
-from training.samples.sources import Library, batch_maker, epochs_of
+from training.samples.sources import Source
 from vfxmatte.common.parallel import prefetch
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DeepImageMatting
 
 _MOMENTUM = 0.9  # of SGD
-_MOST_ROLLBACKS = 3  # without a new checkpoint in between
+_MAX_ROLLBACKS = 3  # without a new checkpoint in between
 
 
 class Trainer:
-    """Trains one network in one folder; `run()` yields what there is to tell."""
+    """The training of one network in one folder; `run` yields its events."""
 
     def __init__(
         self,
-        library: Library,
+        source: Source,
         config: TrainConfig,
         folder: Path,
         device: torch.device,
         *,
         start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None = None,
     ) -> None:
-        self.epochs = epochs_of(library, config) if config.order == "epoch" else None
+        self.epochs = source.epochs(config) if config.order == "epoch" else None
         if self.epochs is not None:
             config = config.in_steps(len(self.epochs))
         self.config, self.folder, self.device = config, folder, device
         self.group = Group(device)
         self.local_batch = self.group.share_of(config.batch)
         self.micro = self._first_micro()
-        self.compositor = batch_maker(library.training(), config, device)
-        self.held_out = HeldOut(library, config, device)
+        self.compositor = source.batches(config, device)
+        self.held_out = HeldOut(source.held_out_batches(config, device), config.precision, device)
         self.network = self._first_network(start)
         self.average = Averaged(self.network, config.ema)
         self.step, self.best, self.salt, self.rollbacks = 0, math.inf, 0, 0
@@ -71,7 +71,7 @@ class Trainer:
     # -- the beginning ----------------------------------------------------------------------
 
     def _first_micro(self) -> int:
-        """Samples at a time; with moving pairs an even number, so that no pair is torn apart."""
+        """Return the samples at a time; even with moving pairs, so that pairs stay together."""
         micro = min(self.config.micro_batch or self.local_batch, self.local_batch)
         if not self.config.synthesis.moving_pairs:
             return micro
@@ -83,7 +83,7 @@ class Trainer:
         self, start: Callable[[DeepImageMatting, BatchMaker], DeepImageMatting] | None
     ) -> DeepImageMatting:
         torch.manual_seed(self.config.seed)
-        network = DeepImageMatting(self.config.network)
+        network = self.config.network.build()
         if start is not None:
             network = start(network, self.compositor)
         network = self.group.prepare(network).to(self.device)
@@ -95,18 +95,20 @@ class Trainer:
 
     @property
     def last_path(self) -> Path:
+        """The newest checkpoint."""
         return self.folder / "last.pt"
 
     @property
     def best_path(self) -> Path:
+        """The checkpoint with the smallest validation error."""
         return self.folder / "best.pt"
 
     def resume(self) -> bool:
-        """Continue from the folder's last checkpoint, if there is one."""
+        """Load the folder's last checkpoint; returns False if there is none."""
         state = None
         if self.group.is_first and self.last_path.is_file():
             state = load_checkpoint(self.last_path, self.config)
-        state = self.group.object_from_first(state)
+        state = self.group.from_first(state)
         if state is None:
             return False
         self._restore(state)
@@ -139,15 +141,15 @@ class Trainer:
     # -- phases -----------------------------------------------------------------------------
 
     def _enter_phase(self, index: int, *, fresh: bool) -> None:
-        """Freeze, unfreeze, and make the phase's optimiser.
+        """Freeze, unfreeze, and create the phase's optimiser.
 
-        A later phase goes on from the averaged weights of the one before.
+        A later phase starts from the averaged weights of the one before.
         """
         phase, config = self.config.phases[index], self.config
         if fresh and index > 0 and config.ema:
             self.network.load_state_dict(self.average.network.state_dict())
         self.forward: nn.Module = self.network
-        self.network.zero_grad(set_to_none=True)  # what is frozen now must not count when clipping
+        self.network.zero_grad(set_to_none=True)  # frozen gradients must not count when clipping
         trained = set(self._trained(phase))
         for parameter in self.network.parameters():
             parameter.requires_grad_(parameter in trained)
@@ -165,7 +167,7 @@ class Trainer:
             yield from self.network.stage_parameters(2)
 
     def _set_mode(self, phase: Phase) -> None:
-        """Frozen parts stay in eval mode, so that their batch-norms do not drift."""
+        """Keep frozen parts in eval mode, so that their batch-norms do not drift."""
         self.network.train()
         if phase.trains == "refinement":
             self.network.encoder.eval()
@@ -176,11 +178,11 @@ class Trainer:
     def run(self, until: int | None = None) -> Iterator[Event]:
         """Train to the end, or to step `until`, yielding progress, validations and messages."""
         try:
-            yield from self._run(until)
+            yield from self._steps(until)
         finally:
             self.close()
 
-    def _run(self, until: int | None) -> Iterator[Event]:
+    def _steps(self, until: int | None) -> Iterator[Event]:
         config = self.config
         stop = min(config.total_steps, until if until is not None else config.total_steps)
         clock = Clock(self.device)
@@ -208,7 +210,7 @@ class Trainer:
     def _guarded_step(
         self, phase: Phase, within: int, clock: Clock
     ) -> tuple[dict[str, float], str | None]:
-        """One step; out of memory and NaN become a message and another try."""
+        """Do one step; out of memory and NaN become a message and another attempt."""
         try:
             terms = self._one_step(phase, within, clock)
         except torch.OutOfMemoryError:
@@ -218,8 +220,8 @@ class Trainer:
         return (terms, None) if not bad else ({}, self._roll_back(bad))
 
     def _take_less(self) -> str:
-        """Halve what goes through the network at a time; the optimiser's batch stays."""
-        if self.group.size > 1:  # the others wait in the middle of the step, and cannot be asked
+        """Halve the samples at a time; the optimiser's batch stays."""
+        if self.group.size > 1:  # the others wait in the middle of the step
             raise TrainingError(
                 f"out of memory with {self.micro} samples at a time on each device",
                 hint=f"resume with --set micro_batch={max(1, self.micro // 2)}",
@@ -237,7 +239,7 @@ class Trainer:
         return f"out of memory: from here {self.micro} samples at a time, gradients accumulated"
 
     def _one_step(self, phase: Phase, within: int, clock: Clock) -> dict[str, float]:
-        """The step's losses by name; the weights have moved only if all of them are finite."""
+        """Do a step; returns its losses by name. Weights move only if all of them are finite."""
         config = self.config
         self._set_mode(phase)
         for group in self.optimiser.param_groups:
@@ -258,7 +260,7 @@ class Trainer:
         return sums
 
     def _backward(self, batch: Batch, phase: Phase) -> dict[str, float]:
-        """Gradients of the whole batch, `micro` samples at a time."""
+        """Accumulate the batch's gradients, `micro` samples at a time; returns its losses."""
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         starts = range(0, self.local_batch, self.micro)
@@ -294,12 +296,12 @@ class Trainer:
         return torch.stack(losses).sum(), named
 
     def _roll_back(self, bad: list[str]) -> str:
-        """To the last checkpoint, and from there with other samples."""
+        """Reload the last checkpoint and continue with other samples."""
         at, self.rollbacks, salt = self.step, self.rollbacks + 1, self.salt
         names = ", ".join(bad)
-        if self.rollbacks > _MOST_ROLLBACKS:
+        if self.rollbacks > _MAX_ROLLBACKS:
             raise TrainingError(
-                f"{names} not finite at step {at}, after {_MOST_ROLLBACKS} roll-backs",
+                f"{names} not finite at step {at}, after {_MAX_ROLLBACKS} roll-backs",
                 path=self.last_path,
                 hint="the checkpoint is intact; lower the learning rate, or train in float32",
             )
@@ -310,7 +312,7 @@ class Trainer:
     # -- batches ----------------------------------------------------------------------------
 
     def _next_batch(self) -> Batch:
-        """This step's batch; what a CPU has to do for it is done beside the step before."""
+        """Return this step's batch; work of the CPU is done during the step before."""
         if self.device.type != "cpu" and not self.config.network.prior:
             return self._batch_of(self.step)
         key = (self.step, self.salt)
@@ -321,7 +323,7 @@ class Trainer:
         return next(self.ahead)
 
     def _batches_from(self, step: int) -> Iterator[Batch]:
-        torch.set_num_threads(1)  # of this thread; the network's own threads keep the cores
+        torch.set_num_threads(1)  # in this thread; the cores are for the network's threads
         while True:
             yield self._batch_of(step)
             step += 1
@@ -334,7 +336,7 @@ class Trainer:
         return self.compositor.batch(self.local_batch, self._seed(step), chosen=chosen)
 
     def _seed(self, step: int) -> int:
-        """Of one step on this device; another one after a roll-back."""
+        """Return the seed of a step on this device; roll-backs change it."""
         seed = self.config.seed * 1_000_003 + step
         return (seed * 64 + self.group.rank) * 16 + self.salt
 
@@ -344,7 +346,7 @@ class Trainer:
             self.ahead.close()  # type: ignore[attr-defined]
             self.ahead = None
 
-    # -- what is told -----------------------------------------------------------------------
+    # -- reports ----------------------------------------------------------------------------
 
     def _progress(
         self, phase: Phase, terms: dict[str, float], within: int, clock: Clock
@@ -362,7 +364,7 @@ class Trainer:
         return progress
 
     def _validate(self) -> Validation:
-        """Measured by the first process, which tells the others, so that all know the same best."""
+        """Validate in the first process; the others receive its errors."""
         index, _ = self.config.phase_at(self.step - 1)
         refine = any(p.trains != "stage1" for p in self.config.phases[: index + 1])
         errors = (math.nan, math.nan)

@@ -1,9 +1,10 @@
-"""Measure predictors on test sets: errors of every picture, means by kind, errors of motion."""
+"""Measurement of predictors on test sets: errors of pictures, means by kind, errors of motion."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,42 +13,46 @@ import numpy as np
 from training.measure.predictors import Predictor
 from training.measure.samples import Sample
 from training.measure.test_sets import TestSet
-from training.measure.validation import by_kind
 from vfxmatte.propagation.flow import dense_flow, grey
 from vfxmatte.review.metrics import MatteErrors, SequenceErrors, matte_errors, sequence_errors
 from vfxmatte.types import FloatImage, Labels
 
+MEAN = "mean"
+"""The key of the mean over all pictures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PictureResult:
-    """How one predictor did on one picture. elapsed_s: what solving it took (or recalling it)."""
+    """One predictor's errors on one picture."""
 
     name: str
     kind: str
     errors: MatteErrors
     elapsed_s: float
+    """Seconds to solve it, or to read a cached result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetResult:
-    """How one predictor did on one set; `moving` where the set is a shot."""
+    """One predictor's errors on one set."""
 
     set_name: str
     predictor: str
     pictures: tuple[PictureResult, ...]
     moving: SequenceErrors | None = None
+    """Errors of motion, if the set is a shot."""
 
     @property
     def means(self) -> dict[str, MatteErrors]:
-        """Means by kind, and over all pictures as `mean`."""
+        """Means by kind, and over all pictures as `MEAN`."""
         return by_kind((picture.kind, picture.errors) for picture in self.pictures)
 
     def count(self, kind: str) -> int:
-        """Pictures of a kind; all of them where no picture is of it (the mean)."""
+        """Return the number of pictures of a kind; all of them for `MEAN`."""
         return sum(p.kind == kind for p in self.pictures) or len(self.pictures)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: plain values only."""
+        """Return plain values for JSON."""
         return {
             "set": self.set_name,
             "predictor": self.predictor,
@@ -66,7 +71,7 @@ Watch = Callable[[Sample, FloatImage], None]
 
 @dataclass(eq=False)
 class _Tally:
-    """Solves sample after sample and keeps the errors."""
+    """A predictor and its errors so far."""
 
     predict: Predictor
     watch: Watch | None
@@ -85,8 +90,17 @@ class _Tally:
         return alpha, sample.truth, sample.labels
 
 
+def by_kind(errors: Iterable[tuple[str, MatteErrors]]) -> dict[str, MatteErrors]:
+    """Average by kind, kinds in alphabetical order, the mean over all pictures last."""
+    kinds: dict[str, list[MatteErrors]] = defaultdict(list)
+    for kind, error in errors:
+        kinds[kind].append(error)
+    means = {kind: MatteErrors.mean(kinds[kind]) for kind in sorted(kinds)}
+    return means | {MEAN: MatteErrors.mean(error for each in kinds.values() for error in each)}
+
+
 def evaluate(test_set: TestSet, predict: Predictor, *, watch: Watch | None = None) -> SetResult:
-    """Solve every picture of a set with one predictor; a shot's frames also as a sequence."""
+    """Measure a predictor on every picture of a set, and on a shot's frames as a sequence."""
     tally = _Tally(predict, watch)
     moving = None
     if test_set.moving:

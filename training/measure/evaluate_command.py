@@ -1,4 +1,4 @@
-"""`vfxmatte-train evaluate`: weights and yardsticks on the same pictures, in one table."""
+"""`vfxmatte-train evaluate`: measure weights and yardsticks on the same pictures."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from training.measure.evaluate import SetResult, Watch
+from training.measure.evaluate import MEAN, SetResult, Watch
 from training.measure.evaluate import evaluate as run_evaluation
 from training.measure.predictors import YARDSTICKS, Predictor, open_predictor
 from training.measure.samples import Sample
 from training.measure.sheet import Picture, save_sheet
 from training.measure.test_sets import TestSet, open_test_sets
-from training.measure.validation import MEAN
 from vfxmatte.errors import UsageError
 from vfxmatte.review.metrics import MatteErrors
-from vfxmatte.types import FloatImage
+from vfxmatte.types import UNKNOWN, FloatImage
 
 _ROWS_OF_A_KIND = 3  # in the sheet, for each set
 _MOST_ROWS = 40
@@ -41,7 +40,7 @@ _MOST_ROWS = 40
 @click.option("--sheet", "sheet_path", type=click.Path(path_type=Path),
               help="Write a PNG with some of the mattes to look at.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache/evaluate"),
-              show_default=True, help="Where the yardsticks' results are kept.")  # fmt: skip
+              show_default=True, help="Where the yardsticks' results are cached.")  # fmt: skip
 def evaluate(
     specs: tuple[str, ...],
     per_element: int,
@@ -79,7 +78,7 @@ def evaluate(
 
 
 def _run(test_set: TestSet, predict: Predictor, sheet: _Sheet, quiet: bool) -> SetResult:
-    shown = TestSet(
+    tracked = TestSet(
         name=test_set.name,
         moving=test_set.moving,
         samples=lambda: iter(
@@ -91,11 +90,11 @@ def _run(test_set: TestSet, predict: Predictor, sheet: _Sheet, quiet: bool) -> S
             )
         ),
     )
-    return run_evaluation(shown, predict, watch=sheet.watch(test_set.name, predict.name))
+    return run_evaluation(tracked, predict, watch=sheet.watch(test_set.name, predict.name))
 
 
 def _print(results: list[SetResult]) -> None:
-    """A table of one set: a section for each kind, a row for each predictor."""
+    """Print a table of one set: a section for each kind, a row for each predictor."""
     table = Table(title=results[0].set_name, title_justify="left")
     table.add_column("kind")
     table.add_column("pictures", justify="right")
@@ -141,7 +140,7 @@ def _write_json(path: Path, results: list[SetResult]) -> None:
 
 
 class _Sheet:
-    """Collects rows of picture, trimap, truth and every predictor's matte."""
+    """A contact sheet with rows of picture, trimap, truth and every predictor's matte."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], list[Picture]] = {}
@@ -150,20 +149,20 @@ class _Sheet:
         self._titles = ["picture", "trimap", "truth"]
 
     def watch(self, set_name: str, predictor: str) -> Watch:
-        """What `evaluate` calls with every matte of one predictor on one set."""
+        """Return the function to call with every matte of one predictor on one set."""
         if predictor not in self._titles:
             self._titles.append(predictor)
 
-        def look(sample: Sample, alpha: FloatImage) -> None:
+        def add(sample: Sample, alpha: FloatImage) -> None:
             key = (set_name, sample.name)
             if key not in self._rows and not self._start(key, sample):
                 return
             self._rows[key].append(alpha.astype(np.float32))
-            unknown = sample.labels == 128
+            unknown = sample.labels == UNKNOWN
             error = np.abs(alpha - sample.truth)[unknown].sum() / 1000
             self._captions[key].append(f"SAD {error:.2f}")
 
-        return look
+        return add
 
     def _start(self, key: tuple[str, str], sample: Sample) -> bool:
         kind = (key[0], sample.kind)

@@ -1,7 +1,7 @@
-"""Whatever solves a matte, as one callable: networks, and the classical yardsticks.
+"""Predictors of mattes: networks, and classical engines as yardsticks.
 
-Yardsticks are classical engines: closed-form (Levin et al. 2006), KNN matting (Chen et al. 2013).
-They are slow, so their results are kept on disk, found again by a hash of what went in.
+Yardsticks are closed-form (Levin et al. 2006) and KNN matting (Chen et al. 2013). They are slow,
+so their results are cached on disk by a hash of their input.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from vfxmatte.types import FloatImage, Labels, Trimap
 
 
 class Predictor(Protocol):
-    """Solves one picture; `name` is what the tables call it."""
+    """A solver of single pictures, named in the tables."""
 
     @property
     def name(self) -> str: ...
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:
-        """(H, W, 3) float32 network-encoded RGB and (H, W) uint8 labels to (H, W) float32 alpha."""
+        """Solve (H, W, 3) float32 encoded RGB with (H, W) uint8 labels: (H, W) float32 alpha."""
         ...
 
 
 class Yardstick:
-    """A classical engine of the library, on the picture as displayed, or in linear light."""
+    """A classical engine on the picture as displayed, or in linear light."""
 
     def __init__(self, name: str, engine: str, *, linear: bool = False) -> None:
         self.name = name
@@ -53,12 +53,12 @@ class Yardstick:
 
     @property
     def key(self) -> str:
-        """Tells results of this method and version from all others."""
+        """A text that is unique to this method and version."""
         return json.dumps(dict(self._engine.describe()), sort_keys=True)
 
 
-class Remembered:
-    """A yardstick whose results are kept in `folder` as 16-bit PNG (exact to 1e-5)."""
+class CachedYardstick:
+    """A yardstick with a cache of its results in `folder`, 16-bit PNG (exact to 1e-5)."""
 
     def __init__(self, yardstick: Yardstick, folder: Path) -> None:
         self._yardstick = yardstick
@@ -71,11 +71,11 @@ class Remembered:
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:
         path = self._folder / f"{self._hash(image, labels)}.png"
         if path.is_file():
-            kept = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if kept is not None and kept.shape == labels.shape and kept.dtype == np.uint16:
-                return (kept / np.float32(65535)).astype(np.float32)
+            cached = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if cached is not None and cached.shape == labels.shape and cached.dtype == np.uint16:
+                return (cached / np.float32(65535)).astype(np.float32)
         alpha = self._yardstick(image, labels)
-        self._keep(path, alpha)
+        self._store(path, alpha)
         return alpha
 
     def _hash(self, image: FloatImage, labels: Labels) -> str:
@@ -84,7 +84,7 @@ class Remembered:
         digest.update(np.ascontiguousarray(labels).tobytes())
         return digest.hexdigest()[:32]
 
-    def _keep(self, path: Path, alpha: FloatImage) -> None:
+    def _store(self, path: Path, alpha: FloatImage) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         data = cv2.imencode(".png", np.round(alpha * 65535).astype(np.uint16))[1].tobytes()
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -94,7 +94,7 @@ class Remembered:
 
 
 class EnginePredictor:
-    """Weights, run by the engine that mattes shots, one picture at a time."""
+    """Weights in the engine that mattes shots, one picture at a time."""
 
     def __init__(self, weights: Path, *, device: str = "auto") -> None:
         from vfxmatte.network.weights import read_info
@@ -116,16 +116,18 @@ YARDSTICKS: dict[str, Yardstick] = {
     "closed-form-linear": Yardstick("closed-form-linear", "closed-form", linear=True),
     "knn": Yardstick("knn", "knn"),
 }
-"""By the name that the command line knows them under."""
+"""Yardsticks by their name on the command line."""
 
 
 def open_predictor(spec: str, *, device: str, cache: Path) -> Predictor:
-    """A yardstick by name, or a network from its weights file.
+    """Open a yardstick by name, or a network from its weights file.
 
-    Raises UsageError for a name that is neither, WeightsError for weights that cannot be used.
+    Raises:
+        UsageError: the name is neither.
+        WeightsError: the weights cannot be used.
     """
     if spec in YARDSTICKS:
-        return Remembered(YARDSTICKS[spec], cache)
+        return CachedYardstick(YARDSTICKS[spec], cache)
     if not Path(spec).is_file():
         names = ", ".join(YARDSTICKS)
         raise UsageError(f"no weights file and no yardstick: {spec!r}", hint=f"yardsticks: {names}")

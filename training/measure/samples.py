@@ -1,6 +1,6 @@
 """Pictures with a trimap and the true matte, for validation and evaluation.
 
-`composites` lays the held-out elements over the held-out backgrounds in a fixed, seeded way: in
+`composites` lays the held-out elements over the held-out backgrounds, decided by a seed: in
 linear light, then encoded, without any degradation. The n-th picture of an element depends on the
 element's name, n and the seed alone, so a larger set contains the smaller one.
 """
@@ -22,26 +22,25 @@ from vfxmatte.trimaps import SOFT_HIGH, from_matte
 from vfxmatte.types import FOREGROUND, FloatImage, Labels
 
 BAND_PX = (2, 20)
-"""Least and most that a test trimap's band reaches into each side, in px."""
-
+"""Least and greatest width of a test trimap's band on each side, in px."""
 
 LEAST_SOLID = 0.1
-"""Share of an element's opaque pixels that its test trimap leaves certain, where it can."""
+"""Share of an element's opaque pixels that its test trimap leaves known, if possible."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """One picture to solve.
-
-    image: (H, W, 3) float32 network-encoded RGB. labels: (H, W) uint8 trimap of 0, 128, 255.
-    truth: (H, W) float32 alpha in [0, 1]. kind: what the foreground is.
-    """
+    """One picture to solve, with the true alpha."""
 
     name: str
     kind: str
+    """The kind of foreground."""
     image: FloatImage
+    """(H, W, 3) float32 network-encoded RGB."""
     labels: Labels
+    """(H, W) uint8 trimap of 0, 128, 255."""
     truth: FloatImage
+    """(H, W) float32 alpha in [0, 1]."""
 
     def __post_init__(self) -> None:
         if not self.image.shape[:2] == self.labels.shape == self.truth.shape:
@@ -55,9 +54,10 @@ class Sample:
 
 
 def composites(pack: Pack, *, per_element: int = 1, seed: int = 7) -> Iterator[Sample]:
-    """Each element of `pack` over `per_element` of its backgrounds, trimaps with seeded bands.
+    """Composite each element of `pack` over `per_element` of its backgrounds, with drawn trimaps.
 
-    Give it `pack.validation()`. Raises TrainingError where there is nothing to lay over another.
+    Raises:
+        TrainingError: there are no elements or no backgrounds.
     """
     if not pack.elements or not pack.backgrounds:
         raise TrainingError(
@@ -90,12 +90,12 @@ def _composite(
 
 
 def with_band(sample: Sample, band_px: float) -> Sample:
-    """The same picture with a trimap drawn from its true matte, `band_px` / 2 into both sides."""
+    """Return the sample with a trimap drawn from its true alpha, `band_px` / 2 into both sides."""
     return replace(sample, labels=_test_trimap(sample.truth, band_px / 2, band_px / 2))
 
 
 def _test_trimap(alpha: FloatImage, erode_px: float, dilate_px: float) -> Labels:
-    """A trimap of the bands asked for, narrower inside where thin foregrounds would vanish."""
+    """Draw a trimap, with a narrower inner band where thin foregrounds would vanish."""
     labels = from_matte(alpha, erode_px=erode_px, dilate_px=dilate_px)
     solid = np.count_nonzero(alpha >= SOFT_HIGH)
     while np.count_nonzero(labels == FOREGROUND) < LEAST_SOLID * solid and erode_px > 0.5:
@@ -107,9 +107,14 @@ def _test_trimap(alpha: FloatImage, erode_px: float, dilate_px: float) -> Labels
 def composite(
     foreground: NDArray[np.uint8], background: NDArray[np.uint8], alpha: FloatImage
 ) -> FloatImage:
-    """Foreground over background, mixed in linear light and encoded for the network.
+    """Mix foreground over background in linear light and encode for the network.
 
-    foreground, background: (H, W, 3) uint8, straight, sRGB. Returns (H, W, 3) float32.
+    Args:
+        foreground, background: (H, W, 3) uint8, straight, sRGB.
+        alpha: (H, W) float32 in [0, 1].
+
+    Returns:
+        (H, W, 3) float32.
     """
     over = decode_srgb(foreground.astype(np.float32) / 255)
     under = decode_srgb(background.astype(np.float32) / 255)
@@ -120,9 +125,9 @@ def composite(
 def cut_background(
     colour: NDArray[np.uint8], shape: tuple[int, ...], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A part of a background at a random place and scale, (*shape, 3), possibly mirrored.
+    """Cut a part of a background at a random place and scale, (*shape, 3), possibly mirrored.
 
-    Backgrounds are only ever reduced, but for those that are too small, which are enlarged.
+    Backgrounds are reduced, or enlarged where they are smaller than `shape`.
     """
     height, width = shape
     largest = min(colour.shape[0] / height, colour.shape[1] / width)

@@ -1,4 +1,4 @@
-"""A sheet of pictures for a person to look at: rows of labelled pictures in one PNG."""
+"""Contact sheets: rows of labelled pictures in one PNG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INK = (235, 235, 235)
 
 
 def as_picture(picture: Picture) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3), uint8, or float from 0 to 1, to (H, W, 3) uint8 RGB."""
+    """Convert (H, W) or (H, W, 3), uint8 or float from 0 to 1, to (H, W, 3) uint8 RGB."""
     if picture.dtype != np.uint8:
         picture = np.clip(np.nan_to_num(picture) * 255 + 0.5, 0, 255).astype(np.uint8)
     return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
@@ -35,10 +35,17 @@ def save_sheet(
     captions: Sequence[Sequence[str]] = (),
     cell_px: int = 256,
 ) -> None:
-    """Write a PNG with one picture a cell, reduced to fit `cell_px` and never enlarged.
+    """Write a PNG with one picture per cell, reduced to fit `cell_px` and never enlarged.
 
-    rows: pictures as `as_picture` takes them. titles: one a column. captions: one a cell, written
-    under it. Raises OutputError where the file cannot be written.
+    Args:
+        path: the PNG.
+        rows: pictures as `as_picture` takes them.
+        titles: one per column.
+        captions: one per cell, written under it.
+        cell_px: side of a cell.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     columns = max((len(row) for row in rows), default=0)
     if not columns:

@@ -1,7 +1,7 @@
-"""The frames of a shot whose true alpha is known: `plate/` and `alpha/` of the same numbers.
+"""Frames of a shot whose true alpha is known: `plate/` and `alpha/` of the same numbers.
 
 Trimaps are drawn from the true alpha with one band, so that the network is measured and not the
-propagation of keyframes. The plate comes through the same conversion as in a run.
+propagation of keyframes. The plate is converted as in a run.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from vfxmatte.trimaps import from_matte
 
 
 def is_shot_folder(folder: Path) -> bool:
-    """Whether `folder` has a plate and true alphas."""
+    """Return True if `folder` has a plate and true alphas."""
     return (folder / "alpha").is_dir() and any(folder.glob("plate*"))
 
 
 def shot_frames(folder: Path, *, band_px: float) -> Iterator[Sample]:
-    """Each frame that has an alpha, in order; the trimap reaches `band_px` / 2 into both sides.
+    """Read each frame that has an alpha, in order.
 
-    Raises ShotError or PlateError where the plate cannot be read, TrainingError where a frame of
-    the plate is missing or of another size than its alpha.
+    Args:
+        folder: the shot.
+        band_px: width of the trimap's band, half of it on each side of the edge.
+
+    Raises:
+        ShotError, PlateError: the plate cannot be read.
+        TrainingError: a frame of the plate is missing or of another size than its alpha.
     """
     from vfxmatte.colour import ColourConfig, to_network
     from vfxmatte.io.plates import open_plate

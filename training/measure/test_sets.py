@@ -1,4 +1,4 @@
-"""What a predictor can be evaluated on, opened by path."""
+"""Sets of pictures to evaluate predictors on, opened by path."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from training.measure.shot_frames import is_shot_folder, shot_frames
 from vfxmatte.errors import TrainingError
 
 SHOT_BAND_PX = 25.0
-"""Width of a shot's trimap bands where none is asked for: the middle one of the video papers."""
+"""Default width of a shot's trimap bands: the middle one of the video matting papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """A named set of samples that can be gone through again and again.
+    """A named set of samples."""
 
-    moving: its samples are consecutive frames of one shot.
-    """
-
-    __test__ = False  # for pytest: the name is no promise of tests
+    __test__ = False  # keeps pytest from collecting it for its name
 
     name: str
     samples: Callable[[], Iterator[Sample]]
+    """Reads the samples, from the first at every call."""
     moving: bool = False
+    """Whether the samples are consecutive frames of one shot."""
 
 
 def open_test_sets(
     path: Path, *, per_element: int = 1, seed: int = 7, bands_px: Sequence[float] = ()
 ) -> list[TestSet]:
-    """The sets that `path` holds.
+    """Open the sets of a path.
 
     A pack gives one set from its held-out split; a folder with input/ and alpha/ one for each of
     its trimap folders; a shot with plate/ and alpha/ one; a folder of such shots one for each.
 
     Args:
-        per_element: backgrounds for each held-out element of a pack. seed: of these composites.
-        bands_px: widths of trimap bands that are drawn from the true mattes, a set for each; where
-            none is given, trimaps are those of the folder, of random widths in a pack, and
-            `SHOT_BAND_PX` wide in a shot.
+        path: a pack, a folder of photographs, a shot or a folder of shots.
+        per_element: backgrounds for each held-out element of a pack.
+        seed: seed of a pack's composites.
+        bands_px: widths of trimap bands to draw from the true alphas, one set for each. By default
+            trimaps are those of the folder, of random widths in a pack, and `SHOT_BAND_PX` wide in
+            a shot.
     """
     if path.is_file():
         held_out = read_pack(path).validation()

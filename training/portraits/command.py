@@ -1,4 +1,4 @@
-"""`vfxmatte-train portraits`: from packed portraits to weights for automatic trimaps."""
+"""`vfxmatte-train portraits`: train weights for automatic trimaps on packed portraits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import click
 import torch
 from rich.console import Console
 
+from training.config import setting_pairs
 from training.elements.pack import read_pack
 from training.loop.picture import save_grid
 from training.portraits.config import PortraitTraining
 from training.portraits.measure import hard_labels
-from training.portraits.trainer import PortraitTrainer, Step, record_of
+from training.portraits.trainer import PortraitTrainer, Step
 from vfxmatte.common.configuration import changed, nested, read_toml
 from vfxmatte.errors import OutputError, TrainingError
 from vfxmatte.keyframes.portrait_weights import (
@@ -38,7 +39,7 @@ console = Console(soft_wrap=True, highlight=False)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change one setting, e.g. label_steps=3000 or network.width=0.5.")  # fmt: skip
 @click.option("--init", "init_path", type=click.Path(path_type=Path),
-              help="Go on from these portrait weights; their shape stays.")  # fmt: skip
+              help="Continue from these portrait weights and their shape.")  # fmt: skip
 @click.option("--name", default="portraits", show_default=True, help="What to call the weights.")
 @click.option("--licence", default="Apache-2.0", show_default=True, help="Of the weights.")
 @click.option("--notes", default="", help="Data, hardware and time, for the sidecar.")
@@ -75,7 +76,7 @@ def portraits(
         f"{len(bank.foregrounds)} portraits, {len(bank.backdrops)} backgrounds, "
         f"{sum(len(b.alpha) for b in trainer.held_out)} held-out scenes"
     )
-    record = record_of(trainer.config, notes)
+    record = {"config": trainer.config.as_dict(), "notes": notes}
 
     def save(evaluation: dict[str, Any]) -> PortraitInfo:
         return save_portrait_weights(
@@ -91,7 +92,7 @@ def portraits(
 def _train(
     trainer: PortraitTrainer, folder: Path, save: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any]:
-    """Every step, told and logged; returns what each part ended with.
+    """Do every step, printed and logged; returns the last errors of each part.
 
     Weights are saved whenever they are measured, so that a killed run leaves some.
     """
@@ -110,7 +111,7 @@ def _train(
 
 @torch.no_grad()
 def _save_picture(trainer: PortraitTrainer, path: Path) -> None:
-    """Held-out scenes: picture, hard labels, alpha, truth."""
+    """Write a grid of held-out scenes: picture, hard labels, alpha, true alpha."""
     for batch in trainer.held_out[:1]:
         probabilities, _ = trainer.average.probabilities(batch.image)
         alpha = trainer.average.alpha(batch.image, probabilities)
@@ -135,9 +136,6 @@ def _config(path: Path | None, settings: tuple[str, ...]) -> PortraitTraining:
     config = PortraitTraining()
     if path is not None:
         config = changed(config, read_toml(path, TrainingError), path=path, error=TrainingError)
-    for text in settings:
-        key, sign, value = text.partition("=")
-        if not sign:
-            raise TrainingError(f"--set wants KEY=VALUE, found {text!r}")
-        config = changed(config, nested(key.strip(), value.strip()), error=TrainingError)
+    for key, value in setting_pairs(settings).items():
+        config = changed(config, nested(key, value), error=TrainingError)
     return config

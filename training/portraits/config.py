@@ -23,40 +23,45 @@ def _synthesis() -> SynthesisConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitTraining(Checked):
-    """Everything that decides a run, but for the library and the device.
-
-    label_steps: of cross-entropy on the labels. joint_steps: through the matting layer.
-    lr, joint_lr: peak learning rates of the two, each with a warm-up and a cosine to 0.
-    band_px: how far the label "unknown" reaches beyond soft pixels, in px of the crop.
-    empty: share of scenes without a portrait. distractors: share of scenes with another kind of
-        element behind. maskless: share of samples without a shape mask. mask_jitter: how far masks
-        stand off, in half sides. gamma: largest factor on the logarithm of the tone curve.
-    label_loss: weight of the cross-entropy that stays on in the second part.
-    validation: held-out pictures.
-    """
+    """Everything that decides a run, but for the library and the device."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     network: PortraitConfig = field(default_factory=lambda: PortraitConfig(batch_norm=True))
     synthesis: SynthesisConfig = field(default_factory=_synthesis)
     label_steps: int = limited(1400, at_least=1)
+    """Steps of the first part, cross-entropy on the labels."""
     joint_steps: int = limited(500, at_least=1)
+    """Steps of the second part, through the matting layer."""
     lr: float = limited(2e-3, above=0)
+    """Peak learning rate of the first part, with a warm-up and a cosine to 0."""
     joint_lr: float = limited(4e-4, above=0)
+    """Peak learning rate of the second part."""
     weight_decay: float = limited(1e-4, at_least=0)
     batch: int = limited(8, at_least=1)
     band_px: int = limited(3, at_least=0)
+    """Reach of the label "unknown" beyond soft pixels, in px of the crop."""
     empty: float = limited(0.1, at_least=0, below=1)
+    """Share of scenes without a portrait."""
     distractors: float = limited(0.2, at_least=0, below=1)
+    """Share of scenes with another kind of element behind."""
     maskless: float = limited(0.4, at_least=0, below=1)
+    """Share of samples without a shape mask."""
     mask_jitter: float = limited(0.08, at_least=0)
+    """Standard deviation of the shape masks' pose, in half sides."""
     gamma: float = limited(0.4, at_least=0)
+    """Largest logarithm of the tone curve's exponent."""
     label_loss: float = limited(0.1, at_least=0)
+    """Weight of the cross-entropy in the second part."""
     ema: float = limited(0.99, at_least=0, below=1)
+    """Decay of the averaged weights."""
     seed: int = limited(1, at_least=0)
-    validation: int = limited(48, at_least=1)
+    validation: int = limited(48, at_least=0)
+    """Number of held-out pictures."""
     log_every: int = limited(25, at_least=1)
+    """Steps between two lines of the log."""
     validate_every: int = limited(200, at_least=1)
+    """Steps between two measurements."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,4 +69,5 @@ class PortraitTraining(Checked):
             raise TrainingError("crop_px must be a multiple of 32, and pairs do not move here")
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
         return dataclasses.asdict(self)

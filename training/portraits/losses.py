@@ -1,4 +1,4 @@
-"""The losses of portrait matting: labels by cross-entropy, alphas weighted by their rarity."""
+"""Losses of portrait matting: cross-entropy of labels, and of alphas weighted by rarity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 50
 
 
 def rarity(alphas: Iterable[Tensor], bins: int = BINS) -> Tensor:
-    """(bins,) of −log p(α) over the true alphas given, each bin at least one pixel.
+    """Compute −log p(α), (bins,), over true alphas, with at least one pixel per bin.
 
     Deep Automatic Portrait Matting, section 4.2: most pixels of a portrait are 0 or 1, and without
     the weight nothing would be learnt from its edge.
@@ -24,12 +24,12 @@ def rarity(alphas: Iterable[Tensor], bins: int = BINS) -> Tensor:
 
 
 def alpha_loss(alpha: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Mean of w(truth) · |alpha − truth|, with w as `rarity` gives it."""
+    """Return the mean of w(truth) · |alpha − truth|, with w from `rarity`."""
     return (weights[_bin(truth, len(weights))] * (alpha - truth).abs()).mean()
 
 
 def label_loss(scores: Tensor, classes: Tensor) -> Tensor:
-    """Cross-entropy of scores (N, 3, H, W) against classes (N, H, W)."""
+    """Return the cross-entropy of scores (N, 3, H, W) against classes (N, H, W)."""
     return F.cross_entropy(scores, classes)
 
 

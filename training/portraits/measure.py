@@ -1,4 +1,4 @@
-"""How good automatic mattes are on held-out portraits: alpha, and the labels it came from."""
+"""Errors of automatic mattes on held-out portraits: of alpha, and of the labels behind it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from vfxmatte.keyframes.portrait_network import BACKGROUND, FOREGROUND, Portrait
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Means over pictures, over all their pixels. sad: in thousands of pixels, as is usual.
-
-    alpha: of the matting layer. hard: of its labels, unknown counted as one half.
-    hard_two: of its labels where foreground and background alone may be chosen.
-    """
+    """Means over pictures of errors over all their pixels; SAD is in thousands of pixels."""
 
     pictures: int
     alpha_sad: float
+    """Errors of the matting layer's alpha."""
     alpha_mse: float
     hard_sad: float
+    """Errors of the labels, unknown taken as one half."""
     hard_mse: float
     hard_two_sad: float
+    """Errors of the labels with the choice of foreground and background only."""
     hard_two_mse: float
     agreement: float
+    """Overlap of the shape mask with the labels, 0 to 1."""
 
     def as_dict(self) -> dict[str, float]:
+        """Return values rounded for JSON."""
         return {name: round(value, 5) for name, value in vars(self).items()}
 
 
 @torch.no_grad()
 def measure(network: PortraitMatting, batches: Sequence[Batch]) -> Measured:
-    """As the network is used: its shape mask comes from its own first pass. In eval mode."""
+    """Measure a network in eval mode, with the shape mask of its own first pass, as in use."""
     rows = torch.cat([_errors(network, batch) for batch in batches])
     means = rows.mean(0).tolist()
     return Measured(
@@ -45,7 +46,7 @@ def measure(network: PortraitMatting, batches: Sequence[Batch]) -> Measured:
 
 
 def hard_labels(probabilities: Tensor) -> Tensor:
-    """(N, 1, H, W) of 1 foreground, 0 background, 0.5 unknown, whichever is likeliest."""
+    """Return the likeliest label of each pixel, (N, 1, H, W): 1, 0, or 0.5 for unknown."""
     values = probabilities.new_tensor((1.0, 0.0, 0.5))
     return values[probabilities.argmax(1, keepdim=True)]
 

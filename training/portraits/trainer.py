@@ -1,7 +1,6 @@
 """Training of automatic portrait matting: the labels first, then end to end through the layer.
 
-Each batch follows from (seed, step). The averaged weights are the ones that are measured and
-written.
+Each batch follows from (seed, step). The averaged weights are measured and written.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,48 +27,59 @@ from vfxmatte.keyframes.portrait_network import PortraitMatting
 from vfxmatte.keyframes.shape_mask import fit, mean_matte, placed
 
 PORTRAIT = "portrait"
-_LIKE_PORTRAITS = ("long_hair",)  # never behind a portrait: nobody could tell the two apart
+"""The kind of elements that is trained on by default."""
+
+_LIKE_PORTRAITS = ("long_hair",)  # never behind a portrait, as nothing distinguishes the two
 _RARITY_BATCHES = 24
+_HELD_OUT_BATCH = 8
 _HELD_OUT_SEED = 7_000_000
-_UNSOLVED_SHARE = 0.05
+_UNSOLVED_SHARE = 0.05  # of the second part's batches; more of them are an error
+_LAYER_RATE = 20  # learning rate of the layer's one weight over that of the labels
+_WARMUP = 50  # steps, or fewer in a short part
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The mean loss since the last one; measured every `validate_every` steps and at the end of
-    each part. unsolved: batches so far that the matting layer could not solve, and that were left
-    out."""
+    """A report every `log_every` steps and at the end of each part."""
 
     number: int
     part: str
     loss: float
+    """Mean since the last report."""
     weight: float
+    """The matting layer's weight of the labels."""
     unsolved: int = 0
+    """Batches so far that the matting layer could not solve and that were left out."""
     measured: Measured | None = None
+    """Errors on held-out pictures, every `validate_every` steps and at the end of each part."""
 
 
 def portraits_of(pack: Pack, kind: str | None) -> tuple[Pack, Pack]:
-    """The elements of the kind, and those that may stand behind them.
+    """Return the elements of a kind, and those that may stand behind them.
 
-    kind: None takes `portrait`, or, where no element is one, all of them as portraits.
-    Raises TrainingError where none is left.
+    Args:
+        pack: the library.
+        kind: None is `portrait`, or all elements if none is of that kind.
+
+    Raises:
+        TrainingError: there are no elements of the kind.
     """
     kinds = {element.kind for element in pack.elements}
-    wanted = kind or (PORTRAIT if PORTRAIT in kinds else None)
-    chosen = tuple(e for e in pack.elements if wanted in (None, e.kind))
+    target = kind or (PORTRAIT if PORTRAIT in kinds else None)
+    chosen = tuple(e for e in pack.elements if target in (None, e.kind))
     if not chosen:
         raise TrainingError(
             f"no foreground is a {kind!r}; there are {', '.join(sorted(kinds)) or 'none'}",
             hint="give another --kind",
         )
     apart = tuple(
-        e for e in pack.elements if wanted not in (None, e.kind) and e.kind not in _LIKE_PORTRAITS
+        e for e in pack.elements if target not in (None, e.kind) and e.kind not in _LIKE_PORTRAITS
     )
     return _only(pack, chosen), _only(pack, apart)
 
 
 class PortraitTrainer:
-    """Trains on a pack; `run` yields what happens."""
+    """The training of one network on a pack; `run` yields its steps."""
 
     def __init__(
         self,
@@ -80,7 +90,7 @@ class PortraitTrainer:
         kind: str | None = None,
         start: PortraitMatting | None = None,
     ) -> None:
-        """start: a folded network to go on from, with its own shape and mean matte."""
+        """Prepare a training; `start` is a folded network to continue from, with its shape."""
         if start is not None:
             config = replace(config, network=start.config)
         self.config, self.device, self.unsolved = config, device, 0
@@ -95,18 +105,18 @@ class PortraitTrainer:
         self.weights = torch.ones(1)
 
     def run(self) -> Iterator[Step]:
-        """All steps of both parts."""
+        """Train both parts, yielding a report every `log_every` steps."""
         self.weights = self._rarity().to(self.device)
         yield from self._part("labels", 0, self.config.label_steps, self._label_loss)
         yield from self._part("together", self.config.label_steps, self.config.joint_steps,
                               self._joint_loss)  # fmt: skip
 
     def finished(self) -> PortraitMatting:
-        """The averaged network, folded, on the CPU."""
+        """Return a copy of the averaged network, folded, on the CPU."""
         return copy.deepcopy(self.average).cpu().fold()
 
     def measured(self) -> Measured | None:
-        """Of the averaged network; None where nothing is held out."""
+        """Measure the averaged network; returns None if nothing is held out."""
         return measure(self.average, self.held_out) if self.held_out else None
 
     # -- one part ----------------------------------------------------------------------------
@@ -122,7 +132,7 @@ class PortraitTrainer:
             for group, peak in zip(optimiser.param_groups, base, strict=True):
                 group["lr"] = peak * _schedule(step, steps)
             losses.append(self._step(first + step, optimiser, loss_of))
-            self._follow()
+            self._update_average()
             logged, last = (step + 1) % self.config.log_every == 0, step + 1 == steps
             if logged or last:
                 due = last or (step + 1) % self.config.validate_every == 0
@@ -149,14 +159,14 @@ class PortraitTrainer:
                 raise TrainingError(f"the loss is {float(loss.detach())} at step {number}")
             loss.backward()  # type: ignore[no-untyped-call]
         except SolveError as error:
-            self._left_out(number, error)
+            self._count_unsolved(number, error)
             return math.nan
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         optimiser.step()
         return float(loss.detach())
 
-    def _left_out(self, number: int, error: SolveError) -> None:
-        """Count a batch that cannot be solved; many of them are an error."""
+    def _count_unsolved(self, number: int, error: SolveError) -> None:
+        """Count a batch that the layer cannot solve; raises TrainingError for too many."""
         self.unsolved += 1
         if self.unsolved > max(3, _UNSOLVED_SHARE * self.config.joint_steps):
             raise TrainingError(
@@ -175,7 +185,7 @@ class PortraitTrainer:
         return alpha_loss(alpha, batch.alpha, self.weights) + self.config.label_loss * labels
 
     def _masks(self, batch: Batch, number: int) -> Tensor:
-        """Shape masks near the truth, some of them somewhere else, some left out."""
+        """Draw shape masks near the truth, anywhere in empty scenes, some left out."""
         c, count = self.config, len(batch.alpha)
         rng = torch.Generator(self.device).manual_seed(c.seed + 31 * number)
         pose = fit(self.network.mean_matte, batch.alpha)
@@ -183,45 +193,42 @@ class PortraitTrainer:
         empty = batch.alpha.amax((1, 2, 3)) < 0.5
         anywhere = pose.new_tensor((0, 0, -0.3, -0.3, 0)) + 0.3 * shift
         pose = torch.where(empty[:, None], anywhere, pose + c.mask_jitter * shift)
-        kept = torch.rand((count, 1, 1, 1), generator=rng, device=self.device) >= c.maskless
-        return placed(self.network.mean_matte, pose, batch.alpha) * kept
+        present = torch.rand((count, 1, 1, 1), generator=rng, device=self.device) >= c.maskless
+        return placed(self.network.mean_matte, pose, batch.alpha) * present
 
     def _optimiser(self, lr: float) -> torch.optim.Optimizer:
         layer = list(self.network.layer.parameters())
         groups = [
             {"params": self.network.labels.parameters(), "lr": lr},
-            {"params": layer, "lr": 20 * lr, "weight_decay": 0.0},  # one number, far from its best
+            {"params": layer, "lr": _LAYER_RATE * lr, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average towards the live network; statistics are copied."""
+    def _update_average(self) -> None:
+        """Move the average towards the live network, and copy the buffers."""
         for mean, live in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(live, 1 - self.config.ema)
-        for kept, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            kept.copy_(now)
+        for copied, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            copied.copy_(buffer)
 
-    # -- what is measured ----------------------------------------------------------------------
+    # -- measuring -----------------------------------------------------------------------------
 
     def _rarity(self) -> Tensor:
         seeds = range(_HELD_OUT_SEED // 2, _HELD_OUT_SEED // 2 + _RARITY_BATCHES)
         return rarity(self.compositor.samples(self.config.batch, s).alpha for s in seeds)
 
     def _held_out(self, chosen: Pack, others: Pack) -> list[Batch]:
-        """Fixed scenes, each with a portrait; none where the pack holds nothing out."""
+        """Make fixed scenes with a portrait each; none if the pack holds nothing out."""
         seen = chosen.validation()
         if not seen.elements or not self.config.validation:
             return []
         config = replace(self.config, empty=0.0, gamma=0.0)
         compositor = _compositor(seen, others.validation(), config, self.device)
-        sizes = [min(8, self.config.validation - at) for at in range(0, self.config.validation, 8)]
+        count = self.config.validation
+        starts = range(0, count, _HELD_OUT_BATCH)
+        sizes = [min(_HELD_OUT_BATCH, count - start) for start in starts]
         return [compositor.samples(size, _HELD_OUT_SEED + n) for n, size in enumerate(sizes)]
-
-
-def record_of(config: PortraitTraining, notes: str) -> dict[str, Any]:
-    """For the sidecar."""
-    return {"config": asdict(config), "notes": notes}
 
 
 def _compositor(
@@ -247,7 +254,7 @@ def _mean(losses: list[float]) -> float:
 
 
 def _schedule(step: int, steps: int) -> float:
-    warmup = min(50, steps // 5 + 1)
+    warmup = min(_WARMUP, steps // 5 + 1)
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

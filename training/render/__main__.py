@@ -33,7 +33,7 @@ _workers = click.option("--workers", default=1, show_default=True, help="Process
 def cli() -> None:
     """Render foreground elements and moving shots with exact alpha, with Blender as a module.
 
-    Exit codes: 0 done, 1 some failed (run again: what is done is kept), 2 wrong use.
+    Exit codes: 0 done, 1 some failed (run again to render these alone), 2 wrong use.
     """
 
 
@@ -60,18 +60,18 @@ def foregrounds(
     workers: int,
     blender_python: Path | None,
 ) -> None:
-    """Render one element a seed into OUT; elements that are there already are kept.
+    """Render one element per seed into OUT; existing elements are skipped.
 
     Seeds 2000 to 4999 are heads and shoulders. The project keeps seeds from 5000 on for its own
     tests: figures on them mean nothing for weights trained on them.
     """
-    wanted = parse_seeds(seeds)
+    numbers = parse_seeds(seeds)
     interpreter = find_interpreter(blender_python)
     quality = Quality(
         width=size, height=size, foreground_samples=colour_samples, alpha_samples=samples
     )
     outcomes = render_foregrounds(
-        out, wanted, lambda: BlenderProcess(interpreter),
+        out, numbers, lambda: BlenderProcess(interpreter),
         quality=quality, workers=workers, file_format=file_format, kind=kind,
     )  # fmt: skip
     failed = _report(outcomes)
@@ -115,7 +115,7 @@ def shots(
 ) -> None:
     """Render a moving shot into OUTPUT: plate/, alpha/, trimaps/ and shot.toml.
 
-    With --layers, a run that was stopped goes on where it was.
+    With --layers, a stopped run resumes where it was.
     """
     width, height = parse_size(size)
     span = FrameRange.parse(frames)
@@ -146,7 +146,7 @@ def shots(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from `640x360`; raises UsageError."""
+    """Parse width and height from `640x360`; raises UsageError."""
     width, cross, height = text.lower().partition("x")
     if not cross or not width.isdecimal() or not height.isdecimal() or not int(width) * int(height):
         raise UsageError(f"not a size: {text!r}", hint="write WIDTHxHEIGHT, e.g. 640x360")
@@ -154,7 +154,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _report(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Say what became of each job as it comes; returns the failed ones."""
+    """Print each outcome as it comes; returns the failed ones."""
     failed: list[Outcome] = []
     for outcome in outcomes:
         if outcome.error is None:

@@ -1,4 +1,4 @@
-"""Processes that have Blender: find the interpreter, share jobs out, survive crashes.
+"""Rendering processes with Blender: interpreter, distribution of jobs, recovery from crashes.
 
 Blender as a module (`bpy`) needs Python 3.11 and numpy 1, so it lives in an environment of its own:
 `--blender-python`, else $VFXMATTE_BLENDER_PYTHON, else the interpreter that runs this.
@@ -30,34 +30,35 @@ _HINT = f"""bpy needs Python 3.11 and numpy 1, vfxmatte numpy 2: give it an envi
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job; `error` is None where it was rendered."""
+    """The result of a job."""
 
     job: Job
     error: str | None = None
+    """What failed; None if the job was rendered."""
 
 
 class Renderer(Protocol):
-    """Something that renders one job after another."""
+    """A renderer of one job after another."""
 
     def render(self, job: Job) -> str | None:
-        """None, or what went wrong; a renderer that crashed is ready for the next job again."""
+        """Render a job, also after a crash in an earlier one; returns None or the error."""
 
     def close(self) -> None: ...
 
 
-def find_interpreter(asked: str | Path | None = None) -> Path:
-    """The Python that has `bpy`.
+def find_interpreter(preferred: str | Path | None = None) -> Path:
+    """Find the Python that has `bpy`.
 
     Raises:
-        UsageError: it has none, with the commands that install it.
+        UsageError: it lacks `bpy`; the hint has the commands that install it.
     """
-    chosen = Path(asked or os.environ.get(ENVIRONMENT_VARIABLE) or sys.executable)
+    chosen = Path(preferred or os.environ.get(ENVIRONMENT_VARIABLE) or sys.executable)
     check = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') is None)"
     try:
-        found = subprocess.run([str(chosen), "-c", check], capture_output=True, check=False)
+        result = subprocess.run([str(chosen), "-c", check], capture_output=True, check=False)
     except OSError as error:
         raise UsageError(f"cannot start Python: {error}", path=chosen, hint=_HINT) from error
-    if found.returncode != 0:
+    if result.returncode != 0:
         raise UsageError("Blender (bpy) is not installed in this Python", path=chosen, hint=_HINT)
     return chosen
 
@@ -72,7 +73,7 @@ def _answered(process: subprocess.Popen[str], job: str) -> Iterator[str]:
 
 
 class BlenderProcess:
-    """One rendering process, started when it is first needed and again after a crash."""
+    """A rendering process, started at the first job and again after a crash."""
 
     def __init__(self, interpreter: Path) -> None:
         self._interpreter = interpreter
@@ -122,7 +123,8 @@ def run_jobs(
 ) -> Iterator[Outcome]:
     """Render jobs in `workers` renderers at once; yields each outcome as it comes.
 
-    start: makes a renderer. A failing job is an outcome with its error, and the rest goes on.
+    A failed job is an outcome with its error, and the others are still rendered. `start` creates a
+    renderer.
     """
     renderers = [start() for _ in range(workers)]
     idle: SimpleQueue[Renderer] = SimpleQueue()

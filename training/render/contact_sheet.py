@@ -1,4 +1,4 @@
-"""Contact sheets of rendered shots and elements, for a person to look at."""
+"""Contact sheets of rendered shots and elements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vfxmatte.types import FloatImage
 
 
 def shot_sheet(folder: Path, frames: range, path: Path, *, rows: int = 5) -> None:
-    """Plate, alpha, and plate over a checker, on `rows` frames of a finished shot."""
+    """Write plate, alpha, and plate over a checkerboard, for `rows` frames of a finished shot."""
     chosen = sorted({frames[round(i)] for i in np.linspace(0, len(frames) - 1, rows)})
     pictures = []
     for frame in chosen:
@@ -29,7 +29,7 @@ def shot_sheet(folder: Path, frames: range, path: Path, *, rows: int = 5) -> Non
 def element_sheet(
     files: Sequence[Path], path: Path, *, columns: int = 8, cell_px: int = 160
 ) -> None:
-    """Elements (WebP or EXR) over a checker with their names."""
+    """Write elements (WebP or EXR) over a checkerboard with their names."""
     pictures = [_element_picture(file) for file in files]
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     names = [[f.stem for f in files[i : i + columns]] for i in range(0, len(files), columns)]
@@ -49,7 +49,7 @@ def _element_picture(file: Path) -> FloatImage:
 def over_checker(
     colour: FloatImage, alpha: FloatImage, *, premultiplied: bool = False
 ) -> FloatImage:
-    """Scene-linear colour (H, W, 3) over a grey checker by alpha (H, W)."""
+    """Lay scene-linear colour (H, W, 3) over a grey checkerboard by alpha (H, W)."""
     row, column = np.indices(alpha.shape)
     squares = np.where((row // 16 + column // 16) % 2, 0.3, 0.12).astype(np.float32)
     front = colour if premultiplied else colour * alpha[..., None]
@@ -57,7 +57,7 @@ def over_checker(
 
 
 def for_display(linear: FloatImage) -> FloatImage:
-    """Scene-linear to sRGB-encoded 0 to 1 with a soft shoulder for highlights."""
+    """Encode scene-linear light as sRGB, 0 to 1, with a soft shoulder for highlights."""
     light = np.maximum(linear, 0)
     rolled = np.clip(light * (1 + light / 36) / (1 + 0.45 * light), 0, 1)
     return np.asarray(encode_for_network(rolled))

@@ -18,7 +18,7 @@ _EYES: tuple[Vec3, Vec3] = ((-0.095, -0.225, 0.19), (0.095, -0.225, 0.19))
 
 @dataclass(frozen=True, kw_only=True)
 class Coat:
-    """How the fur looks: linear colours of back, belly and tips, length and count."""
+    """The fur's linear colours, length and number of strands, and the colour of the eyes."""
 
     back: Colour = (0.16, 0.075, 0.028)
     belly: Colour = (0.62, 0.43, 0.26)
@@ -98,7 +98,7 @@ class Creature:
                 part.keyframe_insert("rotation_euler", frame=frame)
 
     def pose(self, frame: int) -> None:
-        """Put the fur where it is on this frame, tips lagging behind the roots."""
+        """Move the fur to its place on this frame, tips lagging behind the roots."""
         before, after = self._fur_at(frame - 0.5), self._fur_at(frame + 0.5)
         hair.place_curves(self.fur, self._fur_at(frame), after - before)
 

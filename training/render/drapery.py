@@ -1,4 +1,4 @@
-"""Hanging things that swing: nets of thread and thin cloth, as functions of time."""
+"""Nets of thread and thin cloth that hang and swing, as functions of time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sheet:
         self.lean = rng.uniform(-0.12, 0.12)
 
     def at(self, uv: Array, frame: float) -> Array:
-        """Points (…, 3) of the sheet's uv (…, 2) at a time in frames."""
+        """Return points (…, 3) of the sheet's uv (…, 2) at a time in frames."""
         u, v = uv[..., 0], uv[..., 1]
         t, p = frame / FPS, self.phase
         free = v**1.2
@@ -61,7 +61,7 @@ class Net:
 
 
 class Veil:
-    """Thin cloth that lets the background through; `pose(frame)` swings it."""
+    """A thin cloth that lets the background through; `pose(frame)` swings it."""
 
     def __init__(self, stage: Stage, rng: Generator, material: Any) -> None:
         self.sheet = Sheet(rng)
@@ -78,7 +78,7 @@ class Veil:
 
 
 def _threads(across: int, rng: Generator, points: int = 72) -> Array:
-    """Diagonal threads of a net in uv space (N, points, 2); the lower edge is frayed."""
+    """Create diagonal threads of a net in uv space (N, points, 2); the lower edge is frayed."""
     s = np.linspace(0, 1, points)
     lines = []
     for index in range(-across, across + 1):

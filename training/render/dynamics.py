@@ -1,9 +1,9 @@
-"""Hair that swings: guide strands as chains of points, simulated against ellipsoids.
+"""Simulation of swinging hair: guide strands as chains of points, against ellipsoids.
 
 Position-based: each substep moves points by inertia, gravity and wind, then restores the segment
-lengths (Müller et al. 2007, Position Based Dynamics; what is left is taken up from the root
-outwards and kept out of the speed), draws the hair near the roots back to the groomed shape, and
-pushes points out of the body. Knows numpy only.
+lengths (Müller et al. 2007, Position Based Dynamics; the rest is corrected from the root outwards
+and does not count as speed), draws the hair near the roots back to the groomed shape, and
+pushes points out of the body.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RELAXATIONS = 10
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """Something hair does not enter: `follows_head` moves it with the head."""
+    """An obstacle for hair; `follows_head` moves it with the head."""
 
     centre: tuple[float, float, float]
     radii: tuple[float, float, float]
@@ -37,20 +37,26 @@ class Pose:
     translation: Array
 
     def apply(self, points: Array) -> Array:
+        """Move points (…, 3) from the body's space to the world."""
         return points @ self.rotation.T + self.translation
 
     def undo(self, points: Array) -> Array:
+        """Move points (…, 3) from the world to the body's space."""
         return (points - self.translation) @ self.rotation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swing:
-    """How hair moves: drag per second, how far along the strand the groom holds, wind in m/s²."""
+    """The motion of hair."""
 
     drag: float = 4.5
+    """Drag per second."""
     hold: float = 0.22
+    """Share of the strand, from the root, that keeps the groomed shape."""
     wind: float = 2.6
+    """Acceleration by the wind in m/s²."""
     seed_phase: float = 0.0
+    """Phase of the gusts."""
 
 
 def simulate(
@@ -63,10 +69,10 @@ def simulate(
     fps: int,
     warm_up: int = 30,
 ) -> dict[float, Array]:
-    """Guide strands (G, P, 3) in world space at every frame and half frame of `frames`.
+    """Simulate guide strands: (G, P, 3) in world space at every frame and half frame of `frames`.
 
-    groomed: (G, P, 3) in the head's own space. Before the first frame the hair settles for
-    `warm_up` frames with the head held still.
+    `groomed` is (G, P, 3) in the head's own space. Before the first frame the hair settles for
+    `warm_up` frames with the head at rest.
     """
     first = pose_at(frames.start)
     now = before = _push_out(first.apply(groomed), first, obstacles)
@@ -83,7 +89,7 @@ def simulate(
 
 
 def _steadied(ticks: list[Array], index: int) -> Array:
-    """The strands at one tick, averaged with the ticks around it: removes contact jitter."""
+    """Average the strands at one tick with the ticks around it, to remove contact jitter."""
     reach = min(SUBSTEPS // 2, index, len(ticks) - 1 - index)
     weights = np.hanning(2 * reach + 3)[1:-1]
     around = ticks[index - reach : index + reach + 1]
@@ -111,21 +117,21 @@ def _substep(
     moved[:, :2] = target[:, :2]
     moved = _relax(moved, length)
     outside = _restore(_push_out(moved, pose, obstacles), length)
-    soft = outside - moved  # contact takes speed away and gives none
+    soft = outside - moved  # contact only reduces speed
     return outside, _calmed(outside, now + soft, step)
 
 
 def _calmed(now: Array, before: Array, step: float) -> Array:
-    """`before` moved so that the speed is smooth along each strand and at most 6 m/s."""
+    """Return `before` moved so that the speed is smooth along each strand and at most 6 m/s."""
     speed = now - before
     speed[:, 1:-1] = 0.5 * speed[:, 1:-1] + 0.25 * (speed[:, :-2] + speed[:, 2:])
     size = np.linalg.norm(speed, axis=-1, keepdims=True)
-    found: Array = now - speed * np.minimum(1.0, 6.0 * step / np.maximum(size, 1e-9))
-    return found
+    limited: Array = now - speed * np.minimum(1.0, 6.0 * step / np.maximum(size, 1e-9))
+    return limited
 
 
 def _relax(points: Array, length: Array) -> Array:
-    """Ease every segment towards its length, both ends alike; the first two points stay."""
+    """Pull every segment towards its length, both ends equally; the first two points stay."""
     weight = np.ones((1, points.shape[1], 1))
     weight[:, :2] = 0.0
     for sweep in range(2 * RELAXATIONS):
@@ -144,7 +150,7 @@ def _relax(points: Array, length: Array) -> Array:
 
 
 def _restore(points: Array, length: Array) -> Array:
-    """Give every segment its length again, from the root outwards."""
+    """Restore every segment's length, from the root outwards."""
     for index in range(2, points.shape[1]):
         away = points[:, index] - points[:, index - 1]
         size = np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
@@ -167,5 +173,5 @@ def _wind(points: Array, swing: Swing, seconds: float) -> Array:
     phase = swing.seed_phase
     gust = 0.6 + 0.5 * np.sin(2.1 * seconds + phase) + 0.3 * np.sin(5.3 * seconds + 2 * phase)
     local = np.sin(9 * points[..., [1, 2, 0]] + 3.7 * seconds + phase)
-    found: Array = swing.wind * (gust * np.array([1.0, 0.35, 0.1]) + 0.8 * local)
-    return found
+    wind: Array = swing.wind * (gust * np.array([1.0, 0.35, 0.1]) + 0.8 * local)
+    return wind

@@ -1,4 +1,4 @@
-"""The builders of still elements: each fills the stage's foreground from a random generator."""
+"""Builders of still elements; each fills the stage's foreground from a random generator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def colour(rng: Generator, low: float = 0.02, high: float = 0.9) -> Colour:
 
 
 def hair_colours(rng: Generator) -> tuple[Colour, Colour]:
-    """Linear colours of roots and tips: black to white, blond, red, and a few dyed ones."""
+    """Draw linear colours of roots and tips: black to white, blond, red, and a few dyed ones."""
     natural = [
         ((0.006, 0.005, 0.005), (0.02, 0.015, 0.013)),
         ((0.02, 0.01, 0.006), (0.09, 0.045, 0.02)),
@@ -44,7 +44,7 @@ def _scaled(tone: Colour, by: float) -> Colour:
 
 
 def person(stage: Stage, rng: Generator, frames: range) -> Frame:
-    """Head and shoulders: any hair from a crop to the waist, straight to tightly curled."""
+    """Build a head and shoulders with any hair, from a crop to the waist, straight to curled."""
     skins: list[Colour] = [
         (0.66, 0.42, 0.32),
         (0.52, 0.3, 0.2),
@@ -70,7 +70,7 @@ def person(stage: Stage, rng: Generator, frames: range) -> Frame:
 
 
 def hairdo(rng: Generator) -> Hairdo:
-    """Any hairdo: its length decides lift and thickness, a third is curled, a third waved."""
+    """Draw a hairdo: its length decides lift and thickness, a third is curled, a third waved."""
     root, tip = hair_colours(rng)
     length = float(
         rng.choice([rng.uniform(0.03, 0.1), rng.uniform(0.12, 0.3), rng.uniform(0.3, 0.6)])
@@ -96,12 +96,12 @@ def hairdo(rng: Generator) -> Hairdo:
 
 
 def fur(stage: Stage, rng: Generator, frames: range) -> Frame:
-    """A soft body under short fur."""
+    """Build a soft body under short fur."""
     return _hairy(stage, rng, length=rng.uniform(0.04, 0.2), count=rng.choice([6000, 14000, 26000]))
 
 
 def long_hair(stage: Stage, rng: Generator, frames: range) -> Frame:
-    """A soft body with hair that falls, curls or stands off."""
+    """Build a soft body with hair that falls, curls or stands off."""
     return _hairy(stage, rng, length=rng.uniform(0.25, 0.9), count=rng.choice([1500, 5000, 11000]))
 
 
@@ -150,7 +150,7 @@ def _show(stage: Stage, rng: Generator, shaped: Array, *, thick: float) -> None:
 
 
 def feathers(stage: Stage, rng: Generator, frames: range) -> Frame:
-    """A body with feathers: shafts with fine barbs on both sides."""
+    """Build a body with feathers: shafts with fine barbs on both sides."""
     body = stage.put(_body(rng, _material(rng)))
     roots = strands.scatter_roots(*meshes.surface_arrays(body), int(rng.integers(60, 220)), rng)
     back = strands.unit(rng.normal(0, 1, (1, 3)))
@@ -168,7 +168,7 @@ def feathers(stage: Stage, rng: Generator, frames: range) -> Frame:
 
 
 def _barbs(shafts: Array, rng: Generator, each: int = 90) -> tuple[Array, Array]:
-    """Barbs (N, 6, 3) along the shafts with their colours (N, 3), banded from base to tip."""
+    """Create barbs (N, 6, 3) along the shafts, and colours (N, 3) banded from base to tip."""
     count, points, _ = shafts.shape
     tangent = strands.unit(np.gradient(shafts, axis=1))
     across = strands.unit(np.cross(tangent, rng.normal(0, 1, (count, 1, 3))))
@@ -195,7 +195,7 @@ def _barbs(shafts: Array, rng: Generator, each: int = 90) -> tuple[Array, Array]
 
 
 def leaves(stage: Stage, rng: Generator, frames: range) -> Frame:
-    """Boughs with twigs and leaves, from bare and thin to dense."""
+    """Build boughs with twigs and leaves, from bare and thin to dense."""
     count = int(rng.integers(2, 6))
     roots = tuple(
         (float(rng.choice([-0.7, 0.7])), 0.0, float(rng.uniform(-0.1, 0.7))) for _ in range(count)
@@ -286,7 +286,7 @@ BUILDERS: dict[str, Builder] = {
 
 
 def _body(rng: Generator, material: Any) -> Any:
-    """A soft body of a few ellipsoids, about 0.35 m in radius."""
+    """Build a soft body of a few ellipsoids, about 0.35 m in radius."""
     blobs = []
     for _ in range(int(rng.integers(1, 6))):
         x, y, z = rng.uniform(-0.2, 0.2, 3)

@@ -1,7 +1,7 @@
-"""From rendered layers to a shot on disk: composite, grain, plate, alpha, keyframes, shot.toml.
+"""Conversion of rendered layers to a shot on disk: plate, alpha, keyframes, shot.toml.
 
 The plate is made in linear light as F·α + (1 − α)·B with the alpha that is written beside it, and
-only then gets its grain, so the alpha is exact for the plate. Needs no Blender.
+only then gets its grain, so the alpha is exact for the plate.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ BAND_PX = 7.0
 """Half the width of the band an artist paints around a soft edge, at 640 pixels across."""
 
 _GRAIN_SHOT, _GRAIN_READ = 0.00007, 0.0005
-"""Variance of the grain: so much per unit of light, and its deviation in the dark."""
+"""The grain's variance per unit of light, and its standard deviation in the dark."""
 
 _DWA_LEVEL = 240.0
-"""Compression of the plates: three shots must stay a small download."""
+"""Compression of the plates, high to keep three shots a small download."""
 
 
 def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: int) -> None:
     """Write plate/, alpha/, trimaps/ (first and last frame) and shot.toml into `folder`.
 
-    Files that are there already are written again: they cost little beside the layers.
+    Existing files are overwritten: they cost little beside the layers.
 
     Raises:
         MissingFrameError: a layer of a frame has not been rendered.
@@ -53,7 +53,7 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
 
 
 def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, FloatImage]:
-    """Straight foreground colour (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
+    """Read straight foreground (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
     paths = layer_paths(folder, frame)
     for path in paths:
         if not path.is_file():
@@ -67,15 +67,15 @@ def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, Float
 
 
 def exact_alpha(cover: FloatImage) -> FloatImage:
-    """Coverage (H, W) as the half-float numbers that will be written, within 0 and 1."""
+    """Return coverage (H, W) as the half floats that will be written, within 0 and 1."""
     return np.clip(cover[..., 3], 0, 1).astype(np.float16).astype(np.float32)
 
 
 def straight_colour(front: FloatImage) -> FloatImage:
-    """Un-premultiplied colour (H, W, 3), extended over the whole picture.
+    """Un-premultiply colour (H, W, 3) and extend it over the whole picture.
 
-    The shaded pass and the alpha pass are sampled apart, so a thin strand may have coverage where
-    the shaded pass saw nothing; its colour is then that of its surroundings.
+    The shaded pass and the alpha pass are sampled separately, so a thin strand may have coverage
+    where the shaded pass has none; its colour is then that of its surroundings.
     """
     guide = np.clip(front[..., 3], 0, 1).astype(np.float32)
     colour = np.asarray(front[..., :3] / np.maximum(guide, 1e-3)[..., None], dtype=np.float32)
@@ -83,7 +83,7 @@ def straight_colour(front: FloatImage) -> FloatImage:
 
 
 def grained(plate: FloatImage, seed: int, frame: int) -> FloatImage:
-    """The plate with grain whose variance grows with the light; fixed by seed and frame."""
+    """Add grain whose variance grows with the light, decided by seed and frame."""
     rng = np.random.default_rng([seed, frame])
     noise = rng.normal(0, 1, plate.shape).astype(np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), 0.6)
@@ -93,7 +93,7 @@ def grained(plate: FloatImage, seed: int, frame: int) -> FloatImage:
 
 
 def trimap_of(alpha: FloatImage, band_px: float | None = None) -> Labels:
-    """The keyframe an artist would paint: soft pixels and `band_px` around them are unknown."""
+    """Draw the keyframe an artist would paint: soft pixels and `band_px` around are unknown."""
     soft = (alpha > SOFT_LOW) & (alpha < SOFT_HIGH)
     solid = alpha >= SOFT_HIGH
     if not soft.any():  # a hard edge still needs a band
@@ -105,13 +105,13 @@ def trimap_of(alpha: FloatImage, band_px: float | None = None) -> Labels:
 
 
 def write_plate(path: Path, pixels: FloatImage, frame: int) -> None:
-    """R, G, B half float, DWAB, linear Rec.709, with time code and frame rate."""
+    """Write R, G, B half float, DWAB, linear Rec.709, with time code and frame rate."""
     channels = {name: pixels[..., i].astype(np.float16) for i, name in enumerate("RGB")}
     _write(path, channels, frame, OpenEXR.DWAB_COMPRESSION)
 
 
 def write_alpha(path: Path, alpha: FloatImage, frame: int) -> None:
-    """Channel A, half float, ZIP: the exact coverage."""
+    """Write the exact coverage as channel A, half float, ZIP."""
     _write(path, {"A": alpha.astype(np.float16)}, frame, OpenEXR.ZIP_COMPRESSION)
 
 
@@ -146,19 +146,19 @@ def _timecode(frame: int) -> Any:
 
 
 def read_element(folder: Path, seed: int) -> tuple[FloatImage, FloatImage]:
-    """Straight colour (H, W, 3) and alpha (H, W) of a still element, scene-linear."""
+    """Read straight colour (H, W, 3) and alpha (H, W) of a still element, scene-linear."""
     front, cover, _ = layer_paths(folder, seed)
     return straight_colour(_read_rgba(front)), exact_alpha(_read_rgba(cover))
 
 
 def write_rgba(path: Path, pixels: FloatImage) -> None:
-    """Premultiplied scene-linear R, G, B, A, half float, ZIP."""
+    """Write premultiplied scene-linear R, G, B, A, half float, ZIP."""
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     OpenEXR.File(header, {"RGBA": pixels.astype(np.float16)}).write(str(path))
 
 
 def read_channels(path: Path, names: str) -> FloatImage:
-    """Channels (H, W, C) of an EXR as float32, e.g. `RGB` or `A`."""
+    """Read channels (H, W, C) of an EXR as float32, e.g. `RGB` or `A`."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         planes = file.channels()
         return np.stack([np.asarray(planes[n].pixels, dtype=np.float32) for n in names], axis=-1)

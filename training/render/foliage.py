@@ -28,13 +28,12 @@ _POINTS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Plant:
-    """Boughs that hang into the picture, with twigs, with leaves.
-
-    roots: where boughs begin. towards: where they reach. Lengths in metres, colours linear.
-    """
+    """Boughs with twigs and leaves that hang into the picture; colours are linear."""
 
     roots: tuple[Vec3, ...]
+    """Where boughs begin, in metres."""
     towards: tuple[Vec3, ...]
+    """Where they end, in metres."""
     twigs: int = 15
     leaves: int = 15
     leaf_m: float = 0.05
@@ -70,13 +69,13 @@ class Foliage:
         return stage.put(meshes.add_mesh(name, vertices, faces, material, tint))
 
     def pose(self, frame: int) -> None:
-        """Bend twigs and flutter leaves for this frame, with what they travel."""
+        """Bend twigs and flutter leaves for this frame, with their velocity."""
         for thing, shape in ((self.bark, self._bark_vertices), (self.leaves, self._leaf_vertices)):
             travel = shape(frame + 0.5) - shape(frame - 0.5)
             meshes.place_vertices(thing, shape(float(frame)), travel, FPS)
 
     def _bent(self, points: Array, frame: float) -> Array:
-        """Points moved by the wind: slow sway that grows downwards, gusts that run through."""
+        """Move points by the wind: a slow sway that grows downwards, and gusts."""
         t, a = frame / FPS, self.plant.gust
         run = 2.6 * t - 2.2 * points[..., 0] - 0.8 * points[..., 2]
         gust = 0.55 + 0.45 * np.sin(run + self.wind[0]) + 0.25 * np.sin(2.3 * run + self.wind[1])
@@ -130,7 +129,7 @@ class Foliage:
 
 @dataclass(frozen=True, kw_only=True)
 class _Leaves:
-    """Where leaves sit: their spine and place on it, axes, size in metres, flutter and colour."""
+    """The places of leaves: spine and position on it, axes, size in metres, flutter and colour."""
 
     spine: Any
     place: Array
@@ -143,7 +142,7 @@ class _Leaves:
 
 
 def _spines(plant: Plant, rng: Generator) -> tuple[Array, Array, Any]:
-    """Boughs and twigs (S, 16, 3), radii (S, 16), and 0 for a bough, 1 for a twig."""
+    """Create boughs and twigs (S, 16, 3), radii (S, 16), and 0 for a bough, 1 for a twig."""
     s = np.linspace(0, 1, _POINTS)[:, None]
     spines, radii, depth = [], [], []
     for root, target in zip(plant.roots, plant.towards, strict=True):

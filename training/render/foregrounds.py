@@ -1,4 +1,4 @@
-"""Many still elements into a folder: one file a seed, resumable, failing seeds reported."""
+"""Rendering of many still elements into a folder, one file per seed."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _BRIGHTEST = 0.98
 
 
 def element_path(folder: Path, seed: int, kind: str, file_format: Format) -> Path:
-    """`NNNNN_kind.webp` or `.exr`."""
+    """Return the file's name, `NNNNN_kind.webp` or `.exr`."""
     return folder / f"{seed:05d}_{kind}.{file_format}"
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from `6..20`, `7`, or several of these with commas; the ends are included.
+    """Parse seeds from `6..20`, `7`, or several of these with commas; the ends are included.
 
     Raises:
-        UsageError: the text is no such list, or a range runs backwards.
+        UsageError: the text is not such a list, or a range runs backwards.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dots, last = part.strip().partition("..")
         if not first.isdecimal() or (dots and not last.isdecimal()):
             raise UsageError(f"not a list of seeds: {text!r}", hint="write e.g. 6..20 or 6..20,31")
-        found = range(int(first), int(last or first) + 1)
-        if not found:
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers:
             raise UsageError(f"the seeds {part.strip()} run backwards", hint="write LOW..HIGH")
-        seeds.extend(found)
+        seeds.extend(numbers)
     return list(dict.fromkeys(seeds))
 
 
@@ -60,9 +60,9 @@ def render_foregrounds(
     file_format: Format = "webp",
     kind: str | None = None,
 ) -> Iterator[Outcome]:
-    """Render the seeds that are not in `folder` yet; yields what became of each of these.
+    """Render the seeds that are not in `folder` yet, yielding their outcomes.
 
-    kind: render every seed as this kind instead of its own.
+    `kind` renders every seed as this kind instead of its own.
 
     Raises:
         UsageError: no such kind.
@@ -91,7 +91,7 @@ def _missing(
 
 
 def _kept(outcome: Outcome, folder: Path, file_format: Format) -> Outcome:
-    """Turn the layers into the element's file; a failure to do so is the outcome's error."""
+    """Convert the layers to the element's file; a failure becomes the outcome's error."""
     job = outcome.job
     if outcome.error is not None or not isinstance(job, StillJob):
         return outcome
@@ -107,7 +107,7 @@ def _kept(outcome: Outcome, folder: Path, file_format: Format) -> Outcome:
 
 
 def write_element(path: Path, colour: FloatImage, alpha: FloatImage) -> None:
-    """Straight scene-linear colour (H, W, 3) and alpha (H, W) to `.webp` or `.exr`.
+    """Write straight scene-linear colour (H, W, 3) and alpha (H, W) to `.webp` or `.exr`.
 
     WebP: straight sRGB, exposed to stay below 1, with 8-bit alpha, lossless. EXR: premultiplied
     scene-linear half float as rendered.

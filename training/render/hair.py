@@ -1,4 +1,4 @@
-"""Strands in Blender: a hair-curves object that is refilled for every frame, with its velocity."""
+"""Hair-curves objects in Blender that are refilled for every frame, with their velocity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.render.strands import Array
 
 
 def add_curves(stage: Stage, strands: Array, radii: Array, tints: Array, material: Any) -> Any:
-    """A hair-curves object from strands (N, P, 3), radii (N, P) and a linear colour (N, 3) each."""
+    """Create a hair-curves object: strands (N, P, 3), radii (N, P), linear colours (N, 3)."""
     import bpy
 
     count, points, _ = strands.shape
@@ -28,7 +28,7 @@ def add_curves(stage: Stage, strands: Array, radii: Array, tints: Array, materia
 
 
 def place_curves(thing: Any, strands: Array, travel: Array) -> None:
-    """Move the strands to (N, P, 3); `travel` is how far each point moves in a frame (blur)."""
+    """Move the strands to (N, P, 3); `travel` is each point's motion in a frame, for blur."""
     _fill(thing.data, "position", "FLOAT_VECTOR", "POINT", "vector", strands)
     _fill(thing.data, "velocity", "FLOAT_VECTOR", "POINT", "vector", travel * FPS)
     thing.data.update_tag()

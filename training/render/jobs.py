@@ -1,4 +1,4 @@
-"""What a rendering process is asked to do, as plain values that travel as one line of JSON."""
+"""Jobs for rendering processes, sent as one line of JSON each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.render.scene import Quality
 
 @dataclass(frozen=True, kw_only=True)
 class ShotJob:
-    """Render the layers of one frame of a shot into `folder`."""
+    """A job to render the layers of one frame of a shot into `folder`."""
 
     shot: str
     seed: int
@@ -25,12 +25,13 @@ class ShotJob:
 
     @property
     def name(self) -> str:
+        """The job in words."""
         return f"{self.shot} frame {self.frame}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StillJob:
-    """Render one foreground element from its seed: layers into `folder`, named by the seed."""
+    """A job to render one element's layers into `folder`, named by the seed."""
 
     kind: str
     seed: int
@@ -39,6 +40,7 @@ class StillJob:
 
     @property
     def name(self) -> str:
+        """The job in words."""
         return f"seed {self.seed} ({self.kind})"
 
 
@@ -48,14 +50,14 @@ _TYPES: dict[str, type[ShotJob] | type[StillJob]] = {"shot": ShotJob, "still": S
 
 
 def to_line(job: Job) -> str:
-    """One line of JSON without its newline."""
+    """Serialise a job as one line of JSON without its newline."""
     task = "shot" if isinstance(job, ShotJob) else "still"
     fields = dataclasses.asdict(job) | {"task": task, "folder": str(job.folder)}
     return json.dumps(fields)
 
 
 def from_line(line: str) -> Job:
-    """The job again; raises ValueError or TypeError for a line that is none."""
+    """Parse a job; raises ValueError or TypeError for other lines."""
     fields: dict[str, Any] = json.loads(line)
     kind = _TYPES[fields.pop("task")]
     fields["folder"] = Path(fields["folder"])

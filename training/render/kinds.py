@@ -1,4 +1,4 @@
-"""Still foreground elements: which kind a seed is, and how each kind is built.
+"""Kinds of still foreground elements: the kind of a seed, and the building of each kind.
 
 A picture is a function of its seed alone. Seeds 2000 to 4999 are portraits; all others are drawn
 from `MIXED`. The project keeps seeds from 5000 on for tests: they train no weights that it ships.
@@ -19,13 +19,13 @@ MIXED: dict[str, float] = {
     "fur": 22, "long_hair": 26, "feathers": 8, "foliage": 12, "net": 8, "veil": 8, "glass": 4,
     "smoke": 6, "solid": 6,
 }  # fmt: skip
-"""The kinds of mixed seeds and how often each comes."""
+"""The kinds of mixed seeds and their frequencies."""
 
 KINDS = (*MIXED, "portrait")
 
 
 def kind_of(seed: int) -> str:
-    """The kind that a seed renders; the same for ever."""
+    """Return the kind of a seed, which never changes."""
     if seed in PORTRAIT_SEEDS:
         return "portrait"
     weights = np.array(list(MIXED.values()))
@@ -49,7 +49,7 @@ _AROUND = range(_MOMENT - 4, _MOMENT + 4)
 
 
 def build_still(kind: str, seed: int, quality: Quality) -> Stage:
-    """The stage of one element."""
+    """Build the stage of one element."""
     from training.render import elements, scene
 
     rng = np.random.default_rng([seed, 2])
@@ -61,7 +61,7 @@ def build_still(kind: str, seed: int, quality: Quality) -> Stage:
 
 
 def _light(stage: Stage, rng: Generator, frame: Frame) -> None:
-    """A key, often a rim or two from behind, sometimes a coloured fill, under a plain sky."""
+    """Add a key light, often a rim or two, sometimes a coloured fill, under a plain sky."""
     from training.render.scene import add_area_light, set_sky
 
     reach = frame.radius_m * 4
@@ -90,7 +90,7 @@ def _light(stage: Stage, rng: Generator, frame: Frame) -> None:
 
 
 def _look(stage: Stage, rng: Generator, frame: Frame) -> None:
-    """The camera: usually sharp, sometimes out of focus, sometimes moving."""
+    """Add the camera, usually sharp, sometimes out of focus, sometimes moving."""
     from training.render import scene
 
     lens = rng.uniform(50, 120)

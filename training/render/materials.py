@@ -1,4 +1,4 @@
-"""Shaders as small node trees: hair, skin, cloth, eyes, leaves, lamps, and hazy set pieces."""
+"""Shaders as small node trees for hair, skin, cloth, eyes, leaves, lamps, and hazy set pieces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from training.render.shader_tree import Colour, Tree, Vec3
 
 
 def hair(*, roughness: float, random_colour: float = 0.3, coat: float = 0.0) -> Any:
-    """Hair whose colour is the strand's `tint`."""
+    """Create hair whose colour is the strand's `tint`."""
     tree = Tree("hair")
     node = tree.add("BsdfHairPrincipled")
     node.parametrization = "COLOR"
@@ -22,7 +22,7 @@ def hair(*, roughness: float, random_colour: float = 0.3, coat: float = 0.0) -> 
 
 
 def skin(colour: Colour, *, roughness: float = 0.45) -> Any:
-    """Skin with light under the surface and fine unevenness."""
+    """Create skin with light under the surface and fine unevenness."""
     tree = Tree("skin")
     dark = tuple(0.78 * c for c in colour)
     tone = tree.ramp(tree.noise(38.0, 6.0), [(0.3, dark), (0.7, colour)])  # type: ignore[list-item]
@@ -39,7 +39,7 @@ def plain(colour: Colour, *, roughness: float = 0.5, metallic: float = 0.0) -> A
 
 
 def knit(colour: Colour, *, scale: float = 220.0) -> Any:
-    """Woven cloth: fine ribs with a soft sheen."""
+    """Create woven cloth: fine ribs with a soft sheen."""
     tree = Tree("knit")
     coordinates = tree.add("TexCoord")
     wave = tree.add("TexWave", Scale=scale, Distortion=3.0, Detail=2.0)
@@ -53,7 +53,7 @@ def knit(colour: Colour, *, scale: float = 220.0) -> Any:
 
 
 def tinted(*, roughness: float = 0.6, translucent: float = 0.0, grain: float = 0.0) -> Any:
-    """A surface whose colour is the mesh's `tint`; `translucent` lets light through (leaves)."""
+    """Create a surface of the mesh's `tint`; `translucent` lets light through, as leaves do."""
     tree = Tree("tinted")
     colour = tree.attribute("tint")
     if grain:
@@ -69,7 +69,7 @@ def tinted(*, roughness: float = 0.6, translucent: float = 0.0, grain: float = 0
 def set_piece(
     *, haze: Colour, haze_m: float, translucent: float = 0.0, grain: float = 0.0, gloss: float = 0.8
 ) -> Any:
-    """A tinted surface of a set that fades into `haze` with distance (63 % at `haze_m`)."""
+    """Create a tinted surface of a set that fades into `haze` with distance (63 % at `haze_m`)."""
     tree = Tree("set")
     colour = tree.attribute("tint")
     if grain:
@@ -86,9 +86,9 @@ def set_piece(
 
 
 def lamp(strength: float, *, sampled: bool = True) -> Any:
-    """A light source whose colour is the mesh's `tint`, `strength` times over.
+    """Create a light source whose colour is the mesh's `tint`, `strength` times over.
 
-    sampled: whether light rays are sent towards it; dim and large ones render faster without.
+    `sampled` sends light rays towards it; dim and large ones render faster without.
     """
     tree = Tree("lamp")
     node = tree.add("Emission", Color=tree.attribute("tint"), Strength=strength)
@@ -97,7 +97,7 @@ def lamp(strength: float, *, sampled: bool = True) -> Any:
 
 
 def veil(colour: Colour, *, least: float, most: float, scale: float) -> Any:
-    """Gauze, lace or plastic: covers between `least` and `most` of what is behind, in patches."""
+    """Create gauze, lace or plastic with a coverage between `least` and `most`, in patches."""
     tree = Tree("veil")
     cover = tree.add("MapRange", Value=tree.noise(scale, 6.0))
     cover.inputs["From Min"].default_value, cover.inputs["From Max"].default_value = 0.3, 0.7
@@ -114,7 +114,7 @@ def glass(colour: Colour, *, roughness: float, index: float) -> Any:
 
 
 def smoke(colour: Colour, *, density: float, scale: float, offset: Vec3) -> Any:
-    """A cloud within a unit ball: noise that fades towards the ball's surface."""
+    """Create a cloud within a unit ball: noise that fades towards the ball's surface."""
     tree = Tree("smoke")
     place = tree.add("TexCoord").outputs["Object"]
     moved = tree.add("Mapping", Vector=place, Location=offset).outputs[0]
@@ -132,7 +132,7 @@ def smoke(colour: Colour, *, density: float, scale: float, offset: Vec3) -> Any:
 
 
 def marbled(first: Colour, second: Colour, *, scale: float, roughness: float) -> Any:
-    """Two colours in noise, for bodies and solids."""
+    """Create two colours in noise, for bodies and solids."""
     tree = Tree("marbled")
     colour = tree.ramp(tree.noise(scale, 6.0), [(0.4, first), (0.6, second)])
     node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=roughness)
@@ -140,7 +140,7 @@ def marbled(first: Colour, second: Colour, *, scale: float, roughness: float) ->
 
 
 def wet_ground(dark: Colour, light: Colour) -> Any:
-    """Asphalt with puddles: rough where dry, mirror-like where wet."""
+    """Create asphalt with puddles: rough where dry, mirror-like where wet."""
     tree = Tree("wet")
     patches = tree.noise(0.6, 6.0)
     colour = tree.ramp(tree.noise(14.0, 8.0), [(0.3, dark), (0.7, light)])
@@ -152,7 +152,7 @@ def wet_ground(dark: Colour, light: Colour) -> Any:
 
 
 def eye(iris: Colour) -> Any:
-    """An eyeball that looks along its own -Y: pupil, iris, white, with a wet surface."""
+    """Create an eyeball that looks along its own -Y: pupil, iris, white, with a wet surface."""
     tree = Tree("eye")
     split = tree.add("SeparateXYZ", Vector=tree.add("TexCoord").outputs["Object"])
     facing = _math(tree, "MULTIPLY", split.outputs["Y"], -1.0)

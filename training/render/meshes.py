@@ -1,4 +1,4 @@
-"""Meshes from numpy arrays, soft bodies melted together from ellipsoids, arrays back from them."""
+"""Meshes from NumPy arrays, soft bodies merged from ellipsoids, and arrays from meshes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Faces = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Blob:
-    """An ellipsoid: centre, half axes in metres, and its turn (Euler XYZ, radians)."""
+    """An ellipsoid: centre, half axes in metres, and rotation (Euler XYZ, radians)."""
 
     centre: Vec3
     radii: Vec3
@@ -27,7 +27,7 @@ class Blob:
 def add_mesh(
     name: str, vertices: Array, faces: Faces, material: Any, tint: Array | None = None
 ) -> Any:
-    """A smooth-shaded object from vertices (V, 3), faces (F, K) and a linear colour a vertex."""
+    """Create a smooth-shaded object: vertices (V, 3), faces (F, K), a linear colour per vertex."""
     import bpy
 
     mesh = bpy.data.meshes.new(name)
@@ -49,7 +49,7 @@ def add_mesh(
 
 
 def place_vertices(thing: Any, vertices: Array, travel: Array, fps: int) -> None:
-    """Move a mesh's vertices to (V, 3); `travel` is what each moves in one frame (motion blur)."""
+    """Move a mesh's vertices to (V, 3); `travel` is each one's motion in a frame, for blur."""
     mesh = thing.data
     mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
     velocity = mesh.attributes.get("velocity") or mesh.attributes.new(
@@ -61,7 +61,7 @@ def place_vertices(thing: Any, vertices: Array, travel: Array, fps: int) -> None
 
 
 def sphere(segments: int = 32, rings: int = 20) -> tuple[Array, Faces]:
-    """A unit sphere as vertices and quads (the poles are thin quads)."""
+    """Create a unit sphere as vertices and quads (the poles are thin quads)."""
     phi = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     theta = np.linspace(1e-3, np.pi - 1e-3, rings)
     t, p = np.meshgrid(theta, phi, indexing="ij")
@@ -74,7 +74,7 @@ def sphere(segments: int = 32, rings: int = 20) -> tuple[Array, Faces]:
 
 
 def grid(columns: int, rows: int) -> tuple[Array, Faces]:
-    """A flat sheet over 0 to 1 in x and y: uv positions (V, 2) and quads."""
+    """Create a flat sheet over 0 to 1 in x and y: uv positions (V, 2) and quads."""
     v, u = np.meshgrid(np.linspace(0, 1, rows + 1), np.linspace(0, 1, columns + 1), indexing="ij")
     row, column = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
     start = row * (columns + 1) + column
@@ -83,14 +83,14 @@ def grid(columns: int, rows: int) -> tuple[Array, Faces]:
 
 
 def rotation(turn: Vec3) -> Array:
-    """The 3×3 matrix of an Euler XYZ turn in radians."""
+    """Return the 3×3 matrix of an Euler XYZ rotation in radians."""
     from mathutils import Euler
 
     return np.array(Euler(turn, "XYZ").to_matrix(), dtype=float)
 
 
 def melt(name: str, blobs: Sequence[Blob], material: Any, *, voxel_m: float, smooth: int) -> Any:
-    """Ellipsoids joined, remeshed at `voxel_m` and smoothed into one soft body."""
+    """Join ellipsoids, remesh them at `voxel_m` and smooth them into one soft body."""
     import bpy
 
     unit_vertices, unit_faces = sphere()
@@ -110,7 +110,7 @@ def melt(name: str, blobs: Sequence[Blob], material: Any, *, voxel_m: float, smo
 
 
 def surface_arrays(thing: Any) -> tuple[Array, Array, Faces]:
-    """A mesh object's own vertices (V, 3), vertex normals (V, 3) and triangles (T, 3)."""
+    """Read a mesh object's vertices (V, 3), vertex normals (V, 3) and triangles (T, 3)."""
     mesh = thing.data
     mesh.calc_loop_triangles()
     vertices = np.empty(len(mesh.vertices) * 3, dtype=np.float32)

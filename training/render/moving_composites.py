@@ -1,13 +1,11 @@
-"""Moving shots with exact alpha from still elements: a source of evaluation shots without Blender.
+"""Moving shots with exact alpha from still elements, rendered without Blender.
 
 One cut-out element (straight sRGB colour with 8-bit alpha) is moved over a photograph. Both are
 warped per sub-frame, composited in linear light and averaged over the open shutter, so that motion
-blur mixes colours as a camera does; the alpha is warped and averaged alike and is exact. The
-element translates, turns, scales and bends (smooth non-rigid waves); the photograph pans and
-zooms as under a moving camera; grain comes last. Everything is a function of the seed.
-
-Knows numpy and OpenCV only (and OpenEXR to write): nothing of trimaps' propagation, nothing of the
-network. A cut-out bends but never turns its back: for revealed surfaces render in 3D instead.
+blur mixes colours as a camera does; the alpha is warped and averaged likewise and is exact. The
+element translates, rotates, scales and bends (smooth non-rigid waves); the photograph pans and
+zooms as under a moving camera; grain comes last. Everything is a function of the seed. Surfaces
+that a rotation would reveal need a 3D render instead.
 
 Example: `python -m training.render.moving_composites ELEMENTS BACKGROUNDS OUTPUT --shots 8`
 """
@@ -30,38 +28,43 @@ from vfxmatte.types import FloatImage
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """How one shot moves. Pixels and degrees are per frame at the shot's own size.
-
-    drift_px: the element's translation (x, y). spin_deg: its rotation. zoom: its scale factor.
-    sway_px, sway_wavelength_px, sway_period: the non-rigid bending, a sum of travelling waves.
-    wobble_px, wobble_period: an added oscillation of the whole element, as of a hand-held prop.
-    pan_px: the camera's translation of the background (x, y). camera_zoom, camera_spin_deg: rest.
-    shutter: open share of the frame interval, 0 (no motion blur) to 1.
-    grain: standard deviation of the noise in mid-grey, in encoded units of 0 to 1.
-    size: the element's height over the picture's. centre: where it stands in mid-shot, 0 to 1.
-    defocus_px: blur of the background.
-    """
+    """The motion of one shot; pixels and degrees are per frame at the shot's own size."""
 
     drift_px: tuple[float, float] = (0.0, 0.0)
+    """The element's translation (x, y)."""
     spin_deg: float = 0.0
+    """The element's rotation."""
     zoom: float = 1.0
+    """The element's scale factor."""
     sway_px: float = 0.0
+    """Amplitude of the bending, a sum of travelling waves."""
     sway_wavelength_px: float = 160.0
     sway_period: float = 24.0
+    """Period of the bending in frames."""
     wobble_px: float = 0.0
+    """Amplitude of an oscillation of the whole element, as of a hand-held prop."""
     wobble_period: float = 12.0
+    """Period of the oscillation in frames."""
     pan_px: tuple[float, float] = (0.0, 0.0)
+    """The background's translation (x, y)."""
     camera_zoom: float = 1.0
+    """The background's scale factor."""
     camera_spin_deg: float = 0.0
+    """The background's rotation."""
     shutter: float = 0.5
+    """Open share of the frame interval, 0 (no motion blur) to 1."""
     grain: float = 0.01
+    """Standard deviation of the noise in mid-grey, in encoded units of 0 to 1."""
     size: float = 0.85
+    """The element's height over the picture's."""
     centre: tuple[float, float] = (0.5, 0.55)
+    """The element's place in mid-shot, 0 to 1."""
     defocus_px: float = 0.0
+    """Blur of the background."""
 
 
 def random_motion(rng: np.random.Generator) -> Motion:
-    """A lively motion: several px per frame, everything at once."""
+    """Draw a lively motion: several px per frame, of every kind at once."""
 
     def around(low: float, high: float) -> float:
         return float(rng.uniform(low, high) * rng.choice((-1.0, 1.0)))
@@ -87,7 +90,7 @@ def random_motion(rng: np.random.Generator) -> Motion:
 
 
 def load_element(path: Path) -> FloatImage:
-    """(h, w, 4) linear-light premultiplied RGBA, from straight sRGB; a clear border is added."""
+    """Read premultiplied linear RGBA (h, w, 4) from straight sRGB, with a clear border added."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
         raise ValueError(f"not an RGBA picture: {path}")
@@ -99,7 +102,7 @@ def load_element(path: Path) -> FloatImage:
 
 
 def load_background(path: Path) -> FloatImage:
-    """(h, w, 3) linear-light RGB from an sRGB photograph."""
+    """Read linear RGB (h, w, 3) from an sRGB photograph."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError(f"not a picture: {path}")
@@ -132,7 +135,7 @@ class MovingComposite:
         self._rows, self._columns = rows, columns
 
     def frames(self) -> Iterator[tuple[FloatImage, FloatImage]]:
-        """Every frame in order; values are scene-linear, alpha is exact coverage in [0, 1]."""
+        """Render every frame in order: scene-linear colour, exact coverage in [0, 1]."""
         for index in range(self.length):
             offsets = (np.arange(self.sub_frames) + 0.5) / self.sub_frames - 0.5
             moments = index - (self.length - 1) / 2 + offsets * self.motion.shutter
@@ -156,7 +159,7 @@ class MovingComposite:
         return picture * share, alpha * share
 
     def _element_map(self, moment: float) -> tuple[FloatImage, FloatImage]:
-        """Where each pixel lies in the element at a moment (frames from mid-shot)."""
+        """Map each pixel to the element at a moment (frames from mid-shot)."""
         m, (height, width) = self.motion, self.shape
         swing = m.wobble_px * np.sin(2 * np.pi * moment / m.wobble_period + self._waves[0, 2])
         x0 = m.centre[0] * width + m.drift_px[0] * moment + swing
@@ -197,7 +200,7 @@ class MovingComposite:
         return x, y
 
     def _with_grain(self, picture: FloatImage) -> FloatImage:
-        """Noise as film has it: a little soft, its size following the square root of the light."""
+        """Create film-like noise, slightly soft, growing with the square root of the light."""
         if self.motion.grain <= 0:
             return picture
         noise = self._rng.standard_normal(picture.shape).astype(np.float32)
@@ -233,7 +236,7 @@ def _write_exr(path: Path, planes: dict[str, FloatImage]) -> None:
 
 
 def main() -> None:
-    """The command line: random shots, one per element, each in its own folder."""
+    """Render random shots, one per element, each in its own folder, from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("elements", type=Path, help="folder of RGBA pictures, straight sRGB")
     parser.add_argument("backgrounds", type=Path, help="folder of photographs")

@@ -1,4 +1,4 @@
-"""Where the camera must stand for an element, and what builds an element."""
+"""The framing of elements, and the signature of their builders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from training.render.strands import Generator
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """How the camera must stand: the middle's height and the radius to be seen, in metres."""
+    """The framing of an element: the centre's height and the visible radius, in metres."""
 
     height_m: float = 0.0
     radius_m: float = 0.5
 
 
 Builder = Callable[[Stage, Generator, range], Frame]
-"""Fills a stage's foreground; the range is the frames around the moment that is rendered."""
+"""Fills a stage's foreground for the frames around the rendered moment."""

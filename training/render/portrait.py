@@ -1,4 +1,4 @@
-"""Head and shoulders with hair that swings: long, straight or curly, of any colour."""
+"""A head and shoulders with swinging hair: long, straight or curly, of any colour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.render.strands import Array, Generator
 
 @dataclass(frozen=True, kw_only=True)
 class Hairdo:
-    """Length in metres, linear colours of roots and tips, curls, and how wild it is."""
+    """A hairdo: length in metres, linear colours of roots and tips, curls, and strays."""
 
     length_m: float = 0.48
     root: Colour = (0.07, 0.03, 0.012)
@@ -37,7 +37,7 @@ class Hairdo:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTurn:
-    """Yaw from `start` to `end` radians between two frames, with a nod and a tilt on the way."""
+    """A head's yaw from `start` to `end` radians between two frames, with a nod and a tilt."""
 
     start: float = 2.55
     end: float = 1.1
@@ -47,7 +47,7 @@ class HeadTurn:
     tilt: float = 0.06
 
     def angles(self, frame: float) -> tuple[float, float, float]:
-        """Euler XYZ (nod, tilt, yaw) in radians."""
+        """Return Euler XYZ (nod, tilt, yaw) in radians."""
         share = float(np.clip((frame - self.first) / (self.last - self.first), 0, 1))
         ease = share * share * (3 - 2 * share)
         after = max(0.0, frame - self.last)
@@ -84,7 +84,7 @@ _OBSTACLES = [
 
 
 class Portrait:
-    """A person in the stage; `key` the head, then `pose(frame)` puts the hair."""
+    """A person in the stage; `key` animates the head, `pose` moves the hair."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Portrait:
                 part.keyframe_insert("rotation_euler", frame=frame)
 
     def pose(self, frame: int) -> None:
-        """Put the hair where it is on this frame, with what it travels."""
+        """Move the hair to its place on this frame, with its velocity."""
         before, after = self._hair_at(frame - 0.5), self._hair_at(frame + 0.5)
         hair.place_curves(self.hair, self._hair_at(float(frame)), after - before)
 
@@ -146,7 +146,7 @@ class Portrait:
 
 
 class _Locks:
-    """Many strands that follow few guides: weights, tufts, and each strand's own waves."""
+    """Strands that follow a few guides: weights, tufts, and each strand's own waves."""
 
     def __init__(
         self, roots: strands.Roots, guides: strands.Roots, do: Hairdo, rng: Generator
@@ -173,7 +173,7 @@ class _Locks:
         self.turns = turns[self.leader] + rng.normal(0, 0.2, count)
 
     def follow(self, guides: Array, pose: Pose) -> Array:
-        """Strands (N, P, 3) in world space for guides (G, P, 3) and the head's pose."""
+        """Return strands (N, P, 3) in world space for guides (G, P, 3) and the head's pose."""
         s = np.linspace(0, 1, self.do.points)
         shape = guides - guides[:, :1]
         bent = np.einsum("nk,nkpd->npd", self.weights, shape[self.mine])
@@ -194,19 +194,19 @@ def _shorten(strand: Array, share: Array) -> Array:
     low = np.minimum(place.astype(int), points - 2)
     part = (place - low)[..., None]
     rows = np.arange(len(strand))[:, None]
-    found: Array = strand[rows, low] * (1 - part) + strand[rows, low + 1] * part
-    return found
+    cut: Array = strand[rows, low] * (1 - part) + strand[rows, low + 1] * part
+    return cut
 
 
 def _parted(points: Array, parting: float) -> Array:
-    """Roots with the two sides of the parting moved apart, so that they do not mix."""
+    """Move the two sides of the parting apart, so that their roots do not mix."""
     moved = points.copy()
     moved[:, 0] += 0.06 * np.tanh((points[:, 0] - 0.1 * parting) * 400)
     return moved
 
 
 def _weights(roots: Array, guides: Array, parting: float) -> tuple[Any, Array]:
-    """The three nearest guides of each root (N, 3) and their weights (N, 3)."""
+    """Find the three nearest guides of each root (N, 3) and their weights (N, 3)."""
     a, b = _parted(roots, parting), _parted(guides, parting)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
     near = np.argpartition(square, 3, axis=1)[:, :3]
@@ -266,12 +266,12 @@ def _eyes(stage: Stage, rng: Generator) -> list[Any]:
     colours: list[Colour] = [(0.05, 0.025, 0.01), (0.08, 0.15, 0.22), (0.06, 0.1, 0.04)]
     material = materials.eye(colours[rng.integers(0, 3)])
     ball, faces = meshes.sphere(32, 24)
-    found = []
+    eyes = []
     for side in (-1, 1):
-        thing = stage.put(meshes.add_mesh("eye", ball, faces, material))
-        thing.scale, thing.location = (0.0122,) * 3, (0.0315 * side, -0.0765, 0.0275)
-        found.append(thing)
-    return found
+        eye = stage.put(meshes.add_mesh("eye", ball, faces, material))
+        eye.scale, eye.location = (0.0122,) * 3, (0.0315 * side, -0.0765, 0.0275)
+        eyes.append(eye)
+    return eyes
 
 
 def _turn(angle: float, axis: int) -> Array:
@@ -284,5 +284,5 @@ def _turn(angle: float, axis: int) -> Array:
 
 
 def _euler(x: float, y: float, z: float) -> Array:
-    """The matrix of Blender's Euler XYZ: first about X, then Y, then Z."""
+    """Return the matrix of Blender's Euler XYZ: first about X, then Y, then Z."""
     return _turn(z, 2) @ _turn(y, 1) @ _turn(x, 0)

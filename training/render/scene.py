@@ -1,7 +1,7 @@
-"""A Blender scene ready for Cycles: settings, camera, lights, world, animation, one rendered layer.
+"""A Blender scene for Cycles: settings, camera, lights, world, animation, rendering of layers.
 
-Everything here runs inside a process that has `bpy`. Units are metres, seconds and degrees are
-never used (angles are radians). Z is up and the camera looks along +Y by default.
+Everything here runs in a process that has `bpy`. Units are metres and radians; times are in
+frames. Z is up and the camera looks along +Y by default.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ Layer = Literal["foreground", "background"]
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Size in pixels and samples a pixel of each pass."""
+    """Size in pixels and samples per pixel of each pass."""
 
     width: int = 640
     height: int = 360
     foreground_samples: int = 9
     background_samples: int = 12
     alpha_samples: int = 56
-    background_scale: float = 0.5  # sets are out of focus: rendered smaller and enlarged
-    foreground_scale: float = 1.0  # the shaded pass; below 1 the colour is softer than the alpha
+    background_scale: float = 0.5
+    """Scale that sets, which are out of focus, are rendered at before they are enlarged."""
+    foreground_scale: float = 1.0
+    """Scale of the shaded pass; below 1 the colour is softer than the alpha."""
 
 
 @dataclass(kw_only=True)
 class Stage:
-    """A scene with a foreground and a background that are rendered apart.
-
-    pose: called with the frame number before a frame is rendered; puts the moving geometry there.
-    opaque: whether every foreground surface hides what is behind it, so that coverage alone gives
-        the alpha; False for veils, glass and smoke, whose shaders must be sampled.
-    """
+    """A scene with a foreground and a background that are rendered separately."""
 
     scene: Any
     foreground: Any
     background: Any
     quality: Quality
     pose: Callable[[int], None] = field(default=lambda frame: None)
+    """Moves the geometry for a frame number, before the frame is rendered."""
     opaque: bool = True
+    """Whether every foreground surface is opaque, so that coverage alone gives the alpha; False for
+    veils, glass and smoke, whose shaders must be sampled."""
 
     def put(self, thing: Any, layer: Layer = "foreground") -> Any:
         """Move an object into the layer's collection; returns the object."""
@@ -58,7 +58,7 @@ class Stage:
 
 
 def new_stage(quality: Quality, *, threads: int = 1) -> Stage:
-    """An empty scene with two collections, set up for Cycles on the CPU."""
+    """Create an empty scene with two collections, set up for Cycles on the CPU."""
     import bpy
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -105,7 +105,7 @@ def _set_up_output(scene: Any, quality: Quality, threads: int) -> None:
 
 
 def add_camera(stage: Stage, *, lens_mm: float, focus_m: float, fstop: float | None) -> Any:
-    """A camera at the origin that looks along +Y; `fstop` None means everything is sharp."""
+    """Add a camera at the origin that looks along +Y; without `fstop` everything is sharp."""
     import bpy
 
     data = bpy.data.cameras.new("camera")
@@ -122,7 +122,7 @@ def add_camera(stage: Stage, *, lens_mm: float, focus_m: float, fstop: float | N
 
 
 def aim(thing: Any, target: Iterable[float]) -> None:
-    """Turn a camera or a light so that it looks at `target`."""
+    """Rotate a camera or a light to point at `target`."""
     from mathutils import Vector
 
     direction = Vector(tuple(target)) - thing.location
@@ -139,7 +139,7 @@ def add_area_light(
     size_m: float,
     layer: Layer = "foreground",
 ) -> Any:
-    """An area light that lights one layer only."""
+    """Add an area light that lights one layer only."""
     import bpy
 
     data = bpy.data.lights.new("area", "AREA")
@@ -151,7 +151,7 @@ def add_area_light(
 
 
 def add_sun(stage: Stage, direction: Vec3, *, strength: float, colour: Colour, layer: Layer) -> Any:
-    """A sun that shines along `direction` on one layer."""
+    """Add a sun that shines along `direction` on one layer."""
     import bpy
 
     data = bpy.data.lights.new("sun", "SUN")
@@ -164,9 +164,9 @@ def add_sun(stage: Stage, direction: Vec3, *, strength: float, colour: Colour, l
 def set_sky(
     stage: Stage, stops: list[tuple[float, Colour]], strength: float, *, clouds: float = 0.0
 ) -> Any:
-    """A sky whose colour goes by height: `stops` are (height 0 to 1, colour), 0.5 is the horizon.
+    """Set a sky coloured by height: `stops` are (height 0 to 1, colour), 0.5 is the horizon.
 
-    clouds: how much flat cloud banks brighten it, 0 for none.
+    `clouds` is how much flat cloud banks brighten it, 0 for none.
     """
 
     sky = Tree.of_world("sky")

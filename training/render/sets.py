@@ -1,4 +1,4 @@
-"""The places behind the subject: a forest at low sun, a wet street at dusk, a hazy valley.
+"""Sets behind the subject: a forest at low sun, a wet street at dusk, a hazy valley.
 
 Each set fills the stage's background layer with geometry and lights and gives the stage its sky.
 The subject stands at the origin, the camera in front of it at negative Y; sets reach to +Y.
@@ -19,7 +19,7 @@ Parts = list[tuple[Array, meshes.Faces, Array]]
 
 
 def forest(stage: Stage, rng: Generator) -> None:
-    """Trunks, undergrowth and sunlit leaves with gaps of bright sky."""
+    """Build trunks, undergrowth and sunlit leaves with gaps of bright sky."""
     haze: Colour = (0.42, 0.4, 0.2)
     bark = materials.set_piece(haze=haze, haze_m=75.0, grain=9.0)
     leaf = materials.set_piece(haze=haze, haze_m=75.0, translucent=0.6, gloss=0.5)
@@ -40,7 +40,7 @@ def forest(stage: Stage, rng: Generator) -> None:
 
 
 def street(stage: Stage, rng: Generator) -> None:
-    """House fronts with lit windows, lamps and cars over wet asphalt at dusk."""
+    """Build house fronts with lit windows, lamps and cars over wet asphalt at dusk."""
     haze: Colour = (0.07, 0.09, 0.15)
     wall = materials.set_piece(haze=haze, haze_m=90.0, grain=2.5)
     houses, windows = _houses(rng)
@@ -56,7 +56,7 @@ def street(stage: Stage, rng: Generator) -> None:
 
 
 def valley(stage: Stage, rng: Generator) -> None:
-    """Wooded ridges behind each other in evening haze under a bright sky."""
+    """Build wooded ridges behind each other in evening haze under a bright sky."""
     haze: Colour = (0.5, 0.47, 0.47)
     slope = materials.set_piece(haze=haze, haze_m=300.0, grain=0.35)
     wood = materials.set_piece(haze=haze, haze_m=300.0, translucent=0.5)
@@ -115,7 +115,7 @@ _EVENING_SKY: list[tuple[float, Colour]] = [
 
 
 def _join(stage: Stage, name: str, parts: Parts, material: Any) -> None:
-    """One background object from many pieces of (vertices, quads, tint)."""
+    """Create one background object from many pieces of (vertices, quads, tint)."""
     offsets = np.cumsum([0] + [len(vertices) for vertices, _, _ in parts[:-1]])
     vertices = np.concatenate([part[0] for part in parts])
     faces = np.concatenate([part[1] + o for part, o in zip(parts, offsets, strict=True)])
@@ -161,7 +161,7 @@ def _ground(rng: Generator, colour: Colour, level: float) -> tuple[Array, meshes
 
 
 def _canopy(rng: Generator) -> list[tuple[float, float, float, float]]:
-    """Leaf clouds (x, y, z, radius): undergrowth low and branches high, gaps between."""
+    """Place leaf clouds (x, y, z, radius): undergrowth low and branches high, gaps between."""
     low = [
         (rng.uniform(-12, 12), rng.uniform(3.0, 26), rng.uniform(-1.0, -0.25), 0.6)
         for _ in range(210)
@@ -179,7 +179,7 @@ def _leaf_cloud(
     greens: list[Colour],
     rng: Generator,
 ) -> tuple[Array, meshes.Faces, Array]:
-    """`count` diamond leaves scattered in a ball (x, y, z, radius)."""
+    """Scatter `count` diamond leaves in a ball (x, y, z, radius)."""
     centre = rng.normal(0, 0.45, (count, 1, 3)) * ball[3] + np.array(ball[:3])
     long, wide = rng.normal(0, 1, (2, count, 3))
     long /= np.linalg.norm(long, axis=1, keepdims=True)
@@ -202,7 +202,7 @@ def _box(low: Array, high: Array, colour: Array | Colour) -> tuple[Array, meshes
 
 
 def _houses(rng: Generator) -> tuple[Parts, Parts]:
-    """Two rows of house fronts along the street and one across its end, with lit windows."""
+    """Create two rows of house fronts along the street and one across its end, with lit windows."""
     houses: Parts = []
     windows: Parts = []
     for side in (-1, 1):
@@ -236,7 +236,7 @@ def _windows(x: float, y: float, depth: float, height: float, rng: Generator) ->
 
 
 def _street_lamps(rng: Generator) -> Parts:
-    """Lamps along both kerbs and the head and tail lights of cars: small and very bright."""
+    """Create lamps along both kerbs and the head and tail lights of cars: small and very bright."""
     ball, faces = meshes.sphere(10, 7)
     lamps: Parts = []
     for y in np.arange(4, 70, 5.5):
@@ -265,7 +265,7 @@ def _signs(rng: Generator) -> Parts:
 
 
 def _ridge(distance: float, rng: Generator) -> tuple[Array, meshes.Faces, Array]:
-    """One ridge across the view at `distance` metres: slope with woods and meadows."""
+    """Create one ridge across the view at `distance` metres: slope with woods and meadows."""
     uv, faces = meshes.grid(260, 40)
     x = (uv[:, 0] - 0.5) * distance * 2.2
     crest = np.zeros_like(x)

@@ -1,4 +1,4 @@
-"""A material's node tree with short ways to add nodes and links."""
+"""A material's node tree with shortcuts to add nodes and links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Colour = tuple[float, float, float]
 
 
 def fill_ramp(ramp: Any, stops: list[tuple[float, Colour]]) -> None:
-    """Set a colour ramp node's stops; positions must rise."""
+    """Set a colour ramp node's stops; positions must increase."""
     elements = ramp.color_ramp.elements
     while len(elements) < len(stops):
         elements.new(1.0)
@@ -18,7 +18,7 @@ def fill_ramp(ramp: Any, stops: list[tuple[float, Colour]]) -> None:
 
 
 class Tree:
-    """A material's node tree with short ways to add nodes and links."""
+    """A material's node tree with shortcuts to add nodes and links."""
 
     material: Any
     world: Any
@@ -33,7 +33,7 @@ class Tree:
 
     @classmethod
     def of_world(cls, name: str) -> Tree:
-        """The tree of a new world (its sky), kept in `world`."""
+        """Create the tree of a new world (its sky), stored in `world`."""
         import bpy
 
         tree = cls.__new__(cls)
@@ -44,7 +44,7 @@ class Tree:
         return tree
 
     def add(self, kind: str, **inputs: Any) -> Any:
-        """A node of type `ShaderNode<kind>`; inputs by name with `_` for a space, or a socket."""
+        """Add a node `ShaderNode<kind>`; inputs by name with `_` for a space, or a socket."""
         node = self.nodes.nodes.new(f"ShaderNode{kind}")
         for name, value in inputs.items():
             self.set(node, name.replace("_", " "), value)
@@ -67,7 +67,7 @@ class Tree:
         return node.outputs["Color"]
 
     def noise(self, scale: float, detail: float = 4.0, roughness: float = 0.6) -> Any:
-        """Noise 0 to 1 in object space."""
+        """Add noise, 0 to 1, in object space."""
         coordinates = self.add("TexCoord")
         node = self.add("TexNoise", Scale=scale, Detail=detail, Roughness=roughness)
         self.set(node, "Vector", coordinates.outputs["Object"])
@@ -88,7 +88,7 @@ class Tree:
         return node.outputs[0]
 
     def mix(self, share: Any, first: Any, second: Any) -> Any:
-        """Mix two shaders; `share` 1 is all of the second."""
+        """Mix two shaders; `share` 1 is the second alone."""
         node = self.add("MixShader")
         for index, value in enumerate((share, first, second)):
             self.set(node, index, value)
@@ -102,11 +102,11 @@ class Tree:
 
 
 def coverage() -> Any:
-    """One flat opaque surface for the alpha pass, made once a scene."""
+    """Return a flat opaque surface for the alpha pass, created once per scene."""
     import bpy
 
-    found = bpy.data.materials.get("coverage")
-    if found is not None:
-        return found
+    existing = bpy.data.materials.get("coverage")
+    if existing is not None:
+        return existing
     tree = Tree("coverage")
     return tree.finish(tree.add("Emission").outputs[0])

@@ -1,4 +1,4 @@
-"""The moving shots: what stands in front of which set, how it moves, and how the camera moves.
+"""The moving shots: their subjects, sets, motion and cameras.
 
 `SHOTS` lists them. A shot is a function of its seed; seed 0 is the one in sample_shots. Building a
 stage needs `bpy`; naming and describing shots does not.
@@ -36,7 +36,7 @@ class CameraMove:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotPlan:
-    """One shot: its subject's builder, its set, its camera."""
+    """A shot's subject, set and camera."""
 
     name: str
     subject: Callable[[Stage, Generator, range], None]
@@ -45,7 +45,7 @@ class ShotPlan:
 
 
 def build(name: str, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
-    """The stage of the shot `name` of `SHOTS`, ready for `render_frame` on any of `frames`."""
+    """Build the stage of a shot of `SHOTS`, ready for `render_frame` on any of `frames`."""
     from training.render import scene, sets
 
     plan = SHOTS[name]
@@ -82,7 +82,7 @@ def _move_camera(stage: Stage, move: CameraMove, frames: range, rng: Generator) 
 
 
 def render_frame(stage: Stage, frame: int, folder: Path) -> None:
-    """Render the layers of one frame into `folder`; layers that are there already are kept."""
+    """Render the layers of one frame into `folder`; existing layers are skipped."""
     from training.render import scene
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def render_frame(stage: Stage, frame: int, folder: Path) -> None:
 
 
 def layer_paths(folder: Path, frame: int) -> tuple[Path, Path, Path]:
-    """Foreground, alpha and background file of one frame."""
+    """Return the paths of foreground, alpha and background of one frame."""
     first, second, third = (
         folder / f"{n}.{frame}.exr" for n in ("foreground", "alpha", "background")
     )
@@ -168,7 +168,7 @@ def _foliage(stage: Stage, rng: Generator, frames: range) -> None:
     from training.render.foliage import Foliage, Plant
     from training.render.scene import add_area_light
 
-    del frames  # the wind is a function of time: nothing to key
+    del frames  # the wind is a function of time, so nothing is keyed
     plant = Plant(
         roots=((-0.95, 0.05, 0.62), (-0.6, 0.2, 0.75), (0.95, 0.1, 0.7), (-0.95, -0.1, 0.3)),
         towards=((0.1, 0.0, 0.28), (0.35, 0.15, 0.5), (0.42, 0.05, 0.35), (-0.35, 0.0, 0.05)),
@@ -210,7 +210,7 @@ def _blond_hair(stage: Stage, rng: Generator, frames: range) -> None:
 def _net(stage: Stage, rng: Generator, frames: range) -> None:
     from training.render.drapery import Net
 
-    del frames  # a function of time: nothing to key
+    del frames  # a function of time, so nothing is keyed
     stage.pose = Net(stage, rng, meshes_across=15, colour=(0.35, 0.3, 0.2)).pose
     _golden_light(stage)
 

@@ -1,6 +1,6 @@
 """Hair and fur as arrays of points: roots on a mesh, growth, clumps, curls and frizz.
 
-Knows numpy only, no Blender. A set of strands is an array (N, P, 3) in metres: N strands of P
+A set of strands is an array (N, P, 3) in metres: N strands of P
 points, root first. Every function is a pure function of its arguments and its random generator.
 """
 
@@ -18,7 +18,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True, kw_only=True)
 class Roots:
-    """Where strands leave the skin: positions (N, 3) and unit normals (N, 3)."""
+    """The roots of strands: positions (N, 3) and unit normals (N, 3)."""
 
     positions: Array
     normals: Array
@@ -33,7 +33,7 @@ class Roots:
 def scatter_roots(
     vertices: Array, normals: Array, triangles: NDArray[np.int64], count: int, rng: Generator
 ) -> Roots:
-    """`count` roots spread evenly by area over a triangle mesh."""
+    """Draw `count` roots, evenly by area, on a triangle mesh."""
     corners = vertices[triangles]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
@@ -46,10 +46,10 @@ def scatter_roots(
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors of length 1 along the last axis; zero vectors stay zero."""
+    """Normalise vectors along the last axis; zero vectors stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    found: Array = vectors / np.maximum(length, 1e-9)
-    return found
+    unit: Array = vectors / np.maximum(length, 1e-9)
+    return unit
 
 
 def grow(
@@ -61,10 +61,10 @@ def grow(
     pull: Callable[[Array], Array],
     stiffness: float,
 ) -> Array:
-    """Strands (N, points, 3) that leave along the normal and bend towards `pull(positions)`.
+    """Grow strands (N, points, 3) along the normal, bent towards `pull(positions)`.
 
-    lift: how much of the first direction is the normal (1) rather than the pull (0).
-    stiffness: how far along the strand the first direction lasts, as a power (1 is even).
+    `lift` mixes the first direction from the normal (1) and the pull (0); `stiffness` is how far
+    along the strand it lasts, as a power (1 is even).
     """
     step = (lengths / (points - 1))[:, None]
     position = roots.positions.copy()
@@ -79,17 +79,17 @@ def grow(
 
 
 def nearest(points: Array, centres: Array, chunk: int = 4096) -> NDArray[np.int64]:
-    """Index of the nearest of `centres` (M, 3) for each of `points` (N, 3)."""
+    """Find the index of the nearest of `centres` (M, 3) for each of `points` (N, 3)."""
     square = (centres**2).sum(axis=1)
-    found = [
+    nearest = [
         np.argmin(square - 2 * points[i : i + chunk] @ centres.T, axis=1)
         for i in range(0, len(points), chunk)
     ]
-    return np.concatenate(found)
+    return np.concatenate(nearest)
 
 
 def clump(strands: Array, tufts: int, amount: Array | float, rng: Generator) -> Array:
-    """Draw strands towards the middle strand of their tuft, more towards the tip."""
+    """Pull strands towards the middle strand of their tuft, more towards the tip."""
     leaders = rng.choice(len(strands), size=min(tufts, len(strands)), replace=False)
     mine = leaders[nearest(strands[:, 0], strands[leaders, 0])]
     offset = strands[mine] - strands[mine, :1] + strands[:, :1] - strands
@@ -124,6 +124,6 @@ def curl(strands: Array, radius_m: float, turns: Array, phase: Array) -> Array:
 
 
 def taper(strands: Array, root_m: float, tip_m: float, power: float = 1.5) -> Array:
-    """Radius at each point (N, P): `root_m` at the root thinning to `tip_m`."""
+    """Return the radius at each point (N, P): `root_m` at the root thinning to `tip_m`."""
     s = np.linspace(0, 1, strands.shape[1]) ** power
     return np.broadcast_to(root_m + (tip_m - root_m) * s, strands.shape[:2]).copy()

@@ -1,7 +1,7 @@
-"""The process that has Blender: reads jobs from its input, renders, answers one line for each.
+"""The process that has Blender: reads jobs from stdin, renders, answers one line for each.
 
-Started by `training.render.blender`; runs in the interpreter that has `bpy`. Blender prints as it
-likes on the same output, so an answer is a line that begins with `ANSWER`.
+`training.render.blender` starts it in the interpreter that has `bpy`. Blender prints on the same
+output, so an answer is a line that begins with `ANSWER`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ ANSWER = "@render-answer "
 
 
 def serve() -> None:
-    """Answer jobs until the input ends. An exception fails its job only."""
-    kept: dict[Any, Any] = {}
+    """Render jobs until stdin ends; an exception fails its job only."""
+    stages: dict[Any, Any] = {}
     for line in sys.stdin:
         if not line.strip():
             continue
         try:
-            _do(from_line(line), kept)
+            _render(from_line(line), stages)
             answer: dict[str, str] = {}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(f"\n{ANSWER}{json.dumps(answer)}", flush=True)
 
 
-def _do(job: Job, kept: dict[Any, Any]) -> None:
-    """Render one job; the stage of a shot is kept for its next frame."""
+def _render(job: Job, stages: dict[Any, Any]) -> None:
+    """Render one job; `stages` caches a shot's stage for its next frame."""
     from training.render import shots
 
     if not isinstance(job, ShotJob):
@@ -39,11 +39,11 @@ def _do(job: Job, kept: dict[Any, Any]) -> None:
         kinds.render_still(job)
         return
     key = (job.shot, job.seed, job.first, job.last, job.quality)
-    if key not in kept:
-        kept.clear()
+    if key not in stages:
+        stages.clear()
         frames = range(job.first, job.last + 1)
-        kept[key] = shots.build(job.shot, job.seed, job.quality, frames)
-    shots.render_frame(kept[key], job.frame, job.folder)
+        stages[key] = shots.build(job.shot, job.seed, job.quality, frames)
+    shots.render_frame(stages[key], job.frame, job.folder)
 
 
 if __name__ == "__main__":

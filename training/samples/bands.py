@@ -2,7 +2,7 @@
 
 A trimap made by dilation alone, or with one even width, teaches the network that the edge runs in
 the middle of the band; here foreground and background are eroded independently, with a radius
-that wanders along the edge, as a brush does.
+that varies along the edge, as a brush does.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ from torch.nn import functional as F
 
 _FINE_RADII = (1, 2, 4)
 _COARSE_RADII = (6, 10, 14, 20, 28, 38, 50)  # reached on the half-size mask: even numbers
-CERTAIN_FOREGROUND = 0.99
-CERTAIN_BACKGROUND = 0.01
+_CERTAIN_FOREGROUND = 0.99  # alphas from here on may be known foreground
+_CERTAIN_BACKGROUND = 0.01  # and up to here, known background
 
 
 def dilation_radius(mask: Tensor, limit_px: int) -> Tensor:
-    """The radius at which a growing mask reaches each pixel.
+    """Compute the radius at which a growing mask reaches each pixel.
 
-    mask: (N, 1, H, W) float, 0 or 1, H and W even. Returns the same shape: 0 inside the mask, the
-    first of a list of radii at which an octagon-shaped dilation covers the pixel, and infinity
-    beyond `limit_px`. Large radii are reached at half size, which is coarse enough for a brush.
+    Large radii are reached at half size, which is fine enough for a brush.
+
+    Args:
+        mask: (N, 1, H, W) float, 0 or 1, H and W even.
+        limit_px: the largest radius of interest.
+
+    Returns:
+        (N, 1, H, W): 0 inside the mask, the first of a list of radii at which an octagon-shaped
+        dilation covers the pixel, and infinity beyond `limit_px`.
     """
     radius = torch.where(mask > 0.5, 0.0, torch.inf)
     grown, before = mask, 0
@@ -51,7 +57,7 @@ def _grow(mask: Tensor, px: int, *, square: bool) -> Tensor:
 
 def _wandering(low: float, high: float, wobble: float, shape: torch.Size, rng: torch.Generator,
                device: torch.device) -> Tensor:  # fmt: skip
-    """A radius per sample, drawn towards narrow bands, times a smooth field of 1 ± wobble."""
+    """Draw a radius per sample, favouring narrow bands, times a smooth field of 1 ± wobble."""
     count, _, height, width = shape
     base = torch.rand((count, 1, 1, 1), generator=rng, device=device) ** 1.5 * (high - low) + low
     field = torch.rand((count, 1, 5, 5), generator=rng, device=device) * 2 - 1
@@ -67,14 +73,20 @@ def draw_trimap(
     erode_foreground: bool,
     rng: torch.Generator,
 ) -> Tensor:
-    """Trimaps (N, 1, H, W) of 0, 0.5, 1 for true alphas of that shape.
+    """Draw trimaps (N, 1, H, W) of 0, 0.5, 1 for true alphas of that shape.
 
-    Both known regions are eroded, each by a radius of its own between `band_px`; without
-    `erode_foreground` only the background is. Soft pixels are always unknown.
+    Soft pixels are always unknown.
+
+    Args:
+        alpha: (N, 1, H, W) in [0, 1], H and W even.
+        band_px: least and greatest radius by which each known region is eroded.
+        wobble: how unevenly the band is drawn, 0 even to 1.
+        erode_foreground: False erodes the background alone.
+        rng: on alpha's device.
     """
     low, high = float(band_px[0]), float(band_px[1])
-    soft_or_background = (alpha < CERTAIN_FOREGROUND).to(alpha.dtype)
-    soft_or_foreground = (alpha > CERTAIN_BACKGROUND).to(alpha.dtype)
+    soft_or_background = (alpha < _CERTAIN_FOREGROUND).to(alpha.dtype)
+    soft_or_foreground = (alpha > _CERTAIN_BACKGROUND).to(alpha.dtype)
     foreground = soft_or_background < 0.5
     if erode_foreground:
         reach = _wandering(low, high, wobble, alpha.shape, rng, alpha.device)

@@ -17,28 +17,30 @@ from training.elements.pack import Background, Element, Pack
 from vfxmatte.colour import decode_srgb
 from vfxmatte.errors import TrainingError
 
-_MOST_CENTRES = 8192
+_MOST_CENTRES = 8192  # more add memory, not variety
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Foreground:
-    """premultiplied: (4, H, W) float16 scene-linear RGBA; centres: (K, 2) int64 rows of y, x, on
-    the CPU, of pixels that are neither opaque nor empty, where crops may be centred; is_cut: it
-    runs out of its picture, as a bust does."""
+    """An element on the device."""
 
     name: str
     kind: str
     premultiplied: Tensor
+    """(4, H, W) float16 scene-linear RGBA."""
     centres: Tensor
+    """(K, 2) int64 rows of y, x, on the CPU: soft pixels that crops may be centred on."""
     is_cut: bool
+    """Whether the element touches its picture's border, as a bust does."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backdrop:
-    """encoded: (3, H, W) uint8, sRGB."""
+    """A background on the device."""
 
     name: str
     encoded: Tensor
+    """(3, H, W) uint8, sRGB."""
 
 
 def _foreground(element: Element, device: torch.device) -> Foreground:
@@ -73,7 +75,7 @@ def _backdrop(background: Background, device: torch.device) -> Backdrop:
 
 
 class PictureBank:
-    """Every picture of a pack, as tensors on one device."""
+    """All pictures of a pack, as tensors on one device."""
 
     def __init__(self, pack: Pack, device: torch.device) -> None:
         if not pack.elements or not pack.backgrounds:
@@ -88,12 +90,15 @@ class PictureBank:
     def sample_foreground(
         self, index: int, matrix: Tensor, side: int, *, mirror_cut: bool = False
     ) -> Tensor:
-        """A crop (4, side, side) float32, premultiplied scene-linear, empty outside the element.
+        """Take a crop (4, side, side) float32, premultiplied scene-linear, empty outside.
 
-        matrix: (2, 3) on the CPU, from crop pixels relative to the crop's centre to source
-            pixels (x, y). Where it minifies, the source is averaged first.
-        mirror_cut: an element that runs out of its picture goes on there as in a mirror, so that
-            its hair does not end in a straight edge.
+        Args:
+            index: the foreground's number.
+            matrix: (2, 3) on the CPU, from crop pixels relative to the crop's centre to source
+                pixels (x, y). Where it minifies, the source is averaged first.
+            side: the crop's side in px.
+            mirror_cut: extend an element that is cut by its picture's border as in a mirror, so
+                that its hair does not end in a straight edge.
         """
         foreground = self.foregrounds[index]
         source = foreground.premultiplied.float()[None]
@@ -106,8 +111,13 @@ class PictureBank:
         return F.grid_sample(source, grid, padding_mode=outside, align_corners=False)[0]
 
     def sample_backdrop(self, index: int, box: tuple[int, int, int], side: int) -> Tensor:
-        """A crop (3, side, side) float32, scene-linear; box: top, left and side in source pixels,
-        within the picture, resized to `side` (so a picture smaller than a crop is enlarged)."""
+        """Take a crop (3, side, side) float32, scene-linear.
+
+        Args:
+            index: the background's number.
+            box: top, left and side in source pixels, within the picture; resized to `side`.
+            side: the crop's side in px.
+        """
         encoded = self.backdrops[index].encoded
         top, left, size = box
         cut = encoded[:, top : top + size, left : left + size].float()[None] / 255
@@ -117,13 +127,13 @@ class PictureBank:
 
 
 def _halved(source: Tensor) -> Tensor:
-    """Means of 2×2; an odd side repeats its last pixels."""
+    """Halve the size by 2×2 means; an odd side repeats its last pixels."""
     odd_rows, odd_columns = source.shape[-2] % 2, source.shape[-1] % 2
     return F.avg_pool2d(F.pad(source, (0, odd_columns, 0, odd_rows), mode="replicate"), 2)
 
 
 def _affine_grid(matrix: Tensor, side: int, source: torch.Size, device: torch.device) -> Tensor:
-    """(1, side, side, 2) in grid_sample's coordinates."""
+    """Return (1, side, side, 2) in grid_sample's coordinates."""
     axis = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
     y, x = axis.view(side, 1), axis.view(1, side)
     (a, b, shift_x), (c, d, shift_y) = matrix.tolist()

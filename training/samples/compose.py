@@ -9,8 +9,8 @@ share of the samples, encoded), encode, add grain and compression, draw a trimap
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,56 +28,64 @@ from training.samples.degrade import (
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.colour import encode_for_network
 
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
-_BLUR_SIDE = 15
-_LEAST_ALPHA = 1e-3  # less is nothing: below it half precision no longer knows the colour
+_LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
+_BLUR_SIDE = 15  # px, of the blur kernels
+_LEAST_ALPHA = 1e-3  # below it a half float no longer holds the colour, and alpha becomes 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """image, foreground, background: (N, 3, H, W) network-encoded; trimap (N, 1, H, W) of 0, 0.5
-    and 1; alpha (N, 1, H, W) in [0, 1]; priors (N, PRIORS, H, W) in [0, 1], where the network takes
-    them. With moving pairs sample n + N/2 follows sample n."""
+    """Training samples."""
 
     image: Tensor
+    """(N, 3, H, W) network-encoded."""
     trimap: Tensor
+    """(N, 1, H, W) of 0, 0.5 and 1."""
     alpha: Tensor
+    """(N, 1, H, W) in [0, 1]."""
     foreground: Tensor
+    """(N, 3, H, W) network-encoded."""
     background: Tensor
+    """(N, 3, H, W) network-encoded."""
     moving_pairs: bool = False
+    """Whether sample n + N/2 is the next frame of sample n."""
     priors: Tensor | None = None
+    """(N, PRIORS, H, W) in [0, 1]; None for networks that take none."""
 
     @property
     def input(self) -> Tensor:
-        """(N, 4 + priors, H, W), the network's input."""
+        """The network's input, (N, 4 + priors, H, W)."""
         priors = () if self.priors is None else (self.priors,)
         return torch.cat((self.image, self.trimap, *priors), 1)
 
     @property
     def unknown(self) -> Tensor:
-        """(N, 1, H, W) float, 1 where the trimap is unknown."""
+        """A mask (N, 1, H, W) float, 1 where the trimap is unknown."""
         return (self.trimap == 0.5).to(self.image.dtype)
 
     def part(self, start: int, stop: int) -> Batch:
-        """`stop - start` samples, for accumulating gradients; pairs stay together.
+        """Return samples `start` to `stop`, for accumulating gradients.
 
-        With moving pairs start and stop are even, and the part holds pairs start/2 to stop/2.
+        With moving pairs start and stop must be even, and the part holds pairs start/2 to stop/2.
         """
         chosen = torch.arange(len(self.image), device=self.image.device)
         if self.moving_pairs:
             chosen = chosen.view(2, -1)[:, start // 2 : stop // 2].flatten()
         else:
             chosen = chosen[start:stop]
-        return Batch(
-            image=self.image[chosen], trimap=self.trimap[chosen], alpha=self.alpha[chosen],
-            foreground=self.foreground[chosen], background=self.background[chosen],
-            moving_pairs=self.moving_pairs,
-            priors=None if self.priors is None else self.priors[chosen],
+        return self.cut(lambda planes: planes[chosen])
+
+    def cut(self, take: Callable[[Tensor], Tensor]) -> Batch:
+        """Return a batch whose tensors are `take` of this one's."""
+        return replace(
+            self, image=take(self.image), trimap=take(self.trimap), alpha=take(self.alpha),
+            foreground=take(self.foreground), background=take(self.background),
+            priors=None if self.priors is None else take(self.priors),
         )  # fmt: skip
 
 
 class Compositor:
-    """Makes batches from a bank of pictures; the same seed gives the same batch."""
+    """A maker of composites; the same seed gives the same batch."""
 
     def __init__(self, bank: PictureBank, config: SynthesisConfig) -> None:
         self.bank = bank
@@ -86,10 +94,13 @@ class Compositor:
     def batch(
         self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
     ) -> Batch:
-        """`count` samples (an even number with moving pairs).
+        """Make a batch.
 
-        chosen: numbers of the foreground and the background of each sample (each pair), where
-            they are not to be drawn.
+        Args:
+            count: samples, an even number with moving pairs.
+            seed: decides everything that is drawn.
+            chosen: numbers of the foreground and the background of each sample (each pair); None
+                draws them.
         """
         host = torch.Generator().manual_seed(seed)
         rng = torch.Generator(self.bank.device).manual_seed(seed)
@@ -104,11 +115,11 @@ class Compositor:
     # -- placing ---------------------------------------------------------------------------
 
     def _layers(self, chosen: Sequence[int | None], host: torch.Generator) -> Tensor:
-        """Premultiplied linear RGBA (N, 4, H, W) of one foreground, or of two merged."""
+        """Place one foreground or two merged: premultiplied linear RGBA (N, 4, H, W)."""
         first, second = [], []
         for number in chosen:
             views = self._views(host, number)
-            if _uniform(host) < self.config.two_foregrounds:
+            if draw_uniform(host) < self.config.two_foregrounds:
                 behind = self._views(host)
                 views = [over(a, b) for a, b in zip(views, behind, strict=True)]
             first.append(views[0])
@@ -116,28 +127,28 @@ class Compositor:
         return torch.stack(first + second)
 
     def _views(self, host: torch.Generator, number: int | None = None) -> list[Tensor]:
-        """One foreground in one pose, or in two poses that follow each other."""
-        drawn = _integer(host, len(self.bank.foregrounds))
+        """Take a foreground in one pose, or in two consecutive ones."""
+        drawn = draw_integer(host, len(self.bank.foregrounds))
         index = drawn if number is None else number
         centres = self.bank.foregrounds[index].centres
-        y, x = centres[_integer(host, len(centres))].tolist()
+        y, x = centres[draw_integer(host, len(centres))].tolist()
         pose = self._pose(x, y, host)
         poses = [pose, _next_pose(pose, host)] if self.config.moving_pairs else [pose]
         side, mirror = self.config.crop_px, self.config.mirror_cut
         return [self.bank.sample_foreground(index, p, side, mirror_cut=mirror) for p in poses]
 
     def _pose(self, x: int, y: int, host: torch.Generator) -> Tensor:
-        """An affine (2, 3) from crop to source pixels that centres the crop on (x, y)."""
+        """Draw an affine (2, 3) from crop to source pixels that centres the crop on (x, y)."""
         c = self.config
         zoom = self._zoom(c.zoom, host)
-        angle = math.radians(_uniform(host, -c.rotate_degrees, c.rotate_degrees))
-        shear = math.tan(math.radians(_uniform(host, -c.shear_degrees, c.shear_degrees)))
-        stretch = [math.exp(_uniform(host, -1, 1) * math.log(c.stretch)) for _ in "xy"]
+        angle = math.radians(draw_uniform(host, -c.rotate_degrees, c.rotate_degrees))
+        shear = math.tan(math.radians(draw_uniform(host, -c.shear_degrees, c.shear_degrees)))
+        stretch = [math.exp(draw_uniform(host, -1, 1) * math.log(c.stretch)) for _ in "xy"]
         cos, sin = math.cos(angle), math.sin(angle)
         turn = torch.tensor(((cos, -sin), (sin, cos)))
         skew = torch.tensor(((stretch[0] * zoom, shear * zoom), (0.0, stretch[1] * zoom)))
         linear = turn @ skew
-        if _uniform(host) < c.flip:
+        if draw_uniform(host) < c.flip:
             linear = linear @ torch.tensor(((-1.0, 0.0), (0.0, 1.0)))
         # The middle of a crop of even size lies between pixels: half a pixel aside keeps a crop
         # that is not scaled on the source's own pixels.
@@ -146,11 +157,11 @@ class Compositor:
     def _zoom(self, limits: tuple[float, float], host: torch.Generator) -> float:
         choices = self.config.zoom_choices
         if choices:
-            return choices[_integer(host, len(choices))]
-        return math.exp(_uniform(host, math.log(limits[0]), math.log(limits[1])))
+            return choices[draw_integer(host, len(choices))]
+        return math.exp(draw_uniform(host, math.log(limits[0]), math.log(limits[1])))
 
     def _backdrops(self, chosen: Sequence[int | None], host: torch.Generator) -> Tensor:
-        """Scene-linear backgrounds (N, 3, H, W)."""
+        """Place backgrounds: scene-linear (N, 3, H, W)."""
         first, second = [], []
         for number in chosen:
             views = self._backdrop_views(host, number)
@@ -159,17 +170,17 @@ class Compositor:
         return torch.stack(first + second)
 
     def _backdrop_views(self, host: torch.Generator, number: int | None) -> list[Tensor]:
-        """One background, or two views of it a little apart."""
+        """Take a background, or two views of it slightly apart."""
         c = self.config
-        if _uniform(host) < c.plain_background:
+        if draw_uniform(host) < c.plain_background:
             return [self._gradient(host)] * (2 if c.moving_pairs else 1)
-        drawn = _integer(host, len(self.bank.backdrops))
+        drawn = draw_integer(host, len(self.bank.backdrops))
         index = drawn if number is None else number
         height, width = self.bank.backdrops[index].encoded.shape[-2:]
         size = round(c.crop_px * self._zoom(c.background_zoom, host))
         size = max(1, min(size, height, width))
-        flip = _uniform(host) < c.flip
-        corner = (_integer(host, height - size + 1), _integer(host, width - size + 1))
+        flip = draw_uniform(host) < c.flip
+        corner = (draw_integer(host, height - size + 1), draw_integer(host, width - size + 1))
         corners = [corner]
         if c.moving_pairs:
             corners.append(_next_corner(corner, (height - size, width - size), size, host))
@@ -210,7 +221,7 @@ class Compositor:
     def _blur(
         self, layers: Tensor, backdrop: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Defocus and motion over colour and alpha together, and a defocused background."""
+        """Blur colour and alpha together by defocus and motion, and defocus the background."""
         c, count = self.config, len(layers)
         if c.defocus or c.motion_blur:
             discs = disc_kernels(self._amounts(3, count, c.defocus, rng), _BLUR_SIDE)
@@ -225,7 +236,7 @@ class Compositor:
         return layers, backdrop
 
     def _amounts(self, most: float, count: int, probability: float, rng: torch.Generator) -> Tensor:
-        """(N,) uniform between 0 and `most` with the given probability, else 0; alike in a pair."""
+        """Draw (N,) uniform between 0 and `most` with a probability, else 0; equal in a pair."""
         amounts = most * torch.rand(count, generator=rng, device=rng.device)
         amounts = amounts * _chance(count, probability, rng, False).flatten()
         return _shared(amounts) if self.config.moving_pairs else amounts
@@ -269,12 +280,12 @@ class Compositor:
 
 
 def over(front: Tensor, behind: Tensor) -> Tensor:
-    """Porter-Duff over of premultiplied (4, H, W): alpha = 1 - (1 - a1)(1 - a2)."""
+    """Lay premultiplied (4, H, W) over another: alpha = 1 - (1 - a1)(1 - a2)."""
     return front + (1 - front[3:4]) * behind
 
 
 def _blurred(x: Tensor, kernels: Tensor) -> Tensor:
-    """x (N, C, H, W) by kernels (N, K, K), leaving alone what a kernel would not change."""
+    """Blur x (N, C, H, W) by kernels (N, K, K), skipping samples whose kernel is the identity."""
     middle = kernels.shape[-1] // 2
     touched = (kernels[:, middle, middle] < 1).nonzero().flatten()
     if not len(touched):
@@ -283,7 +294,7 @@ def _blurred(x: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _wrap(alpha: Tensor, backdrop: Tensor) -> Tensor:
-    """Background light that a lens spills over the foreground's rim, premultiplied."""
+    """Return the background light that a lens spills over the foreground's rim, premultiplied."""
     side = alpha.shape[-2:]
     near = F.interpolate(F.avg_pool2d(alpha, 8), side, mode="bilinear")
     glow = F.interpolate(F.avg_pool2d(backdrop, 16), side, mode="bilinear")
@@ -291,47 +302,49 @@ def _wrap(alpha: Tensor, backdrop: Tensor) -> Tensor:
 
 
 def _next_pose(pose: Tensor, host: torch.Generator) -> Tensor:
-    """A pose one frame later: some pixels aside, a little turned and scaled."""
-    angle, scale = _uniform(host, -0.03, 0.03), math.exp(_uniform(host, -0.02, 0.02))
+    """Draw a pose one frame later: slightly moved, turned and scaled."""
+    angle, scale = draw_uniform(host, -0.03, 0.03), math.exp(draw_uniform(host, -0.02, 0.02))
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     moved = pose.clone()
     moved[:, :2] = torch.tensor(((cos, -sin), (sin, cos))) @ pose[:, :2]
-    moved[:, 2] += torch.tensor((_uniform(host, -8, 8), _uniform(host, -8, 8)))
+    moved[:, 2] += torch.tensor((draw_uniform(host, -8, 8), draw_uniform(host, -8, 8)))
     return moved
 
 
 def _next_corner(
     corner: tuple[int, int], last: tuple[int, int], size: int, host: torch.Generator
 ) -> tuple[int, int]:
-    """A background's corner one frame later, at most 3 % of the view away, within 0 to `last`."""
+    """Draw a corner one frame later, at most 3 % of the view away, within 0 to `last`."""
     step = round(0.03 * size)
-    moved = [at + _integer(host, 2 * step + 1) - step for at in corner]
+    moved = [at + draw_integer(host, 2 * step + 1) - step for at in corner]
     y, x = (min(max(at, 0), end) for at, end in zip(moved, last, strict=True))
     return y, x
 
 
-def _uniform(host: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+def draw_uniform(host: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    """Draw a number between `low` and `high`."""
     return low + (high - low) * float(torch.rand((), generator=host))
 
 
-def _integer(host: torch.Generator, count: int) -> int:
+def draw_integer(host: torch.Generator, count: int) -> int:
+    """Draw an integer from 0 to `count` - 1."""
     return int(torch.randint(count, (), generator=host))
 
 
 def _shared(values: Tensor) -> Tensor:
-    """Let the second frame of each pair take the first one's value."""
+    """Give the second frame of each pair the first one's value."""
     half = values[: len(values) // 2]
     return torch.cat((half, half))
 
 
 def _spread(count: int, rng: torch.Generator, pairs: bool, channels: int = 1) -> Tensor:
-    """(N, channels, 1, 1) uniform in -1 to 1."""
+    """Draw (N, channels, 1, 1) uniform in -1 to 1."""
     values = 2 * torch.rand((count, channels, 1, 1), generator=rng, device=rng.device) - 1
     return _shared(values) if pairs else values
 
 
 def _chance(count: int, probability: float, rng: torch.Generator, pairs: bool) -> Tensor:
-    """(N, 1, 1, 1) bool, True with the given probability."""
+    """Draw (N, 1, 1, 1) bool, True with the given probability."""
     values = torch.rand((count, 1, 1, 1), generator=rng, device=rng.device) < probability
     return _shared(values) if pairs else values
 

@@ -1,4 +1,4 @@
-"""What lens, sensor and codec do to a picture, on the device and in batches.
+"""Blur, grain and compression of pictures, on the device and in batches.
 
 Blurs work on premultiplied scene-linear values, grain and compression on encoded ones. Every
 function takes (N, C, H, W) tensors and draws one strength per sample.
@@ -25,16 +25,12 @@ _LUMA = torch.tensor(
 
 def per_sample_blur(x: Tensor, kernels: Tensor) -> Tensor:
     """Convolve sample n with kernels[n]; x (N, C, H, W), kernels (N, K, K) summing to 1."""
-    count, channels, height, width = x.shape
+    count, channels = x.shape[:2]
     side = kernels.shape[-1]
     weight = kernels.to(x.dtype).repeat_interleave(channels, 0).unsqueeze(1)
-    padded = F.pad(x, (side // 2,) * 4, mode="replicate").reshape(1, count * channels, *_plus(
-        height, width, side))  # fmt: skip
+    padded = F.pad(x, (side // 2,) * 4, mode="replicate")
+    padded = padded.reshape(1, count * channels, *padded.shape[-2:])
     return F.conv2d(padded, weight, groups=count * channels).reshape(x.shape)
-
-
-def _plus(height: int, width: int, side: int) -> tuple[int, int]:
-    return height + side // 2 * 2, width + side // 2 * 2
 
 
 def _grid(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -43,7 +39,7 @@ def _grid(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def disc_kernels(radius_px: Tensor, side: int) -> Tensor:
-    """Discs of confusion, (N, side, side), with soft rims; a radius of 0 is the identity."""
+    """Create circles of confusion, (N, side, side), with soft rims; radius 0 is the identity."""
     y, x = _grid(side, radius_px.device)
     distance = (x * x + y * y).sqrt()
     kernel = (radius_px.view(-1, 1, 1) + 0.5 - distance).clamp(0, 1)
@@ -51,7 +47,7 @@ def disc_kernels(radius_px: Tensor, side: int) -> Tensor:
 
 
 def streak_kernels(length_px: Tensor, angle: Tensor, side: int) -> Tensor:
-    """Straight motion blur, (N, side, side); angle in radians; a length of 0 is the identity."""
+    """Create straight motion blurs, (N, side, side); angle in radians; length 0 is the identity."""
     y, x = _grid(side, length_px.device)
     cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
     along, across = (x * cos + y * sin).abs(), (y * cos - x * sin).abs()
@@ -62,7 +58,7 @@ def streak_kernels(length_px: Tensor, angle: Tensor, side: int) -> Tensor:
 
 
 def add_grain(encoded: Tensor, largest: float, rng: torch.Generator) -> Tensor:
-    """Gaussian noise, a little blurred, stronger in the middle tones; one strength per sample."""
+    """Add Gaussian noise, partly blurred, stronger in mid-tones; one strength per sample."""
     count = encoded.shape[0]
     device = encoded.device
     strength = largest * torch.rand((count, 1, 1, 1), generator=rng, device=device) ** 2
@@ -81,7 +77,7 @@ def _dct_matrix(device: torch.device) -> Tensor:
 
 
 def compress(encoded: Tensor, quality: Tensor) -> Tensor:
-    """JPEG's quantisation of 8×8 blocks of Y, Cb and Cr, without its entropy coding.
+    """Quantise 8×8 blocks of Y, Cb and Cr as JPEG does.
 
     encoded: (N, 3, H, W), sides multiples of 16; quality: (N,) between 10 and 100. Chroma is
     halved in size, as every camera and movie does.

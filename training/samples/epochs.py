@@ -1,7 +1,7 @@
-"""The paper's epochs: every foreground over N different backgrounds, in an order of its own.
+"""The paper's epochs: every foreground over N different backgrounds, in random order.
 
-What the n-th sample of a run is made of follows from n and the seed alone, so that a resumed run
-and every process of a group know it without keeping count.
+The n-th sample of a run follows from n and the seed alone, so that a resumed run and every process
+of a group draw the same ones.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 
 class Epochs:
-    """Numbers of the foreground and the background of each sample.
+    """The order of samples, by number of foreground and background.
 
     An epoch has `foregrounds * each` samples. Within it each foreground comes `each` times, over
-    as many different backgrounds as there are (over all of them equally often, if there are fewer
-    than `each`). The next epoch has another order and other backgrounds.
+    different backgrounds (over all of them equally often, if there are fewer than `each`). The
+    next epoch has another order and other backgrounds.
     """
 
     def __init__(self, foregrounds: int, backgrounds: int, each: int, seed: int) -> None:
@@ -24,11 +24,11 @@ class Epochs:
         self._number, self._order = -1, np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        """Samples in an epoch."""
+        """Return the number of samples in an epoch."""
         return self.foregrounds * self.each
 
     def samples(self, first: int, count: int) -> list[tuple[int, int]]:
-        """(foreground, background) of `count` samples of the run, from its `first` on."""
+        """Return (foreground, background) of `count` samples of the run, from number `first` on."""
         return [self._sample(number) for number in range(first, first + count)]
 
     def _sample(self, number: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What makes batches of training samples."""
+"""The protocol of makers of training batches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from training.samples.compose import Batch
 
 
 class BatchMaker(Protocol):
-    """Makes batches on a device; the same seed gives the same batch."""
+    """A maker of batches on a device; the same seed gives the same batch."""
 
     def batch(
         self, count: int, seed: int, *, chosen: Sequence[tuple[int, int]] | None = None
     ) -> Batch:
-        """`count` samples; chosen: numbers of the foreground and the background of each."""
+        """Make `count` samples; `chosen` holds numbers of foreground and background of each."""
         ...

@@ -1,4 +1,4 @@
-"""Settings of the synthesis: how composites are made from foregrounds and backgrounds.
+"""Settings of the synthesis of composites from foregrounds and backgrounds.
 
 Each part can be switched off; `SynthesisConfig.paper()` is Deep Image Matting's own pipeline.
 """
@@ -12,69 +12,69 @@ from vfxmatte.common.checked import Checked, limited
 from vfxmatte.errors import TrainingError, VfxmatteError
 
 LARGEST_BAND_PX = 50
+"""Greatest radius that `bands` can draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig(Checked):
-    """How one training picture is made. Probabilities 0 to 1, angles in degrees.
-
-    crop_px: side of the finished square crop, a multiple of 32.
-    zoom: source pixels per crop pixel, drawn log-uniformly between the two.
-    background_zoom: the same for backgrounds, which are enlarged where they are too small.
-    zoom_choices: both are drawn from these instead, where given (the paper's 320, 480 and 640
-        over 320).
-    mirror_cut: elements that run out of their picture go on mirrored; else they end there.
-    flip: probability of a horizontal flip.
-    rotate_degrees, stretch, shear_degrees: random affine on the foreground; stretch is a factor
-        per axis, up and down.
-    two_foregrounds: probability of a second foreground behind the first,
-        alpha = 1 - (1 - a1)(1 - a2).
-    linear_light: probability that foreground and background mix in scene-linear light (as a
-        lens mixes them) and are then encoded; else they mix display-encoded, as the paper does.
-    colour_jitter, exposure_stops, white_balance: saturation factor, exposure in stops and
-        per-channel gain, of foreground and background each on its own.
-    similar_colours: probability that the background is shifted to the foreground's mean colour.
-    background_blur: probability of a defocused background.
-    plain_background: probability of a smooth gradient instead of a photograph.
-    defocus, motion_blur: probability that foreground and alpha are blurred together.
-    light_wrap: probability that blurred background light is added over the foreground's edge.
-    grain: largest standard deviation of the noise, in encoded values.
-    compression: probability of JPEG-like quantisation.
-    band_px: smallest and largest radius of the trimap's erosion, at most 50, drawn for foreground
-        and background independently.
-    band_wobble: how unevenly the band is drawn, 0 even to 1.
-    erode_foreground: also erode the foreground; without it the trimap is dilation only.
-    moving_pairs: make the second half of a batch the next frame of the first half.
-    """
+    """The making of one training picture; probabilities are 0 to 1."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 
     crop_px: int = limited(320, at_least=32)
+    """Side of the finished square crop, a multiple of 32."""
     zoom: tuple[float, float] = (0.6, 1.7)
+    """Source pixels per crop pixel, drawn log-uniformly between the two."""
     background_zoom: tuple[float, float] = (0.6, 3.0)
+    """The same for backgrounds, which are enlarged where they are too small."""
     zoom_choices: tuple[float, ...] = ()
+    """Values that both zooms are drawn from instead (the paper's 320, 480 and 640 over 320)."""
     mirror_cut: bool = True
+    """Extend elements that are cut by their picture's border as in a mirror."""
     flip: float = limited(0.5, at_least=0, at_most=1)
+    """Probability of a horizontal flip."""
     rotate_degrees: float = limited(30.0, at_least=0, at_most=180)
+    """Largest rotation of the foreground."""
     stretch: float = limited(1.25, at_least=1)
+    """Largest factor on each axis of the foreground, up and down."""
     shear_degrees: float = limited(10.0, at_least=0, below=90)
+    """Largest shear of the foreground."""
     two_foregrounds: float = limited(0.4, at_least=0, at_most=1)
+    """Probability of a second foreground behind the first, alpha = 1 - (1 - a1)(1 - a2)."""
     linear_light: float = limited(0.75, at_least=0, at_most=1)
+    """Probability that layers mix in scene-linear light, as in a lens, and are then encoded; else
+    they mix display-encoded, as in the paper."""
     colour_jitter: float = limited(0.4, at_least=0)
+    """Largest change of saturation, of foreground and background each on its own."""
     exposure_stops: float = limited(1.0, at_least=0)
+    """Largest change of exposure, of each on its own."""
     white_balance: float = limited(0.15, at_least=0, below=1)
+    """Largest gain of a channel in stops, of each on its own."""
     similar_colours: float = limited(0.1, at_least=0, at_most=1)
+    """Probability that the background is shifted to the foreground's mean colour."""
     background_blur: float = limited(0.4, at_least=0, at_most=1)
+    """Probability of a defocused background."""
     plain_background: float = limited(0.05, at_least=0, at_most=1)
+    """Probability of a smooth gradient instead of a photograph."""
     defocus: float = limited(0.2, at_least=0, at_most=1)
+    """Probability that foreground and alpha are defocused together."""
     motion_blur: float = limited(0.15, at_least=0, at_most=1)
+    """Probability that foreground and alpha are motion-blurred together."""
     light_wrap: float = limited(0.1, at_least=0, at_most=1)
+    """Probability that blurred background light is added over the foreground's edge."""
     grain: float = limited(0.03, at_least=0)
+    """Largest standard deviation of the noise, in encoded values."""
     compression: float = limited(0.25, at_least=0, at_most=1)
+    """Probability of JPEG-like quantisation."""
     band_px: tuple[int, int] = (1, 29)
+    """Least and greatest radius of the trimap's erosion, at most 50, drawn for foreground and
+    background independently."""
     band_wobble: float = limited(0.5, at_least=0, at_most=1)
+    """How unevenly the band is drawn, 0 even to 1."""
     erode_foreground: bool = True
+    """Also erode the foreground; False makes trimaps by dilation only."""
     moving_pairs: bool = False
+    """Make the second half of a batch the next frame of the first half."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +92,7 @@ class SynthesisConfig(Checked):
 
     @classmethod
     def plain(cls, crop_px: int, *, linear_light: bool = True) -> SynthesisConfig:
-        """Every part off: foregrounds and backgrounds as they are, mixed; bands of one width."""
+        """Create settings with every part off: layers as they are, mixed; bands of one width."""
         return cls(
             crop_px=crop_px, zoom=(1.0, 1.0), background_zoom=(1.0, 1.0), mirror_cut=False,
             flip=0.0, rotate_degrees=0.0, stretch=1.0, shear_degrees=0.0, two_foregrounds=0.0,
@@ -104,7 +104,7 @@ class SynthesisConfig(Checked):
 
     @classmethod
     def paper(cls) -> SynthesisConfig:
-        """Deep Image Matting's own: flips, crops of 320, 480 or 640 resized to 320, no more."""
+        """Create Deep Image Matting's settings: flips, crops of 320, 480 or 640 resized to 320."""
         return replace(
             cls.plain(320, linear_light=False),
             zoom_choices=(1.0, 1.5, 2.0), flip=0.5, band_px=(1, 20),

@@ -32,13 +32,16 @@ class Stage1(nn.Module):
         self.pool, self.unpool = pool, unpool
 
     def forward(self, normalised: Tensor) -> Tensor:
-        x = self.encoder.adapter(normalised)
-        skips, memories = [], []
-        for block in self.encoder.pooled:
-            skips.append(block(x))
-            x, memory = self.pool(skips[-1])
+        *pooled, lowest = self.encoder.levels()
+        x, skips, memories = normalised, [], []
+        for layers in pooled:
+            for layer in layers:
+                x = layer(x)
+            skips.append(x)
+            x, memory = self.pool(x)
             memories.append(memory)
-        x = self.decoder.entry(self.encoder.lowest(x))
+        for layer in (*lowest, self.decoder.entry):
+            x = layer(x)
         for step in self.decoder.steps:
             skip = skips.pop()
             x = self.unpool(x, memories.pop(), skip)

@@ -8,9 +8,8 @@ resolution over the picture and the stage-1 alpha, whose output is added to that
 
 Beyond the paper, by configuration: a width factor, the size of the fourteenth layer (1×1, 3×3 or
 the paper's 7×7×4096), batch-normalisation for training from scratch (folded away for inference)
-additive skips after each unpooling, and alpha priors (`net.prior`): further input channels of both
-stages; stage 1 mixes them, pixel by pixel, and adds to that. Short of the paper: four poolings, no
-fourteenth layer and an adapter from the four channels to VGG-16's three.
+additive skips after each unpooling, and alpha priors (`vfxmatte.prior`): further input channels of
+both stages; stage 1 mixes them, pixel by pixel, and adds to that.
 
 Alpha is linear at the output and clamped to [0, 1] by the caller (`DimOutput.alpha`): clamping
 inside would stop the gradient where the prediction overshoots.
@@ -18,9 +17,9 @@ inside would stop the gradient where the prediction overshoots.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ from vfxmatte.prior.constants import PRIORS
 ENCODER_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 DECODER_CHANNELS = (512, 256, 128, 64, 64)
 STRIDE = 32
-"""Sides of the input must be multiples of this, whatever the poolings: five of them halve them."""
+"""Sides of the input must be multiples of this: five poolings halve them."""
 
 _RGB_MEAN = (0.485, 0.456, 0.406)  # VGG-16's own, so that its weights can be loaded
 _RGB_STD = (0.229, 0.224, 0.225)
@@ -40,69 +39,67 @@ _RGB_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True)
 class DimConfig:
-    """The network's shape. The paper's is `fc6_kernel=7, fc6_channels=4096`, all else off.
+    """The network's shape. The paper's is `fc6_kernel=7, fc6_channels=4096`, all else off."""
 
-    width: factor on every channel count but the input's and alpha's.
-    fc6_kernel, fc6_channels: the fourteenth convolution (channels before `width` is applied); with
-        a kernel of 0 there is none, and fc6_channels says nothing.
-    skips: add the encoder's last activation of each block after unpooling.
-    batch_norm: normalise after every convolution of stage 1; training only, see `fold`.
-    refine: whether stage 2 is there.
-    pools: poolings and unpoolings. With 4 of them VGG-16's last block is at 1/16, its result is not
-        pooled, and the decoder lacks its first step.
-    adapter: a 1×1 convolution from the input's channels to the three that VGG-16 takes.
-    prior: the alpha priors are further channels of the input, and stage 1 says how much of each
-        of them alpha is, and adds to that.
-    """
+    architecture: ClassVar[str] = "dim"
+    """The name that sidecars give, see `architectures`."""
+    fc6_kernels: ClassVar[tuple[int, ...]] = (1, 3, 5, 7)
+    """Values that `fc6_kernel` may have."""
 
     width: float = 1.0
+    """Factor on every channel count but the input's and alpha's."""
     fc6_kernel: int = 1
+    """Side of the fourteenth convolution's kernel."""
     fc6_channels: int = 512
+    """Its channels, before `width` is applied."""
     skips: bool = False
+    """Add the encoder's last activation of each block after unpooling."""
     batch_norm: bool = False
+    """Normalise after every convolution of stage 1; training only, see `fold`."""
     refine: bool = True
-    pools: int = 5
-    adapter: bool = False
+    """Whether there is a stage 2."""
     prior: bool = False
+    """Whether alpha priors are further channels of the input, which stage 1 mixes and adds to."""
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.width <= 4:
             raise ValueError(f"width must be within 0.05 and 4, found {self.width}")
-        if self.fc6_kernel not in (0, 1, 3, 5, 7):
-            raise ValueError(f"fc6_kernel must be 0, 1, 3, 5 or 7, found {self.fc6_kernel}")
+        if self.fc6_kernel not in self.fc6_kernels:
+            allowed = ", ".join(str(kernel) for kernel in self.fc6_kernels)
+            raise ValueError(f"fc6_kernel must be one of {allowed}, found {self.fc6_kernel}")
         if type(self.fc6_channels) is not int or not 1 <= self.fc6_channels <= 8192:
             raise ValueError(f"fc6_channels must be within 1 and 8192, found {self.fc6_channels}")
-        for name in ("skips", "batch_norm", "refine", "adapter", "prior"):
+        for name in ("skips", "batch_norm", "refine", "prior"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, found {getattr(self, name)!r:.80}")
-        if self.pools not in (4, 5):
-            raise ValueError(f"pools must be 4 or 5, found {self.pools}")
+
+    def build(self) -> DeepImageMatting:
+        """Create a network of this shape with random weights."""
+        return DeepImageMatting(self)
 
     @property
     def priors(self) -> int:
-        """Channels of the input beyond RGB and trimap."""
+        """Number of input channels beyond RGB and trimap."""
         return PRIORS if self.prior else 0
 
     def channels(self, count: int) -> int:
+        """Return a channel count scaled by `width`, at least 4."""
         return max(4, round(count * self.width))
 
+    def kernels(self) -> list[list[int]]:
+        """Return the sides of the encoder's kernels, level by level, finest first."""
+        return [*([3] * len(block) for block in ENCODER_BLOCKS), [self.fc6_kernel]]
+
     def reach(self) -> Reach:
-        """What the network's dense result at a pixel depends on."""
-        counts = [len(block) for block in ENCODER_BLOCKS]
-        return exact_reach(
-            blocks=counts[: self.pools],
-            unpooled=sum(counts[self.pools :]),
-            fc6_kernel=self.fc6_kernel,
-            refinement_layers=4 if self.refine else 0,
-        )
+        """Return how far each layer's dense result at a pixel depends on other pixels."""
+        return exact_reach(self.kernels(), refinement_layers=4 if self.refine else 0)
 
     def halo_px(self) -> int:
-        """How far an output pixel sees, rounded up to a multiple of the stride.
+        """Return the receptive field's radius in px, rounded up to a multiple of the stride.
 
-        With five poolings it sees 189 px far with a 1×1 fourteenth layer, of which 31 px are the
-        poolings' alignment and 4 px the refinement, and 32 px more for each step of that layer:
-        192, 224, 256 or 288. Zero-padding at a window's border therefore never reaches a core that
-        lies so far inside.
+        It is 189 px with a 1×1 fourteenth layer, of which 31 px are the poolings' alignment and
+        4 px the refinement, and 32 px more for each step of that layer: 192, 224, 256 or 288.
+        Zero-padding at a window's border therefore never reaches a core that lies so far inside.
         """
         furthest = self.reach().levels[0].encoder_in
         return -(-furthest // STRIDE) * STRIDE
@@ -128,7 +125,7 @@ class DimOutput:
         return self.raw.clamp(0.0, 1.0)
 
 
-class _ConvReLU(nn.Module):
+class ConvReLU(nn.Module):
     """A same-size convolution, optional batch-norm, ReLU."""
 
     def __init__(self, fan_in: int, fan_out: int, kernel: int, batch_norm: bool) -> None:
@@ -153,82 +150,91 @@ class _ConvReLU(nn.Module):
         self.bn = None
 
 
-class Encoder(nn.Module):
-    """VGG-16's convolutions with four input channels (and the priors), and the fourteenth.
+def vgg_blocks(config: DimConfig, fan_in: int) -> nn.ModuleList:
+    """Create VGG-16's five blocks of 3×3 convolutions for an input of `fan_in` channels."""
+    blocks = nn.ModuleList()
+    for counts in ENCODER_BLOCKS:
+        block = nn.Sequential()
+        for count in counts:
+            fan_out = config.channels(count)
+            block.append(ConvReLU(fan_in, fan_out, 3, config.batch_norm))
+            fan_in = fan_out
+        blocks.append(block)
+    return blocks
 
-    adapter and fc6 are identities where the configuration has none.
-    """
 
-    def __init__(self, config: DimConfig) -> None:
-        super().__init__()
-        self.pools = config.pools
-        self.adapter: nn.Module = nn.Identity()
-        fan_in = 4 + config.priors
-        if config.adapter:
-            self.adapter, fan_in = nn.Conv2d(fan_in, 3, 1), 3
-        self.blocks = nn.ModuleList()
-        for counts in ENCODER_BLOCKS:
-            block = nn.Sequential()
-            for count in counts:
-                fan_out = config.channels(count)
-                block.append(_ConvReLU(fan_in, fan_out, 3, config.batch_norm))
-                fan_in = fan_out
-            self.blocks.append(block)
-        self.fc6: nn.Module = nn.Identity()
-        if config.fc6_kernel:
-            fc6 = config.channels(config.fc6_channels)
-            self.fc6 = _ConvReLU(fan_in, fc6, config.fc6_kernel, config.batch_norm)
+class PoolingEncoder(nn.Module):
+    """Convolutions on several levels with a max-pooling between each two."""
 
-    @property
-    def pooled(self) -> Iterable[nn.Module]:
-        """The blocks whose results are pooled."""
-        return list(self.blocks)[: self.pools]
+    def levels(self) -> list[list[nn.Module]]:
+        """Return the layers of each level, finest first.
 
-    @property
-    def unpooled(self) -> Iterable[nn.Module]:
-        """The blocks after the last pooling: none with five of them."""
-        return list(self.blocks)[self.pools :]
-
-    def lowest(self, x: Tensor) -> Tensor:
-        """From the last pooling's result to the decoder's entry."""
-        for block in self.unpooled:
-            x = block(x)
-        result: Tensor = self.fc6(x)
-        return result
+        Layers are `ConvReLU`, or a bare `nn.Conv2d` where no ReLU follows.
+        """
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(N, 4 + priors, H, W) to fc6 at the lowest level (1/32 with five poolings), the pooled
-        blocks' activations and the pooling indices."""
-        x = self.adapter(x)
+        """Encode the normalised input.
+
+        Args:
+            x: (N, 4 + priors, H, W).
+
+        Returns:
+            The lowest level's activations, and for each pooled level, finest first, the
+            activations before its pooling and the pooling's indices.
+        """
+        *pooled, lowest = self.levels()
         skips, indices = [], []
-        for block in self.pooled:
-            x = block(x)
+        for layers in pooled:
+            for layer in layers:
+                x = layer(x)
             skips.append(x)
             x, index = F.max_pool2d(x, 2, return_indices=True)
             indices.append(index)
-        return self.lowest(x), skips, indices
+        for layer in lowest:
+            x = layer(x)
+        return x, skips, indices
 
     def fold(self) -> None:
         """Merge every batch-norm into its convolution, in place."""
         for module in self.modules():
-            if isinstance(module, _ConvReLU):
+            if isinstance(module, ConvReLU):
                 module.fold()
 
 
-class Decoder(nn.Module):
-    """1×1, as often as there are poolings {unpool, 5×5}, and 5×5 to alpha; and, where there are
-    priors, to their shares of it."""
+class Encoder(PoolingEncoder):
+    """VGG-16's convolutions with four input channels (and the priors), and the fourteenth."""
 
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
+        self.blocks = vgg_blocks(config, 4 + config.priors)
+        lowest, fc6 = config.channels(ENCODER_BLOCKS[-1][-1]), config.channels(config.fc6_channels)
+        self.fc6 = ConvReLU(lowest, fc6, config.fc6_kernel, config.batch_norm)
+
+    def levels(self) -> list[list[nn.Module]]:
+        """Return the layers of each level, finest first."""
+        return [*(list(block.children()) for block in self.blocks), [self.fc6]]
+
+
+class Decoder(nn.Module):
+    """1×1, {unpool, 5×5} for each pooling, and 5×5 to alpha and the priors' shares of it."""
+
+    def __init__(self, config: DimConfig, fan_in: int, steps: Sequence[int]) -> None:
+        """Create a decoder.
+
+        Args:
+            config: the network's shape.
+            fan_in: channels of the encoder's lowest level.
+            steps: output channels of each step, lowest level first, before `width` is applied.
+        """
+        super().__init__()
         channels = config.channels
         self.use_skips = config.skips
-        fan_in = channels(512)
-        lowest = channels(config.fc6_channels) if config.fc6_kernel else fan_in
-        self.entry = _ConvReLU(lowest, fan_in, 1, config.batch_norm)
+        self.entry = ConvReLU(fan_in, channels(512), 1, config.batch_norm)
         self.steps = nn.ModuleList()
-        for count in DECODER_CHANNELS[-config.pools :]:
-            self.steps.append(_ConvReLU(fan_in, channels(count), 5, config.batch_norm))
+        fan_in = channels(512)
+        for count in steps:
+            self.steps.append(ConvReLU(fan_in, channels(count), 5, config.batch_norm))
             fan_in = channels(count)
         self.alpha = nn.Conv2d(fan_in, 1 + config.priors, 5, padding=2)
 
@@ -250,9 +256,9 @@ class Refinement(nn.Module):
         super().__init__()
         count = config.channels(64)
         self.layers = nn.Sequential(
-            _ConvReLU(4 + config.priors, count, 3, False),
-            _ConvReLU(count, count, 3, False),
-            _ConvReLU(count, count, 3, False),
+            ConvReLU(4 + config.priors, count, 3, False),
+            ConvReLU(count, count, 3, False),
+            ConvReLU(count, count, 3, False),
         )
         self.residual = nn.Conv2d(count, 1, 3, padding=1)
         nn.init.zeros_(self.residual.weight)  # starts as the identity
@@ -293,14 +299,17 @@ class DeepImageMatting(nn.Module):
     def __init__(self, config: DimConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.encoder, self.decoder = self._stage1(config)
         self.refinement = Refinement(config) if config.refine else None
         alphas = [0.5] * (1 + config.priors)  # of the trimap and the priors
         mean = torch.tensor((*_RGB_MEAN, *alphas)).view(1, -1, 1, 1)
         std = torch.tensor((*_RGB_STD, *alphas)).view(1, -1, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
+
+    def _stage1(self, config: DimConfig) -> tuple[PoolingEncoder, Decoder]:
+        encoder = Encoder(config)
+        return encoder, Decoder(config, config.channels(config.fc6_channels), DECODER_CHANNELS)
 
     def forward(self, x: Tensor, *, refine: bool = True) -> DimOutput:
         """H and W must be multiples of 32; `refine=False` leaves stage 2 out."""
@@ -318,9 +327,9 @@ class DeepImageMatting(nn.Module):
     def fold(self) -> DeepImageMatting:
         """Fold every batch-norm into its convolution, in place; returns self in eval mode."""
         for module in self.modules():
-            if isinstance(module, _ConvReLU):
+            if isinstance(module, ConvReLU):
                 module.fold()
-        self.config = DimConfig(**{**self.config.as_dict(), "batch_norm": False})
+        self.config = replace(self.config, batch_norm=False)
         return self.eval()
 
     def stage_parameters(self, stage: int) -> Iterable[nn.Parameter]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfxmatte.network.dim import DeepImageMatting, mixed
+from vfxmatte.network.dim import ConvReLU, DeepImageMatting, mixed
 from vfxmatte.network.reach import BORDER, PixelLevel, PixelPyramid, Reach
 
 _CPU_CHUNK_BYTES = 12 << 20  # gathered neighbours of a chunk: they stay in the cache
@@ -81,9 +81,13 @@ class _Workspace:
 class _Layer:
     """A convolution as a matrix product over gathered neighbours, with or without ReLU."""
 
-    def __init__(self, conv: nn.Conv2d, *, relu: bool = True) -> None:
+    def __init__(self, layer: nn.Module) -> None:
+        """Convert a `ConvReLU`, or a bare `nn.Conv2d`, after which there is no ReLU."""
+        conv = layer.conv if isinstance(layer, ConvReLU) else layer
+        if not isinstance(conv, nn.Conv2d):
+            raise TypeError(f"neither a ConvReLU nor a convolution: {layer}")
         weight = conv.weight.detach()
-        self.kernel, self.relu = weight.shape[-1], relu
+        self.kernel, self.relu = weight.shape[-1], isinstance(layer, ConvReLU)
         matrix = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
         self.weight = matrix[:, :, None, None].contiguous(memory_format=torch.channels_last)
         bias = conv.bias
@@ -132,19 +136,15 @@ class SparseNetwork:
             raise ValueError("fold the batch-norms first")
         self.config = network.config
         self.mean, self.std = network.mean.view(1, -1), network.std.view(1, -1)
-        encoder, decoder = network.encoder, network.decoder
-        self.adapter = [_Layer(conv, relu=False) for conv in _convolutions(encoder.adapter)]
-        self.blocks = [[_Layer(conv) for conv in _convolutions(b)] for b in encoder.pooled]
-        after = (*encoder.unpooled, encoder.fc6)
-        self.lowest = [_Layer(conv) for module in after for conv in _convolutions(module)]
-        self.entry = _Layer(decoder.entry.conv)
-        self.steps = [_Layer(conv) for conv in _convolutions(decoder.steps)]
-        self.alpha = _Layer(decoder.alpha, relu=False)
+        levels, decoder, refinement = network.encoder.levels(), network.decoder, network.refinement
+        *self.blocks, self.lowest = [[_Layer(layer) for layer in level] for level in levels]
+        self.entry = _Layer(decoder.entry)
+        self.steps = [_Layer(step) for step in decoder.steps]
+        self.alpha = _Layer(decoder.alpha)
         self.refinement: list[_Layer] = []
-        if network.refinement is not None:
-            layers = _convolutions(network.refinement.layers)
-            self.refinement = [_Layer(conv) for conv in layers]
-            self.refinement.append(_Layer(network.refinement.residual, relu=False))
+        if refinement is not None:
+            layers = (*refinement.layers, refinement.residual)
+            self.refinement = [_Layer(layer) for layer in layers]
         self._room = _Workspace()
         self._turn = 0
 
@@ -180,8 +180,6 @@ class SparseNetwork:
         """To the decoder's entry; and of each block what the decoder needs of it: the skipped
         activations and which child of each pixel below was the greatest."""
         kept = []
-        for layer in self.adapter:
-            x = self._run(layer, levels[0], x, reach.levels[0].encoder_in)
         for index, block in enumerate(self.blocks):
             level, below = levels[index], levels[index + 1]
             own, lower = reach.levels[index], reach.levels[index + 1]
@@ -224,11 +222,6 @@ class SparseNetwork:
         for layer, distance in zip(self.refinement, reach.refinement[1:], strict=True):
             x = self._run(layer, level, x, distance)
         return stage1[: len(x) - 1, 0] + x[:-1, 0]
-
-
-def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
-    """In the order in which they were made, which is that in which they are used."""
-    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
 
 
 def _pool(x: Tensor, level: DeviceLevel, below: DeviceLevel, out: Tensor, coded: int) -> Tensor:

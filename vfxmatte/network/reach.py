@@ -27,16 +27,17 @@ BORDER = 3
 class LevelReach:
     """How far from the unknown region, in px of the full picture, a level's layers are needed.
 
-    encoder_in: the block's input. encoder: the result of each of its convolutions, the last
-    comes to the pooling. decoder_in, decoder: the input and the result of the decoder's step.
-    At the lowest level the encoder is what follows the last pooling: convolutions that are not
-    pooled, if any, and the fourteenth layer, if there is one.
+    At the lowest level the decoder's step is its entry.
     """
 
     encoder_in: int
+    """The input of the level's encoder layers."""
     encoder: tuple[int, ...]
+    """The result of each of them, first to last."""
     decoder_in: int
+    """The input of the decoder's step."""
     decoder: int
+    """Its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,44 +71,35 @@ class Reach:
         return sorted(distances)
 
 
-def exact_reach(
-    *, blocks: Sequence[int], fc6_kernel: int, refinement_layers: int, unpooled: int = 0
-) -> Reach:
-    """What the dense result depends on, from the last layer back to the picture.
-
-    blocks: 3×3 convolutions of each encoder block that is pooled. unpooled: those after the last
-    pooling. fc6_kernel: side of the fourteenth layer, 0 without it. refinement_layers: 3×3
-    convolutions of stage 2, 0 without it.
+def exact_reach(kernels: Sequence[Sequence[int]], *, refinement_layers: int) -> Reach:
+    """Compute what the dense result depends on, from the last layer back to the picture.
 
     A convolution that reaches r px of its level needs its input r·2^level px further; a pooling's
     result needs its four pixels, the furthest of which is one pixel of their level further away;
     an unpooling needs the pixel's own parent, which is never further.
+
+    Args:
+        kernels: sides of the encoder's kernels, level by level; all levels but the last are pooled.
+        refinement_layers: 3×3 convolutions of stage 2, 0 without it.
     """
     refinement = tuple(range(refinement_layers, -1, -1))
+    lowest = len(kernels) - 1
     decoder, decoder_in = [refinement[0] + 2], []
-    for level in range(len(blocks)):
+    for level in range(lowest):
         decoder_in.append(decoder[level] + (2 << level))
         decoder.append(decoder_in[level])
-    lowest = len(blocks)
-    fc6_in = decoder[lowest] + (fc6_kernel // 2 << lowest)
-    unpooled_out = tuple(fc6_in + (unpooled - 1 - index << lowest) for index in range(unpooled))
-    levels = [
-        LevelReach(
-            encoder_in=fc6_in + (unpooled << lowest),
-            encoder=unpooled_out + ((decoder[lowest],) if fc6_kernel else ()),
-            decoder_in=decoder[lowest],
-            decoder=decoder[lowest],
-        )
-    ]
-    for level in reversed(range(lowest)):
-        last = levels[0].encoder_in + (1 << level)
-        count = blocks[level]
-        encoder = tuple(last + (count - 1 - index << level) for index in range(count))
+    decoder_in.append(decoder[lowest])
+    levels: list[LevelReach] = []
+    for level in reversed(range(lowest + 1)):
+        last = levels[0].encoder_in + (1 << level) if levels else decoder[lowest]
+        distances = [last]
+        for kernel in reversed(kernels[level]):
+            distances.insert(0, distances[0] + (kernel // 2 << level))
         levels.insert(
             0,
             LevelReach(
-                encoder_in=encoder[0] + (1 << level),
-                encoder=encoder,
+                encoder_in=distances[0],
+                encoder=tuple(distances[1:]),
                 decoder_in=decoder_in[level],
                 decoder=decoder[level],
             ),

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from vfxmatte.colour import NETWORK_ENCODING
 from vfxmatte.errors import OutputError, WeightsError
 from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.network.architectures import network_config
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.sidecar import (
     DEFAULT_WEIGHTS,
@@ -94,6 +95,7 @@ def save_weights(
         "licence": licence,
         "sha256": sha256,
         "encoding": NETWORK_ENCODING,
+        "architecture": network.config.architecture,
         "network": network.config.as_dict(),
         "training": dict(training or {}),
         "evaluation": dict(evaluation or {}),
@@ -118,7 +120,7 @@ def read_info(path: Path) -> WeightsInfo:
     try:
         return WeightsInfo(
             path=path,
-            network=DimConfig(**record["network"]),
+            network=network_config(record),
             encoding=record["encoding"],
             sha256=record["sha256"],
             name=record.get("name", path.stem),
@@ -154,7 +156,7 @@ def load_weights(path: Path) -> tuple[DeepImageMatting, WeightsInfo]:
             path=path,
             hint="copy the .safetensors and its .json again, together",
         )
-    network = DeepImageMatting(info.network)
+    network = info.network.build()
     try:
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
         network.load_state_dict(tensors, strict=True)

@@ -1,4 +1,4 @@
-"""The course recipe: its network, its library of pictures with mattes, its training and table."""
+"""The course recipe: its library of pictures with mattes, its training and its table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.training.conftest import blotches, drawn_pack, soft_disc
 from training.cli import cli
-from training.config import Phase, load_config
+from training.config import Phase
 from training.course.batches import MattedBatches, augment
 from training.course.layout import MattedFile, open_matted, read_matted
 from training.course.rendered import RenderedSize, write_rendered
@@ -21,23 +21,13 @@ from training.course.table import errors, load_run, samples_of
 from training.elements.pack import Pack, write_pack
 from training.loop.starts import load_encoder
 from training.loop.trainer import Trainer
-from training.samples.sources import open_library
-from vfxmatte.engines.protocol import EngineSettings, Task
-from vfxmatte.engines.registry import open_engine
+from training.recipes import load_config, open_source
+from training.samples.sources import PackSource
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.exports.stages import (
-    Stage1,
-    pool_alone,
-    pool_with_indices,
-    unpool_by_comparison,
-    unpool_by_indices,
-)
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
-from vfxmatte.network.weights import save_weights
-from vfxmatte.types import UNKNOWN, Trimap
+from vfxmatte.network.course import CourseConfig
+from vfxmatte.types import UNKNOWN
 
 CPU = torch.device("cpu")
-COURSE = DimConfig(pools=4, fc6_kernel=0, adapter=True, refine=False)
 TINY = {
     "network.width": "0.0625", "matted.width_px": "64", "matted.height_px": "64",
     "synthesis.band_px": "[1, 4]", "batch": "4", "validate_every": "1000",
@@ -46,6 +36,10 @@ TINY = {
 
 def tiny(**more):
     return load_config("course", None, TINY | more)
+
+
+def batches_of(matted, config):
+    return MattedBatches(matted, config.matted, config.synthesis, CPU)
 
 
 def write(path, picture):
@@ -71,42 +65,9 @@ def drawn(tmp_path_factory):
 # -- the network ------------------------------------------------------------------------------
 
 
-def test_the_network_is_the_published_one():
-    with torch.device("meta"):
-        network = DeepImageMatting(COURSE)
-    convolutions = {
-        name: tuple(module.weight.shape)
-        for name, module in network.named_modules()
-        if isinstance(module, torch.nn.Conv2d)
-    }
-    encoder = [n for n in convolutions if n.startswith("encoder.blocks")]
-    decoder = [n for n in convolutions if n.startswith("decoder")]
-    assert (len(encoder), len(decoder), len(convolutions)) == (13, 6, 20)
-    assert convolutions["encoder.adapter"] == (3, 4, 1, 1)
-    assert convolutions["encoder.blocks.0.0.conv"] == (64, 3, 3, 3)
-    assert convolutions["decoder.steps.0.conv"] == (256, 512, 5, 5)
-    assert convolutions["decoder.alpha"] == (1, 64, 5, 5)
-    poolings = torch.zeros((1, 4, 64, 96), device="meta")
-    lowest, skips, indices = network.encoder(poolings)
-    assert lowest.shape == (1, 512, 4, 6)
-    assert len(skips) == len(indices) == len(network.decoder.steps) == 4
-
-
-def test_parameters_of_the_usual_network_keep_their_names():
-    usual = DeepImageMatting(DimConfig(width=0.0625)).state_dict()
-    short = DeepImageMatting(DimConfig(**{**COURSE.as_dict(), "width": 0.0625})).state_dict()
-    assert not [name for name in usual if "adapter" in name]
-    assert "encoder.fc6.conv.weight" in usual and "decoder.steps.4.conv.weight" in usual
-    assert set(short) - set(usual) == {"encoder.adapter.weight", "encoder.adapter.bias"}
-    missing = {name.rpartition(".")[0] for name in set(usual) - set(short)}
-    assert {name.split(".conv")[0] for name in missing if "refinement" not in name} == {
-        "encoder.fc6", "decoder.steps.4",
-    }  # fmt: skip
-
-
 def test_a_vgg_fits_behind_the_adapter(tmp_path):
     torch.manual_seed(1)
-    network = DeepImageMatting(DimConfig(**{**COURSE.as_dict(), "width": 0.0625}))
+    network = CourseConfig(width=0.0625).build()
     layers = [layer.conv for block in network.encoder.blocks for layer in block]
     places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
     tensors = {f"features.{n}.{part}": torch.randn_like(getattr(layer, part))
@@ -121,50 +82,6 @@ def test_a_vgg_fits_behind_the_adapter(tmp_path):
     picture = torch.rand(1, 4, 8, 8)
     torch.testing.assert_close(network.encoder.adapter(picture), picture[:, :3])
     assert torch.equal(layers[0].weight, tensors["features.0.weight"])
-
-
-def varied_network():
-    """A small one whose alpha is neither flat nor clamped."""
-    torch.manual_seed(4)
-    config = DimConfig(**{**COURSE.as_dict(), "width": 0.125})
-    network = DeepImageMatting(config).eval().requires_grad_(False)
-    network.decoder.alpha.weight.mul_(0.3)
-    network.decoder.alpha.bias.fill_(0.4)
-    return network
-
-
-@pytest.mark.parametrize(
-    ("pool", "unpool"),
-    [(pool_with_indices, unpool_by_indices), (pool_alone, unpool_by_comparison)],
-)
-def test_exporters_follow_it(pool, unpool):
-    network = varied_network()
-    picture = torch.rand((1, 4, 64, 96), generator=torch.Generator().manual_seed(1))
-    normalised = (picture - network.mean) / network.std
-    wanted = network(picture).raw
-    assert wanted.std() > 1e-3
-    torch.testing.assert_close(Stage1(network, pool, unpool)(normalised), wanted)
-
-
-def test_the_engine_runs_it_in_every_mode(tmp_path):
-    save_weights(tmp_path / "course.safetensors", varied_network(), name="course")
-    random = np.random.default_rng(1)
-    labels = np.zeros((150, 170), np.uint8)
-    labels[40:110, 50:120] = 255
-    labels[30:60, 40:130] = UNKNOWN
-    image = random.random((150, 170, 3), np.float32)
-    found = {}
-    for mode in ("exact", "windows", "dense"):
-        weights = tmp_path / "course.safetensors"
-        settings = EngineSettings(weights=weights, device="cpu", mode=mode, max_window_px=160 * 160)
-        engine = open_engine(settings)
-        trimap = Trimap(number=1, labels=labels, is_keyframe=True)
-        (matte,) = engine.mattes([Task(image=image, trimap=trimap)])
-        found[mode] = matte.alpha
-        engine.close()
-    assert found["dense"][labels == UNKNOWN].std() > 1e-3
-    for mode in ("exact", "windows"):
-        np.testing.assert_allclose(found[mode], found["dense"], atol=1e-4)
 
 
 # -- the library ------------------------------------------------------------------------------
@@ -263,7 +180,7 @@ def test_unusable_mattes_are_named(small_library, matte, words):
     write(small_library / "mattes" / "b.png", matte)
     (small_library / "held_out.txt").write_text("a\n")
     with pytest.raises(TrainingError, match=words + r".*mattes/b\.png"):
-        MattedBatches(open_matted(small_library, MattedConfig()).training(), tiny(), CPU)
+        batches_of(open_matted(small_library, MattedConfig()).training(), tiny())
 
 
 def test_a_matte_may_be_an_alpha_channel(small_library):
@@ -278,7 +195,7 @@ def test_a_matte_may_be_an_alpha_channel(small_library):
 
 def test_batches_hold_the_pictures_at_the_size_asked_for(drawn):
     config = tiny(**{"matted.augmented": "0", "matted.width_px": "60", "matted.height_px": "100"})
-    batches = MattedBatches(open_matted(drawn, config.matted), config, CPU)
+    batches = batches_of(open_matted(drawn, config.matted), config)
     batch = batches.batch(2, 5, chosen=[(4, 0), (7, 0)])
     assert batch.image.shape == (2, 3, 96, 64) and batch.alpha.shape == (2, 1, 96, 64)
     truth = cv2.imread(str(drawn / "mattes" / "p7.png"), cv2.IMREAD_GRAYSCALE)
@@ -326,7 +243,7 @@ def test_a_turn_keeps_shapes():
 def test_the_recipe_is_the_published_one():
     config = load_config("course", None, {})
     (phase,) = config.phases
-    assert config.network == COURSE
+    assert config.network == CourseConfig()
     assert (config.batch, phase.lr, phase.final_lr, phase.epochs) == (64, 0.01, 1.0, 10)
     assert phase.learning_rate(0) == phase.learning_rate(99) == 0.01
     assert (config.matted.width_px, config.matted.height_px) == (600, 800)
@@ -348,6 +265,7 @@ def test_epochs_are_counted_in_steps(pictures, steps):
     [
         ({"losses.composition": "0.5"}, "finished photographs have none"),
         ({"synthesis.moving_pairs": "true"}, "no next frame"),
+        ({"network.prior": "true", "prior_context_px": "512"}, "photographs are none"),
         ({"order": "random"}, "counts epochs"),
         ({"matted.augmented": "1.5"}, "matted.augmented must be 0 to 1"),
         ({"matted.width_px": "8"}, "matted.width_px must be 32 or more"),
@@ -366,16 +284,16 @@ def test_a_phase_without_steps_or_epochs_is_refused():
 def test_the_library_must_be_of_the_recipe_s_kind(drawn, tmp_path):
     write_pack(tmp_path / "drawn.pack", drawn_pack())
     with pytest.raises(TrainingError, match=r"(?s)course trains on a folder.*course-set"):
-        open_library(tmp_path / "drawn.pack", tiny())
+        open_source(tmp_path / "drawn.pack", tiny())
     with pytest.raises(TrainingError, match="small trains on a pack"):
-        open_library(drawn, load_config("small", None, {}))
+        open_source(drawn, load_config("small", None, {}))
 
 
 def test_a_training_lowers_the_loss_and_sees_every_picture_in_an_epoch(drawn, tmp_path):
     config = tiny(**{
         "phases.0.epochs": "30", "log_every": "2", "phases.0.lr": "0.003", "optimiser": "adam",
     })  # fmt: skip
-    trainer = Trainer(open_library(drawn, config), config, tmp_path, CPU)
+    trainer = Trainer(open_source(drawn, config), config, tmp_path, CPU)
     assert trainer.config.total_steps == 60, "30 epochs of 8 pictures in batches of 4"
     first = [trainer._batch_of(step) for step in range(2)]
     assert trainer.epochs is not None
@@ -447,16 +365,30 @@ def test_from_the_command_line(portrait_pack, tmp_path):
         result = CliRunner().invoke(cli, paths)
         assert result.exit_code == 0, result.output
     assert "16 of those trained on" in result.output and "7 held out" in result.output
-    (found,) = json.loads((tmp_path / "table.json").read_text())
-    assert found["method"] == "run" and 0 < found["test"]["whole"] < found["test"]["unknown"] < 1
+    (row,) = json.loads((tmp_path / "table.json").read_text())
+    assert row["method"] == "run" and 0 < row["test"]["whole"] < row["test"]["unknown"] < 1
     config, network = load_run(tmp_path / "run")
     assert config.matted.size_px == (64, 64) and config.synthesis.band_px == (1, 4)
-    assert network.config.pools == 4
+    assert network.config == CourseConfig(width=0.0625)
+
+
+def test_a_run_of_an_earlier_version_goes_on(drawn, tmp_path):
+    """Its checkpoint does not name the architecture."""
+    config = tiny()
+    trainer = Trainer(open_source(drawn, config), config, tmp_path, CPU)
+    list(trainer.run(until=1))
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["config"]["architecture"]
+    state["config"]["network"] |= {"pools": 4, "adapter": True}
+    torch.save(state, tmp_path / "last.pt")
+    again = Trainer(open_source(drawn, config), config, tmp_path, CPU)
+    assert again.resume() and again.step == 1
+    assert load_run(tmp_path)[1].config == CourseConfig(width=0.0625)
 
 
 def test_a_run_on_composites_is_not_for_the_table(small_pack, tmp_path):
     config = load_config("small", None, {"network.width": "0.0625", "synthesis.crop_px": "64"})
-    list(Trainer(small_pack, config, tmp_path, CPU).run(until=1))
+    list(Trainer(PackSource(small_pack), config, tmp_path, CPU).run(until=1))
     with pytest.raises(TrainingError, match=r"not trained on photographs.*last\.pt"):
         load_run(tmp_path)
     with pytest.raises(TrainingError, match="no checkpoint"):

@@ -66,14 +66,14 @@ def test_stills_sequences_and_kinds_are_found(tmp_path):
         _write(tmp_path / name, _colour(), _disc()) if "png" in name else (
             tmp_path / name
         ).write_text("no picture")
-    found = {e.name: e for e in find_elements(tmp_path)}
-    assert list(found) == [
+    elements = {e.name: e for e in find_elements(tmp_path)}
+    assert list(elements) == [
         "00012_long_hair", "cloth/0001", "cloth/0002", "hero.1001", "hero.1002",
     ]  # fmt: skip
-    assert found["00012_long_hair"].kind == "long_hair"
-    assert found["00012_long_hair"].sequence is None
-    assert (found["hero.1001"].sequence, found["hero.1001"].frame) == ("hero", 1001)
-    assert (found["cloth/0002"].sequence, found["cloth/0002"].frame) == ("cloth", 2)
+    assert elements["00012_long_hair"].kind == "long_hair"
+    assert elements["00012_long_hair"].sequence is None
+    assert (elements["hero.1001"].sequence, elements["hero.1001"].frame) == ("hero", 1001)
+    assert (elements["cloth/0002"].sequence, elements["cloth/0002"].frame) == ("cloth", 2)
     assert kind_of("hair/00001_fur") == "fur" and kind_of("actor_03") == "element"
 
 
@@ -272,11 +272,11 @@ def test_check_says_what_is_wrong(library, tmp_path):
     sheet = tmp_path / "sheet.png"
     result = CliRunner().invoke(cli, ["check", str(library), "--json", "--sheet", str(sheet)])
     assert result.exit_code == 1
-    told = {e["name"]: e for e in json.loads(result.output)}
-    assert {name for name, e in told.items() if not e["usable"]} == {"opaque", "broken"}
-    assert told["broken"]["findings"][0]["trouble"] == "unreadable"
-    assert told["copy"]["findings"][0]["what"] == "looks like 00003_fur"
-    assert told["walk.1002"]["findings"] == []
+    report = {e["name"]: e for e in json.loads(result.output)}
+    assert {name for name, e in report.items() if not e["usable"]} == {"opaque", "broken"}
+    assert report["broken"]["findings"][0]["trouble"] == "unreadable"
+    assert report["copy"]["findings"][0]["what"] == "looks like 00003_fur"
+    assert report["walk.1002"]["findings"] == []
     assert cv2.imread(str(sheet)).shape[1] == 10 * 164
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import training.loop.checkpoint
-from training.config import small_recipe
 from training.loop.checkpoint import interrupts_postponed, load_checkpoint, save_checkpoint
+from training.recipes import small_recipe
 from vfxmatte.errors import TrainingError
 
 STATE = {"network": {"a": torch.arange(1000.0)}, "optimiser": {}, "step": 1}

@@ -15,6 +15,7 @@ from training.loop.events import Validation
 from training.loop.group import Group
 from training.loop.trainer import Trainer
 from training.samples.compose import Compositor
+from training.samples.sources import PackSource
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
@@ -44,7 +45,7 @@ class SharedBatches(Compositor):
 
 def train(folder: Path, config=CONFIG, *, spoil_rank=None, until=None, resume=False):
     """Train in `folder`; the gradients of the first step and the events."""
-    trainer = Trainer(drawn_pack(), config, folder, CPU)
+    trainer = Trainer(PackSource(drawn_pack()), config, folder, CPU)
     trainer.compositor = SharedBatches(trainer.compositor.bank, config.synthesis)
     if resume:
         assert trainer.resume()
@@ -94,13 +95,13 @@ def together(folder, rank):
     checks = [(e.step, e.mad, e.best) for e in events if isinstance(e, Validation)]
     train(folders[1], until=2)
     parts = train(folders[1], resume=True)[0]
-    spoilt, _, told = train(folders[2], spoil_rank=1)
+    spoilt, _, messages = train(folders[2], spoil_rank=1)
     result = {
         "network": trainer.network.state_dict(),
         "average": trainer.average.network.state_dict(),
         "gradients": gradients, "checks": checks, "parts": parts.network.state_dict(),
         "spoilt": spoilt.network.state_dict(), "spoilt_at": (spoilt.step, spoilt.salt),
-        "told": [e for e in told if isinstance(e, str) and "not finite" in e],
+        "messages": [e for e in messages if isinstance(e, str) and "not finite" in e],
     }  # fmt: skip
     torch.save(result, folder / f"result.{rank}.pt")
 
@@ -169,8 +170,8 @@ def test_a_nan_in_one_process_rolls_back_both(results):
     _, _, two = results
     assert [result["spoilt_at"] for result in two] == [(5, 1), (5, 1)]
     # The gradients are summed over both, so the first process finds it there.
-    assert "gradient not finite at step 3: back to step 2" in two[0]["told"][0]
-    assert "loss not finite at step 3: back to step 2" in two[1]["told"][0]
+    assert "gradient not finite at step 3: back to step 2" in two[0]["messages"][0]
+    assert "loss not finite at step 3: back to step 2" in two[1]["messages"][0]
 
 
 def test_a_batch_must_divide_over_the_processes(monkeypatch):
@@ -188,5 +189,5 @@ def test_batch_norms_are_joined_on_gpus_only(monkeypatch):
     plain = Group(CPU).prepare(DeepImageMatting(config))
     joined = Group(torch.device("cuda")).prepare(DeepImageMatting(config))
     kinds = [[type(module) for module in n.modules()] for n in (plain, joined)]
-    assert [found.count(torch.nn.SyncBatchNorm) for found in kinds] == [0, 20]
+    assert [modules.count(torch.nn.SyncBatchNorm) for modules in kinds] == [0, 20]
     assert plain.state_dict().keys() == joined.state_dict().keys()

@@ -80,11 +80,11 @@ def test_fc6_as_a_convolution_computes_what_fc6_computes(tmp_path):
     expected = nn.functional.linear(
         x.flatten(1), tensors["classifier.0.weight"], tensors["classifier.0.bias"]
     )
-    found = network.encoder.fc6.conv(x)[..., 3, 3]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    actual = network.encoder.fc6.conv(x)[..., 3, 3]
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_fc6_that_does_not_fit_is_left_random_and_told(tmp_path):
+def test_an_fc6_that_does_not_fit_is_left_random_and_reported(tmp_path):
     network = DeepImageMatting(DimConfig(width=NARROW))
     before = network.encoder.fc6.conv.weight.clone()
     torch.save(fake_vgg(network), tmp_path / "vgg.pth")
@@ -106,6 +106,17 @@ def test_a_vgg16_fits_a_batch_normed_encoder_too(tmp_path):
     load_encoder(network, tmp_path / "vgg.pth")
     with torch.no_grad():
         assert torch.isfinite(network.eval()(torch.rand((1, 4, 64, 64))).alpha).all()
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_input_channels_beyond_the_colours_start_at_zero(tmp_path, prior):
+    network = paper_network(prior=prior)
+    tensors = fake_vgg(network)
+    torch.save(tensors, tmp_path / "vgg.pth")
+    load_encoder(network, tmp_path / "vgg.pth")
+    weight = network.encoder.blocks[0][0].conv.weight
+    assert weight.shape[1] == 4 + network.config.priors
+    assert torch.equal(weight[:, :3], tensors["features.0.weight"]) and not weight[:, 3:].any()
 
 
 @pytest.mark.parametrize("missing", ["features.5.weight", "features.5.bias"])
@@ -184,8 +195,8 @@ def test_unfolding_gives_batch_norms_that_compute_the_same(compositor):
     network = unfold(plain, pictures)
     assert network.config.batch_norm
     with torch.no_grad():
-        expected, found = plain(pictures).alpha, network.eval()(pictures).alpha
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+        expected, actual = plain(pictures).alpha, network.eval()(pictures).alpha
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 13 + 1 + 1 + 5
     assert all((norm.running_var > 0).all() for norm in norms)
@@ -198,8 +209,8 @@ def test_a_run_goes_on_from_a_weights_file(tmp_path, compositor):
     network = Start(weights=tmp_path / "w.safetensors")(DeepImageMatting(config), compositor)
     pictures = compositor.batch(8, 99).input
     with torch.no_grad():
-        expected, found = plain.eval()(pictures).alpha, network.eval()(pictures).alpha
-    assert (found - expected).abs().mean() < 0.01  # the file is in half precision
+        expected, actual = plain.eval()(pictures).alpha, network.eval()(pictures).alpha
+    assert (actual - expected).abs().mean() < 0.01  # the file is in half precision
 
 
 def test_weights_without_priors_begin_as_the_priors(tmp_path, small_pack):

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from training.cli import cli
 from training.elements.pack import write_pack
+from training.loop.checkpoint import averaged_network
 from training.loop.events import Progress, Validation
 from training.loop.show import line, show
-from training.loop.train_command import averaged_network
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.network.weights import load_weights
 
@@ -123,21 +123,21 @@ def test_exported_weights_can_be_trained_on(library, trained, tmp_path):
         (["--init", "nowhere.safetensors"], "nowhere.safetensors"),
     ],
 )
-def test_wrong_use_is_told_in_words(library, tmp_path, arguments, words):
+def test_wrong_use_is_reported_in_words(library, tmp_path, arguments, words):
     result = call("train", library, "-o", tmp_path / "run", *TINY, *arguments)
     assert result.exit_code in (2, 3)
     assert words in result.output
     assert "Traceback" not in result.output
 
 
-def test_a_gpu_that_is_not_there_is_told(library, tmp_path):
+def test_a_gpu_that_is_not_there_is_reported(library, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     result = call("train", library, "-o", tmp_path / "run", *TINY, "--device", "cuda")
     assert "--device cpu" in result.output
 
 
-def test_a_library_that_is_no_pack_is_told(tmp_path):
+def test_a_library_that_is_no_pack_is_reported(tmp_path):
     result = call("train", tmp_path / "none.pack", "-o", tmp_path / "run", *TINY)
     assert result.exit_code == 3
     assert "vfxmatte-train pack" in result.output
@@ -149,8 +149,10 @@ def test_the_trainer_needs_no_library_that_gpu_machines_lack():
         "lacking = {'OpenEXR', 'OpenImageIO', 'PyOpenColorIO', 'av', 'fileseq', 'scipy'}\n"
         "print(sorted(lacking & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
 
 
 EVENTS = [

@@ -19,6 +19,7 @@ from training.loop.logbook import ERRORS, LOSSES
 from training.loop.trainer import Trainer
 from training.losses import LossWeights
 from training.samples.compose import Compositor
+from training.samples.sources import PackSource
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
@@ -44,7 +45,7 @@ def small(**changes):
 @pytest.fixture
 def make(small_pack, tmp_path):
     def made(config=None, folder="run"):
-        return Trainer(small_pack, config or small(), tmp_path / folder, CPU)
+        return Trainer(PackSource(small_pack), config or small(), tmp_path / folder, CPU)
 
     return made
 
@@ -289,7 +290,7 @@ def test_the_best_so_far_outlives_a_kill(make):
 
 def test_nothing_held_out_is_no_error(small_pack, tmp_path):
     open_pack = replace(small_pack, held_out=frozenset(), held_out_backgrounds=frozenset())
-    trainer = Trainer(open_pack, small(phases=(phase(steps=2),)), tmp_path, CPU)
+    trainer = Trainer(PackSource(open_pack), small(phases=(phase(steps=2),)), tmp_path, CPU)
     checks = [e for e in finish(trainer) if isinstance(e, Validation)]
     assert math.isnan(checks[0].mad) and not checks[0].best
 
@@ -418,15 +419,15 @@ def test_accumulated_gradients_are_the_whole_batchs(make, micro, pairs):
     config = replace(PLAIN, losses=weights, synthesis=replace(PLAIN.synthesis, moving_pairs=pairs))
     whole = make(config, "whole")
     pieces = make(replace(config, micro_batch=micro), "pieces")
-    found = []
+    steps = []
     for trainer in (whole, pieces):
         trainer._enter_phase(0, fresh=True)
         trainer._set_mode(config.phases[0])
         sums = trainer._backward(trainer._batch_of(0), config.phases[0])
-        found.append((sums, [p.grad.clone() for p in trainer.network.parameters()]))
-    assert ("temporal" in found[0][0]) == pairs
-    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
-    for ours, theirs in zip(found[1][1], found[0][1], strict=True):
+        steps.append((sums, [p.grad.clone() for p in trainer.network.parameters()]))
+    assert ("temporal" in steps[0][0]) == pairs
+    assert steps[1][0] == pytest.approx(steps[0][0], rel=1e-4)
+    for ours, theirs in zip(steps[1][1], steps[0][1], strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)
 
 
@@ -456,7 +457,7 @@ def test_overfitting_one_foreground(small_pack, tmp_path, monkeypatch):
         phases=(phase(steps=200, lr=1e-3, warmup=20, final_lr=0.02),),
     )  # fmt: skip
     one = replace(small_pack, elements=small_pack.elements[:1], held_out=frozenset())
-    trainer = Trainer(one, config, tmp_path, CPU)
+    trainer = Trainer(PackSource(one), config, tmp_path, CPU)
     monkeypatch.setattr(trainer, "_seed", lambda step: 1)
     finish(trainer)
     batch = trainer._batch_of(0)
@@ -488,9 +489,8 @@ def test_training_from_scratch_beats_a_constant_by_far(small_pack, tmp_path):
     )  # fmt: skip
     elements = tuple(warm(element) for element in small_pack.elements)
     backgrounds = tuple(cold(background) for background in small_pack.backgrounds)
-    trainer = Trainer(
-        replace(small_pack, elements=elements, backgrounds=backgrounds), config, tmp_path, CPU
-    )
+    pack = replace(small_pack, elements=elements, backgrounds=backgrounds)
+    trainer = Trainer(PackSource(pack), config, tmp_path, CPU)
     finish(trainer)
     mad, mse = trainer.held_out.errors(trainer.average.network, refine=False)
 

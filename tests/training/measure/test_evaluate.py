@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from training.cli import cli
 from training.elements.pack import Background, Element, Pack, write_pack
 from training.measure import predictors
-from training.measure.evaluate import evaluate
-from training.measure.predictors import YARDSTICKS, Remembered, Yardstick, open_predictor
+from training.measure.evaluate import MEAN, evaluate
+from training.measure.predictors import YARDSTICKS, CachedYardstick, Yardstick, open_predictor
 from training.measure.samples import (
     BAND_PX,
     LEAST_SOLID,
@@ -23,8 +23,7 @@ from training.measure.samples import (
     cut_background,
 )
 from training.measure.sheet import as_picture, save_sheet
-from training.measure.test_sets import open_test_sets
-from training.measure.validation import MEAN, validate
+from training.measure.test_sets import TestSet, open_test_sets
 from vfxmatte.colour import decode_srgb
 from vfxmatte.errors import OutputError, TrainingError, UsageError
 from vfxmatte.review.metrics import matte_errors
@@ -151,7 +150,7 @@ class TestPredictors:
                 calls.append(1)
                 return np.full(labels.shape, 0.25, np.float32)
 
-        predict = Remembered(Counting("x", "closed-form"), tmp_path)
+        predict = CachedYardstick(Counting("x", "closed-form"), tmp_path)
         first = predict(self.sample.image, self.sample.labels)
         again = predict(self.sample.image.copy(), self.sample.labels)
         assert len(calls) == 1
@@ -204,9 +203,9 @@ def shot(tmp_path):
 
 
 class TestEvaluate:
-    def test_validate_agrees_with_the_metrics(self):
+    def test_means_agree_with_the_metrics(self):
         samples = list(composites(_pack().validation()))
-        errors = validate(Half(), samples)
+        errors = evaluate(TestSet(name="x", samples=lambda: iter(samples)), Half()).means
         assert list(errors) == ["fur", "hair", MEAN]
         each = [matte_errors(Half()(s.image, s.labels), s.truth, s.labels) for s in samples]
         assert errors["hair"] == each[2]
@@ -296,8 +295,10 @@ class TestCommand:
         result = CliRunner().invoke(cli, [*arguments, "--json", "all.json", "--sheet", "sheet.png"])
         assert result.exit_code == 0, result.output
         assert "tiny" in result.output and "closed-form" in result.output
-        told = {r["predictor"]: r for r in json.loads((tmp_path / "all.json").read_text())}
-        assert told["closed-form"]["means"]["mean"]["sad"] < told["tiny"]["means"]["mean"]["sad"]
+        results = {r["predictor"]: r for r in json.loads((tmp_path / "all.json").read_text())}
+        assert (
+            results["closed-form"]["means"]["mean"]["sad"] < results["tiny"]["means"]["mean"]["sad"]
+        )
         assert cv2.imread("sheet.png").shape[1] == 5 * 260
         assert len(list((tmp_path / ".cache/evaluate").glob("*.png"))) == 3
 

@@ -42,7 +42,7 @@ def test_frames_are_exact_composites_in_linear_light():
         assert alpha.min() >= 0 and alpha.max() <= 1
 
 
-def test_the_element_moves_as_told():
+def test_the_element_moves_as_configured():
     frames = shot(replace(STILL, drift_px=(3, -1)))
     middles = [
         [np.average(axis, weights=alpha) for axis in np.mgrid[: SHAPE[0], : SHAPE[1]]]
@@ -81,8 +81,8 @@ def test_the_command_writes_whole_shots(tmp_path, monkeypatch):
     options = ["--shots", "1", "--length", "2", "--size", "64x48", "--match", "*.png"]
     monkeypatch.setattr(sys, "argv", ["moving_composites", *folders, *options])
     main()
-    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
-    assert found == [
+    paths = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert paths == [
         "00_ball/alpha/alpha.1001.exr",
         "00_ball/alpha/alpha.1002.exr",
         "00_ball/plate/plate.1001.exr",

@@ -39,7 +39,7 @@ def soft_disc(height: int, width: int) -> FloatImage:
 
 
 class FakeRenderer:
-    """Writes discs instead of rendering; fails for the seeds it is told to."""
+    """Writes discs instead of rendering; fails for the seeds that are listed."""
 
     def __init__(self, failing: set[int], seen: list[Job]) -> None:
         self.failing, self.seen = failing, seen
@@ -336,12 +336,12 @@ def test_clumps_draw_tips_together_and_leave_roots() -> None:
 def test_scattered_roots_lie_on_the_mesh() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [9, 9, 9.0]])
     normals = np.array([[0, 0, 1.0]] * 4)
-    found = strands.scatter_roots(
+    roots = strands.scatter_roots(
         vertices, normals, np.array([[0, 1, 2]]), 500, np.random.default_rng(0)
     )
-    x, y, z = found.positions.T
+    x, y, z = roots.positions.T
     assert (z == 0).all() and (x >= 0).all() and (y >= 0).all() and (x + y <= 1 + 1e-9).all()
-    np.testing.assert_allclose(found.positions.mean(axis=0)[:2], 1 / 3, atol=0.05)
+    np.testing.assert_allclose(roots.positions.mean(axis=0)[:2], 1 / 3, atol=0.05)
 
 
 def hanging(turn: Callable[[float], float]) -> dict[float, strands.Array]:
@@ -367,10 +367,10 @@ def test_hair_rests_when_the_head_rests_and_swings_when_it_turns() -> None:
 
 
 def test_simulated_hair_keeps_its_length_and_stays_out_of_the_head() -> None:
-    for frame, found in hanging(lambda frame: 0.3 * (frame - 1001)).items():
-        length = np.linalg.norm(np.diff(found, axis=1), axis=-1).sum(axis=1)
+    for frame, points in hanging(lambda frame: 0.3 * (frame - 1001)).items():
+        length = np.linalg.norm(np.diff(points, axis=1), axis=-1).sum(axis=1)
         np.testing.assert_allclose(length, 0.3, rtol=0.05, err_msg=str(frame))
-        assert np.linalg.norm(found, axis=-1).min() > 0.08
+        assert np.linalg.norm(points, axis=-1).min() > 0.08
 
 
 def test_a_sheet_hangs_from_its_edge() -> None:

@@ -218,11 +218,11 @@ def test_the_chosen_foreground_and_background_are_used(small_pack):
     )
     compositor = Compositor(PictureBank(pack, CPU), PLAIN)
     batch = compositor.batch(3, 1, chosen=[(2, 0), (0, 1), (1, 0)])
-    found = [
+    places = [
         (round(255 * float(f[0, 32, 4])), round(255 * float(b[0, 0, 0])))
         for f, b in zip(batch.foreground, batch.background, strict=True)
     ]
-    assert found == [(180, 20), (60, 220), (120, 20)]
+    assert places == [(180, 20), (60, 220), (120, 20)]
 
 
 PAIRS = SynthesisConfig(

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from training.config import TrainConfig
-from training.loop.held_out import HeldOut
 from training.samples.bank import PictureBank
 from training.samples.compose import Compositor
 from training.samples.priors import WithPriors, add_priors, cropped
-from training.samples.sources import batch_maker
+from training.samples.sources import PackSource
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
@@ -85,20 +84,20 @@ def test_crops_are_parts_of_the_composite_around_unknown_pixels(batch):
 
 def test_a_maker_takes_crops_of_larger_composites(small_pack):
     config = replace(CONFIG, prior_context_px=128, prior_crops=3, prior_missing=0.0)
-    maker = batch_maker(small_pack, config, CPU)
+    maker = PackSource(small_pack).batches(config, CPU)
     made = maker.batch(7, 2)
     assert isinstance(maker, WithPriors) and made.input.shape == (7, 4 + PRIORS, 64, 64)
-    assert torch.equal(made.input, batch_maker(small_pack, config, CPU).batch(7, 2).input)
+    assert torch.equal(made.input, PackSource(small_pack).batches(config, CPU).batch(7, 2).input)
 
 
 def test_networks_without_priors_get_none(small_pack):
     config = replace(CONFIG, network=DimConfig(width=0.0625))
-    assert batch_maker(small_pack, config, CPU).batch(2, 1).priors is None
+    assert PackSource(small_pack).batches(config, CPU).batch(2, 1).priors is None
 
 
 def test_held_out_pictures_always_have_their_priors(small_pack):
-    held_out = HeldOut(replace_held_out(small_pack), replace(CONFIG, prior_missing=1.0), CPU)
-    (batch,) = held_out.batches
+    source = PackSource(replace_held_out(small_pack))
+    (batch,) = source.held_out_batches(replace(CONFIG, prior_missing=1.0), CPU)
     assert not torch.equal(batch.priors, batch.trimap.expand(-1, PRIORS, -1, -1))
 
 
@@ -107,7 +106,7 @@ def replace_held_out(pack):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "words"),
     [
         ({"prior_missing": 1.5}, "prior_missing"),
         ({"prior_crops": 0}, "prior_crops"),
@@ -117,6 +116,6 @@ def replace_held_out(pack):
          "without moving pairs"),
     ],
 )  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(changes, told):
-    with pytest.raises(TrainingError, match=told):
+def test_settings_that_make_no_sense_are_refused(changes, words):
+    with pytest.raises(TrainingError, match=words):
         replace(CONFIG, **changes)
