@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from vfxmatte.io.still import ImageHeader
 
 from training.elements.extend_colour import TRUSTED_ALPHA, extend_colour
 from training.elements.library import ElementFile
 from training.elements.pack import Background, Element
 from vfxmatte.colour import encode_for_network
 from vfxmatte.errors import TrainingError
+from vfxmatte.io.stills.image import ImageHeader
 from vfxmatte.types import FloatImage
 
 EXPOSED_TO = 0.9

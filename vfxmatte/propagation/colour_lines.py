@@ -115,7 +115,8 @@ def solve_band(
     target = inside * (lean * guess[area] - lines.times(known))
 
     def product(matte: FloatImage) -> FloatImage:
-        return inside * (lines.times(matte) + lean * matte)
+        result: FloatImage = inside * (lines.times(matte) + lean * matte)
+        return result
 
     found, _ = conjugate_gradients(
         product,
