@@ -15,9 +15,9 @@ from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import ExportError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import save_weights
-from vfxmatte.prior import alpha_prior as prior
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, PRIORS, usual_reduction
+from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
 RED, BLUE = np.array((0.8, 0.2, 0.1), np.float32), np.array((0.1, 0.2, 0.7), np.float32)
@@ -109,30 +109,14 @@ def test_a_prior_costs_the_same_for_any_frame_size() -> None:
     assert usual_reduction(10, 10) == 2
 
 
-def test_without_scipy_the_priors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exported_models_have_the_same_priors() -> None:
     image, labels, _ = ramp()
-    expected = alpha_priors(image, labels)
-    monkeypatch.setattr(prior, "_has_scipy", lambda: False)
-    assert np.abs(alpha_priors(image, labels) - expected).max() < 1e-3
-
-
-def test_without_scipy_the_prior_is_made_on_the_engines_device(
-    monkeypatch: pytest.MonkeyPatch, weights: Path
-) -> None:
-    """And not on a GPU that happens to be there."""
-    used: list[torch.device] = []
-
-    def torch_priors(image: torch.Tensor, trimap: torch.Tensor, reduction: int) -> torch.Tensor:
-        used.append(image.device)
-        return trimap[None].repeat(PRIORS, 1, 1)
-
-    monkeypatch.setattr(prior, "_has_scipy", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(prior, "torch_priors", torch_priors)
-    image, labels, _ = ramp()
-    task = Task(image=image, trimap=Trimap(number=1, labels=labels, is_keyframe=True))
-    solve(DeepEngine.open(settings_of(weights)), task)
-    assert [device.type for device in used] == ["cpu"]
+    trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
+    picture = torch.from_numpy(image).permute(2, 0, 1)
+    priors = priors_of_picture(
+        picture, torch.from_numpy(trimap), usual_reduction(*labels.shape), **SETTINGS
+    )
+    assert np.abs(priors.permute(1, 2, 0).numpy() - alpha_priors(image, labels)).max() < 1e-3
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ class Model:
 
     def priors(self, task: Task) -> FloatImage:
         """See `priors_of`."""
-        return priors_of(task, self.info.network, shown=self.prior, device=self.device)
+        return priors_of(task, self.info.network, shown=self.prior)
 
     def affordable_px(self, planes: float) -> int:
         """How many pixels fit into a quarter of the device's memory at so many values of the
@@ -119,17 +119,19 @@ class Model:
             torch.cuda.empty_cache()
 
 
-def priors_of(
-    task: Task, network: DimConfig, *, shown: bool = True, device: torch.device | None = None
-) -> FloatImage:
-    """(H, W, priors) float32, what the network takes beside picture and trimap: nothing, the alpha
-    priors, or, where they are not to be shown, the trimap in their place. device: see
-    `alpha_priors`."""
+def priors_of(task: Task, network: DimConfig, *, shown: bool = True) -> FloatImage:
+    """Compute what the network takes beside picture and trimap.
+
+    Args:
+        shown: False puts the trimap in the place of the alpha priors.
+    Returns:
+        (H, W, priors) float32; no priors for a network that takes none.
+    """
     labels = task.trimap.labels
     if not network.prior:
         return np.empty((*labels.shape, 0), np.float32)
     if shown:
-        return alpha_priors(task.image, labels, device=device)
+        return alpha_priors(task.image, labels)
     return np.repeat(trimap_values(labels)[:, :, None], network.priors, axis=2)
 
 

@@ -9,7 +9,7 @@ itself: a first pass without a mask finds roughly where the portrait is (see `sh
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,16 +27,18 @@ FOREGROUND, BACKGROUND, UNKNOWN = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitConfig:
-    """The network's shape.
+    """The network's shape."""
 
-    width: factor on VGG-16's channels. batch_norm: in training only, see `fold`.
-    epsilon: of the matting Laplacian. side_px: longest side of the pictures that it was trained on.
-    """
+    architecture: ClassVar[str] = "portrait-fcn8s"
 
     width: float = 0.25
+    """Factor on VGG-16's channels."""
     batch_norm: bool = False
+    """In training only, see `fold`."""
     epsilon: float = 1e-4
+    """Of the matting Laplacian."""
     side_px: int = 160
+    """Longest side of the pictures in training."""
 
     def encoder(self) -> DimConfig:
         return DimConfig(width=self.width, fc6_kernel=3, batch_norm=self.batch_norm)

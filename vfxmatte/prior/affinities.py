@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vfxmatte.common.sums import dot, norm
+from vfxmatte.common.conjugate_gradients import conjugate_gradients
+from vfxmatte.common.sums import norm
 from vfxmatte.prior.constants import (
     ITERATIONS,
     LAPLACIAN_EPSILON,
@@ -28,6 +29,8 @@ from vfxmatte.prior.laplacian import STEPS, MattingLaplacian
 from vfxmatte.types import Floats, Mask
 
 Places = NDArray[np.intp]
+
+_LEAST_DEGREE = 1e-12  # of a pixel that is joined to none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,22 +153,16 @@ def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
         result: Floats = degree * x - joined @ x
         return result
 
-    inverse = 1 / np.maximum(degree, 1e-12)
-    goal = TOLERANCE * norm(right - product(np.full_like(right, 0.5)))
-    x, residual = start, right - product(start)
-    step = z = inverse * residual
-    energy = dot(residual, z)
-    for _ in range(ITERATIONS):
-        if not norm(residual) > goal:
-            break
-        moved = product(step)
-        length = energy / dot(step, moved)
-        x = x + length * step
-        residual = residual - length * moved
-        z = inverse * residual
-        energy, before = dot(residual, z), energy
-        step = z + (energy / before) * step
-    return x
+    inverse = 1 / np.maximum(degree, _LEAST_DEGREE)
+    alphas, _ = conjugate_gradients(
+        product,
+        right,
+        start,
+        goal=TOLERANCE * norm(right - product(np.full_like(right, 0.5))),
+        steps=ITERATIONS,
+        precondition=lambda residual: inverse * residual,
+    )
+    return alphas
 
 
 def _all(rows: list[Places], columns: list[Places], values: list[Floats], count: int) -> Affinities:

@@ -12,11 +12,9 @@ strands. Where they differ, colours alone do not say.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
-import torch
 
 from vfxmatte.prior.affinities import adjacent, distant, means
 from vfxmatte.prior.constants import (
@@ -28,7 +26,6 @@ from vfxmatte.prior.constants import (
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models
-from vfxmatte.prior.torchscript_prior import torch_priors
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
 
@@ -40,14 +37,16 @@ def alpha_priors(
     labels: Labels,
     *,
     reduction: int | None = None,
-    device: torch.device | None = None,
 ) -> FloatImage:
-    """(H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain.
+    """Compute the alpha priors of a picture; the same bits on any number of threads.
 
-    image: (H, W, 3) float32 network-encoded RGB. labels: (H, W) uint8. reduction: how many pixels
-    become one along each axis; None: `usual_reduction`. device: where torch computes it, on a
-    machine without SciPy; None: on the CPU. Where nothing is certain the priors are
-    0.5. The same picture gives the same bits, whatever the number of threads.
+    Args:
+        image: (H, W, 3) float32 network-encoded RGB.
+        labels: (H, W) uint8.
+        reduction: how many pixels become one along each axis; None: `usual_reduction`.
+    Returns:
+        (H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain; 0.5 where
+        nothing is certain.
     """
     unknown = labels == UNKNOWN
     known = (labels == FOREGROUND).astype(np.float32)
@@ -57,8 +56,6 @@ def alpha_priors(
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
-    if not _has_scipy():
-        return _without_scipy(image, labels, factor, device or torch.device("cpu"))
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
     small = _Reduced.of(image[box], labels[box], factor)
     priors[unknown] = _enlarged(image[box], small, factor)[unknown[box]]
@@ -136,27 +133,3 @@ def _enlarged(image: FloatImage, small: _Reduced, factor: int) -> FloatImage:
                 alpha = alpha + full[:, :, channel] * picture[:, :, channel]
             result[:, :, number] = np.clip(alpha, 0, 1)
     return result
-
-
-@cache
-def _has_scipy() -> bool:
-    try:
-        import scipy.sparse
-        import scipy.spatial  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def _without_scipy(
-    image: FloatImage, labels: Labels, factor: int, device: torch.device
-) -> FloatImage:
-    """By torch."""
-    trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
-    found = torch_priors(
-        torch.from_numpy(image).permute(2, 0, 1).to(device),
-        torch.from_numpy(trimap).to(device),
-        factor,
-    )
-    priors: FloatImage = found.permute(1, 2, 0).cpu().numpy()
-    return priors

@@ -10,7 +10,7 @@ picture are left out, as PyMatting does.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vfxmatte.common.symmetric import PAIRS
+from vfxmatte.prior.inverse import inverse_positive
+
 EPSILON = 1e-6
 """Regularisation of a window's colours: larger lets flat regions be smoother."""
 
 _AREA = 9
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of a symmetric matrix
 _PLACES = tuple((y, x) for y in range(3) for x in range(3))
 STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx >= 0)
 """(rows down, columns right) that the planes couple; the first is (0, 0), the diagonal."""
@@ -139,38 +141,17 @@ def _corners(height: int, width: int, wanted: Tensor | None) -> Tensor:
 
 def _whitened(window: Tensor, epsilon: float) -> Tensor:
     """Centred colours (9, N, 3, n) times the inverse of their regularised covariance."""
-    inverse = _inverse(
+    inverse = inverse_positive(
         [
             (_sum(window[:, :, i] * window[:, :, j]) + (epsilon if i == j else 0.0)) / _AREA
-            for i, j in _PAIRS
+            for i, j in PAIRS
         ]
     )
     rows = [
-        _sum([inverse[_PAIRS.index((min(i, j), max(i, j)))] * window[:, :, j] for j in range(3)])
+        _sum([inverse[PAIRS.index((min(i, j), max(i, j)))] * window[:, :, j] for j in range(3)])
         for i in range(3)
     ]
     return torch.stack(rows, 2)
-
-
-def _inverse(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Of symmetric positive 3×3 matrices, entry by entry in the order of `_PAIRS`, by L D Lᵀ.
-
-    Products and sums that are written out come out alike on any number of threads; those of a
-    BLAS or LAPACK do not have to."""
-    a, b, c, d, e, f = matrices
-    p, q = b / a, c / a
-    second = d - p * b
-    r = (e - p * c) / second
-    third = f - q * c - r * r * second
-    u = p * r - q
-    return [
-        1 / a + p * p / second + u * u / third,
-        -p / second - r * u / third,
-        u / third,
-        1 / second + r * r / third,
-        -r / third,
-        1 / third,
-    ]
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

@@ -6,13 +6,14 @@ picture, enlarged, say what alpha is at full size (He, Sun 2015, "Fast guided fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
+from vfxmatte.common import symmetric
 from vfxmatte.prior.constants import MODEL_EPSILON, MODEL_RADIUS_PX
 from vfxmatte.types import Floats
-
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
@@ -21,10 +22,12 @@ def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
     colours: (h, w, 3). alphas: (h, w, n). Each model is the mean of those fitted around it.
     """
     mean, mean_alpha = _boxed(colours), _boxed(alphas)
-    products = _boxed(np.stack([colours[..., i] * colours[..., j] for i, j in _PAIRS], axis=2))
-    for n, (i, j) in enumerate(_PAIRS):
+    products = _boxed(
+        np.stack([colours[..., i] * colours[..., j] for i, j in symmetric.PAIRS], axis=2)
+    )
+    for n, (i, j) in enumerate(symmetric.PAIRS):
         products[..., n] -= mean[..., i] * mean[..., j] - (MODEL_EPSILON if i == j else 0.0)
-    inverse = _inverse(products)
+    inverse = symmetric.inverse([products[..., n] for n in range(len(symmetric.PAIRS))])
     slopes, offsets = [], []
     for number in range(alphas.shape[2]):
         shared = _boxed(colours * alphas[..., number, None])
@@ -35,23 +38,12 @@ def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
     return np.stack(slopes, axis=2), np.stack(offsets, axis=2)
 
 
-def _row(matrix: Floats, i: int, vector: Floats) -> Floats:
-    """(h, w): row i of symmetric matrices (h, w, 6) times vectors (h, w, 3)."""
+def _row(matrix: Sequence[Floats], i: int, vector: Floats) -> Floats:
+    """Multiply row i of symmetric matrices, six planes (h, w), by vectors (h, w, 3)."""
     result = np.zeros(vector.shape[:2])
     for j in range(3):
-        result += matrix[..., _PAIRS.index((min(i, j), max(i, j)))] * vector[..., j]
+        result += matrix[symmetric.PAIRS.index((min(i, j), max(i, j)))] * vector[..., j]
     return result
-
-
-def _inverse(matrices: Floats) -> Floats:
-    """Of symmetric 3×3 matrices (h, w, 6), by their adjugates."""
-    a, b, c, d, e, f = (matrices[..., n] for n in range(6))
-    adjugate = np.stack(
-        (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b),
-        axis=2,
-    )
-    determinant = a * adjugate[..., 0] + b * adjugate[..., 1] + c * adjugate[..., 2]
-    return adjugate / determinant[..., None]
 
 
 def _boxed(values: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""The alpha prior in torch alone: for exported models, and for machines without SciPy.
+"""The alpha prior in torch alone, for exported models.
 
-The same steps as `prior`, `affinities` and `linear_models`, on any device; slower on a CPU, because
-the nearest colours are found by trying all. Written for TorchScript, with operations that PyTorch
-1.12 knows.
+The steps are those of `alpha_prior`, `affinities` and `linear_models`, on any device; slower on a
+CPU, because the nearest colours are found by trying all. Written for TorchScript, with operations
+of PyTorch 1.12.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vfxmatte.prior.constants import (
     NEIGHBOURS,
     TOLERANCE,
 )
+from vfxmatte.prior.inverse import inverse_positive
 from vfxmatte.prior.row_sums import row_sums
 
 SETTINGS: dict[str, Any] = {
@@ -36,11 +37,6 @@ SETTINGS: dict[str, Any] = {
     "model_epsilon": MODEL_EPSILON,
 }
 """What `priors_of_picture` is given beside a picture: TorchScript knows no constants of modules."""
-
-
-def torch_priors(image: Tensor, trimap: Tensor, reduction: int) -> Tensor:
-    """(PRIORS, H, W) float32 in [0, 1] of (3, H, W) network-encoded and (H, W) of 0, 0.5 and 1."""
-    return priors_of_picture(image, trimap, reduction, **SETTINGS)
 
 
 def priors_of_picture(
@@ -267,19 +263,12 @@ def _diagonal(value: float, like: Tensor) -> Tensor:
 
 
 def _inverse(matrices: Tensor) -> Tensor:
-    """Of symmetric positive matrices (..., 3, 3), by L D Lᵀ, as `laplacian` has it."""
+    """Invert symmetric positive matrices (..., 3, 3)."""
     a, b, c = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2]
     d, e, f = matrices[..., 1, 1], matrices[..., 1, 2], matrices[..., 2, 2]
-    p, q = b / a, c / a
-    second = d - p * b
-    r = (e - p * c) / second
-    third = f - q * c - r * r * second
-    u = p * r - q
-    i01, i02, i12 = -p / second - r * u / third, u / third, -r / third
-    first_row = torch.stack((1 / a + p * p / second + u * u / third, i01, i02), -1)
-    second_row = torch.stack((i01, 1 / second + r * r / third, i12), -1)
-    third_row = torch.stack((i02, i12, 1 / third), -1)
-    return torch.stack((first_row, second_row, third_row), -2)
+    i00, i01, i02, i11, i12, i22 = inverse_positive([a, b, c, d, e, f])
+    first, second = torch.stack((i00, i01, i02), -1), torch.stack((i01, i11, i12), -1)
+    return torch.stack((first, second, torch.stack((i02, i12, i22), -1)), -2)
 
 
 def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:

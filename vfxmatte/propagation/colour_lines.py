@@ -8,21 +8,23 @@ It serves the propagation of trimaps; it is no substitute for the network's matt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common import symmetric
 from vfxmatte.common.checked import Checked, limited
-from vfxmatte.common.sums import dot
+from vfxmatte.common.conjugate_gradients import conjugate_gradients
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
-SYMMETRIC_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
+_LEAST_CURVATURE = 1e-12  # keeps steps finite where the colours decide nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,11 @@ class ColourLines:
         self._mean = [self._box(plane) for plane in self._colours]
         covariance = [
             self._box(self._colours[i] * self._colours[j]) - self._mean[i] * self._mean[j]
-            for i, j in SYMMETRIC_PAIRS
+            for i, j in symmetric.PAIRS
         ]
         for diagonal in (0, 3, 5):
             covariance[diagonal] += np.float32(ridge)
-        self._inverse = inverse_symmetric(covariance)
+        self._inverse = symmetric.inverse(covariance)
 
     def _box(self, plane: FloatImage) -> FloatImage:
         size = (self._side, self._side)
@@ -80,16 +82,6 @@ class ColourLines:
 def _dot(first: Sequence[FloatImage], second: Sequence[FloatImage]) -> FloatImage:
     dot: FloatImage = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
     return dot
-
-
-def inverse_symmetric(matrix: Sequence[Any]) -> tuple[Any, ...]:
-    """The six distinct entries of the inverse of symmetric 3×3 matrices, given as six planes or
-    numbers in the order of `SYMMETRIC_PAIRS`."""
-    a, b, c, d, e, f = matrix
-    cofactors = (d * f - e * e, c * e - b * f, b * e - c * d)
-    determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
-    rest = (a * f - c * c, b * c - a * e, a * d - b * b)
-    return tuple(entry / determinant for entry in (*cofactors, *rest))
 
 
 def solve_band(
@@ -121,32 +113,18 @@ def solve_band(
     lines = ColourLines(crop, settings.radius_px, settings.ridge)
     known = solution[area] * (1 - inside)
     target = inside * (lean * guess[area] - lines.times(known))
-    found = _conjugate_gradients(lines, inside, lean, target, guess[area], settings.rounds)
+
+    def product(matte: FloatImage) -> FloatImage:
+        result: FloatImage = inside * (lines.times(matte) + lean * matte)
+        return result
+
+    found, _ = conjugate_gradients(
+        product,
+        target,
+        inside * guess[area],
+        goal=_TOLERANCE * math.sqrt(float(inside.sum())),
+        steps=settings.rounds,
+        least_curvature=_LEAST_CURVATURE,
+    )
     solution[area] = np.where(unknown[area], np.clip(found, 0, 1), known)
-    return solution
-
-
-def _conjugate_gradients(
-    lines: ColourLines,
-    inside: FloatImage,
-    lean: FloatImage,
-    target: FloatImage,
-    start: FloatImage,
-    rounds: int,
-) -> FloatImage:
-    """Solve (L + lean) x = target on the pixels where `inside` is 1, from `start`."""
-    solution = inside * start
-    residual = target - inside * (lines.times(solution) + lean * solution)
-    direction = residual.copy()
-    energy = dot(residual, residual)
-    enough = _TOLERANCE**2 * float(inside.sum())
-    for _ in range(rounds):
-        if energy <= enough:
-            break
-        image = inside * (lines.times(direction) + lean * direction)
-        step = energy / max(dot(direction, image), 1e-12)
-        solution += np.float32(step) * direction
-        residual -= np.float32(step) * image
-        before, energy = energy, dot(residual, residual)
-        direction = residual + np.float32(energy / before) * direction
     return solution

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common import symmetric
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.sums import dot
 from vfxmatte.propagation.colour_lines import (
-    SYMMETRIC_PAIRS,
     ColourLineSettings,
-    inverse_symmetric,
     solve_band,
 )
 from vfxmatte.trimaps import distance_to
@@ -86,9 +85,9 @@ def _mahalanobis(colours: NDArray[Any], samples: NDArray[Any]) -> FloatImage:
     apart, own = colours - mean, (samples - mean).T
     covariance = [
         np.float64(dot(own[i], own[j]) / (len(samples) - 1) + (_NOISE if i == j else 0.0))
-        for i, j in SYMMETRIC_PAIRS
+        for i, j in symmetric.PAIRS
     ]
     squared = np.zeros(colours.shape[:2], np.float32)
-    for (i, j), entry in zip(SYMMETRIC_PAIRS, inverse_symmetric(covariance), strict=True):
+    for (i, j), entry in zip(symmetric.PAIRS, symmetric.inverse(covariance), strict=True):
         squared += np.float32(entry if i == j else 2 * entry) * apart[..., i] * apart[..., j]
     return squared

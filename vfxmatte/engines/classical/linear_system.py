@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.common.sums import dot, norm
+from vfxmatte.common.conjugate_gradients import conjugate_gradients
+from vfxmatte.common.sums import norm
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import SolveError
 from vfxmatte.types import Floats
+
+_ALLOWANCE = 10  # the residual that the iteration tracks drifts away from the true one
 
 Preconditioner = Callable[[Any], Callable[[Floats], Floats]]
 
@@ -43,37 +46,19 @@ def solve(
     approximate = _preconditioner(matrix, precondition)
     with np.errstate(all="ignore"):  # a breakdown shows in the residual
         goal = settings.tolerance * size
-        values, count = _descend(matrix, right, approximate, goal, settings.iterations)
+        values, count = conjugate_gradients(
+            lambda x: matrix @ x,
+            right,
+            np.zeros_like(right),
+            goal=goal,
+            steps=settings.iterations,
+            precondition=approximate,
+        )
         residual = norm(right - matrix @ values) / size
     failed = count >= settings.iterations
     if not residual <= settings.tolerance * (1 if failed else _ALLOWANCE):  # also refuses NaN
         raise _not_converged(residual, count, settings)
     return Solved(values=values, residual=residual, iterations=count)
-
-
-def _descend(
-    matrix: Any, right: Floats, approximate: Callable[[Floats], Floats], goal: float, most: int
-) -> tuple[Floats, int]:
-    """Conjugate gradients from 0 until the residual is below the goal; and how many steps.
-
-    SciPy's own take their dot products from a BLAS, whose last bits depend on its threads."""
-    values, residual = np.zeros_like(right), right.copy()
-    step, before = np.zeros_like(right), np.float64(1)
-    for count in range(most):
-        if norm(residual) < goal:
-            return values, count
-        near = approximate(residual)
-        energy = np.float64(dot(residual, near))
-        step = near + (energy / before if count else 0.0) * step
-        moved = matrix @ step
-        length = energy / dot(step, moved)
-        values += length * step
-        residual -= length * moved
-        before = energy
-    return values, most
-
-
-_ALLOWANCE = 10  # the residual that the solver follows drifts away from the true one
 
 
 def _preconditioner(matrix: Any, precondition: Preconditioner) -> Callable[[Floats], Floats]:
