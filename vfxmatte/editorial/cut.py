@@ -232,9 +232,8 @@ class _Reader:
         generator = opentimelineio().schema.GeneratorReference
         is_generated = isinstance(clip.media_reference, generator)
         if is_generated:
-            self.notes.append(
-                f"{name} is left out: it is generated ({clip.media_reference.generator_kind or 'of no known kind'})"
-            )
+            kind = clip.media_reference.generator_kind or "of no known kind"
+            self.notes.append(f"{name} is left out: it is generated ({kind})")
         elif options.get("skip"):
             self.notes.append(f"{name} is left out: its metadata says skip")
         return is_generated or bool(options.get("skip"))

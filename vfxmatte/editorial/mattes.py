@@ -33,8 +33,8 @@ def check_target(path: Path, cut: Cut) -> None:
 def write_mattes(cut: Cut, path: Path) -> Path:
     """Write the cut with a track of mattes above each video track; return the path.
 
-    A clip's matte reference covers the clip's frames at the times of its plate, so every trim, retime
-    and transition of the cut applies to the mattes too. Clips without mattes on disk are disabled
+    A clip's matte reference covers the clip's frames at the times of its plate, so trims, retimes
+    and transitions of the cut apply to the mattes too. Clips without mattes on disk are disabled
     there. Addresses are absolute. Raises OutputError.
     """
     check_target(path, cut)

@@ -39,7 +39,7 @@ def unique_names(shots: Sequence[tuple[str, Path]]) -> list[str]:
 
 
 def _difference(plate: Path, plates: Sequence[Path]) -> str:
-    """Return the innermost part of a plate's path that is unique among the plates, as a safe name."""
+    """Return the innermost part of a plate's path that no other plate has, as a safe name."""
     for part in range(max(len(p.parts) for p in plates)):
         parts = [_part(p, part).casefold() for p in plates]
         if len(set(parts)) == len(parts):

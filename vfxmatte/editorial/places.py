@@ -43,7 +43,7 @@ class Places:
         return to.joinpath(*_split(path)[count:])
 
     def found(self, path: str) -> Path | None:
-        """Return the existing file or pattern in the folders that shares the longest end with `path`.
+        """Return the existing path in the folders that shares the longest end with `path`, if any.
 
         Raises ShotError if several folders have it.
         """
