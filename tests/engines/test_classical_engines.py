@@ -25,9 +25,10 @@ from vfxmatte.engines.classical.light import in_light
 from vfxmatte.engines.classical.linear_system import solve
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import SolveError, UsageError
-from vfxmatte.pipeline.frame import Work, solved
-from vfxmatte.pipeline.plan import asked_of
+from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.pipeline.plan import requested_engine
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.stages import solve as solve_stage
 from vfxmatte.review.metrics import matte_errors
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Matte, Trimap
@@ -277,12 +278,12 @@ class Choosy:
 
 
 def test_a_frame_that_cannot_be_solved_fails_alone_and_in_order() -> None:
-    unread = Work(number=6, fingerprint="", trimap=None, error=UsageError("not read"))
+    unread = FrameState(number=6, fingerprint="", trimap=None, error=UsageError("not read"))
     works = [
-        unread if n == 6 else Work(number=n, fingerprint="", trimap=None, task=disc(n))
+        unread if n == 6 else FrameState(number=n, fingerprint="", trimap=None, task=disc(n))
         for n in (2, 3, 4, 5, 6, 8, 9, 10)
     ]
-    done = list(solved(Choosy(), works))
+    done = list(solve_stage(Choosy(), works))
     assert [work.number for work in done] == [2, 3, 4, 5, 6, 8, 9, 10]
     assert [work.number for work in done if work.matte is not None] == [3, 5, 9]
     failed = {work.number: str(work.error) for work in done if work.error}
@@ -315,11 +316,11 @@ def test_settings_that_cannot_be_are_refused(tiny_shot: Path, setting: str, mess
 
 
 def test_what_a_run_was_asked_for_names_the_classical_settings() -> None:
-    plain = asked_of(RunSettings().engine)
+    plain = requested_engine(RunSettings().engine)
     assert plain == {"name": "dim", "precision": "auto", "mode": "exact"}
     gmm = EngineSettings(name="gmm")
     more = replace(gmm, classical=ClassicalSettings(clusters=4))
-    assert asked_of(gmm) != asked_of(more)
+    assert requested_engine(gmm) != requested_engine(more)
     assert hash(gmm) != hash(more)
 
 

@@ -16,9 +16,9 @@ import pytest
 from vfxmatte.errors import OutputError
 from vfxmatte.io.exr import read_exr_header
 from vfxmatte.io.images import read_image
+from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.writers import (
     OutputSettings,
-    matte_path,
     read_matte,
     read_values,
     write_labels,
@@ -71,7 +71,7 @@ def test_alpha_alone(tmp_path: Path, pixel_type: Any, compression: Any) -> None:
 def test_rgba_keeps_hdr_and_negative_values(tmp_path: Path, rgba: Any) -> None:
     matte, frame = shot()
     settings = OutputSettings(rgba=rgba, pixel_type="float")
-    path = write_matte(matte, frame, settings, matte_path(tmp_path, 7, settings))
+    path = write_matte(matte, frame, settings, matte_path(tmp_path, 7, settings.format))
     image = read_image(path)
     assert image.header.channels == ("R", "G", "B", "A")
     inside = DATA.slices_in(CANVAS)
@@ -94,7 +94,7 @@ def test_infinity_outside_the_matte_does_not_spoil_premultiplied_colour(tmp_path
 def test_sixteen_bit_alpha(tmp_path: Path, kind: Any) -> None:
     matte, frame = shot()
     settings = OutputSettings(format=kind)
-    path = write_matte(matte, frame, settings, matte_path(tmp_path, -3, settings))
+    path = write_matte(matte, frame, settings, matte_path(tmp_path, -3, settings.format))
     assert path.name.startswith("matte.-0003.")
     image = read_image(path)
     assert (image.header.bits, image.pixels.shape) == (16, (20, 30, 1))
@@ -137,6 +137,7 @@ FULL_DISK = """
 import resource, signal, sys
 import numpy as np
 from vfxmatte.errors import OutputError
+from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Frame, Matte, Window
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -249,7 +249,10 @@ def of(number: int, fingerprint: str, time: float, **more: Any) -> FrameRecord:
 def test_the_last_word_counts_whoever_said_it(tmp_path: Path) -> None:
     told(tmp_path, "b", of(1, "old", 10), of(2, "new", 40))
     told(tmp_path, "a", of(1, "new", 20), of(2, "old", 30))
-    assert {n: r.fingerprint for n, r in chunks.known(tmp_path)[0].items()} == {1: "new", 2: "new"}
+    assert {n: r.fingerprint for n, r in chunks.read_all(tmp_path)[0].items()} == {
+        1: "new",
+        2: "new",
+    }
     with Journal(tmp_path) as journal:
         assert journal.records[1].fingerprint == journal.records[2].fingerprint == "new"
     assert state_files(tmp_path) == ["journal.jsonl"]

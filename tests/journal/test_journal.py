@@ -102,8 +102,8 @@ def test_garbage_in_the_journal_is_passed_over(tmp_path: Path) -> None:
 def test_forgetting_starts_again_and_keeps_the_files(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.add(written(tmp_path, 1))
-        journal.forget()
-        journal.forget()
+        journal.reset()
+        journal.reset()
         assert journal.finished(1, "same") is None
     with Journal(tmp_path) as journal:
         assert journal.records == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ from vfxmatte.errors import (
 )
 from vfxmatte.io.plates import SequencePlate
 from vfxmatte.journal.error_log import LOG_NAME, logged
-from vfxmatte.pipeline import footage, results, shot
+from vfxmatte.pipeline import plate_reader, prepared, results, shot, stages
 from vfxmatte.pipeline import run as pipeline
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
@@ -96,11 +97,11 @@ def failing(original: Callable[..., Any], error: BaseException, number: Callable
 
 STAGES: dict[str, tuple[Any, str, Callable[..., int]]] = {
     "reading": (SequencePlate, "read", lambda plate, number: number),
-    "motion": (footage.Footage, "_proxy", lambda own, frame, size: frame.number),
+    "motion": (plate_reader.PlateReader, "_proxy", lambda own, frame, size: frame.number),
     "trimap": (segment, "resized", lambda *args, **how: BAD if how else 0),
     "trimap file": (results.Results, "write_trimap", lambda own, trimap: trimap.number),
-    "colour": (pipeline, "to_network", lambda frame, colours: frame.number),
-    "engine": (pipeline.Task, "__post_init__", lambda own: own.number),
+    "colour": (stages, "to_network", lambda frame, colours: frame.number),
+    "engine": (stages.Task, "__post_init__", lambda own: own.number),
     "writing": (results.Results, "write_matte", lambda own, matte, *rest: matte.number),
 }
 
@@ -299,7 +300,7 @@ def test_json_always_ends_with_its_error_and_totals(
 
     owner, name = {
         "find": (shot, "find_keyframes"),
-        "plan": (pipeline, "make_plan"),
+        "plan": (prepared, "make_plan"),
         "frames": (pipeline, "record_of"),
         "deliver": (pipeline.Run, "write_manifest"),
     }[place]
@@ -467,22 +468,22 @@ def test_a_job_of_the_server_ends_with_error_and_totals_too(
     from vfxmatte.serve.engine_cache import EngineCache
     from vfxmatte.serve.jobs import Job
     from vfxmatte.serve.requests import RunRequest
-    from vfxmatte.serve.work import RunWork
+    from vfxmatte.serve.work import run_steps
 
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("nobody foresaw this")
 
     monkeypatch.setattr(pipeline, "record_of", fail)
     made = Shot.open(folder)
     wish = RunRequest(shot=made, overwrite=False)
-    work = RunWork(wish, EngineCache(opener=lambda settings: Known()))
+    start = functools.partial(run_steps, wish, EngineCache(opener=lambda settings: Known()))
     told: list[tuple[str, dict[str, Any]]] = []
     job = Job(
-        client=None, ident=1, kind="run", start=work.steps, answer=lambda _: None,
+        client=None, ident=1, kind="run", start=start, answer=lambda _: None,
         emit=lambda event, **values: told.append((event, values)),
     )  # fmt: skip
     with pytest.raises(UnforeseenError, match="nobody foresaw this"):
-        for _ in work.steps(job):
+        for _ in start(job):
             pass
     assert [event for event, _ in told[-2:]] == ["error", "totals"]
     assert (folder / "matte" / LOG_NAME).is_file()

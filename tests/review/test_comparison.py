@@ -19,7 +19,7 @@ from vfxmatte.errors import DeviceError, SolveError, UsageError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.sequence import find_sequence
 from vfxmatte.io.writers import read_matte
-from vfxmatte.pipeline import run as pipeline
+from vfxmatte.pipeline import prepared
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.review import comparison
@@ -73,13 +73,13 @@ def test_trimaps_are_carried_once_and_the_same_for_all(
     tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    carried = pipeline.carry
+    carried = prepared.carry
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(named["wanted"])
         return carried(*arguments, **named)
 
-    monkeypatch.setattr(pipeline, "carry", counted)
+    monkeypatch.setattr(prepared, "carry", counted)
     record = record_of(tiny_shot, "gmm,kmeans,trimap", "--frames", "1002-1004x2")
     assert calls == [{1002, 1004}]
     unknown = [one["errors"]["unknown_px"] for one in record["outcomes"]]

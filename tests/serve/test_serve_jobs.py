@@ -19,7 +19,7 @@ from vfxmatte.serve.outbox import Outbox
 from vfxmatte.serve.requests import RunRequest
 from vfxmatte.serve.rpc import RpcError
 from vfxmatte.serve.threads import Server
-from vfxmatte.serve.work import RunWork
+from vfxmatte.serve.work import run_steps
 
 
 def job(client: str, ident: int = 0, *, answers: list[Any] | None = None, **about: Any) -> Job:
@@ -254,7 +254,7 @@ def test_a_run_can_be_stopped_while_the_motion_is_looked_for(
     shot = replace(shot, settings=replace(shot.settings, engine=engine))
     told: list[str] = []
     one = job("a", emit=lambda event, **_: told.append(event))
-    work = RunWork(RunRequest(shot=shot, overwrite=False), EngineCache()).steps(one)
+    work = run_steps(RunRequest(shot=shot, overwrite=False), EngineCache(), one)
     next(work)  # announced, and its engine open
     one.stop()  # nobody asks between steps: the run itself notices
     with pytest.raises(StopIteration) as caught:

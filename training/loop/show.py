@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from training.loop.events import Event, Progress, Validation
-from vfxmatte.cli.program import INTERRUPTED
+from vfxmatte.common.exit_codes import INTERRUPTED
 from vfxmatte.errors import VfxmatteError
 
 

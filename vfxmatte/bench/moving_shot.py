@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import UsageError
 from vfxmatte.io.exr import write_exr
+from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import FloatImage, Trimap, Window
@@ -109,7 +110,7 @@ class MovingShot:
                 attributes={"framesPerSecond": Fraction(24)},
             )
         for number in self.keyframes or (self.numbers[0], self.numbers[-1]):
-            path = folder / "trimaps" / f"trimap.{number:04d}.png"
+            path = trimap_path(folder / "trimaps", number)
             write_labels(self.trimap(number), path, self.window)
         return folder
 

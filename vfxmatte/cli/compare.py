@@ -16,7 +16,8 @@ from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.engines.base import engine_names
-from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.errors import UsageError
+from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.sequence import FrameSequence
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.journal.error_log import logged
@@ -63,7 +64,12 @@ def compare(
     names = _names(engines, values["name"])
     shot = shot_of(values)
     folder = values["folder"] or _folder(values["shot"])
-    _refuse_existing(folder, overwrite)
+    refuse_existing(
+        [folder / RECORD, folder / SHEET],
+        overwrite=overwrite,
+        message="there is a comparison already",
+        hint="give --overwrite, or another --output",
+    )
     with (
         Run(shot) as prepared,
         Comparison(prepared, names, _alpha(values["shot"], alpha), details=details) as comparison,
@@ -116,16 +122,6 @@ def _folder(shot: Path | None) -> Path:
     if shot is None:
         raise UsageError("--output is missing", hint="say where the comparison shall go")
     return shot / FOLDER
-
-
-def _refuse_existing(folder: Path, overwrite: bool) -> None:
-    existing = [folder / name for name in (RECORD, SHEET) if (folder / name).exists()]
-    if existing and not overwrite:
-        raise OutputError(
-            "there is a comparison already",
-            path=existing[0],
-            hint="give --overwrite, or another --output",
-        )
 
 
 def _alpha(shot: Path | None, given: Path | None) -> FrameSequence | None:

@@ -13,17 +13,16 @@ from vfxmatte.cli.cut_options import cut_options, read_cut_file
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
-from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import settings_options
 from vfxmatte.common.devices import names_several
 from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.engines.base import Engine, EngineSettings, open_engine
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.events import Report, emit, error_values
 from vfxmatte.reporting.inspection import Inspection, inspect
+from vfxmatte.reporting.session import RunSession
 from vfxmatte.types import numbers_as_text
 
 
@@ -116,7 +115,7 @@ def _matted(
         def found(part: Shot = part) -> Shot:
             return part
 
-        session = Session(voice.report(), None, previews, engine.of)
+        session = RunSession(voice.report(), previews=previews, engine=engine.lend)
         codes.append(session.run(found, overwrite=overwrite and not codes))
         if codes[-1] == INTERRUPTED:
             return INTERRUPTED
@@ -156,15 +155,17 @@ class _SharedEngine:
         self._engine = None
         self._open.close()
 
-    def of(self, settings: RunSettings) -> Engine | None:
-        """None for several devices, which the run itself sees to; raises VfxmatteError."""
-        if names_several(settings.engine.device):
-            return None
-        if self._engine is None or settings.engine != self._settings:
+    @contextlib.contextmanager
+    def lend(self, settings: EngineSettings) -> Iterator[Engine | None]:
+        """Lend the engine; None for several devices, for each of which a run starts a process."""
+        if names_several(settings.device):
+            yield None
+            return
+        if self._engine is None or settings != self._settings:
             self.close()
-            self._engine, self._settings = open_engine(settings.engine), settings.engine
+            self._engine, self._settings = open_engine(settings), settings
             self._open.callback(self._engine.close)
-        return self._engine
+        yield self._engine
 
 
 class _Voice:

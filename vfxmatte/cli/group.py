@@ -6,11 +6,9 @@ import sys
 
 import click
 
-from vfxmatte.cli.program import INTERRUPTED, LazyGroup
+from vfxmatte.cli.program import LazyGroup
+from vfxmatte.common.exit_codes import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED, WRONG_USE
 from vfxmatte.version import __version__
-
-DONE, SOME_FAILED, WRONG_USE, NOTHING_DONE = 0, 1, 2, 3
-"""Exit codes, beside INTERRUPTED."""
 
 __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "commands", "main"]
 

@@ -11,10 +11,8 @@ from typing import Any
 
 import click
 
+from vfxmatte.common.exit_codes import INTERRUPTED
 from vfxmatte.journal.error_log import logged
-
-INTERRUPTED = 130
-"""A shell's own exit code for Ctrl-C."""
 
 
 class ProgramGroup(click.Group):

@@ -11,11 +11,11 @@ import click
 from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
-from vfxmatte.cli.session import Session
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.session import RunSession
 
 # Cuts were options of `run` once: these say where they have gone.
 _MOVED = ("--otio", "--handles", "--only", "--otio-out")
@@ -100,4 +100,5 @@ def run(
         return replace(shot, settings=part_of(shot, values, chunk=chunk))
 
     report = make_report(as_json=as_json, quiet=quiet, openjd=values["openjd"])
-    context.exit(Session(report, movie, previews).run(find, overwrite=overwrite, chunk=chunk))
+    session = RunSession(report, movie=movie, previews=previews)
+    context.exit(session.run(find, overwrite=overwrite, chunk=chunk))

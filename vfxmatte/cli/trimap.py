@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -22,7 +22,9 @@ from vfxmatte.errors import (
     concerns_all_frames,
 )
 from vfxmatte.io.images import read_image
-from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
+from vfxmatte.io.overwriting import refuse_existing
+from vfxmatte.io.result_names import trimap_path
+from vfxmatte.io.sequence import FrameSequence, find_sequence
 from vfxmatte.io.still import Image
 from vfxmatte.io.writers import lay_on, write_labels
 from vfxmatte.journal.error_log import logged
@@ -83,8 +85,13 @@ def from_matte_command(
             "trimaps would be written among the mattes", path=folder, hint="give another --output"
         )
     found = _sources([find_sequence(spec) for spec in mattes], wanted)
-    targets = {n: folder / f"trimap.{padded(n, max(4, digits))}.png" for n, _, digits in found}
-    _refuse_existing(targets.values(), overwrite)
+    targets = {n: trimap_path(folder, n, padding=digits) for n, _, digits in found}
+    refuse_existing(
+        targets.values(),
+        overwrite=overwrite,
+        message="{count} of these trimaps are there already, perhaps painted by hand",
+        hint="give --overwrite to replace them, or another --output",
+    )
     made: list[Trimap] = []
     try:
         for number, path, _ in found:
@@ -138,16 +145,6 @@ def _sources(
             f"none of the frames {wanted} is there; there is {there}", hint="give other --frames"
         )
     return [found[number] for number in sorted(found)]
-
-
-def _refuse_existing(targets: Iterable[Path], overwrite: bool) -> None:
-    existing = [path for path in targets if path.exists()]
-    if existing and not overwrite:
-        raise OutputError(
-            f"{len(existing)} of these trimaps are there already, perhaps painted by hand",
-            path=existing[0],
-            hint="give --overwrite to replace them, or another --output",
-        )
 
 
 def _trimap_of(

@@ -14,7 +14,7 @@ from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
-from vfxmatte.io.sequence import padded
+from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes
 from vfxmatte.types import FrameRange, Labels, Trimap, numbers_as_text
@@ -151,7 +151,7 @@ def _said(guess: PortraitGuess, every: bool) -> str:
 def _write(number: int, labels: Labels, folder: Path, info: PlateInfo) -> Path:
     """One keyframe over the plate's display window, as an artist would paint it."""
     window = info.display_window
-    path = folder / f"trimap.{padded(number, max(4, info.padding))}.png"
+    path = trimap_path(folder, number, padding=info.padding)
     trimap = Trimap(
         number=number, labels=labels[window.slices_in(info.canvas)].copy(), is_keyframe=True
     )

@@ -14,7 +14,7 @@ from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.images import read_image
 from vfxmatte.io.plates import PlateInfo
-from vfxmatte.io.sequence import padded
+from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot
@@ -82,7 +82,7 @@ def grabcut(
             except TrimapError as error:
                 raise error.at(frame=number, path=mask or plate.path(number)) from error.__cause__
         made = Trimap(number=number, labels=labels, is_keyframe=True)
-        path = target / f"trimap.{padded(number, max(4, info.padding))}.png"
+        path = trimap_path(target, number, padding=info.padding)
         write_labels(made, path, info.canvas)
     except VfxmatteError as error:
         raise error.at(shot=opened.name, frame=number) from error.__cause__

@@ -12,8 +12,8 @@ from vfxmatte.editorial.package import only_timeline, opentimelineio, read_timel
 from vfxmatte.editorial.places import Places
 from vfxmatte.editorial.uses import MATTES_KEY, METADATA_KEY, is_left_out
 from vfxmatte.errors import OutputError, ShotError
+from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.io.writers import matte_path
 
 _MADE_FROM = "mattes_of"
 
@@ -93,7 +93,7 @@ def matte_reference(shot: CutShot, clip: CutClip) -> Any:
 
 
 def _path(shot: CutShot, number: int) -> Path:
-    return matte_path(shot.output, number, shot.settings.output, padding=shot.media.padding)
+    return matte_path(shot.output, number, shot.settings.output.format, padding=shot.media.padding)
 
 
 def _matte_track(track: Any, references: list[Any | None]) -> Any:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vfxmatte.errors import OutputError
+from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.temporary import renamed_when_whole
 
 
@@ -18,10 +19,12 @@ def written_when_equal(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     if path.is_dir():
         raise OutputError("this is a folder, not a file", path=path, hint="name a file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            "the file is there already", path=path, hint="use --overwrite, or another name"
-        )
+    refuse_existing(
+        [path],
+        overwrite=overwrite,
+        message="the file is there already",
+        hint="use --overwrite, or another name",
+    )
     with renamed_when_whole(path) as partial:
         partial.touch()  # fail before the work if the folder cannot be written
         yield partial

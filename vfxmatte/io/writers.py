@@ -21,15 +21,12 @@ from vfxmatte.io.exr import write_exr
 from vfxmatte.io.halves import narrowed
 from vfxmatte.io.images import read_image
 from vfxmatte.io.marked import marked
-from vfxmatte.io.sequence import padded
+from vfxmatte.io.result_names import Format
 from vfxmatte.io.still import Image
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
 
-Format = Literal["exr", "png", "tiff"]
 Rgba = Literal["premultiplied", "straight"]
-
-_SUFFIXES = {"exr": ".exr", "png": ".png", "tiff": ".tif"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +59,6 @@ def alpha_type(settings: OutputSettings) -> str:
     EXR's compressions keep it exactly: DWAA's loss concerns colour alone.
     """
     return settings.pixel_type if settings.format == "exr" else "uint16"
-
-
-def matte_path(
-    folder: str | Path, number: int, settings: OutputSettings | None = None, *, padding: int = 4
-) -> Path:
-    """`folder/matte.1001.exr`, with at least 4 digits."""
-    suffix = _SUFFIXES[settings.format if settings else "exr"]
-    return Path(folder) / f"matte.{padded(number, max(padding, 4))}{suffix}"
 
 
 def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str | Path) -> Path:

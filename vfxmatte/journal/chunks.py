@@ -1,9 +1,8 @@
 """Chunks: parts of a shot that any number of processes solve into one output folder at once.
 
-Each has a journal and a scratch folder of its own under a name that nobody else has, and takes no
-lock: whatever two of them do, every file is written under a temporary name and renamed, and equal
-fingerprints mean equal pixels. The journals of chunks are folded into the main one when a run or a
-merge takes the folder's lock.
+Each has a journal and a scratch folder of its own under a unique name, and takes no lock: every
+file is written under a temporary name and renamed, and equal fingerprints mean equal pixels. The
+journals of chunks are folded into the main one when a run or a merge takes the folder's lock.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from vfxmatte.errors import OutputError
 from vfxmatte.io.process_marks import is_abandoned, is_alive, new_mark
 from vfxmatte.journal.records import (
     STATE_FOLDER,
+    BaseJournal,
     FrameRecord,
-    Ledger,
     RunRecord,
     append,
     file_of,
@@ -31,21 +30,22 @@ _FOLDER = "chunks"
 _JOURNAL, _ENDED, _TAKEN, _SCRATCH = ".jsonl", ".ended", ".folding", ".scratch"
 
 
-class ChunkJournal(Ledger):
-    """The journal of one chunk, open while it is worked on.
-
-    name: of the chunk, e.g. its frame range. scratch: a folder for intermediate results, this
-    chunk's alone; it goes when the journal is closed.
-    """
+class ChunkJournal(BaseJournal):
+    """The journal of one chunk; a context manager."""
 
     def __init__(self, output: Path, name: str) -> None:
+        """
+        Args:
+            name: the chunk's, e.g. its frame range.
+        """
         folder = output / STATE_FOLDER / _FOLDER
         stem = f"{name}.{new_mark()}"
         super().__init__(output, folder / f"{stem}{_JOURNAL}")
         self.scratch = folder / f"{stem}{_SCRATCH}"
+        """A folder for this chunk's intermediate results, removed at the end."""
 
     def __enter__(self) -> ChunkJournal:
-        """Read what the main journal and all chunks say. Raises OutputError: a read-only folder."""
+        """Read the journals of all. Raises OutputError: a read-only folder."""
         try:
             self.scratch.mkdir(parents=True)
         except OSError as error:
@@ -54,7 +54,7 @@ class ChunkJournal(Ledger):
                 path=self.output,
                 hint="give a writable folder to --output",
             ) from error
-        self.records, self.runs = known(self.output)
+        self.records, self.runs = read_all(self.output)
         return self
 
     def __exit__(
@@ -64,25 +64,25 @@ class ChunkJournal(Ledger):
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
-        with suppress(OSError):  # nothing was recorded, or somebody has taken it
+        with suppress(OSError):  # nothing was recorded, or another process has taken it
             self.path.rename(self.path.with_suffix(_ENDED))
 
     def fold(self) -> None:
-        """Read everything again; a chunk folds nothing."""
-        self.records, self.runs = known(self.output)
+        """Read everything again."""
+        self.records, self.runs = read_all(self.output)
 
-    def forget(self) -> None:
-        """Every frame counts as not done, for this chunk."""
+    def reset(self) -> None:
+        """Count every frame as not done, for this chunk."""
         self.records = {}
 
 
 def main_journal(output: Path) -> Path:
-    """The file that the journals of chunks are folded into."""
+    """Return the file that the journals of chunks are folded into."""
     return output / STATE_FOLDER / "journal.jsonl"
 
 
-def known(output: Path) -> tuple[dict[int, FrameRecord], list[RunRecord]]:
-    """The last word on each frame, merged and unmerged chunks alike; and the runs so far."""
+def read_all(output: Path) -> tuple[dict[int, FrameRecord], list[RunRecord]]:
+    """Return the last record of each frame, of merged and unmerged chunks; and the runs so far."""
     main = read(main_journal(output))
     chunks = [record for path in _journals(output) for record in read(path)]
     records: dict[int, FrameRecord] = {}
@@ -90,7 +90,7 @@ def known(output: Path) -> tuple[dict[int, FrameRecord], list[RunRecord]]:
     for record, of_chunk in _in_time(main, chunks):
         if isinstance(record, RunRecord):
             runs.append(record)
-        elif not (of_chunk and _worse(record, records.get(record.number), output)):
+        elif not (of_chunk and _undoes_success(record, records.get(record.number), output)):
             records[record.number] = record
     return records, runs
 
@@ -98,27 +98,27 @@ def known(output: Path) -> tuple[dict[int, FrameRecord], list[RunRecord]]:
 def fold(output: Path) -> None:
     """Move the records of chunks into the main journal; the caller holds the folder's lock.
 
-    Journals of processes that live on this machine stay where they are. A process elsewhere that
-    still adds to a journal that has been taken starts it anew. Raises OutputError.
+    Journals of processes that run on this machine stay where they are. A process elsewhere that
+    still appends to a taken journal starts it anew. Raises OutputError.
     """
     taken = [_take(path) for path in _journals(output) if not _in_use(path)]
-    there = [path for path in taken if path is not None]
-    chunks = sorted((r for path in there for r in read(path)), key=lambda record: record.time)
-    records, _ = known(output)
-    kept = [r for r in chunks if isinstance(r, RunRecord) or r == records.get(r.number)]
-    if kept:
-        append(main_journal(output), kept)
-    for path in there:
+    paths = [path for path in taken if path is not None]
+    chunks = sorted((r for path in paths for r in read(path)), key=lambda record: record.time)
+    records, _ = read_all(output)
+    current = [r for r in chunks if isinstance(r, RunRecord) or r == records.get(r.number)]
+    if current:
+        append(main_journal(output), current)
+    for path in paths:
         path.unlink(missing_ok=True)
 
 
-def clear(output: Path, *, now: float, nobody_writes: bool) -> None:
-    """Remove the scratch folders that killed chunks have left; see `remove_leftovers`."""
+def remove_leftovers(output: Path, *, now: float, nobody_writes: bool) -> None:
+    """Remove the scratch folders of killed chunks; see `io.temporary.remove_leftovers`."""
     for path in (output / STATE_FOLDER / _FOLDER).glob(f"*{_SCRATCH}"):
         alive = is_alive(_mark(path))
         if is_abandoned(_mark(path), _touched(path), now) or (nobody_writes and not alive):
             shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):  # it is not empty, or not there
+    with suppress(OSError):  # not empty, or missing
         (output / STATE_FOLDER / _FOLDER).rmdir()
 
 
@@ -132,15 +132,15 @@ def _in_use(journal: Path) -> bool:
 
 
 def _mark(path: Path) -> str:
-    """The part of the name before the last: `1001-1048.MARK.jsonl`."""
+    """Return the process mark in a name such as `1001-1048.MARK.jsonl`."""
     return path.stem.rpartition(".")[2]
 
 
 def _take(path: Path) -> Path | None:
-    """Rename a journal, so that what is added from now on is not lost; None where it is gone."""
+    """Rename a journal, so that later records are not lost; None if it is gone."""
     if path.suffix == _TAKEN:
         return path
-    # A name of its own: the same chunk's journal may have been taken before.
+    # A unique name: the same chunk's journal may have been taken before.
     taken = path.with_name(f"{path.stem}-{os.urandom(4).hex()}{_TAKEN}")
     try:
         return path.rename(taken)
@@ -151,7 +151,8 @@ def _take(path: Path) -> Path | None:
 def _in_time(
     main: list[FrameRecord | RunRecord], chunks: list[FrameRecord | RunRecord]
 ) -> Iterator[tuple[FrameRecord | RunRecord, bool]]:
-    """All records as they came, and whether a chunk's. The main journal's own order is kept."""
+    """Yield all records by time, each with whether it is a chunk's; the main journal keeps its own
+    order."""
     latest = 0.0
     rows: list[tuple[float, bool, FrameRecord | RunRecord]] = []
     for record in main:
@@ -162,15 +163,15 @@ def _in_time(
         yield record, of_chunk
 
 
-def _worse(new: FrameRecord, old: FrameRecord | None, output: Path) -> bool:
-    """Whether a worker has failed on a frame that another one has finished."""
+def _undoes_success(new: FrameRecord, old: FrameRecord | None, output: Path) -> bool:
+    """Return True if a worker has failed on a frame that another one has finished."""
     if new.error is None or old is None or old.fingerprint != new.fingerprint:
         return False
     return file_of(old, output) is not None
 
 
 def _touched(folder: Path) -> float:
-    """When anything in a scratch folder was last changed; 0 where it cannot be told."""
+    """Return when anything in a scratch folder was last changed; 0 if unknown."""
     times = [0.0]
     with suppress(OSError):
         for path in (folder, *folder.rglob("*")):

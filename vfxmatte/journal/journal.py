@@ -1,8 +1,7 @@
-"""What has been finished in an output folder: a lock, a journal, a manifest, room for scratch.
+"""The journal of an output folder, with its lock, its manifest and a scratch folder.
 
-The journal is the one place where results are recorded; chunks add theirs through journals of
-their own, see `chunks`. The manifest is its summary for people and pipelines, rewritten at the end
-of each run.
+The journal is the one record of results; chunks add theirs through journals of their own, see
+`chunks`. The manifest is its summary for people and pipelines, rewritten at the end of each run.
 """
 
 from __future__ import annotations
@@ -21,36 +20,33 @@ from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import remove_leftovers, renamed_when_whole
 from vfxmatte.journal import chunks
 from vfxmatte.journal.claim import Claim, held
-from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, Ledger
+from vfxmatte.journal.records import STATE_FOLDER, BaseJournal, FrameRecord
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 MANIFEST_FILE = "manifest.json"
 
 
-class Journal(Ledger):
-    """The journal of one output folder, locked while it is open.
-
-    scratch: a folder for intermediate results, empty at first; it goes when the journal is closed,
-    or, after a kill, when the next run opens it.
-    """
+class Journal(BaseJournal):
+    """The journal of one output folder, locked while it is open; a context manager."""
 
     def __init__(self, output: Path) -> None:
         super().__init__(output, chunks.main_journal(output))
         self._state = output / STATE_FOLDER
         self.scratch = self._state / "scratch"
+        """A folder for intermediate results, empty at first and removed at the end; after a kill
+        the next run empties it."""
         self._lock = FileLock(self._state / "lock")
         self._claim = Claim(self._state / "owner.json")
 
     @classmethod
     def peek(cls, output: Path) -> Journal:
-        """What an output folder's journals say now, those of chunks too; takes no lock, writes
-        nothing."""
+        """Read an output folder's journals, those of chunks too, without a lock; writes nothing."""
         journal = cls(output)
-        journal.records, journal.runs = chunks.known(output)
+        journal.records, journal.runs = chunks.read_all(output)
         return journal
 
     def __enter__(self) -> Journal:
-        """Take the lock, fold the journals of chunks in, and read what is there.
+        """Take the lock, fold in the journals of chunks, and read everything.
 
         Raises:
             OutputLockedError: another run is writing here. OutputError: the folder is read-only.
@@ -83,7 +79,7 @@ class Journal(Ledger):
         super().add(record)
 
     def _take_lock(self) -> None:
-        """The file system's lock, where it has any; raises Timeout where another process has it."""
+        """Take the file system's lock, if it has any; raises Timeout if another process has it."""
         try:
             self._lock.acquire(timeout=0)
         except NotImplementedError:
@@ -97,24 +93,25 @@ class Journal(Ledger):
         self._lock.release()
 
     def fold(self) -> None:
-        """Take in what chunks have recorded, clear away what killed ones have left, and read
-        everything again. Raises OutputError."""
+        """Take in the records of chunks, remove what killed ones have left, and read everything
+        again. Raises OutputError."""
         chunks.fold(self.output)
-        self.clear()
-        self.records, self.runs = chunks.known(self.output)
+        self.remove_leftovers()
+        self.records, self.runs = chunks.read_all(self.output)
 
-    def clear(self, *, nobody_writes: bool = False) -> None:
-        """Away with what killed runs and chunks have left behind.
+    def remove_leftovers(self, *, nobody_writes: bool = False) -> None:
+        """Remove temporary files of killed runs and chunks.
 
-        nobody_writes: all is finished; what cannot be proven to be in use goes too.
+        Args:
+            nobody_writes: all is finished; what is not provably in use is removed too.
         """
         now = self._now()
         for folder in (self.output, *self.output.glob("*/")):
             remove_leftovers(folder, now=now, nobody_writes=nobody_writes)
-        chunks.clear(self.output, now=now, nobody_writes=nobody_writes)
+        chunks.remove_leftovers(self.output, now=now, nobody_writes=nobody_writes)
 
     def _now(self) -> float:
-        """By the clock of the file system, which may be another machine's."""
+        """Return the time by the clock of the file system, which may be another machine's."""
         probe = self.scratch / "now"
         probe.touch()
         now = probe.stat().st_mtime
@@ -122,7 +119,7 @@ class Journal(Ledger):
         return now
 
     def _end_last_line(self) -> None:
-        """A kill may have cut the last line short; the next one must not continue it."""
+        """End a last line that a kill has cut short, so that the next record has its own."""
         if self.path.is_file() and not self.path.read_bytes().endswith(b"\n"):
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write("\n")
@@ -136,24 +133,27 @@ class Journal(Ledger):
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._release()
 
-    def forget(self) -> None:
-        """Start again: every frame counts as not done. Files stay until they are replaced."""
+    def reset(self) -> None:
+        """Count every frame as not done. Files stay until they are replaced."""
         self.records = {}
         self.path.unlink(missing_ok=True)
 
     def write_manifest(
         self, header: Mapping[str, Any], current: Mapping[int, str] | None = None
     ) -> Path:
-        """manifest.json: the header and every frame's state, whole or not at all.
+        """Write manifest.json: the header and every frame's state; whole or not at all.
 
-        current: the fingerprint that each frame ought to have; a matte with another one is called
-        stale. Raises OutputError.
+        Args:
+            current: the present fingerprint of each frame; a matte with another one is stale.
+
+        Raises:
+            OutputError: it cannot be written.
         """
-        wanted = current or {}
+        current = current or {}
         frames = [
             {
                 "frame": record.number,
-                "state": _state(record, wanted.get(record.number, record.fingerprint)),
+                "state": _state(record, current.get(record.number, record.fingerprint)),
                 "file": record.file,
                 "error": record.error,
                 "stale_file": record.stale,
@@ -169,7 +169,7 @@ class Journal(Ledger):
         return path
 
 
-def _state(record: FrameRecord, wanted: str) -> str:
+def _state(record: FrameRecord, fingerprint: str) -> str:
     if record.error:
         return "failed"
-    return "done" if record.fingerprint == wanted else "stale"
+    return "done" if record.fingerprint == fingerprint else "stale"

@@ -1,7 +1,7 @@
-"""What is known of the frames of one output folder, and a file of JSON lines to which is added.
+"""The records of a journal, and their file of JSON lines.
 
 A frame's line is appended after the frame's file has its final name, so that a kill at any moment
-loses at most a frame that is then done again. A line of another kind says what a run works with.
+loses at most one frame, which is then done again. Another kind of line records a run's engine.
 """
 
 from __future__ import annotations
@@ -21,41 +21,39 @@ STATE_FOLDER = ".vfxmatte"
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRecord:
-    """One frame's last state: `file` and `size_bytes` where it was written, else `error`.
-
-    fingerprint: names everything that decides the frame's alpha and its file, see
-    `plan.Fingerprints`. alpha: how the file holds the alpha that was solved, see
-    `io.writers.alpha_type`; None where it is not known. stale: where the matte of an
-    earlier run was moved when this frame failed. time: seconds since 1970, by the writer's clock.
-    Files are relative to the output folder, with forward slashes.
-    """
+    """One frame's last state: `file` and `size_bytes` if it was written, else `error`."""
 
     number: int
     fingerprint: str
+    """Identifies what decides the frame's alpha and its file, see `plan.Fingerprints`."""
     file: str | None = None
+    """Relative to the output folder, with forward slashes; so is `stale`."""
     size_bytes: int = 0
     error: str | None = None
     alpha: str | None = None
+    """How the file holds the solved alpha, see `io.writers.alpha_type`; None if unknown."""
     stats: Mapping[str, float] = field(default_factory=dict)
     stale: str | None = None
+    """Where the matte of an earlier run was moved when this frame failed."""
     time: float = 0.0
+    """Seconds since 1970, by the writer's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run works with: its engine's description and its device, see `engines.base`.
-
-    asked: the settings that led to it.
-    """
+    """The engine and the device of a run, see `engines.base`."""
 
     engine: Mapping[str, Any]
+    """The engine's description."""
     device: str
-    asked: Mapping[str, Any]
+    requested: Mapping[str, Any]
+    """The settings that led to this engine, see `plan.requested_engine`."""
     time: float = 0.0
+    """Seconds since 1970, by the writer's clock."""
 
 
-class Ledger:
-    """Frames by number, as they are known now, and the file to add to."""
+class BaseJournal:
+    """The last record of each frame, and the file that new records are appended to."""
 
     def __init__(self, output: Path, path: Path) -> None:
         self.output = output
@@ -64,7 +62,7 @@ class Ledger:
         self.runs: list[RunRecord] = []
 
     def finished(self, number: int, fingerprint: str) -> Path | None:
-        """The frame's file, if it is there, whole, and made from the same things."""
+        """Return the frame's file if it exists, is whole and has this fingerprint; else None."""
         record = self.records.get(number)
         if record is None or record.fingerprint != fingerprint:
             return None
@@ -75,14 +73,14 @@ class Ledger:
         self.records[record.number] = record
         append(self.path, [record], frame=record.number)
 
-    def say(self, record: RunRecord) -> None:
-        """Append what this run works with. Raises OutputError."""
+    def add_run(self, record: RunRecord) -> None:
+        """Append the engine and device of a run. Raises OutputError."""
         self.runs.append(record)
         append(self.path, [record])
 
 
 def file_of(record: FrameRecord, output: Path) -> Path | None:
-    """The record's file where it is on disk with the size that was written."""
+    """Return a record's file if it is on disk with the size that was written; else None."""
     if record.file is None:
         return None
     path = output / record.file
@@ -95,7 +93,7 @@ def file_of(record: FrameRecord, output: Path) -> Path | None:
 def append(
     path: Path, records: Iterable[FrameRecord | RunRecord], *, frame: int | None = None
 ) -> None:
-    """Add lines to a file; they are on disk when this returns. Raises OutputError."""
+    """Append records to a file; they are on disk when this returns. Raises OutputError."""
     text = "".join(json.dumps(_row(record)) + "\n" for record in records)
     try:
         with path.open("a", encoding="utf-8") as stream:
@@ -115,14 +113,14 @@ def _row(record: FrameRecord | RunRecord) -> dict[str, Any]:
     written = record.time or time.time()
     if isinstance(record, RunRecord):
         run = {"engine": dict(record.engine), "device": record.device}
-        return {**run, "asked": dict(record.asked), "time": written}
+        return {**run, "asked": dict(record.requested), "time": written}
     row = {"frame": record.number, "fingerprint": record.fingerprint, "file": record.file}
     row |= {"bytes": record.size_bytes, "error": record.error, "stats": dict(record.stats)}
     return {**row, "alpha": record.alpha, "stale": record.stale, "time": written}
 
 
 def read(path: Path) -> list[FrameRecord | RunRecord]:
-    """The lines of a file in their order; one that a kill cut short is passed over."""
+    """Return the records of a file in their order; a line that a kill cut short is skipped."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -138,7 +136,7 @@ def _record(line: str) -> FrameRecord | RunRecord | None:
             return RunRecord(
                 engine=dict(row["engine"]),
                 device=str(row["device"]),
-                asked=dict(row["asked"]),
+                requested=dict(row["asked"]),
                 time=float(row["time"]),
             )
         return FrameRecord(
@@ -163,7 +161,7 @@ def _of_type(value: Any, *kinds: type) -> Any:
 
 
 def _inside(value: Any) -> str | None:
-    """A path within the output folder: a line names no other file, whoever has written it."""
+    """Return a path within the output folder; raises ValueError for one that leads elsewhere."""
     if value is None:
         return None
     path = PureWindowsPath(_of_type(value, str))  # knows drives and both slashes

@@ -1,69 +1,87 @@
-"""What a manifest says of a run beside its frames."""
+"""What results record about their run: the manifest's header, and attributes of EXR headers."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
-from vfxmatte.colour import ColourConfig
-from vfxmatte.io.plates import PlateInfo
-from vfxmatte.pipeline.plan import RunPlan
-from vfxmatte.pipeline.settings import RunSettings, as_plain
-from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.pipeline.settings import as_plain
 from vfxmatte.version import __version__
 
 _MODULES = {
     "torch": "torch", "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "OpenEXR": "OpenEXR",
     "opencolorio": "PyOpenColorIO", "av": "av",
 }  # fmt: skip
-"""The libraries that decide pixels, by the names that the manifest gives them."""
+"""Modules of the libraries that decide pixels, by their names in the manifest."""
 
 
 def manifest_header(
-    shot: Shot,
-    settings: RunSettings,
-    plate: PlateInfo,
-    plan: RunPlan,
-    colours: ColourConfig,
+    run: PreparedRun,
     *,
     engine: Mapping[str, Any],
     device: str | None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Plain values for `Journal.write_manifest`.
+    """Return plain values for `Journal.write_manifest`.
 
-    engine: how it describes itself; {} where none was opened. notes: beside the plan's own.
+    Args:
+        engine: its description, see `Engine.describe`; {} if none was opened.
+        notes: in addition to the plan's own.
     """
+    info, plan = run.plate.info, run.plan
     return {
-        "shot": shot.name,
-        "plate": str(shot.plate),
-        "plate_description": str(plate),
-        "colorspace": plate.colour_space,
-        "ocio": colours.source,
+        "shot": run.shot.name,
+        "plate": str(run.shot.plate),
+        "plate_description": str(info),
+        "colorspace": info.colour_space,
+        "ocio": run.colours.source,
         "keyframes": {str(n): str(path) for n, path in plan.keyframes.items()},
         "skipped": list(plan.skipped),
         "notes": [*plan.notes, *notes],
         "engine": dict(engine),
         "device": device,
-        "settings": as_plain(settings),
+        "settings": as_plain(run.settings),
         "versions": versions(),
     }
 
 
+def header_attributes(run: PreparedRun, engine: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes that every matte of a run carries.
+
+    Args:
+        engine: its description, see `Engine.describe`.
+    """
+    settings = {
+        "keyframe_growth": run.settings.keyframe_growth,
+        "propagation": as_plain(run.settings.propagation),
+    }
+    return {
+        "vfxmatte/version": __version__,
+        "vfxmatte/colorspace": run.plate.info.colour_space,
+        "vfxmatte/settings": json.dumps(settings),
+        **{f"vfxmatte/{key}": str(value) for key, value in engine.items()},
+    }
+
+
 def versions() -> dict[str, str]:
-    """Of everything that decides pixels, for the manifest."""
+    """Return the version of everything that decides pixels."""
     found = {name: _version(module) for name, module in _MODULES.items()}
     return {"vfxmatte": __version__, "python": platform.python_version(), **found}
 
 
 def _version(module: str) -> str:
-    """Of whatever package brought the module: OpenCV comes as opencv-python-headless, as
-    opencv-python, or by a package manager that leaves no record; then it says so itself."""
+    """Return the version of the package that a module is from.
+
+    OpenCV comes as opencv-python-headless, as opencv-python, or by a package manager that leaves no
+    record; its own `__version__` is taken then.
+    """
     for name in _packages().get(module, []):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)

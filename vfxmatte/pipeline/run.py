@@ -1,29 +1,22 @@
-"""The stages in order: read, carry the trimaps, solve, write; and what to do after a kill.
+"""A run over one shot: what is finished is kept, and the other frames pass a chain of stages.
 
-A run is a chain of generators. Propagation reads the plate once, small, to find the motion; the
-frames are then read again, one by one, with the trimap of each. Nothing is kept for longer than
-it is needed, so memory does not grow with the shot. On several devices the frames are dealt out
-to child processes, each of which runs the same chain.
+A stage is a generator over the one before it. Nothing is held longer than it is needed, so memory
+does not grow with the shot. On several devices the frames are dealt out to child processes, each of
+which runs the same chain.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import check_devices, device_names, names_several
-from vfxmatte.common.parallel import close, ordered_map, prefetch
-from vfxmatte.engines.base import Engine, Task, open_engine
-from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
-from vfxmatte.io.plates import Plate
+from vfxmatte.common.parallel import prefetch
+from vfxmatte.engines.base import Engine, open_engine
+from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
@@ -31,24 +24,53 @@ from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
 from vfxmatte.pipeline.crew import Crew
-from vfxmatte.pipeline.footage import Footage
-from vfxmatte.pipeline.frame import Work, failing_alone, record_of, result_of, solved
-from vfxmatte.pipeline.manifest import manifest_header
-from vfxmatte.pipeline.plan import Fingerprints, RunPlan, asked_of, make_plan
-from vfxmatte.pipeline.results import Results
-from vfxmatte.pipeline.rewriting import Rewriter, alpha_source
-from vfxmatte.pipeline.settings import RunSettings, as_plain, usual_workers
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
+from vfxmatte.pipeline.manifest import header_attributes, manifest_header
+from vfxmatte.pipeline.plan import Fingerprints, requested_engine
+from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.pipeline.rewriting import alpha_source, rewrite
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.spans import split
-from vfxmatte.propagation.confidence import trimap_stats
-from vfxmatte.propagation.shot_trimaps import carry, proxy_size, trimaps_or_error
-from vfxmatte.types import Failure, FrameResult, Trimap, numbers_as_text
-from vfxmatte.version import __version__
+from vfxmatte.pipeline.stages import (
+    carry_trimaps,
+    encode_colour,
+    read_plates,
+    solve,
+    store_trimap,
+    write_matte,
+)
+from vfxmatte.types import FrameResult
 
 _TRIMAPS_AHEAD = 4
 
 
-class Run:
+def stages(
+    run: PreparedRun,
+    engine: Engine,
+    todo: Mapping[int, str],
+    attributes: Mapping[str, str],
+    scratch: Path,
+) -> Generator[FrameState]:
+    """Chain the stages in the order in which a frame passes them; closing it closes them all.
+
+    Args:
+        todo: fingerprints of the frames to solve, by number.
+        attributes: for the mattes' headers.
+        scratch: a folder for intermediate results.
+    """
+    each = partial(for_each_frame, workers=run.workers, concerns_all=run.concerns_all)
+
+    frames = carry_trimaps(run, todo, scratch)  # from the keyframes, along the plate's motion
+    frames = each(partial(store_trimap, run), frames)
+    frames = prefetch(frames, depth=_TRIMAPS_AHEAD)
+    frames = read_plates(run, frames, list(todo))
+    frames = each(partial(encode_colour, run), frames)  # trimap and plate become a task
+    frames = solve(engine, frames)
+    return each(partial(write_matte, run, attributes), frames)
+
+
+class Run(PreparedRun):
     """One run over one shot: opened, checked and planned when it is made; a context manager.
 
     Making it reads headers only and loads no torch. `frames()` does the work.
@@ -63,78 +85,46 @@ class Run:
         engine: Engine | None = None,
         chunk: bool = False,
         only: Collection[int] | None = None,
+        check_stopped: Callable[[], None] | None = None,
     ) -> None:
         """
-        engine: one that is open already, which several runs may share in turn and which stays
-            open; None opens the one of the settings when the first frame needs it. Settings with
-            several devices (`cuda:0,1`) open none here: each device has a process of its own.
-        chunk: take no lock, keep a journal of its own and write no manifest, so that many
-            processes may work on one output; `merge` ends what they have begun.
-        only: do these frames of the settings' range, finished or not, and no others.
+        Args:
+            shot: see `Shot.open`.
+            settings: None takes the shot's own.
+            overwrite: do finished frames again.
+            engine: one that is open already, which several runs may share in turn and which stays
+                open; None opens the one of the settings when the first frame needs it. Settings
+                with several devices (`cuda:0,1`) open none here: each has a process of its own.
+            chunk: take no lock, keep a journal of its own and write no manifest, so that many
+                processes may work on one output; `merge` ends what they have begun.
+            only: do these frames of the settings' range, finished or not, and no others.
+            check_stopped: called while the motion is estimated, which may take long before the
+                first frame; what it raises ends the run.
 
         Raises:
             VfxmatteError: whatever makes the run impossible, naming the shot.
         """
-        self.shot = shot
-        self.settings = settings or shot.settings
         self.overwrite = overwrite
-        self.chunk = chunk
-        self.engine = engine
-        self.device: str | None = engine.device if engine else None
+        self.engine: Engine | None = None
+        self.device: str | None = None
         self.lost_devices: list[str] = []
         self._description: Mapping[str, Any] = {}
         self._fingerprints: dict[int, str] = {}
-        self._only = None if only is None else frozenset(only)
-        self._open_things = contextlib.ExitStack()
+        self.lend(engine)
+        device = (settings or shot.settings).engine.device
         try:
-            if engine is None and names_several(self.settings.engine.device):
-                check_devices(self.settings.engine.device)
-            self.colours = ColourConfig.load(self.settings.ocio)
-            self.plate = self._open_plate()
-            self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
-            self._check_only()
-            self.workers = self.settings.workers or usual_workers()
-            self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
-            self._footage = self._as_footage()
-            self.keyframes = Keyframes(
-                self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
-            )
-        except BaseException as error:
-            self.close()
-            if isinstance(error, VfxmatteError):
-                error.at(shot=shot.name)
-            raise
+            if engine is None and names_several(device):
+                check_devices(device)
+        except VfxmatteError as error:
+            raise error.at(shot=shot.name) from error.__cause__
+        super().__init__(shot, settings, chunk=chunk, only=only, check_stopped=check_stopped)
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The frames to solve, ascending."""
-        only = self._only
-        return tuple(n for n in self.plan.numbers if only is None or n in only)
+    def lend(self, engine: Engine | None) -> None:
+        """Solve with an engine that is open already and stays open; None changes nothing."""
+        if engine is not None:
+            self.engine, self.device = engine, engine.device
 
-    def _check_only(self) -> None:
-        outside = sorted((self._only or set()) - set(self.plan.numbers))
-        if outside:
-            raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
-
-    def _open_plate(self) -> Plate:
-        plate = self.shot.open_plate(self.colours, self.settings)
-        return self._open_things.enter_context(plate)
-
-    def _as_footage(self) -> Footage:
-        second = self._open_plate() if self.plate.info.kind == "movie" else self.plate
-        return Footage(self.plate, second, self.plan, self.colours, self.workers)
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the plate, and the engine if this run has opened it."""
-        self._open_things.close()
-
-    def frames(self) -> Iterator[FrameResult]:
+    def frames(self) -> Generator[FrameResult]:
         """Solve what is not done yet, yielding one result per frame of the range.
 
         Finished frames come first. On one device all come in order, on several as they are done.
@@ -149,45 +139,12 @@ class Run:
                 try:
                     yield from self._frames(journal)
                 except BaseException:
-                    with contextlib.suppress(Exception):  # what came first is what is reported
+                    with contextlib.suppress(Exception):  # the first error is the one to report
                         self.write_manifest(journal)
                     raise
                 self.write_manifest(journal)
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
-
-    def trimaps(self) -> Iterator[Trimap]:
-        """The trimap of every frame to solve, carried from the keyframes, ascending.
-
-        Nothing is solved and nothing written; painted ones come as they are. The first frame
-        without a trimap ends it with its error, see `carried`.
-        """
-        return trimaps_or_error(self.carried())
-
-    def carried(self) -> Generator[Trimap | Failure]:
-        """As `trimaps`, but a frame that has none comes with its error, and the others follow."""
-        return carry(
-            self.keyframes,
-            self.plan.trail,
-            self.proxies,
-            self.settings.propagation,
-            wanted=set(self.numbers),
-            workers=self.workers,
-        )
-
-    def check_keyframes(self) -> list[str]:
-        """Read the painted trimaps, and say what is odd about them; raises TrimapError."""
-        try:
-            return self.keyframes.check()
-        except VfxmatteError as error:
-            raise error.at(shot=self.shot.name) from error.__cause__
-
-    def _needed_keyframes(self) -> dict[int, Path]:
-        """The keyframes that the frames to solve depend on; a whole run looks at all."""
-        if not self.chunk:
-            return dict(self.plan.keyframes)
-        needed = {key for number in self.numbers for key in self.plan.segment(number)}
-        return {n: path for n, path in self.plan.keyframes.items() if n in needed}
 
     def _journal(self) -> Journal | ChunkJournal:
         if not self.chunk:
@@ -201,105 +158,140 @@ class Run:
             for number in self.plan.skipped:
                 yield FrameResult(number=number, status="skipped")
         if self.engine is None and names_several(self.settings.engine.device):
-            yield from self._on_several(journal)
-            return
-        engine = self._engine()
-        kept, todo = self._sorted_out(journal, engine.describe(), engine.device)
-        yield from kept
-        yield from self._rewritten(journal, todo)
-        if todo:
-            trimaps = self._trimaps(todo, journal.scratch)
-            with contextlib.closing(self._written(trimaps, todo, engine)) as written:
-                for work in written:
-                    if work.error is not None:
-                        self._settle(journal, work, work.error)
-                    journal.add(self._record(work))
-                    yield result_of(work)
+            yield from self._solved_on_several_devices(journal)
+        else:
+            yield from self._solved(journal, self._open_engine())
 
-    def _record(self, work: Work) -> FrameRecord:
-        alpha = alpha_type(self.settings.output)
-        return record_of(work, self.shot.output, alpha=alpha)
+    def _open_engine(self) -> Engine:
+        if self.engine is None:
+            engine = open_engine(self.settings.engine)
+            self._open_files.callback(engine.close)
+            self.lend(engine)
+            return engine
+        return self.engine
+
+    def _solved(self, journal: Journal | ChunkJournal, engine: Engine) -> Iterator[FrameResult]:
+        todo = yield from self._without_solving(journal, engine.describe(), engine.device)
+        if not todo:
+            return
+        chain = stages(self, engine, todo, self._attributes(), journal.scratch)
+        with contextlib.closing(chain) as states:
+            for state in states:
+                if state.error is not None:
+                    self._report_failure(journal, state, state.error)
+                journal.add(self._record(state))
+                yield result_of(state)
+
+    def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
+        """Solve in one child process per device, yielding results as they come."""
+        devices = device_names(self.settings.engine.device)
+        crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
+        with contextlib.ExitStack() as stack:
+            stack.callback(journal.fold)
+            stack.enter_context(crew)
+            self.lost_devices = crew.lost
+            todo = yield from self._without_solving(journal, *crew.ready())
+            pieces = self._divided(list(todo), len(devices))
+            with contextlib.closing(crew.solve(pieces, self._divided)) as results:
+                for result in results:
+                    if result.error is not None and result.number in crew.given_up:
+                        result.error.at(shot=self.shot.name, path=self.plate_path(result.number))
+                        journal.add(self._record_of_given_up(result))
+                    yield result
+
+    def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
+        return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)
+
+    def _without_solving(
+        self, journal: Journal | ChunkJournal, description: Mapping[str, Any], device: str
+    ) -> Generator[FrameResult, None, dict[int, str]]:
+        """Yield the frames that are finished, and those of which only the file has to change.
+
+        Args:
+            description, device: of the engine.
+
+        Returns:
+            The fingerprints of the frames to solve.
+        """
+        if self.overwrite:
+            journal.reset()
+        todo = dict(self.expect(description, device))
+        finished = [] if self._only is not None else self._finished(journal)
+        for result in finished:
+            del todo[result.number]
+        if todo:
+            requested = requested_engine(self.settings.engine)
+            run = RunRecord(engine=dict(description), device=device, requested=requested)
+            journal.add_run(run)
+        yield from finished
+        if self._only is None and not self.overwrite:
+            yield from self._rewritten(journal, todo)
+        return todo
+
+    def _finished(self, journal: Journal | ChunkJournal) -> list[FrameResult]:
+        results = []
+        for number, fingerprint in self._fingerprints.items():
+            path = journal.finished(number, fingerprint)
+            if path is not None:
+                stats = journal.records[number].stats
+                results.append(FrameResult(number=number, status="kept", path=path, stats=stats))
+        return results
 
     def _rewritten(
         self, journal: Journal | ChunkJournal, todo: dict[int, str]
     ) -> Iterator[FrameResult]:
-        """Write anew what has the right alpha in another kind of file, and take it off the list;
-        what cannot be read stays there, to be solved."""
-        if self.overwrite or self._only is not None:
-            return
+        """Write the frames anew whose alpha is right and whose file is not, and remove them from
+        `todo`; one that cannot be read stays there, to be solved."""
         output, settings = self.shot.output, self.settings.output
-        wanted = {
+        rewritable = {
             number: fingerprint
             for number, fingerprint in todo.items()
             if alpha_source(journal.records.get(number), fingerprint, settings, output)
         }
-        if not wanted:
+        if not rewritable:
             return
-        rewriter = Rewriter(
-            footage=self._footage, results=self.results, attributes=self._attributes()
-        )
-        with contextlib.closing(rewriter.works(wanted, journal.records)) as works:
-            for work in works:
-                if work.error is None:
-                    del todo[work.number]
-                    journal.add(self._record(work))
-                    yield result_of(work)
+        records = dict(journal.records)
+        states = rewrite(self, rewritable, records, self._attributes())
+        with contextlib.closing(states):
+            for state in states:
+                if state.error is None:
+                    del todo[state.number]
+                    journal.add(self._record(state))
+                    yield result_of(state)
 
-    def _settle(self, journal: Journal | ChunkJournal, work: Work, error: VfxmatteError) -> None:
-        """A frame has failed: keep the traceback, and move away the matte of an earlier run, which
+    def _report_failure(
+        self, journal: Journal | ChunkJournal, state: FrameState, error: VfxmatteError
+    ) -> None:
+        """Keep the traceback of a failed frame, and move its matte of an earlier run away, which
         must not pass for a new one."""
-        error.at(shot=self.shot.name, path=self._plate_path(work.number))
+        error.at(shot=self.shot.name, path=self.plate_path(state.number))
         logged(error, self.shot.output)
-        path = self.results.matte_path(work.number)
-        record = journal.records.get(work.number)
+        path = self.results.matte_path(state.number)
+        record = journal.records.get(state.number)
+        recorded = record.fingerprint if record else None
         try:
-            work.stale = move_aside(path, work.fingerprint, record.fingerprint if record else None)
+            state.stale = move_aside(path, state.fingerprint, recorded)
         except OutputError as reason:
-            if self._concerns_all(reason):
+            if self.concerns_all(reason):
                 raise
             error.hint = "\n  ".join(filter(None, (error.hint, str(reason))))
 
-    def _plate_path(self, number: int) -> Path | None:
-        source = self.plan.sources.get(number)
-        return None if source is None else self.plate.path(source)
+    def _record(self, state: FrameState) -> FrameRecord:
+        return record_of(state, self.shot.output, alpha=alpha_type(self.settings.output))
 
-    def _concerns_all(self, error: Exception) -> bool:
-        """Whether an error ends the run: nothing at all can be written, say."""
-        if concerns_all_frames(error):
-            return True
-        return isinstance(error, OutputError) and not self.results.can_be_written()
-
-    def _engine(self) -> Engine:
-        if self.engine is None:
-            self.engine = open_engine(self.settings.engine)
-            self.device = self.engine.device
-            self._open_things.callback(self.engine.close)
-        return self.engine
-
-    def _sorted_out(
-        self, journal: Journal | ChunkJournal, description: Mapping[str, Any], device: str
-    ) -> tuple[list[FrameResult], dict[int, str]]:
-        """What is finished already; and the fingerprints of what is to be done."""
-        if self.overwrite:
-            journal.forget()
-        self.expect(description, device)
-        kept: list[FrameResult] = []
-        todo: dict[int, str] = {}
-        for number, fingerprint in self._fingerprints.items():
-            done = journal.finished(number, fingerprint) if self._only is None else None
-            if done is None:
-                todo[number] = fingerprint
-                continue
-            stats = journal.records[number].stats
-            kept.append(FrameResult(number=number, status="kept", path=done, stats=stats))
-        if todo:
-            asked = asked_of(self.settings.engine)
-            journal.say(RunRecord(engine=dict(description), device=device, asked=asked))
-        return kept, todo
+    def _record_of_given_up(self, result: FrameResult) -> FrameRecord:
+        fingerprint = self._fingerprints[result.number]
+        return FrameRecord(number=result.number, fingerprint=fingerprint, error=str(result.error))
 
     def expect(self, description: Mapping[str, Any], device: str | None) -> Mapping[int, str]:
-        """The fingerprint that each frame's matte ought to have, see `Engine.describe`; the
-        manifest will tell of this engine and device."""
+        """Return the fingerprint that each frame's matte has when an engine makes it.
+
+        Headers and manifest name this engine from now on.
+
+        Args:
+            description: see `Engine.describe`.
+            device: what the engine runs on.
+        """
         prints = Fingerprints(
             self.plan,
             self.settings,
@@ -311,152 +303,15 @@ class Run:
         self._fingerprints = {number: prints.of(number) for number in self.numbers}
         return self._fingerprints
 
-    # -- several devices -----------------------------------------------------------------------
-
-    def _on_several(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
-        """The same on several devices, a process each; results as they come."""
-        devices = device_names(self.settings.engine.device)
-        crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
-        with contextlib.ExitStack() as stack:
-            stack.callback(journal.fold)
-            stack.enter_context(crew)
-            self.lost_devices = crew.lost
-            kept, todo = self._sorted_out(journal, *crew.ready())
-            yield from kept
-            yield from self._rewritten(journal, todo)
-            pieces = self._divided(list(todo), len(devices))
-            with contextlib.closing(crew.solve(pieces, self._divided)) as results:
-                for result in results:
-                    if result.error is not None and result.number in crew.given_up:
-                        result.error.at(shot=self.shot.name, path=self._plate_path(result.number))
-                        journal.add(self._given_up(result))
-                    yield result
-
-    def _given_up(self, result: FrameResult) -> FrameRecord:
-        fingerprint = self._fingerprints[result.number]
-        return FrameRecord(number=result.number, fingerprint=fingerprint, error=str(result.error))
-
-    def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
-        return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)
-
-    # -- the stages, each from the one before --------------------------------------------------
-
-    def _written(
-        self, trimaps: Iterator[Work], todo: Mapping[int, str], engine: Engine
-    ) -> Generator[Work]:
-        """The chain of stages; closing it closes them all, from the last to the first."""
-        ahead = prefetch(trimaps, depth=_TRIMAPS_AHEAD)
-        encoded = self._each(self._encode, self._loaded(ahead, todo))
-        return self._each(self._write, solved(engine, encoded))
-
-    def _each(self, stage: Callable[[Work], None], works: Iterable[Work]) -> Generator[Work]:
-        """One stage, several frames at once; what goes wrong with a frame is that frame's error."""
-        alone = failing_alone(stage, shared=self._concerns_all)
-        return ordered_map(alone, works, workers=self.workers)
-
-    def _trimaps(self, todo: Mapping[int, str], scratch: Path) -> Generator[Work]:
-        trimaps = carry(
-            self.keyframes,
-            self.plan.trail,
-            self.proxies,
-            self.settings.propagation,
-            wanted=todo.keys(),
-            workers=self.workers,
-            scratch=scratch,
-        )
-
-        def carried() -> Iterator[Work]:
-            started = time.perf_counter()
-            try:
-                for carried in trimaps:
-                    work = Work(number=carried.number, fingerprint=todo[carried.number])
-                    work.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
-                    if isinstance(carried, Failure):
-                        work.fail(carried.error)
-                    else:
-                        work.trimap = carried
-                    yield work
-                    started = time.perf_counter()
-            finally:
-                close(trimaps)
-
-        return self._each(self._keep, carried())
-
-    def _keep(self, work: Work) -> None:
-        """The trimap onto the disk, its numbers into the stats."""
-        trimap = work.needed(work.trimap)
-        with work.timed("trimap"):
-            score = trimap_stats(trimap, self.plan.keyframes)
-            work.stats["confidence"] = score.confidence
-            work.stats["unknown_share"] = score.unknown_share
-            work.stats["keyframe_distance"] = float(score.keyframe_distance)
-            self.results.write_trimap(trimap)
-
-    def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
-        """Small display-like pictures to find the motion on; None where a frame is unreadable."""
-        size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-        return self._footage.proxies(numbers, size)
-
-    def _loaded(self, trimaps: Iterable[Work], todo: Mapping[int, str]) -> Iterator[Work]:
-        frames = self._footage.frames(list(todo))
-        try:
-            for work in trimaps:
-                with work.timed("read"):
-                    _, frame = next(frames)
-                if isinstance(frame, Exception):
-                    work.fail(frame)
-                elif work.error is None:
-                    work.frame = frame
-                yield work
-        finally:
-            close(frames)
-            close(trimaps)
-
-    def _encode(self, work: Work) -> None:
-        frame, trimap = work.needed(work.frame), work.needed(work.trimap)
-        with work.timed("colour"):
-            finite = np.isfinite(frame.pixels)
-            if not finite.all():
-                bad = np.count_nonzero(~finite.all(axis=2))
-                work.stats["nonfinite_pixels"] = float(bad)
-            work.task = Task(image=to_network(frame, self.colours), trimap=trimap)
-            work.trimap = None
-
-    def _write(self, work: Work) -> None:
-        matte, frame = work.needed(work.matte), work.needed(work.frame)
-        with work.timed("write"):
-            path = self.results.write_matte(matte, frame, work.fingerprint, self._attributes())
-            work.size_bytes = path.stat().st_size
-        work.path, work.frame, work.matte = path, None, None
-
-    # -- what is said about the run --------------------------------------------------------------
-
     def _attributes(self) -> dict[str, str]:
-        described = self._description
-        settings = {
-            "keyframe_growth": self.settings.keyframe_growth,
-            "propagation": as_plain(self.settings.propagation),
-        }
-        return {
-            "vfxmatte/version": __version__,
-            "vfxmatte/colorspace": self.plate.info.colour_space,
-            "vfxmatte/settings": json.dumps(settings),
-            **{f"vfxmatte/{key}": str(value) for key, value in described.items()},
-        }
+        return header_attributes(self, self._description)
 
     def write_manifest(self, journal: Journal | ChunkJournal) -> None:
-        """manifest.json for what the journal holds now; chunks leave it to `merge`."""
+        """Write manifest.json for the journal's present records; chunks leave it to `merge`."""
         if isinstance(journal, ChunkJournal) or not journal.records:
             return
         header = manifest_header(
-            self.shot,
-            self.settings,
-            self.plate.info,
-            self.plan,
-            self.colours,
-            engine=self._description,
-            device=self.device,
-            notes=self.lost_devices,
+            self, engine=self._description, device=self.device, notes=self.lost_devices
         )
         journal.write_manifest(header, self._fingerprints)
 
@@ -464,10 +319,17 @@ class Run:
 def run(
     shot: Shot, settings: RunSettings | None = None, *, overwrite: bool = False
 ) -> Iterator[FrameResult]:
-    """Solve a shot; yields one result per frame, in order (finished ones first).
+    """Solve a shot, yielding one result per frame in order; finished ones come first.
 
-    shot: see `Shot.open`. settings: None takes the shot's own. overwrite: do finished frames
-    again. See `Run` for what is raised; on several devices results come as they are done.
+    On several devices results come as they are done.
+
+    Args:
+        shot: see `Shot.open`.
+        settings: None takes the shot's own.
+        overwrite: do finished frames again.
+
+    Raises:
+        VfxmatteError: see `Run`.
     """
     with Run(shot, settings, overwrite=overwrite) as prepared:
         yield from prepared.frames()

@@ -13,7 +13,6 @@ from vfxmatte.colour import ColourTags
 from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.images import read_image
 from vfxmatte.io.rates import frame_rate
-from vfxmatte.io.sequence import padded
 from vfxmatte.io.timecode_counting import text_of as timecode_text
 from vfxmatte.io.video import write_prores
 from vfxmatte.io.writers import crop, read_matte
@@ -125,8 +124,7 @@ class Delivery:
         )
 
     def _labels(self, number: int) -> Labels | None:
-        padding = max(4, self.run.plate.info.padding)
-        path = self.run.shot.trimap_output / f"trimap.{padded(number, padding)}.png"
+        path = self.run.results.trimap_path(number)
         try:
             return labels_from_image(read_image(path).pixels) if path.is_file() else None
         except VfxmatteError:

@@ -152,11 +152,11 @@ class ClientSession:
 
     def _run(self, params: Params, request: Request) -> None:
         run = RunRequest.of(params)
-        from vfxmatte.serve.work import RunWork
+        from vfxmatte.serve.work import run_steps
 
         self._put(
             request,
-            RunWork(run, self.server.engines).steps,
+            partial(run_steps, run, self.server.engines),
             shot=run.shot.name,
             urgent=run.is_short,
             output=str(run.shot.output),

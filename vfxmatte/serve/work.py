@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.base import Engine, EngineSettings, Task
-from vfxmatte.errors import OutputError, PlateError, UsageError
+from vfxmatte.errors import PlateError, UsageError
+from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.plates import open_plate
-from vfxmatte.io.writers import matte_path, write_matte
-from vfxmatte.journal.error_log import logged
+from vfxmatte.io.result_names import format_of
+from vfxmatte.io.writers import write_matte
 from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import read_keyframe
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
-from vfxmatte.reporting.totals import Totals, matte_pattern, suggestion
+from vfxmatte.reporting.session import RunSession
 from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.serve.jobs import Job, Steps, Stopped
 from vfxmatte.serve.requests import FrameRequest, PixelsRequest, RunRequest
@@ -39,113 +36,52 @@ NO_GPU = (
 )
 
 
-class StoppableRun(Run):
-    """Can be stopped while the motion is looked for, which may take long before the first frame."""
+class _JobReport(JsonReport):
+    """The JSON events of a job, which also keeps the job's frame counts up to date."""
 
-    def __init__(self, job: Job, wish: RunRequest, engine: Engine | None) -> None:
-        super().__init__(wish.shot, overwrite=wish.overwrite, engine=engine)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.emit)
         self._job = job
 
-    def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
-        for pair in super().proxies(numbers):
-            self._job.check()
-            yield pair
+    def start(self, run: Run) -> None:
+        self._job.count = len(run.plan.numbers) + len(run.plan.skipped)
+        super().start(run)
+
+    def frame(self, result: FrameResult, pace: Pace) -> None:
+        self._job.done = pace.frames
+        super().frame(result, pace)
 
 
-class RunWork:
-    """A shot, as `vfxmatte run --json` does it: the same events, the same files."""
+def run_steps(wish: RunRequest, engines: EngineCache, job: Job) -> Steps:
+    """Run a shot with the events and files of `vfxmatte run --json`; returns the totals.
 
-    def __init__(self, wish: RunRequest, engines: EngineCache) -> None:
-        self.wish, self.engines = wish, engines
-        self.pace = Pace()
-        self.results: dict[int, FrameResult] = {}
-        self.device: str | None = None
-        self.mattes: str | None = None
+    Raises VfxmatteError: what ended the run; it has been reported as an event.
+    """
+    report = _JobReport(job)
 
-    def steps(self, job: Job) -> Steps:
-        """Returns what the `totals` event holds.
-
-        Raises VfxmatteError: what ended the run; its events have been told then.
-        """
-        report = JsonReport(job.emit)
-        interrupted = False
-        try:
-            with ExitStack() as open_things:
-                run = open_things.enter_context(StoppableRun(job, self.wish, None))
-                self._announce(job, run, report)
-                run.engine = self._engine(open_things)
-                self._look_at_device(run.engine, report)
-                yield
-                yield from self._frames(job, run, report)
-        except Stopped:
-            interrupted = True
-        except Exception as error:
-            failure = logged(error, self.wish.shot.output)
-            report.error(failure)
-            report.end(self._totals(interrupted=False))
-            if failure is error:
-                raise
-            raise failure from error
-        totals = self._totals(interrupted)
-        report.end(totals)
-        return totals.as_dict()
-
-    def _announce(self, job: Job, run: Run, report: JsonReport) -> None:
-        job.count = len(run.plan.numbers) + len(run.plan.skipped)
-        output = run.settings.output
-        suffix = matte_path(run.shot.output, 0, output).suffix
-        self._pattern = matte_pattern(run.shot.output, run.plate.info.padding, suffix)
-        report.start(run)
-        for text in run.check_keyframes():
-            report.note(text)
-
-    def _engine(self, open_things: ExitStack) -> Engine | None:
-        """None for several devices: the run starts a process for each."""
-        settings = self.wish.shot.settings.engine
-        if names_several(settings.device):
-            return None
-        return open_things.enter_context(self.engines.use(settings))
-
-    def _look_at_device(self, engine: Engine | None, report: JsonReport) -> None:
-        if engine is None:
+    @contextmanager
+    def lend(settings: EngineSettings) -> Iterator[Engine | None]:
+        if names_several(settings.device):  # the run starts a process for each
+            yield None
             return
-        self.device = engine.device
-        if self.wish.shot.settings.engine.device == "auto" and engine.device == "cpu":
-            report.note(NO_GPU)
+        with engines.use(settings) as engine:
+            if settings.device == "auto" and engine.device == "cpu":
+                report.note(NO_GPU)
+            yield engine
 
-    def _frames(self, job: Job, run: Run, report: JsonReport) -> Iterator[None]:
-        lost = 0
-        with closing(run.frames()) as frames:  # type: ignore[type-var]
-            for result in frames:
-                self.device = run.device or self.device
-                for text in run.lost_devices[lost:]:
-                    report.note(text)
-                lost = len(run.lost_devices)
-                self._add(result)
-                job.done = self.pace.frames
-                report.frame(result, self.pace)
-                yield
-
-    def _add(self, result: FrameResult) -> None:
-        self.mattes = self._pattern if result.path else self.mattes
-        self.results[result.number] = result
-        self.pace.add(result)
-
-    def _totals(self, interrupted: bool) -> Totals:
-        return Totals.of(
-            self.pace,
-            device=self.device,
-            mattes=self.mattes,
-            interrupted=interrupted,
-            **suggestion(self.results.values()),
-        )
+    session = RunSession(report, engine=lend, stop=Stopped, check_stopped=job.check)
+    totals = yield from session.steps(lambda: wish.shot, overwrite=wish.overwrite)
+    if session.failure is not None:
+        raise session.failure
+    return totals.as_dict()
 
 
 def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     """One frame from files; returns path, device, elapsed_ms."""
     started = time.monotonic()
     _refuse_existing(wish.output, wish.overwrite)
-    settings = _with_format_of(wish.settings, wish.output)
+    settings = wish.settings
+    output = replace(settings.output, format=format_of(wish.output))
     colours = ColourConfig.load(settings.ocio)
     with open_plate(
         wish.plate,
@@ -170,7 +106,7 @@ def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
         }
     job.check()
     _refuse_existing(wish.output, wish.overwrite)
-    output = replace(settings.output, attributes={**attributes, **settings.output.attributes})
+    output = replace(output, attributes={**attributes, **output.attributes})
     path = write_matte(solved, frame, output, wish.output)
     return {"path": str(path), **told, "elapsed_ms": _since(started)}
 
@@ -198,21 +134,12 @@ def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:
-    if output.exists() and (not overwrite or not output.is_file()):
-        raise OutputError("there is such a file already", path=output, hint="ask to overwrite it")
-
-
-def _with_format_of(settings: RunSettings, output: Path) -> RunSettings:
-    """The format that the file's name says; raises OutputError."""
-    formats = {".exr": "exr", ".png": "png", ".tif": "tiff", ".tiff": "tiff"}
-    found = formats.get(output.suffix.lower())
-    if found is None:
-        raise OutputError(
-            f"a matte cannot be written as {output.suffix or output.name}",
-            path=output,
-            hint="call it NAME.exr, NAME.png or NAME.tif",
-        )
-    return replace(settings, output=replace(settings.output, format=found))  # type: ignore[arg-type]
+    refuse_existing(
+        [output],
+        overwrite=overwrite and output.is_file(),
+        message="there is such a file already",
+        hint="ask to overwrite it",
+    )
 
 
 def _since(started: float) -> float:

@@ -1,4 +1,4 @@
-"""A shot's plate under the shot's own frame numbers: whole, or small to find the motion on."""
+"""The plate under the shot's own frame numbers: whole, or small to estimate the motion on."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from vfxmatte.types import Frame
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
-    """The plate, twice where it is a movie, which can be in one place at a time only.
-
-    workers: frames read at once.
-    """
+class PlateReader:
+    """Reads the frames of a plate, several at once."""
 
     plate: Plate
     proxy_plate: Plate
+    """The plate again for a movie, which can be read at one place at a time only."""
     plan: RunPlan
     colours: ColourConfig
     workers: int
+    """Frames read at once."""
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
-        """(number, frame or what is wrong with it), in the numbers' order, which ascends."""
+        """Yield (number, frame or its error) in the numbers' order, which ascends."""
         return self._read(self.plate, numbers)
 
     def proxies(
         self, numbers: Sequence[int], size: tuple[int, int]
     ) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
-        """(number, (h, w, 3) uint8 display-like RGB of `size`); None where it is unreadable."""
+        """Yield (number, (h, w, 3) uint8 display-like RGB of `size`, or None if unreadable)."""
 
         def small(pair: tuple[int, FrameOrError]) -> tuple[int, NDArray[np.uint8] | None]:
             number, frame = pair
@@ -49,7 +48,7 @@ class Footage:
             except Exception as error:
                 if concerns_all_frames(error):
                     raise
-                return number, None  # the frame itself will fail likewise, and be named
+                return number, None  # reading the frame itself will fail too, and report it
 
         frames = self._read(self.proxy_plate, numbers)
         return ordered_map(small, frames, workers=self.workers)
@@ -64,13 +63,13 @@ class Footage:
         return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
 
     def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
-        """Frames of the plate under the shot's numbers; a held frame stands in for a missing."""
+        """Yield frames under the shot's numbers; a held frame stands in for a missing one."""
         sources = [self.plan.sources[number] for number in numbers]
         frames = self._each(plate, sorted(set(sources)))
         try:
             source, frame = next(frames)
-            for number, wanted in zip(numbers, sources, strict=True):
-                while source != wanted:
+            for number, needed in zip(numbers, sources, strict=True):
+                while source != needed:
                     source, frame = next(frames)
                 if isinstance(frame, Frame) and frame.number != number:
                     yield number, replace(frame, number=number)
@@ -80,10 +79,9 @@ class Footage:
             close(frames)
 
     def _each(self, plate: Plate, sources: list[int]) -> Generator[tuple[int, FrameOrError]]:
-        """Exactly one frame, or what is wrong with it, for each of the plate's own numbers.
+        """Yield exactly one frame, or its error, for each of the plate's own numbers.
 
-        What a reader raises without having foreseen it belongs to the frame that was due; reading
-        begins anew after it.
+        An unforeseen exception of a reader fails the frame that was due; reading restarts after it.
         """
         due = deque(sources)
         while due:

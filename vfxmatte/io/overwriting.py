@@ -1,0 +1,19 @@
+"""Refusing to replace files that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from vfxmatte.errors import OutputError
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool, message: str, hint: str) -> None:
+    """Raise OutputError naming the first of the files that exists, unless `overwrite`.
+
+    Args:
+        message: `{count}` in it is replaced by how many of them exist.
+    """
+    existing = [path for path in paths if path.exists()]
+    if existing and not overwrite:
+        raise OutputError(message.format(count=len(existing)), path=existing[0], hint=hint)

@@ -1,0 +1,155 @@
+"""A run before its first frame: everything that is opened, checked and planned from headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.colour import ColourConfig
+from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
+from vfxmatte.io.plates import Plate
+from vfxmatte.pipeline.plan import RunPlan, make_plan
+from vfxmatte.pipeline.plate_reader import PlateReader
+from vfxmatte.pipeline.results import Results
+from vfxmatte.pipeline.settings import RunSettings, usual_workers
+from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.propagation.shot_trimaps import carry, proxy_size, trimaps_or_error
+from vfxmatte.types import Failure, Trimap, numbers_as_text
+
+
+class PreparedRun:
+    """A shot, opened and planned; a context manager.
+
+    Making one reads headers only and loads no torch. `trimaps()` carries the keyframes through
+    time; `run.Run` solves the frames.
+    """
+
+    def __init__(
+        self,
+        shot: Shot,
+        settings: RunSettings | None = None,
+        *,
+        chunk: bool = False,
+        only: Collection[int] | None = None,
+        check_stopped: Callable[[], None] | None = None,
+    ) -> None:
+        """For arguments and errors see `run.Run`."""
+        self.shot = shot
+        self.settings = settings or shot.settings
+        self.chunk = chunk
+        self.workers = self.settings.workers or usual_workers()
+        self._only = None if only is None else frozenset(only)
+        self._check_stopped = check_stopped or (lambda: None)
+        self._open_files = ExitStack()
+        try:
+            self.colours = ColourConfig.load(self.settings.ocio)
+            self.plate = self._open_plate()
+            self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
+            self._check_only()
+            self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
+            self.plate_reader = self._open_plate_reader()
+            self.keyframes = Keyframes(
+                self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
+            )
+        except BaseException as error:
+            self.close()
+            if isinstance(error, VfxmatteError):
+                error.at(shot=shot.name)
+            raise
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The frames to solve, ascending."""
+        only = self._only
+        return tuple(n for n in self.plan.numbers if only is None or n in only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the plate, and the engine if this run has opened it."""
+        self._open_files.close()
+
+    def check_keyframes(self) -> list[str]:
+        """Read the painted trimaps and return what is odd about them; raises TrimapError."""
+        try:
+            return self.keyframes.check()
+        except VfxmatteError as error:
+            raise error.at(shot=self.shot.name) from error.__cause__
+
+    def trimaps(self) -> Iterator[Trimap]:
+        """Yield the trimap of every frame to solve, carried from the keyframes, ascending.
+
+        Nothing is solved and nothing written; painted ones come as they are. The first frame
+        without a trimap ends it with its error, see `carried`.
+        """
+        return trimaps_or_error(self.carried())
+
+    def carried(
+        self, numbers: Collection[int] | None = None, *, scratch: Path | None = None
+    ) -> Generator[Trimap | Failure]:
+        """Yield the same as `trimaps`, with a `Failure` for each frame that has none.
+
+        Args:
+            numbers: the frames; None takes all that are to be solved.
+            scratch: a folder for intermediate results; None takes the system's temporary one.
+        """
+        return carry(
+            self.keyframes,
+            self.plan.trail,
+            self.proxies,
+            self.settings.propagation,
+            wanted=set(self.numbers) if numbers is None else numbers,
+            workers=self.workers,
+            scratch=scratch,
+        )
+
+    def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Yield small display-like pictures to estimate the motion on; None for an unreadable one.
+
+        Returns:
+            (number, (h, w, 3) uint8) pairs in the numbers' order, which ascends.
+        """
+        size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
+        for pair in self.plate_reader.proxies(numbers, size):
+            self._check_stopped()
+            yield pair
+
+    def plate_path(self, number: int) -> Path | None:
+        """Return the plate file of a frame; None for a frame that the plate lacks."""
+        source = self.plan.sources.get(number)
+        return None if source is None else self.plate.path(source)
+
+    def concerns_all(self, error: Exception) -> bool:
+        """Return True for an error that ends the run: nothing at all can be written, say."""
+        if concerns_all_frames(error):
+            return True
+        return isinstance(error, OutputError) and not self.results.can_be_written()
+
+    def _check_only(self) -> None:
+        outside = sorted((self._only or set()) - set(self.plan.numbers))
+        if outside:
+            raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
+
+    def _open_plate(self) -> Plate:
+        plate = self.shot.open_plate(self.colours, self.settings)
+        return self._open_files.enter_context(plate)
+
+    def _open_plate_reader(self) -> PlateReader:
+        second = self._open_plate() if self.plate.info.kind == "movie" else self.plate
+        return PlateReader(self.plate, second, self.plan, self.colours, self.workers)
+
+    def _needed_keyframes(self) -> dict[int, Path]:
+        """Return the keyframes that the frames to solve depend on; a whole run reads all."""
+        if not self.chunk:
+            return dict(self.plan.keyframes)
+        needed = {key for number in self.numbers for key in self.plan.segment(number)}
+        return {n: path for n, path in self.plan.keyframes.items() if n in needed}

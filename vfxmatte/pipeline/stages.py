@@ -1,0 +1,141 @@
+"""The stages of a run, in the order in which `run.stages` chains them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vfxmatte.colour import to_network
+from vfxmatte.common.parallel import close
+from vfxmatte.engines.answers import answers
+from vfxmatte.engines.base import Engine, Task
+from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.propagation.confidence import trimap_stats
+from vfxmatte.types import Failure
+
+
+def carry_trimaps(
+    run: PreparedRun, todo: Mapping[int, str], scratch: Path
+) -> Generator[FrameState]:
+    """Begin every frame with its trimap, followed from the keyframes; ascending.
+
+    Args:
+        todo: fingerprints by frame number.
+        scratch: a folder for intermediate results.
+    """
+    trimaps = run.carried(todo.keys(), scratch=scratch)
+    started = time.perf_counter()
+    try:
+        for trimap in trimaps:
+            state = FrameState(number=trimap.number, fingerprint=todo[trimap.number])
+            state.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
+            if isinstance(trimap, Failure):
+                state.fail(trimap.error)
+            else:
+                state.trimap = trimap
+            yield state
+            started = time.perf_counter()
+    finally:
+        close(trimaps)
+
+
+def store_trimap(run: PreparedRun, state: FrameState) -> None:
+    """Write the trimap to disk, and its confidence into the stats."""
+    trimap = state.needed(state.trimap)
+    with state.timed("trimap"):
+        score = trimap_stats(trimap, run.plan.keyframes)
+        state.stats["confidence"] = score.confidence
+        state.stats["unknown_share"] = score.unknown_share
+        state.stats["keyframe_distance"] = float(score.keyframe_distance)
+        run.results.write_trimap(trimap)
+
+
+def read_plates(
+    run: PreparedRun, states: Iterable[FrameState], numbers: Sequence[int]
+) -> Generator[FrameState]:
+    """Add the plate to every frame.
+
+    Args:
+        numbers: of the frames to come, which are read ahead of them.
+    """
+    frames = run.plate_reader.frames(numbers)
+    try:
+        for state in states:
+            with state.timed("read"):
+                _, frame = next(frames)
+            if isinstance(frame, Exception):
+                state.fail(frame)
+            elif state.error is None:
+                state.frame = frame
+            yield state
+    finally:
+        close(frames)
+        close(states)
+
+
+def encode_colour(run: PreparedRun, state: FrameState) -> None:
+    """Make the engine's task: the plate in the network's encoding, and the trimap."""
+    frame, trimap = state.needed(state.frame), state.needed(state.trimap)
+    with state.timed("colour"):
+        finite = np.isfinite(frame.pixels)
+        if not finite.all():
+            bad = np.count_nonzero(~finite.all(axis=2))
+            state.stats["nonfinite_pixels"] = float(bad)
+        state.task = Task(image=to_network(frame, run.colours), trimap=trimap)
+        state.trimap = None
+
+
+def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
+    """Solve every frame that has a task; the others are passed on, in order.
+
+    A frame that the engine cannot solve fails alone: the engine goes on with the next.
+    """
+    under_way: deque[FrameState] = deque()
+    waiting_ms = 0.0
+
+    def tasks() -> Iterator[Task]:
+        nonlocal waiting_ms
+        started = time.perf_counter()
+        for state in states:
+            waiting_ms += (time.perf_counter() - started) * 1000
+            under_way.append(state)
+            if state.task is not None:
+                yield state.task
+            started = time.perf_counter()
+
+    def without_task() -> Iterator[FrameState]:
+        while under_way and under_way[0].task is None:
+            yield under_way.popleft()
+
+    answered = answers(engine, tasks())
+    try:
+        started = time.perf_counter()
+        for answer in answered:
+            yield from without_task()
+            state = under_way.popleft()
+            state.take(answer)
+            state.stats["solve_ms"] = (time.perf_counter() - started) * 1000 - waiting_ms
+            yield state
+            started, waiting_ms = time.perf_counter(), 0.0
+        yield from without_task()
+    finally:
+        close(answered)
+        close(states)
+
+
+def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
+    """Write the matte to disk.
+
+    Args:
+        attributes: for the header, beside the plate's own.
+    """
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    with state.timed("write"):
+        path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
+        state.size_bytes = path.stat().st_size
+    state.path, state.frame, state.matte = path, None, None

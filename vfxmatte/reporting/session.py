@@ -1,0 +1,195 @@
+"""A run with its reports: what the command line and the server do with one shot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from pathlib import Path
+
+from vfxmatte.common.exit_codes import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from vfxmatte.engines.base import Engine, EngineSettings
+from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.io.result_names import matte_pattern
+from vfxmatte.journal.error_log import logged
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.events import Report
+from vfxmatte.reporting.pace import Pace
+from vfxmatte.reporting.totals import Totals, suggestion
+from vfxmatte.review.delivery import Delivery
+from vfxmatte.types import FrameResult
+
+LendEngine = Callable[[EngineSettings], AbstractContextManager[Engine | None]]
+
+
+class RunSession:
+    """One run of one shot: its events are reported, and its previews and movie delivered.
+
+    Whatever ends the run is reported, and the totals come last.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        *,
+        movie: Path | None = None,
+        previews: Sequence[str] = (),
+        engine: LendEngine = lambda settings: nullcontext(None),
+        stop: type[BaseException] = KeyboardInterrupt,
+        check_stopped: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            report: receives the events; the caller closes it.
+            movie: a ProRes .mov to write when the frames are done.
+            previews: "sheet" and "movie", drawn when the frames are done.
+            engine: lends an open engine for the run; None lets the run open its own.
+            stop: the exception that interrupts the run.
+            check_stopped: see `Run`.
+        """
+        self.report, self.movie, self.previews = report, movie, previews
+        self.pace = Pace()
+        self.results: dict[int, FrameResult] = {}
+        self.failure: VfxmatteError | None = None
+        """What ended the run before its last frame."""
+        self.interrupted = False
+        self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
+        self._output: Path | None = None
+        self._device: str | None = None
+        self._mattes: str | None = None
+        self._files: list[str] = []
+        self._undelivered = 0
+        self._devices_lost = 0
+        self._noted_pieces = False
+
+    def run(self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False) -> int:
+        """Do all steps and close the report; returns the exit code."""
+        with closing(self.report):
+            for _ in self.steps(find, overwrite=overwrite, chunk=chunk):
+                pass
+        return self.exit_code
+
+    def steps(
+        self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False
+    ) -> Generator[None, None, Totals]:
+        """Do the run frame by frame, yielding once the engine is lent and after each frame.
+
+        Args:
+            find: opens the shot; its errors are reported too.
+            overwrite, chunk: see `Run`.
+        """
+        try:
+            self._check_deliveries(chunk)
+            shot = find()
+            self._output = shot.output
+            with ExitStack() as stack:
+                check = self._check_stopped
+                run = Run(shot, overwrite=overwrite, chunk=chunk, check_stopped=check)
+                stack.enter_context(run)
+                if self.movie is not None:
+                    shot.check_apart(self.movie.parent)
+                self._start(run)
+                run.lend(stack.enter_context(self._engine(run.settings.engine)))
+                self._device = run.device
+                yield
+                yield from self._frames(run)
+                self._deliver(Delivery(run, self.results))
+        except BrokenPipeError:  # nobody reads the report
+            raise
+        except Exception as error:
+            self.failure = logged(error, self._output)
+            self.report.error(self.failure)
+        except self._stop:
+            self.interrupted = True
+        totals = self._totals()
+        self.report.end(totals)
+        return totals
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that has done all steps."""
+        counts = self.pace.counts
+        if self.interrupted:
+            return INTERRUPTED
+        if self.failure is not None:
+            return SOME_FAILED if counts["written"] else self.failure.exit_code
+        if self._undelivered:
+            return SOME_FAILED
+        if not counts["failed"]:
+            return DONE
+        return SOME_FAILED if counts["written"] or counts["kept"] else NOTHING_DONE
+
+    def _check_deliveries(self, chunk: bool) -> None:
+        if chunk and (self.movie or self.previews):
+            raise UsageError(
+                "a chunk makes no movie and no preview",
+                hint="run again without --chunk when all chunks are merged: nothing is solved then",
+            )
+        if self.movie is not None and self.movie.suffix.lower() != ".mov":
+            raise UsageError(
+                f"ProRes is written as .mov, found {self.movie.name}", hint="give --movie NAME.mov"
+            )
+
+    def _start(self, run: Run) -> None:
+        self.report.start(run)
+        for text in run.check_keyframes():
+            self.report.note(text)
+
+    def _frames(self, run: Run) -> Generator[None]:
+        output = run.settings.output
+        pattern = matte_pattern(run.shot.output, output.format, padding=run.plate.info.padding)
+        with closing(run.frames()) as frames:
+            for result in frames:
+                self._device = run.device
+                self._note_lost_devices(run)
+                self._mattes = pattern if result.path else self._mattes
+                self.results[result.number] = result
+                self.pace.add(result)
+                self.report.frame(result, self.pace)
+                self._note_pieces(result)
+                yield
+
+    def _note_lost_devices(self, run: Run) -> None:
+        """Report each lost device once."""
+        for text in run.lost_devices[self._devices_lost :]:
+            self.report.note(text)
+        self._devices_lost = len(run.lost_devices)
+
+    def _note_pieces(self, result: FrameResult) -> None:
+        """Report the first frame that has more unknown pixels than its engine solves at once."""
+        pieces = int(result.stats.get("pieces", 1))
+        if pieces > 1 and result.status == "written" and not self._noted_pieces:
+            self._noted_pieces = True
+            self.report.note(
+                f"frame {result.number} was too large to be solved at once: coarse first, then in "
+                f"{pieces} overlapping pieces; so are others like it (engine.max_window_px)"
+            )
+
+    def _deliver(self, delivery: Delivery) -> None:
+        """Make previews and movie from the finished mattes; one that fails does not stop others."""
+        if not delivery.finished:
+            return
+        if "sheet" in self.previews:
+            self._make(delivery.sheet)
+        if "movie" in self.previews:
+            self._make(delivery.movie_preview)
+        movie = self.movie
+        if movie is not None:
+            self._make(lambda: delivery.prores(movie))
+
+    def _make(self, make: Callable[[], Path]) -> None:
+        try:
+            self._files.append(str(make()))
+        except Exception as error:
+            self._undelivered += 1
+            self.report.error(logged(error, self._output))
+
+    def _totals(self) -> Totals:
+        return Totals.of(
+            self.pace,
+            device=self._device,
+            mattes=self._mattes,
+            files=tuple(self._files),
+            interrupted=self.interrupted,
+            **suggestion(self.results.values()),
+        )
