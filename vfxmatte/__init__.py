@@ -19,11 +19,14 @@ from vfxmatte.version import __version__
 _HOMES = {
     "Engine": "vfxmatte.engines.protocol",
     "EngineSettings": "vfxmatte.engines.protocol",
+    "Evaluation": "vfxmatte.review.evaluation",
     "Failure": "vfxmatte.types",
     "Frame": "vfxmatte.types",
     "FrameRange": "vfxmatte.types",
     "FrameResult": "vfxmatte.types",
+    "Journal": "vfxmatte.journal.journal",
     "Matte": "vfxmatte.types",
+    "Means": "vfxmatte.review.evaluation",
     "MergeReport": "vfxmatte.pipeline.merge",
     "OutputSettings": "vfxmatte.io.writers",
     "PropagationSettings": "vfxmatte.propagation.shot_trimaps",
@@ -36,6 +39,7 @@ _HOMES = {
     "Window": "vfxmatte.types",
     "matte": "vfxmatte.pipeline.picture",
     "merge": "vfxmatte.pipeline.merge",
+    "open_alpha": "vfxmatte.review.evaluation",
     "open_engine": "vfxmatte.engines.registry",
     "read_cut": "vfxmatte.editorial.cut",
     "register_engine": "vfxmatte.engines.registry",
@@ -54,12 +58,14 @@ if TYPE_CHECKING:
     from vfxmatte.engines.registry import register as register_engine
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
+    from vfxmatte.journal.journal import Journal
     from vfxmatte.pipeline.merge import MergeReport, merge
     from vfxmatte.pipeline.picture import matte
     from vfxmatte.pipeline.run import Run, run
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.pipeline.shot import Shot
     from vfxmatte.propagation.shot_trimaps import PropagationSettings
+    from vfxmatte.review.evaluation import Evaluation, Means, open_alpha
     from vfxmatte.types import Failure, Frame, FrameRange, FrameResult, Matte, Trimap, Window
 
 

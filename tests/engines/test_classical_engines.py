@@ -29,6 +29,7 @@ from vfxmatte.errors import SolveError, UsageError
 from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.plan import requested_engine
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.stages import solve as solve_stage
 from vfxmatte.review.metrics import matte_errors
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Matte, Trimap
@@ -283,7 +284,7 @@ def test_a_frame_that_cannot_be_solved_fails_alone_and_in_order() -> None:
         unread if n == 6 else FrameState(number=n, fingerprint="", trimap=None, task=disc(n))
         for n in (2, 3, 4, 5, 6, 8, 9, 10)
     ]
-    done = list(solve(Choosy(), works))
+    done = list(solve_stage(Choosy(), works))
     assert [work.number for work in done] == [2, 3, 4, 5, 6, 8, 9, 10]
     assert [work.number for work in done if work.matte is not None] == [3, 5, 9]
     failed = {work.number: str(work.error) for work in done if work.error}

@@ -1,1 +1,1 @@
-"""How fast this machine mattes, measured on frames and shots made up for the purpose."""
+"""Benchmarks of this machine on synthetic frames and shots."""

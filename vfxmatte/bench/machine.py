@@ -1,6 +1,6 @@
-"""What a measurement was taken with: machine, versions, threads, commit.
+"""The environment of a measurement: machine, versions, threads, commit.
 
-Nothing here fails: what cannot be found out is None. No name of a user or of a folder is in it.
+Unknown values are None. No names of users or folders are included.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHECKOUT = Path(vfxmatte.__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """processor, cores, usable_cores, memory_bytes, system and gpus."""
+    """Return processor, cores, usable_cores, memory_bytes, system and gpus."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -42,7 +42,7 @@ def machine() -> dict[str, Any]:
 
 
 def machine_in_words() -> str:
-    """The processor, its cores and the memory, in one line."""
+    """Describe processor, cores, memory and system in one line."""
     memory = _memory_bytes()
     parts = [_processor(), f"{os.cpu_count()} cores"]
     parts += [] if memory is None else [f"{memory / 2**30:.0f} GiB"]
@@ -50,18 +50,15 @@ def machine_in_words() -> str:
 
 
 def usable_cores() -> int:
-    """Processors that this process may run on."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str | None]:
-    """Of vfxmatte, Python and the packages that decide the speed; None where one is missing."""
-    found: dict[str, str | None] = {
-        "vfxmatte": __version__,
-        "python": platform.python_version(),
-    }
+    """Return versions of vfxmatte, Python and the packages that decide the speed."""
+    found: dict[str, str | None] = {"vfxmatte": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -75,7 +72,7 @@ def versions() -> dict[str, str | None]:
 
 
 def threads() -> dict[str, Any]:
-    """Thread counts of the libraries that are loaded, and the variables that set them."""
+    """Return the thread counts of loaded libraries, and the variables that set them."""
     found: dict[str, Any] = {
         name: os.environ.get(name)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "OPENCV_FOR_THREADS")
@@ -87,7 +84,7 @@ def threads() -> dict[str, Any]:
 
 
 def commit(folder: Path = _CHECKOUT) -> dict[str, Any] | None:
-    """`sha` and whether the tree is `dirty`; None without git or outside a checkout."""
+    """Return `sha` and whether the tree is `dirty`; None without git or outside a checkout."""
     top = _git(folder, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != folder.resolve():
         return None

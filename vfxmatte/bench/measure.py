@@ -1,4 +1,4 @@
-"""What matting costs here: the engine on made-up frames, and a made-up shot from EXR to EXR."""
+"""Benchmarks: the engine alone on one frame, and a whole run from EXR to EXR."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ SHORTEST_SHOT = 4
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """What is measured."""
+    """Settings of a benchmark."""
 
     width: int = 1920
-    """Width of the frames in px."""
+    """Width of the frames, in px."""
     height: int = 1080
-    """Height of the frames in px."""
+    """Height of the frames, in px."""
     unknown_share: float = 0.1
     """Share of the pixels that the trimap leaves unknown, above 0 and at most 0.5."""
     frames: int = 12
-    """Length of the shot that is matted from EXR to EXR; 0 leaves that out."""
+    """Length of the shot; 0 skips the run."""
     repeats: int = 3
-    """Timed repeats of the engine on one frame, after one to warm up."""
+    """Timed repeats of the engine on one frame, after one for warm-up."""
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -48,10 +48,10 @@ class BenchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineCost:
-    """The engine on one frame that is in memory already: alpha prior and network."""
+    """The time of the engine (alpha prior and network) on one frame in memory."""
 
     device: str
-    """The device, as the engine names it."""
+    """The engine's device."""
     engine: dict[str, Any]
     """The engine's description of itself: name, weights, precision."""
     seconds_per_frame: Timing
@@ -64,10 +64,10 @@ class EngineCost:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotCost:
-    """A whole run: read, propagate, matte, write."""
+    """The time of a whole run: read, propagate, matte, write."""
 
     frames: int
-    """Frames that were matted."""
+    """Number of frames."""
     seconds: float
     """Wall-clock time from the first byte read to the last byte written."""
     slowest_stage: str | None
@@ -75,7 +75,7 @@ class ShotCost:
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.frames / self.seconds
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,16 +85,16 @@ class ShotCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Everything that one benchmark found."""
+    """The results of a benchmark."""
 
     engine: EngineCost
     """The engine alone."""
     shot: ShotCost | None
-    """The whole run; None where it was left out."""
+    """The whole run; None if it was skipped."""
     peak_rss_bytes: int | None
-    """The most memory that this process has held; None where the system does not tell."""
+    """Peak memory of this process; None where the system does not report it."""
     peak_gpu_bytes: int | None
-    """The most GPU memory that torch has allocated; None without a GPU."""
+    """Peak GPU memory of torch; None without a GPU."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -135,7 +135,7 @@ def _engine_cost(settings: BenchSettings, engine: Engine) -> EngineCost:
     return EngineCost(device=engine.device, engine=dict(engine.describe()), seconds_per_frame=taken)
 
 
-def _shot_cost(settings: BenchSettings, engine: Engine, wanted: EngineSettings) -> ShotCost:
+def _shot_cost(settings: BenchSettings, engine: Engine, own: EngineSettings) -> ShotCost:
     shot = MovingShot(
         frames=settings.frames,
         width=settings.width,
@@ -146,7 +146,7 @@ def _shot_cost(settings: BenchSettings, engine: Engine, wanted: EngineSettings) 
     with tempfile.TemporaryDirectory(prefix="vfxmatte-bench-") as name:
         opened = Shot.open(shot.write(Path(name)))
         started = time.perf_counter()
-        with Run(opened, RunSettings(engine=wanted), engine=engine) as run:
+        with Run(opened, RunSettings(engine=own), engine=engine) as run:
             for result in run.frames():
                 if result.error is not None:
                     raise result.error

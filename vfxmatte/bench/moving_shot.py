@@ -1,4 +1,4 @@
-"""A made-up shot on disk, as long and as large as wanted: EXR plate and keyframe trimaps."""
+"""A synthetic shot on disk: EXR plate and keyframe trimaps."""
 
 from __future__ import annotations
 
@@ -19,30 +19,34 @@ from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import FloatImage, Trimap, Window
 
-_RADIUS = 0.3  # of the frame's height
+_RADIUS = 0.3  # of the disc, as a share of the frame's height
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovingShot:
-    """A made-up shot: a soft, textured disc that crosses a textured ground, scene-linear.
-
-    keyframes: frame numbers of its trimaps; none: the first and the last frame.
-    unknown_share: of a keyframe's pixels; None draws a narrow band of 1/48 of the height.
-    """
+    """A soft, textured disc that crosses a textured background, scene-linear."""
 
     frames: int
+    """Number of frames."""
     width: int = 480
+    """Width of the frames, in px."""
     height: int = 270
+    """Height of the frames, in px."""
     first: int = 1001
+    """Number of the first frame."""
     keyframes: tuple[int, ...] = ()
+    """Frame numbers of the trimaps; empty: the first and the last frame."""
     unknown_share: float | None = None
+    """Share of unknown pixels in a keyframe; None: a narrow band of 1/48 of the height."""
 
     @property
     def numbers(self) -> range:
+        """Frame numbers."""
         return range(self.first, self.first + self.frames)
 
     @property
     def window(self) -> Window:
+        """Data and display window."""
         return Window.of_size(self.width, self.height)
 
     @property
@@ -50,7 +54,7 @@ class MovingShot:
         return max(2.0, self.height / 24)
 
     def alpha(self, number: int) -> FloatImage:
-        """(H, W) float32, exact coverage."""
+        """Return (H, W) float32 exact coverage."""
         way = (number - self.first) / max(1, self.frames - 1)
         rows, columns = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
         centre = self.width * (0.3 + 0.4 * way), self.height * 0.5
@@ -60,7 +64,7 @@ class MovingShot:
         )
 
     def pixels(self, number: int) -> FloatImage:
-        """(H, W, 3) float32 scene-linear; the disc carries its texture along."""
+        """Return (H, W, 3) float32 scene-linear colour; the texture moves with the disc."""
         ground, disc = _texture(1, self.height, self.width), _texture(2, self.height, self.width)
         way = (number - self.first) / max(1, self.frames - 1)
         moved = np.roll(disc, round(self.width * 0.4 * way), axis=1) * (3.0, 1.2, 0.3)
@@ -69,9 +73,9 @@ class MovingShot:
         return np.asarray(mixed, np.float32)
 
     def band_px(self) -> float:
-        """How far a keyframe's unknown band reaches beyond the soft edge, to either side.
+        """Return the width of the unknown band on either side of the soft edge, in px.
 
-        Raises UsageError where no such band fits around the disc.
+        Raises UsageError if the band does not fit around the disc.
         """
         if self.unknown_share is None:
             return max(2.0, self.height / 48)
@@ -86,13 +90,13 @@ class MovingShot:
         return half - self._soft_px / 2
 
     def trimap(self, number: int) -> Trimap:
-        """The painted trimap of a frame."""
+        """Return the painted trimap of a frame."""
         band = self.band_px()
         labels = from_matte(self.alpha(number), erode_px=band, dilate_px=band)
         return Trimap(number=number, labels=labels, is_keyframe=True)
 
     def write(self, folder: Path) -> Path:
-        """plate/ as half-float EXR, and trimaps/; returns the folder."""
+        """Write plate/ as half-float EXR and trimaps/; return the folder."""
         for number in self.numbers:
             pixels = self.pixels(number).astype(np.float16)
             planes = {name: pixels[:, :, i] for i, name in enumerate("RGB")}

@@ -1,7 +1,6 @@
-"""A made-up picture and its trimap, in memory: a band of unknown pixels around a subject.
+"""A synthetic picture with its trimap, in memory.
 
-Numpy alone, and deterministic: the same size, share and seed give the same pixels everywhere.
-What is measured on it therefore depends on the size and the unknown share, and on nothing else.
+It is made with numpy alone, and deterministic: equal size, share and seed give equal pixels.
 """
 
 from __future__ import annotations
@@ -17,42 +16,42 @@ from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import UsageError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
-LARGEST_SHARE = 0.5
-"""Beyond this the band would swallow the subject."""
+MAX_SHARE = 0.5
+"""Unknown share beyond which the band would cover the subject."""
 
-_HALF_HEIGHT, _HALF_WIDTH = 0.36, 0.27  # of the frame's shorter side
-_WOBBLES = range(2, 10)  # so many lobes around the outline
+_HALF_HEIGHT, _HALF_WIDTH = 0.36, 0.27  # as a share of the shorter side
+_WOBBLES = range(2, 10)  # numbers of lobes around the outline
 _ANGLES = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One frame of `width` × `height` px, `unknown_share` of whose pixels are unknown.
+    """One frame: an ellipse of 0.72 × 0.54 of the frame's shorter side, with a wavy outline.
 
-    The subject is an ellipse in the middle of the frame, 0.72 × 0.54 of the frame's shorter side,
-    whose radius is waved by eight cosines of random phase. The unknown region is the band of all
-    pixels within one distance of its outline, wide enough to hold the share asked for (to a pixel
-    or two). Inside the band alpha runs from 1 to 0 along a frayed edge; either side has a texture
-    of four octaves, in scene-linear light with highlights well above 1.
+    The unknown region is a band along its outline, in which alpha runs from 1 to 0 along a frayed
+    edge. Subject and background have textures, in scene-linear light with highlights well above 1.
     """
 
     width: int
+    """Width in px, 32 or more."""
     height: int
+    """Height in px, 32 or more."""
     unknown_share: float
+    """Share of unknown pixels, above 0 and at most `MAX_SHARE`; exact to a pixel or two."""
     seed: int = 1
+    """Seed of outline and textures."""
 
     def __post_init__(self) -> None:
         if self.width < 32 or self.height < 32:
             raise UsageError(f"a scene is 32x32 px or more, not {self.width}x{self.height}")
-        if not 0 < self.unknown_share <= LARGEST_SHARE:
+        if not 0 < self.unknown_share <= MAX_SHARE:
             raise UsageError(
-                f"an unknown share is above 0 and at most {LARGEST_SHARE}, "
-                f"found {self.unknown_share}"
+                f"an unknown share is above 0 and at most {MAX_SHARE}, found {self.unknown_share}"
             )
 
     @cached_property
     def distance(self) -> FloatImage:
-        """(H, W) float32 px to the subject's outline, to first order; negative inside."""
+        """(H, W) float32 distance to the outline in px, to first order; negative inside."""
         rows = np.arange(self.height, dtype=np.float32)[:, None] - (self.height - 1) / 2
         columns = np.arange(self.width, dtype=np.float32)[None, :] - (self.width - 1) / 2
         angle = np.arctan2(rows, columns).astype(np.float32)
@@ -62,7 +61,7 @@ class Scene:
         return np.asarray(away / steepness[index], np.float32)
 
     def _outline(self) -> tuple[FloatImage, FloatImage]:
-        """By angle: the radius in px, and by how much a radial distance exceeds the true one."""
+        """Return by angle the radius in px, and the ratio of radial to true distance."""
         angle = np.arange(_ANGLES) * (2 * np.pi / _ANGLES)
         side = min(self.width, self.height)
         ellipse = 1 / np.hypot(np.cos(angle) / _HALF_WIDTH, np.sin(angle) / _HALF_HEIGHT)
@@ -78,7 +77,7 @@ class Scene:
 
     @cached_property
     def half_band_px(self) -> float:
-        """How far the unknown region reaches to either side of the outline."""
+        """Width of the unknown region on either side of the outline, in px."""
         count = max(1, round(self.unknown_share * self.width * self.height))
         return float(np.partition(np.abs(self.distance), count - 1, axis=None)[count - 1])
 
@@ -91,6 +90,7 @@ class Scene:
 
     @property
     def unknown_px(self) -> int:
+        """Number of unknown pixels."""
         return int(np.count_nonzero(self.labels == UNKNOWN))
 
     @cached_property
@@ -102,7 +102,7 @@ class Scene:
 
     @cached_property
     def linear(self) -> FloatImage:
-        """(H, W, 3) float32 scene-linear Rec.709, the subject over its ground."""
+        """(H, W, 3) float32 scene-linear Rec.709, the subject over its background."""
         alpha = self.alpha
         ground = 0.12 * np.exp2(2.5 * self._texture(11, (160, 40, 10)))
         subject = 0.35 * np.exp2(5.0 * self._texture(21, (96, 24, 6)))
@@ -121,12 +121,12 @@ class Scene:
         return encoded
 
     def task(self, number: int = 1001) -> Task:
-        """The scene as an engine takes it."""
+        """Return the scene as a task for an engine."""
         trimap = Trimap(number=number, labels=self.labels, is_keyframe=True)
         return Task(image=self.image, trimap=trimap)
 
     def _texture(self, salt: int, cells_px: tuple[int, ...]) -> FloatImage:
-        """(H, W) float32 noise from -1 to 1, coarse cells strongest."""
+        """Return (H, W) float32 noise from -1 to 1, coarse cells strongest."""
         random = self._random(salt)
         strengths = [0.5**i for i in range(len(cells_px))]
         shape = self.height, self.width
@@ -142,7 +142,7 @@ class Scene:
 
 
 def _stretched(grid: FloatImage, cell: int, length: int) -> NDArray[np.float32]:
-    """The grid's rows, `cell` px apart, interpolated linearly to `length` rows."""
+    """Interpolate the grid's rows, `cell` px apart, linearly to `length` rows."""
     place = np.arange(length, dtype=np.float32) / cell
     index = place.astype(np.intp)
     weight = (place - index)[:, None].astype(np.float32)

@@ -1,19 +1,20 @@
-"""Timing: warm-up, repeats in turns, and what is told of them; every repeat is kept."""
+"""Timing with warm-up and interleaved repeats."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """The repeats of one piece of work, in seconds, in the order in which they were taken."""
+    """The times of one function."""
 
     seconds: tuple[float, ...]
+    """Every repeat in seconds, in order."""
 
     def __post_init__(self) -> None:
         if not self.seconds or min(self.seconds) < 0:
@@ -21,6 +22,7 @@ class Timing:
 
     @property
     def median(self) -> float:
+        """Median in seconds."""
         return statistics.median(self.seconds)
 
     @property
@@ -29,11 +31,11 @@ class Timing:
         return (max(self.seconds) - min(self.seconds)) / self.median if self.median else 0.0
 
     def per(self, count: int) -> Timing:
-        """The same for one of `count` pieces that each repeat consists of."""
+        """Return the times of one of `count` parts of each repeat."""
         return Timing(seconds=tuple(second / count for second in self.seconds))
 
     def as_dict(self) -> dict[str, Any]:
-        """`raw` holds every repeat."""
+        """Return plain values for JSON; `raw` holds every repeat."""
         return {
             "raw": list(self.seconds),
             "median": self.median,
@@ -50,17 +52,21 @@ def interleaved(
     warmup: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time several pieces of work in turns, so that a noisy machine treats all of them alike.
+    """Time several functions in turn, so that noise affects all of them alike.
 
-    Each repeat goes through all of them, beginning with another one each time. warmup: rounds
-    before that, which do not count. clock: seconds. Work on a GPU has to wait for its result.
+    Args:
+        work: functions by name; GPU functions must wait for their result.
+        repeats: rounds through all functions, each round beginning with another one.
+        warmup: rounds before, which do not count.
+        clock: returns seconds.
     """
     if repeats < 1 or warmup < 0:
         raise ValueError(f"repeats must be 1 or more, warmup 0 or more: {repeats}, {warmup}")
     names = list(work)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(-warmup, repeats):
-        for name in _from(names, turn):
+        start = turn % max(1, len(names))
+        for name in (*names[start:], *names[:start]):
             started = clock()
             work[name]()
             spent = clock() - started
@@ -76,10 +82,5 @@ def timed(
     warmup: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
-    """One piece of work by itself, see `interleaved`."""
+    """Time one function, see `interleaved`."""
     return interleaved({"": work}, repeats=repeats, warmup=warmup, clock=clock)[""]
-
-
-def _from(names: Sequence[str], start: int) -> list[str]:
-    start %= max(1, len(names))
-    return [*names[start:], *names[:start]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vfxmatte.cli.cut_options import CutSource, cut_options
+from vfxmatte.cli.cut_options import cut_options, read_cut_file
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
@@ -73,7 +73,7 @@ def cut(
     Exit codes: 0 every shot is whole; 1 some clips or frames are not; 2 wrong use; 3 nothing could
     be done; 130 stopped by Ctrl-C.
     """
-    found = CutSource.of(file, values).read()
+    found = read_cut_file(file, values)
     if otio_out is not None:
         check_target(otio_out, found)
     voice = _Voice(as_json=as_json, quiet=quiet)

@@ -1,9 +1,8 @@
-"""The options that say which cut, and where its media lie; shared by `cut` and `farm --cut`."""
+"""The options that control how a cut is read; shared by `cut` and `farm --cut`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,70 +16,73 @@ from vfxmatte.pipeline.options import settings_with
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option("--handles", type=int, help="Of a cut: frames more on either side [0]."),
-    click.option("--only", multiple=True, metavar="NAME", help="Of a cut: these clips: 'sh01*'."),
-    click.option("--timeline", metavar="NAME", help="Of a file with several timelines: this one."),
-    click.option("--rate", metavar="FPS", help="Of an EDL's time codes [24; drop frame: 29.97]."),
-    click.option(
-        "--map", "maps", multiple=True, metavar="FROM=TO",
-        help=r"Media whose paths begin otherwise here: 'P:\show=/mnt/show'; may be repeated.",
+# By parameter name: declarations and attributes of the options.
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "handles": ("--handles", {"type": int, "help": "Extra frames on either side of a shot [0]."}),
+    "only": (
+        "--only",
+        {"multiple": True, "metavar": "NAME", "help": "Only these clips or shots: 'sh01*'."},
     ),
-    click.option(
-        "--media", multiple=True, type=PathOption(), metavar="FOLDER",
-        help="Search here for media that are not where the cut says [$VFXMATTE_MEDIA].",
+    "timeline": (
+        "--timeline",
+        {"metavar": "NAME", "help": "Name of the timeline, in a file with several."},
     ),
-)  # fmt: skip
-_NAMES = {"handles": "--handles", "only": "--only", "timeline": "--timeline", "rate": "--rate",
-          "maps": "--map", "media": "--media"}  # fmt: skip
+    "rate": (
+        "--rate",
+        {"metavar": "FPS", "help": "Frame rate of an EDL's time codes [24; drop frame: 29.97]."},
+    ),
+    "maps": (
+        "--map",
+        {
+            "multiple": True,
+            "metavar": "FROM=TO",
+            "help": r"Map media paths of another machine: 'P:\show=/mnt/show'; may be repeated.",
+        },
+    ),
+    "media": (
+        "--media",
+        {
+            "multiple": True,
+            "type": PathOption(),
+            "metavar": "FOLDER",
+            "help": "Search here for media that are not where the cut says [$VFXMATTE_MEDIA].",
+        },
+    ),
+}
 
 
 def cut_options(function: Function) -> Function:
-    """`--handles`, `--only`, `--timeline`, `--rate`, `--map` and `--media`."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
+    """Add `--handles`, `--only`, `--timeline`, `--rate`, `--map` and `--media` to a command."""
+    for name, (option, attributes) in reversed(_OPTIONS.items()):
+        function = click.option(option, name, **attributes)(function)
     return function
 
 
 def refuse_cut_options(values: Mapping[str, Any]) -> None:
-    """Raise UsageError where there is no cut that these options could be about."""
-    given = [name for key, name in _NAMES.items() if values.get(key)]
+    """Raise UsageError if one of these options was given without a cut."""
+    given = [option for name, (option, _) in _OPTIONS.items() if values.get(name)]
     if given:
         raise UsageError(
             f"{' and '.join(given)} without a cut", hint="give --cut FILE, or use `vfxmatte cut`"
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CutSource:
-    """A cut to read, and the options that say how."""
-
-    file: Path
-    output: Path
-    values: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, file: Path, values: Mapping[str, Any]) -> CutSource:
-        """From options by parameter name; raises UsageError."""
-        if values["folder"] is None:
-            raise UsageError("--output is missing", hint="each shot gets a folder of its own in it")
-        if values["trimaps"] is not None and not values["trimaps"].is_dir():
-            raise UsageError("of a cut, --trimaps is a folder that holds one for each shot")
-        return cls(file=file, output=values["folder"], values=values)
-
-    def read(self) -> Cut:
-        """The cut with the options' settings; raises VfxmatteError."""
-        values = self.values
-        rate = values["rate"]
-        return read_cut(
-            self.file,
-            self.output,
-            trimaps=values["trimaps"],
-            handles=values["handles"] or 0,
-            only=values["only"],
-            adjust=lambda base: settings_with(base, {**values, "frames": None}),
-            timeline=values["timeline"],
-            rate=None if rate is None else float(frame_rate(rate)),
-            maps=values["maps"],
-            media=values["media"],
-        )
+def read_cut_file(file: Path, values: Mapping[str, Any]) -> Cut:
+    """Read a cut with the options' settings; raises UsageError, or VfxmatteError of the cut."""
+    rate, trimaps = values["rate"], values["trimaps"]
+    if values["folder"] is None:
+        raise UsageError("--output is missing", hint="each shot gets a folder of its own in it")
+    if trimaps is not None and not trimaps.is_dir():
+        raise UsageError("of a cut, --trimaps is a folder that holds one for each shot")
+    return read_cut(
+        file,
+        values["folder"],
+        trimaps=trimaps,
+        handles=values["handles"] or 0,
+        only=values["only"],
+        adjust=lambda base: settings_with(base, {**values, "frames": None}),
+        timeline=values["timeline"],
+        rate=None if rate is None else float(frame_rate(rate)),
+        maps=values["maps"],
+        media=values["media"],
+    )

@@ -1,16 +1,16 @@
-"""`vfxmatte farm`: a shot as a job for a render farm."""
+"""`vfxmatte farm`: write a shot, or a cut's shots, as jobs for a render farm."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vfxmatte.cli.cut_options import CutSource, cut_options, refuse_cut_options
+from vfxmatte.cli.cut_options import cut_options, read_cut_file, refuse_cut_options
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import job_shot_options, settings_names
@@ -18,7 +18,7 @@ from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.editorial.cut import CutShot
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.farm.bundle import openjd_files, write_bundle
-from vfxmatte.farm.job import FarmJob, JobPath
+from vfxmatte.farm.job import OUTPUT, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.options import shot_of
@@ -26,9 +26,9 @@ from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
 from vfxmatte.types import FrameRange, Frames, frames_of
 
-# What the template itself says, by parameter or by step.
-_SAID_OTHERWISE = frozenset({"frames", "ocio", "weights", "device"})
-_OF_SETTINGS = frozenset(settings_names()) - _SAID_OTHERWISE
+# Settings that a job passes by a parameter, or by the step.
+_PARAMETERS = frozenset({"frames", "ocio", "weights", "device"})
+_OPTIONS = frozenset(settings_names()) - _PARAMETERS
 
 
 @click.command()
@@ -37,33 +37,33 @@ _OF_SETTINGS = frozenset(settings_names()) - _SAID_OTHERWISE
     "--cut",
     "cut_file",
     type=PathOption(exists=True, dir_okay=False),
-    help="Instead of SHOT: every shot of this cut (OpenTimelineIO, EDL); a job for each.",
+    help="Instead of SHOT: a job for every shot of this cut (OpenTimelineIO, EDL).",
 )
 @cut_options
 @click.option(
     "-o", "--job", "bundle", type=PathOption(), required=True, help="Folder for the job bundle."
 )
-@click.option("--chunk", "chunk_size", type=int, default=50, help="Frames a chunk [50].")
+@click.option("--chunk", "chunk_size", type=int, default=50, help="Frames in a chunk [50].")
 @click.option(
     "--chunk-seconds",
     type=int,
     default=0,
-    help="How long a chunk shall take: the scheduler fits the frames a chunk [0: as --chunk].",
+    help="Target duration of a chunk; the scheduler adapts the number of frames [0: as --chunk].",
 )
 @click.option("--no-chunking", is_flag=True, help="For schedulers without TASK_CHUNKING.")
-@click.option("--gpus", type=int, help="GPUs that a worker must have [those of --device, else 1].")
-@click.option("--memory", type=float, default=16.0, help="GiB that a worker must have [16].")
-@click.option("--vfxmatte", "command", default="vfxmatte", help="How workers call vfxmatte.")
-@click.option("--conda-packages", default="", help="For workers whose scheduler makes conda's.")
-@click.option("--conda-channels", default="", help="Where these packages come from.")
+@click.option("--gpus", type=int, help="GPUs that a worker needs [those of --device, else 1].")
+@click.option("--memory", type=float, default=16.0, help="Memory that a worker needs, in GiB [16].")
+@click.option("--vfxmatte", "command", default="vfxmatte", help="Workers' command.")
+@click.option("--conda-packages", default="", help="For schedulers with conda.")
+@click.option("--conda-channels", default="", help="Channels of these packages.")
 @click.option(
     "--scheduler",
     type=click.Choice(["openjd", "opencue"]),
     default="openjd",
     help="Open Job Description, or OpenCue's job specification [openjd].",
 )
-@click.option("--show", default="", help="The show that OpenCue counts the job to.")
-@click.option("--overwrite", is_flag=True, help="Replace another job in that folder.")
+@click.option("--show", default="", help="OpenCue's name of the show.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing job in that folder.")
 def farm(
     cut_file: Path | None,
     bundle: Path,
@@ -73,7 +73,7 @@ def farm(
     overwrite: bool,
     **values: Any,
 ) -> None:
-    """Write SHOT as a job for a farm: chunks of frames, then merge and verify.
+    """Write SHOT as a job for a render farm: chunks of frames, then merge and verify.
 
     \b
     vfxmatte farm shots/creature -o jobs/creature
@@ -81,11 +81,11 @@ def farm(
     openjd run jobs/creature/template.json -p file://jobs/creature/openjd_parameters.json
     vfxmatte farm --cut cut.otio --trimaps keys --output mattes -o jobs
 
-    With --scheduler opencue it writes jobs/creature/opencue.xml instead. Of a cut each shot becomes
+    With --scheduler opencue it writes jobs/creature/opencue.xml instead. Each shot of a cut becomes
     a job in jobs/NAME/, with the frames that the cut shows.
 
-    The shot's options are those of `run`; workers get them as they are, and paths as parameters
-    that the scheduler maps. Nothing is solved here.
+    The shot's options are those of `run`. Workers get them unchanged, and paths as parameters that
+    the scheduler maps. Nothing is solved here.
     """
 
     def files(job: FarmJob) -> dict[str, str]:
@@ -96,11 +96,11 @@ def farm(
     problems: list[VfxmatteError] = []
     if cut_file is None:
         refuse_cut_options(values)
-        jobs = {bundle: _job_of_shot(values)}
+        jobs = {bundle: _job(shot_of(values), values, _given_options(values))}
     else:
         jobs, problems = _jobs_of_cut(cut_file, bundle, values)
-    written = {folder: files(job) for folder, job in jobs.items()}
-    for folder, texts in written.items():
+    contents = {folder: files(job) for folder, job in jobs.items()}
+    for folder, texts in contents.items():
         for path in write_bundle(folder, texts, overwrite=overwrite):
             click.echo(path)
     for problem in problems:
@@ -109,71 +109,44 @@ def farm(
         click.get_current_context().exit(SOME_FAILED if jobs else NOTHING_DONE)
 
 
-def _job_of_shot(values: Mapping[str, Any]) -> FarmJob:
-    shot = shot_of(values)
-    return _job(
-        shot,
-        _frames(shot),
-        values,
-        paths=_paths(values, shot),
-        options=_options(values),
-        reads=_reads(values["shot"], shot),
-    )
-
-
 def _jobs_of_cut(
     file: Path, bundle: Path, values: Mapping[str, Any]
 ) -> tuple[dict[Path, FarmJob], list[VfxmatteError]]:
-    """A job for each shot by its folder, and why clips and shots have none."""
+    """Return a job for each shot by its folder, and the errors of clips and shots without one."""
     clashing = [n for n in ("shot", "plate", "frames") if values[n] is not None]
     if clashing:
         names = " and ".join("SHOT" if n == "shot" else f"--{n}" for n in clashing)
         raise UsageError(
             f"{names} cannot go with --cut", hint="the cut says which shots and frames"
         )
-    cut = CutSource.of(file, values).read()
+    cut = read_cut_file(file, values)
     jobs: dict[Path, FarmJob] = {}
     problems = list(cut.problems)
-    for found in cut.shots:
+    for shot in cut.shots:
         try:
-            jobs[bundle / found.name] = _job_of_cut(found, values)
+            jobs[bundle / shot.name] = _job_of_cut(shot, values)
         except VfxmatteError as error:
-            problems.append(error.at(shot=found.name))
+            problems.append(error.at(shot=shot.name))
     return jobs, problems
 
 
-def _job_of_cut(found: CutShot, values: Mapping[str, Any]) -> FarmJob:
-    """Workers read neither the cut nor a shot.toml: everything stands in the job."""
-    frames = frames_of(number for one in found.ranges for number in one)
-    (shot, *_) = found.parts()
+def _job_of_cut(cut_shot: CutShot, values: Mapping[str, Any]) -> FarmJob:
+    """Create a job that needs neither the cut nor a shot.toml."""
+    frames = frames_of(number for one in cut_shot.ranges for number in one)
+    shot = cut_shot.parts()[0]
     shot = replace(shot, settings=replace(shot.settings, frames=frames))
-    own = {**values, "plate": str(found.media.plate), "trimaps": found.trimaps}
-    return _job(
-        shot,
-        _frames(shot),
-        values,
-        paths=_paths(own, shot),
-        options=settings_options(shot.settings),
-        reads=_reads(None, shot),
-    )
+    paths = {"plate": str(cut_shot.media.plate), "trimaps": cut_shot.trimaps}
+    return _job(shot, {**values, **paths}, settings_options(shot.settings))
 
 
-def _job(
-    shot: Shot,
-    frames: Frames,
-    values: Mapping[str, Any],
-    *,
-    paths: Sequence[JobPath],
-    options: Sequence[str],
-    reads: Sequence[Path],
-) -> FarmJob:
+def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
     device, gpus = shot.settings.engine.device, values["gpus"]
     return FarmJob(
         name=shot.name,
-        frames=frames,
+        frames=_frames(shot),
         chunk_size=values["chunk_size"],
         chunk_seconds=values["chunk_seconds"],
-        paths=tuple(paths),
+        paths=tuple(_paths(values, shot)),
         options=tuple(options),
         device=device,
         command=values["command"],
@@ -181,13 +154,13 @@ def _job(
         conda_channels=values["conda_channels"],
         gpus=_gpus(device) if gpus is None else gpus,
         memory_gib=values["memory"],
-        reads=tuple(reads),
-        writes=(_whole(shot.output),),
+        reads=tuple(_reads(values["shot"], shot)),
+        writes=(shot.output.absolute(),),
     )
 
 
 def _frames(shot: Shot) -> Frames:
-    """The range, checked against the plate as a run would."""
+    """Return the frames to solve, checked against the plate as a run checks them."""
     with Run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
         return run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
@@ -200,56 +173,49 @@ def _gpus(device: str) -> int:
 
 
 def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
-    """Every path that a worker is told, absolute."""
-    found: list[JobPath] = []
-
-    def add(name: str, option: str | None, path: Path | None, label: str) -> None:
-        if path is not None:
-            path = _whole(path)
-            kind = "DIRECTORY" if path.is_dir() or name == "Output" else "FILE"
-            flow = "INOUT" if name == "Output" else "IN"
-            found.append(
-                JobPath(name=name, option=option, path=path, kind=kind, flow=flow, label=label)  # type: ignore[arg-type]
-            )
-
-    add("Shot", None, values["shot"], "The shot's folder")
-    add("Plate", "--plate", values["plate"] and Path(values["plate"]), "Folder, pattern or movie")
-    add("Trimaps", "--trimaps", values["trimaps"], "The painted keyframes")
-    add("Output", "--output", shot.output, "Where mattes go")
-    add("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file")
-    add("Ocio", "--ocio", _ocio(shot), "The colour configuration")
-    return found
+    """Return the absolute paths in a worker's command."""
+    plate = values["plate"] and Path(values["plate"])
+    rows = (
+        ("Shot", None, values["shot"], "The shot's folder"),
+        ("Plate", "--plate", plate, "Folder, pattern or movie"),
+        ("Trimaps", "--trimaps", values["trimaps"], "The painted keyframes"),
+        (OUTPUT, "--output", shot.output, "Where mattes go"),
+        ("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file"),
+        ("Ocio", "--ocio", _ocio(shot), "The colour configuration"),
+    )
+    return [
+        JobPath(name=name, option=option, path=path.absolute(), label=label)
+        for name, option, path, label in rows
+        if path is not None
+    ]
 
 
 def _ocio(shot: Shot) -> Path | None:
-    """The configuration that is used here, also where the environment names it."""
-    named = os.environ.get("OCIO")
-    if shot.settings.ocio is None and named and Path(named).is_file():
-        return Path(named)
+    """Return the colour configuration in use, from the settings or from $OCIO."""
+    variable = os.environ.get("OCIO")
+    if shot.settings.ocio is None and variable and Path(variable).is_file():
+        return Path(variable)
     return shot.settings.ocio
 
 
 def _reads(folder: Path | None, shot: Shot) -> list[Path]:
+    """Return the absolute paths of the files that a worker reads."""
     weights, ocio = shot.settings.engine.weights, _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
-    found = [plate, *shot.keyframes.values()]
+    paths = [plate, *shot.keyframes.values()]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
-        found.append(folder / SETTINGS_FILE)
-    found += [weights, weights.with_suffix(".json")] if weights else []
-    return [_whole(path) for path in [*found, *([ocio] if ocio else [])]]
+        paths.append(folder / SETTINGS_FILE)
+    paths += [weights, weights.with_suffix(".json")] if weights else []
+    paths += [ocio] if ocio else []
+    return [path.absolute() for path in paths]
 
 
-def _options(values: Mapping[str, Any]) -> list[str]:
-    """The shot's other options, as they were given."""
-    given: list[str] = []
+def _given_options(values: Mapping[str, Any]) -> list[str]:
+    """Return the given settings options as command line arguments."""
+    arguments: list[str] = []
     for parameter in click.get_current_context().command.params:
-        name, value = parameter.name, values.get(parameter.name or "")
-        if name not in _OF_SETTINGS or value is None:
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            given += [parameter.opts[-1], str(one)]
-    return given
-
-
-def _whole(path: Path) -> Path:
-    return path.absolute()
+        value = values.get(parameter.name or "")
+        if parameter.name in _OPTIONS and value is not None:
+            for one in value if isinstance(value, tuple) else (value,):
+                arguments += [parameter.opts[-1], str(one)]
+    return arguments

@@ -1,1 +1,1 @@
-"""Cuts as OpenTimelineIO has them: their shots, the frames of each, and their mattes."""
+"""Cuts read with OpenTimelineIO: their shots, the frames of each, and their mattes."""

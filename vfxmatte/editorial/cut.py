@@ -1,11 +1,11 @@
-"""A cut as shots to matte: each media once, with the frames that the cut shows of it.
+"""The shots of a cut: each media once, with the frames that the cut shows of it.
 
-Clips of the same media are one shot, unless they ask for different names, trimaps or settings: its
-frames are the union of theirs, its mattes lie in one folder. Of a clip that cannot be matted the
-reason is kept, and the other shots go on.
+Clips of the same media are one shot, unless their names, trimaps or settings differ: its frames are
+the union of theirs, its mattes lie in one folder. A clip that cannot be matted is reported, and the
+other shots are matted.
 
-A clip may say more of itself in its metadata: `{"vfxmatte": {"shot": NAME, "trimaps": PATH,
-"settings": {…as in shot.toml…}, "skip": true}}`, the path relative to the cut's folder.
+A clip's metadata may hold `{"vfxmatte": {"shot": NAME, "trimaps": PATH, "settings": {…as in
+shot.toml…}, "skip": true}}`, the path relative to the cut's folder.
 """
 
 from __future__ import annotations
@@ -47,35 +47,41 @@ _KEYS = frozenset({"shot", "trimaps", "settings", "skip"})
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CutClip:
-    """One clip that is matted, and the frames that are made for it, handles included."""
+    """One clip to matte."""
 
     clip: Any = field(repr=False)
+    """OpenTimelineIO's clip."""
     name: str
+    """The clip's name."""
     frames: FrameRange
+    """Frames to matte, handles included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CutShot:
-    """One plate with the frames of all clips that show it.
-
-    name: safe as a folder's and the only one in the cut. ranges: apart from each other, ascending.
-    keyframes: the painted trimaps by frame number, which lie in `trimaps`. output: where its
-    mattes go.
-    notes: what a person should know, such as handles that the plate does not have.
-    """
+    """One plate with the frames of all clips that show it."""
 
     name: str
+    """A safe folder name, unique in the cut."""
     clips: tuple[CutClip, ...]
+    """The clips that show the plate."""
     media: Media = field(repr=False)
+    """The plate and its times."""
     ranges: tuple[FrameRange, ...]
+    """Frames to matte: separate ranges, ascending."""
     keyframes: dict[int, Path]
+    """Painted trimaps by frame number."""
     trimaps: Path
+    """Folder of the trimaps."""
     output: Path
+    """Folder of the mattes."""
     settings: RunSettings
+    """Settings of the shot; `frames` is None."""
     notes: tuple[str, ...] = ()
+    """Remarks for the user, e.g. on handles that the plate lacks."""
 
     def parts(self) -> list[Shot]:
-        """A `Shot` for each range, all with the same output; run them one after the other."""
+        """Return a `Shot` for each range, all with the same output, to run one after the other."""
         whole = Shot(
             name=self.name,
             plate=self.media.plate,
@@ -88,18 +94,20 @@ class CutShot:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cut:
-    """What was found in a cut.
-
-    problems: why single clips cannot be matted. notes: what was left out. timeline: as
-    OpenTimelineIO has it.
-    """
+    """The content of a cut."""
 
     path: Path
+    """The cut's file."""
     shots: tuple[CutShot, ...]
+    """Shots to matte."""
     problems: tuple[VfxmatteError, ...]
+    """Errors of clips that cannot be matted."""
     notes: tuple[str, ...]
+    """Remarks on how the cut was read, and on what was left out."""
     timeline: Any = field(repr=False)
+    """OpenTimelineIO's timeline."""
     places: Places = field(default_factory=Places, repr=False)
+    """Locations of media on this machine."""
 
 
 def read_cut(
@@ -115,15 +123,20 @@ def read_cut(
     maps: Sequence[str] = (),
     media: Sequence[Path] = (),
 ) -> Cut:
-    """The shots of a cut; reads names and headers, no pixels.
+    """Find the shots of a cut; reads names and headers, no pixels.
 
-    output: each shot gets the folder output/NAME. trimaps: a folder with the folder NAME of each
-    shot; without it they are looked for beside the media. handles: so many frames more on either
-    side, as far as there are any. only: names of clips or shots, `*` and `?` allowed; empty takes
-    all. adjust: the last word on each shot's settings. timeline: the name of one, in a file with
-    several. rate: frames a second of an EDL's time codes. maps: `FROM=TO`, for media whose paths
-    begin otherwise here. media: folders to search for media, before those of $VFXMATTE_MEDIA.
-    Raises UsageError (no OpenTimelineIO, handles below 0, nothing that `only` names), ShotError.
+    Args:
+        output: each shot gets the folder output/NAME.
+        trimaps: a folder with a folder NAME for each shot; None searches beside the media.
+        handles: extra frames on either side, as far as the media has them.
+        only: names of clips or shots, `*` and `?` allowed; empty takes all.
+        adjust: changes each shot's settings last.
+        timeline: name of the timeline, in a file with several.
+        rate: frames per second of an EDL's time codes.
+        maps: `FROM=TO`, for media whose paths begin differently on this machine.
+        media: folders to search for media, before those of $VFXMATTE_MEDIA.
+    Raises:
+        UsageError: no OpenTimelineIO, handles below 0, no clip matches `only`. ShotError.
     """
     if handles < 0:
         raise UsageError(f"handles must be 0 or more, found {handles}")
@@ -131,8 +144,8 @@ def read_cut(
     places = Places.of(maps, media)
     root = None if trimaps is None else clean_path(trimaps)
     reader = _Reader(path, root, handles, adjust, places)
-    found, notes = _timeline(path, timeline, rate)
-    for use in uses_in(found):
+    chosen, notes = _timeline(path, timeline, rate)
+    for use in uses_in(chosen):
         reader.take(use, only)
     if only and not (reader.found or reader.problems):
         raise UsageError(f"no clip of the cut is called {' or '.join(only)}", hint="see --dry-run")
@@ -147,24 +160,24 @@ def read_cut(
         shots=tuple(reader.shots(clean_path(output))),
         problems=tuple(reader.problems),
         notes=(*notes, *reader.notes),
-        timeline=found,
+        timeline=chosen,
         places=places,
     )
 
 
 def _timeline(path: Path, name: str | None, rate: float | None) -> tuple[Any, tuple[str, ...]]:
-    """The timeline of a file, and notes on how it was read."""
+    """Read the timeline of a file; return it with notes on how it was read."""
     if path.suffix.lower() == ".edl" and path.is_file() and adapter_is_there(ADAPTER):
-        edl = read_edl(path, rate)
-        return only_timeline([edl.timeline], path, name), edl.notes
+        read, notes = read_edl(path, rate)
+        return only_timeline([read], path, name), notes
     if rate is not None:
         raise UsageError("--rate is for EDLs, which do not say theirs", path=path)
     return only_timeline(read_timelines(path), path, name), ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Found:
-    """A clip on its way to become part of a shot."""
+class _ClipMedia:
+    """A clip that can be matted, before clips are grouped to shots."""
 
     clip: Any
     name: str
@@ -179,14 +192,14 @@ class _Found:
 
     @property
     def key(self) -> str:
-        """Clips with the same one are the same shot."""
+        """A key that is equal for clips of the same shot."""
         plate = str(self.media.plate.absolute())
         named = self.shot if self.is_named else None
         return digest([plate, named, self.trimaps, self.settings, self.media.step])
 
 
 class _Reader:
-    """Takes clips one by one and keeps what was found."""
+    """Collects clips, problems and notes, and groups the clips to shots."""
 
     def __init__(
         self,
@@ -198,77 +211,78 @@ class _Reader:
     ) -> None:
         self.folder, self.trimaps, self.places = path.absolute().parent, trimaps, places
         self.handles, self.adjust = handles, adjust
-        self.found: list[_Found] = []
+        self.found: list[_ClipMedia] = []
         self.problems: list[VfxmatteError] = []
         self.notes: list[str] = []
 
     def take(self, use: Use, only: Sequence[str]) -> None:
-        """One clip; a problem is kept, not raised."""
+        """Add one clip; an error becomes a problem."""
         clip = use.clip
         name = clip.name or "unnamed"
         try:
-            told = _told(clip)
-            shot = safe_name(str(told.get("shot") or clip.name))
-            wanted = not only or any(fnmatchcase(n, one) for n in (name, shot) for one in only)
-            if wanted and not self._is_left_out(clip, name, told):
-                self.found.append(self._look(use, name, shot, told))
+            options = _options(clip)
+            shot = safe_name(str(options.get("shot") or clip.name))
+            chosen = not only or any(fnmatchcase(n, one) for n in (name, shot) for one in only)
+            if chosen and not self._is_left_out(clip, name, options):
+                self.found.append(self._find(use, name, shot, options))
         except VfxmatteError as error:
             self.problems.append(error.at(shot=name))
 
-    def _is_left_out(self, clip: Any, name: str, told: dict[str, Any]) -> bool:
+    def _is_left_out(self, clip: Any, name: str, options: dict[str, Any]) -> bool:
         generator = opentimelineio().schema.GeneratorReference
-        made = isinstance(clip.media_reference, generator)
-        if made:
-            self.notes.append(f"{name} is left out: it is generated ({generator_kind(clip)})")
-        elif told.get("skip"):
+        is_generated = isinstance(clip.media_reference, generator)
+        if is_generated:
+            kind = clip.media_reference.generator_kind or "of no known kind"
+            self.notes.append(f"{name} is left out: it is generated ({kind})")
+        elif options.get("skip"):
             self.notes.append(f"{name} is left out: its metadata says skip")
-        return made or bool(told.get("skip"))
+        return is_generated or bool(options.get("skip"))
 
-    def _look(self, use: Use, name: str, shot: str, told: dict[str, Any]) -> _Found:
+    def _find(self, use: Use, name: str, shot: str, options: dict[str, Any]) -> _ClipMedia:
         needed = None if use.clip.source_range is None else use.shown or use.wide
         media = media_of(
             use.clip,
             self.folder,
             needed,
-            first_frame=lambda plate: self._settings(plate, told).first_frame,
+            first_frame=lambda plate: self._settings(plate, options).first_frame,
             places=self.places,
         )
         shot = shot or safe_name(media.plate.name.split("#")[0]) or "shot"
         frames, notes = _frames(use, media, self.handles)
-        return _Found(
+        return _ClipMedia(
             clip=use.clip,
             name=name,
             shot=shot,
-            is_named="shot" in told,
+            is_named="shot" in options,
             media=media,
             address=address_in_cut(use.clip, self.folder, self.places),
             frames=frames,
-            trimaps=self._trimaps(media.plate, told),
-            settings=self._settings(media.plate, told, media.missing),
+            trimaps=self._trimaps(media.plate, options),
+            settings=self._settings(media.plate, options, media.missing),
             notes=tuple(f"{name}: {note}" for note in (media.note, *notes) if note),
         )
 
-    def _trimaps(self, plate: Path, told: dict[str, Any]) -> Path | None:
-        """Where the clip itself, or the place of its media, says that its trimaps are."""
-        if "trimaps" in told:
-            return self.folder / str(told["trimaps"])
+    def _trimaps(self, plate: Path, options: dict[str, Any]) -> Path | None:
+        """Return the trimap folder by the clip or by its media; None: by the shot's name."""
+        if "trimaps" in options:
+            return self.folder / str(options["trimaps"])
         if self.trimaps is not None:
-            return None  # ROOT/NAME, once the name is known
+            return None
         return (_shot_folder(plate) or plate.parent) / TRIMAP_FOLDER
 
     def _settings(
-        self, plate: Path, told: dict[str, Any], missing: Missing | None = None
+        self, plate: Path, options: dict[str, Any], missing: Missing | None = None
     ) -> RunSettings:
-        """shot.toml's, the reference's policy for missing frames, the clip's, the caller's."""
+        """Merge shot.toml, the reference's policy for missing frames, the clip, and the caller."""
         folder = _shot_folder(plate)
         base = RunSettings() if folder is None else read_settings(folder / SETTINGS_FILE)
         if missing is not None:
             base = replace(base, missing=missing)
-        base = self.adjust(changed(base, told.get("settings", {})))
+        base = self.adjust(changed(base, options.get("settings", {})))
         return replace(base, frames=None)
 
     def _leave_out_ambiguous(self) -> None:
-        """Clips of different media that a search has found at one place are problems."""
+        """Report clips of different media that a search has found at the same path."""
         addresses: dict[Path, set[str]] = {}
         for one in self.found:
             addresses.setdefault(one.media.plate, set()).add(one.address)
@@ -283,22 +297,23 @@ class _Reader:
             self.problems.append(error.at(shot=one.name))
 
     def shots(self, output: Path) -> list[CutShot]:
+        """Group the clips to shots."""
         if self.places.folders:
             self._leave_out_ambiguous()
-        groups: dict[str, list[_Found]] = {}
+        groups: dict[str, list[_ClipMedia]] = {}
         for one in self.found:
             groups.setdefault(one.key, []).append(one)
         firsts = [group[0] for group in groups.values()]
         names = unique_names([(one.shot, one.media.plate) for one in firsts])
-        made = []
+        shots = []
         for name, group in zip(names, groups.values(), strict=True):
             try:
-                made.append(self._shot(name, group, output))
+                shots.append(self._shot(name, group, output))
             except VfxmatteError as error:
                 self.problems.append(error.at(shot=name))
-        return made
+        return shots
 
-    def _shot(self, name: str, group: list[_Found], output: Path) -> CutShot:
+    def _shot(self, name: str, group: list[_ClipMedia], output: Path) -> CutShot:
         first = group[0]
         place = first.trimaps or (self.trimaps or Path()) / name
         keyframes = find_keyframes(place)
@@ -323,35 +338,30 @@ class _Reader:
         )
 
 
-def generator_kind(clip: Any) -> str:
-    """`black`, `bars` and the like."""
-    return str(clip.media_reference.generator_kind or "of no known kind")
-
-
-def _told(clip: Any) -> dict[str, Any]:
-    """What the clip's metadata says to this program; raises ShotError for unknown words."""
+def _options(clip: Any) -> dict[str, Any]:
+    """Read the clip's metadata for this program; raises ShotError for unknown keys."""
     value = opentimelineio().core.serialize_json_to_string(clip.metadata.get(METADATA_KEY, {}))
-    told = json.loads(value)
-    unknown = sorted(set(told) - _KEYS) if isinstance(told, dict) else ["(not a table)"]
+    options = json.loads(value)
+    unknown = sorted(set(options) - _KEYS) if isinstance(options, dict) else ["(not a table)"]
     if unknown:
         raise ShotError(
             f"the clip's metadata says {METADATA_KEY}: {', '.join(unknown)}",
             hint=f"it may say {', '.join(sorted(_KEYS))}",
         )
-    return dict(told)
+    return dict(options)
 
 
 def _shot_folder(plate: Path) -> Path | None:
-    """SHOT of SHOT/plate/plate.####.exr or SHOT/plate.mov, as `Shot.open` knows it."""
+    """Return SHOT of SHOT/plate/plate.####.exr or SHOT/plate.mov, see `Shot.open`."""
     if plate.parent.name == PLATE_FOLDER:
         return plate.parent.parent
     return plate.parent if plate.stem == PLATE_FOLDER and plate.is_file() else None
 
 
 def _frames(use: Use, media: Media, handles: int) -> tuple[FrameRange, list[str]]:
-    """The frames to matte for one clip, and what to say about them.
+    """Return the frames to matte for one clip, and notes on them.
 
-    Raises ShotError: the cut shows frames that the media does not have.
+    Raises ShotError if the cut shows frames that the media does not have.
     """
     if use.wide is None:
         return media.frames(0, media.count - 1), [f"{use.why}: the whole media is taken"]
@@ -360,7 +370,7 @@ def _frames(use: Use, media: Media, handles: int) -> tuple[FrameRange, list[str]
     low, high = low - handles, high + handles
     lowest, highest = media.on_disk()
     first, last = max(low, lowest, 0), min(high, highest, media.count - 1)
-    if use.shown is not None:  # what the cut shows must be there; the run will say what is not
+    if use.shown is not None:  # the cut needs these frames; the run reports missing ones
         shown = media.offsets(use.shown)
         if shown[0] < 0 or shown[1] >= media.count:
             raise _outside(use.shown, media)
@@ -384,7 +394,7 @@ def _outside(times: Any, media: Media) -> ShotError:
 
 
 def _union(ranges: Sequence[FrameRange]) -> tuple[FrameRange, ...]:
-    """Overlapping and adjoining ranges as one, ascending; all have the same step."""
+    """Join overlapping and adjoining ranges of the same step; ascending."""
     joined: list[FrameRange] = []
     for one in sorted(ranges, key=lambda r: (r.first, r.last)):
         if joined and one.first <= joined[-1].last + one.step:

@@ -1,6 +1,6 @@
-"""Edit decision lists (CMX 3600), read by OpenTimelineIO's adapter and put right where it errs.
+"""Edit decision lists (CMX 3600), read with OpenTimelineIO's adapter, whose errors are corrected.
 
-An EDL does not say its rate, its text may be in any encoding, and its record times may begin
+An EDL does not state its rate, its text may be in any encoding, and its record times may begin
 anywhere. The adapter gives a dissolve's incoming clip the media of the outgoing one.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,11 @@ _MEDIA_TO = re.compile(r"\*?\s*TO (?:CLIP|FILE):\s*(\S.*)")
 _USUAL, _DROPPED = 24.0, 30000 / 1001
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Edl:
-    """An EDL as a timeline, and what a person should know of how it was read."""
-
-    timeline: Any
-    notes: tuple[str, ...]
-
-
-def read_edl(path: Path, rate: float | None) -> Edl:
-    """Read an EDL.
+def read_edl(path: Path, rate: float | None) -> tuple[Any, tuple[str, ...]]:
+    """Read an EDL; return its timeline, and notes on how it was read.
 
     Args:
-        rate: frames a second that its time codes count; None takes 29.97 for drop frame, else 24.
+        rate: frames per second of its time codes; None takes 29.97 for drop frame, else 24.
     Raises:
         ShotError: it cannot be understood, or counts more frames a second than the rate.
     """
@@ -48,11 +39,11 @@ def read_edl(path: Path, rate: float | None) -> Edl:
     timeline, mended = _parsed(text, rate, path)
     for track in timeline.tracks:
         _give_media_after_transitions(track)
-    return Edl(timeline=timeline, notes=(*notes, *mended))
+    return timeline, (*notes, *mended)
 
 
 def _decoded(content: bytes) -> str:
-    """The text, from UTF-8 or UTF-16 with a mark, else from Windows' Latin letters."""
+    """Decode UTF-8, UTF-16 with a byte order mark, else Windows-1252."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     try:
@@ -68,7 +59,7 @@ def _check_rate(text: str, rate: float, path: Path) -> None:
             path=path,
             hint="give --rate 29.97 or --rate 59.94",
         )
-    highest = max((int(found) for found in _TIMECODE.findall(text)), default=0)
+    highest = max((int(frame) for frame in _TIMECODE.findall(text)), default=0)
     if highest >= round(rate):
         raise ShotError(
             f"the EDL counts frames up to {highest} in a second, which {rate:.5g} frames a second "
@@ -79,11 +70,11 @@ def _check_rate(text: str, rate: float, path: Path) -> None:
 
 
 def _parsed(text: str, rate: float, path: Path) -> tuple[Any, list[str]]:
-    """The timeline; where record times disagree with source times the latter count."""
+    """Parse the timeline; source times override record times that disagree."""
     read = opentimelineio().adapters.read_from_string
     try:
         return read(text, ADAPTER, rate=rate), []
-    except Exception as first:  # adapters raise whatever they like
+    except Exception as first:  # adapters raise any exception
         try:
             timeline = read(text, ADAPTER, rate=rate, ignore_timecode_mismatch=True)
         except Exception:
@@ -96,7 +87,7 @@ def _parsed(text: str, rate: float, path: Path) -> tuple[Any, list[str]]:
 
 
 def _give_media_after_transitions(track: Any) -> None:
-    """The clip that a transition leads to has the media that a TO comment names, or none."""
+    """Give the clip after each transition the media of its TO comment, or none."""
     otio = opentimelineio()
     after_transition = False
     for child in track:
@@ -116,6 +107,6 @@ def _give_own_media(clip: Any) -> None:
 
 
 def reel_of(clip: Any) -> str | None:
-    """The reel that an EDL gives for a clip."""
+    """Return a clip's reel, if the EDL has one."""
     reel = dict(clip.metadata.get(_KEY, {})).get("reel")
     return str(reel) if reel else None

@@ -1,4 +1,4 @@
-"""The same cut with its mattes: a track above each video track, frame for frame like it."""
+"""The cut with its mattes: a matching track of mattes above each video track."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MADE_FROM = "mattes_of"
 
 
 def check_target(path: Path, cut: Cut) -> None:
-    """Raises OutputError where the file is the cut itself, or nothing that this program wrote."""
+    """Raise OutputError if the file is the cut itself, or was not written by `write_mattes`."""
     if path.suffix.lower() != ".otio":
         raise OutputError("a cut with mattes is written as .otio", path=path)
     if path.exists() and (path.samefile(cut.path) or not _is_ours(path)):
@@ -31,60 +31,53 @@ def check_target(path: Path, cut: Cut) -> None:
 
 
 def write_mattes(cut: Cut, path: Path) -> Path:
-    """Write the cut with a track of mattes above each video track; returns the path.
+    """Write the cut with a track of mattes above each video track; return the path.
 
-    A clip's matte reference covers the frames that were made for it, at the times of its plate, so
-    every trim, retime and transition of the cut holds for the mattes too. Clips without mattes on
-    disk are disabled there and keep their place. Addresses are absolute.
-    Raises OutputError.
+    A clip's matte reference covers the clip's frames at the times of its plate, so trims, retimes
+    and transitions of the cut apply to the mattes too. Clips without mattes on disk are disabled
+    there. Addresses are absolute. Raises OutputError.
     """
     check_target(path, cut)
     otio = opentimelineio()
     timeline = cut.timeline.deepcopy()
     _make_absolute(timeline, cut.path.absolute().parent, cut.places)
-    made = _References(cut)
+    references = _references(cut)
     stack = timeline.tracks
     tracks = [(at, track) for at, track in enumerate(stack) if not is_left_out(track)]
     for at, track in reversed(tracks):  # so that positions below stay
-        stack.insert(at + 1, _matte_track(track, made.of(cut.timeline.tracks[at])))
-    told = dict(timeline.metadata.get(METADATA_KEY, {}))
-    timeline.metadata[METADATA_KEY] = {**told, _MADE_FROM: str(cut.path)}
+        own = [references.get(id(clip)) for clip in cut.timeline.tracks[at].find_clips()]
+        stack.insert(at + 1, _matte_track(track, own))
+    metadata = dict(timeline.metadata.get(METADATA_KEY, {}))
+    timeline.metadata[METADATA_KEY] = {**metadata, _MADE_FROM: str(cut.path)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with renamed_when_whole(path) as temporary:
         temporary.write_text(otio.adapters.write_to_string(timeline, "otio_json"), "utf-8")
     return path
 
 
-class _References:
-    """Of each clip of a cut, the reference to its mattes, where there are any on disk."""
-
-    def __init__(self, cut: Cut) -> None:
-        self._made = [
-            (clip.clip, matte_reference(shot, clip))
-            for shot in cut.shots
-            for clip in shot.clips
-            if any(_path(shot, number).is_file() for number in clip.frames)
-        ]
-
-    def of(self, track: Any) -> list[Any | None]:
-        """In the order of `find_clips`."""
-        made = {id(clip): reference for clip, reference in self._made}
-        return [made.get(id(clip)) for clip in track.find_clips()]
+def _references(cut: Cut) -> dict[int, Any]:
+    """Return references to the mattes on disk, by the `id` of OpenTimelineIO's clip."""
+    return {
+        id(clip.clip): matte_reference(shot, clip)
+        for shot in cut.shots
+        for clip in shot.clips
+        if any(_path(shot, number).is_file() for number in clip.frames)
+    }
 
 
 def matte_reference(shot: CutShot, clip: CutClip) -> Any:
-    """A reference to a clip's mattes, an image sequence at the times of its plate."""
+    """Create a reference to a clip's mattes, an image sequence at the times of its plate."""
     otio = opentimelineio()
     frames, media = clip.frames, shot.media
     start = media.time_of(frames.first)
     duration = media.time_of(frames.last + frames.step) - start
     example = _path(shot, frames.first)
-    told = {METADATA_KEY: {"shot": shot.name, "plate": str(media.plate)}}
+    metadata = {METADATA_KEY: {"shot": shot.name, "plate": str(media.plate)}}
     if media.is_still:
         return otio.schema.ExternalReference(
             target_url=example.absolute().as_uri(),
             available_range=clip.clip.media_reference.available_range,
-            metadata=told,
+            metadata=metadata,
         )
     return otio.schema.ImageSequenceReference(
         target_url_base=address_of(shot.output),
@@ -95,7 +88,7 @@ def matte_reference(shot: CutShot, clip: CutClip) -> Any:
         rate=start.rate,
         frame_zero_padding=max(4, media.padding),
         available_range=otio.opentime.TimeRange(start, duration),
-        metadata=told,
+        metadata=metadata,
     )
 
 
@@ -104,7 +97,7 @@ def _path(shot: CutShot, number: int) -> Path:
 
 
 def _matte_track(track: Any, references: list[Any | None]) -> Any:
-    """A copy of a track whose clips show their mattes, in the order of `find_clips`."""
+    """Copy a track, replacing media by mattes; references are in the order of `find_clips`."""
     otio = opentimelineio()
     mattes = track.deepcopy()
     mattes.name = f"{track.name or 'video'} mattes"
@@ -121,7 +114,7 @@ def _matte_track(track: Any, references: list[Any | None]) -> Any:
 
 
 def _trimmed(clip: Any) -> Any | None:
-    """A clip's range, so that another media reference does not change its length."""
+    """Return a clip's range, so that another media reference does not change its length."""
     try:
         return clip.trimmed_range()
     except opentimelineio().exceptions.OTIOError:
@@ -129,7 +122,7 @@ def _trimmed(clip: Any) -> Any | None:
 
 
 def _make_absolute(timeline: Any, folder: Path, places: Places) -> None:
-    """Addresses of the plates that do not depend on where the cut lies; others stay."""
+    """Make the plates' addresses independent of the cut's folder."""
     schema = opentimelineio().schema
     for clip in timeline.find_clips():
         for reference in clip.media_references().values():
@@ -157,6 +150,6 @@ def _absolute(address: str, folder: Path, places: Places, *, is_folder: bool) ->
 def _is_ours(path: Path) -> bool:
     try:
         timeline = only_timeline(read_timelines(path), path, None)
-    except ShotError:  # whatever it is, it is not ours
+    except ShotError:  # a file of another kind
         return False
     return _MADE_FROM in dict(timeline.metadata.get(METADATA_KEY, {}))

@@ -1,8 +1,8 @@
-"""The plate behind a clip's media reference, and which of its frames a time means.
+"""The plate of a clip's media reference, and its frames by time.
 
-Frames are counted from the start of the reference's `available_range`, whatever timecode that is.
-Rates that count alike (23.976 and 24, 29.97 and 30) are counted as frames and not converted: a cut
-at 24 of a plate at 23.976 means its frames.
+Frames are counted from the start of the reference's `available_range`, whatever its time code.
+Between rates that count alike (23.976 and 24, 29.97 and 30) frames are not converted: a cut at 24
+of a plate at 23.976 uses its frames.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from vfxmatte.editorial.edl import reel_of
-from vfxmatte.editorial.origin import header_timecode, start_of
+from vfxmatte.editorial.origin import ROUNDING, header_timecode, start_of
 from vfxmatte.editorial.package import opentimelineio
 from vfxmatte.editorial.places import Places, as_address, is_foreign, is_there
 from vfxmatte.errors import ShotError
@@ -27,15 +27,14 @@ from vfxmatte.pipeline.settings import Missing
 from vfxmatte.types import FrameRange
 
 _ANY_NUMBER = re.compile(r"(?:#+|\d+)(?=\.\w+$)")
-_NEARLY = 1e-3  # frames: what rounding of rates may leave
 _NUMBER = re.compile(
     r"#+|(?:%23)+|@+|\$F\d*|%(?:25)?(?:0(?P<digits>\d+))?d"
     r"|(?:\[|%5B)(?P<first>\d+)-\d+(?:\]|%5D)",
     re.IGNORECASE,
 )
 _FILES = frozenset({"file", "smb", "cifs", "afp", "nfs"})
-_FOOTAGE = frozenset({".exr", ".sxr", ".dpx", ".cin"})  # never a lone still with a number
-_ELSEWHERE = (
+_PLATE_SUFFIXES = frozenset({".exr", ".sxr", ".dpx", ".cin"})  # a single one is no still
+_MISSING_HINT = (
     "mount it or relink the clip (relative addresses count from the cut's folder); for media that "
     "lie elsewhere here give --map FROM=TO or --media FOLDER"
 )
@@ -44,47 +43,51 @@ _DRIVE = re.compile(r"/?(?P<path>[A-Za-z]:.*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """A plate and its times.
-
-    plate: a file pattern, a still or a movie. numbers: the frames on disk. first: the number of
-    the frame at `start`. step: numbers between one image and the next. count: how long the media
-    is, in frames at `rate`. start: a RationalTime. missing: what the reference says should be done
-    about lacking frames, None where it says nothing unusual. is_still: one image for all times.
-    note: what was taken for granted, "" for nothing.
-    """
+    """A plate and its times."""
 
     plate: Path
+    """A file pattern, a still or a movie."""
     numbers: Sequence[int]
+    """Frames on disk, ascending."""
     first: int
+    """Number of the frame at `start`."""
     start: Any
+    """RationalTime of the first frame."""
     rate: float
+    """Frames per second."""
     count: int
+    """Length of the media, in frames."""
     step: int = 1
+    """Difference between the numbers of consecutive images."""
     padding: int = 4
+    """Digits of a frame number."""
     missing: Missing | None = None
+    """The reference's policy for missing frames; None: the default."""
     is_still: bool = False
+    """True for one image that is shown at all times."""
     note: str = ""
+    """An assumption that was made, "" for none."""
 
     def offsets(self, times: Any) -> tuple[int, int]:
-        """The first and the last frame of a TimeRange, counted from `start`; may lie outside."""
+        """Return the first and last frame of a TimeRange, counted from `start`; may lie outside."""
         if self.is_still:
             return 0, 0
-        first = math.floor(self._offset(times.start_time) + _NEARLY)
-        last = math.ceil(self._offset(times.end_time_exclusive()) - _NEARLY) - 1
+        first = math.floor(self._offset(times.start_time) + ROUNDING)
+        last = math.ceil(self._offset(times.end_time_exclusive()) - ROUNDING) - 1
         return first, max(first, last)
 
     def frames(self, first: int, last: int) -> FrameRange:
-        """The images shown from offset `first` to `last`."""
+        """Return the images shown from offset `first` to `last`."""
         numbers = [self.first + offset // self.step * self.step for offset in (first, last)]
         return FrameRange(first=numbers[0], last=numbers[1], step=self.step)
 
     def time_of(self, number: int) -> Any:
-        """When an image begins, as a RationalTime."""
+        """Return the RationalTime at which an image begins."""
         rate = self.start.rate if counts_alike(self.start.rate, self.rate) else self.rate
         return self.start + opentimelineio().opentime.RationalTime(number - self.first, rate)
 
     def on_disk(self) -> tuple[int, int]:
-        """The offsets between which there are files."""
+        """Return the offsets of the first and last file."""
         return self.numbers[0] - self.first, self.numbers[-1] - self.first + self.step - 1
 
     def _offset(self, time: Any) -> float:
@@ -92,7 +95,7 @@ class Media:
 
 
 def counts_alike(one: float, other: float) -> bool:
-    """Whether two rates number the same frames: 24 and 23.976 do, 24 and 25 do not."""
+    """Return True if two rates number the same frames: 24 and 23.976 do, 24 and 25 do not."""
     return abs(one - other) < 1e-6 or (
         round(one) == round(other) and abs(one - other) / max(one, other) < 0.002
     )
@@ -111,15 +114,15 @@ def media_of(
     first_frame: Callable[[Path], int],
     places: Places | None = None,
 ) -> Media:
-    """What a clip's media reference means.
+    """Find the media of a clip.
 
     Args:
-        folder: that of the cut, from which relative addresses count.
+        folder: the cut's folder, which relative addresses start from.
         needed: the TimeRange of the media that the clip shows, None for all of it.
-        first_frame: tells the number of a movie's first frame.
-        places: where media lie here that the cut has elsewhere.
+        first_frame: returns the number of a movie's first frame.
+        places: locations of media on this machine.
     Raises:
-        ShotError: nothing there, or nothing that can be matted.
+        ShotError: there are no media, or none that can be matted.
     """
     schema, places = opentimelineio().schema, places or Places()
     reference = clip.media_reference
@@ -135,7 +138,7 @@ def media_of(
 
 
 def address_in_cut(clip: Any, folder: Path, places: Places) -> str:
-    """Where the cut says that a clip's media are, searches apart: equal for the same media."""
+    """Return the address of a clip's media in the cut, without searches: equal for equal media."""
     schema, places = opentimelineio().schema, replace(places, folders=())
     reference = clip.media_reference
     if isinstance(reference, schema.ImageSequenceReference):
@@ -148,7 +151,7 @@ def address_in_cut(clip: Any, folder: Path, places: Places) -> str:
 
 
 def _by_name(clip: Any, places: Places) -> Path:
-    """The media of a clip that has none but its name and, in an EDL, its reel."""
+    """Find the media of a clip without reference, by its name and, in an EDL, its reel."""
     is_file_name = is_movie(clip.name) or is_image(clip.name)
     bare = Path(clip.name).stem if is_file_name else None
     names = [name for name in (clip.name, bare, reel_of(clip)) if name]
@@ -164,11 +167,11 @@ def _by_name(clip: Any, places: Places) -> Path:
 
 
 def path_of(url: str, folder: Path, places: Places | None = None) -> Path:
-    """The file or pattern (frame number as ####) that an address names.
+    """Convert an address to a file or pattern (frame number as ####).
 
-    Percent-encoded or not, `file://` or a bare path, with drives and servers as they are mapped; a
-    relative one counts from `folder`. What is not there is searched for.
-    Raises ShotError for other kinds of address.
+    Addresses are percent-encoded or not, `file://` or bare paths; drives and servers are mapped,
+    relative paths start from `folder`, and missing files are searched for. Raises ShotError for
+    other kinds of address.
     """
     scheme = urlsplit(url).scheme.lower()
     if len(scheme) > 1 and scheme not in _FILES:  # one letter is a Windows drive
@@ -183,7 +186,7 @@ def path_of(url: str, folder: Path, places: Places | None = None) -> Path:
 
 
 def _there(texts: Sequence[str], folder: Path, places: Places) -> Path:
-    """The first of several readings of an address that is there; else the likeliest."""
+    """Return the first of several readings of an address that exists, else the likeliest."""
     paths = [_here(text, folder, places) for text in texts]
     for path in paths:
         if is_there(path):
@@ -203,16 +206,16 @@ def _here(text: str, folder: Path, places: Places) -> Path:
 
 
 def _split_number(url: str) -> tuple[str, str, str]:
-    """What stands before the frame number of a pattern, the number as ####, and what follows."""
-    found = list(_NUMBER.finditer(url, max(url.rfind("/"), url.rfind("\\")) + 1))
-    if not found:
+    """Split a pattern into the text before the frame number, the number as ####, and the rest."""
+    matches = list(_NUMBER.finditer(url, max(url.rfind("/"), url.rfind("\\")) + 1))
+    if not matches:
         return url, "", ""
-    match = found[-1]
+    match = matches[-1]
     return url[: match.start()], "#" * _width(match), url[match.end() :]
 
 
 def _width(match: re.Match[str]) -> int:
-    """The digits that a pattern's frame number is filled up to."""
+    """Return the number of digits that a pattern pads its frame number to."""
     text = match[0].replace("%23", "#")
     if match["first"]:
         return len(match["first"])
@@ -224,7 +227,7 @@ def _width(match: re.Match[str]) -> int:
 
 
 def _decoded(url: str) -> str:
-    """The path of an address. OpenTimelineIO's own way decodes twice, which breaks `%25`."""
+    """Return the path of an address; OpenTimelineIO's own function decodes `%25` twice."""
     split = urlsplit(quote(url, safe="%/:\\"))  # a bare path may hold # and ?
     path, server = unquote(split.path), unquote(split.netloc)
     if split.scheme and split.scheme != "file":  # a drive
@@ -256,7 +259,7 @@ def _image_sequence(reference: Any, folder: Path, needed: Any | None, places: Pl
 
 
 def _pattern_of(reference: Any, folder: Path, places: Places) -> Path:
-    """The files of an image sequence reference, where they are."""
+    """Return the file pattern of an image sequence reference."""
     hashes = "#" * max(1, reference.frame_zero_padding)
     names = [f"{reference.name_prefix}{hashes}{reference.name_suffix}"]
     names.append(f"{unquote(reference.name_prefix)}{hashes}{unquote(reference.name_suffix)}")
@@ -273,7 +276,7 @@ def _pattern_of(reference: Any, folder: Path, places: Places) -> Path:
 
 
 def _images(available: Any | None, path: Path, needed: Any | None) -> Media:
-    """A pattern, a still, or a sequence that is named by one of its images."""
+    """Return the media of a pattern, a still, or a sequence named by one of its images."""
     _need_folder(path.parent, path)
     pattern = _pattern_around(path)
     if pattern is None:
@@ -286,7 +289,7 @@ def _images(available: Any | None, path: Path, needed: Any | None) -> Media:
     if available is not None and length == 1:
         whole = find_sequence(path)
         return replace(_sequence(None, whole, path, None), is_still=True)
-    if len(whole.numbers) == 1 and (length == 1 or not _is_footage(path)):
+    if len(whole.numbers) == 1 and (length == 1 or not _is_frame(path)):
         return replace(_sequence(None, whole, path, None), is_still=True)
     if len(whole.numbers) == 1 and length is not None:
         raise ShotError(
@@ -299,7 +302,7 @@ def _images(available: Any | None, path: Path, needed: Any | None) -> Media:
 
 
 def _pattern_around(path: Path) -> Path | None:
-    """The pattern of the numbered files that a file is one of, there or not; None for others."""
+    """Return the pattern of the numbered files that a file belongs to, if any."""
     number = frame_number(path)
     if number is None or not is_image(path) or "#" in path.name:
         return None
@@ -309,13 +312,13 @@ def _pattern_around(path: Path) -> Path | None:
     return pattern if is_there(pattern) else None
 
 
-def _is_footage(path: Path) -> bool:
-    """Whether a lone numbered file is a frame: `plate.1001.png` is, `IMG_2034.JPG` is a still."""
-    return path.suffix.lower() in _FOOTAGE or bool(re.search(r"\.-?\d+$", path.stem))
+def _is_frame(path: Path) -> bool:
+    """Return True for a frame (`plate.1001.png`), False for a still (`IMG_2034.JPG`)."""
+    return path.suffix.lower() in _PLATE_SUFFIXES or bool(re.search(r"\.-?\d+$", path.stem))
 
 
 def _length(times: Any | None) -> int | None:
-    """A TimeRange's frames at its own rate."""
+    """Return a TimeRange's number of frames at its own rate."""
     return None if times is None else round(times.duration.value)
 
 
@@ -359,7 +362,7 @@ def _sequence(
 def _movie(available: Any | None, path: Path, first_frame: int, needed: Any | None) -> Media:
     ot, note = opentimelineio().opentime, ""
     if not path.is_file():
-        raise ShotError("there is no such movie", path=path, hint=_ELSEWHERE)
+        raise ShotError("there is no such movie", path=path, hint=_MISSING_HINT)
     movie = Movie(path, first_frame=first_frame)
     numbers, fps, code = tuple(movie.numbers), float(movie.info.fps), movie.info.timecode
     movie.close()
@@ -385,13 +388,9 @@ def _movie(available: Any | None, path: Path, first_frame: int, needed: Any | No
 
 def _need_folder(folder: Path, plate: Path) -> None:
     if not folder.is_dir():
-        raise ShotError(
-            "the folder of this media is not there",
-            path=plate,
-            hint=_ELSEWHERE,
-        )
+        raise ShotError("the folder of this media is not there", path=plate, hint=_MISSING_HINT)
 
 
 def address_of(folder: Path) -> str:
-    """A folder as a file:// address that ends in a slash."""
+    """Convert a folder to a file:// address that ends in a slash."""
     return f"{folder.absolute().as_uri()}/"

@@ -1,4 +1,4 @@
-"""Names of shots that are safe as folders' names on every system, and different from each other."""
+"""Shot names that are unique, and safe as folder names on every system."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def safe_name(text: str) -> str:
-    """Letters, digits, `_`, `-` and dots inside; "" where nothing is left."""
+    """Reduce a text to letters, digits, `_`, `-` and inner dots; may return ""."""
     name = _UNSAFE.sub("_", text).strip("._-")
     return f"{name}_" if _RESERVED.fullmatch(name) else name
 
 
-def unique_names(wanted: Sequence[tuple[str, Path]]) -> list[str]:
-    """A name for each shot, from the name it would like and its plate.
+def unique_names(shots: Sequence[tuple[str, Path]]) -> list[str]:
+    """Return a unique name for each pair of preferred name and plate.
 
-    Where several would like the same (capitals apart), each gets what tells their plates apart
-    (the file's name, else a folder's), so that a cut in another order names them alike; where
-    nothing does, a number.
+    Equal names (ignoring case) get a suffix: what tells their plates apart (the file's name, else a
+    folder's), so that the order of the cut does not matter; else a number.
     """
-    counts = Counter(name.casefold() for name, _ in wanted)
+    counts = Counter(name.casefold() for name, _ in shots)
     names: list[str] = []
     taken: set[str] = set()
-    for name, plate in wanted:
+    for name, plate in shots:
         if counts[name.casefold()] > 1:
-            alike = [p for other, p in wanted if other.casefold() == name.casefold()]
+            alike = [p for other, p in shots if other.casefold() == name.casefold()]
             name = f"{name}_{_difference(plate, alike)}".rstrip("_")
         numbered, number = name, 2
         while numbered.casefold() in taken:
@@ -40,7 +39,7 @@ def unique_names(wanted: Sequence[tuple[str, Path]]) -> list[str]:
 
 
 def _difference(plate: Path, plates: Sequence[Path]) -> str:
-    """The innermost part of a plate's path that no other of the plates has, as a safe name."""
+    """Return the innermost part of a plate's path that no other plate has, as a safe name."""
     for part in range(max(len(p.parts) for p in plates)):
         parts = [_part(p, part).casefold() for p in plates]
         if len(set(parts)) == len(parts):
@@ -49,7 +48,7 @@ def _difference(plate: Path, plates: Sequence[Path]) -> str:
 
 
 def _part(plate: Path, number: int) -> str:
-    """Counted from the end: the file's name without frame number and suffix, its folder, …"""
+    """Return a part, counted from the end: the bare file name, its folder, …"""
     if number == 0:
         return safe_name(plate.name.split("#")[0].removesuffix(plate.suffix))
     return safe_name(plate.parts[-1 - number]) if number < len(plate.parts) else ""

@@ -1,4 +1,4 @@
-"""Where a media's time begins where the cut does not say: by time code, frame numbers, length."""
+"""The start time of media without available range: by time code, frame numbers or length."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from vfxmatte.io.stills.reading import read_header
 from vfxmatte.types import numbers_as_text
 
 _TIMECODE = re.compile(r"(\d+:\d+:\d+[:;.]\d+)")
-_NEARLY = 1e-3  # frames: what rounding of rates may leave
+ROUNDING = 1e-3
+"""Frames that rounding of rates may lose."""
 
 
 def start_of(
     needed: Any, numbers: Sequence[int], plate: Path, timecode: str | None
 ) -> tuple[Any, str]:
-    """Find the time of a media's first frame from what a clip needs of it.
+    """Find the time of the first frame of media from the range that a clip needs.
 
     Args:
-        needed: the TimeRange that the clip shows. numbers: the frames on disk, ascending.
-        timecode: that of the first frame, as text, None where the media has none.
+        needed: the TimeRange that the clip shows.
+        numbers: the frames on disk, ascending.
+        timecode: time code of the first frame, None where the media has none.
     Returns:
         The RationalTime of the first frame, and how it was found.
     Raises:
-        ShotError: the range fits nowhere, or could mean several things.
+        ShotError: the range fits no time code, frame numbers or length.
     """
-    rate = needed.start_time.rate
+    opentime, rate = opentimelineio().opentime, needed.start_time.rate
     start, count = needed.start_time.value, needed.duration.value
     extent = numbers[-1] - numbers[0] + 1
     origins = [(numbers[0], "counted by the files' frame numbers"), (0, "counted from the first")]
@@ -37,11 +39,13 @@ def start_of(
     if coded is not None:
         origins.insert(0, (coded, f"counted by time code, from {timecode}"))
     for origin, why in origins:
-        inside = origin - _NEARLY <= start and start + count <= origin + extent + _NEARLY
+        inside = origin - ROUNDING <= start and start + count <= origin + extent + ROUNDING
         if inside and (origin != 0 or coded == 0 or round(start) == 0):
-            return _time(origin, rate), why
+            return opentime.RationalTime(origin, rate), why
     if round(count) == extent:
-        return _time(start, rate), "the media is exactly as long as the clip, so all of it is taken"
+        return opentime.RationalTime(
+            start, rate
+        ), "the media is exactly as long as the clip, so all of it is taken"
     raise ShotError(
         f"the cut shows {count:g} frames from {start:g} ({_as_timecode(needed.start_time)}) on, "
         "and the media does not say its available range: neither its time code"
@@ -53,7 +57,7 @@ def start_of(
 
 
 def header_timecode(path: Path) -> str | None:
-    """The time code in an image's header, as text."""
+    """Return the time code in an image's header, if any."""
     try:
         value = read_header(path).metadata.get("timeCode")
     except VfxmatteError:
@@ -69,7 +73,7 @@ def header_timecode(path: Path) -> str | None:
 
 
 def _frames_of(timecode: str | None, rate: float) -> int | None:
-    """A time code as a number of frames; None where it is none at this rate."""
+    """Convert a time code to a number of frames; None where it is invalid at this rate."""
     if timecode is None:
         return None
     try:
@@ -84,7 +88,3 @@ def _as_timecode(time: Any) -> str:
         return str(opentimelineio().opentime.to_timecode(time))
     except ValueError:
         return "no time code at this rate"
-
-
-def _time(value: float, rate: float) -> Any:
-    return opentimelineio().opentime.RationalTime(value, rate)

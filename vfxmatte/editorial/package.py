@@ -1,4 +1,4 @@
-"""OpenTimelineIO, which is installed only where cuts are read, and what it says in errors."""
+"""Access to OpenTimelineIO, an optional package, with its errors explained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vfxmatte.errors import ShotError, UsageError
 
 
 def opentimelineio() -> ModuleType:
-    """The package; raises UsageError that says how to install it."""
+    """Import the package; raises UsageError with the command that installs it."""
     try:
         import opentimelineio as otio
     except ImportError as error:
@@ -25,9 +25,9 @@ def opentimelineio() -> ModuleType:
 
 
 def read_timelines(path: Path) -> list[Any]:
-    """The timelines of a file (.otio, or any other that an installed adapter reads).
+    """Read the timelines of a file: .otio, or any kind that an installed adapter reads.
 
-    Raises ShotError: no such file, or not a cut.
+    Raises ShotError if there is no such file, or it is not a cut.
     """
     otio = opentimelineio()
     if not path.is_file():
@@ -35,7 +35,7 @@ def read_timelines(path: Path) -> list[Any]:
     if path.suffix.lower() == ".otio":
         check_otio(path)
     try:
-        found = otio.adapters.read_from_file(str(path))
+        root = otio.adapters.read_from_file(str(path))
     except otio.exceptions.NoKnownAdapterForExtensionError as error:
         known = " ".join(f".{s}" for s in sorted(otio.adapters.suffixes_with_defined_adapters()))
         raise ShotError(
@@ -43,26 +43,23 @@ def read_timelines(path: Path) -> list[Any]:
             path=path,
             hint="export .otio, or pip install OpenTimelineIO-Plugins for AAF and XML",
         ) from error
-    except Exception as error:  # adapters raise whatever they like
+    except Exception as error:  # adapters raise any exception
         raise ShotError(f"this cut cannot be read: {error}", path=path) from error
-    return list(_timelines_in(found))
+    return list(_timelines_in(root))
 
 
-def _timelines_in(found: Any) -> Iterator[Any]:
-    """Timelines in the order of the file, through collections in collections (projects, bins)."""
+def _timelines_in(item: Any) -> Iterator[Any]:
+    """Yield timelines in the file's order, from nested collections (projects, bins) too."""
     schema = opentimelineio().schema
-    if isinstance(found, schema.Timeline):
-        yield found
-    elif isinstance(found, schema.SerializableCollection):
-        for one in found:
+    if isinstance(item, schema.Timeline):
+        yield item
+    elif isinstance(item, schema.SerializableCollection):
+        for one in item:
             yield from _timelines_in(one)
 
 
 def only_timeline(timelines: Sequence[Any], path: Path, name: str | None) -> Any:
-    """The one timeline, or the one of a name.
-
-    Raises ShotError: there is none, or several to choose from.
-    """
+    """Return the only timeline, or the one of a name; raises ShotError for none or several."""
     chosen = [one for one in timelines if name is None or one.name == name]
     if len(chosen) == 1:
         return chosen[0]

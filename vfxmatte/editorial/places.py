@@ -1,4 +1,4 @@
-"""Where the media of a cut lie here: mapped roots, and folders to search."""
+"""Locations of a cut's media on this machine: mapped roots, and folders to search."""
 
 from __future__ import annotations
 
@@ -19,26 +19,23 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """How addresses of another machine become paths of this one.
-
-    maps: (from, to): what begins with the one begins with the other here. folders: searched for
-    media that are not where the cut says.
-    """
+    """Converts addresses of another machine to paths of this one."""
 
     maps: tuple[tuple[str, Path], ...] = ()
+    """Pairs of a root on the other machine and the corresponding folder here."""
     folders: tuple[Path, ...] = ()
+    """Folders to search for media that are not where the cut says."""
 
     @classmethod
     def of(cls, maps: Sequence[str], folders: Sequence[Path]) -> Places:
-        """From `FROM=TO` texts; folders of $VFXMATTE_MEDIA come last. Raises UsageError."""
-        named = [
-            Path(n) for n in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if n.strip()
-        ]
+        """Parse `FROM=TO` texts, and append the folders of $VFXMATTE_MEDIA; raises UsageError."""
+        variable = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
+        named = [Path(name) for name in variable if name.strip()]
         searched = [clean_path(one) for one in (*folders, *named)]
         return cls(maps=tuple(map(_map, maps)), folders=tuple(searched))
 
     def mapped(self, path: str) -> Path | None:
-        """The path here for one of another machine, by the longest root that fits, if any."""
+        """Map a path of another machine by the longest matching root, if any."""
         fitting = [(len(_parts(root)), root, to) for root, to in self.maps if _below(path, root)]
         if not fitting:
             return None
@@ -46,9 +43,9 @@ class Places:
         return to.joinpath(*_split(path)[count:])
 
     def found(self, path: str) -> Path | None:
-        """The path in one of the folders whose end is longest like that of `path`.
+        """Return the existing path in the folders that shares the longest end with `path`, if any.
 
-        A file or pattern must be there. Raises ShotError: several places are alike.
+        Raises ShotError if several folders have it.
         """
         parts = [part for part in _split(path) if part not in ("", ".", "..")]
         if parts and _DRIVE.fullmatch(parts[0]):
@@ -63,9 +60,9 @@ class Places:
         return None
 
     def named(self, names: Sequence[str]) -> Path | None:
-        """The movie, sequence or shot folder of one of these names in the folders.
+        """Return the movie, sequence or shot folder of one of these names in the folders, if any.
 
-        Raises ShotError: several have it.
+        Raises ShotError if several have it.
         """
         for name in names:
             matches = list(dict.fromkeys(p for f in self.folders for p in _called(f, name)))
@@ -102,7 +99,7 @@ def _map(text: str) -> tuple[str, Path]:
 
 
 def as_address(text: str) -> str:
-    """A path with forward slashes; `smb://` and the like become `//server/share`."""
+    """Convert a path to forward slashes; `smb://` and the like become `//server/share`."""
     text = re.sub(r"^(?:file|smb|cifs|afp|nfs):(?=//)", "", text, flags=re.IGNORECASE)
     text = text.replace("\\", "/") if _is_windows(text) else text
     text = re.sub(r"^//localhost(?=/)|^//(?=/)", "", text)
@@ -114,7 +111,7 @@ def _is_windows(text: str) -> bool:
 
 
 def is_foreign(path: str) -> bool:
-    """Return True for a drive letter or a server where paths have none."""
+    """Return True for a drive or server path on a system without these."""
     return os.name != "nt" and (bool(_DRIVE.match(path)) or path.startswith("//"))
 
 
@@ -127,7 +124,7 @@ def _parts(root: str) -> list[str]:
 
 
 def _below(path: str, root: str) -> bool:
-    """Whether a path lies in a root; drives and servers know no capitals."""
+    """Return True if a path lies in a root; drives and servers ignore case."""
     whole, head = _split(path), _parts(root)
     loose = bool(_DRIVE.match(head[0])) or head[:2] == ["", ""]
     begin = whole[: len(head)]
@@ -137,7 +134,7 @@ def _below(path: str, root: str) -> bool:
 
 
 def _called(folder: Path, name: str) -> Iterator[Path]:
-    """What bears a name in a folder: NAME.mov, NAME.####.exr, NAME/ with a plate in it."""
+    """Yield the media of a name in a folder: NAME.mov, NAME.####.exr, NAME/ with a plate."""
     if not folder.is_dir():
         return
     try:
@@ -159,7 +156,7 @@ def _called(folder: Path, name: str) -> Iterator[Path]:
 
 
 def find_media_in(path: Path) -> Path:
-    """The plate of a folder: its own media, or those of `plate/` in it. Raises ShotError."""
+    """Return the plate of a folder: its own media, or those in `plate/`; raises ShotError."""
     if path.is_file():
         return whole_sequence(path)
     inside = path / PLATE_FOLDER

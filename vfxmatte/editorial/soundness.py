@@ -1,4 +1,4 @@
-"""Whether an .otio file may be given to OpenTimelineIO, whose native reader dies of some."""
+"""A check of .otio files before OpenTimelineIO reads them, whose native reader crashes on some."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from vfxmatte.errors import ShotError
 
-_MOST_BYTES = 256 << 20
+_MAX_BYTES = 256 << 20
 _OBJECTS = frozenset({
     "available_range", "duration", "media_reference", "source_range", "start_time", "tracks",
     "global_start_time", "marked_range", "in_offset", "out_offset",
@@ -17,16 +17,16 @@ _LISTS = frozenset({"children", "effects", "markers"})
 
 
 def check_otio(path: Path) -> None:
-    """Read the file as plain JSON first.
+    """Check an .otio file as plain JSON.
 
-    Raises ShotError: it is not UTF-8 or not JSON, or an object of the timeline does not say its
+    Raises ShotError if it is not UTF-8 or not JSON, or if an object of the timeline lacks its
     OTIO_SCHEMA.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ShotError(f"a cut has at most {_MOST_BYTES >> 20} MiB", path=path)
+        if path.stat().st_size > _MAX_BYTES:
+            raise ShotError(f"a cut has at most {_MAX_BYTES >> 20} MiB", path=path)
         root = json.loads(path.read_text(encoding="utf-8"))
-        # Half of a surrogate pair comes back as bytes that are no UTF-8.
+        # Half of a surrogate pair cannot be encoded again.
         json.dumps(root, ensure_ascii=False).encode("utf-8")
     except (OSError, ValueError, RecursionError) as error:
         raise ShotError(f"this cut cannot be read: {error}", path=path) from error
@@ -41,7 +41,7 @@ def _check(root: Any, path: Path) -> None:
             waiting += value
         elif isinstance(value, dict):
             _check_members(value, path)
-            # What artists and other programs keep in metadata is theirs.
+            # Metadata of artists and other programs may hold anything.
             waiting += [one for name, one in value.items() if name != "metadata"]
 
 
@@ -50,19 +50,19 @@ def _check_members(record: dict[str, Any], path: Path) -> None:
         return
     for name in _OBJECTS & record.keys():
         may_lack = record[name] is None and name != "tracks"
-        if not may_lack and not _says_schema(record[name]):
+        if not may_lack and not _has_schema(record[name]):
             raise _broken(name, path)
     for name in _LISTS & record.keys():
-        if not isinstance(record[name], list) or not all(map(_says_schema, record[name])):
+        if not isinstance(record[name], list) or not all(map(_has_schema, record[name])):
             raise _broken(name, path)
     references = record.get("media_references")
     if references is not None and (
-        not isinstance(references, dict) or not all(map(_says_schema, references.values()))
+        not isinstance(references, dict) or not all(map(_has_schema, references.values()))
     ):
         raise _broken("media_references", path)
 
 
-def _says_schema(value: Any) -> bool:
+def _has_schema(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("OTIO_SCHEMA"), str)
 
 

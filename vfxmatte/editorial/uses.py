@@ -1,11 +1,11 @@
-"""What a cut shows of each clip's media: through trims, nested stacks, transitions, time effects.
+"""The part of each clip's media that a cut shows: trims, nested stacks, transitions, time effects.
 
-Video tracks only; disabled clips and tracks are left out, and so are tracks of mattes that this
-program has added itself. A transition needs more of both its clips than the cut shows alone. All
-times are the media's own, as `source_range` counts them; frames come later.
+Only video tracks count; disabled clips and tracks are left out, and so are tracks of mattes that
+`mattes` has added. A transition needs more of both its clips. All times are those of the media, as
+`source_range` counts them.
 
 A clip's `source_range` lasts as long as the clip does in its track. Under a LinearTimeWarp of
-`time_scalar` s it begins at the same place of the media and consumes s times its duration.
+`time_scalar` s it begins at the same time of the media and consumes s times its duration.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from typing import Any
 
 from vfxmatte.editorial.package import opentimelineio
 
-_NEARLY = 1e-6  # frames: what products of speeds may lack
+_ROUNDING = 1e-6  # frames that products of speeds may lose
 MATTES_KEY = "mattes"
 METADATA_KEY = "vfxmatte"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Use:
-    """One clip of the cut.
-
-    shown: the time of its media that must be there, None where only a transition shows it.
-    wide: that with transitions, and retimed frames' neighbours. Both None: the whole media.
-    why: in words, why more than `shown` is taken, "" where it is not.
-    """
+    """One clip of the cut, and the ranges of its media. Both None: the whole media."""
 
     clip: Any
+    """OpenTimelineIO's clip."""
     shown: Any | None
+    """TimeRange that must exist; None where only a transition shows it."""
     wide: Any | None
+    """TimeRange with transitions, and the neighbours of retimed frames."""
     why: str = ""
+    """The reason for more than `shown`, "" for none."""
 
 
 def uses_in(timeline: Any) -> Iterator[Use]:
-    """Every enabled clip in a video track, in the cut's order, tracks from the lowest."""
+    """Yield every enabled clip in a video track, in the cut's order, tracks from the lowest."""
     stack = timeline.tracks
     needed = _trimmed(stack) or _everything()
     for child, place in _places(stack):
@@ -46,12 +45,12 @@ def uses_in(timeline: Any) -> Iterator[Use]:
 
 
 def is_mattes(track: Any) -> bool:
-    """Whether a track was added by `mattes.write_mattes`."""
+    """Return True for a track that `mattes.write_mattes` has added."""
     return bool(dict(track.metadata).get(METADATA_KEY, {}).get(MATTES_KEY))
 
 
 def is_left_out(item: Any) -> bool:
-    """Whether neither the item nor anything in it is matted."""
+    """Return True if neither the item nor anything in it is to be matted."""
     otio = opentimelineio()
     if not item.enabled:
         return True
@@ -62,10 +61,11 @@ def is_left_out(item: Any) -> bool:
 def _inside(
     item: Any, place: Any, wide_place: Any, shown: Any | None, wide: Any, why: str
 ) -> Iterator[Use]:
-    """The uses of an item.
+    """Yield the uses of an item.
 
-    place: where it stands in its parent; wide_place: that with its transitions. shown, wide: what
-    is needed of the parent.
+    Args:
+        place, wide_place: its range in the parent, without and with its transitions.
+        shown, wide: the ranges needed of the parent.
     """
     otio = opentimelineio()
     if is_left_out(item):
@@ -113,20 +113,20 @@ def _use(clip: Any, own: Any | None, shown: Any | None, wide: Any | None, why: s
 
 
 def _played(needed: Any, own: Any, speed: float) -> Any:
-    """The media's frames that are on screen during `needed`, without any to blend with."""
+    """Return the media's frames that are on screen during `needed`, without blending."""
     ot = opentimelineio().opentime
     origin, rate = own.start_time, own.start_time.rate
     past = (needed.start_time - origin).value_rescaled_to(rate)
     count = max(1, round(needed.duration.value_rescaled_to(rate)))
-    first = math.floor(past * speed + _NEARLY)
-    last = math.floor((past + count - 1) * speed + _NEARLY)
+    first = math.floor(past * speed + _ROUNDING)
+    last = math.floor((past + count - 1) * speed + _ROUNDING)
     return ot.TimeRange(
         origin + ot.RationalTime(first, rate), ot.RationalTime(last - first + 1, rate)
     )
 
 
 def _warped(needed: Any, own: Any, speed: float) -> Any:
-    """The media behind `needed`, with the frame that the last one may be blended with."""
+    """Return the media of `needed`, with the frame that the last one may be blended with."""
     ot = opentimelineio().opentime
     origin, frame = own.start_time, ot.RationalTime(1, own.start_time.rate)
     if speed == 0:
@@ -148,14 +148,14 @@ def _everything() -> Any:
 
 
 def _time_effect(composition: Any) -> str:
-    """Why nothing is known of the times in a composition, "" where all is."""
+    """Name a composition's time effect, which makes its times unknown; "" without."""
     effect = opentimelineio().schema.TimeEffect
-    found = [e for e in composition.effects if e.enabled and isinstance(e, effect)]
-    return f"a time effect on {composition.name or 'its track'}" if found else ""
+    is_retimed = any(e.enabled and isinstance(e, effect) for e in composition.effects)
+    return f"a time effect on {composition.name or 'its track'}" if is_retimed else ""
 
 
 def _trimmed(item: Any) -> Any | None:
-    """The item's range in its own time; None where the cut does not say."""
+    """Return the item's range in its own time; None where the cut does not give it."""
     try:
         return item.available_range() if _is_offset(item) else item.trimmed_range()
     except opentimelineio().exceptions.OTIOError:
@@ -163,7 +163,7 @@ def _trimmed(item: Any) -> Any | None:
 
 
 def _is_offset(item: Any) -> bool:
-    """Whether a track's range trims nothing: EDLs' record times become such, of negative start."""
+    """Return True if a track's range trims nothing, as EDLs' record times (of negative start)."""
     trim = item.source_range
     if trim is None or not isinstance(item, opentimelineio().schema.Track):
         return False
@@ -172,7 +172,7 @@ def _is_offset(item: Any) -> bool:
 
 
 def _places(composition: Any) -> Iterator[tuple[Any, Any]]:
-    """Each item and its range in the composition's time; what has no length counts as empty."""
+    """Yield each item with its range in the composition's time; empty where it has no length."""
     otio = opentimelineio()
     is_track = isinstance(composition, otio.schema.Track)
     start = None
@@ -198,10 +198,9 @@ def _with_transitions(composition: Any, child: Any, place: Any) -> Any:
 
 
 def _to_own(needed: Any, extent: Any, own: Any, place: Any) -> Any | None:
-    """`needed` of the parent as far as it lies in `extent`, in the item's own time.
+    """Convert `needed` of the parent, within `extent`, to the item's own time.
 
-    Nothing is computed where all of the item is needed: times of different rates do not add up
-    without rounding.
+    The whole item is returned as it is: times of different rates add up with rounding only.
     """
     ot = opentimelineio().opentime
     start = max(needed.start_time, extent.start_time)

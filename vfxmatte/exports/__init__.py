@@ -1,1 +1,1 @@
-"""The matting network as one file for other programs: TorchScript for Nuke, ONNX."""
+"""Export of the matting network as one file: TorchScript for Nuke, or ONNX."""

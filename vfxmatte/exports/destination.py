@@ -1,4 +1,4 @@
-"""Where an exported model goes: refused early, written whole, gone again where its check fails."""
+"""The file of an exported model: checked early, and written only if the model is correct."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from vfxmatte.io.temporary import renamed_when_whole
 
 @contextmanager
 def written_when_equal(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary name to write to and to check; it becomes `path` when the block ends well.
+    """Yield a temporary file, renamed to `path` when the block succeeds.
 
-    Raises:
-        OutputError: `path` is there already and `overwrite` is off, or nothing can be written.
+    Raises OutputError if `path` exists and `overwrite` is off, or cannot be written.
     """
     if path.is_dir():
         raise OutputError("this is a folder, not a file", path=path, hint="name a file in it")
@@ -27,5 +26,5 @@ def written_when_equal(path: Path, *, overwrite: bool) -> Iterator[Path]:
         hint="use --overwrite, or another name",
     )
     with renamed_when_whole(path) as partial:
-        partial.touch()  # an unwritable folder shows now, not after the work
+        partial.touch()  # fail before the work if the folder cannot be written
         yield partial

@@ -1,4 +1,4 @@
-"""Whether an exported model gives the engine's mattes: both solve the same pictures."""
+"""A comparison of an exported model with the engine, on the same pictures."""
 
 from __future__ import annotations
 
@@ -22,61 +22,66 @@ from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
 Model = Callable[[FloatImage], NDArray[np.floating]]
-"""(1, channels, H, W) float32 to alpha (1, 1, H, W)."""
+"""Converts (1, channels, H, W) float32 to alpha (1, 1, H, W)."""
 
 Priors = Literal["inside", "given", "none"]
+"""The source of the alpha priors: the model, further input channels, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far alpha may be from the engine's: at a single pixel, and on the mean of the unknown.
+    """The allowed difference of alpha from the engine.
 
-    Rounding alone can move the maximum of a pooling to its neighbour where both are nearly equal,
-    which shows at a few pixels; an error in the model shows in the mean.
+    Rounding can move the maximum of a pooling to a nearly equal neighbour, which changes a few
+    pixels; an error in the model changes the mean.
     """
 
     largest: float
+    """Largest difference of a pixel."""
     mean: float
+    """Mean difference of the unknown pixels."""
 
 
 FLOAT_TOLERANCE = Tolerance(largest=2e-2, mean=1e-4)
 HALF_TOLERANCE = Tolerance(largest=1e-1, mean=1e-2)
-"""For weights and activations with 11 bits of mantissa."""
+"""Tolerance for weights and activations with 11 bits of mantissa."""
 
 _SIZES = ((1, 1), (9, 17), (64, 96), (75, 130), (224, 320))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """picture: (H, W, 3) float32 in a working space. painted: (H, W) float32, a trimap."""
+    """A picture with its trimap."""
 
     picture: FloatImage
+    """(H, W, 3) float32 in a working space."""
     painted: FloatImage
+    """(H, W) float32 trimap."""
 
     def as_input(self) -> FloatImage:
-        """(1, 4, H, W) float32, contiguous."""
+        """Stack both to (1, 4, H, W) float32, contiguous."""
         stacked = np.concatenate((self.picture, self.painted[:, :, None]), 2)
         return np.ascontiguousarray(stacked.transpose(2, 0, 1)[np.newaxis])
 
 
 def sample(height: int, width: int, *, highest: float = 1.0, seed: int = 0) -> Sample:
-    """A soft random texture with values a little below 0 and up to `highest`, and a slanting band.
+    """Create a soft random texture from just below 0 to `highest`, with a slanting unknown band.
 
-    The trimap is painted roughly: values near 0, 0.5 and 1, an anti-aliased edge.
+    The trimap has values near 0, 0.5 and 1.
     """
-    dice = np.random.default_rng(seed)
-    noise = dice.random((height, width, 3), np.float32)
+    generator = np.random.default_rng(seed)
+    noise = generator.random((height, width, 3), np.float32)
     texture = cv2.GaussianBlur(noise, (0, 0), 2) + 0.3 * (noise - 0.5)
     picture = (texture.reshape(height, width, 3) ** 3 * 4 * highest - 0.02).astype(np.float32)
     y, x = np.mgrid[0:height, 0:width]
     ramp = (x - width / 2 + (y - height / 2) / 2) / max(1, width / 8)
     painted = np.clip(np.round(ramp), -1, 1) / 2 + 0.5
-    painted = np.clip(painted + dice.uniform(-0.04, 0.04, painted.shape), 0, 1)
+    painted = np.clip(painted + generator.uniform(-0.04, 0.04, painted.shape), 0, 1)
     return Sample(picture=picture, painted=painted.astype(np.float32))
 
 
 def samples(space: WorkingSpace) -> Iterator[Sample]:
-    """Pictures of several sizes, larger and smaller than the network's stride."""
+    """Yield pictures of several sizes, larger and smaller than the network's stride."""
     highest = 1.0 if space is WorkingSpace.SRGB else 6.0
     for seed, (height, width) in enumerate(_SIZES):
         yield sample(height, width, highest=highest, seed=seed)
@@ -90,13 +95,9 @@ def check_equal(
     *,
     priors: Priors = "inside",
 ) -> float:
-    """The largest difference of alpha between the model and the engine in float32 on a CPU.
+    """Return the largest difference of alpha between the model and the float32 engine on the CPU.
 
-    priors: where the network takes any, whether the model makes them itself, is given them as
-    further channels, or does without.
-
-    Raises:
-        ExportError: it is larger than the tolerance, or a known pixel is not exactly 0 or 1.
+    Raises ExportError if it exceeds the tolerance, or a known pixel is not exactly 0 or 1.
     """
     largest = 0.0
     engine = open_engine(
@@ -106,26 +107,26 @@ def check_equal(
         labels = labels_from_values(one.painted)
         task = _task(one, labels, space)
         solved = solve_one(engine, task)
-        given = one.as_input()
+        channels = one.as_input()
         if priors == "given":
-            made = alpha_priors(task.image, labels).transpose(2, 0, 1)[np.newaxis]
-            given = np.ascontiguousarray(np.concatenate((given, made), 1))
-        found = model(given)[0, 0].astype(np.float32)
+            added = alpha_priors(task.image, labels).transpose(2, 0, 1)[np.newaxis]
+            channels = np.ascontiguousarray(np.concatenate((channels, added), 1))
+        alpha = model(channels)[0, 0].astype(np.float32)
         size = f"{labels.shape[1]}x{labels.shape[0]}, {NAMES[space]}"
-        largest = max(largest, _difference(found, solved.alpha, labels, tolerance, size))
+        largest = max(largest, _difference(alpha, solved.alpha, labels, tolerance, size))
     return largest
 
 
 def _difference(
-    found: FloatImage, expected: FloatImage, labels: Labels, tolerance: Tolerance, size: str
+    alpha: FloatImage, expected: FloatImage, labels: Labels, tolerance: Tolerance, size: str
 ) -> float:
-    """The largest difference in one picture; raises ExportError where it is too large."""
+    """Return the largest difference in one picture; raises ExportError if it is too large."""
     known, unknown = labels != UNKNOWN, labels == UNKNOWN
-    if found.shape != labels.shape or (found[known] != expected[known]).any():
+    if alpha.shape != labels.shape or (alpha[known] != expected[known]).any():
         raise ExportError(f"the exported model alters known pixels ({size})")
     if not unknown.any():
         return 0.0
-    difference = np.abs(found - expected)[unknown]
+    difference = np.abs(alpha - expected)[unknown]
     largest, mean = float(difference.max()), float(difference.mean())
     if not (largest <= tolerance.largest and mean <= tolerance.mean):
         raise ExportError(

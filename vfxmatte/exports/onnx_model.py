@@ -1,7 +1,7 @@
-"""The network as an ONNX file, for ONNX Runtime and what is built on it.
+"""Export of the network to ONNX.
 
-The whole picture is solved at once, whatever its size: padding, colour and known pixels are part
-of the graph, in standard operations only. Needs the packages of the extra `export`.
+The picture is solved at once, whatever its size: padding, colour and known pixels are part of the
+graph, in standard operations only. Needs the packages of the extra `export`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class OnnxMatting(nn.Module):
-    """RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
+    """A module from RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
 
-    The alpha priors follow as further channels where it was converted with them; else the trimap
-    stands in, as in an engine without priors, for no graph can solve for them. Else the same as
-    `wrapper.ExportedMatting` without knobs, tiles or any decision: a graph has none.
+    With `priors` the alpha priors are further channels; else the trimap replaces them, as in an
+    engine without priors, because a graph cannot compute them. Unlike `wrapper.ExportedMatting` it
+    has no knobs and no tiles, because a graph has no branches.
     """
 
     matrix: Tensor
@@ -78,11 +78,12 @@ class OnnxMatting(nn.Module):
         return torch.where(trimap == 0.5, alpha, trimap)
 
     def _cleaned(self, painted: Tensor) -> Tensor:
-        """0, 0.5 or 1; NaN is unknown."""
+        """Reduce a painted trimap to 0, 0.5 or 1; NaN is unknown."""
         above = torch.where(painted >= FOREGROUND_ABOVE, 1.0, 0.5)
         return torch.where(painted <= BACKGROUND_BELOW, 0.0, above)
 
     def _encoded(self, rgb: Tensor) -> Tensor:
+        """Convert from the working space to the network's encoding."""
         rgb = torch.nan_to_num(rgb, nan=0.0, posinf=65504.0, neginf=0.0)
         if self.space is WorkingSpace.ACESCG:
             rgb = nn.functional.conv2d(rgb, self.matrix)
@@ -92,11 +93,11 @@ class OnnxMatting(nn.Module):
 
 
 def _reflected(size: int) -> Tensor:
-    """Indices that extend a side to a multiple of the stride, reflected as often as it takes."""
-    wanted = (size + STRIDE - 1) // STRIDE * STRIDE
-    at_least: Any = torch.sym_max  # like max, and followed by the exporter
+    """Return indices that extend a side to a multiple of the stride by repeated reflection."""
+    length = (size + STRIDE - 1) // STRIDE * STRIDE
+    at_least: Any = torch.sym_max  # max for sizes that the exporter tracks
     period = torch.full((1,), at_least(2 * size - 2, 1), dtype=torch.int64)
-    index = torch.remainder(torch.arange(wanted), period)
+    index = torch.remainder(torch.arange(length), period)
     return torch.minimum(index, period - index)
 
 
@@ -109,16 +110,15 @@ def export_onnx(
     priors: bool = False,
     overwrite: bool = False,
 ) -> float:
-    """Write the model whole, or not at all; returns its largest difference to the engine.
+    """Write the model, and return its largest difference from the engine.
 
-    half: weights and network in half precision; input and output stay float32. priors: the
-        alpha priors (`net.prior.alpha_priors`) are further channels of the input; else the network
-        does without.
-
+    Args:
+        half: use half precision inside; input and output stay float32.
+        priors: take the alpha priors (`alpha_priors`) as further channels of the input.
     Raises:
-        OutputError: the file is there already, or cannot be written. WeightsError: unusable
-        weights. ExportError: priors for a network that takes none, packages are missing, or the
-        model is not equal to the engine.
+        OutputError: the file exists, or cannot be written. WeightsError: unusable weights.
+        ExportError: the network takes no priors, packages are missing, or the model differs from
+            the engine. Nothing is written then.
     """
     require_packages()
     with written_when_equal(path, overwrite=overwrite) as partial:
@@ -134,12 +134,12 @@ def export_onnx(
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
         partial.write_bytes(model.SerializeToString())
         tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
-        shown: Priors = "given" if priors else "none"
-        return check_equal(OnnxSession(partial), weights, space, tolerance, priors=shown)
+        source: Priors = "given" if priors else "none"
+        return check_equal(OnnxSession(partial), weights, space, tolerance, priors=source)
 
 
 def require_packages() -> None:
-    """Raises ExportError where one of the packages is not installed."""
+    """Raise ExportError if a package is not installed."""
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(
@@ -149,7 +149,7 @@ def require_packages() -> None:
 
 
 class OnnxSession:
-    """An exported model in ONNX Runtime on the CPU: (N, channels, H, W) float32 to (N, 1, H, W)."""
+    """An exported model in ONNX Runtime on the CPU."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         import onnxruntime
@@ -161,22 +161,22 @@ class OnnxSession:
         )
 
     def __call__(self, image: FloatImage) -> FloatImage:
-        (alpha,) = self._session.run([OUTPUT], {INPUT: image})
-        found: FloatImage = alpha
-        return found
+        """Solve (N, channels, H, W) float32 to (N, 1, H, W)."""
+        alpha: FloatImage = self._session.run([OUTPUT], {INPUT: image})[0]
+        return alpha
 
     @property
     def record(self) -> dict[str, str]:
-        """What the file says of itself."""
-        found: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        return {key.removeprefix("vfxmatte."): value for key, value in found.items()}
+        """The record in the file's metadata, see `record_of`."""
+        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return {key.removeprefix("vfxmatte."): value for key, value in metadata.items()}
 
 
 def _converted(module: OnnxMatting) -> onnx.ModelProto:
-    """As an ONNX model with dynamic batch, height and width."""
+    """Convert a module to ONNX with dynamic batch, height and width."""
     free: Any = torch.export.Dim.DYNAMIC
     example = torch.rand(2, module.channels, 2 * STRIDE + 5, 3 * STRIDE + 7)
-    with _quietly():
+    with _warnings_suppressed():
         program = torch.onnx.export(
             module,
             (example,),
@@ -190,12 +190,12 @@ def _converted(module: OnnxMatting) -> onnx.ModelProto:
     if program is None:
         raise ExportError("torch gave no ONNX model", hint="use another release of torch")
     model: onnx.ModelProto = program.model_proto
-    _forget_origins(model)
+    _remove_source_paths(model)
     return model
 
 
-def _forget_origins(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes about the Python source, this machine's paths among it."""
+def _remove_source_paths(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on the Python source, which hold paths of this machine."""
     for part in (*model.graph.node, *model.graph.input, *model.graph.output):
         del part.metadata_props[:]
     del model.graph.metadata_props[:]
@@ -204,14 +204,14 @@ def _forget_origins(model: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """The exporter warns of torchvision, which this network does not use."""
+def _warnings_suppressed() -> Iterator[None]:
+    """Suppress the exporter's warnings of torchvision, which this network does not use."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            for kind in (DeprecationWarning, FutureWarning):  # among torch's own parts
+            for kind in (DeprecationWarning, FutureWarning):  # from torch itself
                 warnings.simplefilter("ignore", kind)
             yield
     finally:

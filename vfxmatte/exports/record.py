@@ -1,4 +1,4 @@
-"""What an exported model says of itself: plain text by name, the same in every format."""
+"""The description stored in an exported model: texts by name, the same in every format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _INPUT = "(N, 4, H, W): red, green, blue in the working space; trimap as 0, 0.5, 1"
-_GIVEN_PRIORS = _INPUT.replace("4", str(4 + PRIORS)) + "; alpha priors"
+_INPUT_WITH_PRIORS = _INPUT.replace("4", str(4 + PRIORS)) + "; alpha priors"
 
 
 def record_of(
@@ -25,10 +25,12 @@ def record_of(
     *,
     priors: bool = False,
 ) -> dict[str, str]:
-    """Where the weights come from, under which licence, and how to feed the model.
+    """Describe the weights, their licence, and the model's input.
 
-    space: the working space that it was exported for. knobs: what may be set, and its
-    default. priors: it is given the alpha priors.
+    Args:
+        space: the default working space.
+        knobs: settings of the model with their defaults, if it has any.
+        priors: True if the alpha priors are part of the input.
     """
     record = {
         "vfxmatte_version": __version__,
@@ -38,7 +40,7 @@ def record_of(
         "encoding": info.encoding,
         "network": json.dumps(info.network.as_dict()),
         "colorspace": NAMES[space],
-        "input": _GIVEN_PRIORS if priors else _INPUT,
+        "input": _INPUT_WITH_PRIORS if priors else _INPUT,
         "output": "(N, 1, H, W): alpha, linear coverage, 0 to 1",
     }
     return record if knobs is None else {**record, "knobs": json.dumps(dict(knobs))}

@@ -1,6 +1,6 @@
-"""The network as a TorchScript file, for Nuke's CatFileCreator and everything that runs libtorch.
+"""Export of the network to TorchScript, for Nuke's CatFileCreator and libtorch.
 
-PyTorch calls TorchScript deprecated, and Nuke reads nothing else: that warning alone is silenced.
+PyTorch calls TorchScript deprecated, but Nuke reads no other format: that warning is suppressed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vfxmatte.network.weights import load_weights
 from vfxmatte.types import FloatImage
 
 RECORD_NAME = "vfxmatte.json"
-"""The extra file inside of the TorchScript archive that holds the record."""
+"""The extra file in the TorchScript archive that holds the record."""
 
 
 def export_torchscript(
@@ -35,19 +35,19 @@ def export_torchscript(
     tile_px: int = TILE_PX,
     overwrite: bool = False,
 ) -> float:
-    """Write the model whole, or not at all; returns its largest difference to the engine.
+    """Write the model, and return its largest difference from the engine.
 
-    space, tile_px: what the knobs `colorspace` and `tile_px` stand at; all values stay possible.
-
+    Args:
+        space, tile_px: defaults of the knobs `colorspace` and `tile_px`.
     Raises:
-        OutputError: the file is there already, or cannot be written. WeightsError: unusable
-        weights. ExportError: the written model is not equal to the engine.
+        OutputError: the file exists, or cannot be written. WeightsError: unusable weights.
+        ExportError: the model differs from the engine. Nothing is written then.
     """
     with written_when_equal(path, overwrite=overwrite) as partial, _torchscript_allowed():
         network, info = load_weights(weights)
         network.requires_grad_(False)
         wrapper = ExportedMatting(network, space=space, tile_px=tile_px).eval()
-        archive = BytesIO()  # torch reports a failing disk as its own internal error
+        archive = BytesIO()  # torch reports a full disk as an internal error
         knobs = {name: getattr(wrapper, name) for name in KNOBS}
         extra = {RECORD_NAME: json.dumps(record_of(info, space, knobs), indent=2)}
         torch.jit.save(torch.jit.script(wrapper), archive, _extra_files=extra)
@@ -56,7 +56,7 @@ def export_torchscript(
 
 
 def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, Mapping[str, str]]:
-    """An exported model and its record."""
+    """Load an exported model; return it with its record."""
     extra = {RECORD_NAME: ""}
     with _torchscript_allowed():
         load: Any = torch.jit.load
@@ -66,7 +66,7 @@ def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, Mapping[str, s
 
 
 def _largest_difference(path: Path, weights: Path) -> float:
-    """Over all working spaces: the knob is turned as a host would turn it."""
+    """Compare in all working spaces, setting the knob as a host does."""
     model: Any = read_torchscript(path)[0]
 
     def solve(image: FloatImage) -> FloatImage:

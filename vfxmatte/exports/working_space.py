@@ -1,7 +1,7 @@
-"""The colour spaces that an exported model can be fed in, and their way to linear Rec.709.
+"""The colour spaces of an exported model's input, and their conversion to linear Rec.709.
 
-A `.cat` or an `.onnx` meets no OpenColorIO, so the few spaces that compositors work in are part of
-the model: a matrix for the linear ones, a curve for display-referred pictures.
+A `.cat` or `.onnx` has no OpenColorIO, so the conversion of compositors' working spaces is part of
+the model: a matrix for linear ones, a curve for display-referred pictures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vfxmatte.types import FloatImage
 
 
 class WorkingSpace(IntEnum):
-    """What the picture's values mean; the number is the value of the knob `colorspace`."""
+    """The colour space of the input; the number is the value of the knob `colorspace`."""
 
     LINEAR_REC709 = 0
     ACESCG = 1
@@ -24,18 +24,17 @@ class WorkingSpace(IntEnum):
 
     @classmethod
     def named(cls, name: str) -> WorkingSpace:
-        """By the name that the command line uses; raises UsageError."""
-        found = next((space for space, known in NAMES.items() if known == name), None)
-        if found is None:
+        """Return the space of a name on the command line; raises UsageError."""
+        if name not in NAMES.values():
             raise UsageError(
                 f"an exported model knows no working space {name!r}",
                 hint=f"use {', '.join(NAMES.values())}",
             )
-        return found
+        return next(space for space, known in NAMES.items() if known == name)
 
     @property
     def ocio_name(self) -> str:
-        """Its name in the built-in ACES configuration."""
+        """The name in the built-in ACES configuration."""
         return _OCIO_NAMES[self]
 
 
@@ -52,14 +51,14 @@ _OCIO_NAMES = {
 
 
 def colours() -> ColourConfig:
-    """The built-in configuration, whatever $OCIO says: an exported model is the same everywhere."""
+    """Load the built-in configuration, ignoring $OCIO: exports are the same everywhere."""
     return ColourConfig.load(DEFAULT_CONFIG)
 
 
 def matrix_to_rec709(space: WorkingSpace) -> FloatImage:
-    """(3, 3) float32 with linear Rec.709 = matrix @ rgb; the identity for sRGB, which has a curve.
+    """Return (3, 3) float32 with linear Rec.709 = matrix @ rgb; the identity for sRGB (a curve).
 
-    OpenColorIO's own: what it makes of the three primaries.
+    OpenColorIO converts the three primaries to its columns.
     """
     if space is WorkingSpace.SRGB:
         return np.eye(3, dtype=np.float32)

@@ -1,9 +1,8 @@
-"""The network with everything around it, as one module that TorchScript can compile.
+"""The network with pre- and postprocessing, as one module that TorchScript can compile.
 
-One tensor in, one out: colour conversion, trimap cleaning, padding, tiles and the known pixels are
-all inside of `forward`, because the program that runs it (Nuke's Inference node, for one) does
-nothing of the kind. Knobs are plain int attributes: a host sets them by name. Only what PyTorch
-1.12 knows is used here, the oldest that a supported host has.
+Colour conversion, trimap cleaning, padding, tiles and known pixels are part of `forward`, because
+hosts (e.g. Nuke's Inference node) do none of it. Knobs are int attributes that a host sets by name.
+Only functions of PyTorch 1.12 are used, the oldest version in a supported host.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ KNOBS = {
     "refine": "1: both stages of the network, 0: the first alone",
     "tile_px": "side of what is solved at once; smaller needs less memory; 0: all at once",
 }
-"""Attributes of the exported model that may be set at any time, all int."""
+"""Int attributes of the exported model that may be set at any time."""
 
 TILE_PX = 2048
 
@@ -51,19 +50,19 @@ class DecodeSrgb(nn.Module):
 
 
 def _traced(module: nn.Module, *example: Tensor) -> nn.Module:
-    """Its operations as TorchScript; shapes stay free."""
+    """Trace a module; shapes stay dynamic."""
     traced: nn.Module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
     return traced
 
 
 class ExportedMatting(nn.Module):
-    """RGB and trimap (N, 4, H, W), any float, any size, to alpha (N, 1, H, W) of the same dtype.
+    """A module from RGB and trimap (N, 4, H, W), any float type and size, to alpha (N, 1, H, W).
 
-    Channels 0 to 2 are the picture in the working space that `colorspace` says; channel 3 is the
-    trimap as painted, cleaned as `trimaps.labels_from_values` does. NaN and infinity are harmless:
-    in the picture they count as black and as very bright, in the trimap NaN is unknown. Colour is
-    converted in float32, the network runs in the dtype of its weights. Raises RuntimeError where
-    the input has not 4 channels, or where half precision was too small for the network.
+    Channels 0 to 2 are the picture in the working space `colorspace`; channel 3 is the painted
+    trimap, cleaned as `trimaps.labels_from_values` does. NaN and infinity count as black and as
+    very bright in the picture, NaN as unknown in the trimap. Colour is converted in float32, the
+    network runs in the dtype of its weights. Raises RuntimeError if the input has not 4 channels,
+    or if half precision overflows.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class ExportedMatting(nn.Module):
         self.stage2 = _traced(second, example, example[:, 3:4])
         self.encode = _traced(EncodeForNetwork(), example[:, :3])
         self.decode = _traced(DecodeSrgb(), example[:, :3])
-        self.register_buffer("precision", torch.zeros(1))  # tells the weights' dtype
+        self.register_buffer("precision", torch.zeros(1))  # has the weights' dtype
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4 or x.size(1) != 4:
@@ -112,18 +111,18 @@ class ExportedMatting(nn.Module):
         unknown = trimap == 0.5
         if bool(unknown.any()):
             encoded = self._encoded(x[:, :3].float())
-            picture = torch.cat((encoded, trimap, self._made(encoded, trimap)), 1)
+            picture = torch.cat((encoded, trimap, self._alpha_priors(encoded, trimap)), 1)
             self._solve(self._padded(picture), unknown, alpha)
         return alpha.to(x.dtype).contiguous()
 
     def _cleaned(self, painted: Tensor) -> Tensor:
-        """0, 0.5 or 1; NaN is unknown."""
+        """Reduce a painted trimap to 0, 0.5 or 1; NaN is unknown."""
         cleaned = torch.full_like(painted, 0.5)
         cleaned = torch.where(painted <= self.background_below, torch.zeros_like(painted), cleaned)
         return torch.where(painted >= self.foreground_above, torch.ones_like(painted), cleaned)
 
     def _encoded(self, rgb: Tensor) -> Tensor:
-        """From the working space to the network's encoding."""
+        """Convert from the working space to the network's encoding."""
         rgb = torch.nan_to_num(rgb, nan=0.0, posinf=65504.0, neginf=0.0)
         if self.colorspace == 1:
             m, (r, g, b) = self.acescg, (rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3])
@@ -135,14 +134,14 @@ class ExportedMatting(nn.Module):
         encoded: Tensor = self.encode(rgb)
         return encoded
 
-    def _made(self, encoded: Tensor, trimap: Tensor) -> Tensor:
-        """The alpha priors (N, priors, H, W), if the network takes any."""
+    def _alpha_priors(self, encoded: Tensor, trimap: Tensor) -> Tensor:
+        """Compute the alpha priors (N, priors, H, W); the network may take 0."""
         height, width = encoded.size(2), encoded.size(3)
-        made = trimap.repeat(1, self.priors, 1, 1)
+        priors = trimap.repeat(1, self.priors, 1, 1)
         if self.priors > 0:
             needed = math.ceil(math.sqrt(height * width / self.most_px))
             for number in range(encoded.size(0)):
-                made[number] = priors_of_picture(
+                priors[number] = priors_of_picture(
                     encoded[number],
                     trimap[number, 0],
                     max(self.least_reduction, needed),
@@ -156,50 +155,50 @@ class ExportedMatting(nn.Module):
                     self.epsilon,
                     self.model_epsilon,
                 )
-        return made
+        return priors
 
     def _padded(self, image: Tensor) -> Tensor:
-        """Extended at the bottom and right by reflection to multiples of the stride."""
+        """Extend at the bottom and right by reflection to multiples of the stride."""
         image = image.index_select(2, self._reflected(image.size(2), image.device))
         return image.index_select(3, self._reflected(image.size(3), image.device))
 
     def _reflected(self, size: int, device: torch.device) -> Tensor:
-        """Indices; a side smaller than its padding is reflected again and again."""
-        wanted = (size + self.stride - 1) // self.stride * self.stride
+        """Return indices that extend a side to a multiple of the stride by repeated reflection."""
+        length = (size + self.stride - 1) // self.stride * self.stride
         period = max(2 * size - 2, 1)
-        index = torch.arange(wanted, device=device) % period
+        index = torch.arange(length, device=device) % period
         return torch.where(index < size, index, period - index)
 
     def _solve(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
-        """The unknown pixels of alpha, in place, tile by tile."""
-        every = unknown.any(1).any(0)
-        top, bottom = self._extent(every.any(1))
-        left, right = self._extent(every.any(0))
+        """Solve the unknown pixels of alpha in place, tile by tile."""
+        mask = unknown.any(1).any(0)
+        top, bottom = self._extent(mask.any(1))
+        left, right = self._extent(mask.any(0))
         rows = self.tile_px if self.tile_px > 0 else bottom - top
         columns = self.tile_px if self.tile_px > 0 else right - left
         for row in range(top, bottom, rows):
             for column in range(left, right, columns):
                 low, end = min(row + rows, bottom), min(column + columns, right)
-                asked = unknown[:, :, row:low, column:end]
-                if bool(asked.any()):
+                needed = unknown[:, :, row:low, column:end]
+                if bool(needed.any()):
                     solved = self._solved(image, row, low, column, end)
                     kept = alpha[:, :, row:low, column:end]
-                    kept.copy_(torch.where(asked, solved, kept))
+                    kept.copy_(torch.where(needed, solved, kept))
 
     def _extent(self, line: Tensor) -> tuple[int, int]:
-        """First and one past the last true element."""
-        found = torch.nonzero(line)
-        return int(found[0].item()), int(found[-1].item()) + 1
+        """Return the indices of the first and one past the last true element."""
+        indices = torch.nonzero(line)
+        return int(indices[0].item()), int(indices[-1].item()) + 1
 
     def _solved(self, image: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
-        """Clamped alpha of this core, from a window that holds all that the network sees of it."""
+        """Solve this core in a window that holds the network's receptive field; clamped alpha."""
         first, last = self._reach(top, bottom, image.size(2))
         start, end = self._reach(left, right, image.size(3))
         window = self._network(image[:, :, first:last, start:end])
         return window[:, :, top - first : bottom - first, left - start : right - start]
 
     def _reach(self, start: int, stop: int, size: int) -> tuple[int, int]:
-        """A core's span with its halo, on multiples of the stride, inside the picture."""
+        """Extend a span by its halo, to multiples of the stride, within the picture."""
         low = max(0, (start - self.halo_px) // self.stride * self.stride)
         high = (stop + self.halo_px + self.stride - 1) // self.stride * self.stride
         return low, min(size, high)

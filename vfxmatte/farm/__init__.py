@@ -1,1 +1,1 @@
-"""Jobs for render farms: what a scheduler is told. Loads no torch."""
+"""Jobs for render farms: Open Job Description and OpenCue."""

@@ -1,4 +1,4 @@
-"""A job bundle on disk: a folder of small files, written whole, never over another's content."""
+"""A job bundle: a folder of small files, written completely, never over a different job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vfxmatte.io.temporary import renamed_when_whole
 
 
 def openjd_files(job: FarmJob, *, chunking: bool = True) -> dict[str, str]:
-    """The bundle's files by name: AWS Deadline Cloud's three, and the parameters for `openjd`."""
+    """Return the bundle's files by name: AWS Deadline Cloud's three, and the one for `openjd`."""
     chosen = values(job, chunking=chunking)
     deadline = [{"name": name, "value": value} for name, value in chosen.items()]
     return {
@@ -26,10 +26,10 @@ def openjd_files(job: FarmJob, *, chunking: bool = True) -> dict[str, str]:
 
 
 def write_bundle(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> list[Path]:
-    """Write files into a folder, made where it is missing; returns their paths.
+    """Write the files into a folder, which is created if necessary; return their paths.
 
-    Raises OutputError: a file of that name holds something else (nothing is written then, unless
-    `overwrite`), or the folder cannot be written.
+    Raises OutputError if a file exists with other content (nothing is written then, unless
+    `overwrite`), or if the folder cannot be written.
     """
     for name, text in files.items():
         if not overwrite and _differs(folder / name, text):

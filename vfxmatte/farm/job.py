@@ -1,56 +1,69 @@
-"""A shot as a farm's job: what workers are told, apart from how any scheduler writes it."""
+"""A shot as a farm job, independent of the scheduler."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from vfxmatte.errors import UsageError
 from vfxmatte.types import Frames
 
+OUTPUT = "Output"
+"""Name of the path that a job writes to; it reads the others."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobPath:
-    """A path that may have another name on a worker.
-
-    name: of the parameter. option: of the command line; None for the SHOT argument itself.
-    """
+    """A path that a scheduler may map to another one on a worker."""
 
     name: str
+    """Name of the job's parameter."""
     option: str | None
+    """Option of the command line; None for the SHOT argument."""
     path: Path
-    kind: Literal["FILE", "DIRECTORY"]
-    flow: Literal["IN", "INOUT"]
+    """Absolute path on this machine."""
     label: str
+    """Description for a submitter's window."""
+
+    @property
+    def is_folder(self) -> bool:
+        """True for a folder, and for the output, which may not exist yet."""
+        return self.name == OUTPUT or self.path.is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FarmJob:
-    """One shot to solve in chunks.
-
-    frames: all of them. chunk_size: frames a chunk; chunk_seconds: how long a chunk shall take, for
-    schedulers that fit the size to it, 0 to keep the size. options: what else `vfxmatte run` and
-    `vfxmatte merge` are told, as they stand. command: how workers call vfxmatte. conda_packages,
-    conda_channels: what a scheduler that makes conda environments shall install. gpus: that a
-    worker must have, 0 for none; memory_gib: of main memory. reads, writes: files and folders
-    that the job needs and makes, for schedulers that carry them to the workers.
-    """
+    """One shot to solve in chunks."""
 
     name: str
+    """Name of the shot."""
     frames: Frames
+    """All frames of the job."""
     chunk_size: int
+    """Number of frames in a chunk."""
     paths: tuple[JobPath, ...]
+    """Paths in the commands of workers."""
     options: tuple[str, ...] = ()
+    """Further options of `vfxmatte run` and `vfxmatte merge`."""
     device: str = "auto"
+    """Device of the workers."""
     command: str = "vfxmatte"
+    """The command with which workers call vfxmatte."""
     chunk_seconds: int = 0
+    """Target duration of a chunk, for schedulers that adapt its size; 0 keeps the size."""
     conda_packages: str = ""
+    """Packages for schedulers that create conda environments."""
     conda_channels: str = ""
+    """Channels of these packages."""
     gpus: int = 1
+    """Number of GPUs that a worker needs."""
     memory_gib: float = 16.0
+    """Main memory that a worker needs."""
     reads: tuple[Path, ...] = ()
+    """Files and folders to carry to the workers."""
     writes: tuple[Path, ...] = ()
+    """Folders to carry back."""
 
     def __post_init__(self) -> None:
         if self.chunk_size < 1:
@@ -65,9 +78,9 @@ class FarmJob:
                     f"{text!r} cannot stand in a job template", hint="leave out {{ and line ends"
                 )
 
-    def shot_arguments(self, written: dict[str, str]) -> list[str]:
-        """SHOT and the options that hold paths, each as `written` by the parameter's name."""
+    def shot_arguments(self, paths: Mapping[str, str]) -> list[str]:
+        """Return SHOT and the shot's options, with the text of each path by its parameter name."""
         arguments: list[str] = []
         for path in self.paths:
-            arguments += ([path.option] if path.option else []) + [written[path.name]]
+            arguments += [*([path.option] if path.option else []), paths[path.name]]
         return [*arguments, *self.options]

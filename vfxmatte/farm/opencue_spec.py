@@ -1,11 +1,12 @@
-"""A job as OpenCue's job specification (cjsl): https://www.opencue.io.
+"""OpenCue's job specification (cjsl): https://www.opencue.io.
 
-OpenCue counts frames and starts a command for each chunk, with its first frame for #IFRAME#. It
-maps no paths: workers see what this machine sees.
+OpenCue counts frames and starts a command for each chunk, replacing #IFRAME# by its first frame. It
+does not map paths: workers use those of this machine.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shlex
@@ -21,38 +22,46 @@ _HEAD = (
     f'"http://localhost:8080/spcue/dtd/cjsl-{SPEC_VERSION}.dtd">\n'
 )
 _RETRIES = 2
+_GPU_MEMORY = "8g"  # that OpenCue reserves for a chunk
 
 
 @dataclass(frozen=True, kw_only=True)
 class CueNames:
-    """Under which names OpenCue runs a job: a show that it knows, and who submits."""
+    """The names under which OpenCue runs a job."""
 
     show: str
+    """A show that OpenCue knows."""
     user: str
+    """Name of the submitter."""
     uid: int | None = None
+    """Numeric id of the submitter; None where the system has none."""
 
     def __post_init__(self) -> None:
         if not self.show.strip():
             raise UsageError("OpenCue wants the name of a show", hint="give --show NAME")
 
 
+def this_user(show: str) -> CueNames:
+    """Return the names of the user who runs this program."""
+    uid = os.getuid() if hasattr(os, "getuid") else None
+    return CueNames(show=show, user=getpass.getuser(), uid=uid)
+
+
 def spec(job: FarmJob, names: CueNames) -> str:
-    """The specification as XML: a layer of chunks, and one that merges when all are done."""
+    """Return the XML: a layer of chunks, and a layer that merges when all chunks are done."""
     root = ElementTree.Element("spec")
-    _add(root, "show", names.show)
-    _add(root, "shot", _token(job.name))
-    _add(root, "user", names.user)
+    _add(root, show=names.show, shot=_token(job.name), user=names.user)
     if names.uid is not None:
-        _add(root, "uid", str(names.uid))
+        _add(root, uid=str(names.uid))
     title = _token(f"vfxmatte-{job.name}")
-    described = ElementTree.SubElement(root, "job", name=title)
-    for name, value in (("paused", "False"), ("maxretries", str(_RETRIES)), ("autoeat", "False")):
-        _add(described, name, value)
-    ElementTree.SubElement(described, "env")
-    layers = ElementTree.SubElement(described, "layers")
+    element = ElementTree.SubElement(root, "job", name=title)
+    _add(element, paused="False", maxretries=str(_RETRIES), autoeat="False", env=None)
+    layers = ElementTree.SubElement(element, "layers")
     _add_solve(layers, job)
     _add_merge(layers, job)
-    _add_dependency(ElementTree.SubElement(root, "depends"), title)
+    kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
+    depend = ElementTree.SubElement(ElementTree.SubElement(root, "depends"), "depend", kind)
+    _add(depend, depjob=title, deplayer="merge", onjob=title, onlayer="solve")
     ElementTree.indent(root, " ")
     return _HEAD + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -60,64 +69,36 @@ def spec(job: FarmJob, names: CueNames) -> str:
 def _add_solve(layers: ElementTree.Element, job: FarmJob) -> None:
     part = ["--frames", str(job.frames), "--chunk", "--chunk-size", str(job.chunk_size)]
     command = f"{_command(job, 'run', part)} --chunk-start #IFRAME#"
-    layer = _add_layer(layers, "solve", command, str(job.frames), job.chunk_size)
-    _add(layer, "memory", f"{job.memory_gib:g}g")
+    needs = {"memory": f"{job.memory_gib:g}g"}
     if job.gpus:
-        _add(layer, "gpus", str(job.gpus))
-        _add(layer, "gpu_memory", "8g")
-    _add_services(layer)
+        needs |= {"gpus": str(job.gpus), "gpu_memory": _GPU_MEMORY}
+    layer = ElementTree.SubElement(layers, "layer", name="solve", type="Render")
+    _add(layer, cmd=command, range=str(job.frames), chunk=str(job.chunk_size), **needs, env=None)
+    _add(ElementTree.SubElement(layer, "services"), service="shell")
 
 
 def _add_merge(layers: ElementTree.Element, job: FarmJob) -> None:
     command = _command(job, "merge", ["--frames", str(job.frames)])
-    _add_services(_add_layer(layers, "merge", command, str(next(iter(job.frames))), 1))
+    layer = ElementTree.SubElement(layers, "layer", name="merge", type="Util")
+    _add(layer, cmd=command, range=str(next(iter(job.frames))), chunk="1", env=None)
+    _add(ElementTree.SubElement(layer, "services"), service="shell")
 
 
-def _add_layer(
-    layers: ElementTree.Element, name: str, command: str, frames: str, chunk: int
-) -> ElementTree.Element:
-    kind = "Render" if name == "solve" else "Util"
-    layer = ElementTree.SubElement(layers, "layer", name=name, type=kind)
-    for tag, value in (("cmd", command), ("range", frames), ("chunk", str(chunk))):
-        _add(layer, tag, value)
-    return layer
-
-
-def _add_services(layer: ElementTree.Element) -> None:
-    ElementTree.SubElement(layer, "env")
-    _add(ElementTree.SubElement(layer, "services"), "service", "shell")
-
-
-def _add_dependency(depends: ElementTree.Element, title: str) -> None:
-    kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
-    depend = ElementTree.SubElement(depends, "depend", kind)
-    for tag, value in (
-        ("depjob", title), ("deplayer", "merge"), ("onjob", title), ("onlayer", "solve")
-    ):  # fmt: skip
-        _add(depend, tag, value)
-
-
-def _command(job: FarmJob, name: str, more: list[str]) -> str:
-    """As a shell reads it."""
+def _command(job: FarmJob, name: str, options: list[str]) -> str:
+    """Return a command line for a shell."""
     paths = job.shot_arguments({path.name: str(path.path) for path in job.paths})
-    words = [job.command, name, *paths, "--device", job.device, *more]
-    if any("#" in word and re.search(r"#[A-Z_]+#", word) for word in words):
+    words = [job.command, name, *paths, "--device", job.device, *options]
+    if any(re.search(r"#[A-Z_]+#", word) for word in words):
         raise UsageError("#NAME# in an option or a path would be replaced by OpenCue")
     return shlex.join(words)
 
 
 def _token(name: str) -> str:
-    """A name without what XML and OpenCue refuse."""
+    """Replace what XML and OpenCue refuse in a name."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_") or "shot"
 
 
-def _add(parent: ElementTree.Element, tag: str, text: str) -> None:
-    ElementTree.SubElement(parent, tag).text = text
-
-
-def this_user(show: str) -> CueNames:
-    """The names of whoever runs this program."""
-    import getpass
-
-    uid = os.getuid() if hasattr(os, "getuid") else None
-    return CueNames(show=show, user=getpass.getuser(), uid=uid)
+def _add(parent: ElementTree.Element, **texts: str | None) -> None:
+    """Append an element for each tag, with its text."""
+    for tag, text in texts.items():
+        ElementTree.SubElement(parent, tag).text = text

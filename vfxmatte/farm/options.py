@@ -1,4 +1,4 @@
-"""Settings as options of the command line, for workers that have no shot.toml to read."""
+"""Settings as command line options, for workers that have no shot.toml."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Any
 
 from vfxmatte.pipeline.settings import RunSettings, as_plain
 
-_ELSEWHERE = frozenset({"frames", "ocio", "engine.weights", "engine.device"})
+_OWN_OPTIONS = frozenset({"frames", "ocio", "engine.weights", "engine.device"})
 
 
 def settings_options(settings: RunSettings) -> list[str]:
-    """`--set KEY=VALUE` for each setting that is not the default.
+    """Return `--set KEY=VALUE` for each setting that differs from the default.
 
     Frames, device, weights and the colour configuration have options of their own.
     """
     changes = _changes(as_plain(RunSettings()), as_plain(settings), "")
-    options: list[str] = []
-    for name, value in changes:
-        if name not in _ELSEWHERE:
-            options += ["--set", f"{name}={toml_value(value)}"]
-    return options
+    pairs = [f"{name}={toml_value(value)}" for name, value in changes if name not in _OWN_OPTIONS]
+    return [word for pair in pairs for word in ("--set", pair)]
 
 
 def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Names and values of what differs, in nested tables too."""
+    """Yield dotted names and values of the differences, in nested tables too."""
     if isinstance(old, Mapping) and isinstance(new, Mapping) and set(old) == set(new) and old:
         for key in new:
             yield from _changes(old[key], new[key], f"{name}.{key}" if name else key)
@@ -35,7 +32,7 @@ def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML writes it on one line."""
+    """Return a value as TOML on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | Path):

@@ -1,7 +1,6 @@
-"""Frame lists as schedulers write them: each has a dialect of its own.
+"""Frame ranges of Open Job Description, and their chunks.
 
-Every second frame is `1001-1100x2` here and in OpenCue, where `:` means something else, and
-`1001-1100:2` in Open Job Description.
+Every second frame is `1001-1100:2` there, `1001-1100x2` here and in OpenCue.
 """
 
 from __future__ import annotations
@@ -12,26 +11,26 @@ from vfxmatte.errors import UsageError
 from vfxmatte.types import Frames, frames_of
 
 _OPENJD = re.compile(r"(-?\d{1,9})(?:\s*-\s*(-?\d{1,9})(?:\s*:\s*(-?\d{1,9}))?)?", re.ASCII)
-_MOST = 10_000_000  # frames: what is written by mistake must not fill the memory
+_MAX_FRAMES = 10_000_000  # a typing error must not fill the memory
 
 
 def to_openjd(frames: Frames) -> str:
-    """`1001-1100:2`, or `1001,1005,1009-1012`."""
+    """Format frames as `1001-1100:2` or `1001,1005,1009-1012`."""
     return str(frames).replace("x", ":")
 
 
 def from_openjd(text: str) -> Frames:
-    """Read a range expression of Open Job Description.
+    """Parse a range expression of Open Job Description.
 
     Args:
         text: e.g. `1001`, `1001-1011:2`, `1011-1001:-2`, `1001,1005,1009-1012`.
     Raises:
-        UsageError: no such expression, or an empty one.
+        UsageError: `text` is no such expression, or an empty one.
     """
-    return frames_of(number for part in text.split(",") for number in _piece(part))
+    return frames_of(number for part in text.split(",") for number in _parse(part))
 
 
-def _piece(text: str) -> range:
+def _parse(text: str) -> range:
     match = _OPENJD.fullmatch(text.strip())
     if match is None:
         raise UsageError(
@@ -47,21 +46,21 @@ def _piece(text: str) -> range:
             f"frame range {text.strip()!r} is empty",
             hint="a step is not 0; where the first frame is the higher one, it is negative",
         )
-    if len(numbers) > _MOST:
+    if len(numbers) > _MAX_FRAMES:
         raise UsageError(f"frame range {text.strip()!r} has {len(numbers)} frames")
     return numbers
 
 
 def starts(frames: Frames, size: int) -> Frames:
-    """The first frame of each chunk of `size` frames; raises UsageError for a size below 1."""
+    """Return the first frame of each chunk; raises UsageError for a size below 1."""
     _check_size(size)
     return frames_of(list(frames)[::size])
 
 
 def part_from(frames: Frames, start: int, size: int) -> Frames:
-    """The `size` frames from `start` on, as far as there are any.
+    """Return up to `size` frames from `start` on.
 
-    Raises UsageError: `start` is not among the frames, or the size is below 1.
+    Raises UsageError if `start` is not among the frames, or the size is below 1.
     """
     _check_size(size)
     if start not in frames:
@@ -69,8 +68,8 @@ def part_from(frames: Frames, start: int, size: int) -> Frames:
             f"no chunk of {frames} starts at {start}", hint="give a frame of the range"
         )
     numbers = list(frames)
-    place = numbers.index(start)
-    return frames_of(numbers[place : place + size])
+    index = numbers.index(start)
+    return frames_of(numbers[index : index + size])
 
 
 def _check_size(size: int) -> None:

@@ -1,4 +1,4 @@
-"""One picture, arrays in, array out."""
+"""Matting one picture: arrays in, array out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def matte(
     engine: EngineSettings | Engine | None = None,
     ocio: str | Path | None = None,
 ) -> FloatImage:
-    """The alpha of one picture.
+    """Compute the alpha of one picture.
 
     Args:
         image: (H, W, 3) RGB in `colorspace`; uint8 and uint16 count as 0 to 1, floats as they
@@ -46,8 +46,8 @@ def matte(
         (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
 
     Raises:
-        UsageError: arrays of other shapes or dtypes. TrimapError, ColourError, WeightsError,
-        DeviceError: as their names say.
+        UsageError: arrays of other shapes or dtypes.
+        TrimapError, ColourError, WeightsError, DeviceError: as their names say.
     """
     pixels = _as_float(image, "image")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -84,9 +84,9 @@ def _engine(settings: EngineSettings, signature: object) -> Engine:
 
 
 def _signature(path: Path) -> object:
-    """Changes when the file does; None where there is none, which whoever reads it will say."""
+    """Return a value that changes when the file does; None without a file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

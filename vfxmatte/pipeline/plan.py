@@ -1,4 +1,4 @@
-"""What a run will do: which frames, from which files, with which keyframes; and what is stale.
+"""The plan of a run: its frames, their files and keyframes; and the fingerprints of its mattes.
 
 Made from names, headers and settings alone, before any pixel is read.
 """
@@ -15,46 +15,52 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
 PIXELS_VERSION = 3
-"""Raised when a change of the program changes mattes; older results are then stale."""
+"""Raise this when a change of the program changes mattes: older results are stale then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """numbers: frames to solve, ascending. skipped: frames of the range that the plate lacks and
-    that are left out. sources: the plate frame that each number is read from. trail: every frame
-    that trimaps are carried along, wanted or not. keyframes: the painted trimaps that count.
-    notes: what a person should know before the run."""
+    """What a run does."""
 
     numbers: tuple[int, ...]
+    """Frames to solve, ascending."""
     skipped: tuple[int, ...]
+    """Frames of the range that the plate lacks and that are left out."""
     sources: Mapping[int, int]
+    """The plate frame that each number is read from."""
     trail: tuple[int, ...]
+    """Every frame that trimaps are carried along, to be solved or not."""
     keyframes: Mapping[int, Path]
+    """The painted trimaps on frames of the plate."""
     notes: tuple[str, ...]
+    """What a person should know before the run."""
 
     def segment(self, number: int) -> Segment:
+        """Return the keyframes before and after a frame."""
         return segment_of(number, self.keyframes.keys())
 
 
 def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
-    """Decide what to do.
+    """Plan a run.
 
     Raises:
         MissingFrameError: the plate lacks frames of the range, and `missing` is "error".
         ShotError: no usable keyframe, or a range without any frame of the plate.
     """
-    asked = _asked(settings, plate)
+    requested = _requested_frames(settings, plate)
     present = set(plate.numbers)
-    lacking = [number for number in asked if number not in present]
+    lacking = [number for number in requested if number not in present]
     if lacking and settings.missing == "error":
         raise MissingFrameError(
-            f"the plate lacks {len(lacking)} of {len(asked)} frames: {numbers_as_text(lacking)}",
+            f"the plate lacks {len(lacking)} of {len(requested)} frames: "
+            f"{numbers_as_text(lacking)}",
             shot=shot.name,
             path=plate.spec,
             hint="give --missing hold (the frame before is used) or --missing skip, "
@@ -66,7 +72,7 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
         sources |= {n: _nearest_before(n, plate.numbers) for n in (*plate.missing, *lacking)}
     skipped = tuple(lacking) if settings.missing == "skip" else ()
     return RunPlan(
-        numbers=tuple(number for number in asked if number in sources),
+        numbers=tuple(number for number in requested if number in sources),
         skipped=skipped,
         sources=sources,
         trail=tuple(sorted(sources)),
@@ -75,22 +81,22 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
     )
 
 
-def _asked(settings: RunSettings, plate: PlateInfo) -> list[int]:
+def _requested_frames(settings: RunSettings, plate: PlateInfo) -> list[int]:
     if settings.frames is None:
         return sorted({*plate.numbers, *plate.missing})
-    asked = list(settings.frames)
-    if asked[-1] < plate.numbers[0] or asked[0] > plate.numbers[-1]:
+    requested = list(settings.frames)
+    if requested[-1] < plate.numbers[0] or requested[0] > plate.numbers[-1]:
         raise ShotError(
             f"no frame of {settings.frames} is in the plate, which has "
             f"{numbers_as_text(plate.numbers)}",
             path=plate.spec,
             hint="give another --frames",
         )
-    return asked
+    return requested
 
 
 def _nearest_before(number: int, present: Sequence[int]) -> int:
-    """The frame that stands in for a missing one; before the first frame, the first."""
+    """Return the frame that stands in for a missing one; before the first frame, the first."""
     return present[max(0, bisect_right(present, number) - 1)]
 
 
@@ -131,35 +137,42 @@ def requested_engine(engine: EngineSettings) -> dict[str, Any]:
     return {**requested, "classical": as_plain(engine.classical), "most_px": engine.max_window_px}
 
 
+def weights_sidecar(engine: EngineSettings) -> dict[str, Any] | None:
+    """Read the sidecar of an engine's weights; None for an engine that has no weights."""
+    if engine.name != "dim":
+        return None
+    return read_sidecar(engine.weights or DEFAULT_WEIGHTS)
+
+
 def last_description(
-    runs: Sequence[RunRecord], engine: EngineSettings, weights: str | None
+    runs: Sequence[RunRecord], engine: EngineSettings, sidecar: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the description of an engine without opening it: that of the last run with the same
     settings, with the present weights; {} if there was none.
 
     Args:
-        weights: their sha256; None for an engine that has none.
+        sidecar: of the present weights, see `weights_sidecar`.
     """
     requested = requested_engine(engine)
     same = [run for run in runs if run.requested == requested]
     if not same:
         return {}
-    return dict(same[-1].engine) | ({} if weights is None else {"weights": weights})
+    return dict(same[-1].engine) | ({} if sidecar is None else {"weights": str(sidecar["sha256"])})
 
 
-_PARTED = "."
+_SEPARATOR = "."  # between the two parts of a fingerprint
 
 
 def same_alpha(first: str, second: str) -> bool:
-    """Whether two fingerprints differ at most in what decides only the file."""
-    return first.partition(_PARTED)[0] == second.partition(_PARTED)[0]
+    """Return True if two fingerprints differ at most in what decides only the file."""
+    return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
 
 
 class Fingerprints:
-    """A name for everything that decides a frame's matte: equal name, equal pixels.
+    """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 
-    Its first part names what decides alpha, its second, after a dot, what decides only the file:
-    format, pixel type, compression, attributes.
+    The first part of a fingerprint stands for what decides alpha; the second, after a dot, for what
+    decides only the file: format, pixel type, compression, attributes.
     """
 
     def __init__(
@@ -172,7 +185,9 @@ class Fingerprints:
         colour: str,
     ) -> None:
         """
-        engine: how it describes itself. colour: names the colour configuration's content.
+        Args:
+            engine: its description, see `Engine.describe`.
+            colour: the fingerprint of the colour configuration.
         """
         self._plan, self._plate = plan, plate
         self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
@@ -191,15 +206,16 @@ class Fingerprints:
         self._segments: dict[Segment, str] = {}
 
     def of(self, number: int) -> str:
+        """Return a frame's fingerprint."""
         segment = self._plan.segment(number)
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
         alpha = digest([self._common, self._segments[segment], own])
-        return f"{alpha}{_PARTED}{self._file}"
+        return f"{alpha}{_SEPARATOR}{self._file}"
 
     def _segment_digest(self, segment: Segment) -> str:
-        """The segment's keyframes and, unless it is a keyframe itself, all of its plates."""
+        """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates."""
         before, after = segment
         keys = [(n, self._keyframes[n]) for n in segment if n is not None]
         if before == after:

@@ -1,4 +1,4 @@
-"""The files that a run writes: where they lie, how they are written, what must not be lost."""
+"""The mattes and propagated trimaps that a run writes."""
 
 from __future__ import annotations
 
@@ -21,36 +21,40 @@ _PROBE_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The mattes and the propagated trimaps of one shot."""
+    """The result files of one shot."""
 
     shot: Shot
     plate: PlateInfo
     settings: OutputSettings
 
     def matte_path(self, number: int) -> Path:
-        """Where a frame's matte is written."""
+        """Return the path of a frame's matte."""
         padding = self.plate.padding
         return matte_path(self.shot.output, number, self.settings.format, padding=padding)
 
     def trimap_path(self, number: int) -> Path:
-        """Where a frame's propagated trimap is written."""
+        """Return the path of a frame's propagated trimap."""
         return trimap_path(self.shot.trimap_output, number, padding=self.plate.padding)
 
     def write_trimap(self, trimap: Trimap) -> None:
-        """Raises OutputError."""
+        """Write a propagated trimap; raises OutputError."""
         write_labels(trimap, self.trimap_path(trimap.number), self.plate.canvas)
 
     def write_matte(
         self, matte: Matte, frame: Frame, fingerprint: str, attributes: Mapping[str, str]
     ) -> Path:
-        """The matte of a solved frame with the plate's own attributes, these, and those of the
-        settings; raises OutputError."""
+        """Write a matte; returns its path. Raises OutputError.
+
+        Args:
+            frame: its plate, whose own attributes the matte carries.
+            attributes: further ones; those of the settings come last.
+        """
         own = {FINGERPRINT_ATTRIBUTE: fingerprint, **self.settings.attributes}
         settings = replace(self.settings, attributes={**attributes, **own})
         return write_matte(matte, frame, settings, self.matte_path(matte.number))
 
     def can_be_written(self) -> bool:
-        """Whether a new file can be made in the output folders at all."""
+        """Return True if a new file can be created in the output folders at all."""
         try:
             for folder in (self.shot.output, self.shot.trimap_output):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -61,10 +65,8 @@ class Results:
         return True
 
     def refuse_painted_over(self, numbers: Iterable[int], keyframes: Collection[int]) -> None:
-        """An artist's work in a propagated trimap must not be overwritten, nor passed over.
-
-        Raises TrimapError.
-        """
+        """Raise TrimapError if an artist has painted over a propagated trimap, so that the work is
+        neither overwritten nor ignored."""
         painted = [n for n in numbers if n not in keyframes and self._painted_over(n)]
         if painted:
             raise TrimapError(

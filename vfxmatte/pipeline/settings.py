@@ -1,4 +1,4 @@
-"""Everything a run can be told, in one dataclass: from shot.toml, options or Python."""
+"""All settings of a run in one dataclass: from shot.toml, options or Python."""
 
 from __future__ import annotations
 
@@ -22,31 +22,29 @@ Missing = Literal["error", "hold", "skip"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(Checked):
-    """What a run is told; `shot.toml` has the same names.
-
-    frames: which frames to solve; None is the plate's whole range.
-    fps: frames a second, where the plate does not say; for movies that are written.
-    colorspace: the plate's OpenColorIO colour space; None chooses by file type.
-    ocio: an OpenColorIO configuration; None is $OCIO, else the built-in ACES one.
-    layer, part: of an EXR plate.
-    first_frame: the number of a movie's first frame.
-    missing: what to do where the plate lacks a frame of the range: refuse to start, solve it from
-        the nearest earlier frame that is there, or leave it out.
-    keyframe_growth: widen the unknown band of the painted keyframes by so many pixels (below 0:
-        narrow it).
-    workers: frames read and written at once; 0 chooses from the processors.
-    """
+    """The settings of a run; `shot.toml` has the same names."""
 
     frames: FrameList | FrameRange | None = None
+    """Which frames to solve; None is the plate's whole range."""
     fps: float | None = limited(None, above=0)
+    """Frames per second of movies that are written, if the plate has no rate."""
     colorspace: str | None = None
+    """The plate's OpenColorIO colour space; None chooses by file type."""
     ocio: Path | None = None
+    """An OpenColorIO configuration; None is $OCIO, else the built-in ACES one."""
     layer: str | None = None
+    """Layer of an EXR plate."""
     part: int | str | None = None
+    """Part of a multi-part EXR plate, by name or number."""
     first_frame: int = limited(1, at_least=-1000000000, at_most=2000000000)
+    """Number of a movie's first frame."""
     missing: Missing = "error"
+    """What to do if the plate lacks a frame of the range: refuse to start ("error"), solve it from
+    the nearest earlier frame ("hold"), or leave it out ("skip")."""
     keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
+    """Pixels to widen the unknown band of the painted keyframes by; below 0, to narrow it."""
     workers: int = limited(0, at_least=0)
+    """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
@@ -58,7 +56,7 @@ class RunSettings(Checked):
 
 
 def as_plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as what JSON can hold."""
+    """Return dataclasses, paths and tuples as values that JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {f.name: as_plain(getattr(value, f.name)) for f in fields}
@@ -72,14 +70,16 @@ def as_plain(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """A short name for plain values: equal values, equal digest."""
+    """Return a short digest of plain values; equal values have equal digests."""
     text = json.dumps(as_plain(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def usual_workers() -> int:
-    """Half of the processors that this process may use, two to twelve: each worker holds a few
-    frames, and a 6K frame is a quarter of a gigabyte."""
+    """Return half of the processors that this process may use, 2 to 12.
+
+    Each worker holds a few frames, and a 6K frame is a quarter of a gigabyte.
+    """
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

@@ -1,4 +1,4 @@
-"""A shot on disk: where its plate, keyframe trimaps, settings and results are.
+"""A shot on disk: its plate, keyframe trimaps, settings and results.
 
     shot/plate/  (an image sequence or a movie)  or  shot/plate.mov
     shot/trimaps/NAME.FRAME.ext                  painted keyframes
@@ -45,20 +45,20 @@ SETTINGS_FILE = "shot.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """Where everything is.
-
-    name: for messages. plate: a folder, a file pattern or a movie; one file of an image sequence
-    stands for the whole sequence, and becomes its pattern. keyframes: the painted trimap of each
-    keyframe. output: where results go. settings: from shot.toml, or the defaults.
-    named_by: the file that the plate's sequence was named by, None where the plate was named.
-    """
+    """The paths of a shot, and its settings."""
 
     name: str
+    """For messages."""
     plate: Path
+    """A folder, a file pattern or a movie; one file of an image sequence becomes its pattern."""
     keyframes: Mapping[int, Path]
+    """The painted trimaps by frame number."""
     output: Path
+    """The folder for results."""
     settings: RunSettings = field(default_factory=RunSettings)
+    """From shot.toml, or the defaults."""
     named_by: Path | None = None
+    """The one file that the plate's sequence was named by; None if the plate itself was."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)
@@ -70,7 +70,7 @@ class Shot:
 
     @classmethod
     def open(cls, folder: str | Path, *, output: str | Path | None = None) -> Shot:
-        """A shot folder.
+        """Open a shot folder.
 
         Raises:
             ShotError: no such folder, no plate, a broken shot.toml. UsageError: a setting in it
@@ -97,9 +97,14 @@ class Shot:
             raise error.at(shot=folder) from error.__cause__
 
     def open_plate(self, colours: ColourConfig, settings: RunSettings | None = None) -> Plate:
-        """The plate, read as the settings have it (None: the shot's own).
+        """Open the plate.
 
-        Raises PlateError, ColourError; OutputError where results would lie among the plate's files.
+        Args:
+            settings: how to read it; None takes the shot's own.
+
+        Raises:
+            PlateError, ColourError: as their names say.
+            OutputError: results would be written among the plate's files.
         """
         settings = settings or self.settings
         self.check_output()
@@ -121,8 +126,14 @@ class Shot:
         output: str | Path,
         settings: RunSettings | None = None,
     ) -> Shot:
-        """A shot whose parts lie anywhere: a plate (folder, pattern, movie), a folder of
-        keyframes or one trimap file, an output folder."""
+        """Make a shot of parts that lie anywhere.
+
+        Args:
+            plate: a folder, a pattern or a movie.
+            trimaps: a folder of keyframes, or one trimap file.
+            output: the folder for results.
+            settings: None takes the defaults.
+        """
         plate = clean_path(plate)
         split = None if plate.is_dir() else split_pattern(whole_sequence(plate).name)
         stem = split[0] if split else plate.stem
@@ -136,11 +147,11 @@ class Shot:
 
     @property
     def trimap_output(self) -> Path:
-        """Where propagated trimaps are written."""
+        """The folder that propagated trimaps are written to."""
         return self.output / TRIMAP_FOLDER
 
     def check_output(self) -> None:
-        """Raise OutputError where results would lie among the plate's files or the keyframes."""
+        """Raise OutputError if results would be written among the plate or the keyframes."""
         keyframes = {path.parent for path in self.keyframes.values()}
         for target in (self.output, self.trimap_output):
             self.check_apart(target)
@@ -148,14 +159,14 @@ class Shot:
                 raise _among(target, "the painted keyframes")
 
     def check_apart(self, target: Path) -> None:
-        """Raise OutputError where a folder to write to is the one that holds the plate."""
+        """Raise OutputError if the folder to write to is the one that holds the plate."""
         folder = plate_folder(self.plate)
         if folder is not None and is_same_place(target, folder):
             raise _among(target, "the plate's files")
 
 
 def plate_folder(plate: Path) -> Path | None:
-    """The folder that must hold nothing but the plate; None for a movie that is named itself."""
+    """Return the folder that must hold nothing but the plate; None for a movie file."""
     if plate.is_dir():
         return plate
     return None if is_movie(plate) else plate.parent
@@ -170,7 +181,7 @@ def _among(target: Path, files: str) -> OutputError:
 
 
 def find_plate(folder: Path) -> Path:
-    """`plate/`, or a movie called `plate`; raises ShotError."""
+    """Return `plate/`, or a movie called `plate`; raises ShotError."""
     candidates = sorted(
         p
         for p in folder.iterdir()
@@ -190,9 +201,11 @@ def find_plate(folder: Path) -> Path:
 
 
 def read_settings(path: Path) -> RunSettings:
-    """shot.toml, or the defaults where there is none.
+    """Read shot.toml; without one, return the defaults.
 
-    Raises ShotError where it cannot be read, UsageError for a setting that cannot be.
+    Raises:
+        ShotError: it cannot be read.
+        UsageError: an invalid setting.
     """
     if not path.is_file():
         return RunSettings()
@@ -200,10 +213,12 @@ def read_settings(path: Path) -> RunSettings:
 
 
 def find_keyframes(place: Path) -> dict[int, Path]:
-    """The painted trimaps of a folder by frame number, ascending; {} where there is no folder.
+    """Return the painted trimaps of a folder by frame number, ascending; {} without a folder.
 
-    A single file is a keyframe by itself. Raises TrimapError where a name has no frame number or
-    two files claim one frame.
+    A single file is a keyframe by itself.
+
+    Raises:
+        TrimapError: a name has no frame number, or two files claim one frame.
     """
     if place.is_file():
         files = [place]
@@ -232,7 +247,7 @@ def find_keyframes(place: Path) -> dict[int, Path]:
 
 
 def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 0.0) -> Trimap:
-    """A painted trimap over the plate's canvas, its band widened by `growth_px`.
+    """Read a painted trimap over the plate's canvas, its band widened by `growth_px`.
 
     Raises:
         TrimapError: unreadable, of another size than the plate (both sizes are named), or NaN.
@@ -261,9 +276,9 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
 
 
 class Keyframes(Mapping[int, Trimap]):
-    """The painted trimaps by frame number, each read once, when it is needed first.
+    """The painted trimaps by frame number, each read when it is first needed.
 
-    A shot may have many: what was read is kept compressed. Any thread may ask.
+    A shot may have many, so they are held compressed. Thread safe.
     """
 
     def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
@@ -291,18 +306,19 @@ class Keyframes(Mapping[int, Trimap]):
         return len(self._paths)
 
     def check(self) -> list[str]:
-        """Read all, so that a bad one is named before hours of work; raises TrimapError.
+        """Read all, so that a bad one is reported before hours of work; raises TrimapError.
 
-        Returns what is odd about them, a sentence for each keyframe that is.
+        Returns:
+            A sentence for each keyframe that is odd.
         """
         if self._oddities is None:
-            found = {number: oddity(self[number].labels) for number in self}
-            self._oddities = [f"keyframe {n}: {text}" for n, text in found.items() if text]
+            oddities = {number: oddity(self[number].labels) for number in self}
+            self._oddities = [f"keyframe {n}: {text}" for n, text in oddities.items() if text]
         return self._oddities
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:
-    """The keyframes that stand on a frame of the plate.
+    """Return the keyframes on frames of the plate.
 
     Raises:
         ShotError: no keyframe at all, or none on a frame of the plate.
@@ -324,5 +340,5 @@ def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, P
 
 
 def content_digest(path: Path) -> str:
-    """Names a small file's content, for deciding what is stale."""
+    """Return a digest of a small file's content."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:24]

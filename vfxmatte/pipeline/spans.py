@@ -1,7 +1,7 @@
-"""A shot's frames divided among several workers, in few pieces and at keyframes where that pays.
+"""Dividing a shot's frames among workers, in few pieces, at keyframes where that pays.
 
-A piece that begins or ends inside a segment makes the trimaps of that whole segment be followed
-again by whoever has the other part; a cut that is moved to a keyframe makes one piece longer.
+A cut inside a segment makes both workers follow the trimaps of the whole segment; a cut moved to a
+keyframe makes one piece longer.
 """
 
 from __future__ import annotations
@@ -14,51 +14,53 @@ from itertools import pairwise
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 
 _FOLLOWING = 0.5
-"""Following the trimaps over one frame, against solving it: about this on a GPU."""
+"""Time to follow the trimaps over one frame, relative to solving it; measured on a GPU."""
 
 
 def split(
     numbers: Sequence[int], trail: Sequence[int], keyframes: Collection[int], parts: int
 ) -> list[list[int]]:
-    """`numbers` in up to `parts` runs of neighbours, such that the longest takes the least time.
+    """Divide frames into up to `parts` runs of neighbours so that the longest takes least time.
 
-    numbers: frames to solve, ascending. trail: all frames that trimaps are carried along.
+    Args:
+        numbers: frames to solve, ascending.
+        trail: all frames that trimaps are carried along.
     """
     if not numbers:
         return []
     parts = min(parts, len(numbers))
-    following = _Following(numbers, trail, keyframes)
+    piece = _PieceCost(numbers, trail, keyframes)
     choices = [_cuts(numbers, keyframes, len(numbers) * i / parts) for i in range(1, parts)]
 
     @cache
     def best(start: int, part: int) -> tuple[float, tuple[int, ...]]:
-        """The least time of what begins at `start`, and where it is cut."""
+        """Return the least time of the frames from `start` on, and their cuts."""
         if part == parts - 1:
-            return following.cost(start, len(numbers)), ()
-        found = []
+            return piece.cost(start, len(numbers)), ()
+        candidates = []
         for cut in choices[part]:
             if cut > start and len(numbers) - cut >= parts - 1 - part:
                 rest, cuts = best(cut, part + 1)
-                found.append((max(following.cost(start, cut), rest), (cut, *cuts)))
-        return min(found, default=(float("inf"), ()))
+                candidates.append((max(piece.cost(start, cut), rest), (cut, *cuts)))
+        return min(candidates, default=(float("inf"), ()))
 
     cost, cuts = best(0, 0)
-    if cost == float("inf"):  # the choices were in each other's way
+    if cost == float("inf"):  # no combination of the choices is possible
         cuts = tuple(len(numbers) * i // parts for i in range(1, parts))
     bounds = [0, *cuts, len(numbers)]
     return [list(numbers[a:b]) for a, b in pairwise(bounds)]
 
 
 def _cuts(numbers: Sequence[int], keyframes: Collection[int], ideal: float) -> list[int]:
-    """Where to cut: at the ideal place, or at the keyframe before or after it."""
+    """Return candidates for a cut: the ideal place, and the keyframes before and after it."""
     even = round(ideal)
     at_keys = sorted(bisect_left(numbers, key) for key in keyframes)
     place = bisect_left(at_keys, even)
     return sorted({even, *at_keys[max(0, place - 1) : place + 1]} & set(range(1, len(numbers))))
 
 
-class _Following:
-    """What pieces cost, in frames solved."""
+class _PieceCost:
+    """The cost of pieces, in units of the time to solve one frame."""
 
     def __init__(
         self, numbers: Sequence[int], trail: Sequence[int], keyframes: Collection[int]

@@ -1,4 +1,7 @@
-"""What a run would find, lack and do, from headers, keyframes and the journal; loads no torch."""
+"""What a run would find, lack and do, from headers, keyframes and the journal.
+
+Loads no torch.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,13 @@ from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
-from vfxmatte.pipeline.plan import Fingerprints, RunPlan, last_description, make_plan
+from vfxmatte.pipeline.plan import (
+    Fingerprints,
+    RunPlan,
+    last_description,
+    make_plan,
+    weights_sidecar,
+)
 from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
@@ -32,60 +40,61 @@ _WORKERS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class KeyframeFinding:
-    """One painted trimap.
-
-    unknown_share: 0 to 1, None where it cannot be read. used: whether it stands on a frame of
-    the plate. remark: what is odd about it, "" where nothing is. error: why it cannot be used.
-    """
+    """One painted trimap."""
 
     number: int
     path: Path
     used: bool
+    """Whether the plate has such a frame."""
     unknown_share: float | None = None
+    """0 to 1; None if it cannot be read."""
     remark: str = ""
+    """What is odd about it."""
     error: VfxmatteError | None = None
+    """Why it cannot be used."""
 
 
 @dataclass(kw_only=True)
 class Inspection:
-    """Everything that was found; what could not be found out is None.
-
-    finished: frames of the plan that an earlier run has done with the same settings. rewritten:
-    frames whose matte would be written anew from itself. stale: frames that have a matte which
-    would be solved again. needed_bytes: at most, for the mattes to come.
-    problems: why a run cannot start. remarks: what a person should know.
-    """
+    """The findings about a shot; None for what could not be found out."""
 
     shot: Shot
     plate: PlateInfo | None = None
     keyframes: list[KeyframeFinding] = field(default_factory=list)
     plan: RunPlan | None = None
     finished: int = 0
+    """Frames of the plan that an earlier run has done with the same settings."""
     rewritten: int = 0
+    """Frames whose matte would be written anew from itself."""
     stale: int = 0
+    """Frames with a matte that would be solved again."""
     needed_bytes: int | None = None
+    """At most, for the mattes to come."""
     free_bytes: int | None = None
     weights: str | None = None
     problems: list[VfxmatteError] = field(default_factory=list)
+    """Why a run cannot start."""
     remarks: list[str] = field(default_factory=list)
+    """What a person should know."""
 
     @property
     def to_do(self) -> int | None:
+        """Number of frames that a run would solve or rewrite."""
         return None if self.plan is None else len(self.plan.numbers) - self.finished
 
     @property
     def exit_code(self) -> int:
-        """That of the run to come: 0, 1 where single frames would fail, 3 where it cannot start."""
+        """Exit code of a run: 0, 1 if single frames would fail, 3 if it cannot start."""
         if self.problems:
             return max(problem.exit_code for problem in self.problems)
         return 1 if self.plate is not None and self.plate.unreadable else 0
 
 
 def inspect(shot: Shot) -> Inspection:
-    """Look at everything; problems are collected, not raised."""
+    """Inspect a shot; problems are collected, not raised."""
     found = Inspection(shot=shot)
     _tried(found, lambda: _check_engine(shot.settings.engine.name))
-    sidecar = _tried(found, lambda: _weights(shot.settings))
+    sidecar = _tried(found, lambda: weights_sidecar(shot.settings.engine))
     if sidecar is not None:
         found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
     colours = _tried(found, lambda: ColourConfig.load(shot.settings.ocio))
@@ -93,12 +102,12 @@ def inspect(shot: Shot) -> Inspection:
         plate = _tried(found, lambda: shot.open_plate(colours))
         if plate is not None:
             with plate:
-                _look_at_plate(found, plate, colours, sidecar)
-    _look_at_disk(found)
+                _inspect_plate(found, plate, colours, sidecar)
+    _inspect_disk(found)
     return found
 
 
-def _look_at_plate(
+def _inspect_plate(
     found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
 ) -> None:
     shot = found.shot
@@ -109,32 +118,25 @@ def _look_at_plate(
     if plan is not None:
         found.plan = plan
         found.remarks += plan.notes
-        _tried(found, lambda: _look_at_results(found, plan, plate, colours, sidecar))
+        _tried(found, lambda: _inspect_results(found, plan, plate, colours, sidecar))
 
 
-def _tried(found: Inspection, look: Callable[[], Value]) -> Value | None:
+def _tried(found: Inspection, function: Callable[[], Value]) -> Value | None:
     try:
-        return look()
+        return function()
     except Exception as error:
         found.problems.append(logged(error).at(shot=found.shot.name))
         return None
 
 
 def _check_engine(name: str) -> None:
-    """Raises UsageError for an engine that there is not, or that lacks its package."""
+    """Raise UsageError for an unknown engine, or one that lacks its package."""
     check_name(name)
     check_installed(name)
 
 
-def _weights(settings: RunSettings) -> dict[str, Any] | None:
-    """The sidecar of the weights; None for an engine that has none of its own kind."""
-    if settings.engine.name != "dim":
-        return None
-    return read_sidecar(settings.engine.weights or DEFAULT_WEIGHTS)
-
-
 def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
-    def look(item: tuple[int, Path]) -> KeyframeFinding:
+    def inspect_one(item: tuple[int, Path]) -> KeyframeFinding:
         number, path = item
         used = number in plate.numbers
         try:
@@ -150,21 +152,20 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
             remark=oddity(trimap.labels),
         )
 
-    return list(ordered_map(look, sorted(shot.keyframes.items()), workers=_WORKERS))
+    return list(ordered_map(inspect_one, sorted(shot.keyframes.items()), workers=_WORKERS))
 
 
-def _look_at_results(
+def _inspect_results(
     found: Inspection,
     plan: RunPlan,
     plate: Plate,
     colours: ColourConfig,
     sidecar: Mapping[str, Any] | None,
 ) -> None:
-    """Which frames are done already, in chunks or in whole runs."""
+    """Count the frames that are done already, in chunks or in whole runs."""
     shot = found.shot
     journal = Journal.peek(shot.output)
-    weights = None if sidecar is None else str(sidecar["sha256"])
-    engine = last_description(journal.runs, shot.settings.engine, weights)
+    engine = last_description(journal.runs, shot.settings.engine, sidecar)
     prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
@@ -182,14 +183,14 @@ def _look_at_results(
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
-    """One matte without compression."""
+    """Return the size of one matte without compression."""
     output = settings.output
     wide = output.format == "exr" and output.pixel_type == "float"
     channels = 4 if output.rgba else 1
     return plate.canvas.width * plate.canvas.height * channels * (4 if wide else 2)
 
 
-def _look_at_disk(found: Inspection) -> None:
+def _inspect_disk(found: Inspection) -> None:
     folder = found.shot.output.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

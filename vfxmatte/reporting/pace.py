@@ -1,4 +1,4 @@
-"""How far a run is, how fast, and which stage holds it up; knows nothing of screens."""
+"""The pace of a run: frames done, frames per second, and the slowest stage."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ _STAGE_SUFFIX = "_ms"
 
 @dataclass
 class Pace:
-    """Counts results as they come.
-
-    clock: seconds, from any moment on.
-    """
+    """Counts results as they come."""
 
     clock: Callable[[], float] = time.monotonic
+    """Returns seconds since any moment."""
     counts: Counter[FrameStatus] = field(default_factory=Counter)
     stages_ms: dict[str, float] = field(default_factory=dict)
 
@@ -29,7 +27,7 @@ class Pace:
         self._latest = self._started
 
     def add(self, result: FrameResult) -> None:
-        """One more result; frames that were kept from an earlier run do not count as work."""
+        """Count a result; frames of an earlier run do not count as work."""
         self.counts[result.status] += 1
         if result.status not in ("written", "failed"):
             return
@@ -43,34 +41,34 @@ class Pace:
 
     @property
     def frames(self) -> int:
-        """All results so far, finished earlier or left out too."""
+        """Number of results so far, also of frames finished earlier or left out."""
         return sum(self.counts.values())
 
     @property
     def worked(self) -> int:
-        """Frames that this run itself tried."""
+        """Number of frames that this run itself tried."""
         return self.counts["written"] + self.counts["failed"]
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return self.clock() - self._started
 
     @property
     def fps(self) -> float:
-        """Frames tried a second, starting up included; 0 before the first."""
+        """Frames tried per second, start-up included; 0 before the first."""
         seconds = self._latest - self._started
         return self.worked / seconds if seconds > 0 else 0.0
 
     @property
     def steady_fps(self) -> float | None:
-        """Frames a second once the first was through; None before there are two."""
+        """Frames per second since the first one; None before there are two."""
         if self._first is None or self.worked < 2 or self._latest <= self._first:
             return None
         return (self.worked - 1) / (self._latest - self._first)
 
     def seconds_left(self, frames_left: int) -> float | None:
-        """Until so many further frames are done, at the steady pace; None where it is unknown."""
+        """Estimate the seconds for further frames at the steady pace; None if unknown."""
         return None if self.steady_fps is None else frames_left / self.steady_fps
 
     @property
@@ -80,7 +78,7 @@ class Pace:
 
 
 def clock_text(seconds: float | None) -> str:
-    """`1:05`, `2:00:00`; `-:--` where it is unknown."""
+    """Format seconds as `1:05` or `2:00:00`; None as `-:--`."""
     if seconds is None:
         return "-:--"
     minutes, rest = divmod(round(seconds), 60)

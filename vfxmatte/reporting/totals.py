@@ -1,4 +1,4 @@
-"""What a whole run came to."""
+"""The totals of a run that has ended."""
 
 from __future__ import annotations
 
@@ -11,37 +11,45 @@ from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.types import FrameResult
 
-_SURE = 0.99  # a trimap this sure of itself needs no further keyframe
+_SURE = 0.99
+"""Confidence from which no further keyframe is suggested on screen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Numbers of a run that has ended.
-
-    frames: all that have a result; written, kept (finished before), failed and skipped (not on
-    the plate) are parts of it. fps: written and failed ones over seconds. peak_rss_bytes: most
-    memory that the process held; None where the system does not tell.
-    suggested_keyframe: where a further keyframe would help most, and the trimap's confidence there.
-    files: a preview or a movie that was made. interrupted: stopped by Ctrl-C.
-    """
+    """The totals of a run that has ended."""
 
     frames: int
+    """Frames with a result: the sum of the four that follow."""
     written: int
     kept: int
+    """Finished by an earlier run."""
     failed: int
     skipped: int
+    """Missing from the plate, and left out."""
     seconds: float
     fps: float
+    """Written and failed frames per second."""
     peak_rss_bytes: int | None
+    """The most memory that the process has held; None if the system does not report it."""
     device: str | None
     mattes: str | None = None
+    """The pattern of the mattes' paths."""
     suggested_keyframe: int | None = None
+    """The frame where a further keyframe would help most."""
     suggested_confidence: float | None = None
+    """The trimap's confidence there, 0 to 1."""
     files: tuple[str, ...] = ()
+    """Previews and movies that were made."""
     interrupted: bool = False
 
     @classmethod
     def of(cls, pace: Pace, *, device: str | None, **more: Any) -> Totals:
+        """Make the totals of the results counted so far.
+
+        Args:
+            more: further fields, by name.
+        """
         return cls(
             frames=pace.frames,
             written=pace.counts["written"],
@@ -56,10 +64,11 @@ class Totals:
         )
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
         return {**asdict(self), "files": list(self.files)}
 
     def lines(self) -> list[str]:
-        """For the screen; [] where nothing came of the run and an error has said why."""
+        """Return lines for the screen; [] without any result, since an error was reported."""
         if self.frames == 0 and not self.interrupted:
             return []
         parts = [f"{self.written} written"]
@@ -69,22 +78,24 @@ class Totals:
         where = f" on {self.device}" if self.device else ""
         memory = "" if self.peak_rss_bytes is None else f", {self.peak_rss_bytes / 2**30:.1f} GiB"
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
-        said = [f"{', '.join(parts)} in {pace}"]
+        lines = [f"{', '.join(parts)} in {pace}"]
         if self.suggested_confidence is not None and self.suggested_confidence < _SURE:
-            said.append(
+            lines.append(
                 f"a further keyframe would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
             )
         if self.mattes:
-            said.append(f"mattes   {self.mattes}")
-        said += [f"to see   {name}" for name in self.files]
+            lines.append(f"mattes   {self.mattes}")
+        lines += [f"to see   {name}" for name in self.files]
         if self.interrupted:
-            said.append("stopped: finished frames are kept, and the same command goes on from here")
-        return said
+            lines.append(
+                "stopped: finished frames are kept, and the same command goes on from here"
+            )
+        return lines
 
 
 def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
-    """`suggested_keyframe` and `suggested_confidence` for `Totals`."""
+    """Return `suggested_keyframe` and `suggested_confidence` for `Totals`; {} without any."""
     stats = {
         result.number: TrimapStats(
             number=result.number,

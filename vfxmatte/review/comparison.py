@@ -1,7 +1,7 @@
-"""Several engines on the same frames with the same trimaps: time, errors, and where they differ.
+"""A comparison of engines on the same frames and trimaps: time, errors, and differences.
 
-Trimaps are carried through time once; every engine gets each frame alone, so that its time is its
-own. Holds the mattes of two frames at a time, and the details that are shown at the end.
+Trimaps are propagated once; engines solve each frame in turn, so that each is timed alone. The
+mattes of two frames are in memory at a time, and the details for the sheet.
 """
 
 from __future__ import annotations
@@ -32,33 +32,44 @@ _WARM_UP_PX = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one engine made of one frame.
-
-    errors: against the truth, where that is known. dtssd: of the step from this frame to the next
-    number; None where there is no such frame or no truth. error: why there is no matte.
-    """
+    """The result of one engine on one frame."""
 
     engine: str
+    """Name of the engine."""
     number: int
+    """Frame number."""
     elapsed_ms: float
+    """Time to solve the frame."""
     errors: MatteErrors | None = None
+    """Errors against the truth, if it is known."""
     dtssd: float | None = None
+    """Error of the step to the next frame number; None without that frame or its truth."""
     stats: Mapping[str, float] = field(default_factory=dict)
+    """The engine's statistics."""
     error: VfxmatteError | None = None
+    """Reason for a missing matte."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One engine over all frames: medians of the time, means of the errors."""
+    """The results of one engine over all frames; None where no frame has a value."""
 
     engine: str
+    """Name of the engine."""
     device: str
+    """Device of the engine."""
     described: Mapping[str, Any]
+    """The engine's description of itself."""
     frames: int
+    """Number of frames."""
     failed: int
+    """Number of frames without a matte."""
     median_ms: float | None
+    """Median time of a frame."""
     errors: MatteErrors | None
+    """Mean errors."""
     dtssd: float | None
+    """Mean dtSSD."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,17 +81,21 @@ class _Frame:
 
 
 class Comparison:
-    """Engines over a shot's frames; a context manager that opens them.
-
-    run: prepared; its plate, plan and settings are used, nothing is written.
-    alpha: the true alpha, or None. details: how many places to keep for the sheet.
-    """
+    """Solves a shot's frames with several engines; a context manager that closes them."""
 
     def __init__(
         self, run: Run, names: Sequence[str], alpha: FrameSequence | None, *, details: int = 4
     ) -> None:
-        """Raises UsageError for an engine that is asked for twice or that there is not, and
-        whatever opening one raises."""
+        """Open the engines.
+
+        Args:
+            run: a prepared run, of which plate, plan and settings are used.
+            names: names of the engines.
+            alpha: the true alpha, if known.
+            details: number of places to collect for the sheet.
+        Raises:
+            UsageError: an engine is named twice or unknown. Errors of opening an engine.
+        """
         if len(set(names)) < len(names):
             raise UsageError(f"an engine is asked for twice: {', '.join(names)}")
         self.run, self.alpha, self.count = run, alpha, details
@@ -103,10 +118,11 @@ class Comparison:
         self._stack.close()
 
     def frames(self) -> Iterator[list[Outcome]]:
-        """Each frame's outcomes, ascending, when its successor is known; all in `outcomes` too.
+        """Yield each frame's outcomes, ascending, once its successor is solved.
 
-        A frame that cannot be read, or that an engine cannot solve, is an outcome with an error;
-        raises VfxmatteError for what concerns all frames."""
+        A frame that cannot be read or solved is an outcome with an error; raises VfxmatteError for
+        errors that concern all frames.
+        """
         for engine in self.engines.values():
             _warm_up(engine)
         waiting: list[Outcome] = []
@@ -115,20 +131,20 @@ class Comparison:
             for trimap in trimaps:
                 try:
                     outcomes, frame = self._frame(trimap)
-                except BaseException:  # what is known of the frame before is not lost
+                except BaseException:  # keep the outcomes of the frame before
                     self.outcomes += waiting
                     raise
                 if waiting:
-                    yield self._done(waiting, before, frame)
+                    yield self._finish(waiting, before, frame)
                 waiting, before = outcomes, frame
         if waiting:
-            yield self._done(waiting, None, None)
+            yield self._finish(waiting, None, None)
 
     def summaries(self) -> list[Summary]:
-        """Of the frames so far, in the order in which the engines were named."""
+        """Return a summary of the frames so far for each engine."""
         return [self._summary(name, engine) for name, engine in self.engines.items()]
 
-    def _done(
+    def _finish(
         self, outcomes: list[Outcome], before: _Frame | None, after: _Frame | None
     ) -> list[Outcome]:
         done = [replace(one, dtssd=_step(one.engine, before, after)) for one in outcomes]
@@ -144,7 +160,7 @@ class Comparison:
             task = Task(image=to_network(plate, self.run.colours), trimap=trimap)
             truth = self._truth(number)
         except Exception as error:
-            failure = self._named(error, number)
+            failure = self._located(error, number)
             failed = [
                 Outcome(engine=name, number=number, elapsed_ms=0.0, error=failure)
                 for name in self.engines
@@ -156,8 +172,8 @@ class Comparison:
         self._keep_details(plate, frame)
         return [one for one, _ in solved], frame
 
-    def _named(self, error: Exception, number: int) -> VfxmatteError:
-        """A frame's error with its place; raises what concerns all frames again."""
+    def _located(self, error: Exception, number: int) -> VfxmatteError:
+        """Add shot, frame and path to an error; raises errors that concern all frames."""
         if concerns_all_frames(error):
             raise error
         path = self.run.plate.path(self.run.plan.sources[number])
@@ -175,7 +191,7 @@ class Comparison:
         try:
             matte = solve_one(self.engines[name], task)
         except Exception as error:
-            failure = self._named(error, task.number)
+            failure = self._located(error, task.number)
             spent = (time.perf_counter() - started) * 1000
             return Outcome(engine=name, number=task.number, elapsed_ms=spent, error=failure), None
         outcome = Outcome(
@@ -187,10 +203,10 @@ class Comparison:
         )
         return outcome, matte.alpha
 
-    # -- what is shown ----------------------------------------------------------------------------
+    # -- details for the sheet --------------------------------------------------------------------
 
     def _keep_details(self, plate: Frame, frame: _Frame) -> None:
-        """The frame's best places take their turn among the best of all frames."""
+        """Collect the frame's best places, if they are among the best of all frames."""
         compared = [alpha for name, alpha in frame.mattes.items() if name != "trimap"]
         compared = compared or list(frame.mattes.values())
         if not compared or self.count == 0:
@@ -205,10 +221,10 @@ class Comparison:
                 del self.details[self.count :]
 
     def _has_room(self, place: Place) -> bool:
-        """One corner of the picture is shown once, in the frame where there is most to see."""
-        like = [d.place.score for d in self.details if d.place.overlaps(place)]
-        if like:
-            return place.score > max(like)
+        """Return True for a better score; overlapping places of all frames count as one."""
+        scores = [d.place.score for d in self.details if d.place.overlaps(place)]
+        if scores:
+            return place.score > max(scores)
         return len(self.details) < self.count or place.score > self.details[-1].place.score
 
     def _linear(self, plate: Frame) -> FloatImage:
@@ -233,18 +249,18 @@ class Comparison:
 
 
 def _warm_up(engine: Engine) -> None:
-    """What is compiled or loaded for the first frame shall not count as the first frame's time."""
+    """Solve a tiny frame, so that compilation and loading are not timed."""
     side = _WARM_UP_PX
     labels = np.full((side, side), UNKNOWN, np.uint8)
     labels[:, : side // 3], labels[:, -side // 3 :] = 0, 255
     image = np.linspace(0, 1, side * side * 3, dtype=np.float32).reshape(side, side, 3)
     trimap = Trimap(number=0, labels=labels, is_keyframe=True)
     for _ in answers(engine, [Task(image=image, trimap=trimap)]):
-        pass  # whether it can be solved, a frame of the shot will tell
+        pass  # errors show in the shot's frames
 
 
 def _cut(place: Place, linear: FloatImage, frame: _Frame) -> Detail:
-    """Copies, so that the frame itself can go."""
+    """Copy a place, so that the frame can be released."""
     mattes = {name: alpha[place.slices].copy() for name, alpha in frame.mattes.items()}
     if frame.truth is not None:
         mattes[TRUTH] = frame.truth[place.slices].copy()
@@ -257,7 +273,7 @@ def _cut(place: Place, linear: FloatImage, frame: _Frame) -> Detail:
 
 
 def _step(engine: str, before: _Frame | None, after: _Frame | None) -> float | None:
-    """dtSSD from a frame to the one that follows it at once."""
+    """Return the dtSSD of two consecutive frames, if both have a matte and a truth."""
     if before is None or after is None or after.number != before.number + 1:
         return None
     if before.truth is None or after.truth is None:

@@ -1,4 +1,4 @@
-"""Made from finished mattes at the end of a run: previews and a movie with alpha, as streams."""
+"""Files made from finished mattes at the end of a run: previews, and a movie with alpha."""
 
 from __future__ import annotations
 
@@ -28,31 +28,29 @@ MOVIE_PANEL_PX = 960
 
 
 class Delivery:
-    """A run that has ended, and the mattes that it has.
-
-    results: by frame number; frames without a matte are shown as such.
-    """
+    """Makes previews and movies of a finished run."""
 
     def __init__(self, run: Run, results: Mapping[int, FrameResult]) -> None:
+        """Take a run and its results by frame number; some may lack a matte."""
         self.run = run
         self.results = results
         self.numbers = [n for n in run.plan.numbers if n in results]
 
     @property
     def finished(self) -> list[int]:
-        """Frames that have a matte."""
+        """Numbers of the frames with a matte."""
         return [n for n in self.numbers if self.results[n].path is not None]
 
     @property
     def fps(self) -> Fraction:
-        """As the settings say, else as the plate says, else 24."""
-        asked = self.run.settings.fps
-        if asked is not None:
-            return frame_rate(asked)
+        """Frame rate of the settings, else of the plate, else 24."""
+        fps = self.run.settings.fps
+        if fps is not None:
+            return frame_rate(fps)
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
-        """preview.png in the output folder: frames that can be read, evenly spread.
+        """Write preview.png, a contact sheet of evenly spread readable frames.
 
         Raises VfxmatteError.
         """
@@ -65,15 +63,14 @@ class Delivery:
         return contact_sheet(rows, path)
 
     def movie_preview(self) -> Path:
-        """preview.mp4 in the output folder; a frame that cannot be read holds the one before."""
-        return preview_movie(self._moving(), self.run.shot.output / "preview.mp4", self.fps)
+        """Write preview.mp4; an unreadable frame holds the one before."""
+        return preview_movie(self._movie_panels(), self.run.shot.output / "preview.mp4", self.fps)
 
     def prores(self, path: Path) -> Path:
-        """ProRes 4444: the plate as a Rec.709 display has it, straight, with the alpha.
+        """Write ProRes 4444: straight Rec.709 colour and alpha, with time code and pixel aspect.
 
-        Frames without a matte, or whose plate or matte cannot be read any more, are transparent
-        black, so that the movie keeps the plate's timing; its time code and pixel aspect are the
-        plate's.
+        Frames without a readable plate and matte are transparent black, so that the movie keeps
+        the plate's timing.
         """
         return write_prores(
             path,
@@ -84,16 +81,16 @@ class Delivery:
         )
 
     def _timecode(self) -> str | None:
-        """The first frame's time code, where the plate has one."""
+        """Return the first frame's time code, if any."""
         try:
             metadata = self._plate(self.numbers[0]).metadata
         except (VfxmatteError, IndexError):
             return None
-        found = metadata.get("timeCode", metadata.get("smpte:TimeCode"))
-        return timecode_text(found, self.fps)
+        timecode = metadata.get("timeCode", metadata.get("smpte:TimeCode"))
+        return timecode_text(timecode, self.fps)
 
     def _plate(self, number: int) -> Frame:
-        """The plate under the shot's number; a held frame stands in for a missing one."""
+        """Read the plate; a held frame replaces a missing one under the missing one's number."""
         frame = self.run.plate.read(self.run.plan.sources[number])
         return frame if frame.number == number else replace(frame, number=number)
 
@@ -106,7 +103,7 @@ class Delivery:
             return None
 
     def _matte(self, number: int, frame: Frame) -> FloatImage | None:
-        """The frame's alpha over its canvas; None where there is none that can be read."""
+        """Return the frame's alpha over its canvas, if it can be read."""
         result = self.results.get(number)
         if result is None or result.path is None:
             return None
@@ -133,7 +130,7 @@ class Delivery:
         except VfxmatteError:
             return None
 
-    def _moving(self) -> Iterator[Panels]:
+    def _movie_panels(self) -> Iterator[Panels]:
         latest: Panels | None = None
         for number in self.numbers:
             frame = self._readable(number)

@@ -1,7 +1,6 @@
-"""Where engines disagree, at a size at which one sees it: all of them side by side.
+"""A sheet of enlarged details, at the places where the mattes of several engines differ most.
 
-Details are cut out of a frame at the places where the mattes differ most; the sheet shows the alpha
-and the composite over a checker and over grey, pixels enlarged but not smoothed.
+It shows alpha, and the composite over a checker and over grey, side by side and without smoothing.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.review.preview import (
+    PAPER,
     caption_bar,
     checker,
     framed,
+    grey_picture,
     over,
     tinted,
     to_display,
@@ -34,50 +35,54 @@ _SMALLEST_PX, _LARGEST_PX = 48, 256
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A square (or what of it fits) of a frame, in pixels of its canvas from its upper left corner.
-
-    score: how much there is to see.
-    """
+    """A rectangle of a frame, in pixels from the upper left corner of its canvas."""
 
     number: int
+    """Frame number."""
     left: int
+    """First column."""
     top: int
+    """First row."""
     width: int
+    """Number of columns."""
     height: int
+    """Number of rows."""
     score: float
+    """Sum of the differences between the mattes."""
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
+        """Rows and columns, for indexing."""
+        rows = slice(self.top, self.top + self.height)
+        return rows, slice(self.left, self.left + self.width)
 
     def overlaps(self, other: Place) -> bool:
-        """Whether they share pixels, were they of one frame."""
+        """Return True if they share pixels, ignoring the frame numbers."""
         beside = abs(self.left - other.left) >= self.width
         return not beside and abs(self.top - other.top) < self.height
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detail:
-    """What stands at a place.
-
-    linear: (h, w, 3) float32 scene-linear plate. labels: (h, w). mattes: (h, w) alpha by engine;
-    the truth, where it is known, under `TRUTH`.
-    """
+    """The pixels at a place."""
 
     place: Place
+    """The rectangle."""
     linear: FloatImage
+    """(h, w, 3) float32 scene-linear plate."""
     labels: Labels
+    """(h, w) uint8 trimap."""
     mattes: Mapping[str, FloatImage]
+    """(h, w) alpha by engine; the truth, if known, under `TRUTH`."""
 
 
 def find_places(
     number: int, mattes: Sequence[FloatImage], labels: Labels, count: int
 ) -> list[Place]:
-    """Up to `count` places of a frame, best first, that do not overlap: where the mattes differ
-    most; of a single matte, where it is neither 0 nor 1."""
+    """Return up to `count` separate places where the mattes differ most, best first.
+
+    A single matte is most interesting where it is neither 0 nor 1.
+    """
     height, width = labels.shape
     side = int(np.clip(height // 5, _SMALLEST_PX, _LARGEST_PX))
     rows, columns = min(side, height), min(side, width)
@@ -105,7 +110,7 @@ def _interest(mattes: Sequence[FloatImage]) -> NDArray[np.float64]:
 
 
 def _window_sums(values: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
-    """The sum of every window of that size, by its upper left corner."""
+    """Return the sum of every window of that size, by its upper left corner."""
     total = cv2.integral(values)
     return np.asarray(
         total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
@@ -114,10 +119,10 @@ def _window_sums(values: NDArray[np.float64], rows: int, columns: int) -> NDArra
 
 
 def write_sheet(details: Sequence[Detail], names: Sequence[str], path: Path) -> Path:
-    """A PNG with three rows a detail: alpha, over a checker, over grey; a column an engine.
+    """Write a PNG with a column per engine, and three rows per detail.
 
-    The first column has the plate and the trimap over it. Raises OutputError; ValueError without
-    any detail.
+    The rows show alpha, and composites over a checker and over grey; the first column shows the
+    plate and the trimap. Raises OutputError; ValueError without details.
     """
     if not details:
         raise ValueError("a sheet needs at least one detail")
@@ -130,23 +135,19 @@ def _rows(detail: Detail, shown: Sequence[str]) -> Iterator[Picture]:
     place, plate = detail.place, to_display(detail.linear)
     where = f"{place.number} at {place.left},{place.top}"
     squares, grey = checker(plate.shape), np.full(detail.linear.shape, _GREY, np.float32)
-    columns = (
-        [(where, plate), *((_title(detail, name), _grey_picture(detail, name)) for name in shown)],
-        [
-            ("trimap", tinted(plate, detail.labels)),
-            *(("over checker", _composite(detail, name, squares)) for name in shown),
-        ],
-        [
-            ("", np.full_like(plate, 28)),
-            *(("over grey", _composite(detail, name, grey)) for name in shown),
-        ],
+    rows = (
+        [(where, plate), *((_title(detail, name), _alpha(detail, name)) for name in shown)],
+        [("trimap", tinted(plate, detail.labels))]
+        + [("over checker", _composite(detail, name, squares)) for name in shown],
+        [("", np.full_like(plate, PAPER))]
+        + [("over grey", _composite(detail, name, grey)) for name in shown],
     )
-    for row in columns:
+    for row in rows:
         yield np.concatenate([_cell(text, picture) for text, picture in row], axis=1)
 
 
 def _title(detail: Detail, name: str) -> str:
-    """The engine, and its mean squared error at this place where the truth is known."""
+    """Return the engine's name, with its mean squared error here if the truth is known."""
     truth, alpha = detail.mattes.get(TRUTH), detail.mattes.get(name)
     if alpha is None:
         return f"{name}: failed"
@@ -156,11 +157,9 @@ def _title(detail: Detail, name: str) -> str:
     return f"{name}  mse {float(np.square(alpha - truth)[unknown].mean()):.4f}"
 
 
-def _grey_picture(detail: Detail, name: str) -> Picture:
+def _alpha(detail: Detail, name: str) -> Picture:
     alpha = detail.mattes.get(name)
-    if alpha is None:
-        return np.zeros((*detail.labels.shape, 3), np.uint8)
-    return np.rint(alpha[:, :, None].repeat(3, axis=2) * 255).astype(np.uint8)
+    return grey_picture(np.zeros(detail.labels.shape, np.float32) if alpha is None else alpha)
 
 
 def _composite(detail: Detail, name: str, ground: FloatImage) -> Picture:
@@ -171,7 +170,7 @@ def _composite(detail: Detail, name: str, ground: FloatImage) -> Picture:
 
 
 def _cell(text: str, picture: Picture) -> Picture:
-    """Enlarged by whole pixels where that fits, under its caption."""
+    """Enlarge by a whole factor where that fits, and add a caption."""
     scale = max(CELL_PX / max(picture.shape[:2]), 0.05)
     scale = float(round(scale)) if scale >= 1.5 else scale
     size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))

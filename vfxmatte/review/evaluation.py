@@ -1,14 +1,14 @@
-"""How good the results of a shot are, where its true alpha is known.
+"""Errors of a shot's results against its true alpha.
 
-Trimaps: `missed` and `area` (see `qc`). Mattes: SAD, MSE, Grad, Conn on the unknown region, and
-over time dtSSD and MESSDdt (see `metrics`). Reads what a run has written; trimaps that are not
-there are carried through time as a run would do it. Holds few frames at a time.
+Trimaps: `missed` and `area` (see `propagation.confidence`). Mattes: SAD, MSE, Grad, Conn on the
+unknown region, and over time dtSSD and MESSDdt (see `metrics`). The results are those that a run
+has written; missing trimaps are propagated. Few frames are in memory at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,24 +33,27 @@ from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors, messddt
 from vfxmatte.trimaps import from_matte, labels_from_image
 from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Picture, Trimap
 
-_WIDEST_BAND_PX = 256.0
+_MAX_BAND_PX = 256.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameEvaluation:
-    """One frame against the truth; what there is no file or no next frame for is None.
-
-    trimap: None for keyframes too. dtssd, messddt: from this frame to the next one. error: why
-    there is nothing of this frame.
-    """
+    """The errors of one frame; None where a file or the next frame is missing."""
 
     number: int
+    """Frame number."""
     is_keyframe: bool
+    """True if the trimap was painted."""
     trimap: TrimapScore | None = None
+    """Score of the trimap; None for keyframes."""
     matte: MatteErrors | None = None
+    """Errors of the matte."""
     dtssd: float | None = None
+    """Error of the step to the next frame."""
     messddt: float | None = None
+    """Error of the step to the next frame along the optical flow."""
     error: VfxmatteError | None = None
+    """Reason why the frame could not be measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +61,39 @@ class Means:
     """Means over the frames that have a value; None where none has."""
 
     missed: float | None
+    """Mean share of soft pixels that the trimap calls certain."""
     area: float | None
+    """Mean ratio of the unknown area to the ideal one."""
     sad: float | None
+    """Mean of `MatteErrors.sad`, as the next three."""
     mse: float | None
     grad: float | None
     conn: float | None
     dtssd: float | None
+    """Mean error of the steps."""
     messddt: float | None
+    """Mean error of the steps along the optical flow."""
 
     @classmethod
     def of(cls, frames: list[FrameEvaluation]) -> Means:
-        trimaps = [frame.trimap for frame in frames if frame.trimap]
-        mattes = [frame.matte for frame in frames if frame.matte]
+        """Average the values of the frames."""
+
+        def mean(name: str, rows: Iterable[object]) -> float | None:
+            values = [getattr(row, name) for row in rows if row is not None]
+            values = [value for value in values if value is not None]
+            return float(np.mean(values)) if values else None
+
+        trimaps, mattes = [one.trimap for one in frames], [one.matte for one in frames]
         return cls(
-            missed=_mean([one.missed for one in trimaps]),
-            area=_mean([one.area for one in trimaps]),
-            sad=_mean([one.sad for one in mattes]),
-            mse=_mean([one.mse for one in mattes]),
-            grad=_mean([one.grad for one in mattes]),
-            conn=_mean([one.conn for one in mattes]),
-            dtssd=_mean([frame.dtssd for frame in frames if frame.dtssd is not None]),
-            messddt=_mean([frame.messddt for frame in frames if frame.messddt is not None]),
+            **{name: mean(name, trimaps) for name in ("missed", "area")},
+            **{name: mean(name, mattes) for name in ("sad", "mse", "grad", "conn")},
+            **{name: mean(name, frames) for name in ("dtssd", "messddt")},
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Solved:
-    """A frame with a matte: all that the next one is compared with."""
+    """A frame with a matte, to compare the next one with."""
 
     number: int
     alpha: FloatImage
@@ -95,22 +104,21 @@ class _Solved:
 
 @dataclass(kw_only=True)
 class Evaluation:
-    """A shot's results against its true alpha.
-
-    run: the prepared run; only its plate, plan and output folder are used.
-    alpha: the true alpha, an image sequence with the plate's frame numbers.
-    band_px: half-width of the keyframes' band, from which the ideal trimap is drawn.
-    """
+    """Measures a shot's results against its true alpha."""
 
     run: Run
+    """A prepared run, of which plate, plan and output folder are used."""
     alpha: FrameSequence
+    """The true alpha, with the plate's frame numbers."""
     numbers: list[int] = field(init=False)
+    """Frames that are measured, ascending."""
     band_px: float = field(init=False)
+    """Half-width of the keyframes' band, and of the ideal trimaps' band."""
 
     def __post_init__(self) -> None:
-        """Raises ShotError where plate and alpha share no frame, TrimapError, PlateError."""
-        wanted = self.run.plan.numbers
-        self.numbers = [number for number in self.alpha.numbers if number in wanted]
+        """Raise ShotError if plate and alpha share no frame; TrimapError, PlateError."""
+        planned = self.run.plan.numbers
+        self.numbers = [number for number in self.alpha.numbers if number in planned]
         if not self.numbers:
             raise ShotError(
                 "the true alpha has no frame of the plate",
@@ -123,12 +131,13 @@ class Evaluation:
 
     @property
     def has_mattes(self) -> bool:
+        """True if any frame has a matte."""
         return any(number in self._mattes for number in self.numbers)
 
     def frames(self) -> Iterator[FrameEvaluation]:
-        """Each frame that the true alpha has, ascending; one that cannot be read has an error.
+        """Yield the frames of the true alpha, ascending; unreadable ones have an error.
 
-        A frame's dtSSD and MESSDdt need the next one, so each comes when its successor is read.
+        Each is yielded once its successor is read, which dtSSD and MESSDdt need.
         """
         waiting: FrameEvaluation | None = None
         before: _Solved | None = None
@@ -145,7 +154,7 @@ class Evaluation:
         try:
             if isinstance(trimap, Failure):
                 raise trimap.error
-            return self._measured(trimap)
+            return self._measure(trimap)
         except Exception as error:
             if concerns_all_frames(error):
                 raise
@@ -153,7 +162,7 @@ class Evaluation:
             is_keyframe = number in self.run.plan.keyframes
             return FrameEvaluation(number=number, is_keyframe=is_keyframe, error=failure), None
 
-    def _measured(self, trimap: Trimap) -> tuple[FrameEvaluation, _Solved | None]:
+    def _measure(self, trimap: Trimap) -> tuple[FrameEvaluation, _Solved | None]:
         number, truth = trimap.number, self._truth(trimap.number)
         solved = self._solved(trimap, truth)
         evaluation = FrameEvaluation(
@@ -186,7 +195,7 @@ class Evaluation:
             confidence=trimap.confidence,
         )
 
-    # -- where things come from ------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------
 
     def _truth(self, number: int) -> FloatImage:
         path = self.alpha.existing_path(number)
@@ -196,19 +205,16 @@ class Evaluation:
             raise error.at(frame=number, path=path) from error.__cause__
 
     def _picture(self, number: int) -> Picture | None:
-        """(H, W) uint8 luma as on a display, for the motion; None where the plate is unreadable."""
+        """Return (H, W) uint8 display luma for the optical flow; None without a readable plate."""
         try:
             frame = self.run.plate.read(self.run.plan.sources[number])
         except PlateError:
             return None
-        shown = np.clip(to_network(frame, self.run.colours), 0, 1) * 255
-        return grey(np.rint(shown).astype(np.uint8))
-
-    def _keyframe(self, number: int) -> Trimap:
-        return self.run.keyframes[number]
+        encoded = np.clip(to_network(frame, self.run.colours), 0, 1) * 255
+        return grey(np.rint(encoded).astype(np.uint8))
 
     def _all_trimaps(self) -> Iterator[Trimap | Failure]:
-        """As written by a run where all are there, else carried through time now."""
+        """Yield the trimaps that a run has written, or propagate them if one is missing."""
         keys = self.run.plan.keyframes
         if all(number in self._trimaps or number in keys for number in self.numbers):
             yield from map(self._written_trimap, self.numbers)
@@ -231,7 +237,7 @@ class Evaluation:
 
     def _trimap_of(self, number: int) -> Trimap:
         if number in self.run.plan.keyframes:
-            return self._keyframe(number)
+            return self.run.keyframes[number]
         path = self._trimaps[number]
         labels = labels_from_image(read_image(path).pixels)
         if labels.shape != self.run.plate.info.canvas.shape:
@@ -239,12 +245,12 @@ class Evaluation:
         return Trimap(number=number, labels=labels, is_keyframe=False)
 
     def _band(self) -> float:
-        """The band, eroded and dilated alike, whose area is that of the painted keyframes."""
+        """Return the mean half-width of a band with the area of the painted keyframes' bands."""
         bands, unread = [], []
         for number in self.run.plan.keyframes:
             if number in self.alpha.numbers:
                 try:
-                    labels, truth = self._keyframe(number).labels, self._truth(number)
+                    labels, truth = self.run.keyframes[number].labels, self._truth(number)
                 except VfxmatteError as error:
                     unread.append(error)
                     continue
@@ -261,7 +267,7 @@ class Evaluation:
 
 
 def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
-    """The true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError."""
+    """Find the true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError."""
     if given is not None:
         return find_sequence(whole_sequence(given))
     if shot_folder is None or not (shot_folder / "alpha").is_dir():
@@ -274,9 +280,9 @@ def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
 
 
 def equal_band_px(labels: Labels, truth: FloatImage) -> float:
-    """How far a trimap drawn from `truth` must reach, inward and outward, to have `labels`' area.
+    """Return the half-width of a band around `truth`'s edge with the unknown area of `labels`.
 
-    Both (H, W). To a quarter of a pixel; 0 where even the soft pixels alone are more.
+    Both are (H, W). The precision is 0.25 px; 0 where the soft pixels alone are more.
     """
     area = int(np.count_nonzero(labels == UNKNOWN))
 
@@ -285,7 +291,7 @@ def equal_band_px(labels: Labels, truth: FloatImage) -> float:
         return int(np.count_nonzero(drawn == UNKNOWN)) >= area
 
     low, high = 0.0, 1.0
-    while not reaches(high) and high < _WIDEST_BAND_PX:
+    while not reaches(high) and high < _MAX_BAND_PX:
         low, high = high, 2 * high
     while high - low > 0.25:
         middle = (low + high) / 2
@@ -296,7 +302,7 @@ def equal_band_px(labels: Labels, truth: FloatImage) -> float:
 def _with_motion(
     frame: FrameEvaluation, before: _Solved | None, after: _Solved | None
 ) -> FrameEvaluation:
-    """With the errors of the step from `before` (that of `frame`) to `after`."""
+    """Add the errors of the step from `before` (the matte of `frame`) to `after`."""
     if before is None or after is None:
         return frame
     alphas, truths = (before.alpha, after.alpha), (before.truth, after.truth)
@@ -305,23 +311,12 @@ def _with_motion(
     if before.picture is not None and after.picture is not None:
         flow = dense_flow(before.picture, after.picture)
         followed = messddt(alphas, truths, labels, flow)
-    return FrameEvaluation(
-        number=frame.number,
-        is_keyframe=frame.is_keyframe,
-        trimap=frame.trimap,
-        matte=frame.matte,
-        dtssd=dtssd(alphas, truths, labels),
-        messddt=followed,
-    )
+    return replace(frame, dtssd=dtssd(alphas, truths, labels), messddt=followed)
 
 
 def _results(folder: Path, head: str) -> Mapping[int, Path]:
-    """Files of a run's output by frame number; {} where there are none."""
+    """Return the files of a run's output by frame number."""
     if not folder.is_dir():
         return {}
     chosen = [sequence for sequence in list_sequences(folder) if sequence.head == head]
     return {n: sequence.path(n) for sequence in chosen for n in sequence.numbers}
-
-
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None

@@ -1,9 +1,9 @@
-"""How far a matte is from the truth: one implementation for training, evaluation and tests.
+"""Errors of mattes: one implementation for training, evaluation and tests.
 
-All measures look at the unknown region only; outside it the prediction is taken to be what the
-trimap says. Stills: SAD, MSE, MAD, Grad, Conn (Rhemann et al. 2009, "A perceptually motivated
-online benchmark for image matting"). Moving pictures: SSDA, dtSSD, MESSDdt (Erofeev et al. 2015,
-"Perceptually motivated benchmark for video matting"). Knows numpy and OpenCV; no torch, no files.
+Only the unknown region counts; outside it the prediction is replaced by the trimap. Stills: SAD,
+MSE, MAD, Grad, Conn (Rhemann et al. 2009, "A perceptually motivated online benchmark for image
+matting"). Moving pictures: SSDA, dtSSD, MESSDdt (Erofeev et al. 2015, "Perceptually motivated
+benchmark for video matting").
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 _GRADIENT_SIGMA = 1.4
 _GRADIENT_CUTOFF = 1e-2  # the kernel ends where the Gaussian falls below this
-_CONN_STEPS = 10
-_CONN_THETA = np.float32(0.15)
+_CONN_STEPS = 10  # thresholds
+_CONN_THETA = np.float32(0.15)  # of Rhemann et al.
 
 Flow = Callable[[int], FloatImage]
-"""Index of a frame to (H, W, 2) float32: x and y displacement in px to the frame after it."""
+"""Takes the index of a frame; returns (H, W, 2) float32 x and y displacement in px to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatteErrors:
-    """Errors of one matte, or means over several; lower is better, 0 is perfect.
-
-    sad, grad, conn: sums over the unknown pixels, divided by 1000. mse, mad: means over them.
-    unknown_px: how many there are (a mean for several mattes).
-    """
+    """Errors of one matte, or means over several; 0 is perfect."""
 
     sad: float
+    """Sum of absolute differences over the unknown pixels, divided by 1000."""
     mse: float
+    """Mean squared error over the unknown pixels."""
     mad: float
+    """Mean absolute difference over the unknown pixels."""
     grad: float
+    """Sum of squared gradient differences over the unknown pixels, divided by 1000."""
     conn: float
+    """Sum of connectivity differences over the unknown pixels, divided by 1000."""
     unknown_px: float
+    """Number of unknown pixels."""
 
     @classmethod
     def mean(cls, errors: Iterable[MatteErrors]) -> MatteErrors:
-        """The plain mean, each picture counting the same; ValueError where there are none."""
+        """Average the errors with equal weights; raises ValueError without any."""
         rows = list(errors)
         if not rows:
             raise ValueError("no errors to average")
@@ -54,23 +56,22 @@ class MatteErrors:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceErrors:
-    """Errors of a moving matte, means over its frames (or pairs of frames).
-
-    ssda: √Σ(α−g)². dtssd: √Σ((αₜ−αₜ₊₁)−(gₜ−gₜ₊₁))². messddt: Σ|(αₜ−gₜ)²−(αₜ₊₁−gₜ₊₁)²| with the
-    later frame followed along the optical flow, divided by 1000; None where there is no flow.
-    Sums are over the unknown pixels of the earlier frame.
-    """
+    """Mean errors of a moving matte; sums are over the unknown pixels of the earlier frame."""
 
     ssda: float
+    """√Σ(α−g)²."""
     dtssd: float
+    """√Σ((αₜ−αₜ₊₁)−(gₜ−gₜ₊₁))²."""
     messddt: float | None
+    """Σ|(αₜ−gₜ)²−(αₜ₊₁−gₜ₊₁)²|/1000, the later frame along the optical flow; None without flow."""
     frames: int
+    """Number of frames."""
 
 
 def force_known(prediction: FloatImage, labels: Labels) -> FloatImage:
-    """`prediction` (H, W) float32 clipped to [0, 1], with 0 and 1 where the trimap is certain.
+    """Clip `prediction` (H, W) float32 to [0, 1] and set it to 0 or 1 where the trimap is certain.
 
-    Raises ValueError for a shape that differs from the labels' and for values that are not finite.
+    Raises ValueError if the shape differs from the labels', or for values that are not finite.
     """
     if prediction.shape != labels.shape:
         raise ValueError(f"prediction is {prediction.shape}, labels are {labels.shape}")
@@ -81,7 +82,7 @@ def force_known(prediction: FloatImage, labels: Labels) -> FloatImage:
 
 
 def matte_errors(prediction: FloatImage, truth: FloatImage, labels: Labels) -> MatteErrors:
-    """All errors of one still matte.
+    """Measure all errors of one matte.
 
     Args:
         prediction, truth: (H, W) float32 alpha in [0, 1].
@@ -109,7 +110,7 @@ def _checked(truth: FloatImage, labels: Labels) -> FloatImage:
 
 
 def _gradient_kernel() -> NDArray[np.float64]:
-    """Derivative of a Gaussian along x, of unit Frobenius norm; (9, 9) for σ = 1.4."""
+    """Return the derivative of a Gaussian along x, of unit Frobenius norm; (9, 9) for σ = 1.4."""
     s = _GRADIENT_SIGMA
     half = math.ceil(s * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * s * _GRADIENT_CUTOFF)))
     x = np.arange(-half, half + 1, dtype=np.float64)
@@ -131,7 +132,7 @@ def _gradient_error(prediction: FloatImage, truth: FloatImage, unknown: NDArray[
 
 
 def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest 4-connected component; all False where there is none."""
+    """Return the largest 4-connected component; all False where there is none."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )
@@ -141,7 +142,7 @@ def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _connected_level(prediction: FloatImage, truth: FloatImage) -> FloatImage:
-    """The last threshold at which each pixel belongs to what is solid in both mattes."""
+    """Return the highest threshold at which each pixel is connected to the solid part of both."""
     level = np.ones(truth.shape, np.float32)
     connected = np.ones(truth.shape, bool)
     for step in range(1, _CONN_STEPS + 1):
@@ -166,7 +167,7 @@ def _connectivity_error(
 
 
 def ssda(prediction: FloatImage, truth: FloatImage, labels: Labels) -> float:
-    """√Σ(α−g)² over the unknown pixels of one frame."""
+    """Return √Σ(α−g)² over the unknown pixels of one frame."""
     error = (force_known(prediction, labels) - _checked(truth, labels))[labels == UNKNOWN]
     return float(np.sqrt(np.square(error.astype(np.float64)).sum()))
 
@@ -176,7 +177,7 @@ def dtssd(
     truths: tuple[FloatImage, FloatImage],
     labels: tuple[Labels, Labels],
 ) -> float:
-    """√Σ((αₜ−αₜ₊₁)−(gₜ−gₜ₊₁))² over the pixels unknown in the earlier of two frames."""
+    """Return √Σ((αₜ−αₜ₊₁)−(gₜ−gₜ₊₁))² over the pixels unknown in the earlier of two frames."""
     now, after = _errors_of_pair(predictions, truths, labels)
     change = (now - after)[labels[0] == UNKNOWN].astype(np.float64)
     return float(np.sqrt(np.square(change).sum()))
@@ -188,10 +189,10 @@ def messddt(
     labels: tuple[Labels, Labels],
     flow: FloatImage,
 ) -> float:
-    """Σ|(αₜ−gₜ)²−(αₜ₊₁−gₜ₊₁)²|/1000, the later frame read where `flow` leads.
+    """Return Σ|(αₜ−gₜ)²−(αₜ₊₁−gₜ₊₁)²|/1000, the later frame sampled bilinearly along `flow`.
 
-    flow: (H, W, 2) float32, x and y displacement in px from the earlier frame to the later. Pixels
-    that leave the frame do not count. The later mattes are sampled bilinearly.
+    `flow` is (H, W, 2) float32, x and y displacement in px from the earlier frame to the later.
+    Pixels that leave the frame do not count.
     """
     if flow.shape != (*labels[0].shape, 2):
         raise ValueError(f"flow is {flow.shape}, labels are {labels[0].shape}")
@@ -222,11 +223,11 @@ def _errors_of_pair(
 def sequence_errors(
     frames: Iterable[tuple[FloatImage, FloatImage, Labels]], flow: Flow | None = None
 ) -> SequenceErrors:
-    """Errors of a moving matte; holds two frames at a time.
+    """Measure a moving matte, with two frames in memory at a time.
 
     Args:
         frames: (prediction, truth, labels) of consecutive frames, in order.
-        flow: gives the flow from the n-th frame (from 0) to the next; without it no MESSDdt.
+        flow: returns the flow from a frame, by its index, to the next; None: no MESSDdt.
     """
     single: list[float] = []
     pairs: list[float] = []

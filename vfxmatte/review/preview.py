@@ -1,8 +1,7 @@
-"""Pictures and movies for a person to look at: how does the matte hold against a checker?
+"""Preview pictures and movies of mattes, composited over a checker.
 
-Composites are made in scene-linear light with premultiplied colour, at the plate's full size, then
-made smaller and encoded for an sRGB display. Reads mattes and trimaps that are finished; knows
-nothing of runs.
+Composites are made in scene-linear light with premultiplied colour at the plate's full size, then
+reduced and encoded for an sRGB display.
 """
 
 from __future__ import annotations
@@ -26,33 +25,35 @@ from vfxmatte.io.writers import crop
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels, Picture
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
-"""Encoders that PyAV may have been built with, best first."""
+"""H.264 encoders that PyAV may have, best first."""
 
-_CHECKER = (0.09, 0.25)  # scene-linear grey of the two kinds of squares
+_CHECKER = (0.09, 0.25)  # scene-linear grey of the squares
 _SQUARE_PX = 16
 _TINTS = {
-    BACKGROUND: ((0.15, 0.25, 0.9), 0.35),  # display RGB, and how much of it
+    BACKGROUND: ((0.15, 0.25, 0.9), 0.35),  # display RGB and opacity
     UNKNOWN: ((1.0, 0.8, 0.1), 0.5),
     FOREGROUND: ((0.2, 0.9, 0.3), 0.25),
 }
 _MARGIN_PX = 4
 _CAPTION_PX = 22
-_PAPER = 28
+PAPER = 28
+"""Grey value of the sheets' background."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panels:
-    """What one frame looks like: four (h, w, 3) uint8 sRGB pictures of one size.
-
-    trimap: the labels laid over the plate in colour (blue background, yellow unknown, green
-    foreground). caption: the frame number, and a word where there is something to say.
-    """
+    """Four (h, w, 3) uint8 sRGB pictures of one frame."""
 
     caption: str
+    """The frame number, and a remark."""
     plate: Picture
+    """The plate."""
     trimap: Picture
+    """The plate, tinted blue for background, yellow for unknown, green for foreground."""
     alpha: Picture
+    """The matte."""
     composite: Picture
+    """The foreground over a checker."""
 
 
 def make_panels(
@@ -64,10 +65,13 @@ def make_panels(
     width_px: int,
     is_keyframe: bool = False,
 ) -> Panels:
-    """One frame's pictures over its display window, `width_px` wide, pixels made square.
+    """Draw one frame over its display window, at most `width_px` wide, with square pixels.
 
-    alpha: (H, W) float32 over the frame's canvas; None (no matte yet) gives black panels.
-    labels: (H, W) uint8 over the canvas; None leaves the plate bare. Raises ColourError.
+    Args:
+        alpha: (H, W) float32 over the frame's canvas; None gives black panels.
+        labels: (H, W) uint8 over the canvas; None leaves the plate untinted.
+    Raises:
+        ColourError: the frame's colour space is unknown.
     """
     linear = colours.to_linear_rec709(frame.pixels, frame.colour_space)
     np.nan_to_num(linear, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
@@ -80,7 +84,7 @@ def make_panels(
     else:
         coverage = crop(alpha, frame.canvas, frame.display_window)
         small = _resized(coverage, size)
-        matte = np.rint(np.repeat(small[:, :, None], 3, axis=2) * 255).astype(np.uint8)
+        matte = grey_picture(small)
         premultiplied = _resized(linear * coverage[:, :, None], size)
         composite = to_display(over(premultiplied, small, checker(small.shape)))
     return Panels(
@@ -94,37 +98,41 @@ def make_panels(
 
 
 def over(premultiplied: FloatImage, alpha: FloatImage, ground: FloatImage) -> FloatImage:
-    """Premultiplied (H, W, 3) scene-linear colour over a ground, alpha (H, W) in [0, 1]."""
+    """Composite premultiplied (H, W, 3) scene-linear colour over a ground; alpha (H, W), 0 to 1."""
     return cast(FloatImage, premultiplied + (1 - alpha[:, :, None]) * ground)
 
 
 def checker(shape: tuple[int, ...]) -> FloatImage:
-    """(h, w, 3) float32 scene-linear grey squares."""
+    """Return (h, w, 3) float32 scene-linear grey squares."""
     rows, columns = np.indices(shape[:2], np.int32) // _SQUARE_PX
     values = np.where((rows + columns) % 2, *_CHECKER).astype(np.float32)
     return np.repeat(values[:, :, None], 3, axis=2)
 
 
+def grey_picture(values: FloatImage) -> Picture:
+    """Convert (h, w) values from 0 to 1 to (h, w, 3) uint8."""
+    return np.rint(values[:, :, None].repeat(3, axis=2) * 255).astype(np.uint8)
+
+
 def to_display(linear: FloatImage) -> Picture:
-    """(..., 3) scene-linear Rec.709 to 8-bit sRGB; what is brighter than white is white."""
+    """Convert (..., 3) scene-linear Rec.709 to 8-bit sRGB, clipped at white."""
     return np.rint(np.clip(encode_for_network(linear), 0, 1) * 255).astype(np.uint8)
 
 
 def contact_sheet(rows: Sequence[Panels], path: str | Path) -> Path:
-    """A PNG with one row a frame: plate, trimap over plate, alpha, composite over a checker.
+    """Write a PNG with a row per frame: plate, trimap over plate, alpha, composite over a checker.
 
-    Raises OutputError; ValueError without any row.
+    Raises OutputError; ValueError without rows.
     """
     if not rows:
         raise ValueError("a contact sheet needs at least one frame")
-    path = Path(path)
-    heads = [_row_of(None, rows[0])]
-    sheet = np.concatenate(heads + [_row_of(row.caption, row) for row in rows])
-    return write_png(sheet, path)
+    head = _row_of(None, rows[0])
+    sheet = np.concatenate([head, *(_row_of(row.caption, row) for row in rows)])
+    return write_png(sheet, Path(path))
 
 
 def write_png(picture: Picture, path: Path) -> Path:
-    """(h, w, 3) uint8 sRGB; whole or not there. Raises OutputError."""
+    """Write (h, w, 3) uint8 sRGB, completely or not at all; raises OutputError."""
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     with renamed_when_whole(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
@@ -132,10 +140,9 @@ def write_png(picture: Picture, path: Path) -> Path:
 
 
 def preview_movie(frames: Iterable[Panels], path: str | Path, fps: Fraction | float) -> Path:
-    """An H.264 MP4, plate beside composite; one frame in memory at a time.
+    """Write an H.264 MP4, plate beside composite, with one frame in memory at a time.
 
-    Raises:
-        OutputError: this PyAV has no H.264 encoder, no frames, or the file cannot be written.
+    Raises OutputError if PyAV has no H.264 encoder, without frames, or if writing fails.
     """
     path = Path(path)
     encoder = h264_encoder()
@@ -157,7 +164,7 @@ def preview_movie(frames: Iterable[Panels], path: str | Path, fps: Fraction | fl
 
 
 def h264_encoder() -> str | None:
-    """The first of `H264_ENCODERS` that there is."""
+    """Return the first available of `H264_ENCODERS`."""
     return next((name for name in H264_ENCODERS if name in av.codecs_available), None)
 
 
@@ -190,17 +197,17 @@ def _stream(container: Any, encoder: str, picture: Picture, fps: Fraction) -> An
 
 
 def _even(picture: Picture) -> Picture:
-    """H.264's chroma wants even sides; an odd edge is repeated."""
+    """Repeat an odd edge: H.264's chroma needs even sides."""
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _size(frame: Frame, width_px: int) -> tuple[int, int]:
-    """(width, height) of a panel, never wider than the plate."""
+    """Return (width, height) of a panel, at most as wide as the plate."""
     window = frame.display_window
-    shown = window.width * frame.pixel_aspect
-    scale = min(1.0, width_px / shown)
-    return max(1, round(shown * scale)), max(1, round(window.height * scale))
+    width = window.width * frame.pixel_aspect
+    scale = min(1.0, width_px / width)
+    return max(1, round(width * scale)), max(1, round(window.height * scale))
 
 
 def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
@@ -212,13 +219,13 @@ def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
 
 
 def _tinted(plate: Picture, labels: Labels, frame: Frame, size: tuple[int, int]) -> Picture:
-    """The plate, paler, with each label's colour laid over it."""
+    """Tint the plate by the labels over the frame's canvas."""
     inside = crop(cast(FloatImage, labels), frame.canvas, frame.display_window)
     return tinted(plate, cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST))
 
 
 def tinted(plate: Picture, labels: NDArray[Any]) -> Picture:
-    """(h, w, 3) uint8 sRGB, paler, with the colour of each label (h, w) laid over it."""
+    """Return (h, w, 3) uint8 sRGB in pale grey, tinted by the labels (h, w)."""
     grey = plate.mean(axis=2, keepdims=True) * 0.8
     mixed = grey.repeat(3, axis=2)
     for label, (colour, share) in _TINTS.items():
@@ -228,7 +235,7 @@ def tinted(plate: Picture, labels: NDArray[Any]) -> Picture:
 
 
 def _row_of(caption: str | None, panels: Panels) -> Picture:
-    """One frame's row with its caption, or the sheet's head where there is none."""
+    """Draw a frame's row with its caption, or the sheet's head without one."""
     named = {
         "plate": panels.plate,
         "trimap": panels.trimap,
@@ -245,21 +252,21 @@ def _row_of(caption: str | None, panels: Panels) -> Picture:
 
 
 def caption_bar(text: str, width: int) -> Picture:
-    """A line of text, as wide as the picture that it stands over."""
-    bar = np.full((_CAPTION_PX, width, 3), _PAPER, np.uint8)
+    """Draw a line of text, as wide as the picture below it."""
+    bar = np.full((_CAPTION_PX, width, 3), PAPER, np.uint8)
     where, font = (2, _CAPTION_PX - 7), cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(bar, text, where, font, 0.5, (225, 225, 225), 1, cv2.LINE_AA)
     return bar
 
 
 def framed(picture: Picture) -> Picture:
-    """The picture with a margin to its left and below it."""
+    """Add a margin to the left and below."""
     sides = ((0, _MARGIN_PX), (_MARGIN_PX, 0), (0, 0))
-    return np.pad(picture, sides, constant_values=_PAPER)
+    return np.pad(picture, sides, constant_values=PAPER)
 
 
 def evenly_chosen(numbers: Sequence[int], count: int) -> list[int]:
-    """Up to `count` of the numbers, evenly spread, first and last among them."""
+    """Return up to `count` numbers, evenly spread, with the first and the last."""
     if len(numbers) <= count:
         return list(numbers)
     places = np.linspace(0, len(numbers) - 1, count)

@@ -1,7 +1,7 @@
 """The endpoint file: port and token of the running server, readable by its user alone.
 
-The file lies in ~/.vfxmatte/run ($VFXMATTE_HOME replaces ~/.vfxmatte). The machine's name is part
-of its own, because machines may share a home. The server locks a file beside it while it runs: there
+The file lies in ~/.vfxmatte/run ($VFXMATTE_HOME replaces ~/.vfxmatte). Its name holds that of the
+machine, because machines may share a home. The server holds a lock beside it while it runs: there
 is one server, and a file whose lock is free is stale.
 """
 

@@ -41,8 +41,8 @@ def requested_shot(params: Params) -> Shot:
 def requested_settings(params: Params, base: RunSettings) -> RunSettings:
     """Change `base` by `settings`: tables as in shot.toml, or dotted names.
 
-    The parameter `ocio` is the client's $OCIO, used where the settings name no configuration; the
-    server's own $OCIO may be another host's.
+    `ocio`, the client's $OCIO, is used where the settings name no configuration; the server's own
+    $OCIO may be another host's.
     """
     settings = changed(base, _nested(params.record("settings")))
     ocio = params.text("ocio")
