@@ -23,7 +23,7 @@ class Plate:
     name: str
     """Name of the datablock."""
     source: str
-    """What vfxmatte is given: a movie, or a pattern such as `/shots/plate.####.exr`."""
+    """The path for vfxmatte: a movie, or a pattern such as `/shots/plate.####.exr`."""
     first: int
     """Number of the first frame: the one on disk, or 1 for a movie."""
     last: int

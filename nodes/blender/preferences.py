@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, misc"
-"""The add-on's preferences: where vfxmatte is, and how it solves."""
+"""The add-on's preferences: the path of vfxmatte, and how it solves."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ answer = Answer()
 
 
 class VfxmattePreferences(bpy.types.AddonPreferences):
-    """Where vfxmatte is, its device and its quality."""
+    """The path of vfxmatte, its device and its quality."""
 
     bl_idname = __package__ or "vfxmatte"
 

@@ -31,13 +31,13 @@ class Progress:
     failed: Mapping[int, str] = field(default_factory=dict)
     """Error messages by frame number."""
     notes: tuple[str, ...] = ()
-    """What the server reports beside the frames."""
+    """Remarks of the server, in the order in which they came."""
     device: str = ""
     """The device that solved the frames."""
     suggested: int | None = None
     """The frame on which another keyframe would help most."""
     problem: Problem | None = None
-    """What ended the run."""
+    """The error that ended the run."""
 
     @property
     def is_over(self) -> bool:

@@ -179,15 +179,15 @@ def _client() -> Any:
 
 def _request(place: Place, shot: Plate) -> dict[str, Any]:
     chosen, folder = place.scene.vfxmatte, shot_folder(place)
-    kept = preferences()
+    saved = preferences()
     return {
         "plate": shot.source,
         "trimaps": str(folder.trimaps),
         "output": str(folder.matte),
         "frames": _frames(place.scene, shot),
         "colorspace": _colorspace(chosen, shot),
-        "device": kept.device.strip() or None,
-        "mode": kept.mode,
+        "device": saved.device.strip() or None,
+        "mode": saved.mode,
         "settings": {"missing": chosen.missing.lower()},
     }
 

@@ -131,7 +131,7 @@ class Channel:
             for message in read_messages(self._source):
                 self._dispatch(message)
         except Exception as error:  # after any nonsense from the server, no call may wait for ever
-            log.debug("the engine's connection broke: %s", error)
+            log.debug("the server's connection broke: %s", error)
         self.close()
         with contextlib.suppress(OSError, ValueError):
             self._source.close()  # a socket's descriptor lives as long as its file
@@ -155,7 +155,7 @@ class Channel:
         if call is not None:
             call.inbox.put((kind, values))
         elif kind == "error":
-            log.warning("the engine says: %s", values.get("message"))
+            log.warning("the server reports: %s", values.get("message"))
 
 
 def read_messages(source: IO[bytes]) -> Iterator[Record]:

@@ -229,7 +229,7 @@ class Client:
             return pixels.alpha()
 
     def _request(self, job: Job, method: str, params: Record, *, private: bool = True) -> Record:
-        """Have the server do a job; a server that dies is started again.
+        """Execute a job on the server; one that dies is started again.
 
         Args:
             job, method, params: the job and its request.

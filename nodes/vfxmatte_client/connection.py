@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .errors import Command, Record
 
 RESTARTS = 2
-"""How often a server that dies is started again for one request."""
+"""Restarts of a server that dies, at most, for one request."""
 
 _RETRY_SECONDS = 60  # until a server that could not serve is tried again
 

@@ -1,4 +1,4 @@
-"""Where vfxmatte is on this machine."""
+"""Finding the vfxmatte command on this machine."""
 
 from __future__ import annotations
 

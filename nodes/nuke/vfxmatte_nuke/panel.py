@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     layer: str
     """EXR layer of the plate."""
     missing: str
-    """What to do about missing plate frames: error, hold or skip."""
+    """Missing plate frames: error, hold or skip."""
     notes: tuple[str, ...]
     """Shown in the panel when the render is over."""
 
