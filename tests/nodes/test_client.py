@@ -426,9 +426,10 @@ def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_pat
         )
         recorder.wait_for(event="frame", frame=1002)
         job.cancel()
+        time.sleep(1)  # on a busy machine the signal is not handled at once
         (tmp_path / "gate").touch()
         totals = job.result(PATIENCE_SECONDS)
-        assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled
+        assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled, totals
 
 
 def test_leaving_cancels_even_what_does_not_answer(
