@@ -36,23 +36,23 @@ def session_folder(
 
     Args:
         name: of the script beside this file, without its beginning and suffix.
-        job: called with the new folder; returns what the script is told in JOB.json, beside
+        job: called with the new folder; returns what JOB.json tells the script, beside
             `work`, `zip`, `engine` and `report`.
     """
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / f"blender-{name}"
     python = blender_python()
     with FileLock(f"{folder}.lock"):
-        if not (folder / "said.txt").exists():
+        if not (folder / "output.txt").exists():
             folder.mkdir()
             _hold(python, folder, Path(__file__).with_name(f"blender_{name}.py"), job(folder))
     return folder
 
 
 def report_of(folder: Path) -> dict[str, Any]:
-    """What the session has seen; fails with all that it said where it broke off."""
+    """What the session has seen; fails with all its output if it broke off."""
     path = folder / "report.json"
-    assert path.exists(), (folder / "said.txt").read_text(encoding="utf-8")
+    assert path.exists(), (folder / "output.txt").read_text(encoding="utf-8")
     seen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return seen
 
@@ -79,4 +79,4 @@ def _hold(python: Path, folder: Path, script: Path, job: dict[str, str]) -> None
         stderr=subprocess.STDOUT,
         timeout=300,
     )
-    (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
+    (folder / "output.txt").write_text(done.stdout, encoding="utf-8")

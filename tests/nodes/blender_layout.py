@@ -15,13 +15,13 @@ _BOXES = ("box", "row", "column")
 
 
 class StrictLayout:
-    """Records the words that an artist would read, in `said`."""
+    """Records the words that an artist would read, in `texts`."""
 
-    def __init__(self, said: list[str] | None = None) -> None:
-        self.said = [] if said is None else said
+    def __init__(self, texts: list[str] | None = None) -> None:
+        self.texts = [] if texts is None else texts
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name != "said" and name not in bpy.types.UILayout.bl_rna.properties:
+        if name != "texts" and name not in bpy.types.UILayout.bl_rna.properties:
             raise AttributeError(f"a layout has no {name}")
         super().__setattr__(name, value)
 
@@ -32,34 +32,34 @@ class StrictLayout:
 
     def _call(self, name: str, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
         known = [p.identifier for p in _FUNCTIONS[name].parameters if not p.is_output]
-        given = {**dict(zip(known, values, strict=False)), **options}
-        unknown = set(given) - set(known)
+        arguments = {**dict(zip(known, values, strict=False)), **options}
+        unknown = set(arguments) - set(known)
         if unknown:
             raise TypeError(f"{name}() has no {', '.join(sorted(unknown))}")
-        _check_icon(name, given)
-        self._read(name, given)
-        return StrictLayout(self.said) if name in _BOXES else None
+        _check_icon(name, arguments)
+        self._read(name, arguments)
+        return StrictLayout(self.texts) if name in _BOXES else None
 
-    def _read(self, name: str, given: dict[str, Any]) -> None:
+    def _read(self, name: str, arguments: dict[str, Any]) -> None:
         if name == "prop":
-            self.said.append(given["data"].bl_rna.properties[given["property"]].name)
+            self.texts.append(arguments["data"].bl_rna.properties[arguments["property"]].name)
         elif name == "operator":
-            category, action = given["operator"].split(".")
-            self.said.append(getattr(getattr(bpy.ops, category), action).get_rna_type().name)
-        elif "text" in given:
-            self.said.append(given["text"])
+            category, action = arguments["operator"].split(".")
+            self.texts.append(getattr(getattr(bpy.ops, category), action).get_rna_type().name)
+        elif "text" in arguments:
+            self.texts.append(arguments["text"])
 
 
-def _check_icon(name: str, given: dict[str, Any]) -> None:
-    if "icon" in given:
+def _check_icon(name: str, arguments: dict[str, Any]) -> None:
+    if "icon" in arguments:
         icons = _FUNCTIONS[name].parameters["icon"].enum_items
-        if given["icon"] not in icons:
-            raise TypeError(f"there is no icon {given['icon']}")
+        if arguments["icon"] not in icons:
+            raise TypeError(f"there is no icon {arguments['icon']}")
 
 
 def draw(kind: Any) -> list[str]:
     """What the panel or the preferences `kind` say, drawn with the present context."""
     panel = type("Drawn", (), {"layout": StrictLayout(), "bl_rna": kind.bl_rna})()
     kind.draw(panel, bpy.context)
-    said: list[str] = panel.layout.said
-    return said
+    texts: list[str] = panel.layout.texts
+    return texts

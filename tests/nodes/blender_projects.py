@@ -102,18 +102,18 @@ def one_clip(work: Path) -> dict[str, Any]:
     plate = work / "project" / "plate" / "plate.1001.exr"
     small, large = outline("roto", RADIUS - 2), outline(ODD_MASK, RADIUS)
     first = stage("main", plate, small)
-    told = [run()]
+    outcomes = [run()]
     before = digests(work / "project")
     first.vfxmatte.mask = large
-    told.append(run())
+    outcomes.append(run())
     second = stage("CON", plate, small)
     second.vfxmatte.inward_px = 2
-    told.append(run())
+    outcomes.append(run())
     save(work / "project" / "shot_v001.blend")
     labels = [n.label for n in compositor(first).nodes if n.label.endswith("matte")]
     places = [tuple(node.location) for node in compositor(first).nodes]
     return {
-        "told": told,
+        "outcomes": outcomes,
         "before": before,
         "after": digests(work / "project"),
         "images": sorted(i.filepath for i in bpy.data.images if i.source == "SEQUENCE"),
@@ -127,9 +127,9 @@ def other_file(work: Path) -> dict[str, Any]:
     """The same scene and mask from a file that was saved under another name, in the same folder."""
     save(work / "project" / "shot_v002.blend")
     show("main").vfxmatte.mask = bpy.data.masks["roto"]
-    told = {"none yet": attempt(bpy.ops.vfxmatte.load)}
+    outcomes = {"none yet": attempt(bpy.ops.vfxmatte.load)}
     bpy.context.scene.vfxmatte.outward_px = 5
-    return {**told, "run": run(), "after": digests(work / "project")}
+    return {**outcomes, "run": run(), "after": digests(work / "project")}
 
 
 def renamed(work: Path) -> dict[str, Any]:
@@ -138,22 +138,22 @@ def renamed(work: Path) -> dict[str, Any]:
     scene = show("main")
     scene.vfxmatte.mask = mask = bpy.data.masks["roto"]
     mask.name = "body"
-    told = {"load": attempt(bpy.ops.vfxmatte.load), "run": run()}
-    told["after"] = digests(work / "project")
+    outcomes = {"load": attempt(bpy.ops.vfxmatte.load), "run": run()}
+    outcomes["after"] = digests(work / "project")
     body, small = mask, bpy.data.masks[ODD_MASK]
     body.name, small.name = "elsewhere", "body"
     scene.vfxmatte.mask = small
-    told["another mask"] = run()
+    outcomes["another mask"] = run()
     body.name, small.name = "", ODD_MASK
     body.name, scene.vfxmatte.mask = "body", body
     del body["vfxmatte_id"]  # as undo does
-    told["no id"] = run()
+    outcomes["no id"] = run()
     copy = body.copy()  # with the id of the mask that it is a copy of
     scene.vfxmatte.mask = copy
-    told["copy"] = [run(), copy["vfxmatte_id"] != body["vfxmatte_id"]]
+    outcomes["copy"] = [run(), copy["vfxmatte_id"] != body["vfxmatte_id"]]
     scene.vfxmatte.mask = body
-    told["original"] = run()
-    return told
+    outcomes["original"] = run()
+    return outcomes
 
 
 def moved(work: Path) -> dict[str, Any]:
@@ -168,23 +168,23 @@ def moved(work: Path) -> dict[str, Any]:
     found = [Path(bpy.path.abspath(image.filepath)).is_file() for image in images]
     render(scene, 1, 2, there / "render")
     before = {path: path.stat().st_mtime_ns for path in there.rglob("matte.*.exr")}
-    told = {"load": attempt(bpy.ops.vfxmatte.load), "run": run(), "said": session().message}
+    outcomes = {"load": attempt(bpy.ops.vfxmatte.load), "run": run(), "message": session().message}
     after = {path: path.stat().st_mtime_ns for path in there.rglob("matte.*.exr")}
     count = len([i for i in bpy.data.images if i.source == "SEQUENCE"])
-    return {**told, "found": found, "kept": before == after, "images": [len(images), count]}
+    return {**outcomes, "found": found, "kept": before == after, "images": [len(images), count]}
 
 
 def elsewhere(work: Path) -> dict[str, Any]:
     """Results outside of the project, and a second project of the same names."""
     show("main").vfxmatte.folder = str(work / "farm")
-    told = {"run": run(), "mattes": digests(work / "farm")}
+    outcomes = {"run": run(), "mattes": digests(work / "farm")}
     save(work / "other" / "shot_v001.blend")
-    return told
+    return outcomes
 
 
 def foreign(work: Path) -> dict[str, Any]:
     """That second project: nothing is overwritten or loaded before it is taken over."""
-    told = {
+    outcomes = {
         "run": run(),
         "trimaps": attempt(bpy.ops.vfxmatte.trimaps),
         "load": attempt(bpy.ops.vfxmatte.load),
@@ -192,15 +192,15 @@ def foreign(work: Path) -> dict[str, Any]:
         "mattes": digests(work / "farm"),
     }
     session().problem = None  # as if another folder had been the trouble
-    told["unseen"] = attempt(bpy.ops.vfxmatte.take_over)
-    told["take over"] = attempt(bpy.ops.vfxmatte.take_over)
-    told["then"] = run()
+    outcomes["unseen"] = attempt(bpy.ops.vfxmatte.take_over)
+    outcomes["take over"] = attempt(bpy.ops.vfxmatte.take_over)
+    outcomes["then"] = run()
     owner = next((work / "farm").rglob("owner.json"))
     owner.write_text("not whose it is", encoding="utf-8")
-    told["damaged"] = attempt(bpy.ops.vfxmatte.load)
+    outcomes["damaged"] = attempt(bpy.ops.vfxmatte.load)
     owner.unlink()
-    told["unknown"] = run()
-    return told
+    outcomes["unknown"] = run()
+    return outcomes
 
 
 def unwritable(work: Path) -> dict[str, Any]:
@@ -209,26 +209,26 @@ def unwritable(work: Path) -> dict[str, Any]:
     (work / "a file").write_text("in the way", encoding="utf-8")
     locked = work / "locked"
     locked.mkdir(mode=0o555)
-    told = {}
+    outcomes = {}
     for folder in (work / "a file", Path("/proc/vfxmatte"), locked):
         chosen.folder = str(folder)
-        told[folder.name] = [run(), attempt(bpy.ops.vfxmatte.trimaps)]
-        told[f"{folder.name}, panel"] = draw(bpy.types.VFXMATTE_PT_clip_editor)
-    return told
+        outcomes[folder.name] = [run(), attempt(bpy.ops.vfxmatte.trimaps)]
+        outcomes[f"{folder.name}, panel"] = draw(bpy.types.VFXMATTE_PT_clip_editor)
+    return outcomes
 
 
 def paths(work: Path) -> dict[str, str]:
     """Folders as they are typed."""
-    chosen, told = bpy.context.scene.vfxmatte, {}
+    chosen, outcomes = bpy.context.scene.vfxmatte, {}
     for text in ("", "results", "~nobody here/x"):
         chosen.folder = text
-        told[text] = attempt(bpy.ops.vfxmatte.trimaps)
+        outcomes[text] = attempt(bpy.ops.vfxmatte.trimaps)
     shot_folder = importlib.import_module(f"{MODULE}.place").shot_folder
     place = importlib.import_module(f"{MODULE}.place").Place.of(bpy.context)
     for text in ("~/mattes", '"~/mattes"', " '//mattes/' ", '"//mattes"'):
         chosen.folder = text
-        told[text] = str(shot_folder(place).base)
-    return told
+        outcomes[text] = str(shot_folder(place).base)
+    return outcomes
 
 
 def missing(work: Path) -> dict[str, Any]:
@@ -239,25 +239,25 @@ def missing(work: Path) -> dict[str, Any]:
     bpy.ops.wm.read_homefile(use_empty=True)
     save(gap / "gap.blend")
     scene = stage("gap", gap / "plate" / "plate.1001.exr", outline("roto"))
-    told: dict[str, Any] = {"stop": run(), "panel": draw(bpy.types.VFXMATTE_PT_clip_editor)}
+    outcomes: dict[str, Any] = {"stop": run(), "panel": draw(bpy.types.VFXMATTE_PT_clip_editor)}
     for choice in ("SKIP", "HOLD"):
         scene.vfxmatte.missing = choice
-        told[choice] = [run(), session().message, session().run.progress.notes]
-        told[f"{choice}, mattes"] = sorted(Path(name).name for name in digests(gap))
-    return told
+        outcomes[choice] = [run(), session().message, session().run.progress.notes]
+        outcomes[f"{choice}, mattes"] = sorted(Path(name).name for name in digests(gap))
+    return outcomes
 
 
 def unsaved(work: Path) -> dict[str, Any]:
     """Files that were never saved, into one folder one after the other."""
-    told = []
+    outcomes = []
     for radius in (RADIUS, RADIUS - 2):
         bpy.ops.wm.read_homefile(use_empty=True)
         plate = work / "archive" / "project" / "plate" / "plate.1001.exr"
         scene = stage("new", plate, outline("roto", radius))
         nowhere = run()
         scene.vfxmatte.folder = str(work / "unsaved")
-        told.append([nowhere, run(), digests(work / "unsaved")])
-    return {"told": told}
+        outcomes.append([nowhere, run(), digests(work / "unsaved")])
+    return {"outcomes": outcomes}
 
 
 def undone(work: Path) -> dict[str, Any]:
@@ -267,16 +267,16 @@ def undone(work: Path) -> dict[str, Any]:
     plate = work / "archive" / "project" / "plate" / "plate.1001.exr"
     scene = stage("new", plate, outline("roto"))
     scene.vfxmatte.wire = False
-    told: dict[str, Any] = {"run": run()}
+    outcomes: dict[str, Any] = {"run": run()}
     bpy.ops.ed.undo_push(message="before")
     attempt(bpy.ops.vfxmatte.load)
     bpy.ops.ed.undo_push(message="loaded")
     bpy.ops.ed.undo()
-    told["undone"] = nodes_in(bpy.data.scenes["new"])
+    outcomes["undone"] = nodes_in(bpy.data.scenes["new"])
     bpy.ops.ed.redo()
-    told["redone"] = nodes_in(bpy.data.scenes["new"])
-    told["again"] = attempt(bpy.ops.vfxmatte.load)
-    told["nodes"] = nodes_in(bpy.data.scenes["new"])
+    outcomes["redone"] = nodes_in(bpy.data.scenes["new"])
+    outcomes["again"] = attempt(bpy.ops.vfxmatte.load)
+    outcomes["nodes"] = nodes_in(bpy.data.scenes["new"])
     bpy.data.scenes["new"].vfxmatte.wire = True
     bpy.data.scenes["new"].vfxmatte.outward_px = 6
     bpy.ops.ed.undo_push(message="wired")
@@ -287,9 +287,11 @@ def undone(work: Path) -> dict[str, Any]:
     bpy.data.scenes["new"].name = "newer"
     session().run.wait()
     importlib.import_module(f"{MODULE}.session").poll()
-    told["message"], told["problem"] = session().message, str(session().problem)
-    told["scenes"] = sorted(path.name for path in (work / "undo" / "vfxmatte" / "undo").iterdir())
-    return told
+    outcomes["message"], outcomes["problem"] = session().message, str(session().problem)
+    outcomes["scenes"] = sorted(
+        path.name for path in (work / "undo" / "vfxmatte" / "undo").iterdir()
+    )
+    return outcomes
 
 
 def linked(work: Path) -> dict[str, Any]:
@@ -305,17 +307,17 @@ def linked(work: Path) -> dict[str, Any]:
     save(work / "uses" / "shot.blend")
     plate = work / "archive" / "project" / "plate" / "plate.1001.exr"
     stage("main", plate, outline("roto", RADIUS - 2))
-    told: dict[str, Any] = {"local": run()}
+    outcomes: dict[str, Any] = {"local": run()}
     with bpy.data.libraries.load(str(library), link=True) as (held, wanted):
         wanted.scenes = held.scenes
     scene = next(s for s in bpy.data.scenes if s.library is not None)
     bpy.context.window.scene = scene
-    told["linked"], told["message"] = run(), session().message
-    told["load"] = attempt(bpy.ops.vfxmatte.load)
-    told["nodes"] = nodes_in(scene)
-    told["mattes"] = digests(work / "uses")
-    told["library"] = digests(library.parent)
-    return told
+    outcomes["linked"], outcomes["message"] = run(), session().message
+    outcomes["load"] = attempt(bpy.ops.vfxmatte.load)
+    outcomes["nodes"] = nodes_in(scene)
+    outcomes["mattes"] = digests(work / "uses")
+    outcomes["library"] = digests(library.parent)
+    return outcomes
 
 
 if __name__ == "__main__":

@@ -73,35 +73,35 @@ def attempt(operator: Any, **options: Any) -> str:
 
 
 def troubles(work: Path, shot: Path) -> dict[str, str]:
-    """What the artist is told when something is missing."""
+    """The errors that an artist sees when something is missing."""
     scene = fresh_scene("troubles", *SIZE)
-    chosen, told = scene.vfxmatte, {}
-    told["no plate"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    chosen, outcomes = scene.vfxmatte, {}
+    outcomes["no plate"] = attempt(bpy.ops.vfxmatte.run, wait=True)
     chosen.clip = bpy.data.movieclips.load(str(shot / "plate" / "plate.1001.exr"))
-    told["no mask"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    outcomes["no mask"] = attempt(bpy.ops.vfxmatte.run, wait=True)
     chosen.mask = bpy.data.masks.new("still")
     disc(chosen.mask.layers.new(name="outline"), SIZE, centre(0), RADIUS)
     chosen.folder = "//here/"
     chosen.keyframes = "1"
-    told["not saved"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["not saved"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.folder = str(work / "troubles")
     chosen.keyframes = ""
-    told["no keys"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["no keys"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.keyframes = "2, 4"
-    told["no keys to take"] = attempt(bpy.ops.vfxmatte.mask_keys) + chosen.keyframes
+    outcomes["no keys to take"] = attempt(bpy.ops.vfxmatte.mask_keys) + chosen.keyframes
     chosen.keyframes = "1, six"
-    told["no number"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["no number"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.keyframes = "6"
-    told["not on the plate"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["not on the plate"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.keyframes, chosen.trimap_source = "1", "LAYERS"
-    told["no layers"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["no layers"] = attempt(bpy.ops.vfxmatte.trimaps)
     chosen.trimap_source = "FOLDER"
-    told["no painted"] = attempt(bpy.ops.vfxmatte.trimaps)
-    told["no mattes"] = attempt(bpy.ops.vfxmatte.load)
+    outcomes["no painted"] = attempt(bpy.ops.vfxmatte.trimaps)
+    outcomes["no mattes"] = attempt(bpy.ops.vfxmatte.load)
     chosen.trimap_source = "OUTLINE"
     bpy.context.preferences.addons[MODULE].preferences.command = str(work / "no such engine")
-    told["no engine"] = attempt(bpy.ops.vfxmatte.run, wait=True)
-    return told
+    outcomes["no engine"] = attempt(bpy.ops.vfxmatte.run, wait=True)
+    return outcomes
 
 
 def clip(work: Path, shot: Path) -> dict[str, Any]:
@@ -199,21 +199,21 @@ def cancelled(work: Path) -> dict[str, Any]:
     offered = [bpy.ops.vfxmatte.cancel.poll()]
     bpy.ops.vfxmatte.run()
     offered.append(bpy.ops.vfxmatte.cancel.poll())
-    told = {"timer": bpy.app.timers.is_registered(poll), "polls again": poll() is not None}
+    outcomes = {"timer": bpy.app.timers.is_registered(poll), "polls again": poll() is not None}
     second = attempt(bpy.ops.vfxmatte.run)
     bpy.ops.vfxmatte.cancel()
     session().run.wait()
-    told |= {"offered": offered, "second": second, "polls after": poll() is not None}
-    told |= {"state": session().run.progress.state, "message": session().message}
-    told["trouble"] = attempt(bpy.ops.vfxmatte.run)
+    outcomes |= {"offered": offered, "second": second, "polls after": poll() is not None}
+    outcomes |= {"state": session().run.progress.state, "message": session().message}
+    outcomes["trouble"] = attempt(bpy.ops.vfxmatte.run)
     bpy.context.window.scene = bpy.data.scenes["troubles"]  # the artist looks elsewhere meanwhile
     session().run.wait()
     poll()
     matte = next(n for n in compositor(scene).nodes if n.label.endswith(" matte"))
     shown = Path(bpy.path.abspath(matte.image.filepath))
-    told["loaded"] = shown.is_relative_to(work / "cancelled")
-    told["elsewhere"] = getattr(bpy.context.scene, "compositing_node_group", None) is not None
-    return told | {"then": session().run.progress.state}
+    outcomes["loaded"] = shown.is_relative_to(work / "cancelled")
+    outcomes["elsewhere"] = getattr(bpy.context.scene, "compositing_node_group", None) is not None
+    return outcomes | {"then": session().run.progress.state}
 
 
 def painted(work: Path) -> dict[str, str]:
@@ -234,21 +234,21 @@ def panels() -> dict[str, Any]:
     run = importlib.import_module(f"{MODULE}.run")
     problem = importlib.import_module(f"{MODULE}.problem").Problem
     kind, chosen, held = bpy.types.VFXMATTE_PT_clip_editor, bpy.context.scene.vfxmatte, session()
-    said = {}
+    texts = {}
     for source in ("OUTLINE", "LAYERS", "FOLDER"):
         chosen.trimap_source = source
-        said[source] = draw(kind)
+        texts[source] = draw(kind)
     chosen.colorspace_from, chosen.plate_kind = "NAME", "IMAGE"
-    said["named"] = draw(bpy.types.VFXMATTE_PT_compositor)
+    texts["named"] = draw(bpy.types.VFXMATTE_PT_compositor)
     before, held.run = held.run, run.Run(lambda progress: None)
     held.run._progress = run.Progress(state="running", done=3, count=12)
-    said["running"] = draw(kind)
+    texts["running"] = draw(kind)
     failed, held.problem = {7: "the plate is torn"}, problem("No GPU memory", "Close the others")
     held.run._progress = run.Progress(state="failed", failed=failed, notes=("slow",), suggested=9)
-    said["failed"] = draw(kind)
+    texts["failed"] = draw(kind)
     held.run, held.problem = before, None
-    said["preferences"] = draw(type(bpy.context.preferences.addons[MODULE].preferences))
-    return {"said": said, "strict": strictness()}
+    texts["preferences"] = draw(type(bpy.context.preferences.addons[MODULE].preferences))
+    return {"texts": texts, "strict": strictness()}
 
 
 def strictness() -> list[str]:

@@ -240,7 +240,7 @@ class FakeNuke:
         self.undo_off, self.frame, self.patience = 0, 1001, 10.0
         self.changes: list[tuple[str, Any, bool]] = []
         self.executed: list[tuple[str, int, str]] = []
-        self.said: list[str] = []
+        self.printed: list[str] = []
         self.waiting: queue.Queue[Callable[[], None]] = queue.Queue()
         self.callbacks: dict[str, list[tuple[Callable[..., Any], str]]] = {
             "create": [], "destroy": [], "close": []
@@ -379,7 +379,7 @@ class FakeNuke:
         module.views = lambda: ["main"]  # type: ignore[attr-defined]
         module.thisNode = lambda: self.this  # type: ignore[attr-defined]
         module.toNode = self._to_node  # type: ignore[attr-defined]
-        module.tprint = self.said.append  # type: ignore[attr-defined]
+        module.tprint = self.printed.append  # type: ignore[attr-defined]
         module.nodes = Nodes(self)  # type: ignore[attr-defined]
         module.Undo = Undo(self)  # type: ignore[attr-defined]
         module.menu = self._menu  # type: ignore[attr-defined]

@@ -122,9 +122,9 @@ def test_layers_become_a_trimap(report: dict[str, Any], work: Path) -> None:
 
 
 def test_the_composite_is_the_plate_times_the_matte(report: dict[str, Any], work: Path) -> None:
-    told = report["clip"]
-    assert (told["trouble"], told["state"], told["done"]) == ("", "done", 5)
-    assert told["scene frame"] == 3  # where the artist had left it
+    outcomes = report["clip"]
+    assert (outcomes["trouble"], outcomes["state"], outcomes["done"]) == ("", "done", 5)
+    assert outcomes["scene frame"] == 3  # where the artist had left it
     for index, number in enumerate(TINY_NUMBERS):
         assert_cut_out(
             work / "clip" / "render" / f"{index + 1:04d}.exr",
@@ -153,10 +153,10 @@ def test_loading_again_adds_no_nodes(report: dict[str, Any]) -> None:
 def test_an_image_node_of_the_artist_is_used_as_it_plays(
     report: dict[str, Any], work: Path
 ) -> None:
-    told = report["image"]
-    assert told["trouble"] == ""
-    assert told["message"] == "Mattes 1002 to 1005 are in the compositor"  # the scene's range
-    assert told["nodes"].count("CompositorNodeImage") == 2
+    outcomes = report["image"]
+    assert outcomes["trouble"] == ""
+    assert outcomes["message"] == "Mattes 1002 to 1005 are in the compositor"  # the scene's range
+    assert outcomes["nodes"].count("CompositorNodeImage") == 2
     for frame, number in zip(range(102, 106), TINY_NUMBERS[1:], strict=True):
         assert_cut_out(
             work / "image" / "render" / f"{frame:04d}.exr",
@@ -180,22 +180,22 @@ def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
 
 
 def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], work: Path) -> None:
-    told = report["cancelled"]
-    assert told["offered"] == [False, True]
-    assert told["timer"] and told["polls again"] and not told["polls after"]
-    assert "A run goes on already" in told["second"]
-    assert told["state"] == "cancelled"
-    assert told["message"].startswith("Cancelled")
-    assert (told["trouble"], told["then"]) == ("", "done")
-    assert told["loaded"] and not told["elsewhere"]
+    outcomes = report["cancelled"]
+    assert outcomes["offered"] == [False, True]
+    assert outcomes["timer"] and outcomes["polls again"] and not outcomes["polls after"]
+    assert "A run goes on already" in outcomes["second"]
+    assert outcomes["state"] == "cancelled"
+    assert outcomes["message"].startswith("Cancelled")
+    assert (outcomes["trouble"], outcomes["then"]) == ("", "done")
+    assert outcomes["loaded"] and not outcomes["elsewhere"]
     mattes = work / "cancelled" / "hero" / "movie" / "plate.mp4" / "movie" / "matte"
     assert len(list(mattes.glob("matte.*.exr"))) == 5
 
 
 def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> None:
     assert report["painted"]["trouble"] == ""
-    said = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
-    assert report["painted"]["message"] == said
+    message = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
+    assert report["painted"]["message"] == message
     folder = results(work, "clip", "hero_1001.exr", "roto") / "trimaps"
     assert sorted(p.name for p in folder.iterdir()) == ["trimap.1001.png", "trimap.1003.png"]
 
@@ -222,18 +222,18 @@ def test_troubles_are_told(report: dict[str, Any], case: str, words: str) -> Non
 
 
 def test_the_panels_say_what_there_is_to_do(report: dict[str, Any]) -> None:
-    said = report["panels"]["said"]
-    assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(said["OUTLINE"])
-    assert "Add Trimap Layers" in said["LAYERS"] and "Inward" not in said["LAYERS"]
-    assert "Mask" not in said["FOLDER"]
-    assert {"Image", "Name"} <= set(said["named"])
-    assert "3 of 12 frames" in said["running"] and "Cancel" in said["running"]
-    assert "Run" not in said["running"]
-    assert {"No GPU memory", "Close the others", "slow"} <= set(said["failed"])
+    texts = report["panels"]["texts"]
+    assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(texts["OUTLINE"])
+    assert "Add Trimap Layers" in texts["LAYERS"] and "Inward" not in texts["LAYERS"]
+    assert "Mask" not in texts["FOLDER"]
+    assert {"Image", "Name"} <= set(texts["named"])
+    assert "3 of 12 frames" in texts["running"] and "Cancel" in texts["running"]
+    assert "Run" not in texts["running"]
+    assert {"No GPU memory", "Close the others", "slow"} <= set(texts["failed"])
     # The movie played last: its file 1 is shown on scene frame 11.
-    assert "Frame 17: the plate is torn" in said["failed"]
-    assert "keyframe would help most on frame 19" in " ".join(said["failed"])
-    assert {"vfxmatte", "Device", "Quality", "Test and Remember"} <= set(said["preferences"])
+    assert "Frame 17: the plate is torn" in texts["failed"]
+    assert "keyframe would help most on frame 19" in " ".join(texts["failed"])
+    assert {"vfxmatte", "Device", "Quality", "Test and Remember"} <= set(texts["preferences"])
 
 
 def test_the_panels_were_drawn_strictly(report: dict[str, Any]) -> None:

@@ -207,7 +207,7 @@ def test_results_want_a_folder_and_tell_gaps(tmp_path: Path) -> None:
     assert isinstance(mattes, Mattes)
 
 
-def test_the_engine_knows_every_translated_colour_space(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vfxmatte_knows_every_translated_colour_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OCIO", raising=False)
     config = ColourConfig.load()
     named = {"ACEScg", "ACES2065-1", "Linear Rec.2020", "Linear Rec.709", "Rec.2100-PQ", "sRGB"}
@@ -250,8 +250,8 @@ class FakeJob:
         self.cancelled = True
 
 
-class FakeEngine:
-    """As much of the client's Engine as a run uses: the test says when what happens."""
+class FakeClient:
+    """As much of a Client as a run uses; the test calls back when it likes."""
 
     def start_run(self, *, plate: str, on_event: Any, on_done: Any) -> FakeJob:
         self.plate, self.job = plate, FakeJob(on_event, on_done)
@@ -260,46 +260,46 @@ class FakeEngine:
 
 @pytest.fixture
 def started() -> tuple[Run, FakeJob, list[Progress]]:
-    told: list[Progress] = []
-    run, engine = Run(told.append), FakeEngine()
-    run.start(engine, {"plate": "plate.####.exr"})
-    return run, engine.job, told
+    reported: list[Progress] = []
+    run, client = Run(reported.append), FakeClient()
+    run.start(client, {"plate": "plate.####.exr"})
+    return run, client.job, reported
 
 
 def test_a_run_is_told_to_be_over_once(started: Any) -> None:
-    run, job, told = started
+    run, job, reported = started
     job.on_event(START)
     assert run.tick()
     job.on_event(FRAME)
     assert not run.wait(0)
     job.on_done(job)
     assert run.wait(0)
-    assert not told  # only on the main thread, by tick
+    assert not reported  # only on the main thread, by tick
     assert not run.tick()
     assert not run.tick()
-    assert [progress.state for progress in told] == ["done"]
+    assert [progress.state for progress in reported] == ["done"]
 
 
 def test_a_run_that_is_cancelled_says_so(started: Any) -> None:
-    run, job, told = started
+    run, job, reported = started
     job.on_event(START)
     run.cancel()
     assert run.progress.state == "cancelling"
     job.on_event(FRAME)
     job.on_done(job)
     run.tick()
-    assert [(progress.state, progress.done) for progress in told] == [("cancelled", 1)]
+    assert [(progress.state, progress.done) for progress in reported] == [("cancelled", 1)]
 
 
 def test_what_ends_a_run_is_told_with_what_to_do(started: Any) -> None:
-    run, job, told = started
+    run, job, reported = started
     job.error = SimpleNamespace(
         what="no GPU memory", hint="Close it", path="plate.exr", kind="DeviceError"
     )
     job.on_done(job)
     run.tick()
-    assert told[0].state == "failed"
-    assert str(told[0].problem) == "No GPU memory (plate.exr). Close it"
+    assert reported[0].state == "failed"
+    assert str(reported[0].problem) == "No GPU memory (plate.exr). Close it"
 
 
 def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> None:
@@ -440,9 +440,9 @@ def test_notes_of_the_start_reach_the_panel() -> None:
 
 @pytest.mark.parametrize("kind", ["MissingFrameError", "OutputLockedError", "OutputError"])
 def test_advice_is_in_words_of_the_panel(started: Any, kind: str) -> None:
-    run, job, told = started
+    run, job, reported = started
     job.error = SimpleNamespace(what="no", hint="give --output", path=None, kind=kind)
     job.on_done(job)
     run.tick()
-    assert told[0].problem is not None
-    assert told[0].problem.hint and "--" not in told[0].problem.hint
+    assert reported[0].problem is not None
+    assert reported[0].problem.hint and "--" not in reported[0].problem.hint

@@ -43,7 +43,7 @@ def test_two_masks_and_two_scenes_on_one_clip_have_results_of_their_own(
     report: dict[str, Any],
 ) -> None:
     seen = report["one_clip"]
-    assert seen["told"] == ["", "", ""]
+    assert seen["outcomes"] == ["", "", ""]
     base = "vfxmatte/shot_v001"
     assert folders(seen["after"]) == {
         f"{base}/main/{CLIP}/roto",
@@ -134,7 +134,7 @@ def test_results_of_a_file_of_the_same_name_are_not_overwritten(
 
 def test_results_are_replaced_once_they_are_taken_over(report: dict[str, Any]) -> None:
     seen = report["foreign"]
-    assert "holds the results of file" in seen["unseen"]  # told whose they are, first
+    assert "holds the results of file" in seen["unseen"]  # it shows first whose they are
     assert (seen["take over"], seen["then"]) == ("", "")
     assert "mattes of unknown origin" in seen["damaged"]
     assert "mattes of unknown origin" in seen["unknown"]
@@ -178,7 +178,7 @@ def test_missing_frames_are_skipped_or_held(report: dict[str, Any]) -> None:
 
 
 def test_files_that_were_never_saved_do_not_overwrite_each_other(report: dict[str, Any]) -> None:
-    (nowhere, first, one), (_, second, both) = report["unsaved"]["told"]
+    (nowhere, first, one), (_, second, both) = report["unsaved"]["outcomes"]
     assert "Save it, or choose a folder" in nowhere
     assert (first, second) == ("", "")
     assert len(one) == 5 and len(both) == 10

@@ -265,15 +265,15 @@ def test_an_artist_without_vfxmatte_is_told_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("said", "what"),
+    ("output", "what"),
     [
         ("No module named vfxmatte", "this Python has no vfxmatte"),
         ("SyntaxError: invalid syntax", "this Python is too old"),
         ("libcuda is broken", "cannot be started .*: libcuda is broken"),
     ],
 )
-def test_a_program_that_does_not_start_says_why(tmp_path: Path, said: str, what: str) -> None:
-    program = executable(tmp_path / "vfxmatte", f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+def test_a_program_that_does_not_start_says_why(tmp_path: Path, output: str, what: str) -> None:
+    program = executable(tmp_path / "vfxmatte", f"#!/bin/sh\necho '{output}' >&2\nexit 1\n")
     with pytest.raises(ClientError, match=what) as caught:
         Client(str(program)).run(shot="/s")
     assert caught.value.hint
@@ -426,9 +426,10 @@ def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_pat
         )
         recorder.wait_for(event="frame", frame=1002)
         job.cancel()
+        time.sleep(1)  # on a busy machine the signal is not handled at once
         (tmp_path / "gate").touch()
         totals = job.result(PATIENCE_SECONDS)
-        assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled
+        assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled, totals
 
 
 def test_leaving_cancels_even_what_does_not_answer(
@@ -448,31 +449,41 @@ def test_leaving_cancels_even_what_does_not_answer(
     (tmp_path / "gate").touch()
 
 
-def test_a_stale_file_and_a_strangers_program_are_passed_over(home: Path) -> None:
+@pytest.fixture
+def stranger(home: Path) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
+    """A listening socket of another program, and an endpoint record that names its port."""
+    Path(client_endpoint_file()).parent.mkdir(parents=True)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        yield listening, {"port": port, "token": "old", "pid": 1, "protocol": 1}
 
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        path = Path(client_endpoint_file())
-        path.parent.mkdir(parents=True)
-        record = {"port": stranger.getsockname()[1], "token": "old", "pid": 1, "protocol": 1}
 
-        def answer() -> None:
-            connection, _ = stranger.accept()
-            connection.recv(1000)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            connection.close()
+def write_record(record: dict[str, Any], mode: int = 0o600) -> None:
+    path = Path(client_endpoint_file())
+    path.write_text(json.dumps(record))
+    path.chmod(mode)
 
-        path.write_text(json.dumps(record))
-        path.chmod(0o644)
-        assert read_endpoint() is None  # anybody might have written it
-        path.chmod(0o600)
-        thread = threading.Thread(target=answer)
-        thread.start()
-        assert not Client().status()["serving"]
-        thread.join()
-        path.write_text(json.dumps({**record, "port": 1}))
-        assert Client(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
+
+def test_a_stale_file_and_a_strangers_program_are_passed_over(stranger: Any) -> None:
+    listening, record = stranger
+
+    def answer() -> None:
+        connection, _ = listening.accept()
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.close()
+
+    write_record(record, 0o644)
+    assert read_endpoint() is None  # anybody might have written it
+    write_record(record)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert not Client().status()["serving"]
+    thread.join()
+    write_record({**record, "port": 1})
+    assert Client(PROGRAM).status(start=True)["version"] == vfxmatte.__version__
 
 
 def test_two_clients_at_once_start_one_server() -> None:
@@ -548,7 +559,7 @@ def test_a_server_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    "said",
+    "data",
     [
         b"", b"\r\n", b"Content-Length: x\r\n\r\n", b"Content-Length: -1\r\n\r\n{}",
         b"Content-Length: 99999999999999\r\n\r\n{}", b"Content-Length: 2\r\n\r\n[]",
@@ -559,10 +570,10 @@ def test_a_server_whose_file_others_can_read_is_not_waited_for(home: Path, tmp_p
         b'Content-Length: 28\r\n\r\n{"id": {"a": 1}, "result": 1}',
     ],
 )  # fmt: skip
-def test_a_server_that_talks_nonsense_is_left(said: bytes) -> None:
+def test_a_server_that_talks_nonsense_is_left(data: bytes) -> None:
 
     closed = []
-    wire = Channel(io.BytesIO(said), lambda _: None, lambda: closed.append(True))
+    wire = Channel(io.BytesIO(data), lambda _: None, lambda: closed.append(True))
     assert wire.gone.wait(10) and closed and not wire.alive
     with pytest.raises(ConnectionLost):
         wire.begin("status")
@@ -578,25 +589,17 @@ def test_errors_of_any_shape_become_one(home: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
-def test_looking_for_a_server_leaves_no_descriptor(home: Path) -> None:
-
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        path = Path(client_endpoint_file())
-        path.parent.mkdir(parents=True)
-        record = {"port": stranger.getsockname()[1], "token": "old", "pid": 1, "protocol": 1}
-        path.write_text(json.dumps(record))
-        path.chmod(0o600)
-        before = len(os.listdir("/proc/self/fd"))
-        keep: list[Any] = []
-        for _ in range(30):
-            thread = threading.Thread(target=lambda: keep.append(stranger.accept()[0].close()))
-            thread.start()
-            assert connect() is None
-            thread.join()
-        until = time.monotonic() + 5
-        while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until:
-            time.sleep(0.05)
-        assert len(os.listdir("/proc/self/fd")) <= before
-        path.unlink()
+def test_looking_for_a_server_leaves_no_descriptor(stranger: Any) -> None:
+    listening, record = stranger
+    write_record(record)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(30):
+        thread = threading.Thread(target=lambda: listening.accept()[0].close())
+        thread.start()
+        assert connect() is None
+        thread.join()
+    until = time.monotonic() + 5
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(os.listdir("/proc/self/fd")) <= before
+    Path(client_endpoint_file()).unlink()

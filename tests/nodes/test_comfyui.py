@@ -201,7 +201,7 @@ def test_one_trimap_serves_all_images(bench: Bench, shape: tuple[int, ...]) -> N
 
 
 @pytest.mark.parametrize(
-    ("image", "trimap", "said"),
+    ("image", "trimap", "message"),
     [
         ((3, 4, 6, 3), (2, 4, 6), "2 trimaps for 3 images"),
         ((1, 4, 6, 3), (3, 4, 6), "3 trimaps for 1 images"),
@@ -214,9 +214,9 @@ def test_one_trimap_serves_all_images(bench: Bench, shape: tuple[int, ...]) -> N
     ],
 )
 def test_what_does_not_fit_is_said(
-    bench: Bench, image: tuple[int, ...], trimap: tuple[int, ...], said: str
+    bench: Bench, image: tuple[int, ...], trimap: tuple[int, ...], message: str
 ) -> None:
-    with pytest.raises(RuntimeError, match=said):
+    with pytest.raises(RuntimeError, match=message):
         bench.batch(torch.zeros(image), torch.zeros(trimap))
     assert bench.client.requests == []
 
@@ -230,8 +230,8 @@ def test_the_engines_error_names_the_image(bench: Bench) -> None:
 def test_a_sequence(bench: Bench) -> None:
     out = bench.file("output/out")
     assert bench.sequence(colorspace=" ACEScg ", overwrite=True) == (out, 3)
-    (asked,) = bench.client.requests
-    assert asked == {
+    (request,) = bench.client.requests
+    assert request == {
         "plate": bench.file("input/p"), "trimaps": bench.file("input/t"), "output": out,
         "frames": "1001-1003",
         "colorspace": "ACEScg", "overwrite": True, "device": "auto", "mode": "exact",
@@ -252,14 +252,14 @@ def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"plate": " "}, "plate is empty"),
         ({"trimaps": "", "plate": '""'}, "plate and trimaps is empty"),
     ],
 )
-def test_missing_paths_are_named(bench: Bench, inputs: dict[str, str], said: str) -> None:
-    with pytest.raises(RuntimeError, match=said):
+def test_missing_paths_are_named(bench: Bench, inputs: dict[str, str], message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
         bench.sequence(**inputs)
 
 
@@ -354,7 +354,7 @@ def test_a_workflow_does_not_choose_the_program(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"device": "cuda:0,1"}, "device is one of auto, cuda, cpu"),
         ({"mode": "dense"}, "mode is one of exact, fast"),
@@ -362,8 +362,8 @@ def test_a_workflow_does_not_choose_the_program(
         ({"frames": 7}, "frames must be a text"),
     ],
 )
-def test_values_that_nobody_has_checked_are(bench: Bench, inputs: Any, said: str) -> None:
-    with pytest.raises(RuntimeError, match=said):
+def test_values_that_nobody_has_checked_are(bench: Bench, inputs: Any, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
         bench.sequence(**inputs)
     assert not bench.client.requests
 

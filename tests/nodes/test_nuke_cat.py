@@ -104,13 +104,13 @@ def test_the_cat_is_made_with_channels_and_knobs(model: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("nuke", "said"),
+    ("nuke", "message"),
     [(FakeNuke(nukex=False), "--nukex"), (FakeNuke(works=False), "Nuke made no")],
 )
 def test_what_nuke_cannot_do_is_told(
-    nuke: FakeNuke, said: str, model: Path, tmp_path: Path
+    nuke: FakeNuke, message: str, model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(make_cat.CatError, match=said):
+    with pytest.raises(make_cat.CatError, match=message):
         make_cat.make_cat(nuke, str(model), str(tmp_path / "m.cat"))
     assert nuke.deleted == nuke.made
 
@@ -118,13 +118,13 @@ def test_what_nuke_cannot_do_is_told(
 def test_wrong_files_are_told(model: Path, tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no archive")
     (tmp_path / "there.cat").write_text("mine")
-    for source, target, said in (
+    for source, target, message in (
         (tmp_path / "none.pt", tmp_path / "m.cat", "cannot read"),
         (tmp_path / "text.pt", tmp_path / "m.cat", "export torchscript"),
         (model, tmp_path / "there.cat", "there already"),
         (model, tmp_path / "none" / "m.cat", "no folder"),
     ):
-        with pytest.raises(make_cat.CatError, match=said):
+        with pytest.raises(make_cat.CatError, match=message):
             make_cat.make_cat(FakeNuke(), str(source), str(target))
     assert (tmp_path / "there.cat").read_text() == "mine"
 

@@ -133,7 +133,7 @@ def test_names_are_unique_and_everything_has_a_tooltip(gizmo: Gizmo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [
         (GIZMO.replace("end_group", ""), "end_group"),
         (GIZMO.replace("push $N10", "push $N77"), "never set"),
@@ -143,8 +143,8 @@ def test_names_are_unique_and_everything_has_a_tooltip(gizmo: Gizmo) -> None:
         (GIZMO.replace("  expr3 0\n", "  expr3\n"), "without a value"),
     ],
 )
-def test_the_reader_refuses_what_nuke_would(broken: str, said: str) -> None:
-    with pytest.raises(ScriptError, match=said):
+def test_the_reader_refuses_what_nuke_would(broken: str, message: str) -> None:
+    with pytest.raises(ScriptError, match=message):
         read_gizmo(broken)
 
 
@@ -157,11 +157,11 @@ def test_words_are_tcl_words() -> None:
 def test_the_page_has_a_row_for_every_control(gizmo: Gizmo) -> None:
     page = (PLUGIN.parents[1] / "docs" / "nuke.md").read_text()
     rows = re.findall(r"^\| (.+?) \|", page, re.M)
-    told = {part for row in rows for cell in re.split(r" / |, ", row) for part in (cell, row)}
+    labels = {part for row in rows for cell in re.split(r" / |, ", row) for part in (cell, row)}
     for knob in gizmo.node.user_knobs:
         label = knob.options.get("l", knob.name).strip()
         if knob.type not in (20, 26) and "+HIDDEN" not in knob.flags and knob.name != "matte_last":
-            assert label in told, f"docs/nuke.md says nothing about {label!r}"
+            assert label in labels, f"docs/nuke.md says nothing about {label!r}"
 
 
 def test_the_picture_of_the_inside_is_drawn_from_the_text(gizmo: Gizmo) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ def test_keyframes_that_cannot_be_meant_are_named(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "keys", "span"),
+    ("frame_range", "keys", "span"),
     [
         ((1001, 1025), [1001, 1025], (1001, 1025)),
         ((1010, 1010), [1001, 1013, 1025], (1001, 1013)),  # one frame: its stretch
@@ -61,9 +63,9 @@ def test_keyframes_that_cannot_be_meant_are_named(text: str) -> None:
     ],
 )
 def test_the_plate_is_needed_between_the_keyframes(
-    wanted: tuple[int, int], keys: list[int], span: tuple[int, int]
+    frame_range: tuple[int, int], keys: list[int], span: tuple[int, int]
 ) -> None:
-    assert frames.plate_span(*wanted, keys) == span
+    assert frames.plate_span(*frame_range, keys) == span
 
 
 def test_shot_folders() -> None:
@@ -185,13 +187,38 @@ def test_what_the_panel_says() -> None:
     assert wording.progress(12, 48, 24, 12) == "12 of 48 frames, 0.50 a second, 72 s left"
     assert wording.progress(12, 48, 24, 0) == "12 of 48 frames"
     assert [wording.clock(s) for s in (40, 300, 9000)] == ["40 s", "5 min", "2 h 30 min"]
-    said = wording.ending(
+    text = wording.ending(
         {"written": 3, "kept": 2, "interrupted": True}, {1007: "damaged"}, ["no GPU was found"]
     )
-    assert said.splitlines() == [
+    assert text.splitlines() == [
         "Stopped: 3 written, 2 kept from before", "1 failed:", "frame 1007: damaged",
         "Press Render to go on.", "no GPU was found",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["clone", "copy", "copy without the client"])
+def test_where_the_client_package_is_found(place: str, tmp_path: Path) -> None:
+    plugin, package = nuke_paths.PLUGIN, nuke_paths.PLUGIN.parent / "vfxmatte_client"
+    if place != "clone":
+        plugin = tmp_path / "plugins" / "nuke"
+        shutil.copytree(nuke_paths.PLUGIN, plugin)
+    if place == "copy":
+        package = plugin / "vfxmatte_nuke" / "vfxmatte_client"
+        shutil.copytree(nuke_paths.PLUGIN.parent / "vfxmatte_client", package)
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(plugin)!r})\n"
+        "from vfxmatte_nuke import client, problem\n"
+        "try: print(client.package().__file__)\n"
+        "except problem.Problem as missing: print(missing)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    if place == "copy without the client":
+        assert f"nodes/vfxmatte_client of vfxmatte into {plugin}/vfxmatte_nuke." in done.stdout
+    else:
+        assert Path(done.stdout.strip()).parent == package
 
 
 @pytest.mark.parametrize("path", sorted(nuke_paths.PLUGIN.glob("vfxmatte_nuke/*.py")))

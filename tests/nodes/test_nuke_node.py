@@ -42,7 +42,7 @@ class Bench:
         self.roto = self.nuke.add("Roto")
 
     @property
-    def asked(self) -> list[dict[str, Any]]:
+    def requests(self) -> list[dict[str, Any]]:
         return list(self.package.Client.requests)
 
     def matte(self, *, plate: Node | None = None, keyframes: str = "1001 1005") -> Group:
@@ -78,9 +78,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 def test_a_read_goes_to_the_engine_as_it_is(bench: Bench) -> None:
     node = bench.matte()
-    said = bench.render(node)
+    status = bench.render(node)
     shot = f"{bench.folder}/vfxmatte/comp/VfxMatte1"
-    assert bench.asked == [
+    assert bench.requests == [
         {
             "plate": "/show/plate.%04d.exr",
             "trimaps": f"{shot}/trimaps_from_nuke",
@@ -92,8 +92,8 @@ def test_a_read_goes_to_the_engine_as_it_is(bench: Bench) -> None:
             "settings": {"missing": "error"},
         }
     ]
-    assert said.startswith("Done: 5 written")
-    assert "keyframe would help most on frame 1012" in said
+    assert status.startswith("Done: 5 written")
+    assert "keyframe would help most on frame 1012" in status
     assert [(n, f) for n, f, _ in bench.nuke.executed] == [
         ("TrimapWrite", 1001), ("TrimapWrite", 1005),
     ]  # fmt: skip
@@ -139,9 +139,9 @@ def test_a_graded_plate_is_rendered_frame_by_frame(bench: Bench) -> None:
     node = bench.matte(plate=grade)
     bench.render(node)
     shot = f"{bench.folder}/vfxmatte/comp/VfxMatte1"
-    (asked,) = bench.asked
-    assert asked["plate"] == f"{shot}/plate_from_nuke/1920x1080/plate.####.exr"
-    assert asked["colorspace"] == "lin_rec709_scene"
+    (request,) = bench.requests
+    assert request["plate"] == f"{shot}/plate_from_nuke/1920x1080/plate.####.exr"
+    assert request["colorspace"] == "lin_rec709_scene"
     plates = [(frame, path) for name, frame, path in bench.nuke.executed if name == "PlateWrite"]
     assert [frame for frame, _ in plates] == [1001, 1002, 1003, 1004, 1005]
     assert all("/unfinished/" in path for _, path in plates)
@@ -157,10 +157,10 @@ def test_nodes_that_change_no_pixel_are_seen_through(bench: Bench) -> None:
     off.setInput(0, dot)
     off["disable"].setValue(True)
     bench.render(bench.matte(plate=off))
-    assert bench.asked[0]["plate"] == "/show/plate.%04d.exr"
+    assert bench.requests[0]["plate"] == "/show/plate.%04d.exr"
     bench.read["disable"].setValue(True)  # a disabled Read is black
     bench.render(bench.matte(plate=off))
-    assert "plate_from_nuke" in bench.asked[1]["plate"]
+    assert "plate_from_nuke" in bench.requests[1]["plate"]
 
 
 def test_current_frame_renders_its_stretch_and_keeps_the_range(bench: Bench) -> None:
@@ -169,7 +169,7 @@ def test_current_frame_renders_its_stretch_and_keeps_the_range(bench: Bench) -> 
     node = bench.matte(plate=grade, keyframes="1001 1003 1005")
     bench.nuke.frame = 1002
     bench.render(node, "render_frame")
-    assert bench.asked[0]["frames"] == "1002"
+    assert bench.requests[0]["frames"] == "1002"
     assert [f for n, f, _ in bench.nuke.executed if n == "PlateWrite"] == [1001, 1002, 1003]
     assert (node["matte_first"].value(), node["matte_last"].value()) == (1002, 1002)
     bench.nuke.frame = 1005
@@ -211,7 +211,7 @@ def test_trimaps_from_a_folder(bench: Bench, tmp_path: Path) -> None:
     assert "cannot be read" in bench.render(node)
     node["trimap_folder"].setValue(str(painted))
     bench.render(node)
-    assert bench.asked[0]["trimaps"] == str(painted)
+    assert bench.requests[0]["trimaps"] == str(painted)
     assert bench.nuke.executed == []
 
 
@@ -224,7 +224,7 @@ def test_cancel_while_nuke_renders(bench: Bench) -> None:
     bench.actions.cancel(node)
     bench.finish()
     assert len(bench.nuke.executed) < 7
-    assert bench.asked == []
+    assert bench.requests == []
     assert "Press Render to go on" in node["status"].value()
     assert not list(bench.folder.rglob("unfinished"))
 
@@ -233,7 +233,7 @@ def test_cancel_while_the_engine_works(bench: Bench) -> None:
     bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
-    bench.until(lambda: bool(bench.asked))
+    bench.until(lambda: bool(bench.requests))
     bench.actions.cancel(node)
     bench.finish()
     assert node["status"].value().startswith("Stopped")
@@ -243,9 +243,9 @@ def test_cancel_while_the_engine_works(bench: Bench) -> None:
 
 def test_failed_frames_are_named_and_the_others_delivered(bench: Bench) -> None:
     bench.package.Client.failing = {1003}
-    said = bench.render(bench.matte())
-    assert said.startswith("Done: 4 written")
-    assert "frame 1003: this frame is damaged. Look." in said
+    status = bench.render(bench.matte())
+    assert status.startswith("Done: 4 written")
+    assert "frame 1003: this frame is damaged. Look." in status
 
 
 def test_the_engines_error_stands_in_the_panel(bench: Bench) -> None:
@@ -287,8 +287,8 @@ def test_an_error_of_nuke_ends_the_render_and_leaves_nothing_behind(bench: Bench
 
     bench.nuke.render = fail
     node = bench.matte()
-    said = bench.render(node)
-    assert "Nuke could not render frame 1001: Read1: no such file" in said
+    status = bench.render(node)
+    assert "Nuke could not render frame 1001: Read1: no such file" in status
     assert not [p for p in bench.folder.rglob("*") if p.is_file()]
     write = node.node("TrimapWrite")
     assert write is not None and write["disable"].value()
@@ -300,7 +300,7 @@ def test_cancel_in_nukes_own_progress_window(bench: Bench) -> None:
 
     bench.nuke.render = cancelled
     assert bench.render(bench.matte()) == "Stopped. Press Render to go on."
-    assert bench.asked == []
+    assert bench.requests == []
 
 
 def test_proxy_mode_is_refused_where_nuke_would_render(bench: Bench, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_proxy_mode_is_refused_where_nuke_would_render(bench: Bench, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda b, n: n.setInput(0, None), "plate input is not connected"),
         (lambda b, n: n.setInput(1, None), "trimap input is not connected"),
@@ -329,12 +329,12 @@ def test_proxy_mode_is_refused_where_nuke_would_render(bench: Bench, tmp_path: P
     ],
 )
 def test_what_is_missing_is_said_in_the_panel(
-    bench: Bench, change: Callable[[Bench, Node], Any], said: str
+    bench: Bench, change: Callable[[Bench, Node], Any], message: str
 ) -> None:
     node = bench.matte()
     change(bench, node)
-    assert said in bench.render(node).replace("[", "(")
-    assert bench.asked == []
+    assert message in bench.render(node).replace("[", "(")
+    assert bench.requests == []
 
 
 def test_a_movie_that_starts_at_1001(bench: Bench) -> None:
@@ -347,8 +347,8 @@ def test_a_movie_that_starts_at_1001(bench: Bench) -> None:
     for name, value in {"first": 1001, "last": 1005}.items():
         node[name].setValue(value)
     bench.render(node)
-    assert bench.asked[0]["settings"] == {"missing": "error", "first_frame": 1001}
-    assert bench.asked[0]["frames"] == "1001-1005"
+    assert bench.requests[0]["settings"] == {"missing": "error", "first_frame": 1001}
+    assert bench.requests[0]["frames"] == "1001-1005"
 
 
 def test_missing_frames_may_be_held(bench: Bench) -> None:
@@ -356,7 +356,7 @@ def test_missing_frames_may_be_held(bench: Bench) -> None:
     node["last"].setValue(1009)
     node["missing"].setValue("hold")
     bench.render(node)
-    assert bench.asked[0]["settings"] == {"missing": "hold"}
+    assert bench.requests[0]["settings"] == {"missing": "hold"}
 
 
 def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) -> None:
@@ -366,14 +366,14 @@ def test_two_nodes_render_at_once_and_one_folder_has_one_writer(bench: Bench) ->
     bench.actions.render(one)
     assert "already" in one["status"].value()
     bench.actions.render(two)
-    bench.until(lambda: len(bench.asked) == 2)
+    bench.until(lambda: len(bench.requests) == 2)
     third = bench.matte()
     third["shot_folder"].setValue("vfxmatte/comp/VfxMatte1")
     bench.actions.render(third)
     assert "VfxMatte1 is rendering into" in third["status"].value()
     bench.package.Client.gate.set()
     bench.finish()
-    assert len(bench.asked) == 2
+    assert len(bench.requests) == 2
     assert one["matte_file"].value() != two["matte_file"].value()
 
 
@@ -390,7 +390,7 @@ def test_a_pasted_node_is_not_rendering(bench: Bench) -> None:
 def test_a_copy_has_a_folder_of_its_own(bench: Bench) -> None:
     bench.render(bench.matte())
     bench.render(bench.matte())
-    assert [a["output"].rsplit("/", 2)[1] for a in bench.asked] == ["VfxMatte1", "VfxMatte2"]
+    assert [a["output"].rsplit("/", 2)[1] for a in bench.requests] == ["VfxMatte1", "VfxMatte2"]
 
 
 @pytest.mark.parametrize("how", ["delete", "close"])
@@ -398,7 +398,7 @@ def test_a_node_or_script_that_goes_stops_its_render(bench: Bench, how: str) -> 
     bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
-    bench.until(lambda: bool(bench.asked))
+    bench.until(lambda: bool(bench.requests))
     if how == "close":
         bench.nuke.call_back("close")
     bench.nuke.delete(node)
@@ -410,7 +410,7 @@ def test_a_node_may_be_renamed_while_it_renders(bench: Bench) -> None:
     bench.package.Client.gate.clear()
     node = bench.matte()
     bench.actions.render(node)
-    bench.until(lambda: bool(bench.asked))
+    bench.until(lambda: bool(bench.requests))
     node["name"].setValue("Hero")
     bench.actions.cancel(node)
     bench.finish()
@@ -445,13 +445,13 @@ def test_an_aces_project(bench: Bench) -> None:
         root[name].setValue(value)
     bench.read["colorspace"].setValue("Input/ARRI LogC4")
     bench.render(bench.matte())
-    assert (bench.asked[0]["ocio"], bench.asked[0]["colorspace"]) == (
+    assert (bench.requests[0]["ocio"], bench.requests[0]["colorspace"]) == (
         "/show/config.ocio", "ARRI LogC4",
     )  # fmt: skip
     node = bench.matte()
     node["plate_from"].setValue("always render")
     bench.render(node)
-    assert bench.asked[1]["colorspace"] == "ACEScg"
+    assert bench.requests[1]["colorspace"] == "ACEScg"
 
 
 def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
@@ -462,11 +462,11 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
     }.items():  # fmt: skip
         node[name].setValue(value)
     bench.render(node)
-    asked = bench.asked[0]
-    assert (asked["colorspace"], asked["ocio"], asked["device"], asked["mode"]) == (
+    request = bench.requests[0]
+    assert (request["colorspace"], request["ocio"], request["device"], request["mode"]) == (
         "ACEScct", "/my.ocio", "cuda:1", "fast",
     )  # fmt: skip
-    assert asked["settings"] == {"missing": "error", "layer": "fg"}
+    assert request["settings"] == {"missing": "error", "layer": "fg"}
 
 
 def test_a_script_does_not_choose_the_program(
@@ -474,8 +474,8 @@ def test_a_script_does_not_choose_the_program(
 ) -> None:
     node = bench.matte()
     node["command"].setValue("/tmp/evil.sh")  # a hidden knob, so that older scripts load
-    said = bench.render(node)
-    assert said.startswith("Done: 5 written") and "vfxmatte command is ignored" in said
+    status = bench.render(node)
+    assert status.startswith("Done: 5 written") and "vfxmatte command is ignored" in status
     assert "/tmp/evil.sh" in caplog.text
 
 
@@ -493,8 +493,8 @@ def test_paths_in_quotes_and_from_home_are_understood(
     }.items():  # fmt: skip
         node[name].setValue(value)
     bench.render(node)
-    asked, folder = bench.asked[0], str(bench.folder)
-    assert (asked["trimaps"], asked["output"], asked["ocio"]) == (
+    request, folder = bench.requests[0], str(bench.folder)
+    assert (request["trimaps"], request["output"], request["ocio"]) == (
         f"{folder}/keys", f"{folder}/a shot/matte", f"{folder}/c.ocio",
     )  # fmt: skip
 
@@ -511,7 +511,7 @@ def test_terminal_mode_renders_to_the_end(tmp_path: Path, monkeypatch: pytest.Mo
     node = bench.matte()
     bench.actions.render(node)  # returns when all is done
     assert node["status"].value().startswith("Done: 5 written")
-    assert bench.nuke.said[0] == "VfxMatte1: Starting"
+    assert bench.nuke.printed[0] == "VfxMatte1: Starting"
     assert bench.nuke.waiting.empty()  # nothing was left to an interface that is not there
 
 
