@@ -11,6 +11,13 @@ from vfxmatte.cli.program import LazyGroup
 _COMMANDS = {
     "check": ("training.elements.check_command", "check", "Report what is unusable in a library, and why."),
     "pack": ("training.elements.pack_command", "pack", "Convert a library into one file for training."),
+    "composites": (
+        "training.samples.composites_command", "composites", "Make a store of finished composites.",
+    ),
+    "light": ("training.light.command", "light", "Train the light network on such stores."),
+    "export-light": (
+        "training.light.export", "export_light", "Write light weights from a checkpoint.",
+    ),
     "train": ("training.loop.train_command", "train", "Train on a pack, or go on where it stopped."),
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",

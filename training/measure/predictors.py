@@ -20,6 +20,7 @@ import numpy as np
 from vfxmatte.engines.base import Engine, EngineSettings, Task, open_engine
 from vfxmatte.engines.classical.settings import ClassicalSettings, Light
 from vfxmatte.errors import UsageError
+from vfxmatte.network.sidecar import read_sidecar
 from vfxmatte.types import FloatImage, Labels, Trimap
 
 
@@ -95,9 +96,7 @@ class EnginePredictor:
     """Weights, run by the engine that mattes shots, one picture at a time."""
 
     def __init__(self, weights: Path, *, device: str = "auto") -> None:
-        from vfxmatte.network.weights import read_info
-
-        self.name = read_info(weights).name or weights.stem
+        self.name = str(read_sidecar(weights).get("name") or weights.stem)
         self._engine = open_engine(EngineSettings(weights=weights, device=device))
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:

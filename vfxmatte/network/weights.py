@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+ARCHITECTURE = "dim"
+"""What a sidecar calls Deep Image Matting; sidecars that say nothing mean it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightsInfo:
     """What a sidecar says.
@@ -93,6 +97,7 @@ def save_weights(
         "name": name,
         "licence": licence,
         "sha256": sha256,
+        "architecture": ARCHITECTURE,
         "encoding": NETWORK_ENCODING,
         "network": network.config.as_dict(),
         "training": dict(training or {}),
@@ -115,6 +120,13 @@ def read_info(path: Path) -> WeightsInfo:
         WeightsError: no such file, no sidecar, or one that this version does not understand.
     """
     record = read_sidecar(path)
+    architecture = record.get("architecture", ARCHITECTURE)
+    if architecture != ARCHITECTURE:
+        raise WeightsError(
+            f"these weights are of the architecture {architecture!r}, wanted is {ARCHITECTURE!r}",
+            path=path,
+            hint="this part of vfxmatte runs Deep Image Matting only; give such weights",
+        )
     try:
         return WeightsInfo(
             path=path,
