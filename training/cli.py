@@ -15,8 +15,15 @@ _COMMANDS = {
     "pack": (
         "training.elements.pack_command", "pack", "Convert a library into one file for training.",
     ),
+    "composites": (
+        "training.samples.composites_command", "composites", "Make a store of finished composites.",
+    ),
     "train": (
         "training.loop.train_command", "train", "Train on a pack, or resume where it stopped.",
+    ),
+    "light": ("training.light.command", "light", "Train the light network on such stores."),
+    "export-light": (
+        "training.light.export", "export_light", "Write light weights from a checkpoint.",
     ),
     "portraits": (
         "training.portraits.command", "portraits", "Train automatic trimaps of portraits.",

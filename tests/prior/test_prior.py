@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,10 +14,11 @@ from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.engines.deep import DeepEngine
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import ExportError
-from vfxmatte.network.dim import DeepImageMatting, DimConfig
+from vfxmatte.network.dim import PRIORS, DeepImageMatting, DimConfig
 from vfxmatte.network.weights import save_weights
 from vfxmatte.prior.alpha_prior import alpha_priors
-from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, PRIORS, usual_reduction
+from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, usual_reduction
+from vfxmatte.prior.magnified import read_at
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
@@ -186,3 +188,13 @@ def test_onnx_is_given_the_priors_or_does_without(
     assert OnnxSession(without).record["input"].startswith("(N, 4, H, W)")
     with pytest.raises(ExportError, match="take no alpha priors"):
         export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_reading_at_some_pixels_is_enlarging_there(factor):
+    small = np.random.default_rng(1).random((9, 13, 4), np.float32)
+    whole = cv2.resize(small, (13 * factor, 9 * factor), interpolation=cv2.INTER_LINEAR)
+    wanted = np.random.default_rng(2).random(whole.shape[:2]) < 0.4
+    read = read_at(small, np.nonzero(wanted), factor)
+    assert read.shape == (np.count_nonzero(wanted), 4)
+    assert np.abs(read - whole[wanted]).max() < 0.02  # to 1/32 of a pixel

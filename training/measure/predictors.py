@@ -22,6 +22,7 @@ from vfxmatte.engines.classical.settings import ClassicalSettings, Light
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
+from vfxmatte.network.sidecar import read_sidecar
 from vfxmatte.types import FloatImage, Labels, Trimap
 
 
@@ -97,9 +98,7 @@ class EnginePredictor:
     """Weights in the engine that mattes shots, one picture at a time."""
 
     def __init__(self, weights: Path, *, device: str = "auto") -> None:
-        from vfxmatte.network.weights import read_info
-
-        self.name = read_info(weights).name or weights.stem
+        self.name = str(read_sidecar(weights).get("name") or weights.stem)
         self._engine = open_engine(EngineSettings(weights=weights, device=device))
 
     def __call__(self, image: FloatImage, labels: Labels) -> FloatImage:

@@ -12,9 +12,9 @@ from vfxmatte.errors import UsageError
 
 
 def _deep(settings: EngineSettings) -> Engine:
-    from vfxmatte.engines.deep import DeepEngine
+    from vfxmatte.engines.architectures import open_weights
 
-    return DeepEngine.open(settings)
+    return open_weights(settings)
 
 
 def _classical(module: str, function: str) -> Callable[[EngineSettings], Engine]:

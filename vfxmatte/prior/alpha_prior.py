@@ -26,8 +26,9 @@ from vfxmatte.prior.constants import (
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models
+from vfxmatte.prior.magnified import read_at
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Floats, Labels, Mask
 
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
 
@@ -58,7 +59,7 @@ def alpha_priors(
     factor = reduction or usual_reduction(*labels.shape)
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
     small = _Reduced.of(image[box], labels[box], factor)
-    priors[unknown] = _enlarged(image[box], small, factor)[unknown[box]]
+    priors[unknown] = _enlarged(image[box], small, factor, unknown[box])
     return priors
 
 
@@ -83,7 +84,8 @@ class _Reduced:
         height, width = (-(-side // factor) for side in labels.shape)
         below, right = height * factor - labels.shape[0], width * factor - labels.shape[1]
         more = (0, below), (0, right)
-        image, labels = np.pad(image, (*more, (0, 0)), "edge"), np.pad(labels, more, "edge")
+        if below or right:
+            image, labels = np.pad(image, (*more, (0, 0)), "edge"), np.pad(labels, more, "edge")
         blocks = labels.reshape(height, factor, width, factor)
         reduced = np.full((height, width), UNKNOWN, np.uint8)
         for value in (BACKGROUND, FOREGROUND):
@@ -113,23 +115,22 @@ def _averaged(image: FloatImage, width: int, height: int) -> Floats:
     return small.reshape(height, width, 3).astype(np.float64)
 
 
-def _enlarged(image: FloatImage, small: _Reduced, factor: int) -> FloatImage:
-    """(H, W, PRIORS) float32: the local linear models of alpha by colour, read at full size."""
-    height, width = small.labels.shape
-    size = width * factor, height * factor
-    alphas = small.alphas()
-    result = np.empty((*image.shape[:2], PRIORS), np.float32)
+def _enlarged(image: FloatImage, small: _Reduced, factor: int, wanted: Mask) -> FloatImage:
+    """(n, PRIORS) float32: the local linear models of alpha by colour, read at the wanted pixels of
+    full size."""
+    alphas, colours = small.alphas(), image[wanted]
+    places = np.nonzero(wanted)
+    result = np.empty((len(colours), PRIORS), np.float32)
     for light in set(IN_LIGHT):
         numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
-        colours = small.light if light else small.displayed
-        picture = image * image if light else image
-        slopes, offsets = linear_models(colours, alphas[:, :, numbers])
+        slopes, offsets = linear_models(small.light if light else small.displayed,
+                                        alphas[:, :, numbers])  # fmt: skip
+        own = colours * colours if light else colours
         for place, number in enumerate(numbers):
             model = np.concatenate((slopes[:, :, place], offsets[:, :, place, None]), axis=2)
-            full = cv2.resize(model.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-            full = full[: image.shape[0], : image.shape[1]]
-            alpha = full[:, :, 3]
+            full = read_at(model.astype(np.float32), places, factor)
+            alpha = full[:, 3]
             for channel in range(3):
-                alpha = alpha + full[:, :, channel] * picture[:, :, channel]
-            result[:, :, number] = np.clip(alpha, 0, 1)
+                alpha = alpha + full[:, channel] * own[:, channel]
+            result[:, number] = np.clip(alpha, 0, 1)
     return result

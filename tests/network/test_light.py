@@ -1,0 +1,217 @@
+"""The light network, its weights file, and how frames are run through it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vfxmatte.engines import light_frame
+from vfxmatte.engines.light_frame import Frame, solve_frame, stage1_reduction
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.registry import open_engine
+from vfxmatte.errors import WeightsError
+from vfxmatte.network.light import CHANNELS, PRIORS, LightConfig, LightMatting, reset_last_layers
+from vfxmatte.network.light_weights import load_light_weights, save_light_weights
+from vfxmatte.network.nearness import nearness
+from vfxmatte.network.sidecar import sidecar_path
+from vfxmatte.network.weights import load_weights
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
+
+
+def network(**changes):
+    """A network whose every layer matters."""
+    torch.manual_seed(3)
+    made = LightMatting(LightConfig(**changes))
+    reset_last_layers(made, std=0.05)
+    return made.fold()
+
+
+def frame(height, width, seed=1):
+    random = np.random.default_rng(seed)
+    labels = np.full((height, width), UNKNOWN, np.uint8)
+    labels[:, : width // 3], labels[:, 2 * width // 3 :] = BACKGROUND, FOREGROUND
+    labels[: height // 4] = BACKGROUND
+    image = random.random((height, width, 3), np.float32)
+    return Frame(image=image, labels=labels, priors=random.random((height, width, 3), np.float32))
+
+
+def dense(net, one):
+    """Both stages over the whole picture, whose sides are multiples of 32, at once."""
+    picture = one.picture(slice(None), slice(None))
+    planes = np.concatenate((picture, nearness(one.labels).transpose(2, 0, 1)))
+    with torch.inference_mode():
+        output = net(torch.from_numpy(planes)[None])
+    needed = output.log_error > np.log(light_frame.REFINED_ABOVE)
+    alpha = torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy()
+    return np.where(one.labels == UNKNOWN, alpha, one.labels / 255)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_an_untrained_network_gives_the_mean_of_the_priors():
+    x = torch.rand(1, CHANNELS, 64, 64)
+    output = LightMatting(LightConfig()).eval()(x)
+    mean = x[:, 4 : 4 + PRIORS].mean(1, keepdim=True)
+    assert torch.allclose(output.stage1, mean, atol=1e-6)
+    assert torch.equal(output.stage1, output.stage2)
+
+
+def test_folding_changes_nothing():
+    torch.manual_seed(1)
+    net = LightMatting(LightConfig())
+    reset_last_layers(net, std=0.05)
+    x = torch.rand(2, CHANNELS, 64, 64)
+    net.train()(x)
+    with torch.no_grad():
+        before = net.eval()(x).alpha
+        after = net.fold()(x).alpha
+    assert before.std() > 0.01
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_guided_enlarging_begins_as_bilinear():
+    torch.manual_seed(1)
+    plain, guided = LightMatting(LightConfig()), LightMatting(LightConfig(upsampling="guided"))
+    reset_last_layers(plain, std=0.05)
+    guided.load_state_dict(plain.state_dict(), strict=False)
+    x = torch.rand(1, CHANNELS, 64, 96)
+    with torch.no_grad():
+        one, other = plain.eval()(x).stage1, guided.eval()(x).stage1
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_sides_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="32"):
+        LightMatting(LightConfig()).stage1(torch.rand(1, CHANNELS, 60, 64))
+
+
+def test_nearness_is_one_inside_and_nothing_without_a_region():
+    labels = np.full((40, 60), UNKNOWN, np.uint8)
+    labels[:, :10] = FOREGROUND
+    near = nearness(labels)
+    assert (near[:, :10, :3] == 1).all()
+    assert (near[..., 3:] == 0).all()
+    assert near[20, 15, 0] < near[20, 15, 1] < near[20, 15, 2]
+
+
+@pytest.mark.parametrize("size", [(128, 192), (256, 320)])
+def test_tiles_give_what_the_whole_picture_gives(size):
+    net, one = network(), frame(*size)
+    assert np.abs(solve_frame(net, one) - dense(net, one)).max() < 1e-5
+
+
+def test_a_reduced_frame_is_enlarged_as_a_whole_would_be(monkeypatch):
+    monkeypatch.setattr(light_frame, "MOST_PX", 128 * 160)
+    net, one = network(), frame(256, 320)
+    assert stage1_reduction(256, 320) == 2
+    picture = torch.from_numpy(one.picture(slice(None), slice(None)))[None]
+    small = light_frame._Reduced.of(one, one.labels == UNKNOWN)
+    with torch.inference_mode():
+        output = net(torch.from_numpy(small.planes)[None], picture=picture)
+    needed = output.log_error > np.log(light_frame.REFINED_ABOVE)
+    alpha = torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy()
+    unknown = one.labels == UNKNOWN
+    assert np.abs(solve_frame(net, one) - alpha)[unknown].max() < 1e-5
+
+
+def test_the_size_of_tiles_and_the_number_of_threads_make_no_difference(monkeypatch, threads):
+    net, one = network(), frame(150, 210)
+    threads(1)
+    first = solve_frame(net, one)
+    threads(2)
+    second = solve_frame(net, one)
+    monkeypatch.setattr(light_frame, "TILE_PX", 40)
+    monkeypatch.setattr(light_frame, "TILES_AT_ONCE", 3)
+    third = solve_frame(net, one)
+    assert np.abs(first - second).max() < 1e-5
+    assert np.abs(first - third).max() < 1e-5
+
+
+def test_stage_two_is_used_where_the_expected_error_says_so(monkeypatch):
+    net, one = network(), frame(96, 128)
+    refined, plain = solve_frame(net, one), solve_frame(net, one, refine=False)
+    assert np.abs(refined - plain).max() > 1e-3
+    monkeypatch.setattr(light_frame, "REFINED_ABOVE", 1e9)
+    assert np.array_equal(solve_frame(net, one), plain)
+
+
+def test_large_frames_cost_what_smaller_ones_cost():
+    for height, width in ((1080, 1920), (2160, 3840), (4320, 7680)):
+        factor = stage1_reduction(height, width)
+        assert height * width / factor**2 <= light_frame.MOST_PX
+    assert stage1_reduction(600, 800) == 1
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "light.safetensors"
+    save_light_weights(path, network(), name="small")
+    return path
+
+
+def tasks():
+    one = frame(96, 128)
+    trimap = Trimap(number=7, labels=one.labels, is_keyframe=True)
+    return [Task(image=one.image, trimap=trimap)]
+
+
+def test_an_engine_opens_the_network_that_the_sidecar_names(weights):
+    settings = EngineSettings(weights=weights, device="cpu")
+    engine = open_engine(settings)
+    (matte,) = engine.mattes(tasks())
+    labels = tasks()[0].trimap.labels
+    assert matte.number == 7
+    assert (matte.alpha[labels == FOREGROUND] == 1).all()
+    assert (matte.alpha[labels == BACKGROUND] == 0).all()
+    assert engine.describe()["engine"] == "light"
+
+
+def test_bfloat16_is_near_to_float32(weights):
+    mattes = [
+        next(iter(open_engine(EngineSettings(weights=weights, device="cpu", precision=p))
+                  .mattes(tasks()))).alpha
+        for p in ("float32", "bfloat16")
+    ]  # fmt: skip
+    assert 0 < np.abs(mattes[0] - mattes[1]).mean() < 0.01
+
+
+def test_weights_come_back_and_damage_is_found(weights):
+    loaded, sha256 = load_light_weights(weights)
+    saved = network().half().float()
+    for name, tensor in saved.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name])
+    assert len(sha256) == 64
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(WeightsError, match="damaged"):
+        load_light_weights(weights)
+
+
+def test_networks_that_still_have_norms_are_not_saved(tmp_path):
+    with pytest.raises(WeightsError, match="fold"):
+        save_light_weights(tmp_path / "a.safetensors", LightMatting(LightConfig()), name="x")
+
+
+def test_other_parts_refuse_the_architecture_by_name(weights):
+    with pytest.raises(WeightsError, match="light"):
+        load_weights(weights)
+    record = json.loads(sidecar_path(weights).read_text())
+    record["architecture"] = "heavy"
+    sidecar_path(weights).write_text(json.dumps(record))
+    with pytest.raises(WeightsError, match="heavy"):
+        open_engine(EngineSettings(weights=weights, device="cpu"))
+
+
+def test_a_network_without_stage_two_runs():
+    net, one = network(refinement=0), frame(96, 128)
+    assert net.refinement is None
+    assert np.isfinite(solve_frame(net, one)).all()

@@ -1,0 +1,269 @@
+"""Procedural alphas, drawn trimaps, stores of composites, and the light network's trainer."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from training.cli import cli
+from training.elements.pack import Pack, write_pack
+from training.light.command import load_light_training
+from training.light.losses import error_loss, gradient_loss
+from training.light.trainer import Cycle, LightTrainer, LightTraining, reduced_input
+from training.light.validation import Picture, validate_light
+from training.samples.composite_store import HEADER, RECORDS, Composite, StoreReader, StoreWriter
+from training.samples.procedural_alpha import DRAWERS
+from training.samples.store_crops import CropConfig, StoreCrops
+from training.samples.trimap_drawing import DrawingConfig, draw_trimap
+from vfxmatte.errors import TrainingError
+from vfxmatte.network.light import CHANNELS, LightConfig, LightMatting
+from vfxmatte.network.light_weights import load_light_weights
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
+
+from .conftest import blotches, hairy_tuft, soft_disc
+
+SIDE = 96
+
+
+def composite(seed):
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    alpha = np.clip((30 - np.hypot(x - 48, y - 48 + random.integers(8))) / 6 + 0.5, 0, 1)
+    labels = draw_trimap(alpha.astype(np.float32), DrawingConfig(band_px=(3, 9)), random)
+    image = alpha[:, :, None] * (0.9, 0.2, 0.1) + (1 - alpha[:, :, None]) * (0.1, 0.3, 0.8)
+    priors = np.repeat(np.clip(alpha + 0.1, 0, 1)[:, :, None], 3, 2)
+    return Composite(image=image.astype(np.float32), labels=labels,
+                     priors=priors.astype(np.float32), alpha=alpha.astype(np.float32))  # fmt: skip
+
+
+def store(folder, count=6):
+    writer = StoreWriter(folder, side_px=SIDE, priors=3, description={"seed": 1})
+    writer.append([composite(seed) for seed in range(count)])
+    writer.close()
+    return StoreReader(folder)
+
+
+# -- procedural alphas and trimaps ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DRAWERS)
+def test_drawers_draw_alphas_with_soft_edges_that_follow_the_seed(name):
+    drawer = DRAWERS[name][0]
+    drawn = [drawer(128, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    for one in drawn:
+        assert one.alpha.shape == one.shading.shape == (128, 128)
+        assert one.alpha.dtype == one.shading.dtype == np.float32
+        assert one.alpha.min() >= 0 and one.alpha.max() <= 1
+        assert one.shading.min() > 0
+    assert np.array_equal(drawn[0].alpha, drawn[1].alpha)
+    assert not np.array_equal(drawn[0].alpha, drawn[2].alpha)
+    assert any(((one.alpha > 0.05) & (one.alpha < 0.95)).any() for one in drawn)
+
+
+def disc():
+    y, x = np.mgrid[:160, :160].astype(np.float32)
+    return np.clip((50 - np.hypot(x - 80, y - 80)) / 4 + 0.5, 0, 1).astype(np.float32)
+
+
+def test_soft_pixels_are_unknown_unless_the_trimap_slipped():
+    alpha, soft = disc(), (disc() > 0.02) & (disc() < 0.98)
+    for seed in range(12):
+        labels = draw_trimap(alpha, DrawingConfig(displaced=0), np.random.default_rng(seed))
+        assert (labels[soft] == UNKNOWN).all()
+        assert (alpha[labels == FOREGROUND] >= 0.98).all()
+        assert (alpha[labels == BACKGROUND] <= 0.02).all()
+    slipped = [draw_trimap(alpha, DrawingConfig(displaced=1, band_px=(2, 3)),
+                           np.random.default_rng(seed)) for seed in range(6)]  # fmt: skip
+    assert any((labels[soft] != UNKNOWN).any() for labels in slipped)
+
+
+def test_bands_are_as_wide_as_asked_for_and_keep_a_core():
+    alpha = disc()
+    config = DrawingConfig(islands=0, displaced=0, whole_parts=0, ragged=0, certain_core=1)
+    for seed in range(8):
+        labels = draw_trimap(alpha, config, np.random.default_rng(seed))
+        assert (labels == FOREGROUND).sum() >= 0.15 * (alpha >= 0.98).sum()
+    narrow = DrawingConfig(islands=0, displaced=0, whole_parts=0, ragged=0, band_px=(2, 4))
+    wide = DrawingConfig(islands=0, displaced=0, whole_parts=0, ragged=0, band_px=(25, 30))
+    areas = [
+        np.mean([(draw_trimap(alpha, c, np.random.default_rng(s)) == UNKNOWN).mean()
+                 for s in range(6)]) for c in (narrow, wide)
+    ]  # fmt: skip
+    assert areas[1] > 2 * areas[0]
+
+
+# -- stores --------------------------------------------------------------------------------------
+
+
+def test_a_store_gives_back_what_was_put_in(tmp_path):
+    reader = store(tmp_path, 2)
+    one = composite(1)
+    raw = reader.crop(1, slice(0, SIDE), slice(0, SIDE)).astype(np.float32) / 255
+    assert np.abs(raw[:3].transpose(1, 2, 0) * 1.2 - one.image).max() < 0.004
+    assert np.array_equal(reader.labels(1), one.labels)
+    assert np.abs(raw[-1] - one.alpha).max() < 0.003
+
+
+def test_a_killed_maker_leaves_nothing_behind_and_goes_on(tmp_path):
+    reader = store(tmp_path, 2)
+    with (tmp_path / RECORDS).open("ab") as file:
+        file.write(b"half a record")
+    assert reader.refresh() == 2
+    writer = StoreWriter(tmp_path, side_px=SIDE, priors=3, description={"seed": 1})
+    assert writer.count == 2
+    writer.append([composite(5)])
+    writer.close()
+    assert reader.refresh() == 3
+    assert np.array_equal(reader.labels(2), composite(5).labels)
+
+
+def test_a_store_of_other_settings_or_none_is_refused(tmp_path):
+    store(tmp_path / "a")
+    with pytest.raises(TrainingError, match="other settings"):
+        StoreWriter(tmp_path / "a", side_px=SIDE, priors=3, description={"seed": 2})
+    with pytest.raises(TrainingError, match="no store"):
+        StoreReader(tmp_path / "b")
+    (tmp_path / "a" / HEADER).write_text("{")
+    with pytest.raises(TrainingError, match="damaged"):
+        StoreReader(tmp_path / "a")
+
+
+def test_crops_follow_the_seed_and_agree_among_their_channels(tmp_path):
+    crops = StoreCrops([store(tmp_path)], CropConfig(side_px=32, without_priors=0))
+    one, same, other = (crops.batch(8, (1, step)) for step in (1, 1, 2))
+    assert one.input.shape == (8, CHANNELS, 32, 32)
+    assert torch.equal(one.input, same.input) and not torch.equal(one.input, other.input)
+    assert one.unknown.sum() > 0
+    trimap = one.input[:, 3:4]
+    assert torch.equal(one.unknown, (trimap == 0.5).float())
+    certain = one.alpha[(trimap == 1) & (one.unknown == 0)]
+    assert certain.numel() == 0 or float(certain.mean()) > 0.9
+    assert float((one.input[:, 4:5] - one.alpha).abs().mean()) < 0.12  # priors turn along
+
+
+def test_the_composites_command_goes_on_to_the_same_store(tmp_path):
+    pack = Pack(
+        elements=(soft_disc("a"), hairy_tuft("b"), soft_disc("c", seed=3)),
+        backgrounds=(blotches("x"), blotches("y", seed=2)),
+        held_out=frozenset({"c"}), held_out_backgrounds=frozenset({"y"}),
+    )  # fmt: skip
+    write_pack(tmp_path / "pack", pack)
+
+    def make(folder, count):
+        arguments = ["composites", str(tmp_path / "pack"), "-o", str(tmp_path / folder),
+                     "--side", "64", "--count", str(count)]  # fmt: skip
+        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert result.exit_code == 0
+        return (tmp_path / folder / RECORDS).read_bytes()
+
+    make("twice", 2)
+    assert make("twice", 4) == make("once", 4)
+    assert json.loads((tmp_path / "once" / HEADER).read_text())["count"] == 4
+
+
+# -- losses and training -------------------------------------------------------------------------
+
+
+def test_the_error_loss_is_least_where_the_error_is_expected():
+    truth, unknown = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    predicted = torch.full_like(truth, 0.1, requires_grad=True)
+    losses = [
+        float(error_loss(torch.full_like(truth, float(np.log(e))), predicted, truth, unknown))
+        for e in (0.05, 0.1, 0.2)
+    ]
+    assert losses[1] < min(losses[0], losses[2])
+    log_error = torch.zeros_like(truth, requires_grad=True)
+    error_loss(log_error, predicted, truth, unknown).backward()
+    assert predicted.grad is None and float(log_error.grad.abs().sum()) > 0
+
+
+def test_the_gradient_loss_sees_edges_and_no_constant():
+    truth, unknown = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    step = truth.clone()
+    step[..., 4:] = 1
+    assert float(gradient_loss(truth + 0.3, truth, unknown)) == pytest.approx(0, abs=1e-6)
+    assert float(gradient_loss(step, truth, unknown)) > 0.1
+
+
+def test_a_reduced_input_is_uncertain_where_any_pixel_is():
+    x = torch.rand(1, CHANNELS, 8, 8)
+    x[:, 3] = 1.0
+    x[:, 3, 0, 0], x[:, 3, 4:, 4:] = 0.5, 0.0
+    trimap = reduced_input(x)[0, 3]
+    assert trimap.shape == (4, 4)
+    assert trimap[0, 0] == 0.5 and trimap[1, 1] == 1 and trimap[3, 3] == 0
+
+
+def trainer(folder, reader, *cycles, **changes):
+    usual = (Cycle(steps=6, batch=2, side_px=32, warmup=1),)
+    config = LightTraining(cycles=cycles or usual, log_every=2, validate_every=3,
+                           checkpoint_every=3, **changes)  # fmt: skip
+    crops = StoreCrops([reader], CropConfig(side_px=32))
+    return LightTrainer(crops, config, folder, [picture()])
+
+
+def picture():
+    crops = np.random.default_rng(1).random((CHANNELS, 64, 64)).astype(np.float32)
+    crops[3] = 0.5
+    return Picture(group="held_out", planes=crops, truth=crops[4, :60, :50])
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
+    reader, slow = store(tmp_path / "store"), Cycle(steps=6, batch=2, side_px=64, lr=1e-5)
+    whole = trainer(tmp_path / "whole", reader, slow)
+    lines = list(whole.run())
+    first = trainer(tmp_path / "parts", reader, slow)
+    list(first.run(until=4))  # saved at 3 and at its end
+    second = trainer(tmp_path / "parts", reader, slow)
+    assert second.resume() and second.step == 4
+    list(second.run())
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.allclose(tensor.float(), second.network.state_dict()[name].float(),
+                              atol=1e-3, rtol=1e-3), name  # fmt: skip
+    steps = {int(one["step"]) for one in second.optimiser.state_dict()["state"].values()}
+    assert steps == {6} and second.averaged == whole.averaged == 6
+    assert any("held_out" in line and "best" in line for line in lines)
+    assert whole.best_path.is_file()
+
+
+def test_stage_two_alone_leaves_stage_one_as_it_is(tmp_path):
+    cycles = (Cycle(steps=2, batch=2, side_px=64, trains="refinement"),)
+    one = trainer(tmp_path / "run", store(tmp_path / "store"), *cycles)
+    before = {n: t.clone() for n, t in one.network.state_dict().items()}
+    list(one.run())
+    changed = {n for n, t in one.network.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed and all(n.startswith(("refinement.", "decoder.features.")) for n in changed)
+
+
+def test_validation_measures_the_unknown_region_of_the_true_size():
+    one = picture()
+    mean = validate_light(LightMatting(LightConfig()), [one], refine=False)["held_out"]
+    expected = np.abs(one.planes[4:7].mean(0)[:60, :50] - one.truth)
+    assert mean.sad == pytest.approx(expected.sum() / 1000, rel=1e-4)
+    assert mean.mse == pytest.approx(float((expected**2).mean()), rel=1e-4)
+
+
+def test_settings_come_from_a_file_and_wrong_ones_are_named(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("seed = 5\ncycles = [{ steps = 3 }, { steps = 4, trains = 'all' }]\n")
+    config = load_light_training(path, ("ema=0.5",))
+    assert (config.seed, config.ema, config.total_steps) == (5, 0.5, 7)
+    assert config.cycle_at(4) == (1, 1)
+    path.write_text("cycles = [{ step = 3 }]\n")
+    with pytest.raises(TrainingError, match=r"cycles\.step"):
+        load_light_training(path)
+
+
+def test_weights_are_written_from_a_checkpoint(tmp_path):
+    one = trainer(tmp_path / "run", store(tmp_path / "store"))
+    list(one.run(until=3))
+    out = tmp_path / "light.safetensors"
+    arguments = ["export-light", str(one.last_path), "-o", str(out), "--name", "small",
+                 "--stage1-only"]  # fmt: skip
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert load_light_weights(out)[0].refinement is None

@@ -1,0 +1,1 @@
+"""The light network trained on stores of composites made once."""

@@ -1,0 +1,37 @@
+"""`vfxmatte-train export-light`: weights of the light network from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from training.light.trainer import read_checkpoint
+from vfxmatte.network.light import LightConfig, LightMatting
+from vfxmatte.network.light_weights import save_light_weights
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+              help="The .safetensors to write; its .json is written beside it.")  # fmt: skip
+@click.option("--name", required=True, help="What to call these weights.")
+@click.option("--licence", default="Apache-2.0", show_default=True)
+@click.option("--notes", default="", help="Data, hardware and time, for the sidecar.")
+@click.option("--stage1-only", is_flag=True, help="Leave the refinement out.")
+def export_light(
+    checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
+) -> None:
+    """Turn a CHECKPOINT of `vfxmatte-train light` into weights for `vfxmatte run --weights`."""
+    state = read_checkpoint(checkpoint)
+    config = LightConfig(**state["config"]["network"])
+    if stage1_only:
+        config = replace(config, refinement=0)
+    network = LightMatting(config)
+    wanted = network.state_dict().keys()
+    network.load_state_dict({k: v for k, v in state["average"].items() if k in wanted})
+    record = {"steps": state["step"], "config": state["config"], "notes": notes}
+    sha256 = save_light_weights(output, network.fold(), name=name, licence=licence, training=record)
+    Console(soft_wrap=True).print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {sha256}")

@@ -1,0 +1,63 @@
+"""Losses of the light network, all on the unknown region only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.losses import l1_loss, laplacian_loss, masked_mean
+
+_LEAST_ERROR = 0.004  # an 8-bit alpha knows no less
+_ERROR_RANGE = (-5.5, 0.5)  # of the logarithm that the network may expect
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightLosses:
+    """How much each loss counts."""
+
+    l1: float = 1.0
+    laplacian: float = 0.5
+    gradient: float = 0.3
+    error: float = 0.04
+    """Of the expected error, against the error that was made."""
+
+
+def gradient_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Mean difference of the gradients along both axes, known pixels being right."""
+    wrong = (predicted - truth) * unknown
+    across = (wrong[..., :, 1:] - wrong[..., :, :-1]).abs()
+    down = (wrong[..., 1:, :] - wrong[..., :-1, :]).abs()
+    return masked_mean(across, unknown[..., :, 1:]) + masked_mean(down, unknown[..., 1:, :])
+
+
+def error_loss(log_error: Tensor, predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Negative log-likelihood of the error made, were it Laplacian of the expected size.
+
+    A proper score: least where exp(log_error) is the mean absolute error. No gradient reaches
+    alpha.
+    """
+    made = (predicted.detach().clamp(0, 1) - truth).abs().clamp(min=_LEAST_ERROR)
+    expected = log_error.clamp(*_ERROR_RANGE)
+    beyond = (log_error - expected).abs()
+    return masked_mean(made * torch.exp(-expected) + expected + beyond, unknown)
+
+
+def light_terms(
+    predicted: Tensor, log_error: Tensor | None, truth: Tensor, unknown: Tensor
+) -> dict[str, Tensor]:
+    """Every loss, unweighted, by the name of its weight."""
+    terms = {
+        "l1": l1_loss(predicted, truth, unknown),
+        "laplacian": laplacian_loss(predicted, truth, unknown),
+        "gradient": gradient_loss(predicted, truth, unknown),
+    }
+    if log_error is not None:
+        terms["error"] = error_loss(log_error, predicted, truth, unknown)
+    return terms
+
+
+def weighted(terms: dict[str, Tensor], weights: LightLosses) -> Tensor:
+    """The weighted sum of `light_terms`."""
+    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

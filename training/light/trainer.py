@@ -1,0 +1,354 @@
+"""Training of the light network on stores of composites: cycles, averaging, checkpoints.
+
+A cycle is a cosine from its learning rate to nearly nothing; each begins from the best averaged
+weights so far. A run may be killed at any moment and goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from training.light.losses import LightLosses, light_terms, weighted
+from training.light.validation import Errors, Picture, validate_light
+from training.loop.logbook import ERRORS, LOSSES, Logbook
+from training.samples.store_crops import CropBatch, CropConfig, StoreCrops
+from vfxmatte.errors import TrainingError
+from vfxmatte.network.light import PRIORS, STRIDE, LightConfig, LightMatting
+
+Trained = Literal["stage1", "refinement", "all"]
+_PICTURE = 4 + PRIORS  # channels of the input that stage 2 sees
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """One cosine."""
+
+    steps: int = 1000
+    lr: float = 1e-3
+    final_lr: float = 0.02
+    """Share of `lr` that is left at the end."""
+    warmup: int = 50
+    batch: int = 8
+    side_px: int = 256
+    trains: Trained = "stage1"
+    frozen_norms: bool = False
+    """Whether batch-norms keep the statistics that they have."""
+
+    def __post_init__(self) -> None:
+        least = STRIDE if self.trains == "stage1" else 2 * STRIDE  # stage 1 may see half the size
+        if self.side_px < least or self.side_px % least:
+            raise TrainingError(f"side_px must be a multiple of {least}, found {self.side_px}")
+        if self.steps < 1 or self.batch < 1:
+            raise TrainingError("steps and batch must be 1 or more")
+
+    def learning_rate(self, within: int) -> float:
+        """The rate of a step of this cycle, counted from 0."""
+        if within < self.warmup:
+            return self.lr * (within + 1) / self.warmup
+        share = (within - self.warmup) / max(1, self.steps - self.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        return self.lr * (self.final_lr + (1 - self.final_lr) * cosine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightTraining:
+    """A run's settings."""
+
+    network: LightConfig = field(default_factory=LightConfig)
+    losses: LightLosses = field(default_factory=LightLosses)
+    crops: CropConfig = field(default_factory=CropConfig)
+    cycles: tuple[Cycle, ...] = (Cycle(),)
+    seed: int = 1
+    ema: float = 0.998
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    log_every: int = 20
+    validate_every: int = 250
+    checkpoint_every: int = 25
+
+    def cycle_at(self, step: int) -> tuple[int, int]:
+        """Which cycle a step lies in, and which step of it it is."""
+        for number, cycle in enumerate(self.cycles):
+            if step < cycle.steps:
+                return number, step
+            step -= cycle.steps
+        return len(self.cycles) - 1, self.cycles[-1].steps
+
+    @property
+    def total_steps(self) -> int:
+        return sum(cycle.steps for cycle in self.cycles)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def score(errors: dict[str, Errors]) -> float:
+    """What is best is least: SAD as a share of the priors' mean, a mean over the groups."""
+    if not errors:
+        return math.inf
+    return sum(one.ratio for one in errors.values()) / len(errors)
+
+
+class LightTrainer:
+    """Trains in one folder; `run` yields lines to show."""
+
+    def __init__(self, crops: StoreCrops, config: LightTraining, folder: Path,
+                 pictures: Sequence[Picture]) -> None:  # fmt: skip
+        self.crops, self.config, self.folder = crops, config, folder
+        self.pictures = tuple(pictures)
+        torch.manual_seed(config.seed)
+        network = LightMatting(config.network)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.averaged, self.step, self.entered = 0, 0, -1
+        self.best, self.reference = math.inf, dict[str, Errors]()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.logbook = Logbook(folder)
+        self.optimiser: torch.optim.Optimizer
+
+    # -- state ------------------------------------------------------------------------------
+
+    @property
+    def last_path(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def best_path(self) -> Path:
+        return self.folder / "best.pt"
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "config": self.config.as_dict(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "averaged": self.averaged,
+            "optimiser": self.optimiser.state_dict() if self.entered >= 0 else {},
+            "step": self.step,
+            "entered": self.entered,
+            "best": self.best,
+            "reference": {group: asdict(errors) for group, errors in self.reference.items()},
+        }
+
+    def _save(self, path: Path) -> None:
+        partial = path.with_name(path.name + ".partial")
+        try:
+            with partial.open("wb") as stream:
+                torch.save(self._state(), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(
+                f"the checkpoint cannot be written: {error}",
+                path=path,
+                hint="the previous checkpoint is intact; make room and start again",
+            ) from error
+
+    def resume(self) -> bool:
+        """Go on from the last checkpoint, if there is one."""
+        if not self.last_path.is_file():
+            return False
+        state = read_checkpoint(self.last_path)
+        load_fitting(self.network, state["network"])
+        load_fitting(self.average, state["average"])
+        self.averaged, self.step, self.best = state["averaged"], state["step"], state["best"]
+        self.reference = {group: Errors(**one) for group, one in state["reference"].items()}
+        number, _ = self.config.cycle_at(self.step)
+        if number == state["entered"]:
+            self._begin_optimiser(number)
+            self.optimiser.load_state_dict(state["optimiser"])
+        self.logbook.cut_back(self.step)
+        return True
+
+    # -- cycles -----------------------------------------------------------------------------
+
+    def _enter(self, number: int) -> str:
+        """Begin a cycle from the best averaged weights."""
+        if number > 0 and self.best_path.is_file():
+            best = read_checkpoint(self.best_path)["average"]
+            load_fitting(self.network, best)
+            load_fitting(self.average, best)
+            self.averaged = 0
+        self._begin_optimiser(number)
+        cycle = self.config.cycles[number]
+        if cycle.trains != self.config.cycles[max(0, number - 1)].trains:
+            self.best = math.inf  # measured with the other stage's alpha
+        return f"cycle {number} begins at step {self.step}: {cycle}"
+
+    def _begin_optimiser(self, number: int) -> None:
+        cycle, chosen = self.config.cycles[number], set[nn.Parameter]()
+        if cycle.trains in ("stage1", "all"):
+            chosen |= set(self.network.stage_parameters(1))
+        if cycle.trains in ("refinement", "all"):
+            chosen |= set(self.network.stage_parameters(2))
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(parameter in chosen)
+        parameters = [p for p in self.network.parameters() if p in chosen]
+        decayed = [p for p in parameters if p.ndim > 1]
+        plain = [p for p in parameters if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.config.weight_decay},
+                  {"params": plain, "weight_decay": 0.0}]  # fmt: skip
+        self.optimiser = torch.optim.AdamW(groups, lr=cycle.lr, fused=True)
+        self.entered = number
+
+    def _set_mode(self, cycle: Cycle) -> None:
+        self.network.train()
+        if cycle.frozen_norms or cycle.trains == "refinement":
+            freeze_norms(self.network)
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def run(self, until: int | None = None) -> Iterator[str]:
+        """Train to the end, or to step `until`."""
+        stop = min(self.config.total_steps, until or self.config.total_steps)
+        if not self.reference:
+            yield self._first_validation()
+        sums: dict[str, float] = {}
+        while self.step < stop:
+            number, within = self.config.cycle_at(self.step)
+            if number != self.entered:
+                yield self._enter(number)
+            for name, value in self._one_step(self.config.cycles[number], within).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self.step += 1
+            if self.step % self.config.log_every == 0:
+                yield self._progress(sums)
+                sums = {}
+            ends = within + 1 == self.config.cycles[number].steps
+            if self.step % self.config.validate_every == 0 or ends:
+                yield self._validate(self.config.cycles[number])
+            if self.step % self.config.checkpoint_every == 0 or ends or self.step == stop:
+                self._save(self.last_path)
+
+    def _one_step(self, cycle: Cycle, within: int) -> dict[str, float]:
+        if self.crops.config.side_px != cycle.side_px:
+            self.crops.config = CropConfig(
+                **{**asdict(self.crops.config), "side_px": cycle.side_px}
+            )
+        self._set_mode(cycle)
+        for group in self.optimiser.param_groups:
+            group["lr"] = cycle.learning_rate(within)
+        batch = self.crops.batch(cycle.batch, (self.config.seed, self.step))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, values = self._loss(batch, cycle)
+        loss.backward()  # type: ignore[no-untyped-call]
+        trained = [p for p in self.network.parameters() if p.grad is not None]
+        values["gradient_norm"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip_norm))
+        if not all(math.isfinite(value) for value in values.values()):
+            return {"skipped": 1.0}
+        self.optimiser.step()
+        self._update_average()
+        return values
+
+    def _loss(self, batch: CropBatch, cycle: Cycle) -> tuple[Tensor, dict[str, float]]:
+        low = self.config.precision == "bfloat16"
+        x, picture = batch.input, batch.input[:, :_PICTURE]
+        if cycle.trains != "stage1" and self.step % 3:
+            x = reduced_input(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            output = self.network(x, refine=cycle.trains != "stage1", picture=picture)
+        losses, values = [], dict[str, float]()
+        if cycle.trains != "refinement":
+            terms = light_terms(output.stage1.float(), output.log_error.float(),
+                                batch.alpha, batch.unknown)  # fmt: skip
+            losses.append(weighted(terms, self.config.losses))
+            values |= {name: float(value.detach()) for name, value in terms.items()}
+        if output.stage2 is not None:
+            terms = light_terms(output.stage2.float(), None, batch.alpha, batch.unknown)
+            losses.append(weighted(terms, self.config.losses))
+            values |= {f"refined_{name}": float(value.detach()) for name, value in terms.items()}
+        return torch.stack(losses).sum(), values
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        self.averaged += 1
+        decay = min(self.config.ema, (1 + self.averaged) / (10 + self.averaged))
+        live = self.network.state_dict()
+        for name, mean in self.average.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(live[name], 1 - decay)
+            else:
+                mean.copy_(live[name])
+
+    # -- what is told -----------------------------------------------------------------------
+
+    def _progress(self, sums: dict[str, float]) -> str:
+        count = self.crops.refresh()
+        means = {name: value / self.config.log_every for name, value in sums.items()}
+        self.logbook.append(LOSSES, {"step": self.step, "composites": count, **means})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        rate = self.optimiser.param_groups[0]["lr"]
+        return f"step {self.step} lr {rate:.1e} composites {count} {shown}"
+
+    def _first_validation(self) -> str:
+        """Of the untrained network, whose alpha is the mean of the priors."""
+        self.reference = validate_light(copy.deepcopy(self.average), self.pictures, refine=False)
+        return f"step 0, the mean of the priors: {_in_words(self.reference)}"
+
+    def _validate(self, cycle: Cycle) -> str:
+        found = validate_light(self.average, self.pictures, refine=cycle.trains != "stage1")
+        reached = score(found)
+        row: dict[str, float] = {"step": self.step, "score": reached}
+        for group, errors in found.items():
+            row |= {f"{group}_{name}": value for name, value in asdict(errors).items()}
+        self.logbook.append(ERRORS, row)
+        better = reached < self.best
+        if better:
+            self.best = reached
+            self._save(self.best_path)
+        return (
+            f"step {self.step} score {reached:.4f}{' best' if better else ''}: {_in_words(found)}"
+        )
+
+
+def freeze_norms(network: nn.Module) -> None:
+    """Batch-norms use and keep their running statistics, so that small batches train well."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def reduced_input(x: Tensor) -> Tensor:
+    """Stage 1's input at half the size, as large frames give it.
+
+    The trimap stays unknown where any pixel is; distances halve, so their Gaussians' fourth root
+    is taken.
+    """
+    half = nn.functional.avg_pool2d(x, 2)
+    trimap = half[:, 3:4]
+    certain = (trimap == 0) | (trimap == 1)
+    return torch.cat((half[:, :3], torch.where(certain, trimap, 0.5), half[:, 4:_PICTURE],
+                      half[:, _PICTURE:].pow(0.25)), 1)  # fmt: skip
+
+
+def load_fitting(network: LightMatting, tensors: dict[str, Tensor]) -> None:
+    """Load a state; parts that it lacks (a guided enlarger) stay as they are."""
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
+    if unexpected or any(".by_" not in name for name in missing):
+        raise TrainingError(f"the checkpoint is of another network: {[*missing, *unexpected][:4]}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that a trainer saved; raises TrainingError where it is damaged."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+    return state
+
+
+def _in_words(found: dict[str, Errors]) -> str:
+    return ", ".join(
+        f"{group} {one.sad:.3f} / {one.mse:.4f} (ratio {one.ratio:.3f}, r {one.off:.2f})"
+        for group, one in found.items()
+    )

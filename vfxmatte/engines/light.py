@@ -1,0 +1,92 @@
+"""The light network as an engine: frame by frame, stage 1 whole and small, stage 2 in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vfxmatte.engines.light_frame import Frame, solve_frame
+from vfxmatte.engines.model import choose_device, choose_dtype, trimap_values
+from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.errors import WeightsError
+from vfxmatte.network.light import PRIORS, LightConfig, LightMatting
+from vfxmatte.network.light_weights import load_light_weights
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
+from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.types import FloatImage, Matte
+
+
+@dataclass(eq=False)
+class LightEngine:
+    """A light network on one device. Make it with `open`.
+
+    The settings' modes make no difference: stage 1 is small enough to be dense, and stage 2 gives
+    the dense result wherever it runs.
+    """
+
+    network: LightMatting
+    sha256: str
+    path: Path
+    place: torch.device
+    dtype: torch.dtype
+    prior: bool = True
+
+    @classmethod
+    def open(cls, settings: EngineSettings) -> LightEngine:
+        """Load the weights on the device that is asked for.
+
+        Raises:
+            WeightsError: no, damaged or unfitting weights. DeviceError: no such device.
+        """
+        place, path = choose_device(settings.device), settings.weights or DEFAULT_WEIGHTS
+        dtype = choose_dtype(settings.precision, place)
+        network, sha256 = load_light_weights(path)
+        network = network.requires_grad_(False).to(place, dtype)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(network, sha256, path, place, dtype, settings.prior)
+
+    @property
+    def device(self) -> str:
+        if self.place.type == "cuda":
+            return f"{self.place} ({torch.cuda.get_device_name(self.place)})"
+        return str(self.place)
+
+    def describe(self) -> Mapping[str, Any]:
+        precision = str(self.dtype).removeprefix("torch.")
+        described = {
+            "engine": LightConfig.architecture,
+            "weights": self.sha256,
+            "precision": precision,
+        }
+        return described if self.prior else {**described, "prior": "off"}
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        return map(self._matte, tasks)
+
+    def close(self) -> None:
+        self.network.to("cpu")
+        if self.place.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _matte(self, task: Task) -> Matte:
+        frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
+        alpha = solve_frame(self.network, frame)
+        if not np.isfinite(alpha).all():
+            raise WeightsError(
+                f"the network's result is not a number in {self.dtype}",
+                frame=task.number,
+                path=self.path,
+                hint="use --precision bfloat16 or float32, or other weights",
+            )
+        return Matte(number=task.number, alpha=alpha)
+
+    def _priors(self, task: Task) -> FloatImage:
+        labels = task.trimap.labels
+        if self.prior:
+            return alpha_priors(task.image, labels)
+        return np.repeat(trimap_values(labels)[:, :, None], PRIORS, axis=2)

@@ -1,0 +1,44 @@
+"""How near each pixel is to the certain regions, as Gaussians of its distance at three scales.
+
+As Forte and Pitié (2020) feed them beside the trimap. Squared distances between pixels are whole
+numbers, so the Gaussians are read from tables: the same trimap gives the same bits everywhere.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels
+
+SCALES_PX = (6.4, 25.6, 51.2)
+"""Standard deviations of the Gaussians."""
+
+_FARTHEST_PX = 300  # from there on the widest Gaussian is 0 in eight bits, and in sixteen
+
+
+def nearness(labels: Labels) -> FloatImage:
+    """(H, W, 6) float32 in [0, 1]: to foreground, then to background, each at three scales.
+
+    1 inside the region, 0 everywhere where there is none of it.
+    """
+    result = np.zeros((*labels.shape, 2 * len(SCALES_PX)), np.float32)
+    for first, value in ((0, FOREGROUND), (len(SCALES_PX), BACKGROUND)):
+        away = np.asarray(labels != value, np.uint8)
+        if away.all():
+            continue
+        distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        squared = np.rint(np.minimum(distance, _FARTHEST_PX) ** 2).astype(np.int32)
+        result[:, :, first : first + len(SCALES_PX)] = _gaussians()[squared]
+    return result
+
+
+@cache
+def _gaussians() -> FloatImage:
+    """(farthest² + 1, 3) float32: for each squared distance its Gaussians, 0 at the farthest."""
+    squared = np.arange(_FARTHEST_PX**2 + 1)[:, None]
+    table = np.exp(-squared / (2 * np.square(SCALES_PX)))
+    table[-1] = 0
+    return np.asarray(table, np.float32)
