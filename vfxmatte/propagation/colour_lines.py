@@ -1,9 +1,8 @@
-"""A soft matte inside a band from the picture's local colour lines, fast enough for every frame.
+"""Solve a soft matte inside a band from the picture's colour lines, fast enough for every frame.
 
 The colour-line model of closed-form matting (Levin, Lischinski and Weiss 2008) in its
 matrix-free form with larger windows (He, Sun and Tang 2010): multiplying by the Laplacian costs a
 few box filters, and conjugate gradients start from a good guess, so a dozen rounds are enough.
-It serves the propagation of trimaps; it is no substitute for the network's matte.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.sums import dot
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Picture
 
 SYMMETRIC_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
@@ -27,18 +25,20 @@ _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
 
 @dataclass(frozen=True, kw_only=True)
 class ColourLineSettings(Checked):
-    """radius_px: half side of the windows. ridge: noise variance that the line fit forgives, in
-    units of the picture squared. rounds: most conjugate-gradient steps."""
+    """Settings for solving a band."""
 
     radius_px: int = limited(4, at_least=1, at_most=1000)
+    """Half side of the windows."""
     ridge: float = limited(1e-4, above=0)
+    """Noise variance that the line fit tolerates, in squared units of the picture."""
     rounds: int = limited(12, at_least=1)
+    """Maximum number of conjugate-gradient steps."""
 
 
 class ColourLines:
     """The matting Laplacian of one (h, w, 3) float32 picture, without its matrix.
 
-    Everything is done plane by plane, which is several times faster than on interleaved channels.
+    Works plane by plane, which is several times faster than on interleaved channels.
     """
 
     def __init__(self, picture: FloatImage, radius_px: int, ridge: float) -> None:
@@ -59,7 +59,7 @@ class ColourLines:
         return cast(FloatImage, mean)
 
     def times(self, matte: FloatImage) -> FloatImage:
-        """The Laplacian times a (h, w) matte, over the window's size: matte minus its line fit."""
+        """Multiply the Laplacian, divided by the window size, by an (h, w) matte: matte - fit."""
         mean = self._box(matte)
         c0, c1, c2 = (
             self._box(colour * matte) - centre * mean
@@ -83,8 +83,7 @@ def _dot(first: Sequence[FloatImage], second: Sequence[FloatImage]) -> FloatImag
 
 
 def inverse_symmetric(matrix: Sequence[Any]) -> tuple[Any, ...]:
-    """The six distinct entries of the inverse of symmetric 3×3 matrices, given as six planes or
-    numbers in the order of `SYMMETRIC_PAIRS`."""
+    """Invert symmetric 3×3 matrices; six planes or numbers in and out, as in `SYMMETRIC_PAIRS`."""
     a, b, c, d, e, f = matrix
     cofactors = (d * f - e * e, c * e - b * f, b * e - c * d)
     determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
@@ -93,22 +92,23 @@ def inverse_symmetric(matrix: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def solve_band(
-    picture: NDArray[np.uint8],
+    picture: Picture,
     labels: Labels,
     guess: FloatImage,
     trust: FloatImage | float,
     settings: ColourLineSettings,
 ) -> FloatImage:
-    """A matte inside the unknown region.
+    """Solve a matte inside the unknown region.
+
+    Minimises the colour-line energy plus trust times the squared distance to the guess.
 
     Args:
-        picture: (h, w, 3) uint8 RGB, display-like.
-        labels: (h, w) uint8; known pixels come out as exactly 0 and 1.
-        guess: (h, w) float32 in [0, 1], where the solution starts and what it leans to.
-        trust: how strongly it leans to the guess, (h, w) float32 or one number; 0 not at all.
-
-    Returns (h, w) float32 in [0, 1]. Minimises, over the unknown pixels, the colour-line energy
-    plus trust times the squared distance to the guess.
+        picture: (h, w, 3) uint8 RGB, display-encoded.
+        labels: (h, w) uint8; known pixels become exactly 0 and 1.
+        guess: (h, w) float32 in [0, 1], the starting point and the prior.
+        trust: weight of the guess, (h, w) float32 or one number; 0 for none.
+    Returns:
+        (h, w) float32 in [0, 1].
     """
     solution: FloatImage = (labels == FOREGROUND).astype(np.float32)
     unknown = labels == UNKNOWN
@@ -121,8 +121,8 @@ def solve_band(
     lines = ColourLines(crop, settings.radius_px, settings.ridge)
     known = solution[area] * (1 - inside)
     target = inside * (lean * guess[area] - lines.times(known))
-    found = _conjugate_gradients(lines, inside, lean, target, guess[area], settings.rounds)
-    solution[area] = np.where(unknown[area], np.clip(found, 0, 1), known)
+    solved = _conjugate_gradients(lines, inside, lean, target, guess[area], settings.rounds)
+    solution[area] = np.where(unknown[area], np.clip(solved, 0, 1), known)
     return solution
 
 
