@@ -284,11 +284,11 @@ class MoviePlate(Plate):
     def frames(
         self, numbers: Iterable[int], *, workers: int = 2
     ) -> Iterator[tuple[int, FrameOrError]]:
-        for number, found in self.movie.pictures(sorted(numbers), workers=workers):
-            if isinstance(found, VfxmatteError):
-                yield number, found
+        for number, picture in self.movie.pictures(sorted(numbers), workers=workers):
+            if isinstance(picture, VfxmatteError):
+                yield number, picture
             else:
-                yield number, self._frame(number, found)
+                yield number, self._frame(number, picture)
 
     def signature(self, number: int) -> str:
         return _file_signature(self.movie.path)

@@ -54,10 +54,10 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
         PlateError: no frames, no time stamps, a variable rate, or an incomplete file of a format
             whose frames then lose their numbers.
     """
-    times, shown, lacking = _indexed(stream, path)
+    times, visible, lacking = _indexed(stream, path)
     fps = _constant_rate(times, stream)
     if fps is not None and _ends_without_gap(container, stream, times, fps):
-        return FrameCount(fps=fps, count=shown, lacking=lacking)
+        return FrameCount(fps=fps, count=visible, lacking=lacking)
     if len(times):  # the index was read: rewind
         container.seek(int(times[0]), stream=stream, backward=True)
     packets = _packets(container, stream)
@@ -108,9 +108,9 @@ def _indexed(stream: Any, path: Path) -> tuple[Floats, int, int]:
     if not stream.frames or not complete:
         return np.zeros(0), 0, 0
     times = np.array(sorted(entry.timestamp for entry in entries), np.float64)
-    shown = [entry for entry in entries if not entry.is_discard]
+    visible = [entry for entry in entries if not entry.is_discard]
     size = path.stat().st_size
-    return times, len(shown), sum(entry.pos + entry.size > size for entry in shown)
+    return times, len(visible), sum(entry.pos + entry.size > size for entry in visible)
 
 
 def _ends_without_gap(container: Any, stream: Any, times: Floats, fps: Fraction) -> bool:

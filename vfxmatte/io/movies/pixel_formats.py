@@ -67,11 +67,6 @@ def layout_of(name: str) -> Layout | None:
     return _table().get(name)
 
 
-def readable_formats() -> frozenset[str]:
-    """Return the names of all supported formats; older versions of FFmpeg lack some."""
-    return frozenset(_table()) | {"pal8"}
-
-
 @cache
 def _table() -> dict[str, Layout]:
     return dict(

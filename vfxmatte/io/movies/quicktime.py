@@ -35,8 +35,8 @@ class Track:
     @property
     def hidden_seconds(self) -> Fraction:
         """Duration that the edit list hides at the start of the track."""
-        shown = [edit for edit in self.edits if edit >= 0]
-        return Fraction(shown[0], self.time_scale) if shown and self.time_scale else Fraction(0)
+        visible = [edit for edit in self.edits if edit >= 0]
+        return Fraction(visible[0], self.time_scale) if visible and self.time_scale else Fraction(0)
 
 
 @dataclass(frozen=True, kw_only=True)
