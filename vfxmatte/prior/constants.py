@@ -29,7 +29,7 @@ LAPLACIAN_EPSILON = 1e-6
 """Regularisation of the matting Laplacian."""
 
 TOLERANCE, ITERATIONS = 3e-4, 500
-"""The solver ends at this residual, as a share of that of 0.5 everywhere, or after so many steps."""
+"""Residual at which the solver ends, as a share of that of 0.5 everywhere, and its most steps."""
 
 MODEL_RADIUS_PX, MODEL_EPSILON = 2, 1e-5
 """Window and regularisation of the local linear models."""
