@@ -1,9 +1,8 @@
-"""The one place where colour is converted.
+"""Colour conversion: OpenColorIO by colour-space name, and the network's input curve.
 
-Two things live here: OpenColorIO conversions by colour-space name, and the network's input curve.
 The curve works on numpy arrays and torch tensors alike, because training composites in linear
-light on the device and must encode exactly as inference does. Imports neither torch nor
-OpenColorIO when it is itself imported.
+light on the device and must encode exactly as inference does. Importing this module imports
+neither torch nor OpenColorIO.
 """
 
 from __future__ import annotations
@@ -27,29 +26,21 @@ from vfxmatte.types import FloatImage, Frame
 ArrayT = TypeVar("ArrayT")  # numpy.ndarray or torch.Tensor, float
 
 NETWORK_ENCODING = "srgb-shoulder-1"
-"""Name of the network's input curve; stored with weights, so that both always agree."""
+"""Name of the network's input curve, stored with weights so that both always agree."""
 
 DEFAULT_CONFIG = "ocio://studio-config-latest"
-"""The ACES studio configuration that is built into OpenColorIO; it knows the cameras' logs."""
+"""The ACES studio configuration built into OpenColorIO, with the cameras' log spaces."""
 
 _LINEAR_REC709 = (
-    "lin_rec709_scene",
-    "lin_rec709",
-    "Linear Rec.709 (sRGB)",
-    "lin_srgb",
-    "Utility - Linear - sRGB",
-    "Utility - Linear - Rec.709",
-    "linear",  # nuke-default and its kin
-)
+    "lin_rec709_scene", "lin_rec709", "Linear Rec.709 (sRGB)", "lin_srgb",
+    "Utility - Linear - sRGB", "Utility - Linear - Rec.709",
+    "linear",  # nuke-default and similar
+)  # fmt: skip
 _SRGB = ("srgb_rec709_scene", "srgb_tx", "sRGB - Texture", "Utility - sRGB - Texture", "sRGB")
 _VIDEO = (
-    "g24_rec709_scene",
-    "g24_rec709",
-    "rec709_display",
-    "Utility - Rec.709 - Display",
-    "Rec.709",
+    "g24_rec709_scene", "g24_rec709", "rec709_display", "Utility - Rec.709 - Display", "Rec.709",
     "rec709",
-)
+)  # fmt: skip
 _PRIMARIES = {
     "ACES AP1": (
         (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767),
@@ -69,10 +60,10 @@ _MOVIE_TRANSFERS = {
     "iec61966-2-1": ("the movie is tagged sRGB", _SRGB),
     "linear": ("the movie is tagged linear", _LINEAR_REC709),
 }
-_BLOCK = 1 << 16  # values converted at once: a block stays in the processor's cache
+_BLOCK = 1 << 16  # values converted at once; fits the CPU cache
 
-_SHOULDER = 0.2  # what everything above scene-linear 1 may add to the encoded value
-_FLOOR = -0.1  # encoded values never fall below this, however negative the plate
+_SHOULDER = 0.2  # the most that scene-linear values above 1 add to the encoded value
+_FLOOR = -0.1  # lower limit of encoded values, however negative the plate
 
 
 def _namespace(array: Any) -> Any:
@@ -80,11 +71,11 @@ def _namespace(array: Any) -> Any:
 
 
 def encode_for_network(linear: ArrayT) -> ArrayT:
-    """Scene-linear Rec.709 to the network's display-like input, any shape, float.
+    """Encode scene-linear Rec.709 for the network's display-like input; any shape, float.
 
-    sRGB's curve from 0 to 1; above 1 highlights are compressed to 1 + 0.2·(1 − 1/x), so that every
-    value stays apart yet below 1.2; below 0 the linear segment goes on down to −0.1. NaN becomes 0.
-    Monotone and continuous. The output alpha never passes through here.
+    sRGB's curve from 0 to 1; above 1 highlights are compressed to 1 + 0.2·(1 − 1/x), distinct yet
+    below 1.2; below 0 the linear segment continues down to −0.1. NaN becomes 0. Monotone and
+    continuous. Never used for alpha.
     """
     xp = _namespace(linear)
     x: Any = xp.nan_to_num(linear, nan=0.0, posinf=65504.0, neginf=0.0)
@@ -97,10 +88,10 @@ def encode_for_network(linear: ArrayT) -> ArrayT:
 
 
 def decode_from_network(encoded: ArrayT) -> ArrayT:
-    """The inverse of `encode_for_network`: scene-linear Rec.709, any shape, float.
+    """Invert `encode_for_network`: scene-linear Rec.709, any shape, float.
 
-    Exact up to rounding from scene-linear -0.1/12.92 on; what was below is cut there. Close to 1.2
-    the shoulder is flat: values above about 1000 come back rough, and none above 65504.
+    Exact up to rounding from scene-linear -0.1/12.92 on, where values are clipped. Close to 1.2 the
+    shoulder is flat: values above about 1000 are imprecise, and limited to 65504.
     """
     xp = _namespace(encoded)
     e: Any = encoded
@@ -111,7 +102,7 @@ def decode_from_network(encoded: ArrayT) -> ArrayT:
 
 
 def decode_srgb(encoded: ArrayT) -> ArrayT:
-    """sRGB-encoded values to linear light, any shape, float; values below 0 stay on the segment."""
+    """Decode sRGB to linear light, any shape, float; negative values stay on the linear segment."""
     xp = _namespace(encoded)
     e: Any = encoded
     curve = ((xp.clip(e, 0.04045, None) + 0.055) / 1.055) ** 2.4
@@ -121,7 +112,7 @@ def decode_srgb(encoded: ArrayT) -> ArrayT:
 
 @cache
 def _encoding_table() -> FloatImage:
-    """`encode_for_network` for every float32 whose last 11 bits are those of the middle."""
+    """Tabulate `encode_for_network` for the middle of each float32 interval of 2^11 values."""
     middle = (np.arange(1 << 21, dtype=np.uint32) << 11) | (1 << 10)
     with np.errstate(over="ignore", invalid="ignore"):
         table = encode_for_network(middle.view(np.float32)).astype(np.float32)
@@ -131,9 +122,9 @@ def _encoding_table() -> FloatImage:
 
 
 def encode_by_table(linear: FloatImage, out: FloatImage) -> None:
-    """`encode_for_network` into `out`, both contiguous float32 of one shape.
+    """Encode as `encode_for_network` into `out`, both contiguous float32 of one shape.
 
-    Looked up by the leading 21 bits: within 5e-5 of the formula, and many times faster in numpy.
+    Looks up the leading 21 bits: within 5e-5 of the formula, and many times faster in numpy.
     """
     bits = linear.reshape(-1).view(np.uint32) >> 11
     np.take(_encoding_table(), bits, out=out.reshape(-1), mode="clip")
@@ -141,31 +132,29 @@ def encode_by_table(linear: FloatImage, out: FloatImage) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ColourTags:
-    """What a file says about its colour, as far as it says anything.
-
-    kind: float files are scene-linear, display files are made to be looked at, log is DPX.
-    chromaticities: red, green, blue and white x, y, as in EXR.
-    interop_id: EXR's colorInteropID.
-    transfer: a movie's or a DPX's transfer characteristic, by FFmpeg's or DPX's name.
-    """
+    """The colour tags of a file."""
 
     kind: Literal["float", "display", "log", "movie"]
+    """Float files are scene-linear, display files are made to be looked at, log is DPX."""
     path: Path | None = None
     chromaticities: Sequence[float] | None = None
+    """Red, green, blue and white x, y, as in EXR."""
     interop_id: str | None = None
+    """EXR's colorInteropID."""
     transfer: str | None = None
+    """A movie's or a DPX's transfer characteristic, by FFmpeg's or DPX's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColourChoice:
-    """A colour space of the configuration, and in plain words why it was chosen."""
+    """A colour space of the configuration, and the reason of the choice for the user."""
 
     name: str
     reason: str
 
 
 class ColourConfig:
-    """An OpenColorIO configuration with the few conversions that mattes need; thread safe."""
+    """An OpenColorIO configuration with the conversions needed for matting; thread safe."""
 
     def __init__(self, config: Any, source: str) -> None:
         self.source = source
@@ -175,9 +164,9 @@ class ColourConfig:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> ColourConfig:
-        """From a file or an `ocio://` name, else $OCIO, else the built-in ACES configuration.
+        """Load a file or an `ocio://` name, else $OCIO, else the built-in ACES configuration.
 
-        Raises ColourError where it cannot be read.
+        Raises ColourError if it cannot be read.
         """
         import PyOpenColorIO as ocio
 
@@ -194,11 +183,11 @@ class ColourConfig:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the configuration's content changes, wherever it was loaded from."""
+        """A hash of the configuration's content."""
         return str(self._config.getCacheID())
 
     def find(self, *names: str) -> str | None:
-        """The configuration's own name for the first of these names, aliases or roles it knows."""
+        """Return the configuration's name for the first known of these names, aliases or roles."""
         for name in names:
             space = self._config.getColorSpace(name)
             if space is not None:
@@ -206,24 +195,24 @@ class ColourConfig:
         return None
 
     def resolve(self, name: str) -> str:
-        """The configuration's own name; raises ColourError with near names."""
-        found = self.find(name.strip())
-        if found is None:
+        """Return the configuration's name; raises ColourError that suggests similar names."""
+        space = self.find(name.strip())
+        if space is None:
             raise ColourError(
                 f"unknown colour space {name!r} in {self.source}", hint=self._near(name)
             )
-        return found
+        return space
 
     def names(self) -> list[str]:
-        """All colour spaces, by their own names."""
+        """List the names of all colour spaces."""
         return list(self._config.getColorSpaceNames())
 
     def default_space(self, tags: ColourTags) -> ColourChoice:
-        """The colour space of a file that was given none; raises ColourError where none fits."""
+        """Choose a colour space by a file's tags; raises ColourError if none fits."""
         for reason, names in self._proposals(tags):
-            found = self.find(*names)
-            if found is not None:
-                return ColourChoice(name=found, reason=reason)
+            name = self.find(*names)
+            if name is not None:
+                return ColourChoice(name=name, reason=reason)
         raise ColourError(
             f"{self.source} has no colour space that fits this plate by default",
             path=tags.path,
@@ -231,21 +220,22 @@ class ColourConfig:
         )
 
     def convert(self, pixels: FloatImage, source: str, target: str) -> FloatImage:
-        """(..., 3) float32 from one colour space to another, as a new array."""
-        out = np.array(pixels, dtype=np.float32, order="C")
-        self._processor(self.resolve(source), self.resolve(target)).applyRGB(out)
-        return out
+        """Convert (..., 3) float32 between colour spaces, into a new array."""
+        return self._applied(pixels, source, self.resolve(target))
 
     def to_linear_rec709(self, pixels: FloatImage, source: str) -> FloatImage:
-        """(..., 3) float32 to scene-linear Rec.709, as a new array."""
+        """Convert (..., 3) float32 to scene-linear Rec.709, into a new array."""
+        return self._applied(pixels, source, None)
+
+    def _applied(self, pixels: FloatImage, source: str, target: str | None) -> FloatImage:
         out = np.array(pixels, dtype=np.float32, order="C")
-        self._processor(self.resolve(source), None).applyRGB(out)
+        self._processor(self.resolve(source), target).applyRGB(out)
         return out
 
     def encode(self, pixels: FloatImage, source: str) -> FloatImage:
-        """(H, W, 3) float32 in `source` to the network's input, float32 from -0.1 to 1.2.
+        """Encode (H, W, 3) float32 in `source` for the network, float32 from -0.1 to 1.2.
 
-        NaN and minus infinity count as black, infinity as the brightest half float.
+        NaN and minus infinity become black, infinity the largest half float.
         """
         processor = self._processor(self.resolve(source), None)
         flat, out = pixels.reshape(-1, 3), np.empty(pixels.shape, np.float32)
@@ -271,7 +261,7 @@ class ColourConfig:
         yield from _defaults(tags)
 
     def _file_rule(self, path: Path | None) -> str | None:
-        """What the studio's own file rules say; the catch-all rule does not count."""
+        """Return the space by the studio's file rules; the catch-all rule does not count."""
         if path is None or self.source.startswith("ocio://"):
             return None
         name, index = self._config.getColorSpaceFromFilepath(str(path))
@@ -310,15 +300,15 @@ class ColourConfig:
         for space in self._config.getColorSpaces():
             known |= {_letters(alias): space.getName() for alias in space.getAliases()}
             known[_letters(space.getName())] = space.getName()
-        asked = _letters(name)
-        near = difflib.get_close_matches(asked, known, n=3, cutoff=0.6)
-        near += [key for key in known if asked and asked in key]
-        shown = list(dict.fromkeys(known[key] for key in near))[:5]
-        return f"did you mean {', '.join(shown)}?" if shown else "vfxmatte info lists the names"
+        letters = _letters(name)
+        near = difflib.get_close_matches(letters, known, n=3, cutoff=0.6)
+        near += [key for key in known if letters and letters in key]
+        names = list(dict.fromkeys(known[key] for key in near))[:5]
+        return f"did you mean {', '.join(names)}?" if names else "vfxmatte info lists the names"
 
 
 def to_network(frame: Frame, config: ColourConfig) -> FloatImage:
-    """A frame as the network sees it: (H, W, 3) float32, linear Rec.709 then encoded."""
+    """Encode a frame for the network: (H, W, 3) float32, linear Rec.709 then encoded."""
     return config.encode(frame.pixels, frame.colour_space)
 
 

@@ -1,8 +1,7 @@
-"""One trimap: labels from painted values or from a matte, placed on a canvas, grown and shrunk.
+"""Create trimaps from painted values or mattes; place, grow, shrink and resize them.
 
-A trimap's labels are (H, W) uint8 with 0 background, 128 unknown and 255 foreground. The world
-outside of the picture is never taken for background or foreground: distances are measured to what
-is inside, so no false band appears along the frame's edge. Knows nothing of files, nor of time.
+A trimap's labels are (H, W) uint8 with 0 background, 128 unknown and 255 foreground. Distances are
+measured to pixels inside the picture only, so no false band appears along the frame's edge.
 """
 
 from __future__ import annotations
@@ -19,28 +18,29 @@ from vfxmatte.errors import TrimapError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Window
 
 BACKGROUND_BELOW = 0.05
-"""Painted values up to this are background (video noise, 8-bit rounding and JPEG are forgiven)."""
+"""Painted values up to this are background; tolerates video noise, 8-bit rounding and JPEG."""
 
 FOREGROUND_ABOVE = 0.95
-"""Painted values from this on are foreground; everything between the two is unknown."""
+"""Painted values from this on are foreground; all between the two are unknown."""
 
 SOFT_LOW, SOFT_HIGH = 0.02, 0.98
 """An alpha strictly between these is soft: such a pixel must be unknown in a good trimap."""
 
 
-_SMALL_PX = 8  # up to this radius a dilation by shifts is quicker than by distances
+_SMALL_PX = 8  # up to this radius cv2.dilate is faster than a distance transform
+_NEARLY_ALL = 0.8  # of a reduced pixel's area
 _EDGE_DISTANCES = np.array((-2, -1.4, -1, 1, 1.4, 2), np.float32)
 
 
 def labels_from_values(values: FloatImage) -> Labels:
-    """Labels from a painted picture with 0 background, 0.5 unknown, 1 foreground.
+    """Convert a painted picture with 0 background, 0.5 unknown, 1 foreground to labels.
+
+    An anti-aliased edge from 0 to 1 becomes unknown, as it should: the pixel is partly both.
 
     Args:
-        values: (H, W) float32, nominally in [0, 1]; NaN is refused.
-
-    Up to `BACKGROUND_BELOW` is background, from `FOREGROUND_ABOVE` on is foreground, all between is
-    unknown. An anti-aliased edge from 0 to 1 thereby becomes unknown, as it should: the pixel is
-    partly both. Raises TrimapError on NaN.
+        values: (H, W) float32, nominally in [0, 1].
+    Raises:
+        TrimapError: there are NaN pixels.
     """
     if np.isnan(values).any():
         raise TrimapError("the trimap has NaN pixels", hint="paint 0, 0.5 and 1 only")
@@ -51,14 +51,13 @@ def labels_from_values(values: FloatImage) -> Labels:
 
 
 def labels_from_image(pixels: FloatImage, names: Sequence[str] | None = None) -> Labels:
-    """Labels from a picture file's pixels: grey, RGB, or a painted alpha channel.
+    """Convert a picture file's pixels to labels: grey, RGB, or a painted alpha channel.
+
+    The alpha channel is used if it varies and the colour is constant, or if there is no colour.
 
     Args:
         pixels: (H, W) or (H, W, C) float32 in [0, 1], encoded as painted (no colour conversion).
-        names: the C channels' names, e.g. ["R", "G", "B", "A"]; by default from their count.
-
-    The colour is used where it holds a trimap; the alpha channel is used where the colour is
-    constant and the alpha is not (a trimap painted into the alpha), or where there is no colour.
+        names: names of the C channels, e.g. ["R", "G", "B", "A"]; by default from their count.
     """
     planes = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
     colour, alpha = _colour_and_alpha(planes, names)
@@ -70,7 +69,7 @@ def labels_from_image(pixels: FloatImage, names: Sequence[str] | None = None) ->
 def _colour_and_alpha(
     planes: FloatImage, names: Sequence[str] | None
 ) -> tuple[FloatImage | None, FloatImage | None]:
-    """The grey mean of the colour planes, and the alpha plane; one of them may be None."""
+    """Return the mean of the colour planes, and the alpha plane; one of them may be None."""
     count = planes.shape[2]
     usual = {1: ["Y"], 2: ["Y", "A"], 3: ["R", "G", "B"], 4: ["R", "G", "B", "A"]}
     listed = list(names) if names is not None else usual.get(count, [])
@@ -99,13 +98,15 @@ def place(
     """Fit a trimap to the shot's canvas.
 
     Args:
-        labels: (h, w) uint8 labels as read.
-        window: the window that the file says the labels cover (EXR), or None where it has none.
-        canvas: the window that the shot's frames cover; the result's shape.
-        display_window, data_window: the plate's; a file without a window may have their size.
-
     A trimap that covers only a part of the canvas is extended outward by the labels at its edge.
-    Raises TrimapError, naming both sizes, where the size is that of none of the windows.
+
+    Args:
+        labels: (h, w) uint8 labels as read.
+        window: the window of the labels according to the file (EXR), or None.
+        canvas: the window of the shot's frames; the result's shape.
+        display_window, data_window: the plate's; a file without a window may have their size.
+    Raises:
+        TrimapError: the size is that of none of the windows.
     """
     known = [w for w in (canvas, display_window, data_window) if w is not None]
     covered = window if window is not None and window.shape == labels.shape else None
@@ -118,10 +119,6 @@ def place(
             f"{display_window.width}x{display_window.height}",
             hint="paint the trimap at the plate's own size; nothing is ever resized to fit",
         )
-    return _extended(labels, covered, canvas)
-
-
-def _extended(labels: Labels, covered: Window, canvas: Window) -> Labels:
     inside = covered.intersection(canvas)
     if inside is None:
         raise TrimapError(f"the trimap's window {covered} lies outside of the plate's {canvas}")
@@ -132,10 +129,9 @@ def _extended(labels: Labels, covered: Window, canvas: Window) -> Labels:
 
 
 def distance_to(mask: Mask) -> FloatImage:
-    """Euclidean distance in px from each pixel to the nearest pixel of `mask` (0 inside of it).
+    """Compute the distance in px, (H, W) float32, of each pixel to an (H, W) mask; 0 inside.
 
-    (H, W) bool to (H, W) float32; a mask without any pixel gives infinity everywhere. Outside of
-    the picture there is nothing.
+    Euclidean; infinite everywhere for an empty mask.
     """
     if not mask.any():
         return np.full(mask.shape, np.inf, np.float32)
@@ -145,10 +141,10 @@ def distance_to(mask: Mask) -> FloatImage:
 
 
 def dilate(mask: Mask, radius_px: float) -> Mask:
-    """Every pixel within `radius_px` of the mask, as `distance_to` has it: dilation by a disc."""
+    """Dilate a mask by a disc: all pixels within `radius_px` by `distance_to`."""
     if radius_px <= 0 or not mask.any():
         return mask
-    if radius_px <= _SMALL_PX:  # the same, quicker
+    if radius_px <= _SMALL_PX:  # equal result, faster
         return cv2.dilate(mask.view(np.uint8), _disc(radius_px)).view(bool)
     grown, box = np.zeros_like(mask), box_around(mask, int(radius_px) + 2)
     grown[box] = distance_to(mask[box]) <= radius_px
@@ -156,9 +152,9 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
 
 
 def box_around(mask: Mask, margin_px: int) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around the mask, wider by the margin on each side.
+    """Return rows and columns of the mask's bounding box plus a margin on each side.
 
-    The mask must have a pixel. The box may reach beyond the picture's lower and right edge.
+    The mask must not be empty. The box may exceed the picture's lower and right edge.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
@@ -176,16 +172,15 @@ def _disc(radius_px: float) -> NDArray[np.uint8]:
 
 
 def from_matte(alpha: FloatImage, *, erode_px: float, dilate_px: float) -> Labels:
-    """A trimap from a roto or a rough matte.
+    """Create a trimap from a roto or a rough matte.
+
+    Foreground is the solid part (alpha >= 0.98) eroded by a disc, background the complement of the
+    support (alpha > 0.02) dilated by a disc. Soft pixels are always unknown.
 
     Args:
         alpha: (H, W) float32 in [0, 1].
-        erode_px: how far the unknown band reaches into the solid part.
-        dilate_px: how far it reaches out of the support into the background.
-
-    Foreground is the solid part (alpha >= 0.98) eroded by a disc, background the complement of the
-    support (alpha > 0.02) dilated by a disc. Soft pixels are always unknown. Raises ValueError on
-    negative sizes.
+        erode_px: reach of the unknown band into the solid part; not negative.
+        dilate_px: its reach from the support into the background; not negative.
     """
     if erode_px < 0 or dilate_px < 0:
         raise ValueError(f"erode_px and dilate_px must not be negative: {erode_px}, {dilate_px}")
@@ -197,17 +192,16 @@ def from_matte(alpha: FloatImage, *, erode_px: float, dilate_px: float) -> Label
 
 
 def grow(labels: Labels, radius_px: float) -> Labels:
-    """The unknown region dilated by a disc into both sides; a trimap without one is unchanged."""
+    """Dilate the unknown region by a disc."""
     grown = labels.copy()
     grown[dilate(labels == UNKNOWN, radius_px)] = UNKNOWN
     return grown
 
 
 def shrink(labels: Labels, radius_px: float) -> Labels:
-    """The unknown region made narrower: foreground and background each grow by a disc into it.
+    """Narrow the unknown region: foreground and background each grow into it by a disc.
 
-    Where both would reach the same pixel it stays unknown, so a band narrower than twice the
-    radius keeps its middle line.
+    A pixel that both would reach stays unknown, so a narrow band keeps its middle line.
     """
     unknown = labels == UNKNOWN
     to_foreground = distance_to(labels == FOREGROUND)
@@ -220,7 +214,7 @@ def shrink(labels: Labels, radius_px: float) -> Labels:
 
 
 def oddity(labels: Labels) -> str:
-    """What is odd about a painted trimap, in words; "" where nothing is."""
+    """Describe what is unusual about a painted trimap; "" if nothing is."""
     unknown = labels == UNKNOWN
     if not unknown.any():
         return "nothing is unknown: the trimap itself is the matte"
@@ -234,10 +228,10 @@ def oddity(labels: Labels) -> str:
 
 
 def band_px(labels: Labels) -> float:
-    """Typical half-width in px of the painted band; 0 where nothing is unknown.
+    """Estimate the half-width in px of the painted band; 0 if nothing is unknown.
 
-    The median, along the unknown region's ridge, of the distance to what is certain: where a band
-    is painted with a brush of radius r this is about r, and single wide patches do not move it.
+    The median distance to certain pixels along the unknown region's ridge: about r for a band
+    painted with a brush of radius r, robust against single wide patches.
     """
     unknown = labels == UNKNOWN
     if not unknown.any() or unknown.all():
@@ -248,17 +242,16 @@ def band_px(labels: Labels) -> float:
 
 
 def resized(labels: Labels, shape: tuple[int, int], *, growth_px: float = 0.0) -> Labels:
-    """Labels at another size, with clean edges instead of blocks; the unknown grown by growth_px.
+    """Resize labels with clean edges, and grow the unknown by growth_px of the new size.
 
-    Larger: the signed distances to what is certain are interpolated, so edges stay smooth.
-    Smaller: a pixel is certain where nearly all that it covers is; thin bands survive.
-    growth_px is in px of the new size.
+    Enlarging interpolates signed distances, so edges stay smooth. Reducing keeps a pixel certain
+    only if nearly all that it covers is, so thin bands survive.
     """
     height, width = shape
     if labels.shape == (height, width):
         return grow(labels, growth_px) if growth_px > 0 else labels.copy()
-    how = _enlarged if height * width > labels.size else _reduced
-    background, foreground = (how(labels == label, shape) for label in (BACKGROUND, FOREGROUND))
+    resize = _enlarged if height * width > labels.size else _reduced
+    background, foreground = (resize(labels == label, shape) for label in (BACKGROUND, FOREGROUND))
     result: Labels = np.invert(background, out=background).view(np.uint8)
     result *= np.uint8(UNKNOWN)
     np.copyto(result, np.uint8(FOREGROUND), where=foreground)
@@ -266,21 +259,21 @@ def resized(labels: Labels, shape: tuple[int, int], *, growth_px: float = 0.0) -
 
 
 def _enlarged(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """(H, W) bool: inside of the mask."""
+    """Enlarge a mask to (H, W) bool."""
     signed = cv2.resize(_edge_distance(mask), shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(signed > 0)
 
 
 def _reduced(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """(H, W) bool: nearly all of a pixel is inside of the mask."""
+    """Reduce a mask to (H, W) bool: True where nearly all of a pixel is inside."""
     share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(share > 0.8)
+    return np.asarray(share > _NEARLY_ALL)
 
 
 def _edge_distance(mask: Mask) -> FloatImage:
-    """Signed distance in px to the mask's other side, positive inside, no further than 2 px.
+    """Compute the signed distance in px to the edge, positive inside, limited to 2 px.
 
-    That is enough to interpolate the edge: between two pixels it lies next to both.
+    That is enough to interpolate an edge, which lies next to both of its pixels.
     """
     inside, cross = mask.view(np.uint8), _disc(1)[1:-1, 1:-1]
     square = np.ones((3, 3), np.uint8)

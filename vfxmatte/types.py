@@ -1,7 +1,7 @@
-"""What travels between the stages: windows, frame ranges, frames, trimaps, mattes, results.
+"""Data types shared by all packages: arrays, windows, frame ranges, frames, trimaps, mattes.
 
-Frozen, keyword-only dataclasses that refuse a wrong shape, dtype or range when they are made and
-that print shapes, never pixels. Knows numpy only: no torch, no files, no colour conversion.
+Frozen, keyword-only dataclasses that check shapes, dtypes and ranges when created, and print
+shapes, never pixels.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Window:
 
     @classmethod
     def of_size(cls, width: int, height: int) -> Window:
-        """The window (0, 0) to (width - 1, height - 1)."""
+        """Create the window (0, 0) to (width - 1, height - 1)."""
         return cls(x_min=0, y_min=0, x_max=width - 1, y_max=height - 1)
 
     @property
@@ -80,7 +80,7 @@ class Window:
         )
 
     def intersection(self, other: Window) -> Window | None:
-        """The common part, or None where there is none."""
+        """Return the common part, or None."""
         x_min, y_min = max(self.x_min, other.x_min), max(self.y_min, other.y_min)
         x_max, y_max = min(self.x_max, other.x_max), min(self.y_max, other.y_max)
         if x_max < x_min or y_max < y_min:
@@ -91,7 +91,7 @@ class Window:
         return self.intersection(other) == other
 
     def slices_in(self, outer: Window) -> tuple[slice, slice]:
-        """Row and column slices of this window in an array that covers `outer`."""
+        """Return the row and column slices of this window in an array that covers `outer`."""
         if not outer.contains(self):
             raise ValueError(f"{self} is not inside {outer}")
         top, left = self.y_min - outer.y_min, self.x_min - outer.x_min
@@ -102,12 +102,12 @@ class Window:
 
 
 _RANGE = re.compile(r"^(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?$", re.ASCII)
-_MOST_FRAMES = 10_000_000  # four days at 24 a second; a slip of the finger takes no memory
+_MAX_FRAMES = 10_000_000  # nearly five days at 24 fps; a typing error must not exhaust memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameRange:
-    """Frame numbers first to last in steps, kept as a range; `str()` and `parse()` round-trip.
+    """Frame numbers from first to last in steps; `str()` and `parse()` round-trip.
 
     Ranges of the same frames are equal: `1-9x2` and `1-10x2`.
     """
@@ -122,9 +122,9 @@ class FrameRange:
                 f"frame range {self.first}-{self.last}x{self.step} is empty",
                 hint="write FIRST-LAST or FIRST-LASTxSTEP, e.g. 1001-1100x2",
             )
-        if (self.last - self.first) // self.step >= _MOST_FRAMES:
+        if (self.last - self.first) // self.step >= _MAX_FRAMES:
             raise UsageError(
-                f"frame range {self} has more than {_MOST_FRAMES:,} frames",
+                f"frame range {self} has more than {_MAX_FRAMES:,} frames",
                 hint="write the frames of the plate",
             )
 
@@ -136,7 +136,7 @@ class FrameRange:
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
-        """From `1001`, `1001-1100` or `1001-1100x2`; raises UsageError otherwise."""
+        """Parse `1001`, `1001-1100` or `1001-1100x2`; raises UsageError otherwise."""
         match = _RANGE.match(text.strip())
         if match is None:
             raise UsageError(
@@ -167,10 +167,7 @@ class FrameRange:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameList:
-    """Any frame numbers, ascending and each once; `str()` and `parse()` round-trip.
-
-    Equal lists have equal frames, however they were written.
-    """
+    """Any frame numbers, ascending and unique; `str()` and `parse()` round-trip."""
 
     numbers: tuple[int, ...]
 
@@ -181,10 +178,7 @@ class FrameList:
 
     @classmethod
     def parse(cls, text: str) -> FrameRange | FrameList:
-        """From `1001-1010,1020,1030-1040x2`; frames at equal distances are a range.
-
-        Raises UsageError.
-        """
+        """Parse `1001-1010,1020,1030-1040x2`, into a range if possible; raises UsageError."""
         ranges = [FrameRange.parse(part) for part in text.split(",")]
         if len(ranges) == 1:
             return ranges[0]
@@ -203,7 +197,7 @@ class FrameList:
         return ",".join(map(str, self.ranges()))
 
     def ranges(self) -> tuple[FrameRange, ...]:
-        """The numbers as few ranges, ascending and apart from each other."""
+        """Split the numbers into few ascending ranges."""
         runs: list[list[int]] = []
         for number in self.numbers:
             last = runs[-1] if runs else []
@@ -215,7 +209,7 @@ class FrameList:
 
 
 def _ranges_of(run: Sequence[int]) -> list[FrameRange]:
-    """Numbers at equal distances; two that are apart are no range that anybody would write."""
+    """Turn equally spaced numbers into a range; two that are apart stay single frames."""
     step = run[1] - run[0] if len(run) > 1 else 1
     if len(run) == 2 and step > 1:
         return [FrameRange(first=number, last=number) for number in run]
@@ -226,9 +220,9 @@ Frames = FrameRange | FrameList
 
 
 def frames_of(numbers: Iterable[int]) -> Frames:
-    """Frame numbers in any order: as a range where they are at equal distances, else as a list.
+    """Turn frame numbers in any order into a range if equally spaced, else a list.
 
-    Raises UsageError: there is none.
+    Raises UsageError if there are none.
     """
     listed = FrameList(numbers=tuple(numbers))
     first, last = listed.numbers[0], listed.numbers[-1]
@@ -240,7 +234,7 @@ def frames_of(numbers: Iterable[int]) -> Frames:
 
 
 def numbers_as_text(numbers: Iterable[int]) -> str:
-    """Frame numbers folded into ranges for a message: `1001-1004,1008`."""
+    """Format frame numbers for a message, consecutive ones as ranges: `1001-1004,1008`."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):
         if parts and number == parts[-1][1] + 1:
@@ -250,45 +244,40 @@ def numbers_as_text(numbers: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def _check_shape(name: str, array: np.ndarray, window: Window) -> None:
-    if array.shape[:2] != window.shape:
-        raise ValueError(f"{name} is {array.shape[:2]}, its canvas {window} is {window.shape}")
-
-
 def _check_array(name: str, array: Any, dtype: type, ndim: int) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
-        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array)
-        raise ValueError(f"{name} must be a {ndim}-d {np.dtype(dtype)} array, found {found}")
+        actual = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array)
+        raise ValueError(f"{name} must be a {ndim}-d {np.dtype(dtype)} array, found {actual}")
     if array.size == 0:
         raise ValueError(f"{name} has no pixels: {array.shape}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One frame of a plate.
-
-    pixels: (H, W, 3) float32 RGB in `colour_space`, covering `canvas`. Values below 0 and above 1
-        are real and stay; NaN and Inf may be there (the network's colour conversion handles them).
-    canvas: the window that `pixels` covers; the same for every frame of a shot.
-    data_window, display_window: as the file has them; outside the data window pixels are 0.
-    metadata: the file's other header attributes, by name.
-    """
+    """One frame of a plate."""
 
     number: int
     pixels: FloatImage
+    """(H, W, 3) float32 RGB in `colour_space`, covering `canvas`; unclipped, NaN and Inf occur."""
     canvas: Window
+    """The window that `pixels` covers; the same for every frame of a shot."""
     data_window: Window
+    """As in the file; pixels outside it are 0."""
     display_window: Window
+    """As in the file."""
     colour_space: str
     pixel_aspect: float = 1.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The file's other header attributes, by name."""
     path: Path | None = None
 
     def __post_init__(self) -> None:
         _check_array("pixels", self.pixels, np.float32, 3)
         if self.pixels.shape[2] != 3:
             raise ValueError(f"pixels must have 3 channels, found {self.pixels.shape}")
-        _check_shape("pixels", self.pixels, self.canvas)
+        size, canvas = self.pixels.shape[:2], self.canvas
+        if size != canvas.shape:
+            raise ValueError(f"pixels is {size}, its canvas {canvas} is {canvas.shape}")
 
     def __repr__(self) -> str:
         return f"Frame({self.number}, {self.pixels.shape}, {self.colour_space})"
@@ -296,30 +285,28 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trimap:
-    """One trimap over the shot's canvas.
-
-    labels: (H, W) uint8 with 0 background, 128 unknown, 255 foreground and nothing else.
-    is_keyframe: painted by the artist; never altered.
-    confidence: 1 for keyframes; else how far the propagation trusts itself, 0 to 1.
-    """
+    """One trimap over the shot's canvas."""
 
     number: int
     labels: Labels
+    """(H, W) uint8 with 0 background, 128 unknown, 255 foreground and nothing else."""
     is_keyframe: bool
+    """Painted by the artist; never altered."""
     confidence: float = 1.0
+    """1 for keyframes; else the confidence of the propagation, 0 to 1."""
 
     def __post_init__(self) -> None:
         _check_array("labels", self.labels, np.uint8, 2)
         known = (self.labels == BACKGROUND) | (self.labels == UNKNOWN) | (self.labels == FOREGROUND)
         if not known.all():
-            found = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256))
-            raise ValueError(f"labels must be 0, 128 or 255, found {found.tolist()}")
+            values = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256))
+            raise ValueError(f"labels must be 0, 128 or 255, found {values.tolist()}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must be within 0 and 1, found {self.confidence}")
 
     @property
     def unknown_share(self) -> float:
-        """Share of the pixels that are unknown, 0 to 1."""
+        """Share of unknown pixels, 0 to 1."""
         return float(np.count_nonzero(self.labels == UNKNOWN) / self.labels.size)
 
     def __repr__(self) -> str:
@@ -329,14 +316,12 @@ class Trimap:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matte:
-    """One solved frame: alpha (H, W) float32 in [0, 1], linear coverage, over the shot's canvas.
-
-    stats: what the engine has to tell of how it was found.
-    """
+    """One solved frame: alpha (H, W) float32 in [0, 1], linear coverage, over the shot's canvas."""
 
     number: int
     alpha: FloatImage
     stats: Mapping[str, float] = field(default_factory=dict)
+    """The engine's figures about the solve."""
 
     def __post_init__(self) -> None:
         _check_array("alpha", self.alpha, np.float32, 2)
@@ -350,7 +335,7 @@ class Matte:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Failure:
-    """Stands in the place of what could not be made for one frame, so that the others go on."""
+    """The error of one frame, in place of its result, so that the others continue."""
 
     number: int
     error: Exception
@@ -361,18 +346,16 @@ FrameStatus = Literal["written", "kept", "failed", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameResult:
-    """What became of one frame: a failed frame is a value, so that the rest of the shot goes on.
-
-    stats: numbers worth knowing (confidence, unknown_share, keyframe_distance, elapsed_ms, …).
-    stale: where a failed frame's matte of an earlier run has been moved.
-    """
+    """The outcome of one frame; failure is a value, so that the rest of the shot continues."""
 
     number: int
     status: FrameStatus
     path: Path | None = None
     error: VfxmatteError | None = None
     stats: Mapping[str, float] = field(default_factory=dict)
+    """Figures to report (confidence, unknown_share, keyframe_distance, elapsed_ms, …)."""
     stale: Path | None = None
+    """Where the matte that an earlier run wrote for a failed frame was moved."""
 
     def __post_init__(self) -> None:
         if (self.status == "failed") != (self.error is not None):

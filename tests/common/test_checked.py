@@ -21,7 +21,7 @@ from vfxmatte.common.configuration import changed
 from vfxmatte.errors import TrainingError, UsageError, VfxmatteError
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.propagation.two_directions import MeetingSettings
+from vfxmatte.propagation.two_directions import MergeSettings
 
 
 def numbers_of(settings: Any, within: str = "") -> Iterator[tuple[str, type, str]]:
@@ -230,4 +230,4 @@ def test_options_that_clash_are_wrong_use_in_python_too() -> None:
     with pytest.raises(UsageError, match="missing must be 'error' or 'hold' or 'skip'"):
         RunSettings(missing="guess")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="gap_at_half_px must be above 0, found 0"):
-        MeetingSettings(gap_at_half_px=0)
+        MergeSettings(gap_at_half_px=0)

@@ -13,7 +13,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from vfxmatte.errors import OutputError
+from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.stills.exr import read_exr_header
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import (
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys
 import numpy as np
-from vfxmatte.errors import OutputError
+from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Frame, Matte, Window
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -168,5 +168,5 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
 
 
 def test_rgba_is_for_exr() -> None:
-    with pytest.raises(OutputError, match="RGBA cannot be written as png"):
+    with pytest.raises(UsageError, match="RGBA cannot be written as png"):
         OutputSettings(format="png", rgba="straight")

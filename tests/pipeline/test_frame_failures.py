@@ -137,14 +137,14 @@ def test_whatever_is_raised_for_a_frame_is_its_failure(
 def test_a_trimap_that_cannot_be_made_is_its_frame_s_failure(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = segment.Followed._merged
+    given = segment.TrackedBack._merged
 
     def merged(self: Any, number: int, step: Any) -> Any:
         if number == BAD:
             raise IndexError("no such row")
         return given(self, number, step)
 
-    monkeypatch.setattr(segment.Followed, "_merged", merged)
+    monkeypatch.setattr(segment.TrackedBack, "_merged", merged)
     found = solve(folder)
     assert list(found) == NUMBERS
     assert [n for n, one in found.items() if one.status == "failed"] == [BAD]
@@ -155,14 +155,14 @@ def test_motion_that_cannot_be_found_fails_its_segment_and_no_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of its frames is named; keyframes and other segments are delivered."""
-    flow = segment.SegmentWork.follow_back
+    flow = segment.SegmentWork.track_back
 
     def follow(self: Any, readable: Any) -> Any:
         if BAD in self.numbers:
             raise PlateError("no motion here")
         return flow(self, readable)
 
-    monkeypatch.setattr(segment.SegmentWork, "follow_back", follow)
+    monkeypatch.setattr(segment.SegmentWork, "track_back", follow)
     found = solve(folder)
     assert list(found) == NUMBERS
     failed = {n: one.error for n, one in found.items() if one.error is not None}

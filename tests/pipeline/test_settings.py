@@ -162,5 +162,5 @@ def test_ranges_of_the_same_frames_are_equal(one: str, other: str, same: bool) -
 
 
 def test_more_frames_than_any_shot_has_are_refused_before_they_are_listed() -> None:
-    with pytest.raises(UsageError, match=r"1-99999999999999999999 has more than 10,000,000 frames"):
-        FrameRange.parse("1-99999999999999999999")
+    with pytest.raises(UsageError, match="1-999999999 has more than 10,000,000 frames"):
+        FrameRange.parse("1-999999999")

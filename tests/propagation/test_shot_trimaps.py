@@ -178,9 +178,9 @@ def test_several_segments_at_once_give_what_one_after_the_other_gives(several, t
             folder=tmp_path / str(before),
         )
         if after is None:
-            alone = list(work.alone(Reader()))
+            alone = list(work.track_forward(Reader()))
         else:
-            alone = list(work.follow_back(work.store(Reader())).trimaps())
+            alone = list(work.track_back(work.store(Reader())).trimaps())
         assert [t.number for t in alone] == sorted(work.wanted)
         assert all(same(t, several[t.number]) for t in alone)
         assert not work.folder.exists()

@@ -7,7 +7,7 @@ import pytest
 from vfxmatte.propagation.confidence import area_ratio, missed_share
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
-from vfxmatte.propagation.two_directions import MeetingSettings, meet
+from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
 
@@ -45,7 +45,7 @@ def keys(skin=SKIN):
 TIGHTENER = Tightener(keys(), SETTINGS)
 TRUTH = alpha_of()
 SIDES = painted(alpha_of(wide=22)), painted(alpha_of(wide=40))
-MERGED = meet(*SIDES, 0.5, MeetingSettings())[0]
+MERGED = merge(*SIDES, 0.5, MergeSettings())[0]
 
 
 def test_a_wide_band_becomes_narrow_and_misses_nothing():
@@ -85,7 +85,7 @@ def test_colours_that_cannot_tell_are_not_believed():
 def test_an_edge_that_no_keyframe_has_is_doubted():
     alpha = np.maximum(TRUTH, alpha_of(wide=5, high=20, across=142))
     labels, other = painted(TRUTH), painted(alpha_of(wide=31))
-    merged, _ = meet(labels, other, 0.5, MeetingSettings())
+    merged, _ = merge(labels, other, 0.5, MergeSettings())
     result = TIGHTENER.corrected(picture_of(alpha), labels, other, merged)
     assert missed_share(merged, alpha) > 0.15
     assert missed_share(result, alpha) < 0.03
@@ -94,7 +94,7 @@ def test_an_edge_that_no_keyframe_has_is_doubted():
 def test_false_alarms_on_a_keyframe_forbid_doubt():
     never = Tightener(keys(), TighteningSettings(doubt=0.05, false_alarms=0.0))
     labels, other = painted(TRUTH), painted(alpha_of(wide=31))
-    merged, _ = meet(labels, other, 0.5, MeetingSettings())
+    merged, _ = merge(labels, other, 0.5, MergeSettings())
     result = never.corrected(picture_of(TRUTH), labels, other, merged)
     assert (result[merged != UNKNOWN] == merged[merged != UNKNOWN]).all()
 

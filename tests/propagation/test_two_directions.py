@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vfxmatte.propagation.two_directions import MeetingSettings, meet
+from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
 
 
@@ -13,11 +13,11 @@ def edge_at(column, width=80, band=3):
     return labels
 
 
-PLAIN = MeetingSettings(growth_px=0, growth_per_gap=0, corridor_slack_px=0.5)
+PLAIN = MergeSettings(growth_px=0, growth_per_gap=0, corridor_slack_px=0.5)
 
 
 def test_agreement_changes_nothing():
-    labels, agreement = meet(edge_at(40), edge_at(40), 0.5, MeetingSettings())
+    labels, agreement = merge(edge_at(40), edge_at(40), 0.5, MergeSettings())
     assert (labels == edge_at(40)).all() and agreement == 1
 
 
@@ -26,36 +26,36 @@ def test_the_corridor_between_two_places_is_unknown():
     before, after = np.zeros((40, 80), np.uint8), np.zeros((40, 80), np.uint8)
     before[15:25, 10:20] = UNKNOWN
     after[15:25, 50:60] = UNKNOWN
-    labels, agreement = meet(before, after, 0.5, PLAIN)
+    labels, agreement = merge(before, after, 0.5, PLAIN)
     assert (labels[15:25, 10:60] == UNKNOWN).all()
     assert (labels[:10] == BACKGROUND).all() and (labels[:, 65:] == BACKGROUND).all()
     assert agreement < 0.3
 
 
 def test_opposed_certain_labels_are_unknown():
-    labels, _ = meet(edge_at(30), edge_at(45), 0.5, PLAIN)
+    labels, _ = merge(edge_at(30), edge_at(45), 0.5, PLAIN)
     assert (labels[:, 27:48] == UNKNOWN).all()
     assert (labels[:, :26] == BACKGROUND).all() and (labels[:, 50:] == FOREGROUND).all()
 
 
 def test_growth_follows_the_gap_and_fades_towards_keyframes():
-    growing = MeetingSettings(growth_px=0, growth_per_gap=1)
+    growing = MergeSettings(growth_px=0, growth_per_gap=1)
     widths = [
-        int((meet(edge_at(30), edge_at(40), share, growing)[0][20] == UNKNOWN).sum())
+        int((merge(edge_at(30), edge_at(40), share, growing)[0][20] == UNKNOWN).sum())
         for share in (0.0, 0.1, 0.5)
     ]
     assert widths[0] < widths[1] < widths[2]
 
 
 def test_growth_is_bounded():
-    settings = MeetingSettings(most_growth_px=2)
-    labels, _ = meet(edge_at(20), edge_at(60), 0.5, settings)
+    settings = MergeSettings(most_growth_px=2)
+    labels, _ = merge(edge_at(20), edge_at(60), 0.5, settings)
     assert (labels[:, :14] == BACKGROUND).all()
 
 
 def test_one_direction_without_an_unknown_region():
     flat = np.zeros((40, 80), np.uint8)
-    labels, agreement = meet(flat, edge_at(40), 0.5, MeetingSettings())
+    labels, agreement = merge(flat, edge_at(40), 0.5, MergeSettings())
     assert (labels[:, 37:] == UNKNOWN).all() and (labels[:, :37] == BACKGROUND).all()
     assert agreement == 0.5
-    assert meet(flat, flat, 0.5, MeetingSettings())[1] == 1
+    assert merge(flat, flat, 0.5, MergeSettings())[1] == 1

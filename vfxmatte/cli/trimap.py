@@ -21,10 +21,11 @@ from vfxmatte.errors import (
     as_foreseen,
     concerns_all_frames,
 )
+from vfxmatte.io.canvas import lay_on
 from vfxmatte.io.sequence import FrameSequence, find_sequence, padded
 from vfxmatte.io.stills.image import Image
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import lay_on, write_labels
+from vfxmatte.io.writers import write_labels
 from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import (

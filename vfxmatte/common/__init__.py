@@ -1,1 +1,1 @@
-"""What the other packages build on: ordered parallel maps, configuration, device names."""
+"""Building blocks of the other packages: parallel maps, configuration, paths, devices."""

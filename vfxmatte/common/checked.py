@@ -1,4 +1,4 @@
-"""Settings that refuse a value out of range when they are made, nested ones too."""
+"""Dataclasses of settings that check types and ranges when they are created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALLOWED = "allowed"
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """The range of a number; None where it has no end."""
+    """The range of a number; None for no limit."""
 
     at_least: float | None = None
     above: float | None = None
@@ -26,7 +26,7 @@ class Allowed:
     below: float | None = None
 
     def holds(self, value: Any) -> bool:
-        """Whether a number is in the range; NaN and infinity never are."""
+        """Return True if a number is in the range; NaN and infinity never are."""
         return (
             math.isfinite(value)
             and (self.at_least is None or value >= self.at_least)
@@ -36,7 +36,7 @@ class Allowed:
         )
 
     def __str__(self) -> str:
-        """`0 to 1`, `1 or more`, `above 0 and below 1`; `a finite number` where it has no end."""
+        """Format as `0 to 1`, `1 or more`, `above 0 and below 1`, or `a finite number`."""
         if self.at_least is not None and self.at_most is not None:
             return f"{self.at_least:g} to {self.at_most:g}"
         parts = [f"{self.at_least:g} or more"] if self.at_least is not None else []
@@ -46,22 +46,13 @@ class Allowed:
         return " and ".join(parts) or "a finite number"
 
 
-def limited(
-    default: Any,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-) -> Any:
-    """A dataclass field with a default and a range, for `Checked` settings."""
-    allowed = Allowed(at_least=at_least, above=above, at_most=at_most, below=below)
-    return dataclasses.field(default=default, metadata={_ALLOWED: allowed})
+def limited(default: Any, **limits: float) -> Any:
+    """Declare a dataclass field with a default and the limits of `Allowed`."""
+    return dataclasses.field(default=default, metadata={_ALLOWED: Allowed(**limits)})
 
 
 class Checked:
-    """Base of dataclasses of settings: a value of the wrong kind or out of range is refused by
-    name when they are made."""
+    """Base of settings dataclasses: raises `refusal` for a value of the wrong type or range."""
 
     refusal: ClassVar[type[VfxmatteError]] = UsageError
 
@@ -74,9 +65,9 @@ class Checked:
 
 
 def what_is_wrong(settings: Any, name: str, value: Any) -> str | None:
-    """`must be above 0, found -1` for the value of a field of this dataclass, None where it fits.
+    """Return `must be above 0, found -1` for the value of a dataclass field; None if it is valid.
 
-    Whole numbers, numbers, flags and choices are looked at, of other kinds nothing.
+    Checks numbers, flags and choices; other types always pass.
     """
     options = _kinds(settings).get(name, ())
     if value is None and type(None) in options:
@@ -91,17 +82,17 @@ def what_is_wrong(settings: Any, name: str, value: Any) -> str | None:
 
 
 def allowed_of(settings: Any, name: str) -> Allowed:
-    """The range of a field; endless where none was given."""
+    """Return the range of a field; unlimited if none was declared."""
     fields = {one.name: one for one in dataclasses.fields(settings)}
-    found = fields[name].metadata.get(_ALLOWED) if name in fields else None
-    return found if isinstance(found, Allowed) else Allowed()
+    allowed = fields[name].metadata.get(_ALLOWED) if name in fields else None
+    return allowed if isinstance(allowed, Allowed) else Allowed()
 
 
 def _wrong_number(kind: type, allowed: Allowed, value: Any) -> str | None:
     if kind is bool:
         return None if isinstance(value, bool) else f"must be true or false, found {value!r}"
-    wanted = numbers.Integral if kind is int else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, wanted):
+    expected = numbers.Integral if kind is int else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, expected):
         words = "a whole number" if kind is int else "a number"
         return f"must be {words}, found {value!r}"
     return None if allowed.holds(value) else f"must be {allowed}, found {value!r}"
@@ -109,7 +100,7 @@ def _wrong_number(kind: type, allowed: Allowed, value: Any) -> str | None:
 
 @functools.cache
 def _kinds(settings: Any) -> dict[str, tuple[Any, ...]]:
-    """Each field's kinds: `int | None` as (int, NoneType)."""
+    """Return each field's types: `int | None` as (int, NoneType)."""
     hints = get_type_hints(settings)
     return {
         one.name: (

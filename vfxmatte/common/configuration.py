@@ -1,5 +1,4 @@
-"""Settings from TOML or `key=value` into frozen dataclasses, strictly: an unknown key is an error
-that names the near ones."""
+"""Read settings from TOML or `key=value` into frozen dataclasses; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -8,7 +7,8 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,7 @@ SettingsT = TypeVar("SettingsT")
 
 
 def read_toml(path: Path, error: type[VfxmatteError] = UsageError) -> dict[str, Any]:
-    """The tables of a TOML file; raises `error` where it cannot be read or understood."""
+    """Read the tables of a TOML file; raises `error` if it cannot be read or parsed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
@@ -28,7 +28,7 @@ def read_toml(path: Path, error: type[VfxmatteError] = UsageError) -> dict[str, 
 
 
 def nested(key: str, text: str) -> dict[str, Any]:
-    """`a.b=1` as {"a": {"b": 1}}; a value that is not TOML is taken as a string."""
+    """Turn `a.b=1` into {"a": {"b": 1}}; a value that is not TOML is a string."""
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -44,64 +44,139 @@ def changed(
     *,
     path: Path | None = None,
     error: type[VfxmatteError] = UsageError,
-    within: str = "",
 ) -> SettingsT:
-    """A copy of the dataclass `base` with the values of `record`, nested tables too.
+    """Copy the dataclass `base` with the values of `record`, nested tables included.
 
+    Args:
+        path: the file that the record is from, for messages.
+        error: the class of the errors raised.
     Raises:
-        `error`: no such key (with near names), or a value of the wrong kind or out of range.
+        `error`: unknown key (with similar names), or a value of the wrong type or out of range.
     """
-    names = {one.name for one in dataclasses.fields(base)}  # type: ignore[arg-type]
-    kinds = {key: kind for key, kind in get_type_hints(type(base)).items() if key in names}
-    changes: dict[str, Any] = {}
-    for key, value in record.items():
-        name = f"{within}{key}"
+    return _Source(path, error).changed(base, record, "")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The source that settings are read from: path and class of its errors."""
+
+    path: Path | None
+    error: type[VfxmatteError]
+
+    def changed(self, base: SettingsT, record: Mapping[str, Any], prefix: str) -> SettingsT:
+        kinds = _kinds(type(base))
+        changes: dict[str, Any] = {}
+        for key, value in record.items():
+            current = getattr(base, key) if key in kinds else None
+            if not dataclasses.is_dataclass(current) or _is_one_value(kinds[key]):
+                changes[key] = self._field(type(base), key, value, prefix)
+            elif isinstance(value, Mapping):
+                changes[key] = self.changed(current, value, f"{prefix}{key}.")
+            else:
+                name = f"{prefix}{key}"
+                hint = _as_table(current, name, value, in_file=self.path is not None)
+                what = f"{name!r} is a table of settings, not a value: found {value!r}"
+                raise self._refusal(what, hint)
+        try:
+            return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+        except VfxmatteError as reason:
+            raise reason.at(path=self.path)  # noqa: B904 - the same error, with its place
+        except (TypeError, ValueError) as reason:
+            raise self._refusal(str(reason)) from reason
+
+    def _refusal(self, what: str, hint: str | None = None) -> VfxmatteError:
+        return self.error(what, path=self.path, hint=hint)
+
+    def _field(self, settings: type, key: str, written: Any, prefix: str) -> Any:
+        """Convert the value of one field and check its range."""
+        kinds, name = _kinds(settings), f"{prefix}{key}"
         if key not in kinds:
-            raise _unknown(name, key, kinds, path, error)
-        current = getattr(base, key)
-        if not dataclasses.is_dataclass(current) or _is_one_value(kinds[key]):
-            changes[key] = _fitting(kinds[key], value, name, path, error)
-            _refuse_wrong(type(base), key, value, changes[key], name, path, error)
-        elif isinstance(value, Mapping):
-            changes[key] = changed(current, value, path=path, error=error, within=f"{name}.")
-        else:
-            raise error(
-                f"{name!r} is a table of settings, not a value: found {value!r}",
-                path=path,
-                hint=_as_table(current, name, value, in_file=path is not None),
-            )
-    try:
-        return dataclasses.replace(base, **changes)  # type: ignore[type-var]
-    except VfxmatteError as reason:
-        raise reason.at(path=path)  # noqa: B904 - the same error, with its place
-    except (TypeError, ValueError) as reason:
-        raise error(str(reason), path=path) from reason
+            near = difflib.get_close_matches(key, list(kinds), 3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(kinds)}"
+            raise self._refusal(f"there is no setting {name!r}", hint)
+        value = self._converted(kinds[key], written, name)
+        wrong = what_is_wrong(settings, key, written if isinstance(written, int | float) else value)
+        if wrong is not None:
+            raise self._refusal(f"{name} {wrong}")
+        return value
+
+    def _converted(self, kind: Any, value: Any, name: str) -> Any:
+        """Convert a TOML value to the type of its field."""
+        for option in _options(kind):
+            origin = get_origin(option) or option
+            if option is Any or (origin is typing.Literal and value in get_args(option)):
+                return value
+            if option is Path and isinstance(value, str):
+                return clean_path(value)
+            if origin is tuple and isinstance(value, list):
+                return self._tuple(option, value, name)
+            if option is float and type(value) is int:
+                return float(value)
+            if isinstance(origin, type) and isinstance(value, origin):
+                if isinstance(value, bool) and option is not bool:
+                    continue
+                return value
+            if hasattr(option, "parse") and isinstance(value, str | int):
+                return self._parsed(option, str(value), name)
+            if option is type(None) and value is None:
+                return None
+        raise self._refusal(f"setting {name!r} wants {_in_words(kind)}, found {value!r}")
+
+    def _parsed(self, option: Any, text: str, name: str) -> Any:
+        try:
+            return option.parse(text)
+        except VfxmatteError as reason:
+            raise self._refusal(f"setting {name!r}: {reason.what}", reason.hint) from reason
+
+    def _tuple(self, option: Any, value: list[Any], name: str) -> tuple[Any, ...]:
+        kinds = get_args(option)
+        if kinds and kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(value)
+        if len(kinds) != len(value):
+            raise self._refusal(f"setting {name!r} wants {len(kinds)} values, found {value!r}")
+        return tuple(self._item(kind, one, name) for kind, one in zip(kinds, value, strict=True))
+
+    def _item(self, kind: Any, item: Any, name: str) -> Any:
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            return self._converted(kind, item, name)
+        if not isinstance(item, Mapping):
+            raise self._refusal(f"{name!r} wants tables of settings, found {item!r}")
+        return self._created(kind, item, name)
+
+    def _created(self, kind: Any, record: Mapping[str, Any], name: str) -> Any:
+        """Create a dataclass of settings from a table."""
+        values = {key: self._field(kind, key, value, f"{name}.") for key, value in record.items()}
+        unset = dataclasses.MISSING
+        missing = [
+            one.name
+            for one in dataclasses.fields(kind)
+            if one.name not in values and one.default is unset and one.default_factory is unset
+        ]
+        if missing:
+            what = f"{name!r} lacks {', '.join(missing)}: found {dict(record)!r}"
+            raise self._refusal(what)
+        try:
+            return kind(**values)
+        except VfxmatteError as reason:
+            raise self._refusal(f"{name}: {reason.what}", reason.hint) from reason
+        except (TypeError, ValueError) as reason:
+            raise self._refusal(f"{name}: {reason}") from reason
+
+
+def _kinds(settings: Any) -> dict[str, Any]:
+    """Return the type of each field of a dataclass."""
+    hints = get_type_hints(settings)
+    return {one.name: hints[one.name] for one in dataclasses.fields(settings)}
 
 
 def _is_one_value(kind: Any) -> bool:
-    """Whether one value stands for the dataclass: a frame range, say."""
+    """Return True if a single value stands for the dataclass, for example a frame range."""
     return any(hasattr(option, "parse") for option in _options(kind))
 
 
-def _refuse_wrong(
-    settings: type,
-    key: str,
-    written: Any,
-    value: Any,
-    name: str,
-    path: Path | None,
-    error: type[VfxmatteError],
-) -> None:
-    """Raise for a number that is out of its range, see `checked`; `written` is as it was given."""
-    wrong = what_is_wrong(settings, key, written if isinstance(written, int | float) else value)
-    if wrong is not None:
-        raise error(f"{name} {wrong}", path=path)
-
-
 def _as_table(current: Any, name: str, value: Any, *, in_file: bool) -> str:
-    """How to write what was probably meant: `engine = "knn"` is the engine's name."""
-    names = {one.name for one in dataclasses.fields(current)}
-    kinds = {key: kind for key, kind in get_type_hints(type(current)).items() if key in names}
+    """Suggest what was probably meant: `engine = "knn"` is the engine's name."""
+    kinds = _kinds(type(current))
     chosen = [
         key
         for key, kind in kinds.items()
@@ -111,113 +186,14 @@ def _as_table(current: Any, name: str, value: Any, *, in_file: bool) -> str:
         chosen = [key for key in ("name",) if key in kinds]
     if not chosen:
         return f"settings of {name!r}: {', '.join(kinds)}"
+    if not in_file:
+        return f"write {name}.{chosen[0]}={value}"
     text = f'"{value}"' if isinstance(value, str) else str(value)
-    if in_file:
-        return f"write `[{name}]` and under it `{chosen[0]} = {text}`"
-    return f"write {name}.{chosen[0]}={value}"
-
-
-def _fitting(
-    kind: Any, value: Any, name: str, path: Path | None, error: type[VfxmatteError]
-) -> Any:
-    """`value` as `kind`, or `error`."""
-    for option in _options(kind):
-        origin = get_origin(option) or option
-        if option is Any or (origin is typing.Literal and value in get_args(option)):
-            return value
-        if option is Path and isinstance(value, str):
-            return clean_path(value)
-        if origin is tuple and isinstance(value, list):
-            return _tuple(option, value, name, path, error)
-        if option is float and type(value) is int:
-            return float(value)
-        if isinstance(origin, type) and isinstance(value, origin):
-            if isinstance(value, bool) and option is not bool:
-                continue
-            return value
-        parse = getattr(option, "parse", None)
-        if parse is not None and isinstance(value, str | int):
-            return _parsed(parse, str(value), name, path, error)
-        if option is type(None) and value is None:
-            return None
-    raise error(f"setting {name!r} wants {_in_words(kind)}, found {value!r}", path=path)
-
-
-def _parsed(
-    parse: Callable[[str], Any],
-    text: str,
-    name: str,
-    path: Path | None,
-    error: type[VfxmatteError],
-) -> Any:
-    try:
-        return parse(text)
-    except VfxmatteError as reason:
-        raise error(f"setting {name!r}: {reason.what}", path=path, hint=reason.hint) from reason
-
-
-def _tuple(
-    option: Any, value: list[Any], name: str, path: Path | None, error: type[VfxmatteError]
-) -> tuple[Any, ...]:
-    kinds = get_args(option)
-    if kinds and kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
-        raise error(f"setting {name!r} wants {len(kinds)} values, found {value!r}", path=path)
-    return tuple(
-        _record(kind, item, name, path, error) for kind, item in zip(kinds, value, strict=True)
-    )
-
-
-def _record(kind: Any, item: Any, name: str, path: Path | None, error: type[VfxmatteError]) -> Any:
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        return _fitting(kind, item, name, path, error)
-    if not isinstance(item, Mapping):
-        raise error(f"{name!r} wants tables of settings, found {item!r}", path=path)
-    return _made(kind, item, name, path, error)
-
-
-def _made(
-    kind: Any, record: Mapping[str, Any], name: str, path: Path | None, error: type[VfxmatteError]
-) -> Any:
-    """A dataclass of settings from a table of its own."""
-    kinds = get_type_hints(kind)
-    own = {one.name: one for one in dataclasses.fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in record.items():
-        if key not in own:
-            raise _unknown(f"{name}.{key}", key, own, path, error)
-        values[key] = _fitting(kinds[key], value, f"{name}.{key}", path, error)
-        _refuse_wrong(kind, key, value, values[key], f"{name}.{key}", path, error)
-    missing = [
-        key
-        for key, one in own.items()
-        if key not in values
-        and one.default is dataclasses.MISSING
-        and one.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise error(f"{name!r} lacks {', '.join(missing)}: found {dict(record)!r}", path=path)
-    try:
-        return kind(**values)
-    except VfxmatteError as reason:
-        raise error(f"{name}: {reason.what}", path=path, hint=reason.hint) from reason
-    except (TypeError, ValueError) as reason:
-        raise error(f"{name}: {reason}", path=path) from reason
-
-
-def _unknown(
-    name: str, key: str, keys: Iterable[str], path: Path | None, error: type[VfxmatteError]
-) -> VfxmatteError:
-    near = difflib.get_close_matches(key, list(keys), 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"keys: {', '.join(keys)}"
-    return error(f"there is no setting {name!r}", path=path, hint=hint)
+    return f"write `[{name}]` and under it `{chosen[0]} = {text}`"
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
-    if get_origin(kind) in (typing.Union, types.UnionType):
-        return get_args(kind)
-    return (kind,)
+    return get_args(kind) if get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
 _WORDS: Mapping[Any, str] = {
@@ -236,12 +212,8 @@ def _in_words(kind: Any) -> str:
     for option in _options(kind):
         if get_origin(option) is typing.Literal:
             words += [repr(value) for value in get_args(option)]
+        elif hasattr(option, "parse"):
+            words.append("frames, such as 1001-1100x2")
         elif option is not type(None):  # TOML has no way to write None
-            words.append(_word(option))
+            words.append(_WORDS.get(get_origin(option) or option, "another kind of value"))
     return " or ".join(dict.fromkeys(words))
-
-
-def _word(kind: Any) -> str:
-    if hasattr(kind, "parse"):
-        return "frames, such as 1001-1100x2"
-    return _WORDS.get(get_origin(kind) or kind, "another kind of value")

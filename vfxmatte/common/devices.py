@@ -1,4 +1,4 @@
-"""Names of devices: `cuda:0,1` as the two devices that it means. Knows nothing of engines."""
+"""Parse names of devices, such as `cuda:0,1` for two of them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ _HINT = "write cuda:0,1 or cuda:0,cuda:1, cuda:all, or one device"
 
 
 def names_several(device: str) -> bool:
-    """Whether a setting may mean more than one device; asks no driver."""
+    """Return True if a setting may name several devices; queries no driver."""
     return "," in device or device.strip() == _ALL
 
 
 def device_names(device: str) -> tuple[str, ...]:
-    """`cuda:0,1` or `cuda:0,cuda:1` as (cuda:0, cuda:1); `cuda:all` as all there are.
+    """Parse `cuda:0,1` or `cuda:0,cuda:1` as (cuda:0, cuda:1), `cuda:all` as all GPUs.
 
-    A single device is given back as it is. `cpu` may stand several times, a GPU once.
+    A single device is returned unchanged. `cpu` may be repeated, a GPU may not.
 
     Raises:
-        UsageError: not a list of devices. DeviceError: `cuda:all` without a GPU.
+        UsageError: not a list of devices.
+        DeviceError: `cuda:all` without a GPU.
     """
     if device.strip() == _ALL:
         return tuple(f"cuda:{index}" for index in range(_gpu_count()))
@@ -39,16 +40,16 @@ def device_names(device: str) -> tuple[str, ...]:
 
 
 def check_devices(device: str) -> None:
-    """Raise UsageError where `device_names` would; asks no driver."""
+    """Raise UsageError where `device_names` would; queries no driver."""
     if device.strip() != _ALL:
         device_names(device)
 
 
 def environment(name: str, count: int) -> tuple[str, dict[str, str]]:
-    """What a process of its own for a device calls it, and the variables that it needs.
+    """Return the device's name within a child process of its own, and its environment.
 
-    A process sees its own GPU alone, under the name cuda:0, so that nothing of it lands on
-    another one. `count` processes share the processors.
+    The child sees only its own GPU, as cuda:0, so that it allocates nothing on others. `count`
+    processes share the CPU cores.
     """
     variables = dict(os.environ)
     if name == "cpu":
@@ -58,7 +59,7 @@ def environment(name: str, count: int) -> tuple[str, dict[str, str]]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     listed = None if visible is None else [part.strip() for part in visible.split(",")]
     if listed is not None and index >= len(listed):
-        return name, variables  # the engine says that there is no such device
+        return name, variables  # the engine reports the missing device
     variables["CUDA_VISIBLE_DEVICES"] = str(index) if listed is None else listed[index]
     return "cuda:0", variables
 

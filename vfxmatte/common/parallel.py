@@ -1,10 +1,9 @@
-"""Bounded, ordered concurrency between stages: the only file of a run that owns threads.
+"""Bounded, ordered concurrency between the stages of a run.
 
-Stages are generators. `ordered_map` runs one function on several items at once and gives the
+Stages are generators. `ordered_map` runs a function on several items at once and yields the
 results in order; `prefetch` lets a stage run ahead of the next by a few items; `prefetched_map`
 does both. All hold at most about `depth` items, raise a stage's exception in the caller, and leave
-no thread behind when the caller stops early: a stage that ends, for whatever reason, closes the
-stage it takes its items from. Knows nothing of images.
+no thread behind when the caller stops early: a stage that ends always closes its source.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ R = TypeVar("R")
 _POLL_SECONDS = 0.1
 
 _here = threading.local()
-"""`stop`: in a thread of a stage, what says that its caller has gone."""
+"""`stop`: set in a stage's thread, the event set when its caller has ended."""
 
 
 @contextmanager
@@ -47,11 +46,11 @@ def every(seconds: float, function: Callable[[], None]) -> Iterator[None]:
 
 
 class _CallerGone(BaseException):
-    """Unwinds the stages that run in a thread of another one, before their next item is done."""
+    """Unwinds stages that run in another stage's thread, before their next item."""
 
 
 class _Stop(threading.Event):
-    """Says that the caller has gone, or a caller of the thread that the caller runs in."""
+    """Set when the caller, or the caller of the caller's thread, has ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,33 +59,26 @@ class _Stop(threading.Event):
     def is_set(self) -> bool:
         return super().is_set() or (self._outer is not None and self._outer.is_set())
 
-    def rule_here(self) -> None:
-        """From now on it speaks for the thread that calls this."""
+    def apply_to_thread(self) -> None:
+        """Make this the event of the calling thread."""
         _here.stop = self
 
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int | None = None
 ) -> Generator[R]:
-    """`function` of each item, in the items' order, up to `workers` at once.
+    """Call `function` on each item, up to `workers` at once; yield results in the items' order.
 
-    At most `depth` items (default: workers + 1) are under way or waiting to be taken. An
-    exception of `function` or of `items` is raised where the result would have come.
+    At most `depth` items (default: workers + 1) are in progress or waiting. An exception of
+    `function` or `items` is raised in place of the result.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, found {workers}")
-    return _ordered_map(function, items, workers, depth or workers + 1)
-
-
-def _ordered_map(
-    function: Callable[[T], R], items: Iterable[T], workers: int, depth: int
-) -> Generator[R]:
+    depth = depth or workers + 1
     stop = _Stop()
-    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.rule_here)
+    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.apply_to_thread)
     pending: deque[Future[R]] = deque()
     try:
         for item in items:
-            _go_on()
+            _check_caller()
             pending.append(pool.submit(function, item))
             if len(pending) >= depth:
                 yield pending.popleft().result()
@@ -103,13 +95,13 @@ def _ordered_map(
 def prefetched_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int = 1
 ) -> Generator[R]:
-    """As `ordered_map`, for few and long items: they come from a thread of their own.
+    """Call `function` on each item like `ordered_map`, taking items in a thread of their own.
 
-    A result is given as soon as it is done, however long the next items are in coming. At most
-    `depth` + 2 items are under way or waiting to be taken.
+    For few, long items: a result does not wait for the next item. At most `depth` + 2 items are in
+    progress or waiting.
     """
     stop = _Stop()
-    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.rule_here)
+    pool = ThreadPoolExecutor(workers, "vfxmatte-map", initializer=stop.apply_to_thread)
     futures = prefetch(_submitted(pool, function, items), depth=depth)
     try:
         for future in futures:
@@ -130,77 +122,61 @@ def _submitted(
         close(items)
 
 
-def _go_on() -> None:
-    """Raise where this thread works for a caller that has gone."""
+def _check_caller() -> None:
+    """Raise _CallerGone if the caller of this thread has ended."""
     stop: _Stop | None = getattr(_here, "stop", None)
     if stop is not None and stop.is_set():
         raise _CallerGone
 
 
 def close(items: object) -> None:
-    """Close a stage; iterables that are no generators have nothing to close."""
+    """Close a generator; ignore other iterables."""
     if isinstance(items, Generator):
         items.close()
 
 
 class _End:
-    """Marks the end of the items, or carries the exception that ended them."""
+    """The end of the items, with the exception that ended them if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def prefetch(items: Iterable[T], *, depth: int = 2) -> Generator[T]:
-    """The same items, produced by a thread of their own up to `depth` ahead of the caller."""
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1, found {depth}")
-    return _prefetch(items, depth)
-
-
-def _prefetch(items: Iterable[T], depth: int) -> Generator[T]:
-    waiting: queue.Queue[Any] = queue.Queue(depth)
-    stop = _Stop()
-    thread = threading.Thread(
-        target=_produce, args=(items, waiting, stop), name="vfxmatte-prefetch", daemon=True
-    )
-    thread.start()
-    try:
-        while True:
-            item = waiting.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+    """Yield the items, produced by a thread of their own up to `depth` ahead of the caller."""
+    return _merged([items], depth, None)
 
 
 def detached(function: Callable[[], None]) -> None:
-    """Call something that may take long, or for ever, and do not wait for it."""
+    """Call a function that may never return in a daemon thread, without waiting."""
     threading.Thread(target=function, name="vfxmatte-detached", daemon=True).start()
 
 
 def merged(
     sources: Mapping[K, Iterable[T]], *, depth: int = 16, patience: float | None = None
 ) -> Generator[tuple[K, T]]:
-    """The items of several sources as they come, each with its source's key.
+    """Yield the items of several sources as they arrive, each with its source's key.
 
-    A thread for each source, which closing waits for: a source that waits for something outside
-    must be ended first. patience: seconds to wait for all threads; None for as long as it takes.
-    A source's exception is raised where its next item would have come.
+    Each source runs in a thread that closing waits for: end a source that waits for something
+    outside first. A source's exception is raised in place of its next item.
+
+    Args:
+        patience: seconds to wait for all threads when closed; None for no limit.
     """
+    return _merged([_keyed(key, items) for key, items in sources.items()], depth, patience)
+
+
+def _merged(sources: Sequence[Iterable[T]], depth: int, patience: float | None) -> Generator[T]:
     waiting: queue.Queue[Any] = queue.Queue(depth)
     stop = _Stop()
     threads = [
         threading.Thread(
             target=_produce,
-            args=(_keyed(key, items), waiting, stop),
+            args=(items, waiting, stop),
             name="vfxmatte-merge",
             daemon=True,
         )
-        for key, items in sources.items()
+        for items in sources
     ]
     for thread in threads:
         thread.start()
@@ -231,7 +207,7 @@ def _keyed(key: K, items: Iterable[T]) -> Generator[tuple[K, T]]:
 
 def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: _Stop) -> None:
     end = _End()
-    stop.rule_here()
+    stop.apply_to_thread()
     try:
         for item in items:
             if not _put(waiting, item, stop):
@@ -244,7 +220,7 @@ def _produce(items: Iterable[Any], waiting: queue.Queue[Any], stop: _Stop) -> No
 
 
 def _put(waiting: queue.Queue[Any], item: Any, stop: _Stop) -> bool:
-    """Wait for room; False when the caller has gone."""
+    """Wait for room in the queue; return False if the caller has ended."""
     while not stop.is_set():
         try:
             waiting.put(item, timeout=_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Paths as people type and paste them: with `~`, quotes, stray white space, other Unicode forms."""
+"""Clean paths as people type and paste them: `~`, quotes, white space, Unicode forms."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 def clean_path(text: str | Path) -> Path:
     """Read a path from an option, a settings file or a host.
 
-    White space and line ends around it, quotes around it, and `~` or `~user` at its beginning are
-    understood, unless a file of the very name exists. A name that differs from one on disk by its
-    Unicode form alone (`é` as one character or as two) is taken as the one on disk.
+    Strips surrounding white space and quotes and expands `~` and `~user`, unless a file of the
+    literal name exists. A name that differs from one on disk only by its Unicode form (`é` as one
+    character or two) becomes the one on disk.
     """
     literal = str(text)
     if os.path.lexists(literal):
@@ -23,7 +23,7 @@ def clean_path(text: str | Path) -> Path:
 
 
 def _bare(text: str) -> str:
-    """The text without white space and matching quotes around it."""
+    """Strip white space and matching quotes."""
     text = text.strip()
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
@@ -31,33 +31,33 @@ def _bare(text: str) -> str:
 
 
 def as_on_disk(path: Path) -> Path:
-    """The path with each part in the Unicode form that the disk has, as far as it exists."""
+    """Convert each existing part of a path to its Unicode form on disk."""
     if path.as_posix().isascii() or os.path.lexists(path):
         return path
-    found = Path(path.anchor)
+    actual = Path(path.anchor)
     parts = path.parts[1:] if path.anchor else path.parts
     for part in parts:
-        found = found / (part if os.path.lexists(found / part) else _like(found, part))
-    return found
+        actual = actual / (part if os.path.lexists(actual / part) else _like(actual, part))
+    return actual
 
 
 def _like(folder: Path, name: str) -> str:
-    """The entry of a folder that is this name in another Unicode form; else the name itself."""
-    wanted = normalised(name)
+    """Return the folder's entry of this name in another Unicode form, or the name itself."""
+    normal = normalised(name)
     try:
-        return next((n for n in os.listdir(folder) if normalised(n) == wanted), name)
+        return next((n for n in os.listdir(folder) if normalised(n) == normal), name)
     except OSError:
         return name
 
 
 def normalised(name: str) -> str:
-    """A name in one Unicode form, for comparing."""
+    """Convert a name to Unicode form NFC, for comparison."""
     return unicodedata.normalize("NFC", name)
 
 
 def is_same_place(one: Path, other: Path) -> bool:
-    """Return True if two paths are the same file or folder, through links and mounts too."""
+    """Return True if two paths are the same file or folder, also through links and mounts."""
     try:
         return one.samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return Path(os.path.realpath(one)) == Path(os.path.realpath(other))

@@ -1,4 +1,4 @@
-"""How much memory this process has held: the most so far, as far as the system tells."""
+"""Measure the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def peak_rss_bytes() -> int | None:
-    """The most memory this process has held since it was started; None where nobody knows."""
-    try:  # unlike getrusage, the kernel's own figure leaves out what the parent process held
+    """Return the peak resident memory of this process in bytes; None on Windows."""
+    try:  # unlike getrusage, VmHWM leaves out what the parent process held
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
@@ -22,7 +22,7 @@ def peak_rss_bytes() -> int | None:
 
 
 def peak_gpu_bytes(device: str) -> int | None:
-    """The most of a GPU's memory that torch has given to this process; None without a GPU."""
+    """Return the peak GPU memory that torch allocated in this process; None without a GPU."""
     import torch
 
     if not device.startswith("cuda"):

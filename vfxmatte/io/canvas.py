@@ -1,7 +1,7 @@
-"""The canvas of a shot: the union of its display window and all data windows, within reason.
+"""Compute the canvas of a shot: the union of its display window and all data windows.
 
-A frame whose window would blow the canvas up is left out of it, with the reason: one stray window
-must not cost the other frames their memory.
+A frame whose window would enlarge the canvas excessively is left out, with the reason: one stray
+window must not exhaust the memory of the other frames.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median_low
 
+import numpy as np
+
 from vfxmatte.io.stills.image import ImageHeader
 from vfxmatte.io.stills.limits import size_text, too_large
-from vfxmatte.types import Window
+from vfxmatte.types import FloatImage, Window
 
 _PIXEL_BYTES = 12  # R, G, B in single precision
-_FAR = 16  # times the picture, beyond which a canvas is mostly empty …
-_CHEAP = 64 << 20  # … which does not matter up to here
+_FAR = 16  # a canvas of more than this many times the picture is mostly empty …
+_CHEAP = 64 << 20  # … which does not matter up to this many bytes
 
 
 def canvas_of(headers: Mapping[int, ImageHeader], display: Window) -> tuple[Window, dict[int, str]]:
-    """The canvas over the frames' data windows, and why single frames are left out of it.
+    """Return the canvas over the frames' data windows, and why single frames are left out.
 
-    headers: by frame number. display: the shot's display window.
+    Args:
+        headers: by frame number.
+        display: the shot's display window.
     """
     canvas, refused = display, {}
-    # A display window may be smaller than every picture: what all frames are cannot be stray.
+    # A display window may be smaller than every picture: what is usual cannot be stray.
     usual = median_low([_area(header.data_window) for header in headers.values()])
     picture = max(_area(display), usual)
     for number, header in headers.items():
@@ -41,13 +45,31 @@ def canvas_of(headers: Mapping[int, ImageHeader], display: Window) -> tuple[Wind
 
 
 def display_problem(display: Window) -> str:
-    """Why a shot with this display window cannot be worked on; "" where it can."""
+    """Explain why a shot with this display window does not fit; "" if it does."""
     problem = too_large(_area(display) * _PIXEL_BYTES)
     return f"the display window {display} would {problem}" if problem else ""
 
 
+def crop(values: FloatImage, canvas: Window, window: Window) -> FloatImage:
+    """Crop an array over `canvas` to `window`; 0 outside the canvas."""
+    if canvas.contains(window):
+        return values[window.slices_in(canvas)]
+    return lay_on(values, canvas, window)
+
+
+def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
+    """Place an array over `window` on `canvas`: cropped where larger, 0 where smaller."""
+    if window == canvas:
+        return np.ascontiguousarray(values)
+    laid = np.zeros((*canvas.shape, *values.shape[2:]), values.dtype)
+    common = window.intersection(canvas)
+    if common is not None:
+        laid[common.slices_in(canvas)] = values[common.slices_in(window)]
+    return laid
+
+
 def _problem(canvas: Window, picture: int) -> str:
-    """Why a canvas is too large; picture: pixels that are there."""
+    """Explain why a canvas is too large for a picture of so many pixels; "" if it is not."""
     needed = _area(canvas) * _PIXEL_BYTES
     ratio = _area(canvas) / picture
     if needed > _CHEAP and ratio > _FAR:

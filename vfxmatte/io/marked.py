@@ -1,7 +1,7 @@
-"""Trimap files that know their own content: so that a hand's work in them is noticed.
+"""Digests in trimap files that detect hand-painted changes.
 
-Every trimap that a run writes carries, as a PNG text chunk, the digest of its labels. A file
-without it, or with other pixels, has been painted over and must not be overwritten.
+Every trimap that a run writes has the digest of its labels in a PNG text chunk. A file without it,
+or with other pixels, was painted by a person and must not be overwritten.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ import numpy as np
 
 from vfxmatte.types import Labels
 
-_HEAD = 33  # PNG's signature and its IHDR chunk
+_HEAD = 33  # bytes of PNG's signature and IHDR chunk
+_SEARCHED = 4096  # bytes after it in which the chunk is searched
 _KEY = b"vfxmatte\0"
 
 
 def marked(png: bytes, labels: Labels) -> bytes:
-    """The PNG with the digest of its labels (H, W) uint8 in it."""
+    """Insert the digest of (H, W) uint8 labels into their PNG."""
     body = b"tEXt" + _KEY + _digest(labels)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:_HEAD] + chunk + png[_HEAD:]
 
 
 def as_written(path: Path) -> bool:
-    """Whether the file still holds what `marked` said; False for a file of another origin."""
+    """Return True if the labels still match the digest; False for files of another origin."""
     data = path.read_bytes()
-    at = data.find(b"tEXt" + _KEY, 0, _HEAD + 4096)
+    at = data.find(b"tEXt" + _KEY, 0, _HEAD + _SEARCHED)
     labels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if at < 0 or labels is None:
         return False

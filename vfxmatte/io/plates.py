@@ -1,9 +1,7 @@
-"""Any plate, sequence or movie, as frames by number.
+"""Read plates, sequences or movies, as frames by number.
 
-The canvas of a shot is the union of its display window and the data windows of all frames, so
-that every frame has the same size (see `canvas` for windows that are absurd); outside a frame's own
-data window its pixels are 0. A frame
-that cannot be read, or does not match the others, is that frame's error and nobody else's.
+All frames cover the canvas of the shot (see `canvas`); outside its data window a frame is 0. A
+frame that cannot be read, or does not match the others, fails alone.
 """
 
 from __future__ import annotations
@@ -15,14 +13,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from vfxmatte.colour import ColourChoice, ColourConfig, ColourTags
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen
-from vfxmatte.io.canvas import canvas_of, display_problem
+from vfxmatte.io.canvas import canvas_of, display_problem, lay_on
 from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.movies.notes import colour_notes
 from vfxmatte.io.rates import known_rate
@@ -32,47 +30,45 @@ from vfxmatte.io.stills.image import Image, ImageHeader
 from vfxmatte.io.stills.reading import read_header, read_pixels
 from vfxmatte.types import FloatImage, Frame, Window, numbers_as_text
 
-_SCAN_WORKERS = 8  # headers are small: waiting for the storage is what takes time
-_REASONS = 3  # frames that will fail, of which the notes say why
+_SCAN_WORKERS = 8  # headers are small: most of the time is storage latency
+_REASONS = 3  # unreadable frames whose reason is a note
+_MOST_MISSING = 1_000_000  # of a wider range no missing frames are listed
 
 FrameOrError = Frame | VfxmatteError
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlateInfo:
-    """What a plate is, for the screen and for the stages to come.
-
-    canvas: the window that every frame's pixels cover.
-    padding: digits of the frame numbers in file names; mattes are named likewise.
-    fps: None where the plate does not say.
-    colour_reason: why `colour_space` was taken, in plain words.
-    unreadable: frames whose header could not be read, or that differ from the others.
-    notes: what a person should know of the plate and would not see in the mattes, a sentence
-        each: what is ignored, or not carried to the mattes. Said once a run, and by `check`.
-    """
+    """Properties of a plate."""
 
     spec: str
     kind: Literal["sequence", "movie"]
     numbers: tuple[int, ...]
     padding: int
+    """Digits of frame numbers in file names, also those of mattes."""
     canvas: Window
+    """The window that every frame's pixels cover."""
     display_window: Window
     pixel_aspect: float
     fps: Fraction | None
+    """Frames per second; None if the plate does not state it."""
     colour_space: str
     colour_reason: str
+    """Why `colour_space` was chosen, for the user."""
     description: str
     unreadable: tuple[int, ...] = ()
+    """Frames whose header cannot be read or differs from the others."""
     notes: tuple[str, ...] = ()
+    """What is ignored or not carried to the mattes, a sentence each; reported once per run."""
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Numbers between the first and the last frame that are not on disk, evenly stepped."""
+        """Numbers between the first and last frame that are not on disk, by the common step."""
         if len(self.numbers) < 3:
             return ()
         steps = np.diff(self.numbers)
         step = int(np.gcd.reduce(steps))
-        if (self.numbers[-1] - self.numbers[0]) // step > 1_000_000:
+        if (self.numbers[-1] - self.numbers[0]) // step > _MOST_MISSING:
             return ()
         whole = range(self.numbers[0], self.numbers[-1] + 1, step)
         return tuple(sorted(set(whole) - set(self.numbers)))
@@ -89,24 +85,24 @@ class Plate(ABC):
 
     @abstractmethod
     def read(self, number: int) -> Frame:
-        """One frame; raises PlateError or MissingFrameError that names frame and path."""
+        """Read one frame; raises PlateError or MissingFrameError with frame and path."""
 
     @abstractmethod
     def frames(
         self, numbers: Iterable[int], *, workers: int = 2
     ) -> Iterator[tuple[int, FrameOrError]]:
-        """(number, frame or why there is none), in the order given (a movie: ascending)."""
+        """Yield (number, frame or error) in the order given, for a movie ascending."""
 
     @abstractmethod
     def signature(self, number: int) -> str:
-        """Changes when the file of this frame changes; cheap: size and time only."""
+        """Return the size and time of the frame's file, to detect changes."""
 
     @abstractmethod
     def path(self, number: int) -> Path:
-        """The file that holds this frame."""
+        """Return the file that holds a frame."""
 
     def close(self) -> None:
-        """Give files back; harmless when called twice."""
+        """Release files; may be called twice."""
         return
 
     def __enter__(self) -> Plate:
@@ -130,22 +126,27 @@ def open_plate(
     first_frame: int = 1,
     config: ColourConfig | None = None,
 ) -> Plate:
-    """The plate that a folder, file pattern, still or movie names.
+    """Open the plate that a folder, file pattern, still or movie names.
 
-    colour_space: a name, alias or role of the configuration; None chooses by file type and tags.
-    first_frame: the number of a movie's first frame.
-    config: None loads $OCIO or the built-in ACES configuration.
-    Raises ShotError (nothing or too much found), PlateError (no frame can be read), ColourError.
+    Args:
+        layer, part: of an EXR; by default those with a picture.
+        colour_space: a name, alias or role of the configuration; None chooses by type and tags.
+        first_frame: the number of a movie's first frame.
+        config: None loads $OCIO or the built-in ACES configuration.
+    Raises:
+        ShotError: no plate, or more than one.
+        PlateError: no frame can be read.
+        ColourError: an unknown colour space.
     """
     colours = config or ColourConfig.load()
-    found = find_media(spec)
-    if isinstance(found, Path):
-        return MoviePlate(str(spec), Movie(found, first_frame=first_frame), colour_space, colours)
-    return SequencePlate(str(spec), found, layer, part, colour_space, colours)
+    media = find_media(spec)
+    if isinstance(media, Path):
+        return MoviePlate(str(spec), Movie(media, first_frame=first_frame), colour_space, colours)
+    return SequencePlate(str(spec), media, layer, part, colour_space, colours)
 
 
 class SequencePlate(Plate):
-    """A sequence of stills (or one still). Opening it reads all headers, several at once."""
+    """A sequence of stills, or one still. Opening it reads all headers in parallel."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class SequencePlate(Plate):
         bad = {n: self._problem(header) for n, header in headers.items() if n not in good}
         self.info = _sequence_info(spec, sequence, good, canvas, {**bad, **self._far})
         choice = _choose_colour(_still_tags(self._first), colour_space, config)
-        self.info = _with_colour(self.info, choice)
+        self.info = replace(self.info, colour_space=choice.name, colour_reason=choice.reason)
 
     def read(self, number: int) -> Frame:
         path = self.sequence.existing_path(number)
@@ -194,9 +195,7 @@ class SequencePlate(Plate):
     def _try(self, number: int) -> tuple[int, FrameOrError]:
         try:
             return number, self.read(number)
-        except VfxmatteError as error:
-            return number, error
-        except Exception as error:  # whatever it is, it is this frame's
+        except Exception as error:  # any error fails this frame alone
             return number, as_foreseen(error).at(frame=number, path=self.path(number))
 
     def _header(self, path: Path) -> ImageHeader:
@@ -205,19 +204,16 @@ class SequencePlate(Plate):
     def _scan(self) -> dict[int, ImageHeader | VfxmatteError]:
         def scan(number: int) -> ImageHeader | VfxmatteError:
             try:
-                return self._header(self.sequence.path(number))
-            except VfxmatteError as error:
-                return error.at(frame=number)
-            except Exception as error:  # whatever it is, it is this frame's
-                path = self.sequence.path(number)
-                return as_foreseen(error).at(frame=number, path=path)
+                return self._header(self.path(number))
+            except Exception as error:  # any error fails this frame alone
+                return as_foreseen(error).at(frame=number, path=self.path(number))
 
         numbers = self.sequence.numbers
-        found = ordered_map(scan, numbers, workers=min(_SCAN_WORKERS, len(numbers)))
-        return dict(zip(numbers, found, strict=True))
+        headers = ordered_map(scan, numbers, workers=min(_SCAN_WORKERS, len(numbers)))
+        return dict(zip(numbers, headers, strict=True))
 
     def _problem(self, header: ImageHeader | VfxmatteError) -> str:
-        """Why a frame will fail, as far as its header tells."""
+        """Explain by its header why a frame will fail."""
         if isinstance(header, VfxmatteError):
             return header.what
         return _difference(header, self._first) or ""
@@ -236,7 +232,7 @@ class SequencePlate(Plate):
         header = image.header
         return Frame(
             number=number,
-            pixels=_on_canvas(image.colour, header.data_window, self.info.canvas),
+            pixels=lay_on(image.colour, header.data_window, self.info.canvas),
             canvas=self.info.canvas,
             data_window=header.data_window,
             display_window=header.display_window,
@@ -248,7 +244,7 @@ class SequencePlate(Plate):
 
 
 class MoviePlate(Plate):
-    """A movie. Frames are decoded in ascending order; a jump seeks."""
+    """A movie, decoded in ascending order; a jump seeks."""
 
     def __init__(
         self, spec: str, movie: Movie, colour_space: str | None, config: ColourConfig
@@ -288,11 +284,11 @@ class MoviePlate(Plate):
     def frames(
         self, numbers: Iterable[int], *, workers: int = 2
     ) -> Iterator[tuple[int, FrameOrError]]:
-        for number, found in self.movie.pictures(sorted(numbers), workers=workers):
-            if isinstance(found, VfxmatteError):
-                yield number, found
+        for number, picture in self.movie.pictures(sorted(numbers), workers=workers):
+            if isinstance(picture, VfxmatteError):
+                yield number, picture
             else:
-                yield number, self._frame(number, found)
+                yield number, self._frame(number, picture)
 
     def signature(self, number: int) -> str:
         return _file_signature(self.movie.path)
@@ -318,7 +314,7 @@ class MoviePlate(Plate):
 
 
 def _first_header(headers: dict[int, ImageHeader | VfxmatteError]) -> ImageHeader:
-    """The first that can be used; raises the first error where there is none."""
+    """Return the first usable header; raises the first error if there is none."""
     for number, header in headers.items():
         if isinstance(header, ImageHeader):
             problem = display_problem(header.display_window)
@@ -339,18 +335,18 @@ def _like_the_first(
 
 
 def _difference(header: ImageHeader, first: ImageHeader) -> str | None:
-    """What makes a frame's header unlike the first one's, in words; None where nothing does.
+    """Describe how a frame's header differs from the first one's, or return None.
 
-    An alpha beside the colour makes no difference: it is not used.
+    An alpha channel makes no difference: it is not used.
     """
     if header.display_window != first.display_window:
         return (
             f"it changes size: expected {_size(first.display_window)}, "
             f"found {_size(header.display_window)}"
         )
-    expected, found = (" ".join(h.colour_channels) for h in (first, header))
-    if found.upper() != expected.upper():
-        return f"it changes channels: expected {expected}, found {found}"
+    expected, actual = (" ".join(h.colour_channels) for h in (first, header))
+    if actual.upper() != expected.upper():
+        return f"it changes channels: expected {expected}, found {actual}"
     return None
 
 
@@ -365,7 +361,7 @@ def _sequence_info(
     canvas: Window,
     bad: Mapping[int, str],
 ) -> PlateInfo:
-    """good: the headers of the frames that can be read, by number. bad: why the others fail."""
+    """Collect a sequence's properties from `good` headers and the reasons of `bad` frames."""
     first = next(iter(good.values()))
     metadata = first.metadata
     notes = [f"frame {number}: {problem}" for number, problem in sorted(bad.items())[:_REASONS]]
@@ -387,13 +383,9 @@ def _sequence_info(
     )
 
 
-def _with_colour(info: PlateInfo, choice: ColourChoice) -> PlateInfo:
-    return replace(info, colour_space=choice.name, colour_reason=choice.reason)
-
-
-def _choose_colour(tags: ColourTags, asked: str | None, config: ColourConfig) -> ColourChoice:
-    if asked:
-        return ColourChoice(name=config.resolve(asked), reason="as asked")
+def _choose_colour(tags: ColourTags, name: str | None, config: ColourConfig) -> ColourChoice:
+    if name:
+        return ColourChoice(name=config.resolve(name), reason="as asked")
     return config.default_space(tags)
 
 
@@ -402,26 +394,14 @@ def _still_tags(header: ImageHeader) -> ColourTags:
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
     if header.file_type in ("DPX", "CINEON"):
         return ColourTags(kind="log", path=header.path, transfer=texts.get("dpx:Transfer"))
-    chromaticities = metadata.get("chromaticities")
+    primaries = metadata.get("chromaticities")
+    known = header.is_float and isinstance(primaries, (tuple, list)) and len(primaries) == 8
     return ColourTags(
         kind="float" if header.is_float else "display",
         path=header.path,
-        chromaticities=chromaticities if _are_primaries(header, chromaticities) else None,
+        chromaticities=primaries if known else None,
         interop_id=texts.get("colorInteropID"),
     )
-
-
-def _are_primaries(header: ImageHeader, value: Any) -> bool:
-    return header.is_float and isinstance(value, (tuple, list)) and len(value) == 8
-
-
-def _on_canvas(pixels: FloatImage, window: Window, canvas: Window) -> FloatImage:
-    """(H, W, 3) over `window` laid on a canvas of zeros."""
-    if window == canvas:
-        return np.ascontiguousarray(pixels)
-    laid = np.zeros((*canvas.shape, pixels.shape[2]), np.float32)
-    laid[window.slices_in(canvas)] = pixels
-    return laid
 
 
 def _file_signature(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Which process a file under way belongs to, told by a mark in its name, and whether it is gone.
+"""Marks in the names of unfinished files: which process writes them, and whether it still runs.
 
-Several processes, perhaps on several machines, may write into one folder. Only a process of this
-machine since it was started can be proven gone; of any other one knows only how long it is quiet.
+Several processes, perhaps on several machines, may write into one folder. Only processes of this
+machine since its last boot can be checked; others count as ended after a time without writes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import uuid
 from pathlib import Path
 
 QUIET_SECONDS = 3600.0
-"""A file that has not been touched for so long belongs to nobody any more."""
+"""A file of an unknown process not modified for this long is abandoned."""
 
 MARK = r"[0-9a-f]{12}-\d+-[0-9a-f]{8}"
-"""What a mark looks like, as a regular expression without groups."""
+"""Regular expression of a mark, without groups."""
 
 _MARK = re.compile(MARK)
 
 
 def new_mark() -> str:
-    """A mark that nobody else has: this machine's, this process', and a random part."""
+    """Create a unique mark of this machine, this process, and a random part."""
     return f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_alive(mark: str) -> bool | None:
-    """Whether the process that made the mark lives; None where this machine cannot know."""
+    """Return True if the process that made the mark is running; None if that is unknown."""
     if _MARK.fullmatch(mark) is None:
         return None
     machine, pid, _ = mark.split("-")
@@ -41,9 +41,10 @@ def is_alive(mark: str) -> bool | None:
 
 
 def is_abandoned(mark: str, touched: float, now: float) -> bool:
-    """Whether nobody goes on with what carries this mark.
+    """Return True if the process that made this mark has ended, or is quiet for too long.
 
-    touched: when it was last changed; now: both in seconds, by the file system's clock.
+    Args:
+        touched, now: last modification and current time in seconds by the file system's clock.
     """
     alive = is_alive(mark)
     return now - touched > QUIET_SECONDS if alive is None else not alive
@@ -51,7 +52,7 @@ def is_abandoned(mark: str, touched: float, now: float) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """12 hex digits: this machine since it was started, and the processes that it can see."""
+    """Identify this boot of the machine and its process namespace by 12 hex digits."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         seen = os.readlink("/proc/self/ns/pid")
@@ -61,7 +62,7 @@ def _machine() -> str:
 
 
 def _runs(pid: int) -> bool | None:
-    if sys.platform == "win32":  # where signal 0 would be sent
+    if sys.platform == "win32":  # os.kill would terminate the process
         return True if pid == os.getpid() else None
     try:
         os.kill(pid, 0)

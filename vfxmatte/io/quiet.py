@@ -1,7 +1,6 @@
-"""Keeps a library that prints to the standard output from doing so, in one thread alone.
+"""Suppress standard output in one thread.
 
-The OpenEXR module prints a line where it should raise; the standard output belongs to the command.
-Other threads write as ever.
+The OpenEXR module prints a line where it should raise; standard output belongs to the command.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _inside = 0
 
 
 class _Filter:
-    """A stream that passes on everything but what quiet threads write."""
+    """A stream that drops what quiet threads write."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -32,7 +31,7 @@ class _Filter:
 
 @contextmanager
 def quiet_thread() -> Iterator[None]:
-    """What this thread prints inside the block is lost; blocks of several threads may overlap."""
+    """Drop what this thread prints inside the block; blocks of several threads may overlap."""
     _enter()
     _here.quiet = True
     try:

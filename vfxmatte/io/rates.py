@@ -1,4 +1,4 @@
-"""Frame rates as exact fractions: NTSC's N·1000/1001 is recognised however it was rounded."""
+"""Frame rates as exact fractions; NTSC's N·1000/1001 is recognised however it is rounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from vfxmatte.errors import UsageError
 
 _SLOWEST, _FASTEST = Fraction(1, 100), Fraction(10_000)
-_INTEGER_TOLERANCE = 1e-4  # relative; clocks of 1 ms and 1 µs round 24 to 23.9998, say
+_INTEGER_TOLERANCE = 1e-4  # relative; clocks of 1 ms or 1 µs turn 24 into 23.9998
 _BROADCAST_TOLERANCE = 0.005  # absolute; 23.976 is often written as 23.98
 _NTSC_TOLERANCE = 5e-4  # absolute, for rates that no broadcaster has (24.975)
 _MAX_DENOMINATOR = 1001
@@ -45,7 +45,7 @@ def frame_rate(value: Any) -> Fraction:
 
 
 def known_rate(value: Any) -> Fraction | None:
-    """Convert a rate found in a file's metadata; None where it is no frame rate."""
+    """Convert a rate from a file's metadata; None if it is no frame rate."""
     try:
         return frame_rate(value)
     except UsageError:

@@ -1,7 +1,7 @@
-"""Which files belong to a plate, a set of trimaps or a matte: patterns and frame numbers.
+"""Find image sequences and movies by folder, file pattern or file name.
 
-Frame numbers come from file names and are kept as they are. Knows names only: it opens no image
-and imports neither an image library nor torch, so that submit machines and hosts may use it.
+Frame numbers come from file names and are never renumbered. Imports no image library, so that
+submit machines and hosts may use it.
 """
 
 from __future__ import annotations
@@ -16,55 +16,54 @@ from vfxmatte.common.paths import as_on_disk, clean_path, normalised
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.types import numbers_as_text
 
-IMAGE_SUFFIXES = frozenset({
-    ".exr", ".sxr", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".cin", ".webp", ".tga",
-    ".bmp", ".hdr", ".ppm",
-})  # fmt: skip
+EXR_SUFFIXES = frozenset({".exr", ".sxr"})
+IMAGE_SUFFIXES = EXR_SUFFIXES | {
+    ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx", ".cin", ".webp", ".tga", ".bmp", ".hdr",
+    ".ppm",
+}  # fmt: skip
 MOVIE_SUFFIXES = frozenset(
     {".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts"}
 )
 
-# The number stands right before the suffix. A minus sign counts only where it cannot be a
-# separator: `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.
+# The number precedes the suffix. A minus sign counts only where it cannot be a separator:
+# `a.-0003.exr` is frame -3, `a-0003.exr` is frame 3 of `a-`.
 _NAME = re.compile(r"^(?P<head>.*?)(?P<number>(?:(?<![^._])-)?\d+)(?P<tail>\.[^.\d][^.]*)$")
 
-# A pattern's frame number. The last one in the file's name counts; folders' names are names.
+# A pattern's frame number: the last one in the file name, never one in a folder's name.
 _HOLE = re.compile(
-    r"(?:(?<![\d-])-?\d+--?\d+(?=[#@%$]))?"  # plate.1001-1100####.exr: the range says nothing
+    r"(?:(?<![\d-])-?\d+--?\d+(?=[#@%$]))?"  # plate.1001-1100####.exr: the range is ignored
     r"(?P<hole>#+|@+|\$F\d*|%(?P<digits>\d*)d|\[-?\d+--?\d+\])"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSequence:
-    """Numbered image files in one folder, or a single still.
-
-    head, tail: what stands before and after the number in a file name.
-    padding: the number of digits that a number is filled up to with zeros; 0 for a lone file
-        whose name holds no number.
-    numbers: the frame numbers on disk, ascending.
-    names: file names that do not follow the padding, by number.
-    """
+    """Numbered image files in one folder, or a single still."""
 
     folder: Path
     head: str
+    """The part of a file name before the number."""
     tail: str
+    """The part after it, with the suffix."""
     padding: int
+    """Digits that numbers are zero-padded to; 0 for a single file without a number."""
     numbers: tuple[int, ...]
+    """Frame numbers on disk, ascending."""
     names: Mapping[int, str] = field(default_factory=dict, repr=False)
+    """File names that deviate from the padding, by number."""
 
     @property
     def pattern(self) -> str:
-        """The file pattern for a message: `/shots/a/plate.####.exr`."""
+        """The file pattern for messages: `/shots/a/plate.####.exr`."""
         return str(self.folder / f"{self.head}{'#' * self.padding}{self.tail}")
 
     def path(self, number: int) -> Path:
-        """Where frame `number` is, or would be if it were there."""
+        """Return the path of a frame, existing or not."""
         name = self.names.get(number)
         return self.folder / (name or f"{self.head}{padded(number, self.padding)}{self.tail}")
 
     def existing_path(self, number: int) -> Path:
-        """Where frame `number` is; raises MissingFrameError where it is not on disk."""
+        """Return the path of a frame; raises MissingFrameError if it is not on disk."""
         path = self.path(number)
         if number not in self.numbers or not path.is_file():
             raise MissingFrameError(
@@ -77,12 +76,12 @@ class FrameSequence:
 
 
 def padded(number: int, padding: int) -> str:
-    """The number with at least so many digits; the minus sign comes on top: -3 is `-0003`."""
+    """Zero-pad a number; the minus sign is not counted: -3 is `-0003`. "" for padding 0."""
     return f"{'-' if number < 0 else ''}{abs(number):0{padding}d}" if padding else ""
 
 
 def frame_number(path: str | Path) -> int | None:
-    """The number before the suffix: 1001 for `plate.1001.exr`, None where there is none."""
+    """Return the number before the suffix: 1001 for `plate.1001.exr`, or None."""
     match = _NAME.match(Path(path).name)
     return int(match["number"]) if match else None
 
@@ -96,14 +95,14 @@ def is_movie(path: str | Path) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Dot files are never frames: macOS leaves `._plate.1001.exr` beside its files."""
+    """Return True for dot files, never frames: macOS writes `._plate.1001.exr`."""
     return name.startswith(".")
 
 
 def find_media(spec: str | Path) -> FrameSequence | Path:
-    """The one image sequence or the one movie (a Path) that a folder, pattern or file names.
+    """Find the image sequence or movie (a Path) that a folder, pattern or file names.
 
-    Raises ShotError where there is nothing or more than one thing to choose from.
+    Raises ShotError if there is none or more than one.
     """
     path = clean_path(spec)
     if path.is_file() and is_movie(path):
@@ -115,18 +114,16 @@ def find_media(spec: str | Path) -> FrameSequence | Path:
     if len(movies) == 1 and not sequences:
         return movies[0]
     if movies and (sequences or len(movies) > 1):
-        found = [s.pattern for s in sequences] + [str(movie) for movie in movies]
-        raise _ambiguous(path, found)
+        raise _ambiguous(path, [s.pattern for s in sequences] + [str(movie) for movie in movies])
     return find_sequence(path)
 
 
 def find_sequence(spec: str | Path) -> FrameSequence:
-    """The image sequence that a folder, a pattern or a file names.
+    """Find the image sequence that a folder, a pattern or a file names.
 
     A folder must hold exactly one sequence. Patterns: `a.####.exr`, `a.@@@@.exr`, `a.%04d.exr`,
     `a.$F4.exr`; `a.1001.exr` alone is a sequence of one frame, and so is `photo.png`, as frame 1.
-    Only the file's name is a pattern: `#`, `%` and the like in a folder's name are its name.
-    Raises ShotError that says what was found instead.
+    Only the file name is a pattern, never a folder's. Raises ShotError that lists what is there.
     """
     path = clean_path(spec)
     if path.is_dir():
@@ -137,7 +134,7 @@ def find_sequence(spec: str | Path) -> FrameSequence:
 
 
 def list_sequences(folder: Path) -> list[FrameSequence]:
-    """All image sequences of a folder, by name; hidden files and other files are left out."""
+    """List the image sequences of a folder by name, ignoring hidden and other files."""
     names = [name for name in _file_names(folder) if is_image(name)]
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -163,7 +160,7 @@ def _group(folder: Path, key: tuple[str, str], names: list[str]) -> FrameSequenc
     if not key[1]:
         return _single(folder / names[0])
     numbered = [(_digits(name, *key), name) for name in names]
-    # In `a.0999.exr, a.1000.exr, a.10000.exr` the shortest number tells the padding.
+    # In `a.0999.exr, a.1000.exr, a.10000.exr` the shortest number has the padding.
     padding = min(len(digits.lstrip("-")) for digits, _ in numbered)
     return _sequence(folder, *key, padding, numbered)
 
@@ -205,11 +202,11 @@ def _single(path: Path) -> FrameSequence:
 
 
 def _only_sequence(folder: Path) -> FrameSequence:
-    found = list_sequences(folder)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise _ambiguous(folder, [sequence.pattern for sequence in found])
+    sequences = list_sequences(folder)
+    if len(sequences) == 1:
+        return sequences[0]
+    if sequences:
+        raise _ambiguous(folder, [sequence.pattern for sequence in sequences])
     names = _file_names(folder)
     raise ShotError(
         f"no images in this folder; it holds {', '.join(names[:5]) or 'no files'}",
@@ -218,21 +215,21 @@ def _only_sequence(folder: Path) -> FrameSequence:
     )
 
 
-def _ambiguous(folder: Path, found: list[str]) -> ShotError:
-    shown = "\n  ".join(found[:8]) + ("\n  …" if len(found) > 8 else "")
+def _ambiguous(folder: Path, patterns: list[str]) -> ShotError:
+    listed = "\n  ".join(patterns[:8]) + ("\n  …" if len(patterns) > 8 else "")
     return ShotError(
-        f"expected one sequence or movie in this folder, found {len(found)}",
+        f"expected one sequence or movie in this folder, found {len(patterns)}",
         path=folder,
-        hint=f"name one of them by its pattern:\n  {shown}",
+        hint=f"name one of them by its pattern:\n  {listed}",
     )
 
 
 def split_pattern(name: str) -> tuple[str, int, str] | None:
-    """Split a file name at its frame number; None for a name that is no pattern.
+    """Split a pattern at its frame number; None for a name that is no pattern.
 
     Returns:
-        What stands before the number, the digits that it is filled up to, and what follows:
-        `("plate.", 4, ".exr")` for `plate.####.exr`, `plate.%04d.exr`, `plate.$F4.exr`.
+        The part before the number, its digits, and the part after it: `("plate.", 4, ".exr")` for
+        `plate.####.exr`, `plate.%04d.exr` or `plate.$F4.exr`.
     """
     holes = list(_HOLE.finditer(name))
     if not holes:
@@ -251,10 +248,9 @@ def _width(match: re.Match[str]) -> int:
 
 
 def whole_sequence(path: Path) -> Path:
-    """The pattern of the sequence that an image file is one of; the path itself where it is none.
+    """Return the pattern of the sequence that an image file belongs to, or the path itself.
 
-    A file counts as one of a sequence when its folder has another of the same name and padding
-    with another number.
+    A file belongs to a sequence if its folder has another one with the same name and padding.
     """
     match = _NAME.match(path.name)
     if match is None or not is_image(path) or not path.is_file():
@@ -262,7 +258,7 @@ def whole_sequence(path: Path) -> Path:
     alone = _single(path)
     pattern = path.with_name(f"{alone.head}{'#' * alone.padding}{alone.tail}")
     if split_pattern(pattern.name) != (alone.head, alone.padding, alone.tail):
-        return path  # the name itself holds what would be read as a frame number
+        return path  # the name itself would be read as a pattern
     return pattern if len(_from_pattern(pattern).numbers) > 1 else path
 
 
@@ -291,7 +287,7 @@ def _matching(folder: Path, head: str, tail: str) -> list[tuple[str, str]]:
 
 
 def _fits(digits: str, width: int) -> bool:
-    """Whether digits are filled to `width`; the minus sign may be counted or not."""
+    """Return True if digits are padded to `width`, with or without counting the minus sign."""
     bare = digits.lstrip("-")
     if len(bare) == width or (digits[0] == "-" and len(digits) == width):
         return True

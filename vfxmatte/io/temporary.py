@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: a temporary name in the same folder, then a rename."""
+"""Write files atomically: to a temporary name in the same folder, then rename."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ _LEFTOVER = re.compile(rf"\..+\.({MARK}|\d+)\.part(\.[^.]+)?")
 
 @contextmanager
 def renamed_when_whole(path: Path) -> Iterator[Path]:
-    """A hidden name beside `path` to write to; renamed to `path` when the block ends well.
+    """Yield a unique hidden name beside `path`, renamed to `path` when the block succeeds.
 
-    The name is no other process' or thread's, on whatever machine. The data is forced to the disk
-    before the rename, so that after a power cut a file that has its name is whole. The folder is
-    made where it is missing. On any failure the temporary file is removed; the operating system's
-    errors become OutputError, unless they are of another file, one that the block reads, say.
+    Creates the folder if needed, and flushes the data to disk before the rename, so that a file
+    under its final name is complete even after a power cut. On failure the temporary file is
+    removed; an OSError about it becomes OutputError, one about another file stays.
     """
     temporary = path.with_name(f".{path.stem}.{new_mark()}.part{path.suffix}")
     try:
@@ -42,14 +41,14 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
 
 
 def _is_of(error: OSError, temporary: Path) -> bool:
-    """Whether an error may be of the file being written: it names that, its place, or nothing."""
+    """Return True if an error names the file being written, one of its folders, or nothing."""
     named = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
     places = {os.fsdecode(place) for place in (temporary, *temporary.parents)}
     return not named or any(os.fsdecode(name) in places for name in named)
 
 
 def _hint(error: OSError) -> str:
-    """What to do about a file that cannot be written."""
+    """Suggest what to do about a file that cannot be written."""
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
         return "the disk, or your share of it, is full: make room and run again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -62,10 +61,12 @@ def _hint(error: OSError) -> str:
 def remove_leftovers(folder: Path, *, now: float, nobody_writes: bool = False) -> None:
     """Remove the temporary files that killed processes have left in a folder.
 
-    now: by the file system's clock. nobody_writes: also those of which it cannot be known whether
-    their process lives; else only where it is gone, or quiet for long.
+    Args:
+        now: the time in seconds by the file system's clock.
+        nobody_writes: also remove files of processes whose state is unknown; otherwise only those
+            of ended or long quiet ones.
     """
-    with suppress(OSError):  # what cannot be removed does no harm
+    with suppress(OSError):  # a file that cannot be removed does no harm
         for path in folder.iterdir():
             match = _LEFTOVER.fullmatch(path.name)
             if match is not None and _removable(path, match[1], now, nobody_writes):
@@ -73,7 +74,7 @@ def remove_leftovers(folder: Path, *, now: float, nobody_writes: bool = False) -
 
 
 def _removable(path: Path, mark: str, now: float, nobody_writes: bool) -> bool:
-    if mark.isdecimal():  # of an earlier version, which kept everyone else away
+    if mark.isdecimal():  # of an earlier version, which locked the folder
         return True
     if nobody_writes:
         return not is_alive(mark)

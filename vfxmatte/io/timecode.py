@@ -1,4 +1,4 @@
-"""SMPTE time codes as text: `01:00:00:00`, or `01:00:00;00` where frame numbers are dropped."""
+"""SMPTE time codes as text: `01:00:00:00`, or `01:00:00;00` for drop-frame."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 from fractions import Fraction
 from typing import Any
 
-_UNDEFINED = 0xFFFFFFFF
-_DROP = 0x40
-_FASTEST = 30
+_UNDEFINED = 0xFFFFFFFF  # a DPX word that holds no time code
+_DROP = 0x40  # the drop-frame bit of a DPX word
+_FASTEST = 30  # fps up to which a time code counts single frames; above, pairs (SMPTE 12-1)
 _TIMECODE = re.compile(r"(\d+):(\d+):(\d+)([:;.])(\d+)")
 
 
 def counts_frames(fps: Fraction) -> bool:
-    """Whether time code exists at a frame rate: it needs a whole number of frames a second."""
+    """Return True if time code exists at a frame rate: integer, or N·1000/1001."""
     return fps.denominator == 1 or (fps * 1001 / 1000).denominator == 1
 
 
 def valid_timecode(text: str | None, fps: Fraction) -> str | None:
-    """The time code if it can be counted on at this rate, else None."""
+    """Return the time code if it is valid at this frame rate, else None."""
     match = _TIMECODE.fullmatch((text or "").strip())
     if match is None or not counts_frames(fps):
         return None
@@ -28,19 +28,16 @@ def valid_timecode(text: str | None, fps: Fraction) -> str | None:
 
 
 def text_of(value: Any, fps: Fraction) -> str | None:
-    """A frame's time code as text: an EXR's, which counts pairs above 30 frames a second, or text.
-
-    None where it cannot be counted on at this rate.
-    """
+    """Convert a frame's time code, text or an OpenEXR.TimeCode, to text; None if invalid."""
     if hasattr(value, "dropFrame"):
-        frame = value.frame if fps <= 30 else 2 * value.frame + value.fieldPhase
+        frame = value.frame if fps <= _FASTEST else 2 * value.frame + value.fieldPhase
         separator = ";" if value.dropFrame else ":"
         value = f"{value.hours:02d}:{value.minutes:02d}:{value.seconds:02d}{separator}{frame:02d}"
     return valid_timecode(value, fps) if isinstance(value, str) else None
 
 
 def recounted(text: str, counted: int, fps: Fraction) -> str:
-    """A time code that counts `counted` numbers a second, in frames of a movie twice as fast."""
+    """Convert a time code of `counted` numbers a second to frames of a movie twice as fast."""
     match = _TIMECODE.fullmatch(text.strip())
     if match is None or not counted or round(fps) != 2 * counted:
         return text
@@ -48,10 +45,10 @@ def recounted(text: str, counted: int, fps: Fraction) -> str:
 
 
 def advance_timecode(text: str, frames: int, fps: Fraction) -> str:
-    """The time code so many frames later.
+    """Return the time code `frames` later.
 
-    `;` or `.` before the frames marks drop-frame time code, which there is at multiples of
-    30000/1001: at 29.97 it leaves out two numbers a minute, but not every tenth, at 59.94 four.
+    `;` or `.` before the frames marks drop-frame, which exists at multiples of 30000/1001: it skips
+    two numbers a minute at 29.97 and four at 59.94, except every tenth minute.
     """
     match = _TIMECODE.fullmatch(text.strip())
     if match is None:
@@ -77,7 +74,7 @@ def _timecode_of(count: int, rate: int, dropped: int, separator: str) -> str:
 
 
 def bcd_timecode(word: int, rate: Fraction | None) -> str | None:
-    """Text of a time code of eight binary-coded decimals (DPX); None where it is none."""
+    """Decode a time code of eight binary-coded decimals (DPX); None if it is invalid."""
     if word == _UNDEFINED:
         return None
     separator = ":"

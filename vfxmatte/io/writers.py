@@ -1,7 +1,6 @@
-"""Mattes and trimaps to disk, and back.
+"""Write mattes and trimaps, and read mattes.
 
-A file is written to a hidden temporary name beside its place, forced to the disk, and renamed:
-it is whole or not there. Alpha is linear coverage and passes through no colour conversion.
+Files are written atomically. Alpha is linear coverage and never colour-converted.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 
 from vfxmatte.common.checked import Checked
 from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.io.canvas import crop, lay_on
 from vfxmatte.io.marked import marked
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.stills.attributes import carried
@@ -28,23 +28,23 @@ from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
 Format = Literal["exr", "png", "tiff"]
 Rgba = Literal["premultiplied", "straight"]
 
+_MAX_HALF = 65504  # the largest finite half float
 _SUFFIXES = {"exr": ".exr", "png": ".png", "tiff": ".tif"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings(Checked):
-    """How mattes are written.
-
-    pixel_type, compression: of EXR; PNG and TIFF are 16-bit grey, ZIP.
-    rgba: None writes alpha alone; else the plate's R G B with it, multiplied by alpha or not.
-    attributes: text to add to EXR headers; names are best put as `vfxmatte/weights`.
-    """
+    """Settings of the files that mattes are written to."""
 
     format: Format = "exr"
     pixel_type: Literal["half", "float"] = "half"
+    """Of EXR; PNG and TIFF are 16-bit grey."""
     compression: Literal["none", "zips", "zip", "piz", "dwaa"] = "zip"
+    """Of EXR; PNG and TIFF are ZIP."""
     rgba: Rgba | None = None
+    """Write the plate's R G B with alpha, multiplied by it or not; None for alpha alone."""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    """Text to add to EXR headers, with names such as `vfxmatte/weights`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,9 +56,9 @@ class OutputSettings(Checked):
 
 
 def alpha_type(settings: OutputSettings) -> str:
-    """How a file of these settings holds alpha: `half`, `float`, or `uint16` of PNG and TIFF.
+    """Return how a file stores alpha: `half`, `float`, or `uint16` for PNG and TIFF.
 
-    EXR's compressions keep it exactly: DWAA's loss concerns colour alone.
+    EXR's compressions are lossless for it: DWAA's loss concerns colour alone.
     """
     return settings.pixel_type if settings.format == "exr" else "uint16"
 
@@ -66,16 +66,16 @@ def alpha_type(settings: OutputSettings) -> str:
 def matte_path(
     folder: str | Path, number: int, settings: OutputSettings | None = None, *, padding: int = 4
 ) -> Path:
-    """`folder/matte.1001.exr`, with at least 4 digits."""
+    """Return `folder/matte.1001.exr`, with at least 4 digits."""
     suffix = _SUFFIXES[settings.format if settings else "exr"]
     return Path(folder) / f"matte.{padded(number, max(padding, 4))}{suffix}"
 
 
 def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str | Path) -> Path:
-    """One matte with its plate's windows and attributes; returns the path.
+    """Write one matte with its plate's windows and attributes; return the path.
 
     EXR: channel A (or R G B A), cropped to the frame's own data window. PNG and TIFF: the
-    display window. Raises OutputError; nothing stays behind then.
+    display window. Raises OutputError and leaves no file then.
     """
     if matte.alpha.shape != frame.canvas.shape:
         raise ValueError(f"the matte is {matte.alpha.shape}, the canvas {frame.canvas.shape}")
@@ -94,9 +94,9 @@ def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str 
 
 
 def read_matte(path: str | Path, canvas: Window) -> FloatImage:
-    """(H, W) float32 alpha over the canvas, 0 outside the file's data window.
+    """Read (H, W) float32 alpha over the canvas, 0 outside the file's data window.
 
-    Raises PlateError where the file is missing or damaged.
+    Raises PlateError if the file is missing or damaged.
     """
     image = read_image(path)
     alpha = image.alpha if image.alpha is not None else image.pixels[:, :, -1]
@@ -104,9 +104,7 @@ def read_matte(path: str | Path, canvas: Window) -> FloatImage:
 
 
 def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
-    """A trimap over the shot's canvas as an 8-bit grey PNG of the canvas' size; returns the path.
-
-    The file carries the digest of its labels, see `marked`.
+    """Write a trimap as an 8-bit grey PNG of the canvas' size, with a digest; return the path.
 
     Raises OutputError.
     """
@@ -115,7 +113,7 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     path = Path(path)
     try:
         with renamed_when_whole(path) as temporary:
-            png = cv2.imencode(".png", trimap.labels)[1]  # run lengths: quickest, and smallest
+            png = cv2.imencode(".png", trimap.labels)[1]  # run-length encoded: fastest and smallest
             temporary.write_bytes(marked(png.tobytes(), trimap.labels))
     except OutputError as error:
         error.path = str(path)
@@ -123,35 +121,17 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     return path
 
 
-def crop(values: FloatImage, canvas: Window, window: Window) -> FloatImage:
-    """The part of an array over `canvas` that covers `window`; 0 outside the canvas."""
-    if canvas.contains(window):
-        return values[window.slices_in(canvas)]
-    return lay_on(values, canvas, window)
-
-
-def lay_on(values: FloatImage, window: Window, canvas: Window) -> FloatImage:
-    """An array over `window` laid on `canvas`: cut where it is larger, 0 where it is smaller."""
-    if window == canvas:
-        return np.ascontiguousarray(values)
-    laid = np.zeros((*canvas.shape, *values.shape[2:]), values.dtype)
-    common = window.intersection(canvas)
-    if common is not None:
-        laid[common.slices_in(canvas)] = values[common.slices_in(window)]
-    return laid
-
-
 def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
     half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
     channels: dict[str, np.ndarray] = {"A": narrowed(alpha) if half else alpha}
-    alpha = channels["A"].astype(np.float32, copy=False)  # colour goes with what is written
+    alpha = channels["A"].astype(np.float32, copy=False)  # colour is multiplied by alpha as written
     if settings.rgba is not None:
         colour = crop(frame.pixels, frame.canvas, frame.data_window)
         if settings.rgba == "premultiplied":
             with np.errstate(invalid="ignore"):  # infinity where alpha is 0 is 0
                 colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
-        values = narrowed(colour.clip(-65504, 65504)) if half else colour
+        values = narrowed(colour.clip(-_MAX_HALF, _MAX_HALF)) if half else colour
         channels |= {name: values[:, :, i] for i, name in enumerate("RGB")}
     own = {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
     write_exr(
@@ -165,7 +145,7 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
 
 
 def _write_grey(path: Path, values: np.ndarray) -> None:
-    """(H, W) uint8 or uint16 as grey; encoded in memory, so that a full disk is noticed."""
+    """Write (H, W) uint16 grey; encoded in memory, so that a full disk is noticed."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     if path.suffix.startswith(".tif"):
         options = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]

@@ -1,9 +1,8 @@
-"""A soft matte inside a band from the picture's local colour lines, fast enough for every frame.
+"""Solve a soft matte inside a band from the picture's colour lines, fast enough for every frame.
 
 The colour-line model of closed-form matting (Levin, Lischinski and Weiss 2008) in its
 matrix-free form with larger windows (He, Sun and Tang 2010): multiplying by the Laplacian costs a
 few box filters, and conjugate gradients start from a good guess, so a dozen rounds are enough.
-It serves the propagation of trimaps; it is no substitute for the network's matte.
 """
 
 from __future__ import annotations
@@ -15,13 +14,12 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.common import symmetric
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.conjugate_gradients import conjugate_gradients
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Picture
 
 _TOLERANCE = 1e-3  # root mean square residual at which the iteration ends early
 _LEAST_CURVATURE = 1e-12  # keeps steps finite where the colours decide nothing
@@ -29,18 +27,20 @@ _LEAST_CURVATURE = 1e-12  # keeps steps finite where the colours decide nothing
 
 @dataclass(frozen=True, kw_only=True)
 class ColourLineSettings(Checked):
-    """radius_px: half side of the windows. ridge: noise variance that the line fit forgives, in
-    units of the picture squared. rounds: most conjugate-gradient steps."""
+    """Settings for solving a band."""
 
     radius_px: int = limited(4, at_least=1, at_most=1000)
+    """Half side of the windows."""
     ridge: float = limited(1e-4, above=0)
+    """Noise variance that the line fit tolerates, in squared units of the picture."""
     rounds: int = limited(12, at_least=1)
+    """Maximum number of conjugate-gradient steps."""
 
 
 class ColourLines:
     """The matting Laplacian of one (h, w, 3) float32 picture, without its matrix.
 
-    Everything is done plane by plane, which is several times faster than on interleaved channels.
+    Works plane by plane, which is several times faster than on interleaved channels.
     """
 
     def __init__(self, picture: FloatImage, radius_px: int, ridge: float) -> None:
@@ -61,7 +61,7 @@ class ColourLines:
         return cast(FloatImage, mean)
 
     def times(self, matte: FloatImage) -> FloatImage:
-        """The Laplacian times a (h, w) matte, over the window's size: matte minus its line fit."""
+        """Multiply the Laplacian, divided by the window size, by an (h, w) matte: matte - fit."""
         mean = self._box(matte)
         c0, c1, c2 = (
             self._box(colour * matte) - centre * mean
@@ -85,22 +85,23 @@ def _dot(first: Sequence[FloatImage], second: Sequence[FloatImage]) -> FloatImag
 
 
 def solve_band(
-    picture: NDArray[np.uint8],
+    picture: Picture,
     labels: Labels,
     guess: FloatImage,
     trust: FloatImage | float,
     settings: ColourLineSettings,
 ) -> FloatImage:
-    """A matte inside the unknown region.
+    """Solve a matte inside the unknown region.
+
+    Minimises the colour-line energy plus trust times the squared distance to the guess.
 
     Args:
-        picture: (h, w, 3) uint8 RGB, display-like.
-        labels: (h, w) uint8; known pixels come out as exactly 0 and 1.
-        guess: (h, w) float32 in [0, 1], where the solution starts and what it leans to.
-        trust: how strongly it leans to the guess, (h, w) float32 or one number; 0 not at all.
-
-    Returns (h, w) float32 in [0, 1]. Minimises, over the unknown pixels, the colour-line energy
-    plus trust times the squared distance to the guess.
+        picture: (h, w, 3) uint8 RGB, display-encoded.
+        labels: (h, w) uint8; known pixels become exactly 0 and 1.
+        guess: (h, w) float32 in [0, 1], the starting point and the prior.
+        trust: weight of the guess, (h, w) float32 or one number; 0 for none.
+    Returns:
+        (h, w) float32 in [0, 1].
     """
     solution: FloatImage = (labels == FOREGROUND).astype(np.float32)
     unknown = labels == UNKNOWN
@@ -118,7 +119,7 @@ def solve_band(
         result: FloatImage = inside * (lines.times(matte) + lean * matte)
         return result
 
-    found, _ = conjugate_gradients(
+    solved, _ = conjugate_gradients(
         product,
         target,
         inside * guess[area],
@@ -126,5 +127,5 @@ def solve_band(
         steps=settings.rounds,
         least_curvature=_LEAST_CURVATURE,
     )
-    solution[area] = np.where(unknown[area], np.clip(found, 0, 1), known)
+    solution[area] = np.where(unknown[area], np.clip(solved, 0, 1), known)
     return solution

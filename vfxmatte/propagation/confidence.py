@@ -1,8 +1,8 @@
-"""How good propagated trimaps are, and where one more keyframe would help most.
+"""Rate propagated trimaps, and suggest where another keyframe would help most.
 
-Against a true alpha: `missed` (soft pixels called certain: the network can never repair them) and
-`area` (work and risk: how much more is unknown than need be). Without one: each frame's confidence,
-unknown share and distance to the nearest keyframe. Knows nothing of files.
+Against a true alpha: `missed` (soft pixels labelled certain, which the network can never repair)
+and `area` (unknown area against the area needed). Without one: each frame's confidence, unknown
+share and distance to the nearest keyframe.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
 @dataclass(frozen=True, kw_only=True)
 class TrimapStats:
-    """One frame's trimap in numbers.
-
-    confidence: 0 to 1. unknown_share: of all pixels, 0 to 1. keyframe_distance: frames to the
-    nearest keyframe, 0 for a keyframe itself.
-    """
+    """One frame's trimap in numbers."""
 
     number: int
     confidence: float
+    """0 to 1."""
     unknown_share: float
+    """Share of all pixels, 0 to 1."""
     keyframe_distance: int
+    """Frames to the nearest keyframe; 0 for a keyframe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +40,11 @@ class TrimapScore:
 
 
 def missed_share(labels: Labels, true_alpha: FloatImage) -> float:
-    """Share of the truly soft pixels (0.02 < alpha < 0.98) that are labelled certain, 0 to 1.
+    """Share of the truly soft pixels (0.02 < alpha < 0.98) labelled certain, 0 to 1.
 
-    labels: (H, W) uint8. true_alpha: (H, W) float32. 0 where nothing is soft.
+    Args:
+        labels: (H, W) uint8.
+        true_alpha: (H, W) float32; 0 is returned where nothing is soft.
     """
     soft = (true_alpha > SOFT_LOW) & (true_alpha < SOFT_HIGH)
     count = int(np.count_nonzero(soft))
@@ -51,7 +52,7 @@ def missed_share(labels: Labels, true_alpha: FloatImage) -> float:
 
 
 def area_ratio(labels: Labels, reference_labels: Labels) -> float:
-    """Unknown area over the reference's; infinity where the reference alone has none, else 1."""
+    """Unknown area over the reference's; infinity if only the reference has none, 1 if both."""
     area = int(np.count_nonzero(labels == UNKNOWN))
     reference = int(np.count_nonzero(reference_labels == UNKNOWN))
     if reference == 0:
@@ -60,7 +61,7 @@ def area_ratio(labels: Labels, reference_labels: Labels) -> float:
 
 
 def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats:
-    """The numbers of one frame; raises ValueError without any keyframe number."""
+    """Collect the statistics of one frame; raises ValueError without any keyframe number."""
     return TrimapStats(
         number=trimap.number,
         confidence=trimap.confidence,
@@ -70,11 +71,10 @@ def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats
 
 
 def suggest_keyframe(stats: Iterable[TrimapStats]) -> int | None:
-    """The frame on which a further keyframe would help most; None where every frame is one.
+    """Return the frame where another keyframe would help most; None if every frame is one.
 
-    A keyframe mends its whole neighbourhood. So for every run of frames between keyframes the loss
-    of trust is added up (1 - confidence), and the frame that halves the worst run's loss is named:
-    painting there leaves the least on either side.
+    A keyframe improves its whole neighbourhood. So the loss (1 - confidence) is summed over every
+    run of frames between keyframes, and the frame that halves the worst run's loss is returned.
     """
     run: list[TrimapStats] = []
     worst: list[TrimapStats] = []

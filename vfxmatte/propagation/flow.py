@@ -1,8 +1,7 @@
-"""Dense optical flow between two pictures, its consistency, and warping along it.
+"""Compute dense optical flow between two pictures, its consistency, and warps along it.
 
 Dense Inverse Search (Kroeger et al. 2016, OpenCV) on small 8-bit pictures. A flow is (h, w, 2)
-float32 in px, (x, y): what stands at p in the first picture stands at p + flow(p) in the second.
-Knows nothing of trimaps or of time.
+float32 in px, (x, y): what is at p in the first picture is at p + flow(p) in the second.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _PRESETS: dict[Preset, int] = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
-_DESCENTS, _REFINEMENTS = 12, 3  # for trimaps as good as 25 and 5, for a quarter less time
+_DESCENTS, _REFINEMENTS = 12, 3  # trimaps as good as with DIS' own 25 and 5, in 3/4 of the time
 _SMALLEST_SIDE = 32  # DIS needs room for its patches and its pyramid
 
 
@@ -39,35 +38,35 @@ class FlowPair:
 
 
 def grey(picture: Picture) -> Picture:
-    """(h, w, 3) uint8 RGB to (h, w) uint8 luma."""
+    """Convert (h, w, 3) uint8 RGB to (h, w) uint8 luma."""
     return cast(Picture, cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
 
 
 def halved_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of a picture of half the size; at least one pixel."""
+    """Return half of (h, w), at least one pixel each."""
     return max(1, shape[0] // 2), max(1, shape[1] // 2)
 
 
 def halved(picture: Picture) -> Picture:
-    """A picture at half its size, each pixel the mean of those it covers."""
+    """Reduce a picture to half its size by averaging."""
     size = halved_shape(picture.shape[:2])[::-1]
     return cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def dense_flow(first: Picture, second: Picture, preset: Preset = "medium") -> FloatImage:
-    """Flow from `first` to `second`, both (h, w) uint8; (h, w, 2) float32 px, always finite.
+    """Compute the (h, w, 2) float32 flow in px between (h, w) uint8 pictures, always finite.
 
-    Pictures too small for the method are padded with their edges. Deterministic, whatever the
-    number of threads.
+    Pictures too small for the method are padded with their edges. Deterministic for any number
+    of threads.
     """
     return _solved(first, second, cv2.DISOpticalFlow.create(_PRESETS[preset]))
 
 
 def flow_pair(first: Picture, second: Picture, preset: Preset = "medium") -> FlowPair:
-    """Flow in both directions between two (h, w) uint8 pictures, at half their size.
+    """Compute flow in both directions between two (h, w) uint8 pictures, at half their size.
 
-    Both flows are `halved_shape` and in px of that size. Every preset ends at half size or above
-    and would only enlarge what it found there; so nothing is lost, and all that follows is cheap.
+    Both flows are of `halved_shape` and in px of that size. Every preset stops at half size or
+    above and only enlarges the result, so nothing is lost and all that follows is cheaper.
     """
     one, other = halved(first), halved(second)
     solver = _half_size_solver(preset)
@@ -97,7 +96,7 @@ def _solved(first: Picture, second: Picture, solver: cv2.DISOpticalFlow) -> Floa
 
 @lru_cache(maxsize=8)
 def positions(shape: tuple[int, int]) -> FloatImage:
-    """(h, w, 2) float32 (x, y) of every pixel; shared, not to be written to."""
+    """Return the (h, w, 2) float32 (x, y) of every pixel; cached and read-only."""
     columns, rows = np.meshgrid(
         np.arange(shape[1], dtype=np.float32), np.arange(shape[0], dtype=np.float32)
     )
@@ -107,33 +106,33 @@ def positions(shape: tuple[int, int]) -> FloatImage:
 
 
 def looked_up(picture: Any, where: FloatImage, how: int = cv2.INTER_LINEAR) -> Any:
-    """`picture` at (h, w, 2) float32 places (x, y), edges repeated; its own dtype."""
-    nothing: Any = None  # both coordinates are in the first map
-    return cv2.remap(picture, where, nothing, how, borderMode=cv2.BORDER_REPLICATE)
+    """Sample `picture` at (h, w, 2) float32 positions (x, y); edges repeated, dtype unchanged."""
+    second_map: Any = None  # both coordinates are in the first one
+    return cv2.remap(picture, where, second_map, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def warp(field: FloatImage, flow: FloatImage) -> FloatImage:
-    """`field` looked up at p + flow(p): bilinear, edges repeated. (h, w) or (h, w, C) float32."""
+    """Sample an (h, w) or (h, w, C) float32 `field` at p + flow(p): bilinear, edges repeated."""
     return cast(FloatImage, looked_up(field, positions(flow.shape[:2]) + flow))
 
 
 def consistency_error(flow: FloatImage, opposite: FloatImage) -> FloatImage:
-    """How far in px from home a pixel ends that follows `flow` and returns along `opposite`.
+    """Measure in px, (h, w) float32, how far off a pixel returns along `flow` and `opposite`.
 
-    (h, w) float32. Small where both agree; large at occlusions and where the flow is wrong.
+    Small where both agree; large at occlusions and where the flow is wrong.
     """
-    there_and_back = flow + warp(opposite, flow)
-    return cast(FloatImage, cv2.magnitude(there_and_back[..., 0], there_and_back[..., 1]))
+    round_trip = flow + warp(opposite, flow)
+    return cast(FloatImage, cv2.magnitude(round_trip[..., 0], round_trip[..., 1]))
 
 
 def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
-    """Keep `field` where it has weight and carry it smoothly to where it has none (pull-push).
+    """Keep `field` where it has weight and fill the rest smoothly from around it (pull-push).
 
     Args:
         field: (h, w, 2) float32.
-        weight: (h, w) float32 in [0, 1]; 1 keeps the value, 0 replaces it by what lies around.
-
-    Without any weight at all the result is zero.
+        weight: (h, w) float32 in [0, 1]; 1 keeps the value, 0 replaces it.
+    Returns:
+        (h, w, 2) float32; zero if there is no weight at all.
     """
     keep = _twice(weight)
     if min(weight.shape) < 2:
@@ -151,14 +150,14 @@ def spread(field: FloatImage, weight: FloatImage) -> FloatImage:
 
 
 def _twice(plane: FloatImage) -> FloatImage:
-    """(h, w) to (h, w, 2): numpy broadcasts a last axis of two slowly."""
+    """Repeat (h, w) as (h, w, 2); numpy broadcasts a last axis of two slowly."""
     return cast(FloatImage, cv2.merge([plane, plane]))
 
 
 def inverse(flow: FloatImage, rounds: int = 6) -> FloatImage:
-    """The flow back: g(p) = -flow(p + g(p)) by fixed-point iteration; good for smooth flows."""
-    home = positions(flow.shape[:2])
+    """Invert a smooth flow: g(p) = -flow(p + g(p)), by fixed-point iteration."""
+    start = positions(flow.shape[:2])
     back = -flow
     for _ in range(rounds):
-        back = -looked_up(flow, home + back)
+        back = -looked_up(flow, start + back)
     return back

@@ -1,8 +1,8 @@
-"""The rough matte of a keyframe: which pixels move with the foreground, and how surely.
+"""Solve a rough matte of a keyframe: which pixels move with the foreground, and how surely.
 
-Inside the painted band the colour lines of the picture tell. Deep inside a wide unknown patch, far
-from any painted foreground, they have nothing to start from; there a pixel counts as foreground as
-far as its colour is unlike the background's near by.
+Inside the painted band this follows from the picture's colour lines. Deep inside a wide unknown
+patch, far from any painted foreground, they have no starting point; there a pixel counts as
+foreground as far as its colour differs from the nearby background's.
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ from vfxmatte.propagation.colour_lines import (
 from vfxmatte.trimaps import distance_to
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Picture
 
-_NEAR_TRUST, _FAR_TRUST = 0.003, 0.05  # how much the solution leans to the first guess
-_FORGIVEN = 4.0  # squared standard deviations within which a colour is the background's own
-_SPREAD = 8.0  # and over how many more it becomes wholly unlike
+_NEAR_TRUST, _FAR_TRUST = 0.003, 0.05  # weight of the first guess, near and far from foreground
+_FORGIVEN = 4.0  # squared Mahalanobis distance up to which a colour is the background's
+_SPREAD = 8.0  # and over which it then becomes unlike the background
 _NOISE = 1e-3  # variance added to the background's colours
+_FEWEST = 10  # background pixels that a Gaussian is fitted to
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyframeMatteSettings(Checked):
-    """Sizes in px of the proxy.
-
-    rise_px: how far inside an unknown patch without painted foreground the guess reaches a half.
-    nearby_px: how far from the unknown region the background's colours are taken from.
-    """
+    """Settings for the rough matte of a keyframe; sizes in px of the proxy."""
 
     rise_px: float = limited(12.0, above=0)
+    """Distance into an unknown patch without foreground at which the guess reaches 0.5."""
     nearby_px: float = limited(40.0, above=0)
+    """Distance from the unknown region within which the background's colours are sampled."""
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 
 def keyframe_matte(
     labels: Labels, picture: Picture | None, settings: KeyframeMatteSettings
 ) -> FloatImage:
-    """(h, w) float32 in [0, 1] from (h, w) labels and the (h, w, 3) uint8 RGB picture, or None.
+    """Solve an (h, w) float32 matte in [0, 1] from (h, w) labels and an (h, w, 3) uint8 picture.
 
-    Known pixels are exactly 0 and 1. Without a picture the matte just rises across the band.
+    Known pixels are exactly 0 and 1. Without a picture (None) the matte rises across the band.
     """
     to_foreground = distance_to(labels == FOREGROUND)
     away = np.minimum(distance_to(labels == BACKGROUND), 1e6)
@@ -63,13 +62,13 @@ def keyframe_matte(
 
 
 def unlike_background(labels: Labels, picture: Picture, nearby_px: float) -> FloatImage:
-    """How unlike the nearby background each pixel's colour is, (h, w) float32, 0 to 1.
+    """Rate how unlike the nearby background each pixel's colour is, (h, w) float32, 0 to 1.
 
-    One Gaussian of the colours of the certain background within `nearby_px` of the unknown region
-    (Mahalanobis distance). 1 everywhere where there is no such background.
+    Fits one Gaussian to the certain background within `nearby_px` of the unknown region; all 1
+    if there is no such background.
     """
     nearby = (labels == BACKGROUND) & (distance_to(labels == UNKNOWN) < nearby_px)
-    if np.count_nonzero(nearby) < 10:
+    if np.count_nonzero(nearby) < _FEWEST:
         return np.ones(labels.shape, np.float32)
     colours = picture.astype(np.float32) / 255
     samples = colours[nearby]
@@ -80,7 +79,7 @@ def unlike_background(labels: Labels, picture: Picture, nearby_px: float) -> Flo
 
 
 def _mahalanobis(colours: NDArray[Any], samples: NDArray[Any]) -> FloatImage:
-    """Squared distances (h, w) of colours (h, w, 3) from the Gaussian of the samples (n, 3)."""
+    """Squared (h, w) distances of (h, w, 3) colours from the Gaussian of (n, 3) samples."""
     mean = samples.mean(axis=0)
     apart, own = colours - mean, (samples - mean).T
     covariance = [

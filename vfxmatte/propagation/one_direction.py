@@ -1,8 +1,7 @@
-"""A keyframe's trimap carried from picture to picture, in one direction.
+"""Track a keyframe's trimap from picture to picture in one direction.
 
-Each pixel of the new picture is followed back to the keyframe along the *foreground's* motion, so
-the labels are looked up once and never smeared by repeated warping. Knows one direction and one
-keyframe only; segments and the meeting of two directions are the matter of propagation.py.
+Each pixel of the new picture is traced back to the keyframe along the *foreground's* motion, so
+that labels are looked up once and never smeared by repeated warping.
 """
 
 from __future__ import annotations
@@ -29,31 +28,30 @@ from vfxmatte.trimaps import grow
 from vfxmatte.types import FloatImage, Labels, Picture
 
 _AT_HALF_SIZE = np.float32(2)  # `spread` trusts each coarser level twice as much
-_LOST_PX = 1.0  # a forward-backward error above this costs confidence
+_LOST_PX = 1.0  # forward-backward error above which confidence is lost
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackSettings(Checked):
-    """How a keyframe is followed; sizes in px of the proxy.
-
-    doubt_px: a forward-backward error from which a pixel's motion counts for little.
-    core_px: the motion is taken where the matte is solid over windows of this radius: near an edge
-        the flow is half the background's.
-    core_power: how strongly the more solid parts are preferred over the less solid.
-    hold_growth_px: growth per frame across plate frames that cannot be read.
-    matte: how the keyframe's own matte is found.
-    """
+    """Settings for tracking a keyframe; sizes in px of the proxy."""
 
     doubt_px: float = limited(0.2, above=0)
+    """Forward-backward error at which the weight of a pixel's motion has halved."""
     core_px: int = limited(8, at_least=1, at_most=1000)
+    """Radius of windows in which the matte must be solid: near an edge the flow is half the
+    background's.
+    """
     core_power: float = limited(4.0, at_least=0)
+    """Power of the mean alpha in these windows: how strongly solid parts are preferred."""
     hold_growth_px: float = limited(3.0, at_least=0)
+    """Growth per frame across plate frames that cannot be read."""
     matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)
+    """How the keyframe's own matte is solved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one direction knows of a frame: (h, w) uint8 labels at proxy size, confidence 0 to 1."""
+    """One direction's result for a frame: (h, w) uint8 labels at proxy size, confidence 0 to 1."""
 
     labels: Labels
     confidence: float
@@ -61,19 +59,18 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """Where one frame's pixels come from in the keyframe; its labels are looked up by `side`.
-
-    labels: the keyframe's own. away: (h/2, w/2, 2) float32, from each pixel to its place in the
-    keyframe. growth_px: how much wider the band becomes.
-    """
+    """The motion from one frame to the keyframe; `side` looks up the labels along it."""
 
     labels: Labels
+    """The keyframe's labels."""
     away: FloatImage
+    """(h/2, w/2, 2) float32, from each pixel to its position in the keyframe."""
     confidence: float
     growth_px: float = 0.0
+    """How much wider the band becomes."""
 
     def side(self) -> Side:
-        """This frame's labels; may be called in any thread."""
+        """Look up this frame's labels; may be called in any thread."""
         height, width = self.labels.shape
         scale = np.array((width / self.away.shape[1], height / self.away.shape[0]), np.float32)
         away = cast(FloatImage, cv2.resize(self.away * scale, (width, height)))
@@ -84,21 +81,21 @@ class Step:
 
 
 class Tracker:
-    """Follows one keyframe from picture to picture, on flows of half the labels' size."""
+    """Tracks one keyframe from picture to picture, on flows of half the labels' size."""
 
     def __init__(self, labels: Labels, picture: Picture | None, settings: TrackSettings) -> None:
         self._settings, self._labels = settings, labels
         matte = keyframe_matte(labels, picture, settings.matte)
         size = halved_shape(labels.shape)[::-1]
         self._alpha = cast(FloatImage, cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
-        self._home = positions(self._alpha.shape)
-        self._away = np.zeros_like(self._home)
+        self._positions = positions(self._alpha.shape)
+        self._away = np.zeros_like(self._positions)
         self._confidence = 1.0
         self._held = 0
 
     def advance(self, flow: FlowPair) -> Step:
-        """To the next picture; flow.forward leads from the old picture to the new one."""
-        alpha = looked_up(self._alpha, self._home + self._away)
+        """Track to the next picture; flow.forward leads from the old picture to the new one."""
+        alpha = looked_up(self._alpha, self._positions + self._away)
         error = 2 * consistency_error(flow.forward, flow.backward)
         weight = _weight(alpha, error, self._settings)
         back = inverse(spread(flow.forward, weight))
@@ -108,7 +105,7 @@ class Tracker:
         return Step(labels=self._labels, away=self._away, confidence=self._confidence)
 
     def hold(self) -> Step:
-        """Over a picture that cannot be read: the same place, a wider band, half the trust."""
+        """Bridge a picture that cannot be read: same position, wider band, half the confidence."""
         self._held += 1
         return Step(
             labels=self._labels,
@@ -119,9 +116,10 @@ class Tracker:
 
 
 def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> FloatImage:
-    """How much each pixel's motion is worth, 0 to 1: solid foreground whose flow returns home.
+    """Weight each pixel's motion, 0 to 1: high in solid foreground with consistent flow.
 
-    alpha, error: at half the proxy's size; the error in px of the proxy.
+    Args:
+        alpha, error: at half the proxy's size; the error in px of the proxy.
     """
     side = 2 * round(settings.core_px / 2) + 1
     core = cv2.boxFilter(alpha, -1, (side, side)) ** settings.core_power
@@ -130,7 +128,7 @@ def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> Fl
 
 
 def _share_consistent(alpha: FloatImage, error: FloatImage) -> float:
-    """Share of the foreground whose flow returns home, 0.5 to 1: the loss of trust of one step."""
+    """Factor of confidence for one step, 0.5 to 1, from the share of consistent foreground."""
     total = float(alpha.sum())
     if total <= 0:
         return 1.0

@@ -1,8 +1,8 @@
-"""Small pictures and small results of one segment, kept on disk while the segment is worked on.
+"""Store the proxies, labels and flows of one segment on disk while it is processed.
 
-Labels are lossless and compressed, flows half precision; pictures, whose grain no quick
-compression makes much smaller, are stored as they are. So a segment of thousands of frames needs
-little memory and a bounded amount of disk. Knows nothing of keyframes or of time.
+Labels are compressed losslessly, flows stored in half precision; pictures are stored as they are,
+because fast compression hardly shrinks grain. A segment of thousands of frames thus needs little
+memory and a bounded amount of disk.
 """
 
 from __future__ import annotations
@@ -23,49 +23,49 @@ from vfxmatte.types import Labels, Picture
 class ProxyStore:
     """Pictures, labels and flows of (h, w) proxies by frame number, in a folder of their own.
 
-    Different threads may put and get different frames at once. What is put raises OutputError
-    where the disk refuses it; what is got must have been put.
+    Threads may put and get different frames at once. Putting raises OutputError if the disk
+    refuses; only what was put may be read.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self._folder, self._shape = folder, shape
 
     def open(self) -> None:
-        """Make the folder."""
+        """Create the folder."""
         try:
             self._folder.mkdir(parents=True)
         except OSError as error:
             raise _refused(error, self._folder) from error
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and its content."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def put_picture(self, number: int, picture: Picture) -> None:
-        """(h, w, 3) uint8."""
+        """Store an (h, w, 3) uint8 picture."""
         self._write(f"picture.{number}.rgb", picture.tobytes())
 
     def picture(self, number: int) -> Picture:
-        """As it was put in."""
+        """Read a frame's (h, w, 3) uint8 picture."""
         data = self._read(f"picture.{number}.rgb", np.uint8)
         return cast(Picture, data.reshape(*self._shape, 3))
 
     def put_labels(self, number: int, labels: Labels) -> None:
-        """(h, w) uint8."""
+        """Store (h, w) uint8 labels."""
         self._write(f"labels.{number}.z", zlib.compress(labels.tobytes(), 1))
 
     def labels(self, number: int) -> Labels:
-        """As they were put in."""
+        """Read a frame's (h, w) uint8 labels."""
         data = zlib.decompress((self._folder / f"labels.{number}.z").read_bytes())
         return np.frombuffer(data, np.uint8).reshape(self._shape)
 
     def put_flow(self, number: int, pair: FlowPair) -> None:
-        """Flows of half the proxies' size, as `flow_pair` gives them."""
+        """Store flows of half the proxies' size, see `flow_pair`."""
         both = np.stack([pair.forward, pair.backward]).astype(np.float16)
         self._write(f"flow.{number}.half", both.tobytes())
 
     def flow(self, number: int) -> FlowPair:
-        """As it was put in, rounded to half precision."""
+        """Read a frame's flows, rounded to half precision."""
         both = self._read(f"flow.{number}.half", np.float16).astype(np.float32)
         forward, backward = both.reshape(2, *halved_shape(self._shape), 2)
         return FlowPair(forward=forward, backward=backward)

@@ -1,18 +1,18 @@
-"""One segment at work: the frames between two keyframes, or on one side of the only one.
+"""Propagate through one segment: the frames between two keyframes, or on one side of the only one.
 
-Its plates are read and stored, the later keyframe is followed backward, its labels and the flows
-stored too; then the earlier one is followed forward, and each frame's trimap is given at once:
-merged, tightened by the frame's own picture, and enlarged. Only the chain of motions is
-sequential; flows, labels and all else that concerns single frames is done by several workers.
-Knows nothing of other segments.
+The segment's plates are read and stored; the later keyframe is tracked backward, and its labels and
+flows are stored too; then the earlier one is tracked forward, and each frame's trimap is yielded at
+once: merged, tightened by the frame's own picture, and enlarged. Only the chain of motions is
+sequential; all work on single frames is shared by several workers.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,43 +23,41 @@ from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
-from vfxmatte.propagation.two_directions import MeetingSettings, meet
+from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import grow, resized
 from vfxmatte.types import Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
+_Pair = tuple[int, T | None, T | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PropagationSettings(Checked):
-    """How trimaps are carried through time.
-
-    proxy_px: longest side of the small pictures that the motion is found on; larger is slower and
-        follows thinner things.
-    preset: OpenCV's DIS preset, "ultrafast", "fast" or "medium".
-    growth_px: every propagated unknown region is grown by this many px of the full picture.
-    alone_growth_px: before the first and after the last keyframe the band grows by this many px of
-        the proxy with every frame.
-    alone_half_frames: and the confidence falls to one half over this many frames.
-    tighten: between two keyframes, correct each merged trimap by the frame's own picture.
-    track, meeting, tightening: the finer settings of following one keyframe, of merging two, and
-        of correcting the result.
-    """
+    """Settings for propagating trimaps through time."""
 
     proxy_px: int = limited(960, at_least=16)
+    """Longest side of the proxies for motion; larger is slower and tracks thinner things."""
     preset: Preset = "medium"
+    """OpenCV's DIS preset, "ultrafast", "fast" or "medium"."""
     growth_px: float = limited(0.0, at_least=0)
+    """Growth of every propagated unknown region, in px of the full picture."""
     alone_growth_px: float = limited(0.5, at_least=0)
+    """Growth per frame before the first and after the last keyframe, in px of the proxy."""
     alone_half_frames: float = limited(24.0, above=0)
+    """Frames before the first or after the last keyframe over which confidence halves."""
     tighten: bool = True
+    """Correct each merged trimap between two keyframes by the frame's own picture."""
     track: TrackSettings = field(default_factory=TrackSettings)
-    meeting: MeetingSettings = field(default_factory=MeetingSettings)
+    """How one keyframe is tracked."""
+    meeting: MergeSettings = field(default_factory=MergeSettings)
+    """How the two directions are merged."""
     tightening: TighteningSettings = field(default_factory=TighteningSettings)
+    """How the merged trimap is corrected."""
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:
-    """(h, w) of the proxies for a canvas of (H, W); never larger than the canvas."""
+    """Return (h, w) of the proxies for a canvas of (H, W); never larger than the canvas."""
     scale = min(1.0, settings.proxy_px / max(canvas_shape))
     height, width = (max(1, round(side * scale)) for side in canvas_shape)
     return height, width
@@ -67,43 +65,46 @@ def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentWork:
-    """One segment: its keyframes and all of its frame numbers, the keyframes' own included.
+    """A segment before it is tracked.
 
-    canvas_shape: (H, W) of the trimaps. wanted: the frames whose trimaps are given, no keyframes.
-    folder: for plates, flows and labels while they are needed; it must not be there yet.
-
-    With a keyframe after it: `store`, then `follow_back`, then `Followed.trimaps`, each in
-    whatever thread. Without: `alone` does everything frame by frame, and stores nothing.
+    With a keyframe after it: `store`, then `track_back`, then `TrackedBack.trimaps`, each in any
+    thread. Without: `track_forward` works frame by frame and stores nothing.
     """
 
     before: Trimap | None
+    """The keyframe before it."""
     after: Trimap | None
+    """The keyframe after it."""
     numbers: Sequence[int]
+    """All frame numbers, those of its keyframes included."""
     wanted: Collection[int]
+    """The frames whose trimaps are yielded, no keyframes."""
     canvas_shape: tuple[int, int]
+    """(H, W) of the trimaps."""
     settings: PropagationSettings
     workers: int
     folder: Path
+    """For intermediate results; must not exist yet."""
 
     @property
     def proxy_shape(self) -> tuple[int, int]:
-        """(h, w) of the small pictures."""
+        """(h, w) of the proxies."""
         return proxy_size(self.canvas_shape, self.settings)
 
     @property
     def proxies(self) -> ProxyStore:
         return ProxyStore(self.folder, self.proxy_shape)
 
-    def alone(self, read_proxies: ReadProxies) -> Generator[Trimap | Failure]:
-        """The frames after the last keyframe, as they are read."""
+    def track_forward(self, read_proxies: ReadProxies) -> Generator[Trimap | Failure]:
+        """Yield the trimaps after the last keyframe as their frames are read."""
         pictures = self._read(read_proxies)
         first = next(pictures)
         tracker = self.tracker(self.before, first[1])
         steps = self.steps(tracker, _adjacent(first, pictures), self._flow)
-        yield from self.given(self._counted(steps), self._trimap_alone)
+        yield from self.trimaps(steps, lambda number, step: self.one_sided(number, step.side()))
 
     def store(self, read_proxies: ReadProxies) -> frozenset[int]:
-        """Read the plates and store them; the numbers of those that could be read."""
+        """Read and store the plates; return the numbers of those that can be read."""
         proxies = self.proxies
         proxies.open()
 
@@ -117,18 +118,18 @@ class SegmentWork:
         stored = ordered_map(put, self._read(read_proxies), workers=1)
         return frozenset(number for number in stored if number is not None)
 
-    def follow_back(self, readable: frozenset[int]) -> Followed:
-        """Follow the later keyframe back to the first frame, and prepare what comes then."""
+    def track_back(self, readable: frozenset[int]) -> TrackedBack:
+        """Track the later keyframe back to the first frame, and prepare the way forward."""
         proxies = self.proxies
 
         def picture(number: int) -> Picture | None:
             return proxies.picture(number) if number in readable else None
 
         def flow(first: int, second: int) -> FlowPair:
-            found = self._flow(proxies.picture(first), proxies.picture(second))
+            pair = self._flow(proxies.picture(first), proxies.picture(second))
             if self.before is not None:
-                proxies.put_flow(second, found.reversed())
-            return found
+                proxies.put_flow(second, pair.reversed())
+            return pair
 
         def put(item: tuple[int, Step]) -> tuple[int, float]:
             number, step = item
@@ -141,8 +142,8 @@ class SegmentWork:
         steps = self.steps(self.tracker(self.after, picture(last)), pairs, flow)
         confidences = dict(ordered_map(put, steps, workers=self.workers))
         if self.before is None:
-            return Followed(segment=self, readable=readable, confidences=confidences)
-        return Followed(
+            return TrackedBack(segment=self, readable=readable, confidences=confidences)
+        return TrackedBack(
             segment=self,
             readable=readable,
             confidences=confidences,
@@ -150,10 +151,8 @@ class SegmentWork:
             tightener=self._tightener(picture(first), picture(last)),
         )
 
-    # -- what both directions need ---------------------------------------------------------------
-
     def tracker(self, trimap: Trimap | None, picture: Picture | None) -> Tracker:
-        """Ready to follow this keyframe, whose own picture this is."""
+        """Create the tracker of a keyframe with its own picture."""
         return Tracker(self._key(trimap), picture, self.settings.track)
 
     def steps(
@@ -162,25 +161,23 @@ class SegmentWork:
         pairs: Generator[_Pair[T]],
         flow: Callable[[T, T], FlowPair],
     ) -> Generator[tuple[int, Step]]:
-        """Follow a keyframe along neighbouring frames; the first pair starts at the key."""
+        """Track a keyframe along neighbouring frames; the first pair starts at the keyframe."""
 
         def motion(pair: _Pair[T]) -> tuple[int, FlowPair | None]:
-            if pair.first is None or pair.second is None:
-                return pair.number, None
-            return pair.number, flow(pair.first, pair.second)
+            number, first, second = pair
+            return number, None if first is None or second is None else flow(first, second)
 
         motions = ordered_map(motion, pairs, workers=self.workers)
         try:
-            for number, found in motions:
-                yield number, tracker.hold() if found is None else tracker.advance(found)
+            for number, pair in motions:
+                yield number, tracker.hold() if pair is None else tracker.advance(pair)
         finally:
             close(motions)
 
-    def given(
+    def trimaps(
         self, items: Iterable[tuple[int, T]], side: Callable[[int, T], Side]
     ) -> Generator[Trimap | Failure]:
-        """The wanted frames' trimaps at their full size, made by several workers; a frame whose
-        own cannot be made fails alone."""
+        """Yield the wanted frames' trimaps at full size; a frame that fails is a `Failure`."""
 
         def tried(item: tuple[int, T]) -> Trimap | Failure:
             try:
@@ -191,16 +188,17 @@ class SegmentWork:
                 return Failure(number=item[0], error=error)
 
         def trimap(item: tuple[int, T]) -> Trimap:
-            number, found = item[0], side(*item)
-            labels = resized(found.labels, self.canvas_shape, growth_px=self.settings.growth_px)
-            confidence = min(1.0, max(0.0, found.confidence))
-            return Trimap(number=number, labels=labels, is_keyframe=False, confidence=confidence)
+            proxy = side(*item)
+            labels = resized(proxy.labels, self.canvas_shape, growth_px=self.settings.growth_px)
+            confidence = min(1.0, max(0.0, proxy.confidence))
+            return Trimap(number=item[0], labels=labels, is_keyframe=False, confidence=confidence)
 
         return ordered_map(tried, self._wanted(items), workers=self.workers)
 
-    def one_sided(self, side: Side, steps: int) -> Side:
-        """With one keyframe only, nothing tells how wrong the motion is: doubt grows steadily."""
-        settings = self.settings
+    def one_sided(self, number: int, side: Side) -> Side:
+        """Widen and distrust steadily: with one keyframe, the motion's error cannot be measured."""
+        settings, index = self.settings, bisect_left(self.numbers, number)
+        steps = index if self.after is None else len(self.numbers) - 1 - index
         growth = min(settings.alone_growth_px * steps, settings.meeting.most_growth_px)
         labels = grow(side.labels, growth)
         halved = settings.alone_half_frames / (settings.alone_half_frames + steps)
@@ -217,21 +215,8 @@ class SegmentWork:
         finally:
             close(items)
 
-    def _counted(
-        self, steps: Generator[tuple[int, Step]]
-    ) -> Generator[tuple[int, tuple[int, Step]]]:
-        try:
-            for count, (number, step) in enumerate(steps, 1):
-                yield number, (count, step)
-        finally:
-            close(steps)
-
-    def _trimap_alone(self, number: int, counted: tuple[int, Step]) -> Side:
-        count, step = counted
-        return self.one_sided(step.side(), count)
-
     def _tightener(self, first: Picture | None, last: Picture | None) -> Tightener | None:
-        """None where a keyframe's own picture cannot be read: there is nothing to practise on."""
+        """Create the tightener; None if a keyframe's own picture cannot be read to calibrate on."""
         if not self.settings.tighten or first is None or last is None:
             return None
         keys = {
@@ -253,28 +238,27 @@ class SegmentWork:
         try:
             for number, picture in pictures:
                 if picture is not None and (picture.shape != shape or picture.dtype != np.uint8):
-                    found = f"{picture.shape} {picture.dtype}"
-                    raise ValueError(f"proxy {number} must be {shape} uint8, found {found}")
+                    actual = f"{picture.shape} {picture.dtype}"
+                    raise ValueError(f"proxy {number} must be {shape} uint8, found {actual}")
                 yield number, picture
         finally:
             close(pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
-    """A segment whose later keyframe has been followed back, all of it stored.
-
-    confidences: of the way back, by number. tracker: of the earlier keyframe, where there is one.
-    """
+class TrackedBack:
+    """A segment whose later keyframe has been tracked back, all of it stored."""
 
     segment: SegmentWork
     readable: frozenset[int]
     confidences: Mapping[int, float]
+    """Of the way back, by number."""
     tracker: Tracker | None = None
+    """Of the earlier keyframe, if there is one."""
     tightener: Tightener | None = None
 
     def trimaps(self) -> Generator[Trimap | Failure]:
-        """The wanted frames' trimaps; what was stored is removed then."""
+        """Yield the wanted frames' trimaps, then remove what was stored."""
         trimaps = self._one_sided() if self.tracker is None else self._between(self.tracker)
         try:
             yield from trimaps
@@ -283,24 +267,23 @@ class Followed:
             self.segment.proxies.clear()
 
     def _one_sided(self) -> Generator[Trimap | Failure]:
-        numbers = self.segment.numbers
-        steps = zip(numbers[:-1], range(len(numbers) - 1, 0, -1), strict=True)
-        return self.segment.given(
-            steps, lambda number, count: self.segment.one_sided(self._back(number), count)
-        )
+        one_sided, items = self.segment.one_sided, dict.fromkeys(self.segment.numbers[:-1]).items()
+        return self.segment.trimaps(items, lambda number, _: one_sided(number, self._back(number)))
 
     def _between(self, tracker: Tracker) -> Generator[Trimap | Failure]:
         proxies = self.segment.proxies
         pairs = _adjacent_stored(self.segment.numbers, self.readable)
         steps = self.segment.steps(tracker, pairs, lambda first, _: proxies.flow(first))
-        return self.segment.given(steps, self._merged)
+        return self.segment.trimaps(steps, self._merged)
 
     def _merged(self, number: int, step: Step) -> Side:
         first, last = self.segment.numbers[0], self.segment.numbers[-1]
-        share = (number - first) / (last - first)
+        position = (number - first) / (last - first)
         before, after = step.side(), self._back(number)
-        labels, agreement = meet(before.labels, after.labels, share, self.segment.settings.meeting)
-        trust = (1 - share) * before.confidence + share * after.confidence
+        labels, agreement = merge(
+            before.labels, after.labels, position, self.segment.settings.meeting
+        )
+        trust = (1 - position) * before.confidence + position * after.confidence
         if self.tightener is not None and number in self.readable:
             picture = self.segment.proxies.picture(number)
             labels = self.tightener.corrected(picture, before.labels, after.labels, labels)
@@ -311,29 +294,20 @@ class Followed:
         return Side(labels=labels, confidence=self.confidences[number])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pair(Generic[T]):
-    """A frame, and what is known of its picture and of the last readable one before it."""
-
-    number: int
-    first: T | None
-    second: T | None
-
-
 def _adjacent(
     first: tuple[int, T | None], rest: Iterable[tuple[int, T | None]]
 ) -> Generator[_Pair[T]]:
-    """Each frame of the rest with the last readable one before it."""
-    seen = first[1]
+    """Yield each frame's number, the last readable picture before it, and its own."""
+    last = first[1]
     try:
         for number, picture in rest:
-            yield _Pair(number=number, first=seen, second=picture)
-            seen = seen if picture is None else picture
+            yield number, last, picture
+            last = last if picture is None else picture
     finally:
         close(rest)
 
 
 def _adjacent_stored(numbers: Iterable[int], readable: Collection[int]) -> Generator[_Pair[int]]:
-    """As `_adjacent`, where numbers stand for the pictures."""
-    known = [(number, number if number in readable else None) for number in numbers]
-    return _adjacent(known[0], known[1:])
+    """Pair stored frames as `_adjacent` does, by their numbers."""
+    frames = [(number, number if number in readable else None) for number in numbers]
+    return _adjacent(frames[0], frames[1:])

@@ -1,10 +1,10 @@
-"""Keyframe trimaps carried through time: one trimap for every frame of a shot.
+"""Propagate keyframe trimaps through time: one trimap for every frame of a shot.
 
-A shot falls into segments: the frames between two neighbouring keyframes, those before the first
-one and those after the last one. A frame's trimap depends on its segment's plates and the
-segment's keyframes alone, so several segments are worked on at once: while one gives its trimaps,
-the plates of another are read and keyframes of others are followed. What waits lies on disk. The
-work is done on small 8-bit proxies; the keyframes themselves are never altered.
+A shot consists of segments: the frames between two neighbouring keyframes, those before the first
+and those after the last one. A frame's trimap depends on the plates and keyframes of its segment
+alone, so several segments run at once: while one yields its trimaps, the plates of another are
+read and keyframes of others are tracked; what waits is stored on disk. Propagation works on small
+8-bit proxies and never alters the keyframes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vfxmatte.common.parallel import close, prefetched_map
 from vfxmatte.errors import OutputError, TrimapError, VfxmatteError, concerns_all_frames
@@ -35,14 +36,11 @@ __all__ = [
 ]
 
 Segment = tuple[int | None, int | None]
-_AT_ONCE = 3  # segments followed back at once, at the most
+_AT_ONCE = 3  # maximum number of segments that are tracked back at once
 
 
 def segment_of(number: int, keyframe_numbers: Collection[int]) -> Segment:
-    """The keyframes (before, after) that a frame's trimap is made from; None where there is none.
-
-    A keyframe's own segment is (number, number).
-    """
+    """Return the keyframes (before, after) of a frame; (number, number) for a keyframe itself."""
     keys = sorted(keyframe_numbers)
     if number in keys:
         return number, number
@@ -55,27 +53,14 @@ def propagate(
     numbers: Sequence[int],
     read_proxies: ReadProxies,
     settings: PropagationSettings,
-    *,
-    wanted: Container[int] | None = None,
-    workers: int = 2,
-    scratch: Path | None = None,
+    **options: Any,
 ) -> Generator[Trimap]:
-    """As `carry`, but the first frame without a trimap ends it with its error."""
-    return trimaps_or_error(
-        carry(
-            keyframes,
-            numbers,
-            read_proxies,
-            settings,
-            wanted=wanted,
-            workers=workers,
-            scratch=scratch,
-        )
-    )
+    """Call `carry`, but raise the error of the first frame without a trimap."""
+    return trimaps_or_error(carry(keyframes, numbers, read_proxies, settings, **options))
 
 
 def trimaps_or_error(carried: Generator[Trimap | Failure]) -> Generator[Trimap]:
-    """The trimaps; raises the error of the first frame that has none."""
+    """Yield the trimaps; raise the error of the first `Failure`."""
     with closing(carried):
         for one in carried:
             if isinstance(one, Failure):
@@ -93,24 +78,24 @@ def carry(
     workers: int = 2,
     scratch: Path | None = None,
 ) -> Generator[Trimap | Failure]:
-    """One trimap for each wanted frame, in ascending order, at the keyframes' size.
+    """Yield one trimap for each wanted frame, in ascending order, at the keyframes' size.
 
-    A frame whose trimap cannot be made is a `Failure`; where the motion of a whole segment cannot
-    be found, all of the segment's frames are.
+    A frame whose trimap cannot be made yields a `Failure`; if a whole segment cannot be tracked,
+    all of its frames do.
 
     Args:
         keyframes: painted trimaps by frame number, all of one size.
         numbers: the shot's frame numbers, ascending.
-        read_proxies: gives (number, (h, w, 3) uint8 RGB) for the numbers asked for, ascending, at
-            `proxy_size`; None for the picture of a frame that cannot be read, which is bridged. It
-            is asked for one segment after the other, ascending, in another thread than this.
-        settings: how.
-        wanted: only these frames are given, and only their segments are read; None: all.
-        workers: threads for each of the stages; the result does not depend on it.
-        scratch: where intermediate results are stored; None takes the system's temporary folder.
-
-    Raises TrimapError without any keyframe, or with keyframes of different sizes; OutputError
-    where temporary files cannot be written.
+        read_proxies: yields (number, (h, w, 3) uint8 RGB) for ascending numbers at `proxy_size`;
+            None for the picture of a frame that cannot be read, which is bridged. Called once per
+            segment, ascending, in another thread.
+        settings: how trimaps are propagated.
+        wanted: yield only these frames, and read only their segments; None for all.
+        workers: threads for each stage; the result does not depend on it.
+        scratch: folder for intermediate results; None for the system's temporary folder.
+    Raises:
+        TrimapError: no keyframe, or keyframes of different sizes.
+        OutputError: intermediate results cannot be written.
     """
     work = _Work(
         keyframes=keyframes,
@@ -128,9 +113,9 @@ def carry(
     with _scratch_folder(scratch) as name:
         begun = (work.tried(*item, Path(name), read_proxies) for item in segments.items())
         at_once = min(_AT_ONCE, workers)
-        followed = prefetched_map(lambda go_on: go_on(), begun, workers=at_once, depth=at_once)
-        with closing(followed):
-            for trimaps in followed:
+        tracked = prefetched_map(lambda go_on: go_on(), begun, workers=at_once, depth=at_once)
+        with closing(tracked):
+            for trimaps in tracked:
                 try:
                     yield from trimaps
                 finally:
@@ -165,7 +150,7 @@ def _common_shape(keyframes: Mapping[int, Trimap]) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What all segments have in common."""
+    """The data that all segments share."""
 
     keyframes: Mapping[int, Trimap]
     shape: tuple[int, int]
@@ -176,28 +161,28 @@ class _Work:
     def tried(
         self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
     ) -> Callable[[], Iterator[Trimap | Failure]]:
-        """As `begin`; what is raised for a segment is the failure of its frames."""
+        """Call `begin`, turning an error of the segment into failures of its frames."""
         try:
             go_on = self.begin(ends, wanted, folder, read_proxies)
         except Exception as error:
             return partial(iter, _failures(wanted, error))
 
-        def followed() -> Iterator[Trimap | Failure]:
+        def tracked() -> Iterator[Trimap | Failure]:
             try:
                 trimaps = go_on()
             except Exception as error:
                 return iter(_failures(wanted, error))
             return _or_failures(trimaps, wanted)
 
-        return followed
+        return tracked
 
     def begin(
         self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
     ) -> Callable[[], Iterator[Trimap | Failure]]:
-        """Read what a segment needs; what is returned does the rest, and gives its trimaps.
+        """Read the plates of a segment; the returned function does the rest and yields its trimaps.
 
-        The plates of a last segment without end are read as they are needed, so that its first
-        trimap need not wait for its last plate: no other segment is left to be read then.
+        The plates after the last keyframe are read as they are needed, so that the first trimap
+        need not wait for the last plate: no other segment is left to be read then.
         """
         before, after = ends
         if before is not None and before == after:
@@ -205,9 +190,9 @@ class _Work:
             return lambda: iter([keyframe])
         segment = self._segment(ends, wanted, folder / f"{before}-{after}")
         if after is None:
-            return lambda: segment.alone(read_proxies)
+            return lambda: segment.track_forward(read_proxies)
         readable = segment.store(read_proxies)
-        return lambda: segment.follow_back(readable).trimaps()
+        return lambda: segment.track_back(readable).trimaps()
 
     def _segment(self, ends: Segment, wanted: Sequence[int], folder: Path) -> SegmentWork:
         before, after = ends
@@ -228,7 +213,7 @@ class _Work:
 def _or_failures(
     trimaps: Iterator[Trimap | Failure], wanted: Sequence[int]
 ) -> Generator[Trimap | Failure]:
-    """The segment's trimaps; where they end with an error, failures of the frames that are left."""
+    """Yield the segment's trimaps; after an error, failures of the remaining frames."""
     left = list(wanted)
     try:
         for trimap in trimaps:
@@ -241,14 +226,14 @@ def _or_failures(
 
 
 def _failures(numbers: Sequence[int], error: Exception) -> list[Failure]:
-    """One for each frame; raises what concerns all frames."""
+    """List a failure for each frame; raise an error that concerns all frames."""
     if concerns_all_frames(error) or isinstance(error, OutputError):
         raise error
     return [Failure(number=number, error=_own(error)) for number in numbers]
 
 
 def _own(error: Exception) -> Exception:
-    """A copy that can be given a frame's place; an unforeseen one has none, and stays itself."""
+    """Copy a VfxmatteError so that it can take a frame's place; return any other unchanged."""
     if not isinstance(error, VfxmatteError):
         return error
     copied = copy.copy(error)

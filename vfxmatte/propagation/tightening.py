@@ -1,13 +1,10 @@
-"""A merged trimap corrected by its own picture, between two painted keyframes.
+"""Correct a merged trimap by the frame's own picture, between two painted keyframes.
 
-Motion alone leaves a wide band where an object turns, and misses edges that no keyframe has. The
-picture knows more: where the colours say clearly what is foreground and what is background, a rough
-matte is solved and the trimap is drawn anew; and a certain pixel that looks like the other side
-becomes unknown. How far to trust the rough matte is found by practising on the keyframes, whose
-bands a person has painted: around the rough matte's edge so much stays unknown that the keyframe's
-own band would have been kept. Where the practice fails, nothing is tightened.
-
-Pixels that both directions call unknown stay so. Knows nothing of motion.
+Motion alone leaves a wide band where an object turns, and misses edges that no keyframe has. Where
+colours separate foreground from background, a rough matte is solved and the band redrawn around
+its edge; a certain pixel that looks like the other side becomes unknown. The width of the band is
+calibrated on the two keyframes: wide enough that their own painted bands would have been kept.
+Where the calibration fails, nothing is tightened. Pixels unknown in both directions stay unknown.
 """
 
 from __future__ import annotations
@@ -32,79 +29,77 @@ from vfxmatte.trimaps import dilate, distance_to, grow, resized
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 _FAR = 1e6  # px; deeper than any picture
-_KEYFRAME_SHARE = 0.5  # of a frame's own number of examples, from each keyframe
+_KEYFRAME_SHARE = 0.5  # examples from each keyframe, relative to those from the frame itself
+_GUESS_BLUR = 1.5  # standard deviation in px; smooths the steps of the coarse grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class TighteningSettings(Checked):
-    """How a trimap is corrected by its picture; sizes in px of the proxy.
-
-    core_px: what both directions agree on is eroded by this before it is believed.
-    sure: the rough matte is solid from here, and empty up to one minus this.
-    trust: how strongly the rough matte leans to the colours alone.
-    matte_px: longest side of the picture that the rough matte is solved on.
-    practice_px: the keyframes' bands are grown by this to practise on.
-    lost_share: the share of a keyframe's band that the practice may lose.
-    slack_px: what is added to the width that the practice found.
-    doubt_reach_px: certain pixels up to this far from the band are questioned;
-    doubt: those that look like the other side with this likelihood become unknown,
-    doubt_growth_px: and what is within this distance of them.
-    false_alarms: but nowhere in a shot where as large a part of a keyframe's band is wrongly
-        doubted on that keyframe.
-    """
+    """Settings for correcting a trimap by its picture; sizes in px of the proxy."""
 
     core_px: float = limited(3.0, at_least=0)
+    """Erosion of what both directions agree on, before it is used."""
     sure: float = limited(0.9, above=0.5, at_most=1)
+    """The rough matte is solid above this, and empty below one minus this."""
     trust: float = limited(0.02, above=0)
+    """Weight of the colours' likelihood in the rough matte."""
     matte_px: int = limited(640, at_least=16)
+    """Longest side of the picture that the rough matte is solved on."""
     practice_px: float = limited(20.0, at_least=0)
+    """Growth of the keyframes' bands for the calibration."""
     lost_share: float = limited(0.002, at_least=0, at_most=1)
+    """Share of a keyframe's band that the calibration may lose."""
     slack_px: float = limited(0.5, at_least=0)
+    """Added to the calibrated width."""
     doubt_reach_px: float = limited(24.0, at_least=0)
+    """Certain pixels within this distance of the band are checked."""
     doubt: float = limited(0.7, at_least=0, at_most=1)
+    """Those that look like the other side with this likelihood become unknown …"""
     doubt_growth_px: float = limited(6.0, at_least=0)
+    """… and so do pixels within this distance of them."""
     false_alarms: float = limited(0.1, at_least=0, at_most=1)
+    """Doubts are off if on a keyframe more than this share of its band would be doubted wrongly."""
     looks: AppearanceSettings = field(default_factory=AppearanceSettings)
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Seen:
-    """A picture, (h, w, 3) uint8 RGB, and its appearance on the grid."""
+class _Featured:
+    """An (h, w, 3) uint8 RGB picture and its appearance features on the grid."""
 
     picture: Picture
-    looks: FloatImage
+    features: FloatImage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Depths:
-    """How deep in px each pixel lies in the rough matte's solid part, and in its empty part."""
+    """Depth in px of each pixel in the rough matte's solid part, and in its empty part."""
 
     solid: FloatImage
     empty: FloatImage
 
 
 class Tightener:
-    """Corrects the merged trimaps of one segment; made from its two keyframes."""
+    """Corrects the merged trimaps of one segment, calibrated on its two keyframes."""
 
     def __init__(
         self, keyframes: Mapping[int, tuple[Labels, Picture]], settings: TighteningSettings
     ) -> None:
-        """keyframes: (h, w) uint8 labels and (h, w, 3) uint8 RGB by number, at proxy size."""
+        """Calibrate on (h, w) uint8 labels and (h, w, 3) uint8 RGB by number, at proxy size."""
         self._settings = settings
-        seen = {number: self._seen(picture) for number, (_, picture) in keyframes.items()}
+        view = {number: self._featured(picture) for number, (_, picture) in keyframes.items()}
         self._examples = {
-            number: examples(seen[number].looks, labels, settings.looks, _KEYFRAME_SHARE)
+            number: examples(view[number].features, labels, settings.looks, _KEYFRAME_SHARE)
             for number, (labels, _) in keyframes.items()
         }
-        keys = [(number, labels, seen[number]) for number, (labels, _) in keyframes.items()]
-        practised = [self._practise(*key) for key in keys]
-        self._solid_px = max(solid for solid, _ in practised) + settings.slack_px
-        self._empty_px = max(empty for _, empty in practised) + settings.slack_px
+        keys = [(number, labels, view[number]) for number, (labels, _) in keyframes.items()]
+        depths = [self._calibrate(*key) for key in keys]
+        self._solid_px = max(solid for solid, _ in depths) + settings.slack_px
+        self._empty_px = max(empty for _, empty in depths) + settings.slack_px
         self._doubts = all(self._reliable(*key) for key in keys)
 
     def corrected(self, picture: Picture, before: Labels, after: Labels, merged: Labels) -> Labels:
-        """The merged labels, tightened and doubted.
+        """Tighten merged labels, and mark doubtful pixels unknown.
 
         Args:
             picture: (h, w, 3) uint8 RGB.
@@ -113,72 +108,72 @@ class Tightener:
         """
         if (before == after).all():
             return merged
-        seen, known = self._seen(picture), list(self._examples.values())
-        result = self._tightened(seen, before, after, merged, known)
+        view, known = self._featured(picture), list(self._examples.values())
+        result = self._tightened(view, before, after, merged, known)
         if self._doubts:
-            doubted = self._doubted(seen, merged, known)
+            doubted = self._doubted(view, merged, known)
             if doubted is not None:
                 result[doubted] = UNKNOWN
         return result
 
     def _tightened(
-        self, seen: _Seen, before: Labels, after: Labels, merged: Labels, known: list[Examples]
+        self, view: _Featured, before: Labels, after: Labels, merged: Labels, known: list[Examples]
     ) -> Labels:
         result = merged.copy()
         free = (merged == UNKNOWN) & ~((before == UNKNOWN) & (after == UNKNOWN))
         if not free.any() or min(self._solid_px, self._empty_px) >= _FAR:
             return result
         agreed = np.where(before == after, before, np.uint8(UNKNOWN))
-        depths = self._depths(seen, grow(agreed, self._settings.core_px), known)
+        depths = self._depths(view, grow(agreed, self._settings.core_px), known)
         if depths is not None:
             result[free & (depths.solid > self._solid_px)] = FOREGROUND
             result[free & (depths.empty > self._empty_px)] = BACKGROUND
         return result
 
-    def _seen(self, picture: Picture) -> _Seen:
-        return _Seen(picture=picture, looks=appearance(picture, self._settings.looks))
+    def _featured(self, picture: Picture) -> _Featured:
+        return _Featured(picture=picture, features=appearance(picture, self._settings.looks))
 
     def _others(self, number: int) -> list[Examples]:
         return [known for other, known in self._examples.items() if other != number]
 
-    def _practise(self, number: int, labels: Labels, seen: _Seen) -> tuple[float, float]:
-        """How deep, in the solid and in the empty part, this keyframe's painted band reaches."""
+    def _calibrate(self, number: int, labels: Labels, view: _Featured) -> tuple[float, float]:
+        """Measure how deep a keyframe's painted band reaches into the solid and the empty part."""
         wide = grow(labels, self._settings.practice_px)
-        depths = self._depths(seen, wide, self._others(number))
+        depths = self._depths(view, wide, self._others(number))
         if depths is None:
             return _FAR, _FAR
         may_lose = int(self._settings.lost_share * np.count_nonzero(labels == UNKNOWN))
-        asked = wide == UNKNOWN
+        queried = wide == UNKNOWN
         return (
-            _largest_but(depths.solid[asked & (labels != FOREGROUND)], may_lose),
-            _largest_but(depths.empty[asked & (labels != BACKGROUND)], may_lose),
+            _largest_without(depths.solid[queried & (labels != FOREGROUND)], may_lose),
+            _largest_without(depths.empty[queried & (labels != BACKGROUND)], may_lose),
         )
 
-    def _reliable(self, number: int, labels: Labels, seen: _Seen) -> bool:
-        """Few enough of a keyframe's certain pixels would be doubted, all of them wrongly."""
-        doubted = self._doubted(seen, labels, self._others(number))
+    def _reliable(self, number: int, labels: Labels, view: _Featured) -> bool:
+        """Return True if few of a keyframe's certain pixels would be doubted (all wrongly)."""
+        doubted = self._doubted(view, labels, self._others(number))
         if doubted is None:
             return False
         wrong = int(np.count_nonzero(doubted & (labels != UNKNOWN)))
         return wrong <= self._settings.false_alarms * int(np.count_nonzero(labels == UNKNOWN))
 
-    def _depths(self, seen: _Seen, core: Labels, known: list[Examples]) -> _Depths | None:
-        """From a rough matte of what `core` leaves unknown; None where colours cannot tell."""
+    def _depths(self, view: _Featured, core: Labels, known: list[Examples]) -> _Depths | None:
+        """Solve a rough matte of what `core` leaves unknown; None if colours cannot tell."""
         settings = self._settings
-        own = examples(seen.looks, core, settings.looks)
+        own = examples(view.features, core, settings.looks)
         step = settings.looks.stride(core.shape)
         coarse = core[::step, ::step]
-        asked = coarse == UNKNOWN
+        queried = coarse == UNKNOWN
         likelihood = foreground_likelihood(
-            seen.looks[asked], Examples.joined([own, *known]), settings.looks
+            view.features[queried], Examples.joined([own, *known]), settings.looks
         )
         if likelihood is None:
             return None
         guess = (coarse == FOREGROUND).astype(np.float32)
-        guess[asked] = likelihood
+        guess[queried] = likelihood
         guess = cv2.resize(guess, (core.shape[1], core.shape[0]))
-        guess = cv2.GaussianBlur(guess, (0, 0), 1.5).astype(np.float32, copy=False)
-        matte = self._rough_matte(seen.picture, core, guess)
+        guess = cv2.GaussianBlur(guess, (0, 0), _GUESS_BLUR).astype(np.float32, copy=False)
+        matte = self._rough_matte(view.picture, core, guess)
         solid = (matte > settings.sure) & (guess > 0.5)
         empty = (matte < 1 - settings.sure) & (guess < 0.5)
         return _Depths(solid=_depth(solid), empty=_depth(empty))
@@ -193,23 +188,23 @@ class Tightener:
         matte = solve_band(small, labels, lean, settings.trust, settings.lines)
         return cast(FloatImage, cv2.resize(matte, (width, height)))
 
-    def _doubted(self, seen: _Seen, labels: Labels, known: list[Examples]) -> Mask | None:
-        """(h, w) bool: what surrounds certain pixels that look like the other side."""
+    def _doubted(self, view: _Featured, labels: Labels, known: list[Examples]) -> Mask | None:
+        """Select the surroundings, (h, w) bool, of certain pixels that look like the other side."""
         settings = self._settings
-        questioned = grow(labels, settings.doubt_reach_px)
-        own = examples(seen.looks, questioned, settings.looks)
+        checked = grow(labels, settings.doubt_reach_px)
+        own = examples(view.features, checked, settings.looks)
         step = settings.looks.stride(labels.shape)
         coarse = labels[::step, ::step]
-        asked = (questioned[::step, ::step] == UNKNOWN) & (coarse != UNKNOWN)
+        queried = (checked[::step, ::step] == UNKNOWN) & (coarse != UNKNOWN)
         likelihood = foreground_likelihood(
-            seen.looks[asked], Examples.joined([own, *known]), settings.looks
+            view.features[queried], Examples.joined([own, *known]), settings.looks
         )
         if likelihood is None:
             return None
-        believed = np.where(coarse[asked] == FOREGROUND, likelihood, 1 - likelihood)
+        believed = np.where(coarse[queried] == FOREGROUND, likelihood, 1 - likelihood)
         unlike = np.zeros(labels.shape, bool)
         points = unlike[::step, ::step]
-        points[asked] = believed < 1 - settings.doubt
+        points[queried] = believed < 1 - settings.doubt
         return dilate(unlike, settings.doubt_growth_px)
 
 
@@ -218,8 +213,8 @@ def _depth(mask: Mask) -> FloatImage:
     return depth
 
 
-def _largest_but(values: FloatImage, left_out: int) -> float:
-    """The largest value but so many; 0 where there are no more."""
+def _largest_without(values: FloatImage, left_out: int) -> float:
+    """Return the largest value after leaving out some; 0 if none is left."""
     if left_out >= values.size:
         return 0.0
     return float(np.partition(values, values.size - 1 - left_out)[values.size - 1 - left_out])

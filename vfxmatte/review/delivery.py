@@ -11,12 +11,13 @@ import numpy as np
 
 from vfxmatte.colour import ColourTags
 from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
+from vfxmatte.io.canvas import crop
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.sequence import padded
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.timecode import text_of as timecode_text
-from vfxmatte.io.writers import crop, read_matte
+from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.preview import Panels, contact_sheet, evenly_chosen, make_panels, preview_movie
 from vfxmatte.trimaps import labels_from_image

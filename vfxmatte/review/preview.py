@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig, encode_for_network
 from vfxmatte.errors import OutputError
+from vfxmatte.io.canvas import crop
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.io.writers import crop
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels, Picture
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")

@@ -1,4 +1,4 @@
-"""The frame rate of pictures by their time stamps: constant, or which rate would keep them all."""
+"""Determine the frame rate from time stamps: a constant one, or one that keeps all frames."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _STANDARD = tuple(
     for text in ("24000/1001", "24", "25", "30000/1001", "30", "48000/1001", "48", "50",
                  "60000/1001", "60", "100", "120000/1001", "120", "240000/1001", "240")
 )  # fmt: skip
-_TICKS = 1.5  # a clock of 1 ms rounds every stamp
-_JITTER = 0.1  # of a frame, from one picture to the next
-_DRIFT = 0.25  # of a frame, over all
+_TICKS = 1.5  # tolerance in clock ticks: a 1 ms clock rounds every stamp
+_JITTER = 0.1  # tolerance in frames from one picture to the next
+_DRIFT = 0.25  # tolerance in frames over the whole movie
 
 
 def constant_rate(
@@ -27,20 +27,20 @@ def constant_rate(
     *,
     gaps: bool = False,
 ) -> Fraction | None:
-    """Find the rate that pictures were taken at; None where it varies.
+    """Find the constant rate of pictures; None if it varies.
 
     Args:
         times: time stamps in units of `time_base`, ascending.
-        proposals: rates that the movie names, best first. What its stamps say is tried last.
-        gaps: pictures may be missing, as in an incomplete file.
+        proposals: rates that the movie states, best first; the measured rate is tried last.
+        gaps: allow missing pictures, as in an incomplete file.
     Returns:
-        The first rate at which every picture comes in its turn.
+        The first rate that matches every picture.
     """
     rates = [rate for rate in map(known_rate, proposals) if rate is not None]
     measured = _measured(times, time_base)
     if measured is not None:
         rates += [frame_rate(measured), measured]
-    for drift in (0.0, _DRIFT):  # the rate that is right to the tick, before one that is near
+    for drift in (0.0, _DRIFT):  # prefer a rate exact to the tick
         for rate in rates:
             if _keeps(times, rate * time_base, gaps, drift):
                 return rate
@@ -53,9 +53,9 @@ def conforming_rate(
     """Find the standard rate nearest to the pictures' own that loses none of them.
 
     Args:
-        base: the rate that the movie names as the finest one that all stamps lie on.
+        base: the finest rate that all stamps lie on, as the movie states.
     Returns:
-        The rate, and how many pictures are lost even so (only where no standard rate keeps all).
+        The rate, and how many pictures it loses (only if no standard rate keeps all).
     """
     seconds = (times - times[0]) * float(time_base)
     nominal = _nominal(seconds)
@@ -93,7 +93,7 @@ def _measured(times: Floats, time_base: Fraction) -> Fraction | None:
 
 
 def _nominal(seconds: Floats) -> float:
-    """Pictures a second where none is missing, by a line through stamps over whole steps."""
+    """Estimate pictures per second by a line through the stamps over integer steps."""
     steps = np.diff(seconds)
     typical = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 1 / 24
     turns = np.concatenate(([0.0], np.cumsum(np.maximum(1, np.round(steps / typical)))))

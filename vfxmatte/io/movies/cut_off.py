@@ -1,6 +1,6 @@
-"""Whether a movie file ends before its container does: a copy that broke off, a full disk.
+"""Detect movie files that are shorter than their container states, such as interrupted copies.
 
-Only the containers' own lengths are looked at, never the pictures.
+Reads only the containers' lengths, never the pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MXF_PREFIX = b"\x06\x0e\x2b\x34"
 
 
 def ends_early(path: Path) -> bool:
-    """Return True if the file is shorter than what it says of itself; False where it is unknown."""
+    """Return True if the file is shorter than it states; False if unknown."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(1024)
@@ -26,7 +26,7 @@ def ends_early(path: Path) -> bool:
 
 
 def _chunk_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """RIFF (AVI): a chunk's size follows its name."""
+    """Yield the ends of RIFF (AVI) chunks: the size follows the name."""
     position = 0
     while position + 8 <= size:
         file.seek(position + 4)
@@ -36,7 +36,7 @@ def _chunk_ends(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _box_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """MP4 and QuickTime: a box begins with its size; 1 means that a long one follows."""
+    """Yield the ends of MP4 and QuickTime boxes: the size comes first; 1 for a 64-bit one."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -51,7 +51,7 @@ def _box_ends(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _element_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """Matroska: the segment, and what it holds; lengths of live recordings are unknown."""
+    """Yield the ends of Matroska elements; lengths of live recordings are unknown."""
     position = 0
     while position < size:
         file.seek(position)
@@ -69,7 +69,7 @@ def _element_ends(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _ebml_number(file: BinaryIO, *, keep_marker: bool) -> int | None:
-    """A number of variable length; None where the file ends or all its bits are set."""
+    """Read a number of variable length; None at the end or if all its bits are set."""
     first = file.read(1)
     if not first or not first[0]:
         return None
@@ -83,13 +83,13 @@ def _ebml_number(file: BinaryIO, *, keep_marker: bool) -> int | None:
 
 
 def _packet_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """MPEG transport stream: packets of one size."""
+    """Yield the end of MPEG transport packets, which have one size."""
     step = _packet_size(file.read(1024))
     yield -(-size // step) * step
 
 
 def _packet_size(head: bytes) -> int:
-    """188, 192 (with a time stamp before each) or 204 (with a checksum); 0 if it is none."""
+    """Return 188, 192 (with time stamps), 204 (with checksums), or 0 for no transport stream."""
     for size, offset in ((188, 0), (192, 4), (204, 0)):
         sync = head[offset::size]
         if len(sync) >= 3 and set(sync) == {0x47}:
@@ -98,7 +98,7 @@ def _packet_size(head: bytes) -> int:
 
 
 def _triplet_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """MXF: a key of 16 bytes, a length, a value; the last one is a footer or an index of them."""
+    """Yield the ends of MXF triplets: a 16-byte key, a length, a value."""
     position = 0
     while position < size:
         file.seek(position + 16)
@@ -109,7 +109,7 @@ def _triplet_ends(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _last_page_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """Ogg: pages have a table of their pieces' lengths; the last one is marked as such."""
+    """Yield the end of the last Ogg page, which is flagged."""
     start = max(0, size - (1 << 17))
     file.seek(start)
     tail = file.read()
@@ -122,7 +122,7 @@ def _last_page_ends(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _trailer_ends(file: BinaryIO, size: int) -> Iterator[int]:
-    """GIF: its last byte is a semicolon."""
+    """Yield an end beyond the file for a GIF without its final semicolon."""
     file.seek(size - 1)
     if file.read(1) != b";":
         yield size + 1

@@ -1,4 +1,4 @@
-"""Decoded frames of a movie by index, in any order, as they are when it is played through."""
+"""Decode frames of a movie by index, in any order, identical to playing it through."""
 
 from __future__ import annotations
 
@@ -14,45 +14,44 @@ from vfxmatte.errors import PlateError
 from vfxmatte.io.movies.notes import is_attached_picture
 
 _OPTIONS = {
-    # A "movie" that is a playlist would have other files and addresses read in its place.
+    # Never follow a playlist to other files and addresses.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,matroska,webm,mxf,mxf_opatom,avi,mpegts,mpeg,mpegvideo,m4v,h264,"
     "hevc,dv,nut,flv,asf,ogg,ivf,yuv4mpegpipe,gif,apng,obu",
 }
-_NEAR = 24  # frames that are decoded on the way rather than sought for
-_FURTHER_BACK = (0, 48)  # frames before the wanted one that are sought for; then from the start
+_NEAR = 24  # up to this many frames ahead, decoding on is cheaper than seeking
+_FURTHER_BACK = (0, 48)  # frames before the requested one to seek to, before a full rewind
 
 
 class Decoder:
     """An open movie's first stream of moving pictures; not thread safe.
 
-    A container may lead to a place from where not all frames can be decoded: after a jump, frames
-    count from the first key frame on, and where that comes too late, decoding begins earlier.
-
-    Raises PlateError: unreadable, no pictures in it.
+    A seek may land where not all frames can be decoded: after it, frames count from the first key
+    frame on, and if that comes too late, decoding starts earlier. Raises PlateError: unreadable, or
+    no pictures.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.container: Any = None
         self._fps, self._start = Fraction(1), 0
-        self._ahead: Any = None  # decoded, not yet asked for
+        self._ahead: Any = None  # decoded, not yet requested
         self.rewind()
 
     def rewind(self) -> None:
-        """Open the movie anew and decode from its start."""
+        """Reopen the movie and decode from its start."""
         self.close()
         self.container = _open(self.path)
         self.stream = _moving_pictures(self.container, self.path)
         if self.stream.codec_context is None:
             raise PlateError("this movie's codec is not known", path=self.path)
         self.stream.thread_type = "AUTO"
-        if self.stream.codec_context.name == "ffv1":  # it conceals slices of a wrong checksum
+        if self.stream.codec_context.name == "ffv1":  # it would conceal slices with wrong checksums
             self.stream.codec_context.options = {"err_detect": "explode"}
         self._begin(reliable_from=0)
 
     def first(self, fps: Fraction) -> Any:
-        """Decode the first frame and count from it; None where no frame can be decoded."""
+        """Decode the first frame and count from it; None if no frame can be decoded."""
         self.rewind()
         frame = next(self._decoded, None)
         if frame is not None:
@@ -62,7 +61,7 @@ class Decoder:
         return frame
 
     def frame(self, index: int) -> Any:
-        """Decode one frame; None where it is damaged or not there."""
+        """Decode one frame; None if it is damaged or missing."""
         if self._is_behind_the_end(index):
             return None
         frame = None
@@ -78,14 +77,14 @@ class Decoder:
             self.container.close()
 
     def _begin(self, reliable_from: int | None) -> None:
-        self._reliable_from = reliable_from  # None until a key frame has come
+        self._reliable_from = reliable_from  # None until a key frame is decoded
         self._decoded = self._frames()
         self._ahead = None
-        self._is_broken = False  # what was decoded last is damaged, and what builds upon it
-        self._last: int | None = None  # the last frame of all, once it has come
+        self._is_broken = False  # damaged, up to the next key frame
+        self._last: int | None = None  # index of the last frame, once reached
 
     def _attempts(self, index: int) -> Iterator[Callable[[], None]]:
-        """Places to decode a frame from, each safer than the one before."""
+        """Yield ways to reach a frame, each more reliable than the one before."""
         if self._ahead is not None and 0 <= index - self._index_of(self._ahead) <= _NEAR:
             yield lambda: None
         for back in _FURTHER_BACK:
@@ -105,7 +104,7 @@ class Decoder:
             self._begin(reliable_from=None)
 
     def _forward(self, index: int) -> Any:
-        """Decode on to a frame; None where it does not come."""
+        """Decode up to a frame; None if it does not come."""
         frame, before = self._ahead or self._next(), None
         while frame is not None and self._index_of(frame) < index:
             before, frame = frame, self._next()
@@ -115,7 +114,7 @@ class Decoder:
         return frame if frame is not None and self._index_of(frame) == index else None
 
     def _next(self) -> Any:
-        """The next frame that can be relied upon: none after damage, until a key frame comes."""
+        """Return the next reliable frame, skipping from damage to the next key frame."""
         for frame in self._decoded:
             if frame.key_frame:
                 self._is_broken = False
@@ -126,13 +125,13 @@ class Decoder:
         return None
 
     def _has_passed(self, index: int) -> bool:
-        """Whether everything up to a frame was decoded, and it did not come."""
+        """Return True if everything up to a frame was decoded without it."""
         if self._reliable_from is None or self._reliable_from > index:
             return False
         return self._ahead is None or self._index_of(self._ahead) > index
 
     def _is_behind_the_end(self, index: int) -> bool:
-        """Whether decoding has come to the movie's end before a frame."""
+        """Return True if the movie is known to end before a frame."""
         reliable = self._reliable_from is not None and self._reliable_from <= index
         return reliable and self._last is not None and 0 <= self._last < index
 
@@ -141,7 +140,7 @@ class Decoder:
         return round(seconds * self._fps)
 
     def _time_of_first(self, frame: Any) -> int:
-        """The time of frame 0, in the stream's units; the first ones may be damaged."""
+        """Return the time of frame 0 in the stream's units; the first frames may be damaged."""
         begin = self.stream.start_time
         if begin is None:
             return int(frame.pts)
@@ -150,7 +149,7 @@ class Decoder:
         return int(frame.pts - round(late * period))
 
     def _frames(self) -> Iterator[Any]:
-        """Frames as they decode; damaged packets are passed over, a damaged file ends it."""
+        """Yield decodable frames, skipping damaged packets; a damaged file ends it."""
         packets = self.container.demux(self.stream)
         damaged = set()
         packet: Any = self
@@ -168,7 +167,7 @@ class Decoder:
                     yield frame
 
     def _frames_of(self, packet: Any) -> list[Any]:
-        """The frames that a packet completes; None has the decoder give what it still holds."""
+        """Return the frames that a packet completes; None flushes the decoder."""
         try:
             return list(self.stream.decode(packet))
         except EOFError:
@@ -179,7 +178,7 @@ class Decoder:
 
 
 def _moving_pictures(container: Any, path: Path) -> Any:
-    """The first video stream that is no cover and no thumbnail."""
+    """Return the first video stream that is no cover and no thumbnail."""
     for stream in container.streams.video:
         if not is_attached_picture(stream):
             return stream
@@ -187,7 +186,7 @@ def _moving_pictures(container: Any, path: Path) -> Any:
 
 
 def _open(path: Path) -> Any:
-    """A movie for reading; metadata that is not UTF-8 is repaired. Raises PlateError."""
+    """Open a movie; metadata that is not UTF-8 is repaired. Raises PlateError."""
     try:
         return av.open(str(path), options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:

@@ -1,4 +1,4 @@
-"""How many frames a movie has, and at what rate: by its index, or else by its packets."""
+"""Determine the number and rate of a movie's frames by its index, or else by its packets."""
 
 from __future__ import annotations
 
@@ -18,46 +18,47 @@ from vfxmatte.io.movies.quicktime import QuickTime
 from vfxmatte.io.movies.tags import clock_seconds
 from vfxmatte.types import Floats
 
-_READABLE_IN_PART = ("matroska", "mov,", "avi")  # formats whose first frames keep their numbers
+_GAP = 1.5  # frame durations between neighbours from which one is missing
+_READABLE_IN_PART = (
+    "matroska",
+    "mov,",
+    "avi",
+)  # formats that keep frame numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameCount:
-    """Frames that players show, a constant time apart.
-
-    lacking: how many of them are not in the file, as far as it is known: it ends too early.
-    """
+    """Number and constant rate of the frames that players show."""
 
     fps: Fraction
     count: int
     lacking: int = 0
+    """How many of them the file lacks because it ends too early, as far as known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Packets:
-    """Time stamps of the frames that are shown, ascending.
-
-    damaged: how many packets were shorter than they should be.
-    whole: the file was read to its end, and no packet was damaged.
-    """
+    """Time stamps of the visible frames, ascending."""
 
     times: Floats
     damaged: int
+    """Number of truncated packets."""
     whole: bool
+    """Read to the end of the file without a damaged packet."""
 
 
 def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     """Count the frames of a stream.
 
     Raises:
-        PlateError: no frames, frames without time stamps, a variable rate, or an incomplete file
-            of a kind whose beginning cannot be relied upon.
+        PlateError: no frames, no time stamps, a variable rate, or an incomplete file of a format
+            whose frames then lose their numbers.
     """
-    times, shown, lacking = _indexed(stream, path)
+    times, visible, lacking = _indexed(stream, path)
     fps = _constant_rate(times, stream)
     if fps is not None and _ends_without_gap(container, stream, times, fps):
-        return FrameCount(fps=fps, count=shown, lacking=lacking)
-    if len(times):  # the index was looked at: the movie is read from its beginning again
+        return FrameCount(fps=fps, count=visible, lacking=lacking)
+    if len(times):  # the index was read: rewind
         container.seek(int(times[0]), stream=stream, backward=True)
     packets = _packets(container, stream)
     short = ends_early(path)
@@ -87,13 +88,13 @@ def _constant_rate(times: Floats, stream: Any, *, gaps: bool = False) -> Fractio
 
 
 def _indexed(stream: Any, path: Path) -> tuple[Floats, int, int]:
-    """Time stamps in the container's index, ascending; how many frames are shown, and lack.
+    """Return the index's time stamps, ascending, and the numbers of visible and missing frames.
 
-    Empty where the index does not hold every frame. Those of QuickTime are the times of decoding,
-    those that its edit list hides among them.
+    Empty if the index is incomplete. QuickTime's stamps are decoding times and include frames
+    hidden by the edit list.
 
     Raises:
-        PlateError: the edit list shows several pieces.
+        PlateError: the edit list has several pieces.
     """
     entries = list(stream.index_entries)
     movie = QuickTime.read(path)
@@ -107,15 +108,15 @@ def _indexed(stream: Any, path: Path) -> tuple[Floats, int, int]:
     if not stream.frames or not complete:
         return np.zeros(0), 0, 0
     times = np.array(sorted(entry.timestamp for entry in entries), np.float64)
-    shown = [entry for entry in entries if not entry.is_discard]
+    visible = [entry for entry in entries if not entry.is_discard]
     size = path.stat().st_size
-    return times, len(shown), sum(entry.pos + entry.size > size for entry in shown)
+    return times, len(visible), sum(entry.pos + entry.size > size for entry in visible)
 
 
 def _ends_without_gap(container: Any, stream: Any, times: Floats, fps: Fraction) -> bool:
-    """Whether the last frames follow each other: a cut without encoding can leave gaps among them.
+    """Return True if the last frames are gapless; a cut without re-encoding can leave gaps there.
 
-    Only where frames are not stored in the order that they are shown in; else the index has told.
+    Only checked for reordered frames; otherwise the index shows gaps.
     """
     if not stream.codec_context.has_b_frames:
         return True
@@ -124,7 +125,7 @@ def _ends_without_gap(container: Any, stream: Any, times: Floats, fps: Fraction)
     except (av.FFmpegError, OSError):
         return False
     last = _packets(container, stream).times
-    return bool(np.all(np.diff(last) * float(stream.time_base) * float(fps) < 1.5))
+    return bool(np.all(np.diff(last) * float(stream.time_base) * float(fps) < _GAP))
 
 
 def _packets(container: Any, stream: Any) -> _Packets:
@@ -135,7 +136,7 @@ def _packets(container: Any, stream: Any) -> _Packets:
             damaged += packet.is_corrupt
             if packet.size and not packet.is_discard:
                 times.append(packet.pts if packet.pts is not None else packet.dts)
-    except av.FFmpegError:  # where the rest is missing, what came before counts
+    except av.FFmpegError:  # the rest is missing: count what came before
         whole = False
     stamps = sorted(time for time in times if time is not None)
     return _Packets(
@@ -144,18 +145,18 @@ def _packets(container: Any, stream: Any) -> _Packets:
 
 
 def _count(container: Any, stream: Any, times: Floats, fps: Fraction, incomplete: bool) -> int:
-    """Frames from the first to the last; and those at the end that are lost."""
+    """Count the frames from the first to the last, and those missing at the end."""
     tick = float(stream.time_base)
-    found = round(float(times[-1] - times[0]) * tick * float(fps)) + 1
+    present = round(float(times[-1] - times[0]) * tick * float(fps)) + 1
     seconds = clock_seconds(stream.metadata.get("DURATION"))
     if seconds is None and len(container.streams) == 1 and "matroska" in container.format.name:
         seconds = (container.duration or 0) / av.time_base
     claimed = int(stream.frames) if container.format.name == "avi" else 0
-    if seconds:  # from the container's beginning to the end of the last frame
+    if seconds:  # from the start of the container to the end of the last frame
         claimed = max(claimed, int((seconds - float(times[0]) * tick) * float(fps) + 0.25))
     if claimed:
-        return max(found, claimed)
-    return found + incomplete
+        return max(present, claimed)
+    return present + incomplete
 
 
 def _no_frames(short: bool, stream: Any) -> PlateError:

@@ -1,14 +1,12 @@
-"""Movies through PyAV: frames by number, in full precision, with the right matrix and range.
+"""Read movies through PyAV: frames by number, in full precision, with the right matrix and range.
 
-Y'CbCr is converted here and not by FFmpeg's scaler, in floats: values beyond legal range stay as
-values below 0 and above 1. What a movie says about its colour is passed on by name; transfer
-curves are none of this module's business. Frames are counted as players show them: what an edit
-list hides has no number.
+Y'CbCr is converted in floats here, not by FFmpeg's scaler: values beyond legal range stay below 0
+and above 1. Frames are counted as players show them: what an edit list hides has no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,11 +32,7 @@ from vfxmatte.types import FloatImage
 
 @dataclass(frozen=True, kw_only=True)
 class MovieInfo:
-    """What a movie says about itself; names as FFmpeg's, None where it does not say.
-
-    is_float: its values are floats, as an EXR's.
-    notes: what is ignored or left out, a sentence each, see `PlateInfo`.
-    """
+    """Properties of a movie by FFmpeg's names; None where it is not tagged."""
 
     width: int
     height: int
@@ -52,7 +46,9 @@ class MovieInfo:
     primaries: str | None
     timecode: str | None
     is_float: bool = False
+    """Its values are floats, like an EXR's."""
     notes: tuple[str, ...] = ()
+    """What is ignored or left out, a sentence each, see `PlateInfo`."""
 
     @property
     def description(self) -> str:
@@ -61,7 +57,7 @@ class MovieInfo:
 
 
 class Movie:
-    """An open movie, frame numbers from `first_frame`; not thread safe.
+    """An open movie with frame numbers from `first_frame`; not thread safe.
 
     Raises PlateError: unreadable, no picture in it, variable frame rate, an unknown pixel format.
     """
@@ -84,39 +80,35 @@ class Movie:
         return range(self.first_frame, self.first_frame + self.info.count)
 
     def read(self, number: int) -> FloatImage:
-        """(H, W, 3) float32; raises MissingFrameError or PlateError."""
+        """Read (H, W, 3) float32; raises MissingFrameError or PlateError."""
         return self._picture(number, self._decode(number))
 
     def pictures(
         self, numbers: Iterable[int], *, workers: int = 2
     ) -> Iterator[tuple[int, FloatImage | VfxmatteError]]:
-        """(number, picture or error) in the order given; decodes ahead, converts in parallel."""
+        """Yield (number, picture or error) in the order given; convert in parallel."""
 
-        def decoded() -> Iterator[tuple[int, Any]]:
-            for number in numbers:
-                try:
-                    yield number, self._decode(number)
-                except VfxmatteError as error:
-                    yield number, error
-
-        def convert(item: tuple[int, Any]) -> tuple[int, FloatImage | VfxmatteError]:
-            number, found = item
-            if isinstance(found, VfxmatteError):
-                return number, found
+        def attempt(number: int, step: Callable[..., Any], *frame: Any) -> tuple[int, Any]:
             try:
-                return number, self._picture(number, found)
+                return number, step(number, *frame)
             except VfxmatteError as error:
                 return number, error
 
-        return ordered_map(convert, decoded(), workers=workers)
+        def convert(item: tuple[int, Any]) -> tuple[int, Any]:
+            number, frame = item
+            failed = isinstance(frame, VfxmatteError)
+            return item if failed else attempt(number, self._picture, frame)
+
+        decoded = (attempt(number, self._decode) for number in numbers)
+        return ordered_map(convert, decoded, workers=workers)
 
     def metadata(self, number: int) -> Mapping[str, Any]:
-        """Attributes for files made from this frame: framesPerSecond, and timeCode as text."""
-        known: dict[str, Any] = {"framesPerSecond": self.info.fps}
+        """Return attributes for files made from this frame: framesPerSecond, timeCode as text."""
+        attributes: dict[str, Any] = {"framesPerSecond": self.info.fps}
         if self.info.timecode:
             index = number - self.first_frame
-            known["timeCode"] = advance_timecode(self.info.timecode, index, self.info.fps)
-        return known
+            attributes["timeCode"] = advance_timecode(self.info.timecode, index, self.info.fps)
+        return attributes
 
     def close(self) -> None:
         self._decoder.close()
@@ -172,7 +164,7 @@ class Movie:
 
 
 def _describe(decoder: Decoder, frame: Any, tags: MovieTags, rate: FrameCount) -> MovieInfo:
-    """Collect what the container, the stream and the first frame say."""
+    """Collect the properties of the container, the stream and the first frame."""
     container, stream = decoder.container, decoder.stream
     context, layout = stream.codec_context, layout_of(frame.format.name)
     encoding = Encoding.of(frame, matrix_tag=tags.matrix, range_tag=tags.range)
@@ -200,7 +192,7 @@ def _describe(decoder: Decoder, frame: Any, tags: MovieTags, rate: FrameCount) -
 
 
 def _timecode(decoder: Decoder, fps: Fraction) -> str | None:
-    """The first shown frame's time code, counted in the movie's frames."""
+    """Return the first visible frame's time code, counted in the movie's frames."""
     text = timecode_of(decoder.container, decoder.stream)
     track = QuickTime.read(decoder.path).first("tmcd") if text else None
     if text is None or track is None:
@@ -218,14 +210,14 @@ def write_prores(
     timecode: str | None = None,
     pixel_aspect: float = 1.0,
 ) -> Path:
-    """Write ProRes 4444 with alpha to a temporary name, then rename it.
+    """Write ProRes 4444 with alpha, atomically.
 
     Args:
         frames: (H, W, 4) float32 RGBA, 0 to 1, Rec.709-encoded.
         timecode: of the first frame, `01:00:00:00`.
         pixel_aspect: width of a pixel for a height of 1.
     Raises:
-        OutputError: it cannot be written; nothing stays behind then.
+        OutputError: it cannot be written; no file is left then.
     """
     path = Path(path)
     aspect = Fraction(pixel_aspect).limit_denominator(10_000)

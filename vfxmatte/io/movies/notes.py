@@ -1,4 +1,4 @@
-"""What a person should know of a movie that is not in the mattes: a sentence each."""
+"""Notes for the user on what of a movie is not applied or not carried to the mattes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _UNLIKE_VIDEO = ("log100", "log316", "smpte428")
 
 
 def is_attached_picture(stream: Any) -> bool:
-    """Whether a video stream is a picture for players: a cover, a thumbnail."""
+    """Return True if a video stream is a cover or a thumbnail."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def movie_notes(container: Any, stream: Any, frame: Any) -> tuple[str, ...]:
-    """List what is not applied or not carried, by the container and the first decoded frame."""
+    """List what is not applied or not carried, from the container and the first frame."""
     side = _side_data(frame)
     return (
         *_other_streams(container, stream),
@@ -40,7 +40,7 @@ def movie_notes(container: Any, stream: Any, frame: Any) -> tuple[str, ...]:
 
 
 def colour_notes(transfer: str | None, primaries: str | None, space: str) -> tuple[str, ...]:
-    """Say which colour tags the chosen colour space does not have."""
+    """List the colour tags that contradict the chosen colour space."""
     unlike = []
     if transfer in _UNLIKE_VIDEO:
         unlike.append(f"transfer curve {transfer}")
@@ -70,7 +70,7 @@ def _other_streams(container: Any, stream: Any) -> Iterator[str]:
 
 
 def _side_data(frame: Any) -> dict[str, bytes]:
-    """What comes beside a frame; PyAV gives nothing where there is a kind that it does not know."""
+    """Return a frame's side data; nothing if PyAV does not know one of its types."""
     try:
         return {data.type.name: bytes(data) for data in frame.side_data}
     except ValueError:

@@ -1,7 +1,7 @@
-"""FFmpeg's pixel formats: where the components of each lie in a decoded frame's planes.
+"""Layouts of FFmpeg's pixel formats: where components are in a decoded frame's planes.
 
-Formats that are not in the table are refused by name (palette pictures need no layout). Every entry
-is compared with FFmpeg's own conversion in `tests/io/movies/test_pixel_formats.py`.
+Formats without a layout are refused (palette pictures need none). Every layout is compared with
+FFmpeg's own conversion in `tests/io/movies/test_pixel_formats.py`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,15 @@ class Component:
 
 @dataclass(frozen=True)
 class Layout:
-    """A pixel format whose components can be read as they are.
-
-    word: NumPy's type of the numbers that the components lie in.
-    components: R, G, B, or Y, Cb, Cr, or Y alone.
-    subsampling: luma samples for one of chroma, across and down.
-    """
+    """A pixel format whose components are read directly."""
 
     kind: Literal["rgb", "yuv", "grey"]
     word: str
+    """NumPy type of the words that hold the components."""
     components: tuple[Component, ...]
+    """R, G, B, or Y, Cb, Cr, or Y alone."""
     subsampling: tuple[int, int] = (1, 1)
+    """Luma samples per chroma sample, across and down."""
     has_alpha: bool = False
 
     @property
@@ -52,7 +50,7 @@ class Layout:
         return "f" in self.word
 
     def values(self, frame: Any, index: int) -> FloatImage:
-        """Code values of a component as (h, w) float32; chroma at its own size."""
+        """Read code values of a component as (h, w) float32; chroma at its own size."""
         component = self.components[index]
         plane, word = frame.planes[component.plane], np.dtype(self.word)
         across, down = self.subsampling if self.kind == "yuv" and index else (1, 1)
@@ -65,13 +63,8 @@ class Layout:
 
 
 def layout_of(name: str) -> Layout | None:
-    """Look up a pixel format by FFmpeg's name; None where it cannot be read."""
+    """Look up a pixel format by FFmpeg's name; None if it is not supported."""
     return _table().get(name)
-
-
-def readable_formats() -> frozenset[str]:
-    """Names of all pixel formats that are read; some are unknown to older versions of FFmpeg."""
-    return frozenset(_table()) | {"pal8"}
 
 
 @cache
@@ -84,7 +77,7 @@ def _table() -> dict[str, Layout]:
 
 
 def _words(bits: tuple[int, ...]) -> Iterator[tuple[str, str, int, int]]:
-    """Name's end, type, bits, shift for depths from 9 to 16 in words of 16 bits."""
+    """Yield name suffix, word type, bits and shift for depths from 9 to 16 in 16-bit words."""
     for depth in bits:
         for end, order in _ENDS:
             yield f"{depth}{end}", f"{order}u2", depth, 0
@@ -147,7 +140,7 @@ def _packed_yuv() -> Iterator[tuple[str, Layout]]:
 
 
 def _grey() -> Iterator[tuple[str, Layout]]:
-    """Integers only: FFmpeg's conversions take floats of grey for legal range, EXR does not."""
+    """Yield grey formats of integers; FFmpeg would read grey floats as legal range."""
     yield "gray", Layout("grey", "u1", (Component(0),))
     yield "ya8", Layout("grey", "u1", (Component(0, 0, 2),), has_alpha=True)
     for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
@@ -193,7 +186,7 @@ def _packed_rgb() -> Iterator[tuple[str, Layout]]:
 def _lettered(
     kind: Literal["rgb", "yuv"], letters: str, word: str, bits: int, *, shift: int = 0
 ) -> Layout:
-    """Packed components, a word each, in the order of the letters."""
+    """Lay out packed components, a word each, in the order of the letters."""
     parts = (Component(0, letters.index(c), len(letters), shift, bits) for c in kind)
     return Layout(kind, word, tuple(parts), has_alpha="a" in letters)
 
@@ -201,6 +194,6 @@ def _lettered(
 def _bit_fields(
     kind: Literal["rgb", "yuv"], word: str, shifts: tuple[int, ...], bits: tuple[int, ...]
 ) -> Layout:
-    """All components of a pixel in one word."""
+    """Lay out all components of a pixel in one word."""
     pairs = zip(shifts, bits, strict=True)
     return Layout(kind, word, tuple(Component(0, 0, 1, shift, depth) for shift, depth in pairs))

@@ -1,4 +1,4 @@
-"""What FFmpeg does not tell of QuickTime and MP4: edit lists, fragments, the time code track."""
+"""Parse what FFmpeg hides of QuickTime and MP4: edit lists, fragments, time code track."""
 
 from __future__ import annotations
 
@@ -10,47 +10,45 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PARENTS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
-_KEPT = (b"hdlr", b"elst", b"stsd", b"mdhd")
-_MAX_BYTES = 1 << 20  # of a box that is read
+_READ = (b"hdlr", b"elst", b"stsd", b"mdhd")
+_MAX_BYTES = 1 << 20  # maximum size of a box to read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """A track of a movie.
-
-    kind: `vide`, `soun`, `tmcd` and others.
-    edits: where each piece that is shown begins in the track, in its own units; -1 is a pause.
-    time_scale: those units for a second.
-    timecode_rate: of a time code track, the numbers that it counts for a second; else 0.
-    """
+    """A track of a movie."""
 
     kind: str
+    """`vide`, `soun`, `tmcd` and others."""
     edits: tuple[int, ...]
+    """Start of each visible piece in units of the track; -1 is a pause."""
     time_scale: int
+    """Units per second."""
     timecode_rate: int
+    """Numbers per second of a time code track, else 0."""
 
     @property
     def supported_edits(self) -> bool:
-        """Whether a single piece is shown, perhaps after a pause."""
+        """True for a single piece, perhaps after a pause."""
         return len(self.edits) <= 1 or (len(self.edits) == 2 and self.edits[0] < 0)
 
     @property
     def hidden_seconds(self) -> Fraction:
-        """What the edit list hides of the track's beginning."""
-        shown = [edit for edit in self.edits if edit >= 0]
-        return Fraction(shown[0], self.time_scale) if shown and self.time_scale else Fraction(0)
+        """Duration that the edit list hides at the start of the track."""
+        visible = [edit for edit in self.edits if edit >= 0]
+        return Fraction(visible[0], self.time_scale) if visible and self.time_scale else Fraction(0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuickTime:
-    """The tracks of a movie, and whether its frames are in fragments."""
+    """The tracks of a movie, and whether it is fragmented."""
 
     tracks: tuple[Track, ...]
     fragmented: bool
 
     @classmethod
     def read(cls, path: Path) -> QuickTime:
-        """Read the header of a file; one that is none has no tracks."""
+        """Read the header of a file; no tracks if it is no QuickTime."""
         tracks: list[dict[bytes, bytes]] = []
         fragmented = False
         try:
@@ -59,7 +57,7 @@ class QuickTime:
                     fragmented = fragmented or name == b"moof"
                     if name == b"trak":
                         tracks.append({})
-                    elif name in _KEPT and tracks:
+                    elif name in _READ and tracks:
                         tracks[-1].setdefault(name, body)
         except (OSError, struct.error, ValueError):
             return cls(tracks=(), fragmented=False)
@@ -70,7 +68,7 @@ class QuickTime:
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
-    """Names of the boxes, and of those inside parents, with the bodies of those that are kept."""
+    """Yield the names of boxes, recursively, with the bodies of those in `_READ`."""
     while start + 8 <= end:
         file.seek(start)
         size, name = struct.unpack(">I4s", file.read(8))
@@ -80,7 +78,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, bytes]
         size = size or end - start
         if size < head:
             return
-        inside = name in _KEPT and size <= _MAX_BYTES
+        inside = name in _READ and size <= _MAX_BYTES
         yield name, file.read(size - head) if inside else b""
         if name in _PARENTS:
             yield from _boxes(file, start + head, min(end, start + size))
@@ -113,7 +111,7 @@ def _edits(body: bytes) -> Iterator[int]:
 
 
 def _timecode_rate(body: bytes) -> int:
-    """Numbers for a second: the sample description's time scale by the length of a number."""
+    """Numbers per second: the sample description's time scale over the length of a number."""
     if len(body) < 40:
         return 0
     scale, length = struct.unpack(">II", body[32:40])

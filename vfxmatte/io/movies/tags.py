@@ -1,4 +1,4 @@
-"""What a movie's streams and container are tagged with: colour, time code, durations."""
+"""Read tags of a movie's streams and container: colour, time code, durations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRANSFERS = {
     9: "log100", 10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1",
     14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
-"""FFmpeg's names of transfer curves by their numbers; those that say nothing are left out."""
+"""FFmpeg's names of transfer curves by number, without unspecified ones."""
 
 PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
@@ -22,7 +22,7 @@ PRIMARIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class MovieTags:
-    """The colour tags of a stream as its container has them, by FFmpeg's numbers."""
+    """The colour tags of a stream in its container, by FFmpeg's numbers."""
 
     matrix: int
     range: int
@@ -31,7 +31,7 @@ class MovieTags:
 
     @classmethod
     def of(cls, stream: Any) -> MovieTags:
-        """Read them from a stream that nothing was decoded of yet."""
+        """Read the tags of a stream before anything is decoded from it."""
         context = stream.codec_context
         return cls(
             matrix=int(context.colorspace if context.colorspace is not None else 2),
@@ -42,7 +42,7 @@ class MovieTags:
 
 
 def timecode_of(container: Any, stream: Any) -> str | None:
-    """The time code of the first frame: the stream's, the container's, a time code track's."""
+    """Return the first frame's time code from stream, container or time code track."""
     for metadata in _metadata(container, stream):
         for name, value in metadata.items():
             if name.lower() in ("timecode", "time_code", "smpte:timecode") and value.strip():
@@ -51,7 +51,7 @@ def timecode_of(container: Any, stream: Any) -> str | None:
 
 
 def clock_seconds(text: str | None) -> float | None:
-    """Seconds of `00:00:01.500000000`, as Matroska's tags have it; None for anything else."""
+    """Parse `00:00:01.500000000`, as in Matroska's tags, into seconds; None otherwise."""
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", (text or "").strip())
     if match is None:
         return None

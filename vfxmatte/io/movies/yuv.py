@@ -1,7 +1,7 @@
-"""A decoded video frame to RGB floats: planes, chroma siting, matrix and range.
+"""Convert decoded video frames to RGB floats: planes, chroma siting, matrix and range.
 
-Grey and RGB pictures hold code values of the full range, whatever the movie's tags say, as in
-FFmpeg itself: its own conversions leave `legal` on them. Knows no files and no transfer curves.
+Grey and RGB pictures are full range regardless of the movie's tags, as in FFmpeg, whose own
+conversions leave them tagged as legal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vfxmatte.io.movies.pixel_formats import Layout, layout_of
 from vfxmatte.types import FloatImage
 
 UNTAGGED = (0, 2, 3)
-"""Matrix numbers that say nothing of Y'CbCr: RGB (also ProRes' unknown), unspecified, reserved."""
+"""Matrix numbers without a Y'CbCr matrix: RGB (also ProRes' unknown), unspecified, reserved."""
 
 # Kr and Kb of ITU-R BT.709, BT.601, SMPTE 240M, BT.2020 and of FCC, by FFmpeg's numbers.
 _WEIGHTS = {
@@ -37,16 +37,14 @@ _UNSUPPORTED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How Y'CbCr encodes R'G'B': weights of red and blue, and the range of the code values.
-
-    assumed: the movie does not name its matrix; it was chosen by the picture's size.
-    """
+    """Encoding of R'G'B' as Y'CbCr: weights of red and blue, and the range of code values."""
 
     matrix: str
     kr: float = 0.0
     kb: float = 0.0
     full_range: bool = True
     assumed: bool = False
+    """The matrix is not tagged and was chosen by the picture's size."""
 
     @classmethod
     def of(cls, frame: Any, *, matrix_tag: int = 2, range_tag: int = 0) -> Encoding:
@@ -56,7 +54,7 @@ class Encoding:
         an untagged range is legal.
 
         Args:
-            matrix_tag, range_tag: what the container says, where the frame does not.
+            matrix_tag, range_tag: the container's, for frames without.
         Raises:
             PlateError: the pixel format or the matrix is not supported.
         """
@@ -89,7 +87,7 @@ class Encoding:
         return f"{self.matrix}{assumed}, {'full' if self.full_range else 'legal'} range"
 
     def affine(self, bits: int) -> FloatImage:
-        """(3, 4): code values Y, Cb, Cr (and 1) to R'G'B'."""
+        """Return the (3, 4) matrix from code values Y, Cb, Cr, 1 to R'G'B'."""
         step = float(1 << (bits - 8))
         top = float((1 << bits) - 1)
         low, luma = (0.0, top) if self.full_range else (16 * step, 219 * step)
@@ -104,7 +102,7 @@ class Encoding:
 
 
 def picture_of(frame: Any, encoding: Encoding) -> FloatImage:
-    """Convert a decoded frame to (H, W, 3) float32 R'G'B', unclipped; alpha is left out.
+    """Convert a decoded frame to (H, W, 3) float32 R'G'B', unclipped and without alpha.
 
     Raises:
         PlateError: the pixel format is not supported.
@@ -128,7 +126,7 @@ def _from_yuv(frame: Any, layout: Layout, encoding: Encoding) -> FloatImage:
 
 
 def _levels(frame: Any, layout: Layout, index: int) -> FloatImage:
-    """A component of a grey or RGB picture from 0 to 1; floats as they are."""
+    """Scale a component of a grey or RGB picture to 0 to 1; floats are unchanged."""
     values = layout.values(frame, index)
     if layout.is_float:
         return values
@@ -146,7 +144,7 @@ def _from_palette(frame: Any) -> FloatImage:
 def _upsampled(
     plane: FloatImage, shape: tuple[int, int], subsampling: tuple[int, int]
 ) -> FloatImage:
-    """Chroma at luma's size. It sits on the left luma sample, and between two rows (MPEG-2)."""
+    """Enlarge chroma to luma's size; sited on the left luma sample, between rows (MPEG-2)."""
     if subsampling == (1, 1):
         return plane
     (height, width), (across, down) = shape, subsampling

@@ -1,7 +1,7 @@
-"""What of a plate's metadata the EXR of a matte carries: decided by writing it.
+"""Select the metadata of a plate that the EXR of a matte can carry, by trying.
 
-Every attribute is written to a file of one pixel and read back. What does not come back the same is
-repaired where it can be, else left out and named: metadata must never cost a matte.
+Every attribute is written to a one-pixel file and read back. A value that changes is converted if
+possible, else left out and reported: metadata must never prevent a matte.
 """
 
 from __future__ import annotations
@@ -32,28 +32,30 @@ _EXR_NAMES = {
     "FramesPerSecond": "framesPerSecond",
     "PixelAspectRatio": "pixelAspectRatio",
 }
-_READERS_OWN = "oiio:"  # what OpenImageIO says of the file; not in the file
+_READERS_OWN = "oiio:"  # prefix of what OpenImageIO adds itself
 _PROFILE = "ICCProfile"
-_NAMED = 8  # attributes that a note names
+_NAMED = 8  # maximum number of attributes named in a note
 
 
 @dataclass(frozen=True)
 class Carried:
-    """values: for `write_exr`. left_out: name and reason of what an EXR does not hold."""
+    """Attributes sorted by whether an EXR can hold them."""
 
     values: dict[str, Any] = field(default_factory=dict)
+    """For `write_exr`."""
     left_out: dict[str, str] = field(default_factory=dict)
+    """Reasons by name."""
 
 
 def carried(metadata: Mapping[str, Any]) -> Carried:
-    """The attributes that an EXR holds, in EXR's types, whatever kind of file they are from.
+    """Convert the attributes of any kind of file to EXR's types.
 
-    Raises OutputError: there is no folder for temporary files.
+    Raises OutputError if no temporary file can be written.
     """
     result = Carried()
     rate = _rate(metadata)
-    for found, value in metadata.items():
-        name = readable(_EXR_NAMES.get(found, found))
+    for original, value in metadata.items():
+        name = readable(_EXR_NAMES.get(original, original))
         if name.startswith(_READERS_OWN):
             continue
         if name.startswith(_PROFILE):
@@ -68,7 +70,7 @@ def carried(metadata: Mapping[str, Any]) -> Carried:
 
 
 def left_out_note(left_out: Mapping[str, str]) -> str:
-    """One sentence for a person; "" where nothing was left out."""
+    """Format what is left out as one sentence; "" if nothing is."""
     if not left_out:
         return ""
     names = [f"{name} ({reason})" for name, reason in left_out.items()]
@@ -93,7 +95,7 @@ def _first_held(name: str, value: Any, rate: Fraction | None) -> Any:
 
 
 def _forms(name: str, value: Any, rate: Fraction | None) -> Iterator[Any]:
-    """The value in EXR's types, the truest first."""
+    """Yield the value in EXR's types, the most faithful first."""
     if name == "timeCode" and isinstance(value, (str, tuple)):
         text = value if isinstance(value, str) else bcd_timecode(int(value[0]), rate)
         yield exr_timecode(text or "", rate)
@@ -102,7 +104,7 @@ def _forms(name: str, value: Any, rate: Fraction | None) -> Iterator[Any]:
     elif isinstance(value, str):
         yield readable(value)
         yield readable(value).replace("\0", " ").strip()
-    elif isinstance(value, OpenEXR.Rational):  # is read, and not written
+    elif isinstance(value, OpenEXR.Rational):  # OpenEXR reads it but cannot write it
         yield Fraction(value.n, value.d) if value.d else None
     elif isinstance(value, np.generic):
         yield from _forms(name, value.item(), rate)
@@ -129,25 +131,19 @@ def _sequence_forms(values: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _is_held(name: str, value: Any) -> bool:
-    return value is not None and _comes_back(name, _Form(value))
+    return value is not None and _comes_back(name, _Form((type(value), _content(value)), value))
 
 
+@dataclass(frozen=True)
 class _Form:
-    """A value that can be a key: equal where type and content are."""
+    """A hashable wrapper, equal if type and content of the value are."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self._key = (type(value), _content(value))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Form) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+    key: tuple[type, Any]
+    value: Any = field(compare=False)
 
 
 def _content(value: Any) -> Any:
-    """Hashable, and different for different values of one type."""
+    """Return a hashable content, distinct for distinct values of one type."""
     if isinstance(value, OpenEXR.OpaqueAttribute):
         return value.typeName, bytes(value.data)
     if isinstance(value, OpenEXR.Bytes):
@@ -161,15 +157,15 @@ def _content(value: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _comes_back(name: str, form: _Form) -> bool:
-    """Write the attribute to a file of one pixel, and read it."""
+    """Write the attribute to a one-pixel file and compare what is read."""
     try:
         with tempfile.TemporaryDirectory(prefix="vfxmatte-") as folder:
             path = Path(folder) / "attribute.exr"
             try:
                 _write_pixel(path, {name: form.value})
                 (part,) = read_parts(path)
-            except Exception:  # the module raises what it likes, SystemError among it
-                _write_pixel(path, {})  # is it the attribute, or the disk?
+            except Exception:  # the module raises anything, even SystemError
+                _write_pixel(path, {})  # raises if the disk, not the attribute, is the problem
                 return False
     except (OSError, RuntimeError) as error:
         raise OutputError(
@@ -177,22 +173,22 @@ def _comes_back(name: str, form: _Form) -> bool:
             path=tempfile.gettempdir(),
             hint="make room there, or set TMPDIR to another folder",
         ) from error
-    found = part.attributes.get(name)
-    return found is not None and _same(form.value, found)
+    raw = part.attributes.get(name)
+    return raw is not None and _same(form.value, raw)
 
 
 def _write_pixel(path: Path, attributes: Mapping[str, Any]) -> None:
-    # Compressed, as mattes are: OpenEXR 3.5 takes more kinds of attributes without compression.
+    # Compressed like mattes: OpenEXR 3.5 accepts more attributes without compression.
     header = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.ZIP_COMPRESSION, **attributes}
     OpenEXR.File(header, {"A": np.zeros((1, 1), np.float16)}).write(str(path))
 
 
-def _same(value: Any, found: RawAttribute) -> bool:
+def _same(value: Any, raw: RawAttribute) -> bool:
     if isinstance(value, OpenEXR.OpaqueAttribute):
-        return (value.typeName, bytes(value.data)) == (found.type, found.data)
+        return (value.typeName, bytes(value.data)) == (raw.type, raw.data)
     if isinstance(value, OpenEXR.Bytes):
-        return found.type == "bytes" and found.data.endswith(bytes(value.data))
-    back = value_of(found)
+        return raw.type == "bytes" and raw.data.endswith(bytes(value.data))
+    back = value_of(raw)
     if isinstance(back, OpenEXR.OpaqueAttribute):
         return False
     if isinstance(value, (float, int, np.ndarray)) or _is_numbers(value):
@@ -205,12 +201,12 @@ def _same(value: Any, found: RawAttribute) -> bool:
 
 
 def _is_numbers(value: Any) -> bool:
-    """Whether a list or tuple holds numbers, or arrays of them."""
+    """Return True for a list or tuple of numbers or arrays."""
     return isinstance(value, (list, tuple)) and not any(isinstance(v, str) for v in value)
 
 
 def notes_of(all_metadata: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What of the metadata of several frames is left out somewhere: one note, or none."""
+    """Report what is left out of the metadata of several frames: one note, or none."""
     left_out: dict[str, str] = {}
     for metadata in all_metadata:
         left_out = {**carried(metadata).left_out, **left_out}

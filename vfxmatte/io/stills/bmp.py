@@ -1,4 +1,4 @@
-"""BMP files that OpenImageIO reads into wrong colours without a word: refused by name."""
+"""Refuse BMP files that OpenImageIO silently reads with wrong colours."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _RUN_LENGTHS, _BIT_FIELDS = (1, 2), (3, 6)
 
 
 def check_bmp(path: Path) -> None:
-    """Raises PlateError where bits are not where OpenImageIO looks for them."""
+    """Raise PlateError if the file is of a kind that OpenImageIO misreads."""
     with path.open("rb") as file:
         data = file.read(70)
     if len(data) < 70:
-        return  # a reader says what is wrong with it
+        return  # OpenImageIO reports the problem
     place, header_size, _, height, _, bits, packing = struct.unpack_from("<IIiiHHI", data, 10)
     if header_size < 40:
         return

@@ -1,7 +1,6 @@
-"""Time code and frame rate of DPX and Cineon files, from their film and television headers.
+"""Read time code and frame rate of DPX and Cineon files from their film and television headers.
 
-Some programs write no such headers, and the picture where they would be: the place of the picture
-tells them apart.
+Some programs omit these headers; the offset of the picture shows it.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from vfxmatte.io.timecode import bcd_timecode
 _ORDERS = {b"SDPX": ">", b"XPDS": "<", b"\x80\x2a\x5f\xd7": ">", b"\xd7\x5f\x2a\x80": "<"}
 _HEADERS_BYTES = 2048
 _TELEVISION_TIME, _TELEVISION_RATE, _FILM_RATE, _CINEON_RATE = 1920, 1940, 1724, 1072
-_SLOWEST, _FASTEST = 1, 1000
+_SLOWEST, _FASTEST = 1, 1000  # plausible frame rates; unset fields hold anything
 
-# What OpenImageIO reads from the film and television headers, be they there or not.
+# What OpenImageIO reads from the film and television headers, even if they are missing.
 _FROM_HEADERS = frozenset({
     "dpx:BlackGain", "dpx:BlackLevel", "dpx:BreakPoint", "dpx:FieldNumber", "dpx:FilmEdgeCode",
     "dpx:Format", "dpx:FrameId", "dpx:FramePosition", "dpx:FrameRate", "dpx:Gamma",
@@ -32,15 +31,14 @@ _FROM_HEADERS = frozenset({
 
 
 def film_metadata(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a DPX or Cineon file with `timeCode` (text) and `framesPerSecond`, and
-    without what was read from headers that are not there."""
+    """Add `timeCode` (text) and `framesPerSecond`; drop values read from missing headers."""
     known = dict(metadata)
     with path.open("rb") as file:
         head = file.read(_HEADERS_BYTES)
     order = _ORDERS.get(head[:4])
     if order is None or len(head) < _HEADERS_BYTES:
         return known
-    if struct.unpack_from(order + "I", head, 4)[0] < _HEADERS_BYTES:  # where the picture begins
+    if struct.unpack_from(order + "I", head, 4)[0] < _HEADERS_BYTES:  # offset of the picture
         return {name: value for name, value in known.items() if name not in _FROM_HEADERS}
     cineon = not head[:4].isalpha()
     rate = _rate(head, order, (_CINEON_RATE,) if cineon else (_TELEVISION_RATE, _FILM_RATE))

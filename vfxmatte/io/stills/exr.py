@@ -1,10 +1,9 @@
-"""OpenEXR files: headers, parts, layers and windows; reading and writing pixels.
+"""Read and write OpenEXR files: headers, parts, layers, windows and pixels.
 
-Headers are read from their bytes (`exr_header`), files are written through the OpenEXR module,
-which keeps the attributes' own types (rational, timecode, matrices). It is also the quickest to
-read pixels, but it decodes every channel of every part: a file that holds more than its picture is
-read through OpenImageIO, which decodes what is asked for, and which says what is wrong with a
-damaged one. Both let other threads run while they work. Knows nothing of shots, colour or mattes.
+Headers are parsed by `exr_header`; files are written through the OpenEXR module, which preserves
+the attributes' types (rational, timecode, matrices). It also reads pixels fastest, but decodes
+every channel of every part: files that hold more than their picture are read through OpenImageIO,
+which decodes single channels and describes damage. Both release the GIL.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from vfxmatte.io.quiet import quiet_thread
 from vfxmatte.io.stills.exr_header import ExrPart, read_parts
 from vfxmatte.io.stills.exr_values import value_of
 from vfxmatte.io.stills.halves import interleaved, widened
-from vfxmatte.io.stills.image import ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.image import ImageHeader, ValueType, damaged, usable_aspect
 from vfxmatte.io.stills.limits import check_size
 from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
@@ -32,11 +31,10 @@ Compression = Literal["none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a
 
 _ALPHA = ("A", "ALPHA")
 _COLOURS = (("R", "G", "B"), ("RED", "GREEN", "BLUE"))
-# Channels that hold no picture, where they are the only one: depth, coordinates, ids.
+# Channels that are no picture when alone: depth, coordinates, ids.
 _DATA = frozenset({"X", "Z", "U", "V", "DEPTH", "ZBACK", "ID"})
 
-# Attributes that describe how the pixels of this one file are laid out. A file written from
-# another's attributes has its own.
+# Attributes that describe the layout of one file; never copied to another.
 STRUCTURAL = frozenset({
     "channels", "chunkCount", "compression", "dataWindow", "deepImageState", "displayWindow",
     "dwaCompressionLevel", "idManifest", "lineOrder", "maxSamplesPerPixel", "multiView", "name",
@@ -56,12 +54,12 @@ class _Choice:
 def read_exr_header(
     path: Path, *, layer: str | None = None, part: int | str | None = None
 ) -> ImageHeader:
-    """The header of one part, with the picture's channels chosen.
+    """Read the header of one part and choose the picture's channels.
 
-    Without a layer: R G B (and A), else Y, else the only layer or channel there is; in the first
-    part that has them. A layer is the part's name, what stands before the last dot of a channel's
-    name, or a channel's whole name. Raises PlateError: not an EXR, deep, no such part or layer,
-    whole numbers instead of light, more pixels than the file can hold.
+    Without a layer: R G B (and A), else Y, else the only layer or channel, in the first part that
+    has them. A layer is the name of a part, the prefix before the last dot of a channel's name, or
+    a whole channel name. Raises PlateError: not an EXR, deep, no such part or layer, integer
+    channels, more pixels than the file can hold.
     """
     parts = read_parts(path)
     choice = _choose(path, parts, layer, _part_index(path, parts, part))
@@ -90,9 +88,9 @@ def read_exr_header(
 
 
 def read_exr_pixels(header: ImageHeader) -> FloatImage:
-    """(H, W, C) float32 over the data window, channels in the header's order.
+    """Read (H, W, C) float32 over the data window, channels in the header's order.
 
-    Raises PlateError where any part of the picture is missing or damaged.
+    Raises PlateError if any part of the picture is missing or damaged.
     """
     pixels = _read_at_once(header) if header.at_once else None
     return _read_chosen(header) if pixels is None else pixels
@@ -107,10 +105,10 @@ def write_exr(
     attributes: Mapping[str, Any] | None = None,
     compression: Compression = "zip",
 ) -> None:
-    """One part, scan lines; channels are (H, W) float16 or float32 over the data window.
+    """Write one part of scan lines; channels are (H, W) float16 or float32 over the data window.
 
-    Attributes of the types that `read_exr_header` returns keep their types; those that say how
-    another file is laid out are left out. Raises OutputError with the reason.
+    Attributes keep the types that `read_exr_header` returns; structural ones are left out. Raises
+    OutputError with the reason.
     """
     for name, pixels in channels.items():
         if pixels.shape != data_window.shape:
@@ -130,11 +128,11 @@ def write_exr(
 
 
 def _read_at_once(header: ImageHeader) -> FloatImage | None:
-    """All channels decoded together; None where the file is not whole, or not as its header was."""
+    """Decode all channels together; None if the file is incomplete or changed since its header."""
     try:
-        with quiet_thread():  # a part that cannot be read is printed, and missing
+        with quiet_thread():  # it prints a message for an unreadable part
             parts = OpenEXR.File(str(header.path), separate_channels=True).parts
-    except Exception:  # of whatever attribute it does not like; the other reader has the word
+    except Exception:  # it raises anything; the other reader reports the problem
         return None
     channels = parts[0].channels if len(parts) == 1 else {}
     planes = [channels[name].pixels for name in header.channels if name in channels]
@@ -148,7 +146,7 @@ def _read_at_once(header: ImageHeader) -> FloatImage | None:
 
 
 def _read_chosen(header: ImageHeader) -> FloatImage:
-    """The header's channels alone, and in words what is wrong with the file."""
+    """Decode the header's channels alone; raises PlateError that describes the damage."""
     opened = oiio.ImageInput.open(str(header.path))
     if opened is None:
         raise PlateError(f"cannot open the EXR: {error_of(oiio)}", path=header.path)
@@ -156,21 +154,17 @@ def _read_chosen(header: ImageHeader) -> FloatImage:
         spec = opened.spec(header.part, 0)
         _check_unchanged(header, spec)
         kinds = _kinds(spec)
-        where = [list(kinds).index(name) for name in header.channels]
-        first, last = min(where), max(where) + 1
+        indices = [list(kinds).index(name) for name in header.channels]
+        first, last = min(indices), max(indices) + 1
         all_half = set(list(kinds.values())[first:last]) == {"half"}
         pixels = opened.read_image(header.part, 0, first, last, "half" if all_half else "float")
         problem = error_of(opened)
     finally:
         opened.close()
     if pixels is None or problem:
-        raise PlateError(
-            f"the EXR is damaged or incomplete: {problem or 'no reason given'}",
-            path=header.path,
-            hint="render or copy this frame again",
-        )
+        raise damaged(header, problem)
     pixels = pixels.reshape((*header.data_window.shape, last - first))
-    order = [index - first for index in where]
+    order = [index - first for index in indices]
     if order != list(range(last - first)):
         pixels = pixels[:, :, order]
     return widened(pixels) if all_half else np.ascontiguousarray(pixels, dtype=np.float32)
@@ -187,7 +181,7 @@ def _check_unchanged(header: ImageHeader, spec: Any) -> None:
 
 
 def _is_mostly(part: ExrPart, chosen: Sequence[str]) -> bool:
-    """Whether a part holds floats in scan lines, and the chosen channels are half of them."""
+    """Return True for scan lines of which the chosen channels are at least half."""
     return (
         part.scan_lines
         and 2 * len(chosen) >= len(part.channels)
@@ -215,11 +209,11 @@ def _choose(path: Path, parts: Sequence[ExrPart], layer: str | None, only: int |
             continue
         names = part.channel_names
         whole_part = layer is not None and part.name == layer
-        found = choose_channels(names, None if whole_part else layer)
-        if found is None and whole_part:
-            found = choose_channels(names, layer)
-        if found is not None:
-            choices.append(_Choice(index, *found))
+        channels = choose_channels(names, None if whole_part else layer)
+        if channels is None and whole_part:
+            channels = choose_channels(names, layer)
+        if channels is not None:
+            choices.append(_Choice(index, *channels))
     if choices:
         return max(choices, key=lambda c: (not parts[c.part].deep, len(c.colour), -c.part))
     considered = parts if only is None else [parts[only]]
@@ -232,9 +226,9 @@ def _choose(path: Path, parts: Sequence[ExrPart], layer: str | None, only: int |
 def choose_channels(
     names: Sequence[str], layer: str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """(colour channels, alpha channel if any) of a layer, or of the file without one; or None.
+    """Choose (colour channels, alpha channel if any) of a layer, or of the file; or None.
 
-    X Y Z (positions, normals), depth and the like are no picture, unless asked for by name.
+    X Y Z (positions, normals), depth and the like are no picture, unless requested by name.
     """
     if layer is not None and layer in names:
         return (layer,), ()
@@ -250,17 +244,17 @@ def choose_channels(
     if layer is not None:
         return None
     pictures = [choose_channels(names, name) for name in layer_names(names)]
-    found = [picture for picture in pictures if picture is not None and len(picture[0]) == 3]
-    return found[0] if len(found) == 1 else None
+    colour = [picture for picture in pictures if picture is not None and len(picture[0]) == 3]
+    return colour[0] if len(colour) == 1 else None
 
 
 def layer_names(names: Sequence[str]) -> list[str]:
-    """The layers of channel names: `fg` for `fg.R`, in order of appearance."""
+    """List the layers of channel names: `fg` for `fg.R`, in order of appearance."""
     return list(dict.fromkeys(name.rpartition(".")[0] for name in names if "." in name))
 
 
 def _bare_names(names: Sequence[str], layer: str) -> dict[str, str]:
-    """Full names by what follows the layer, in capitals; of `R` and `r`, R is the picture's."""
+    """Map bare upper-case names to full names in a layer; `R` takes precedence over `r`."""
     split = [(name.rpartition("."), name) for name in sorted(names, reverse=True)]
     return {parts[2].upper(): name for parts, name in split if parts[0] == layer}
 
@@ -273,7 +267,7 @@ def _layers_hint(parts: Sequence[ExrPart]) -> str:
 
 
 def _checked(path: Path, part: ExrPart, choice: _Choice) -> _Choice:
-    """The choice, without an alpha that is none; raises PlateError where it is no picture."""
+    """Drop an unusable alpha; raises PlateError if the choice is no picture."""
     if part.deep:
         raise _deep(path)
     by_name = {channel.name: channel for channel in part.channels}
@@ -300,7 +294,7 @@ def _deep(path: Path) -> PlateError:
 
 
 def _kinds(spec: Any) -> dict[str, str]:
-    """`half`, `float` or `uint` of each channel, in OpenImageIO's order."""
+    """Return `half`, `float` or `uint` of each channel, in OpenImageIO's order."""
     formats = spec.channelformats or [spec.format] * spec.nchannels
     names = map(readable, spec.channelnames)
     return {name: str(kind) for name, kind in zip(names, formats, strict=True)}

@@ -1,8 +1,7 @@
-"""EXR headers as they lie in the file: parts, channels and raw attributes.
+"""Parse EXR headers from their bytes: parts, channels and raw attributes.
 
-Nothing is allocated by what a header says: what it claims must fit into the file. Texts need not be
-UTF-8, and types of attributes need not be known. So what OpenEXR refuses for a single attribute can
-still be read, and a header that lies is refused before anybody believes it.
+Sizes that a header claims must fit into the file before anything is allocated. Text need not be
+UTF-8, and attribute types may be unknown: OpenEXR would refuse the file for such an attribute.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _COMPRESSIONS = (
 )  # fmt: skip
 _LINES = {"NO": 1, "RLE": 1, "ZIPS": 1, "ZIP": 16, "PXR24": 16, "PIZ": 32, "B44": 32, "B44A": 32,
           "DWAA": 32, "HTJ2K32": 32}  # fmt: skip
-_MOST_LINES = 256  # of a chunk, in any compression
-_CHUNK_BYTES = 16  # at least: its entry in the table of offsets, its line and its size
+_MOST_LINES = 256  # per chunk, in any compression
+_CHUNK_BYTES = 16  # minimum: its entry in the offset table, its line number and its size
 _MOST_HEADER_BYTES = 256 << 20
 _MOST_NAME = 4096
 _MOST_PARTS = 10_000
@@ -38,7 +37,7 @@ _MOST_PARTS = 10_000
 
 @dataclass(frozen=True)
 class RawAttribute:
-    """An attribute as the file has it: the name of its type, and its bytes."""
+    """An attribute as stored: the name of its type, and its bytes."""
 
     type: str
     data: bytes
@@ -46,7 +45,7 @@ class RawAttribute:
 
 @dataclass(frozen=True)
 class ExrChannel:
-    """One channel. sampling: 1 where every pixel has a value, in x and y."""
+    """One channel; `sampling` in x and y is 1 if every pixel has a value."""
 
     name: str
     pixel_type: PixelType
@@ -55,7 +54,7 @@ class ExrChannel:
 
 @dataclass(frozen=True, kw_only=True)
 class ExrPart:
-    """One part of a file, as its header describes it; names are readable text."""
+    """One part of a file, as its header describes it."""
 
     name: str
     channels: tuple[ExrChannel, ...]
@@ -76,11 +75,11 @@ class ExrPart:
 
 
 class _Damaged(Exception):
-    """What is wrong with the header, in words."""
+    """A damaged header, with the reason as text."""
 
 
 def read_parts(path: Path) -> list[ExrPart]:
-    """The headers of all parts; raises PlateError: unreadable, no EXR, damaged, or untrue."""
+    """Read the headers of all parts; raises PlateError: unreadable, no EXR, or damaged."""
     try:
         with path.open("rb") as file:
             return _parts(path, file)
@@ -97,8 +96,8 @@ def read_parts(path: Path) -> list[ExrPart]:
 def _parts(path: Path, file: BinaryIO) -> list[ExrPart]:
     start = file.read(8)
     if not start.startswith(_MAGIC):
-        found = "an empty file" if not start else "another kind of file"
-        raise PlateError(f"expected an EXR, found {found}", path=path)
+        actual = "an empty file" if not start else "another kind of file"
+        raise PlateError(f"expected an EXR, found {actual}", path=path)
     (version,) = struct.unpack("<4xI", start)
     size = os.fstat(file.fileno()).st_size
     parts = []
@@ -107,8 +106,7 @@ def _parts(path: Path, file: BinaryIO) -> list[ExrPart]:
         if len(parts) > _MOST_PARTS:
             raise _Damaged(f"it has more than {_MOST_PARTS} parts")
     room = size - file.tell()
-    wanted = sum(_fewest_chunks(part) for part in parts) * _CHUNK_BYTES
-    if wanted > room:
+    if sum(_fewest_chunks(part) for part in parts) * _CHUNK_BYTES > room:
         raise _Damaged(
             f"it announces {_sizes(parts)} pixels, and {room} bytes are in the file after it"
         )
@@ -132,7 +130,7 @@ def _headers(file: BinaryIO, most: int, multipart: bool) -> Iterator[dict[str, R
 
 
 def _name(file: BinaryIO) -> bytes:
-    """Up to the next NUL."""
+    """Read up to the next NUL."""
     place = file.tell()
     name, end, _ = file.read(256).partition(b"\0")
     if not end:
@@ -146,7 +144,7 @@ def _name(file: BinaryIO) -> bytes:
 
 def _part(attributes: Mapping[str, RawAttribute], version: int) -> ExrPart:
     kind = _text(attributes, "type")
-    if not version & (_DEEP | _MULTIPART):  # in such files the flag counts, whatever the type says
+    if not version & (_DEEP | _MULTIPART):  # in such files the flag counts, not the type
         kind = ""
     compression = _bytes(attributes, "compression")[0]
     if compression >= len(_COMPRESSIONS):
@@ -194,7 +192,7 @@ def _channels(data: bytes) -> Iterator[ExrChannel]:
 
 
 def _fewest_chunks(part: ExrPart) -> int:
-    """How many chunks the file must hold at least."""
+    """Return the minimum number of chunks in the file."""
     width, height = part.data_window.width, part.data_window.height
     if not part.tiled:
         return -(-height // _LINES.get(part.compression, _MOST_LINES))

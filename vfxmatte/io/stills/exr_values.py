@@ -1,4 +1,4 @@
-"""EXR attributes from bytes to values of the types that the OpenEXR module reads and writes."""
+"""Decode EXR attributes into the types that the OpenEXR module writes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _FASTEST_PAIRS = 60
 
 
 def value_of(attribute: RawAttribute) -> Any:
-    """The attribute's value; an OpaqueAttribute where its type is unknown, or its bytes make no
-    sense as that type (a time code that is no BCD, say)."""
+    """Decode an attribute; an OpaqueAttribute if its type is unknown or its bytes are invalid."""
     decode = _DECODERS.get(attribute.type)
     try:
         if decode is not None:
@@ -48,7 +47,7 @@ def _rational(data: bytes) -> Fraction:
 
 
 def _timecode(data: bytes) -> Any:
-    """Raises RuntimeError where a field is out of range."""
+    """Decode a time code; raises RuntimeError if a field is out of range."""
     time, user = struct.unpack("<II", data)
     fields = [_bcd(time >> 24 & 0x3F), _bcd(time >> 16 & 0x7F), _bcd(time >> 8 & 0x7F)]
     flags = [time >> bit & 1 for bit in (6, 7, 15, 23, 30, 31)]
@@ -64,16 +63,16 @@ def _bcd(byte: int) -> int:
 
 
 def _texts(data: bytes) -> list[str]:
-    found, place = [], 0
+    texts, place = [], 0
     while place < len(data):
         (count,) = struct.unpack_from("<i", data, place)
         if not 0 <= count <= len(data) - place - 4:
             raise ValueError("a text is longer than its attribute")
-        found.append(readable(data[place + 4 : place + 4 + count]))
+        texts.append(readable(data[place + 4 : place + 4 + count]))
         place += 4 + count
-    if not found:
+    if not texts:
         raise ValueError("no texts")
-    return found
+    return texts
 
 
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -98,11 +97,14 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
 
 
 def exr_timecode(text: str, rate: Fraction | None) -> Any:
-    """An OpenEXR.TimeCode; None where it cannot hold this one.
+    """Create an OpenEXR.TimeCode; None if it cannot hold the time code.
 
-    text: `01:02:03:04`; `;` before the frames marks drop-frame. rate: frames a second. Above 30 a
-    second the time code counts pairs of frames, and the field mark says which of both it is
-    (SMPTE 12-1); there is no such way above 60.
+    Above 30 fps a time code counts pairs of frames, and the field mark is the frame of the pair
+    (SMPTE 12-1); above 60 there is no representation.
+
+    Args:
+        text: `01:02:03:04`; `;` before the frames marks drop-frame.
+        rate: frames per second.
     """
     match = _TEXT.fullmatch(text.strip())
     if match is None:

@@ -1,7 +1,7 @@
-"""Half floats to single and back, exactly, at the speed of memory.
+"""Convert half floats to single precision and back, exactly and fast.
 
-OpenCV 5 converts with the processor's own instructions. Older ones know no half floats: then
-widening looks every value up, and narrowing is numpy's. The results are the same bit for bit.
+OpenCV 5 converts with CPU instructions. Older versions have no half floats: then widening uses a
+table, and narrowing NumPy. The results are identical.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from vfxmatte.types import FloatImage, HalfImage
 
 _ONE: Any = 1.0
-_BLOCK = 1 << 16  # values looked up at once: a block stays in the processor's cache
+_BLOCK = 1 << 16  # values looked up at once; fits the CPU cache
 
 
 def widened(pixels: HalfImage) -> FloatImage:
-    """float16 of any shape as float32; NaN and infinity stay what they are."""
+    """Convert float16 of any shape to float32; NaN and infinity are preserved."""
     pixels = np.ascontiguousarray(pixels)
     if not _opencv_knows_halves():
         return _looked_up(pixels)
@@ -28,7 +28,7 @@ def widened(pixels: HalfImage) -> FloatImage:
 
 
 def narrowed(values: FloatImage) -> HalfImage:
-    """float32 of any shape as float16, rounded to the nearest; what is too large is infinite."""
+    """Convert float32 of any shape to float16, rounded to nearest; too large is infinite."""
     values = np.ascontiguousarray(values)
     if not _opencv_knows_halves():
         with np.errstate(over="ignore"):
@@ -38,17 +38,17 @@ def narrowed(values: FloatImage) -> HalfImage:
 
 
 def interleaved(planes: list[np.ndarray]) -> np.ndarray:
-    """Planes (H, W) of one type, float16 or float32, as one array (H, W, C)."""
+    """Merge (H, W) planes of one type, float16 or float32, into (H, W, C)."""
     kind = planes[0].dtype
     bits = [np.ascontiguousarray(p).view(f"u{kind.itemsize}") for p in planes]
     if kind.itemsize == 4:
-        bits = [plane.view(np.int32) for plane in bits]  # OpenCV knows no uint32
+        bits = [plane.view(np.int32) for plane in bits]  # OpenCV has no uint32
     shape = (*planes[0].shape, len(planes))
     return np.asarray(cv2.merge(bits)).view(kind).reshape(shape)
 
 
 def _flat(pixels: np.ndarray) -> np.ndarray:
-    """One row per row of pixels: OpenCV would multiply the first channel alone."""
+    """Flatten each row: OpenCV would multiply only the first channel."""
     return pixels.reshape(pixels.shape[0], -1)
 
 

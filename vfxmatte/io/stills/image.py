@@ -1,7 +1,4 @@
-"""What a still file holds: its header, and its pixels as floats.
-
-Knows no file format; `exr` and `images` fill these in.
-"""
+"""The header and the pixels of a still, for any file format."""
 
 from __future__ import annotations
 
@@ -10,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vfxmatte.errors import PlateError
 from vfxmatte.types import FloatImage, Window
 
 ValueType = Literal["uint8", "uint16", "uint32", "half", "float"]
 
 
 def usable_aspect(value: Any) -> float:
-    """A pixel aspect ratio as a header gives it; 1 where that cannot be meant."""
+    """Convert a header's pixel aspect ratio; 1 if it is invalid or implausible."""
     try:
         aspect = float(value)
     except (TypeError, ValueError):
@@ -26,35 +24,34 @@ def usable_aspect(value: Any) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageHeader:
-    """What is known of a picture before its pixels are read.
-
-    channels: the channels that make up the picture, colour first and alpha last, as the file
-        names them: ("R", "G", "B"), ("fg.R", "fg.G", "fg.B", "fg.A"), ("Y",), ("A",).
-    other_channels: what else the file holds.
-    has_alpha: the last of `channels` is an alpha beside colour.
-    value_type: how the file stores a value; integers become 0 to 1 when read.
-    bits: bits of a value (10 for a 10-bit DPX).
-    part: the part of a multi-part EXR, else 0.
-    at_once: an EXR that holds little but the picture: its channels are best decoded together.
-    metadata: other attributes by name; in an EXR of the types that OpenEXR gives them.
-    notes: what of the file is ignored, a sentence each.
-    """
+    """The properties of a picture before its pixels are read."""
 
     path: Path
     file_type: str
     channels: tuple[str, ...]
+    """The picture's channels, colour first and alpha last, as the file names them: ("R", "G", "B"),
+    ("fg.R", "fg.G", "fg.B", "fg.A"), ("Y",), ("A",).
+    """
     other_channels: tuple[str, ...] = ()
+    """The other channels of the file."""
     has_alpha: bool = False
+    """The last of `channels` is alpha, beside colour."""
     data_window: Window
     display_window: Window
     pixel_aspect: float = 1.0
     value_type: ValueType
+    """How the file stores a value; integers are read as 0 to 1."""
     bits: int
+    """Bits per value (10 for a 10-bit DPX)."""
     compression: str = ""
     part: int = 0
+    """Index of the part of a multi-part EXR, else 0."""
     at_once: bool = False
+    """Mostly the picture is in this EXR: decoding all channels together is fastest."""
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Other attributes by name; those of an EXR with OpenEXR's types."""
     notes: tuple[str, ...] = ()
+    """What is ignored, a sentence each."""
 
     @property
     def colour_channels(self) -> tuple[str, ...]:
@@ -66,10 +63,19 @@ class ImageHeader:
 
     @property
     def description(self) -> str:
-        """For the screen: `EXR half ZIP, channels R G B`."""
+        """Text for the user: `EXR half ZIP, channels R G B`."""
         number = self.value_type if self.is_float else f"{self.bits}-bit"
         packing = f" {self.compression.upper()}" if self.compression else ""
         return f"{self.file_type} {number}{packing}, channels {' '.join(self.channels)}"
+
+
+def damaged(header: ImageHeader, problem: str) -> PlateError:
+    """Create the error of a file whose pixels cannot be decoded."""
+    return PlateError(
+        f"the {header.file_type} is damaged or incomplete: {problem or 'no reason given'}",
+        path=header.path,
+        hint="render or copy this frame again",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +87,7 @@ class Image:
 
     @property
     def colour(self) -> FloatImage:
-        """(H, W, 3): the colour channels, grey repeated."""
+        """(H, W, 3) colour channels, grey repeated."""
         count = len(self.header.colour_channels)
         if count >= 3:
             return self.pixels[:, :, :3]
@@ -89,7 +95,7 @@ class Image:
 
     @property
     def alpha(self) -> FloatImage | None:
-        """(H, W), or None where the file has none beside its colour."""
+        """(H, W), or None if the file has none beside its colour."""
         return self.pixels[:, :, -1] if self.header.has_alpha else None
 
     def __repr__(self) -> str:

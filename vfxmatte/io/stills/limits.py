@@ -1,7 +1,8 @@
-"""How much a picture may take: what a header claims is checked before anything is allocated."""
+"""Check the size that a header claims before anything is allocated."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -9,15 +10,16 @@ from vfxmatte.errors import PlateError
 from vfxmatte.types import Window
 
 _GIB = 1 << 30
-_LARGE = _GIB // 2  # decoded: 45 million pixels of RGB; larger ones must not be mere claims
-_DENSEST = 200  # decoded bytes a byte of file, for a large picture that is one
-_COPIES = 4  # of a picture that are held at the least while a frame is solved
+_LARGE = _GIB // 2  # decoded bytes (45 Mpx of RGB) from which the file size is checked too
+_DENSEST = 200  # maximum ratio of stored values to file size of a genuine large picture
+_COPIES = 4  # minimum number of copies of a picture in memory while a frame is solved
 
 
 def check_size(path: Path, window: Window, channels: int, sample_bytes: int) -> None:
-    """Refuse a picture that does not fit into memory, or that its file cannot hold.
+    """Raise PlateError for a picture too large for memory or for its file.
 
-    sample_bytes: of a value in the file. Raises PlateError.
+    Args:
+        sample_bytes: bytes per value in the file.
     """
     values = window.width * window.height * channels
     too_much = too_large(values * 4)
@@ -37,7 +39,7 @@ def check_size(path: Path, window: Window, channels: int, sample_bytes: int) -> 
 
 
 def too_large(picture_bytes: int) -> str:
-    """Why a picture of so many bytes cannot be worked on, for a message; "" where it can."""
+    """Explain why a picture of so many bytes does not fit into memory; "" if it does."""
     if picture_bytes * _COPIES <= memory_bytes():
         return ""
     return (
@@ -47,7 +49,7 @@ def too_large(picture_bytes: int) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes for a message: `142 MiB`."""
+    """Format bytes for a message: `142 MiB`."""
     if count < _GIB:
         return f"{count / (1 << 20):.0f} MiB"
     return f"{count / _GIB:,.1f} GiB"
@@ -55,15 +57,13 @@ def size_text(count: int) -> str:
 
 @cache
 def memory_bytes() -> int:
-    """The machine's memory, or what its container may use of it; 16 GiB where nobody says."""
-    import os
-
-    found = [16 * _GIB]
+    """Return the memory of the machine or container in bytes; 16 GiB if unknown."""
+    limits = [16 * _GIB]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            found.append(int(Path(limit).read_text(encoding="ascii")))
+            limits.append(int(Path(file).read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
-    return min(found)
+    return min(limits)

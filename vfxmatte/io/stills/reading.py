@@ -1,8 +1,7 @@
-"""One still file to floats: EXR through `exr`, everything else through OpenImageIO.
+"""Read one still into floats: EXR through `exr`, everything else through OpenImageIO.
 
-Colour and alpha come as the file has them: nothing is premultiplied, un-premultiplied, converted
-or rotated: what is ignored (an orientation, further pictures) is a note. What cannot be taken for
-colour with certainty is refused by name. Knows nothing of shots.
+Colour and alpha are returned as stored: nothing is premultiplied, converted or rotated; what is
+ignored (an orientation, further pictures) becomes a note. What is not certainly colour is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ import numpy as np
 import OpenImageIO as oiio
 
 from vfxmatte.errors import PlateError
+from vfxmatte.io.sequence import EXR_SUFFIXES
 from vfxmatte.io.stills.bmp import check_bmp
 from vfxmatte.io.stills.dpx import film_metadata
 from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels
-from vfxmatte.io.stills.image import Image, ImageHeader, ValueType, usable_aspect
+from vfxmatte.io.stills.image import Image, ImageHeader, ValueType, damaged, usable_aspect
 from vfxmatte.io.stills.limits import check_size, memory_bytes
 from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
@@ -37,25 +37,25 @@ _BYTES = {"uint8": 1, "uint16": 2, "half": 2, "float": 4}
 _NOT_COLOUR = {"CIELAB": "CIELAB", "ICCLAB": "CIELAB", "ITULAB": "CIELAB",
                "color separated": "inks"}  # fmt: skip
 _LAB = {8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}  # TIFF's PhotometricInterpretation
-_TIFF_GREY = (0, 1)  # a second channel is what it will
-# Those whose pixels are known to come out right.
+_TIFF_GREY = (0, 1)  # PhotometricInterpretation; a second channel is ignored
+# OpenImageIO formats whose pixels are verified to be read correctly.
 _FORMATS = frozenset({
     "bmp", "cineon", "dpx", "hdr", "jpeg", "jpeg2000", "jpegxl", "png", "pnm", "sgi", "targa",
     "tiff", "webp",
 })  # fmt: skip
 _ONE_PICTURE = frozenset({"jpeg", "png", "dpx", "cineon", "hdr"})
 _UPRIGHT = 1
-_OF_THIS_FILE = frozenset({"compression", "planarconfig", "PixelAspectRatio"})
+_FILE_LAYOUT = frozenset({"compression", "planarconfig", "PixelAspectRatio"})
 _FILE_TYPES = {"jpeg": "JPEG", "webp": "WebP", "targa": "TGA"}
 
 
 def read_image(
     path: str | Path, *, layer: str | None = None, part: int | str | None = None
 ) -> Image:
-    """A still: its header, and (H, W, C) float32 pixels over its data window.
+    """Read a still: its header, and (H, W, C) float32 pixels over its data window.
 
-    Integers are scaled to 0 to 1; floats are kept, also below 0 and above 1.
-    Raises PlateError: not an image, damaged, no such layer.
+    Integers are scaled to 0 to 1; floats are not clipped. Raises PlateError: not an image, damaged,
+    no such layer.
     """
     header = read_header(path, layer=layer, part=part)
     return Image(header=header, pixels=read_pixels(header))
@@ -64,9 +64,9 @@ def read_image(
 def read_header(
     path: str | Path, *, layer: str | None = None, part: int | str | None = None
 ) -> ImageHeader:
-    """What can be known without reading pixels; raises PlateError."""
+    """Read a still's header; raises PlateError."""
     path = Path(path)
-    if path.suffix.lower() in (".exr", ".sxr"):
+    if path.suffix.lower() in EXR_SUFFIXES:
         return read_exr_header(path, layer=layer, part=part)
     if layer is not None or part is not None:
         raise PlateError("only EXR files have layers and parts", path=path)
@@ -78,7 +78,7 @@ def read_header(
 
 
 def read_pixels(header: ImageHeader) -> FloatImage:
-    """(H, W, C) float32 over `header.data_window`; raises PlateError where any of it is damaged."""
+    """Read (H, W, C) float32 over `header.data_window`; raises PlateError for damaged pixels."""
     if header.file_type == "EXR":
         return read_exr_pixels(header)
     opened = _open(header.path)
@@ -88,11 +88,7 @@ def read_pixels(header: ImageHeader) -> FloatImage:
     finally:
         opened.close()
     if pixels is None or problem:
-        raise PlateError(
-            f"the {header.file_type} is damaged or incomplete: {problem or 'no reason given'}",
-            path=header.path,
-            hint="render or copy this frame again",
-        )
+        raise damaged(header, problem)
     shape = (*header.data_window.shape, len(header.channels))
     if pixels.size != math.prod(shape):
         raise PlateError(
@@ -107,9 +103,9 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise PlateError("no such file", path=path)
     oiio.attribute("limits:imagesize_MB", max(1, memory_bytes() >> 22))
-    wanted = oiio.ImageSpec()
-    wanted.attribute("oiio:UnassociatedAlpha", 1)  # leave colour under alpha alone
-    opened = oiio.ImageInput.open(str(path), wanted)
+    options = oiio.ImageSpec()
+    options.attribute("oiio:UnassociatedAlpha", 1)  # do not premultiply
+    opened = oiio.ImageInput.open(str(path), options)
     if opened is None:
         raise PlateError(f"cannot read this image: {error_of(oiio)}", path=path)
     if opened.format_name() not in _FORMATS:
@@ -152,7 +148,7 @@ def _header(path: Path, opened: Any) -> ImageHeader:
 
 
 def _picture_channels(path: Path, spec: Any) -> tuple[str, ...]:
-    """Grey or R G B, and alpha behind it; raises PlateError where there is neither."""
+    """Choose grey or R G B, and alpha after it; raises PlateError if there is neither."""
     names = tuple(map(readable, spec.channelnames))
     inks = _NOT_COLOUR.get(spec.get_string_attribute("tiff:ColorSpace"))
     inks = inks or _LAB.get(spec.get_int_attribute("tiff:PhotometricInterpretation"))
@@ -186,16 +182,16 @@ def _value_type(path: Path, spec: Any) -> ValueType:
 
 
 def _metadata(spec: Any) -> dict[str, Any]:
-    """Attributes by name; None where the value cannot be had."""
-    found = {}
+    """Collect attributes by name; None for values that OpenImageIO cannot return."""
+    attributes = {}
     for attribute in spec.extra_attribs:
-        if attribute.name in _OF_THIS_FILE:
+        if attribute.name in _FILE_LAYOUT:
             continue
         try:
-            found[readable(attribute.name)] = attribute.value
+            attributes[readable(attribute.name)] = attribute.value
         except (ValueError, TypeError, RuntimeError):
-            found[readable(attribute.name)] = None
-    return found
+            attributes[readable(attribute.name)] = None
+    return attributes
 
 
 def _notes(opened: Any, format_name: str, metadata: Mapping[str, Any]) -> Iterator[str]:
