@@ -1,4 +1,4 @@
-"""One answer for each task, in order, whatever an engine does: its matte, or why there is none."""
+"""One answer per task, in order, whatever an engine does: a matte, or a failure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Answer = Matte | Failure
 
 
 def answers(engine: Engine, tasks: Iterable[Task]) -> Generator[Answer]:
-    """Feed the engine, and give exactly one answer per task, in the tasks' order.
+    """Solve tasks with an engine: exactly one answer per task, in order.
 
-    An engine that raises has lost what it had under way. What concerns all frames is raised
-    again, and so is what `tasks` itself raises; else the frame at fault fails, the other frames
-    under way are given to the engine again, one by one, and it goes on with the tasks to come. So
-    does an engine that ends too early or answers what it was not asked.
+    Where the engine raises, ends early or gives a wrong answer, the frames in progress are solved
+    again one by one, so that only the faulty one fails, and the engine continues with later tasks.
+
+    Raises:
+        Exception: an error that concerns all frames, or one that `tasks` itself raised.
     """
     feed = _Feed(tasks)
     try:
@@ -33,16 +34,13 @@ def answers(engine: Engine, tasks: Iterable[Task]) -> Generator[Answer]:
 
 
 def failure_of(task: Task, error: Exception) -> Failure:
-    """What an engine gives for a task whose solving has raised this.
-
-    Raises again what concerns all frames.
-    """
+    """Return the failure of a task whose solving raised `error`; re-raise what concerns all."""
     _raise_shared(error)
     return Failure(number=task.number, error=error)
 
 
 def solve_one(engine: Engine, task: Task) -> Matte:
-    """The matte of a single task; raises the engine's error where there is none."""
+    """Solve a single task; raises the engine's error."""
     answer = _alone(engine, task)
     if isinstance(answer, Failure):
         raise answer.error
@@ -50,7 +48,7 @@ def solve_one(engine: Engine, task: Task) -> Matte:
 
 
 class _Feed:
-    """Tasks that the engine has taken and not answered yet, and whether more will come."""
+    """The tasks that the engine has taken and not answered yet, and whether more will come."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = iter(tasks)
@@ -75,11 +73,11 @@ class _Feed:
 
 
 def _until_it_fails(engine: Engine, feed: _Feed) -> Iterator[Answer]:
-    """Answers as they come, until the engine ends, raises, or answers something else."""
-    given: Iterator[Answer] = iter(())
+    """Yield answers until the engine ends, raises, or gives a wrong one."""
+    mattes: Iterator[Answer] = iter(())
     try:
-        given = iter(engine.mattes(feed.taken()))
-        for answer in given:
+        mattes = iter(engine.mattes(feed.taken()))
+        for answer in mattes:
             if not feed.waiting or not _answers(answer, feed.waiting[0]):
                 break
             feed.waiting.popleft()
@@ -88,26 +86,26 @@ def _until_it_fails(engine: Engine, feed: _Feed) -> Iterator[Answer]:
         if feed.error is not None:
             raise feed.error from feed.error.__cause__
         _raise_shared(error)
-        if len(feed.waiting) == 1:  # no other frame can be meant
+        if len(feed.waiting) == 1:  # no other frame can be at fault
             yield failure_of(feed.waiting.popleft(), error)
     finally:
-        close(given)
+        close(mattes)
 
 
 def _alone(engine: Engine, task: Task) -> Answer:
-    """The answer to one task, given by itself: whatever is raised is this frame's."""
+    """Solve one task by itself: any error is this frame's."""
     try:
-        found = list(engine.mattes([task]))
+        mattes = list(engine.mattes([task]))
     except Exception as error:
         return failure_of(task, error)
-    if len(found) == 1 and _answers(found[0], task):
-        return found[0]
-    what = f"the engine gave {_in_words(found)} for this frame"
+    if len(mattes) == 1 and _answers(mattes[0], task):
+        return mattes[0]
+    what = f"the engine gave {_in_words(mattes)} for this frame"
     return Failure(number=task.number, error=SolveError(what, frame=task.number))
 
 
 def _answers(answer: object, task: Task) -> bool:
-    """Whether it is the answer to this task."""
+    """Return True if this is an answer to the task; re-raise what concerns all frames."""
     if isinstance(answer, Failure):
         _raise_shared(answer.error)
         return answer.number == task.number
@@ -116,17 +114,17 @@ def _answers(answer: object, task: Task) -> bool:
     return answer.alpha.shape == task.trimap.labels.shape
 
 
-def _in_words(found: list[Answer]) -> str:
-    if len(found) != 1:
-        return f"{len(found) or 'no'} mattes"
-    if not isinstance(found[0], Matte):
+def _in_words(mattes: list[Answer]) -> str:
+    if len(mattes) != 1:
+        return f"{len(mattes) or 'no'} mattes"
+    if not isinstance(mattes[0], Matte):
         return "something that is no matte"
-    height, width = found[0].alpha.shape
-    return f"the matte of another frame or size ({found[0].number}, {width}x{height})"
+    height, width = mattes[0].alpha.shape
+    return f"the matte of another frame or size ({mattes[0].number}, {width}x{height})"
 
 
 def _raise_shared(error: Exception) -> None:
-    """Raise again what concerns all frames."""
+    """Re-raise an error that concerns all frames; a failed GPU as a DeviceError."""
     if concerns_all_frames(error):
         raise error
     if not isinstance(error, VfxmatteError) and (

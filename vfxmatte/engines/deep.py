@@ -1,7 +1,7 @@
-"""Deep Image Matting as an engine: its weights on a device, and one of two ways to run them.
+"""Deep Image Matting as an engine: a network on a device, and one of two solvers.
 
-Modes `exact` and `fast` evaluate the network at the pixels that the unknown region depends on
-(`sparse`); `windows` and `dense` put windows of the picture through it as it stands (`windows`).
+The modes `exact` and `fast` evaluate the network only at the pixels that the unknown region depends
+on (`sparse`); `windows` and `dense` run it on windows of the picture (`windows`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ __all__ = ["DeepEngine", "choose_device", "choose_dtype"]
 
 @dataclass(eq=False)
 class DeepEngine:
-    """The two-stage network on one device. Make it with `open`."""
+    """The two-stage network on one device; see `open`."""
 
     model: Model
     solver: SparseSolver | WindowSolver
 
     @classmethod
     def open(cls, settings: EngineSettings) -> DeepEngine:
-        """Load the weights on the device that is asked for.
+        """Load the configured weights on the configured device.
 
         Raises:
-            WeightsError: no, damaged or unfitting weights. DeviceError: no such device.
+            WeightsError: missing, damaged or unfitting weights.
+            DeviceError: no such device.
         """
         device = choose_device(settings.device)
         network, info = load_weights(settings.weights or DEFAULT_WEIGHTS)

@@ -1,4 +1,4 @@
-"""The network on its device: what every way of running it shares."""
+"""A network on its device, which both solvers share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 SMALLEST_PX = 256 * 256
-"""No device is taken to be too small for so many pixels at once."""
+"""Pixels at once that are tried on any device."""
 
-_MEMORY_SHARE = 0.25
+_MEMORY_SHARE = 0.25  # of the device's memory, for one piece or batch
 _DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -28,16 +28,16 @@ _DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network in inference mode, its weights' sidecar, and where and in which format it runs.
-
-    prior: whether the network is shown alpha priors, where it takes any.
-    """
+    """A network in inference mode on a device."""
 
     network: DeepImageMatting
     info: WeightsInfo
+    """The sidecar of its weights."""
     device: torch.device
     dtype: torch.dtype
+    """Of the activations."""
     prior: bool = True
+    """Whether a network that takes alpha priors is given them."""
 
     @classmethod
     def on(
@@ -55,7 +55,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The device, for the screen."""
+        """The device's display name."""
         if self.device.type == "cuda":
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         return str(self.device)
@@ -66,17 +66,22 @@ class Model:
 
     @property
     def channels(self) -> int:
-        """Of the network's input: RGB, trimap and priors."""
+        """Number of input channels: RGB, trimap and alpha priors."""
         return 4 + self.info.network.priors
 
     def priors(self, task: Task) -> FloatImage:
-        """See `priors_of`."""
+        """Compute the priors that this network takes, see `priors_of`."""
         return priors_of(task, self.info.network, shown=self.prior)
 
     def affordable_px(self, planes: float) -> int:
-        """How many pixels fit into a quarter of the device's memory at so many values of the
-        widest layer a pixel: of the memory's size, not of what is free now, so that the same
-        machine always cuts the same pieces."""
+        """Return how many pixels fit into a quarter of the device's memory.
+
+        Counts all of its memory, not what is free now, so that a machine always cuts the same
+        pieces.
+
+        Args:
+            planes: values of the widest layer that are alive per pixel.
+        """
         if self.device.type == "cuda":
             memory = torch.cuda.get_device_properties(self.device).total_memory
         else:
@@ -85,7 +90,7 @@ class Model:
         return max(SMALLEST_PX, int(memory * _MEMORY_SHARE / per_pixel))
 
     def check_finite(self, alpha: FloatImage, frame: int) -> None:
-        """Raises WeightsError for a result that is not a number."""
+        """Raise WeightsError if a result is not finite."""
         if not np.isfinite(alpha).all():
             raise WeightsError(
                 f"the network's result is not a number in {self.precision}",
@@ -95,13 +100,12 @@ class Model:
             )
 
     def out_of_memory(self, error: BaseException) -> bool:
-        """Whether an error says that the device's memory was too little."""
+        """Return True if an error reports too little memory on the device."""
         text = str(error)
         return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text
 
     def lost(self, error: Exception, frame: int) -> Exception:
-        """A device that failed or vanished in the middle of the work, as an error that says so;
-        any other error as it is."""
+        """Return a DeviceError for a GPU that failed during the work; any other error unchanged."""
         if isinstance(error, VfxmatteError) or self.device.type != "cuda":
             return error
         if "CUDA" not in str(error) and not isinstance(error, torch.AcceleratorError):
@@ -114,7 +118,7 @@ class Model:
         )
 
     def free_memory(self) -> None:
-        """Give back what the device's allocator keeps."""
+        """Release the memory that the device's allocator caches."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -136,22 +140,22 @@ def priors_of(task: Task, network: DimConfig, *, shown: bool = True) -> FloatIma
 
 
 def network_input(task: Task, priors: FloatImage) -> FloatImage:
-    """(H, W, 4 + priors) float32: the picture, the trimap as 0, 0.5, 1, and the priors."""
+    """Stack picture, trimap (0, 0.5, 1) and priors: (H, W, 4 + priors) float32."""
     return np.concatenate((task.image, trimap_values(task.trimap.labels)[:, :, None], priors), 2)
 
 
 def trimap_values(labels: Labels) -> FloatImage:
-    """(H, W) float32, 0, 0.5 and 1, as the network sees the labels."""
+    """Return labels as the network's input: float32 of the same shape, 0, 0.5 and 1."""
     values = np.asarray(labels / np.float32(255), np.float32)
     values[labels == UNKNOWN] = 0.5
     return values
 
 
 def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N as a torch device.
+    """Return the torch device of auto, cpu, cuda or cuda:N.
 
     Raises:
-        DeviceError: a GPU that is not there, or a name that torch does not know.
+        DeviceError: no such GPU, or an unknown name.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -172,7 +176,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The number format of the network's activations."""
+    """Return the dtype of the network's activations."""
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return _DTYPES[precision]

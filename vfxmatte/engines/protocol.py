@@ -24,14 +24,12 @@ Mode = Literal["exact", "fast", "windows", "dense"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One frame to solve.
-
-    image: (H, W, 3) float32 RGB in the network's encoding, see `colour.encode_for_network`.
-    trimap: of the same size.
-    """
+    """One frame to solve."""
 
     image: FloatImage
+    """(H, W, 3) float32 RGB, network-encoded, see `colour.encode_for_network`."""
     trimap: Trimap
+    """The trimap, of the same size."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.trimap.labels.shape, 3) or self.image.dtype != np.float32:
@@ -47,31 +45,33 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings(Checked):
-    """Which engine, and how it runs.
+    """The choice of an engine, and how it runs.
 
-    weights: a .safetensors file, or None for the default weights.
-    device: auto, cpu, cuda or cuda:N; a run takes several too, see `devices.device_names`.
-    precision: auto is float16 on a GPU and float32 on a CPU.
-    mode: exact computes what the unknown pixels depend on and no more, with the dense result;
-        fast looks half as far around them, with a small error; windows computes whole windows
-        around them, dense the whole picture.
-    prior: whether networks that take alpha priors are shown them: without, a frame is solved a
-        little sooner and less exactly, as exported models solve it.
-    max_window_px: most pixels that the network sees at once; None chooses from the memory.
-    batch: windows at once, of the modes windows and dense; None chooses by their size.
-    classical: of engines without a network; weights, precision, mode and batch say nothing to them,
-        and max_window_px is how many unknown pixels they solve at once.
+    Engines without a network ignore weights, precision, mode, prior and batch.
     """
 
     name: str = "dim"
+    """The engine's name, see `registry.engine_names`."""
     weights: Path | None = None
+    """A .safetensors file; None for the default weights."""
     device: str = "auto"
+    """auto, cpu, cuda or cuda:N; a run also takes several, see `devices.device_names`."""
     precision: Precision = "auto"
+    """The network's number format; auto is float16 on a GPU and float32 on a CPU."""
     mode: Mode = "exact"
+    """exact computes only what the unknown pixels depend on, with the dense result; fast looks half
+    as far around them, with a small error; windows computes whole windows around them; dense
+    computes the whole picture."""
     prior: bool = True
+    """Whether networks that take alpha priors are given them; without, a frame is solved a little
+    sooner and less exactly."""
     max_window_px: int | None = limited(None, at_least=1)
+    """Most pixels that the network sees at once, or most unknown pixels that a classical engine
+    solves at once; None chooses from the memory."""
     batch: int | None = limited(None, at_least=1)
+    """Windows at once in the modes windows and dense; None chooses by their size."""
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)
+    """Settings of engines without a network."""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -88,26 +88,27 @@ class Engine(Protocol):
 
     @property
     def device(self) -> str:
-        """What it runs on, for the screen: `cpu`, `cuda:0 (NVIDIA …)`."""
+        """The device's display name: `cpu`, `cuda:0 (NVIDIA …)`."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Everything that decides the pixels of its mattes: plain values, stored with results.
+        """Return everything that decides the pixels: plain values, stored with the results.
 
-        Two engines that describe themselves alike give the same mattes (within rounding)."""
+        Engines of equal descriptions give the same mattes (within rounding)."""
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
-        """One matte per task, in order, or a `Failure` where a frame cannot be solved.
+        """Yield one matte per task, in order, or a `Failure` where a frame cannot be solved.
 
-        Known pixels are exactly 0 or 1. An engine that looks ahead gives failures as values. One
-        that raises loses what it has under way: callers go through `answers`, which asks again for
-        each of these frames alone, so that the one at fault is known. A DeviceError is raised: it
-        concerns all frames.
+        Known pixels are exactly 0 or 1. An engine that raises loses the frames in progress: callers
+        use `answers`, which solves each of them again by itself to find the faulty one.
+
+        Raises:
+            DeviceError: the device failed, which concerns all frames.
         """
 
     def close(self) -> None:
-        """Give the device's memory back."""
+        """Release the device's memory."""
 
 
 def known_alpha(labels: Labels) -> FloatImage:
-    """Alpha (H, W) float32 that is 1 where the trimap says foreground and 0 elsewhere."""
+    """Return (H, W) float32: 1 where the labels are foreground, 0 elsewhere."""
     return np.asarray(labels == FOREGROUND, dtype=np.float32)

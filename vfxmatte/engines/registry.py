@@ -18,11 +18,11 @@ def _deep(settings: EngineSettings) -> Engine:
 
 
 def _classical(module: str, function: str) -> Callable[[EngineSettings], Engine]:
-    """One of `engines.classical`, whose libraries are imported when it is opened."""
+    """Make a factory of a classical engine, whose libraries are imported when it is opened."""
 
     def factory(settings: EngineSettings) -> Engine:
-        opened = getattr(importlib.import_module(f"vfxmatte.engines.classical.{module}"), function)
-        engine: Engine = opened(settings)
+        imported = importlib.import_module(f"vfxmatte.engines.classical.{module}")
+        engine: Engine = getattr(imported, function)(settings)
         return engine
 
     return factory
@@ -39,15 +39,19 @@ _REGISTRY: dict[str, Callable[[EngineSettings], Engine]] = {
 
 
 ENTRY_POINTS = "vfxmatte.engines"
-"""Installed packages offer engines under this group of entry points, and every process knows them:
+"""The entry-point group of installed packages' engines, known to every process:
 `[project.entry-points."vfxmatte.engines"]` with `name = "module:factory"`."""
 
 
 def register(name: str, factory: Callable[[EngineSettings], Engine]) -> None:
-    """Add an engine of this process under a name of its own, for `EngineSettings.name`.
+    """Register an engine in this process.
 
-    factory: opens it; its libraries are best imported there and not before.
-    Raises UsageError where the name is taken.
+    Args:
+        name: the value of `EngineSettings.name` that selects it.
+        factory: opens the engine; import its libraries there, not earlier.
+
+    Raises:
+        UsageError: the name is taken.
     """
     if name in engine_names():
         raise UsageError(f"there is an engine {name!r} already")
@@ -55,15 +59,16 @@ def register(name: str, factory: Callable[[EngineSettings], Engine]) -> None:
 
 
 def engine_names() -> tuple[str, ...]:
-    """Of all engines: the project's, registered ones, those of installed packages; ascending."""
+    """Return the names of all engines, ascending."""
     return tuple(sorted({*_REGISTRY, *entry_points(group=ENTRY_POINTS).names}))
 
 
 def open_engine(settings: EngineSettings) -> Engine:
-    """The engine of that name, its model loaded.
+    """Open an engine, with its model loaded.
 
     Raises:
-        UsageError: no such engine. DeviceError, WeightsError: from the engine.
+        UsageError: no such engine.
+        DeviceError, WeightsError: from the engine.
     """
     factory = _REGISTRY.get(settings.name) or _installed(settings.name)
     if factory is None:
@@ -72,7 +77,7 @@ def open_engine(settings: EngineSettings) -> Engine:
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError, with near names, where there is no such engine; opens none."""
+    """Raise UsageError, with similar names, if there is no such engine; opens none."""
     if name not in engine_names():
         raise _unknown(name)
 
@@ -83,15 +88,15 @@ def _unknown(name: str) -> UsageError:
 
 
 def _installed(name: str) -> Callable[[EngineSettings], Engine] | None:
-    """An engine that an installed package offers."""
-    found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
-    if not found:
+    """Load the factory of an installed package's engine; None if there is no such engine."""
+    matches = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not matches:
         return None
     try:
-        factory: Callable[[EngineSettings], Engine] = found[0].load()
+        factory: Callable[[EngineSettings], Engine] = matches[0].load()
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"the engine {name!r} cannot be loaded: {error}",
-            hint=f"it is offered as {found[0].value}",
+            hint=f"it is offered as {matches[0].value}",
         ) from error
     return factory

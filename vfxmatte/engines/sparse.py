@@ -1,8 +1,8 @@
-"""The sparse way: the network at the pixels that the unknown region depends on, and no others.
+"""The sparse solver: the network only at the pixels that the unknown region depends on.
 
-Frames are prepared by threads of their own: the pixels are listed and gathered there. On a GPU
-the next frame is copied and launched while the last one is under way, so that it never waits.
-After an out-of-memory error the unknown region is cut in two, and each half is solved by itself.
+Threads prepare frames: they list and gather the pixels. On a GPU the next frame is copied and
+launched while the previous one is computed, so that the GPU never waits. After an out-of-memory
+error the unknown region is cut in two, and each half is solved by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxmatte.common.parallel import ordered_map
@@ -27,10 +26,10 @@ from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.dim_at_pixels import SparseNetwork, device_levels
 from vfxmatte.network.reach import PixelPyramid, Reach, pixel_pyramid
 from vfxmatte.network.tiling import padded_size, reflected
-from vfxmatte.types import UNKNOWN, Failure, FloatImage, Matte
+from vfxmatte.types import UNKNOWN, Failure, FloatImage, Mask, Matte
 
 FAST_REACH_PX = 96
-"""How far the fast mode looks: half as far as the network does (docs/lab has what it costs)."""
+"""Reach of the fast mode, half that of the network; its error is in docs/lab."""
 
 _PLANES = 4  # values of the widest layer alive per listed pixel: two results, skips, indices
 _SMALLEST_SIDE_PX = 32  # an unknown region is not cut further
@@ -38,39 +37,41 @@ _SMALLEST_SIDE_PX = 32  # an unknown region is not cut further
 
 @dataclass(eq=False)
 class _Piece:
-    """A part of a frame's unknown pixels: (H, W) bool of the padded picture, what they depend on,
-    and the network's input there, (n, 4 + priors) float32."""
+    """A part of a frame's unknown pixels."""
 
-    unknown: NDArray[np.bool_]
+    unknown: Mask
+    """(H, W), over the padded picture."""
     pyramid: PixelPyramid
+    """The pixels that they depend on."""
     picture: Tensor
+    """The network's input at these, (n, 4 + priors) float32."""
 
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its priors (H, W, priors) where anything is unknown, its pieces, and, in
-    step with them, alphas that may still be computed; or its failure."""
+    """A frame in progress, or its failure."""
 
     task: Task
     priors: FloatImage = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    """(H, W, priors), empty where nothing is unknown."""
     pieces: list[_Piece] = field(default_factory=list)
     alphas: list[Tensor] = field(default_factory=list)
+    """One for each piece, complete once `done` is reached."""
     done: Mark | None = None
     failure: Failure | None = None
 
 
 @dataclass(eq=False)
 class SparseSolver:
-    """Frame by frame, as far as `reach` goes.
-
-    reach_px: None where that is all that the result depends on. most_px: a frame's unknown region
-    is cut into pieces that depend on no more pixels than that.
-    """
+    """The network at listed pixels, frame by frame."""
 
     model: Model
     reach: Reach
+    """How far from the unknown pixels each layer is computed."""
     reach_px: int | None
+    """The limit of that reach; None: all that the result depends on."""
     most_px: int
+    """Most pixels that a piece of the unknown region may depend on."""
 
     def __post_init__(self) -> None:
         self._network = SparseNetwork(self.model.network)
@@ -78,7 +79,7 @@ class SparseSolver:
 
     @classmethod
     def of(cls, model: Model, settings: EngineSettings) -> SparseSolver:
-        """As the settings ask for, or as the device's memory allows."""
+        """Create a solver from settings; the piece size defaults to what fits the memory."""
         reach = model.network.config.reach()
         reach_px = FAST_REACH_PX if settings.mode == "fast" else None
         return cls(
@@ -89,12 +90,13 @@ class SparseSolver:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What decides the result beside the network: exact and fast give the same bits on any
-        number of threads and in pieces of any size."""
+        """Return what decides the result beside the network.
+
+        The bits depend neither on the number of threads nor on the size of the pieces."""
         return {} if self.reach_px is None else {"reach_px": self.reach_px}
 
     def free_memory(self) -> None:
-        """Let go of what is kept from frame to frame."""
+        """Release the workspace that frames share."""
         self._network.free_memory()
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
@@ -108,7 +110,7 @@ class SparseSolver:
         while waiting:
             yield self._answer(waiting.popleft())
 
-    # -- each step of one frame, whose errors are its own -----------------------------------------
+    # -- the steps of one frame, whose errors become its failure ----------------------------------
 
     def _begun(self, task: Task) -> _Open:
         try:
@@ -142,8 +144,8 @@ class SparseSolver:
         frame.pieces = list(self._pieces(frame, unknown))
         return frame
 
-    def _pieces(self, frame: _Open, unknown: NDArray[np.bool_]) -> Iterator[_Piece]:
-        """The unknown region, cut until every piece depends on few enough pixels."""
+    def _pieces(self, frame: _Open, unknown: Mask) -> Iterator[_Piece]:
+        """Cut the unknown region until every piece depends on few enough pixels."""
         pyramid = pixel_pyramid(unknown, self.reach)
         halves = _halves(unknown) if len(pyramid.levels[0]) > self.most_px else []
         if halves:
@@ -153,8 +155,7 @@ class SparseSolver:
             yield _Piece(unknown, pyramid, self._picture(frame, pyramid))
 
     def _picture(self, frame: _Open, pyramid: PixelPyramid) -> Tensor:
-        """(n, 4 + priors) the network's input at the listed pixels; the padding repeats the
-        picture."""
+        """Gather the network's input at the listed pixels, (n, 4 + priors) float32."""
         labels, full = frame.task.trimap.labels, pyramid.levels[0]
         rows = reflected(labels.shape[0], full.shape[0])[full.y]
         place = rows * labels.shape[1] + reflected(labels.shape[1], full.shape[1])[full.x]
@@ -168,7 +169,7 @@ class SparseSolver:
     # -- on the device ----------------------------------------------------------------------------
 
     def _launch(self, frame: _Open) -> None:
-        """Put a frame's pieces on the device; on a GPU this returns before they are solved."""
+        """Launch a frame's pieces on the device; on a GPU this returns before they are solved."""
         todo = deque(frame.pieces)
         frame.pieces = []
         while todo:
@@ -185,7 +186,7 @@ class SparseSolver:
         frame.done = self._transfer.mark()
 
     def _solve(self, piece: _Piece) -> Tensor:
-        """(n,) float32 alpha of the piece's unknown pixels, in this machine's memory."""
+        """Solve a piece: (n,) float32 alpha of its unknown pixels, in host memory."""
         lists = [array for level in piece.pyramid.levels for array in level.arrays]
         picture, *sent = self._transfer.send([piece.picture, *map(torch.from_numpy, lists)])
         levels = device_levels(piece.pyramid, sent)
@@ -193,7 +194,7 @@ class SparseSolver:
         return self._transfer.fetch(alpha)
 
     def _smaller(self, frame: _Open, piece: _Piece) -> list[_Piece]:
-        """A piece that was too large for the device, cut in two; so are all later ones."""
+        """Cut a piece that was too large for the device in two, and limit all later ones."""
         self._network.free_memory()
         self.model.free_memory()
         failed = len(piece.pyramid.levels[0])
@@ -209,7 +210,7 @@ class SparseSolver:
         return [smaller for half in halves for smaller in self._pieces(frame, half)]
 
     def _collected(self, frame: _Open) -> Matte:
-        """Wait for a frame and put its pieces together."""
+        """Wait for a frame and join its pieces."""
         number, labels = frame.task.number, frame.task.trimap.labels
         alpha = known_alpha(labels)
         try:
@@ -224,9 +225,8 @@ class SparseSolver:
         return Matte(number=number, alpha=alpha)
 
 
-def _halves(unknown: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The region cut across its longer side into two with pixels in each; empty where it is too
-    small to be cut."""
+def _halves(unknown: Mask) -> list[Mask]:
+    """Cut a region across its longer side into two parts with pixels in each; [] if too small."""
     rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
     tall = rows[-1] - rows[0] >= columns[-1] - columns[0]
     places = rows if tall else columns

@@ -1,4 +1,4 @@
-"""How arrays get onto the device and back: at once, or on a stream beside the computing one."""
+"""Copies to the device and back: synchronous, or on a stream beside the computing one."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ from torch import Tensor
 
 
 class Transfer(Protocol):
-    """To and from one device.
-
-    ahead: how many frames may be launched beyond the one that is awaited. workers: threads that
-    prepare frames.
-    """
+    """Copies to and from one device."""
 
     ahead: int
+    """Frames that may be launched beyond the awaited one."""
     workers: int
+    """Threads that prepare frames."""
 
     def room(self, rows: int, columns: int) -> Tensor:
-        """Memory of this machine for (rows, columns) float32 that are to be sent."""
+        """Allocate host memory for (rows, columns) float32 to be sent."""
 
     def send(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors on the device, in the order of its work: they may not be there yet."""
+        """Copy tensors to the device; later work on it waits for them."""
 
     def fetch(self, tensor: Tensor) -> Tensor:
-        """The tensor as float32 in this machine's memory; there when what `mark` gave is over."""
+        """Copy a tensor to host memory as float32; complete once a later `mark` is reached."""
 
     def mark(self) -> Mark:
-        """The end of all that has been asked for so far."""
+        """Mark the end of the work queued so far."""
 
 
 class Mark(Protocol):
     """A place in the device's work."""
 
     def synchronize(self) -> None:
-        """Wait until the device has come so far."""
+        """Wait until the device has reached this mark."""
 
 
 class Direct:
-    """A device that computes when it is called, as a CPU does: nothing has to be waited for."""
+    """A CPU, which computes synchronously."""
 
     ahead, workers = 0, 1
 
@@ -82,8 +80,8 @@ class Streamed:
         return sent
 
     def fetch(self, tensor: Tensor) -> Tensor:
-        there = torch.empty(tensor.shape, dtype=torch.float32, pin_memory=True)
-        return there.copy_(tensor.float(), non_blocking=True)
+        pinned = torch.empty(tensor.shape, dtype=torch.float32, pin_memory=True)
+        return pinned.copy_(tensor.float(), non_blocking=True)
 
     def mark(self) -> Mark:
         event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]

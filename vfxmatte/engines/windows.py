@@ -1,9 +1,9 @@
-"""The dense way: windows of the picture through the network as it stands.
+"""The dense solver: the network on windows of the picture.
 
-Small windows of several frames share a batch on a GPU; a large one fills it alone. On a CPU a
-batch gains nothing, so windows go one by one. A batch is filled up to its size, which the window's
-size decides, so that a matte never depends on the frames it was solved with. After an
-out-of-memory error the batch, then the window, is halved and the work goes on.
+On a GPU small windows of several frames share a batch; on a CPU a batch gains nothing, so windows
+go one by one. A batch is padded to its full size, which depends on the window's size alone, so that
+a matte never depends on the frames it was solved with. After an out-of-memory error the batch, then
+the window, is halved.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, FloatImage, Labels, Mat
 
 _ACTIVATIONS = 6  # full-resolution planes of the widest layer alive at once, measured
 _LARGEST_BATCH = 16
-_FULL_PX = 1024 * 1024  # so many pixels at once keep a GPU busy
+_FULL_PX = 1024 * 1024  # pixels at once that keep a GPU busy
 
 
 @dataclass(eq=False)
 class _Open:
-    """A frame under way: its padded network input (empty where there are no tiles), the alpha so
-    far, the tiles not yet solved; or its failure."""
+    """A frame in progress, or its failure."""
 
     task: Task
     alpha: FloatImage
+    """The result so far, (H, W)."""
     padded: FloatImage
+    """The padded network input, (h, w, 4 + priors); empty without tiles."""
     waiting: deque[Tile]
+    """The tiles that are not solved yet."""
     failure: Failure | None = None
 
     def fail(self, failure: Failure) -> None:
@@ -49,27 +51,26 @@ class _Open:
 
 @dataclass(eq=False)
 class WindowSolver:
-    """Windows of the picture, each solved whole, and the part of it kept that the border does not
-    reach.
-
-    window_px: most pixels of a window. batch: most windows at once. batch_px: no batch of several
-    windows holds more pixels; None: `batch` alone decides. everything: the whole picture is
-    computed, and not only the windows that hold unknown pixels.
-    """
+    """Solves whole windows, and keeps the part of each that its border does not affect."""
 
     model: Model
     window_px: int
+    """Most pixels of a window."""
     batch: int
+    """Most windows at once."""
     batch_px: int | None = None
+    """Most pixels of a batch of several windows; None: `batch` alone decides."""
     everything: bool = False
+    """Whether the whole picture is computed, not only windows with unknown pixels."""
     halo_px: int = field(init=False)
+    """Reach of the network, on its stride."""
 
     def __post_init__(self) -> None:
         self.halo_px = self.model.network.config.halo_px()
 
     @classmethod
     def of(cls, model: Model, settings: EngineSettings) -> WindowSolver:
-        """As the settings ask for, or as the device's memory allows."""
+        """Create a solver from settings; the window size defaults to what fits the memory."""
         on_gpu = model.device.type == "cuda"
         window_px = settings.max_window_px or model.affordable_px(_ACTIVATIONS)
         if on_gpu and settings.max_window_px is None:
@@ -83,8 +84,8 @@ class WindowSolver:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What decides the last bits of the result beside the network: the windows' size, and on a
-        CPU the number of threads, for which oneDNN chooses the order of its sums."""
+        """Return what decides the last bits beside the network: the windows' size, and on a CPU the
+        number of threads, by which oneDNN orders its sums."""
         mode = "dense" if self.everything else "windows"
         described: dict[str, Any] = {"mode": mode, "window_px": self.window_px}
         if self.model.device.type == "cpu":
@@ -92,12 +93,12 @@ class WindowSolver:
         return described
 
     def free_memory(self) -> None:
-        """Nothing is kept from frame to frame."""
+        """Do nothing: frames share no memory."""
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
         """Solve tasks in order; tiles of up to a batch of frames are mixed.
 
-        An error of a batch is raised: which of its frames is at fault, `answers` finds out.
+        Raises a batch's error; `answers` finds out which of its frames is at fault.
         """
         frames: deque[_Open] = deque()
         for task in tasks:
@@ -135,13 +136,13 @@ class WindowSolver:
         return plan_tiles(labels, stride=STRIDE, halo_px=self.halo_px, max_window_px=self.window_px)
 
     def _batch_of(self, window_px: int) -> int:
-        """How many windows of this size go at once."""
+        """Return how many windows of this size fit into a batch."""
         if self.batch_px is None:
             return self.batch
         return max(1, min(self.batch, self.batch_px // window_px))
 
     def _has_batch(self, frames: Collection[_Open]) -> bool:
-        """Whether a batch is complete, or has been waited for long enough."""
+        """Return True if a batch is complete, or more frames wait than it holds."""
         chosen = self._next_batch(frames)
         if not chosen:
             return False
@@ -149,7 +150,7 @@ class WindowSolver:
         return len(chosen) == size or len(frames) > size
 
     def _next_batch(self, frames: Iterable[_Open]) -> list[tuple[_Open, Tile]]:
-        """Tiles of one shape, oldest frame first, up to a batch."""
+        """Choose tiles of one shape, oldest frame first, up to a batch."""
         waiting = ((frame, tile) for frame in frames for tile in frame.waiting)
         oldest = next(waiting, None)
         if oldest is None:
@@ -181,7 +182,7 @@ class WindowSolver:
             frame.waiting.remove(tile)
 
     def _forward(self, windows: list[FloatImage]) -> FloatImage:
-        """(N, H, W) float32 clamped alphas; the batch is filled up to its size."""
+        """Run the network: (N, H, W) float32 clamped alphas; the batch is padded to its size."""
         stacked = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
         missing = self._batch_of(windows[0].shape[0] * windows[0].shape[1]) - len(windows)
         if missing:
@@ -193,7 +194,7 @@ class WindowSolver:
         return alpha[: len(windows), 0].float().cpu().numpy()
 
     def _smaller(self, frames: Iterable[_Open], failed_px: int) -> None:
-        """After an out-of-memory error with windows of this size: a smaller batch or window."""
+        """Reduce the batch, then the window, after an out-of-memory error at this window size."""
         self.model.free_memory()
         if self._batch_of(failed_px) > 1:
             self.batch = self._batch_of(failed_px) // 2
@@ -215,7 +216,7 @@ def _cut(frame: _Open, tile: Tile) -> FloatImage:
 
 
 def _still_wanted(frame: _Open) -> Labels:
-    """The labels, with nothing unknown but what the waiting tiles are to solve."""
+    """Return the labels, unknown only where waiting tiles will solve."""
     labels = frame.task.trimap.labels.copy()
     solved = np.ones(labels.shape, bool)
     for tile in frame.waiting:
@@ -225,7 +226,7 @@ def _still_wanted(frame: _Open) -> Labels:
 
 
 def _stitch(frame: _Open, tile: Tile, alpha: FloatImage) -> None:
-    """Keep the core's unknown pixels."""
+    """Write the core's unknown pixels into the frame's alpha."""
     unknown = frame.task.trimap.labels[tile.core.slices] == UNKNOWN
     frame.alpha[tile.core.slices][unknown] = alpha[tile.core_in_window][unknown]
 

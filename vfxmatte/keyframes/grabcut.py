@@ -1,8 +1,7 @@
-"""A first trimap of anything, from a box or a rough mask: OpenCV's grabCut.
+"""First trimaps of anything, from a box or a rough mask, by OpenCV's grabCut.
 
-GrabCut (Rother, Kolmogorov, Blake 2004) tells the colours inside of the region from those outside
-and cuts between them. It runs on a small picture: an edge that is a few pixels off lies within the
-band that is painted around it.
+GrabCut (Rother, Kolmogorov, Blake 2004) separates the colours inside the region from those outside.
+It runs on a reduced picture: an edge that is a few pixels off lies within the unknown band.
 """
 
 from __future__ import annotations
@@ -15,23 +14,28 @@ from vfxmatte.errors import TrimapError
 from vfxmatte.trimaps import distance_to, from_matte
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Mask
 
-_MOST_PX = 640_000
-_STEPS = 6
+_MOST_PX = 640_000  # of the reduced picture
+_STEPS = 6  # of grabCut
+_FEWEST_PX = 25  # on each side of the region, for grabCut's mixtures of five colours
 
 
 def default_band_px(height: int) -> float:
-    """How far the unknown reaches to either side of the cut: 1.5 % of the height."""
+    """Return the default reach of the unknown to either side of the cut: 1.5 % of the height."""
     return max(3.0, round(0.015 * height))
 
 
 def cut_out(image: FloatImage, region: Mask) -> Mask:
-    """(H, W) bool: what stands out inside of the region.
+    """Cut out the subject inside a region.
 
     Args:
         image: (H, W, 3) float32 RGB as on a display, nominally 0 to 1.
-        region: (H, W) bool; all outside of it is background for certain.
+        region: (H, W) bool; all outside of it is certain background.
 
-    Raises TrimapError for a region that is empty or is the whole picture, and for an empty result.
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        TrimapError: the region is empty or the whole picture, or the result is empty.
     """
     if not region.any():
         raise TrimapError("the region is empty", hint="it must hold the subject")
@@ -45,8 +49,8 @@ def cut_out(image: FloatImage, region: Mask) -> Mask:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(np.clip(image, 0, 1), size, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(region.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    found = _grab(np.rint(small * 255).astype(np.uint8), inside)
-    smooth = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    subject = _grab(np.rint(small * 255).astype(np.uint8), inside)
+    smooth = cv2.resize(subject.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     cut = (smooth > 0.5) & region
     if not cut.any():
         raise TrimapError(
@@ -57,10 +61,12 @@ def cut_out(image: FloatImage, region: Mask) -> Mask:
 
 
 def trimap_around(cut: Mask, region: Mask, band_px: float) -> Labels:
-    """(H, W) uint8: the cut, with a band of `band_px` to either side of its edge.
+    """Make a trimap (H, W) of the cut, unknown up to `band_px` to either side of its edge.
 
-    The band does not leave the region by more than itself. Raises TrimapError where no foreground
-    is left.
+    The unknown leaves the region by `band_px` at most.
+
+    Raises:
+        TrimapError: no foreground is left.
     """
     labels = from_matte(cut.astype(np.float32), erode_px=band_px, dilate_px=band_px)
     labels[distance_to(region) > band_px] = BACKGROUND
@@ -73,9 +79,9 @@ def trimap_around(cut: Mask, region: Mask, band_px: float) -> Labels:
 
 
 def _grab(picture: NDArray[np.uint8], inside: Mask) -> Mask:
-    """(h, w) bool; all False where there are too few pixels to tell two sides apart."""
+    """Run grabCut: (h, w) bool, all False with too few pixels on either side."""
     mask = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    if min(np.count_nonzero(inside), np.count_nonzero(~inside)) < 25:
+    if min(np.count_nonzero(inside), np.count_nonzero(~inside)) < _FEWEST_PX:
         return np.zeros_like(inside)
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))

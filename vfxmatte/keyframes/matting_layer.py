@@ -30,15 +30,17 @@ def solve_alpha(
     laplacian: MattingLaplacian,
     settings: SolverSettings | None = None,
 ) -> Tensor:
-    """Alpha (N, H, W), not clamped: it leaves [0, 1] a little where the picture makes it.
+    """Solve alpha (N, H, W), not clamped; differentiable once by the first three arguments.
 
     Args:
-        foreground, background: (N, H, W), not negative: F and B.
-        weight: λ, a number above 0 as a tensor without dimensions.
+        foreground, background: F and B, (N, H, W), not negative.
+        weight: λ, above 0, as a tensor without dimensions.
         laplacian: of the same N pictures, dtype and device.
+        settings: of the solver.
 
-    Differentiable once by the first three. Raises ValueError on other shapes or dtypes,
-    SolveError where a picture has no label at all, or where the system is not solved.
+    Raises:
+        ValueError: other shapes or dtypes.
+        SolveError: a picture has no label at all, or the system cannot be solved.
     """
     expected = laplacian.count, *laplacian.shape
     for name, tensor in (("foreground", foreground), ("background", background)):
@@ -56,7 +58,7 @@ def solve_alpha(
 
 
 class MattingLayer(nn.Module):
-    """`solve_alpha` with a λ that is learnt, kept as its logarithm."""
+    """`solve_alpha` with a learnt λ, stored as its logarithm."""
 
     def __init__(self, weight: float = 10.0, settings: SolverSettings | None = None) -> None:
         super().__init__()

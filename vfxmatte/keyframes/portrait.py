@@ -1,8 +1,8 @@
-"""Automatic trimaps of portraits: a picture in, the matting layer's alpha and labels out.
+"""Automatic trimaps of portraits, from the matting layer's alpha.
 
-The labelling network works at about the size that it was trained at, the matting layer at up to
+The labelling network works at about the size of its training, the matting layer at up to
 `LAYER_SIDE_PX`: the Laplacian of a larger picture would take too much memory. The layer's alpha is
-a rough one, good for a trimap. Knows no files but the weights.
+rough, and good enough for a trimap.
 """
 
 from __future__ import annotations
@@ -29,46 +29,45 @@ from vfxmatte.types import FloatImage, Labels, Mask
 PORTRAIT_WEIGHTS = DEFAULT_WEIGHTS.with_name("portrait.safetensors")
 
 LAYER_SIDE_PX = 640
-"""Longest side at which the matting layer solves; larger pictures are solved smaller, and said."""
+"""Longest side at which the matting layer solves; larger pictures are reduced."""
 
 LEAST_SHARE = 0.004
-"""Foreground of less than this share of the picture is none."""
+"""Smallest share of the picture that counts as foreground."""
 
 LEAST_AGREEMENT = 0.5
-"""Foreground that overlaps less with the shape of a portrait, however that is laid, is none."""
+"""Smallest agreement with the shape of a portrait at which foreground counts as one."""
 
 BAND_SHARE = 0.012
 """Reach of the unknown band to either side, as a share of the picture's shorter side."""
 
 _SOLVER = SolverSettings(tolerance=1e-6, iterations=4000)
-_SURE = 0.05  # how far the layer's alpha may be off 0 and 1 and still be certain
-_DOUBT = 0.5  # where the network says unknown more likely than not
+_SURE = 0.05  # largest distance of the layer's alpha from 0 or 1 at which it is certain
+_DOUBT = 0.5  # probability of unknown above which a pixel is doubtful
 _ANOTHER = 0.15  # a second foreground of this share of the largest is another portrait
-_NEAR = 0.03  # pieces within this share of the picture's side belong to a portrait: strands
-_LARGEST_PX = 3  # the picture for the labels may be so many times as long as it is high
+_NEAR = 0.03  # pieces within this share of the picture's side, such as strands, are a portrait's
+_LONGEST = 3  # largest ratio of the sides of the labelling network's input
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PortraitGuess:
-    """What was found in one picture.
-
-    alpha: (H, W) float32 in [0, 1], rough. doubtful: (H, W) bool, what the network itself labels
-        unknown, as loose hair that the layer does not see.
-    agreement: how well it fits a portrait's shape, 0 to 1. share: of the picture that is
-        foreground. portraits: how many there seem to be.
-    solved: (height, width) at which the matting layer solved.
-    """
+    """The portrait in one picture."""
 
     alpha: FloatImage
+    """(H, W) float32 in [0, 1], rough."""
     doubtful: Mask
+    """(H, W) bool: what the network labels unknown, such as loose hair that the layer misses."""
     agreement: float
+    """How well it fits a portrait's shape, 0 to 1."""
     share: float
+    """Share of the picture that is foreground, 0 to 1."""
     portraits: int
+    """Number of portraits in the picture."""
     solved: tuple[int, int]
+    """(height, width) at which the matting layer solved."""
 
     @property
     def is_coarse(self) -> bool:
-        """Whether the matting layer solved a smaller picture."""
+        """True if the matting layer solved a reduced picture."""
         return self.solved != self.alpha.shape
 
     def __repr__(self) -> str:
@@ -79,7 +78,7 @@ class PortraitMatter:
     """The labelling network and the matting layer, on a device."""
 
     def __init__(self, network: PortraitMatting, device: torch.device | None = None) -> None:
-        """network: folded, in eval mode."""
+        """Move a folded network in eval mode to the device; None is the CPU."""
         self.device = device or torch.device("cpu")
         self.network = network.to(self.device).requires_grad_(False)
         self.network.layer.settings = _SOLVER
@@ -88,16 +87,21 @@ class PortraitMatter:
     def open(
         cls, weights: Path | None = None, device: torch.device | None = None
     ) -> tuple[PortraitMatter, PortraitInfo]:
-        """With weights from a file, or the default ones. Raises WeightsError."""
+        """Load weights from a file, or the default ones. Raises WeightsError."""
         network, info = load_portrait_weights(weights or PORTRAIT_WEIGHTS)
         return cls(network, device), info
 
     @torch.no_grad()
     def guess(self, image: FloatImage, *, every: bool = False) -> PortraitGuess:
-        """The rough matte of the portrait in a picture (H, W, 3), network-encoded.
+        """Solve the rough matte of the portrait in a picture.
 
-        every: of all portraits, where there are several; else of the largest.
-        Raises TrimapError where there is no portrait, SolveError where alpha is not to be had.
+        Args:
+            image: (H, W, 3) network-encoded.
+            every: whether to solve all portraits, not only the largest.
+
+        Raises:
+            TrimapError: there is no portrait.
+            SolveError: the alpha cannot be solved.
         """
         height, width = image.shape[:2]
         if min(height, width) < STRIDE:
@@ -118,24 +122,28 @@ class PortraitMatter:
         )  # fmt: skip
 
     def _labels(self, picture: Tensor) -> tuple[Tensor, float]:
-        """Probabilities (1, 3, h, w) at the network's own size, and the agreement."""
+        """Compute probabilities (1, 3, h, w) at the network's size, and the agreement."""
         height, width = picture.shape[2:]
         size = _network_size(height, width, self.network.config.side_px)
         probabilities, agreement = self.network.probabilities(_resized(picture, size))
         return probabilities, float(agreement)
 
     def _alpha(self, picture: Tensor, probabilities: Tensor) -> FloatImage:
-        """(h, w), solved in double precision: the default weights' λ leaves much to the picture."""
+        """Solve alpha (h, w), in double precision: the default λ leaves much to the picture."""
         solved = self.network.alpha(picture.double(), probabilities.double())
         alpha: FloatImage = solved[0, 0].clamp(0, 1).float().cpu().numpy()
         return alpha
 
 
 def keyframe_labels(guess: PortraitGuess, band_px: float | None = None) -> Labels:
-    """A trimap (H, W) uint8: certain where the rough alpha is nearly 0 or 1, and further than the
-    band from anything softer, and where the network has no doubt.
+    """Make a trimap (H, W) uint8 of a rough alpha.
 
-    band_px: reach of the unknown to either side of what is soft; None takes `BAND_SHARE`.
+    A pixel is certain if alpha is nearly 0 or 1 within the band around it, and the network does not
+    doubt it.
+
+    Args:
+        guess: the portrait.
+        band_px: reach of the unknown to either side of what is soft; None takes `BAND_SHARE`.
     """
     if band_px is None:
         band_px = default_band_px(*guess.alpha.shape)
@@ -166,7 +174,7 @@ def _refuse_nothing(labels: Tensor, agreement: float) -> None:
 
 
 def _chosen(alpha: FloatImage, *, every: bool) -> tuple[Mask, int]:
-    """Where the largest portrait is, or all are, with what is near, and how many there are."""
+    """Find the largest portrait, or all, with nearby pieces, and count the portraits."""
     count, marks, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).view(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if count < 2:
@@ -188,9 +196,9 @@ def _enlarged(values: FloatImage, height: int, width: int) -> FloatImage:
 
 
 def _network_size(height: int, width: int, side_px: int) -> tuple[int, int]:
-    """Sides in multiples of 32, the shorter one about `side_px`."""
+    """Return sides in multiples of 32, the shorter one about `side_px`."""
     scale = side_px / min(height, width)
-    most = _LARGEST_PX * side_px
+    most = _LONGEST * side_px
     sides = (max(1, round(min(side * scale, most) / STRIDE)) * STRIDE for side in (height, width))
     return next(sides), next(sides)
 

@@ -2,8 +2,8 @@
 
 The labelling network is an FCN-8s on VGG-16's convolutions: from the picture and a shape mask to
 scores for foreground, background and unknown, summed over 1/8, 1/16 and 1/32 of its size. Their
-softmax gives F and B of the matting layer, which gives alpha. The shape mask comes from the network
-itself: a first pass without a mask finds roughly where the portrait is (see `shape_mask`).
+softmax gives F and B of the matting layer, which gives alpha. The shape mask is fitted to the
+result of a first pass without a mask (see `shape_mask`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class LabelNetwork(nn.Module):
         self.register_buffer("std", torch.full((1, 4, 1, 1), 0.225), persistent=False)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Scores (N, 3, H, W): foreground, background, unknown. Sides are multiples of 32."""
+        """Score foreground, background and unknown, (N, 3, H, W); sides are multiples of 32."""
         if image.shape[2] % STRIDE or image.shape[3] % STRIDE:
             raise ValueError(f"sides must be multiples of {STRIDE}, found {tuple(image.shape)}")
         x = (torch.cat((image, mask), 1) - self.mean) / self.std
@@ -78,7 +78,7 @@ class LabelNetwork(nn.Module):
 
 
 class PortraitMatting(nn.Module):
-    """Labels, then alpha; and the mean matte that shape masks are made of."""
+    """The labelling network, the matting layer and the mean matte of shape masks."""
 
     mean_matte: Tensor
 
@@ -90,12 +90,12 @@ class PortraitMatting(nn.Module):
         self.register_buffer("mean_matte", torch.zeros(1, 1, MEAN_SIDE, MEAN_SIDE))
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (N, 3, H, W) and alpha (N, 1, H, W), not clamped."""
+        """Return scores (N, 3, H, W) and alpha (N, 1, H, W), not clamped."""
         scores = self.labels(image, mask)
         return scores, self.alpha(image, scores.softmax(1))
 
     def alpha(self, image: Tensor, probabilities: Tensor) -> Tensor:
-        """(N, 1, H, W) of pictures of any size, with probabilities (N, 3, H, W) of that size."""
+        """Solve alpha (N, 1, H, W) of pictures, with probabilities (N, 3, H, W) of their size."""
         laplacian = MattingLaplacian.of(image.clamp(0, 1), epsilon=self.config.epsilon)
         foreground = probabilities[:, FOREGROUND].contiguous()
         background = probabilities[:, BACKGROUND].contiguous()
@@ -104,20 +104,22 @@ class PortraitMatting(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The labels of pictures whose shape masks are not known: (N, 3, H, W), and (N,) how well
-        what was found agrees with the shape of a portrait, 0 to 1.
+        """Label pictures whose shape masks are not known.
 
-        One look without a mask, a mask laid over its foreground, one look with it; each at the
-        picture and at its mirror image.
+        A first pass has no mask, a second one the mask fitted to the first's foreground.
+
+        Returns:
+            Probabilities (N, 3, H, W), and (N,) how well the foreground agrees with the shape of a
+            portrait, 0 to 1.
         """
         empty = torch.zeros_like(image[:, :1])
-        first = self._looked(image, empty)[:, FOREGROUND, None]
+        first = self._mirrored_mean(image, empty)[:, FOREGROUND, None]
         mask = placed(self.mean_matte, fit(self.mean_matte, first), empty)
-        second = self._looked(image, mask)
+        second = self._mirrored_mean(image, mask)
         return second, overlap(mask, second[:, FOREGROUND, None])
 
-    def _looked(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Mean probabilities (N, 3, H, W) of pictures and their mirror images."""
+    def _mirrored_mean(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Average the probabilities (N, 3, H, W) of pictures and their mirror images."""
         both = torch.cat((image, image.flip(3))), torch.cat((mask, mask.flip(3)))
         straight, mirrored = self.labels(*both).softmax(1).chunk(2)
         mean: Tensor = (straight + mirrored.flip(3)) / 2

@@ -1,7 +1,7 @@
-"""The shape mask: the mean portrait matte, brought into place by an affine transform.
+"""The shape mask: the mean portrait matte under an affine transform.
 
-The transform (place, size along both axes, turn) is estimated from a first, rough foreground: its
-moments give a start, and gradient descent on the overlap the rest. No face is looked for.
+The transform (position, size along both axes, rotation) is fitted to a first, rough foreground: by
+its moments, then by gradient descent on the overlap. No face is detected.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from torch.nn import functional as F
 MEAN_SIDE = 64
 """Side in px of a mean matte."""
 
-_FIT_PX = 40
+_FIT_PX = 40  # side at which the overlap is measured
 _FIT_STEPS = 50
-_FIT_RATE = 0.04
+_FIT_RATE = 0.04  # learning rate
 _SPREAD = 0.35  # standard deviation of a mean matte along either axis, where its half side is 1
 _LEAST = 1e-6
 
 
 def fit(mean: Tensor, foreground: Tensor) -> Tensor:
-    """The transform that lays the mean matte over each foreground.
+    """Fit the mean matte to each foreground.
 
     Args:
         mean: (1, 1, S, S) in [0, 1].
-        foreground: (N, 1, H, W) in [0, 1], of pictures in which there is something.
+        foreground: (N, 1, H, W) in [0, 1], not empty.
 
-    Returns (N, 5): centre x and y, and the logarithms of the width and height in half sides of the
-    picture, and the turn in radians; constants, whatever was asked to keep gradients.
+    Returns:
+        (N, 5) poses without gradients: centre x and y, the logarithms of width and height in half
+        sides of the picture, and the rotation in radians.
     """
     target = F.interpolate(foreground.detach(), (_FIT_PX, _FIT_PX), mode="area")
 
@@ -42,21 +43,21 @@ def fit(mean: Tensor, foreground: Tensor) -> Tensor:
 
 
 def placed(mean: Tensor, pose: Tensor, like: Tensor) -> Tensor:
-    """The mean matte under the poses (N, 5), (N, 1, H, W) of the size of `like`."""
+    """Draw the mean matte under poses (N, 5): (N, 1, H, W) of the size of `like`."""
     grid = F.affine_grid(_matrix(pose), [len(pose), 1, *like.shape[-2:]], align_corners=False)
     return F.grid_sample(mean.expand(len(pose), -1, -1, -1), grid, align_corners=False)
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
-    """(N,) Dice coefficient of soft masks (N, 1, H, W): 1 where they are the same."""
+    """Compute the Dice coefficient (N,) of soft masks (N, 1, H, W): 1 for equal ones."""
     both = (a * b).sum((1, 2, 3))
     return 2 * both / (a.square().sum((1, 2, 3)) + b.square().sum((1, 2, 3))).clamp(min=_LEAST)
 
 
 def mean_matte(alphas: Tensor, rounds: int = 3) -> Tensor:
-    """The mean (1, 1, S, S) of mattes (N, 1, H, W), each brought into the mean's own frame.
+    """Average mattes (N, 1, H, W), each aligned to the mean: (1, 1, S, S).
 
-    The first round goes by moments, the others fit each matte to the mean so far.
+    The first round aligns by moments, the others fit each matte to the mean so far.
     """
     alphas = alphas.clamp(0, 1)
     poses = _by_moments(alphas)
@@ -70,7 +71,7 @@ def mean_matte(alphas: Tensor, rounds: int = 3) -> Tensor:
 
 
 def _matrix(pose: Tensor) -> Tensor:
-    """(N, 2, 3) from coordinates in the picture to those in the mean matte, both -1 to 1."""
+    """Return transforms (N, 2, 3) from picture to mean matte, both in coordinates -1 to 1."""
     x, y, width, height, turn = pose.unbind(1)
     cos, sin = turn.cos(), turn.sin()
     a, b = cos / width.exp(), sin / width.exp()
@@ -80,7 +81,7 @@ def _matrix(pose: Tensor) -> Tensor:
 
 
 def _inverse(pose: Tensor) -> Tensor:
-    """(N, 2, 3) the other way."""
+    """Return transforms (N, 2, 3) from mean matte to picture."""
     x, y, width, height, turn = pose.unbind(1)
     cos, sin = turn.cos(), turn.sin()
     rows = (
@@ -91,7 +92,7 @@ def _inverse(pose: Tensor) -> Tensor:
 
 
 def _by_moments(target: Tensor) -> Tensor:
-    """Poses that give the mean matte the centres and the spreads of the targets."""
+    """Return the poses that give the mean matte the centres and spreads of the targets."""
     mass = target.sum((1, 2, 3)).clamp(min=_LEAST)
     centres, sizes = [], []
     for axis, length in ((3, target.shape[3]), (2, target.shape[2])):
@@ -105,9 +106,9 @@ def _by_moments(target: Tensor) -> Tensor:
 
 
 def _descend(start: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """The best pose on the way, picture by picture.
+    """Descend from `start`; return each picture's best pose.
 
-    Adam, written out: its module in torch takes seconds to load, and this is used for one picture.
+    This is Adam, written out: torch's module takes seconds to load.
     """
     pose = best = start.detach()
     least = torch.full_like(start[:, 0], torch.inf)

@@ -1,9 +1,8 @@
-"""Symmetric positive systems (D + L) x = b, D diagonal and L a matting Laplacian, solved.
+"""Solvers of symmetric positive systems (D + L) x = b, D diagonal and L a matting Laplacian.
 
-Two ways: conjugate gradients with a diagonal preconditioner, batched, on whatever device the
-tensors are; and a sparse factorisation on the CPU for small pictures, used again for a second
-right-hand side. Both check what they return: a solution whose residual is too large is an error,
-never a result.
+There are two: conjugate gradients with a diagonal preconditioner, batched, on the tensors' device;
+and a sparse factorisation on the CPU for small pictures, which a second right-hand side reuses.
+A solution with too large a residual is an error, never a result.
 """
 
 from __future__ import annotations
@@ -22,24 +21,23 @@ from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.prior.row_sums import row_sums
 
 DIRECT_PX = 96 * 96
-"""Up to so many pixels a factorisation on the CPU is the quicker way."""
+"""Most pixels of a picture for which a factorisation on the CPU is faster."""
 
-_CHECK_EVERY = 10
+_CHECK_EVERY = 10  # steps; a check makes the CPU wait for a GPU
+_DRIFT = 0.5  # of the goal, left for the drift of the tracked residual
 
 
 @dataclass(frozen=True, kw_only=True)
 class SolverSettings:
-    """How a system is solved.
-
-    method: `auto` factorises pictures of at most `DIRECT_PX` pixels on the CPU.
-    tolerance: largest residual, as a share of the reference that the caller names. The default is
-        what single precision reaches surely; 1e-6 and less needs float64.
-    iterations: of conjugate gradients, at most.
-    """
+    """How a system is solved."""
 
     method: Literal["auto", "direct", "cg"] = "auto"
+    """auto factorises pictures of at most `DIRECT_PX` pixels on the CPU."""
     tolerance: float = 1e-4
+    """Largest residual, as a share of the caller's reference. Single precision reliably reaches the
+    default; 1e-6 and less needs float64."""
     iterations: int = 3000
+    """Steps of conjugate gradients at most."""
 
     def __post_init__(self) -> None:
         if self.tolerance <= 0 or self.iterations < 1:
@@ -47,14 +45,12 @@ class SolverSettings:
 
 
 class System:
-    """(D + L) x = b for N pictures; keeps its factors, so a second solve is quick.
-
-    diagonal: (N, H, W), not negative.
-    """
+    """The systems (D + L) x = b of N pictures; caches its factors for a second solve."""
 
     def __init__(
         self, laplacian: MattingLaplacian, diagonal: Tensor, settings: SolverSettings
     ) -> None:
+        """Create the systems; `diagonal` is D, (N, H, W), not negative."""
         self.laplacian, self.diagonal, self.settings = laplacian, diagonal, settings
         small = diagonal[0].numel() <= DIRECT_PX and diagonal.device.type == "cpu"
         self.is_direct = settings.method == "direct" or (settings.method == "auto" and small)
@@ -64,10 +60,15 @@ class System:
         return self.laplacian.product(x).addcmul_(self.diagonal, x)
 
     def solve(self, b: Tensor, *, start: Tensor, reference: Tensor) -> Tensor:
-        """x (N, H, W).
+        """Solve for x, (N, H, W).
 
-        start: a first guess. reference: (N,) positive norms that the residual is measured by.
-        Raises SolveError where the residual stays above tolerance × reference, or is no number.
+        Args:
+            b: (N, H, W).
+            start: a first guess.
+            reference: (N,) positive norms, to which the tolerance is relative.
+
+        Raises:
+            SolveError: the residual stays above tolerance × reference, or is not finite.
         """
         if self.is_direct:
             x, used = self._direct(b), 0
@@ -96,20 +97,20 @@ class System:
             ) from error
 
     def _conjugate_gradients(self, b: Tensor, x: Tensor, reference: Tensor) -> tuple[Tensor, int]:
-        """Begins again from where it is while what it believes of its residual is not so."""
+        """Iterate, starting again while the true residual is larger than the tracked one."""
         goal, used = self.settings.tolerance * reference, 0
         while used < self.settings.iterations:
             residual = b - self.product(x)
             if bool((_norms(residual) <= goal).all()):
                 break
-            x, spent = self._descend(x, residual, 0.5 * goal, self.settings.iterations - used)
+            x, spent = self._descend(x, residual, _DRIFT * goal, self.settings.iterations - used)
             used += spent
-            if not spent:  # no number any more
+            if not spent:  # not finite
                 break
         return x, used
 
     def _descend(self, x: Tensor, residual: Tensor, goal: Tensor, most: int) -> tuple[Tensor, int]:
-        """Conjugate gradients; each picture stops where its own residual is below its goal."""
+        """Run conjugate gradients; each picture stops once its own residual is below its goal."""
         inverse = 1 / (self.laplacian.diagonal + self.diagonal)
         x, tiny = x.clone(), torch.finfo(x.dtype).tiny
         step = z = inverse * residual

@@ -110,7 +110,7 @@ class DimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DimOutput:
-    """Unclamped alphas, each (N, 1, H, W): of stage 1 and, where it ran, of stage 2."""
+    """The unclamped alphas, each (N, 1, H, W), of stage 1 and, if it ran, of stage 2."""
 
     stage1: Tensor
     stage2: Tensor | None = None
@@ -265,7 +265,7 @@ class Refinement(nn.Module):
         nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, stage1: Tensor) -> Tensor:
-        """x: the network's input, normalised. stage1: unclamped."""
+        """Refine stage 1's unclamped alpha; x is the network's normalised input."""
         alpha = stage1.clamp(0.0, 1.0)
         seen = torch.cat((x[:, :3], 2 * alpha - 1, x[:, 4:]), 1)
         residual: Tensor = self.residual(self.layers(seen))
@@ -273,14 +273,14 @@ class Refinement(nn.Module):
 
 
 def complete(x: Tensor, priors: int) -> Tensor:
-    """The input with all its channels, normalised or not: the trimap for priors that it lacks."""
+    """Complete an input, normalised or not: the trimap takes the place of missing priors."""
     if x.shape[1] == 4 + priors:
         return x
     return torch.cat((x, x[:, 3:4].expand(-1, priors, -1, -1)), 1)
 
 
 def mixed(raw: Tensor, x: Tensor) -> Tensor:
-    """Stage 1's alpha (N, 1, …): what the decoder adds to a mixture of the priors.
+    """Mix the priors and add what the decoder gives: stage 1's alpha, (N, 1, …).
 
     raw: (N, 1 + priors, …), the addition and, as logits, the priors' shares at each pixel. x: the
     normalised input (N, 4 + priors, …).
@@ -290,8 +290,11 @@ def mixed(raw: Tensor, x: Tensor) -> Tensor:
 
 
 class DeepImageMatting(nn.Module):
-    """Both stages. Input (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1; and, where
-    the configuration has them, the alpha priors (N, 7, H, W), or else the trimap stands in."""
+    """The network of both stages.
+
+    The input is (N, 4, H, W): network-encoded RGB and the trimap as 0, 0.5, 1; with the alpha
+    priors, if the configuration has them, (N, 7, H, W): without them the trimap takes their place.
+    """
 
     mean: Tensor
     std: Tensor
@@ -312,7 +315,7 @@ class DeepImageMatting(nn.Module):
         return encoder, Decoder(config, config.channels(config.fc6_channels), DECODER_CHANNELS)
 
     def forward(self, x: Tensor, *, refine: bool = True) -> DimOutput:
-        """H and W must be multiples of 32; `refine=False` leaves stage 2 out."""
+        """Run the network; H and W must be multiples of 32; `refine=False` omits stage 2."""
         priors = self.config.priors
         if x.shape[1] not in (4, 4 + priors) or x.shape[2] % STRIDE or x.shape[3] % STRIDE:
             raise ValueError(f"input must be (N, {4 + priors}, 32·a, 32·b), found {tuple(x.shape)}")
@@ -333,7 +336,7 @@ class DeepImageMatting(nn.Module):
         return self.eval()
 
     def stage_parameters(self, stage: int) -> Iterable[nn.Parameter]:
-        """Parameters of stage 1 (encoder and decoder) or of stage 2 (refinement)."""
+        """Yield the parameters of stage 1 (encoder and decoder) or of stage 2 (refinement)."""
         if stage == 1:
             yield from self.encoder.parameters()
             yield from self.decoder.parameters()

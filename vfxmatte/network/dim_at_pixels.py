@@ -1,4 +1,4 @@
-"""The two-stage network at listed pixels only: the dense result, at the cost of what is needed.
+"""The two-stage network at listed pixels only: the dense result at a fraction of the cost.
 
 A layer's activations are rows of a matrix, one per listed pixel (see `reach`), and a last row of
 zeros for everything outside the picture. A convolution gathers each pixel's neighbours side by
@@ -34,11 +34,11 @@ class DeviceLevel:
     table: Tensor
 
     def rows(self, y: Tensor, x: Tensor) -> Tensor:
-        """The rows in the list of the pixels at these places, outside the picture allowed."""
+        """Look up the list's rows of the pixels at these places, also outside the picture."""
         return self.table[((y + BORDER) * self.pixels.pitch + (x + BORDER)).reshape(-1)]
 
     def neighbours(self, start: int, stop: int, kernel: int) -> Tensor:
-        """((stop − start) · kernel²,) rows: each listed pixel's neighbours in raster order."""
+        """Look up each pixel's neighbours in raster order: ((stop − start) · kernel²,) rows."""
         pitch, half = self.pixels.pitch, kernel // 2
         steps = torch.arange(-half, half + 1, device=self.y.device, dtype=torch.int32)
         offsets = (steps[:, None] * pitch + steps[None, :]).reshape(-1)
@@ -47,7 +47,7 @@ class DeviceLevel:
 
 
 def device_levels(pyramid: PixelPyramid, tensors: Sequence[Tensor]) -> list[DeviceLevel]:
-    """The pyramid's levels; `tensors` are their `arrays`, level after level, on the device."""
+    """Make the pyramid's levels of their `arrays` on the device, level after level."""
     triples = zip(*[iter(tensors)] * 3, strict=True)
     return [
         DeviceLevel(level, *three) for level, three in zip(pyramid.levels, triples, strict=True)
@@ -55,8 +55,7 @@ def device_levels(pyramid: PixelPyramid, tensors: Sequence[Tensor]) -> list[Devi
 
 
 class _Workspace:
-    """Memory that is used again from layer to layer and frame to frame: fresh memory is slow to
-    touch, and what is taken once bounds what is taken at all."""
+    """Memory that layers and frames share: fresh memory is slow to touch, and use stays bounded."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
@@ -65,15 +64,15 @@ class _Workspace:
         self._buffers.clear()
 
     def take(self, name: str, rows: int, columns: int, like: Tensor) -> Tensor:
-        """(rows + 1, columns) like `like`, the last row zeros, the others left as they are.
+        """Return (rows + 1, columns) like `like`, uninitialised but for a last row of zeros.
 
-        What was taken under this name before is lost."""
-        wanted = (rows + 1) * columns
+        Overwrites what was taken under this name before."""
+        size = (rows + 1) * columns
         buffer = self._buffers.get(name)
-        if buffer is None or len(buffer) < wanted:
+        if buffer is None or len(buffer) < size:
             self._buffers.pop(name, None)
-            buffer = self._buffers[name] = like.new_empty(wanted)
-        taken = buffer[:wanted].view(rows + 1, columns)
+            buffer = self._buffers[name] = like.new_empty(size)
+        taken = buffer[:size].view(rows + 1, columns)
         taken[rows] = 0
         return taken
 
@@ -95,10 +94,11 @@ class _Layer:
         self.fan_in, self.fan_out = weight.shape[1], weight.shape[0]
 
     def __call__(self, level: DeviceLevel, source: Tensor, out: Tensor) -> Tensor:
-        """The results of the level's first pixels, as many as `out` has rows but one.
+        """Compute the layer at the level's first n pixels.
 
-        source: (m + 1, fan_in), the activations of the level's first m pixels and a row of zeros.
-        out: (n + 1, fan_out), a row of zeros last; returned.
+        Args:
+            source: (m + 1, fan_in), activations of the level's first m pixels and a row of zeros.
+            out: (n + 1, fan_out), a row of zeros last; returned.
         """
         count, last = len(out) - 1, len(source) - 1
         taps = self.kernel**2
@@ -116,7 +116,7 @@ class _Layer:
         return out
 
     def _product(self, gathered: Tensor) -> Tensor:
-        """(n, taps · fan_in) to (n, fan_out)."""
+        """Multiply (n, taps · fan_in) by the weights: (n, fan_out)."""
         if gathered.device.type == "cuda":
             return torch.addmm(self.bias, gathered, self.weight.flatten(1).t())
         count = len(gathered)
@@ -149,11 +149,11 @@ class SparseNetwork:
         self._turn = 0
 
     def free_memory(self) -> None:
-        """Let go of what is kept between calls."""
+        """Release the memory that calls share."""
         self._room.clear()
 
     def __call__(self, picture: Tensor, levels: list[DeviceLevel], reach: Reach) -> Tensor:
-        """Clamped alpha of the unknown pixels, (n,), in raster order.
+        """Compute the clamped alpha of the unknown pixels, (n,), in raster order.
 
         picture: (m, 4 + priors) network-encoded RGB, the trimap as 0, 0.5, 1 and the alpha priors
         that the network takes, of the pixels that the full level lists, in its order.
@@ -167,7 +167,7 @@ class SparseNetwork:
             return self._finish(decoded, top, levels[0], reach).clamp(0, 1)
 
     def _run(self, layer: _Layer, level: DeviceLevel, x: Tensor, distance: int) -> Tensor:
-        """A layer's result at the pixels within a distance; the result before the last is lost."""
+        """Compute a layer at the pixels within a distance; overwrites the last but one result."""
         return layer(level, x, self._next(level.pixels.within(distance), layer.fan_out, x))
 
     def _next(self, rows: int, columns: int, like: Tensor) -> Tensor:
@@ -177,8 +177,12 @@ class SparseNetwork:
     def _encode(
         self, x: Tensor, levels: list[DeviceLevel], reach: Reach
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """To the decoder's entry; and of each block what the decoder needs of it: the skipped
-        activations and which child of each pixel below was the greatest."""
+        """Run the encoder and the decoder's entry.
+
+        Returns:
+            The entry's result, and for each block its activations and which child of each pixel
+            below was the greatest.
+        """
         kept = []
         for index, block in enumerate(self.blocks):
             level, below = levels[index], levels[index + 1]
@@ -200,7 +204,7 @@ class SparseNetwork:
     def _decode(
         self, x: Tensor, kept: list[tuple[Tensor, Tensor]], levels: list[DeviceLevel], reach: Reach
     ) -> Tensor:
-        """To the last decoder step's activations at full size."""
+        """Run the decoder's steps; return the last one's activations at full size."""
         for layer, index in zip(self.steps, reversed(range(len(self.blocks))), strict=True):
             skipped, code = kept[index]
             level, below = levels[index], levels[index + 1]
@@ -209,7 +213,7 @@ class SparseNetwork:
         return x
 
     def _finish(self, x: Tensor, top: Tensor, level: DeviceLevel, reach: Reach) -> Tensor:
-        """Alpha of stage 1, and what the refinement adds to it."""
+        """Compute alpha of stage 1, plus the refinement's residual."""
         stage1 = self._run(self.alpha, level, x, reach.refinement[0])[:-1]
         if self.config.prior:
             stage1 = mixed(stage1, top[: len(stage1)])
@@ -225,8 +229,12 @@ class SparseNetwork:
 
 
 def _pool(x: Tensor, level: DeviceLevel, below: DeviceLevel, out: Tensor, coded: int) -> Tensor:
-    """The greatest of each pixel's four children into `out`, (n + 1, C); returns which it was of
-    the first `coded`, (coded, C) uint8, the first of equals in raster order."""
+    """Write the greatest of each pixel's four children into `out`, (n + 1, C).
+
+    Returns:
+        Which child it was for the first `coded` pixels, (coded, C) uint8; of equals the first in
+        raster order.
+    """
     code = torch.empty(coded, x.shape[1], dtype=torch.uint8, device=x.device)
     last = len(x) - 1
     for start, stop in _chunks(len(out) - 1, 4 * x.shape[1], x):
@@ -246,7 +254,7 @@ def _pool(x: Tensor, level: DeviceLevel, below: DeviceLevel, out: Tensor, coded:
 def _unpool(
     x: Tensor, code: Tensor, into: Tensor, level: DeviceLevel, below: DeviceLevel, *, add: bool
 ) -> None:
-    """Each value of the level below back to the child it came from, zeros elsewhere.
+    """Write each value of the level below to the child it came from, zeros elsewhere.
 
     x: (m + 1, C). into: (n + 1, C) of this level, added to or overwritten.
     """
@@ -262,7 +270,7 @@ def _unpool(
 
 
 def _chunks(count: int, width: int, like: Tensor) -> Iterator[tuple[int, int]]:
-    """(start, stop) of pieces whose gathered rows, `width` values each, fit into the cache."""
+    """Yield (start, stop) of chunks whose gathered rows, `width` values each, fit the cache."""
     budget = _GPU_CHUNK_BYTES if like.device.type == "cuda" else _CPU_CHUNK_BYTES
     rows = max(2 * _FEWEST, budget // (width * like.element_size()) // _WIDE * _WIDE)
     for start in range(0, count, rows):

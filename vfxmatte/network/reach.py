@@ -1,10 +1,10 @@
-"""What the unknown pixels depend on: which pixels of every level of the network are needed.
+"""The pixels of every level of the network that the unknown pixels depend on.
 
 A layer's result at a pixel follows from its input at the pixels around it, so the pixels that the
 unknown region depends on are those within a certain distance of it: 0 px for alpha, 8 px for the
 last decoder step, 189 px for the picture itself. Each level (full size, half, quarter, …) has
 *one* list of pixels, ordered by distance: what any layer needs is then the list's beginning, and
-all layers of a level share one numbering of rows. Knows nothing of torch.
+all layers of a level share one numbering of rows.
 
 Sparse convolution on lists of active pixels: Graham, Engelcke and van der Maaten, CVPR 2018.
 """
@@ -42,13 +42,15 @@ class LevelReach:
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """All levels; refinement: the results of stage 1 and of the refinement's layers."""
+    """The reach of all levels."""
 
     levels: tuple[LevelReach, ...]
+    """From the full picture down."""
     refinement: tuple[int, ...]
+    """The results of stage 1 and of the refinement's layers."""
 
     def at_most(self, px: int) -> Reach:
-        """Nothing further than `px` is looked at: faster, and no longer exact."""
+        """Limit the reach to `px`: faster, and no longer exact."""
         return Reach(
             levels=tuple(
                 LevelReach(
@@ -63,7 +65,7 @@ class Reach:
         )
 
     def thresholds(self, level: int) -> list[int]:
-        """Every distance at which a layer of this level ends, ascending."""
+        """Return every distance at which a layer of this level ends, ascending."""
         own = self.levels[level]
         distances = {own.encoder_in, *own.encoder, own.decoder_in, own.decoder}
         if level == 0:
@@ -109,36 +111,36 @@ def exact_reach(kernels: Sequence[Sequence[int]], *, refinement_layers: int) -> 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PixelLevel:
-    """The listed pixels of one level, nearest first, in raster order where equally near.
-
-    shape: (h, w) of the level. y, x: (n,) int32. thresholds, counts: how many pixels are within
-    each distance. table: ((h + 2·BORDER) · (w + 2·BORDER),) int32, each place's row in the list;
-    n for what is not listed or lies outside the picture.
-    """
+    """The listed pixels of one level, nearest first, in raster order where equally near."""
 
     shape: tuple[int, int]
+    """(h, w) of the level."""
     y: NDArray[np.int32]
+    """(n,) rows of the pixels."""
     x: NDArray[np.int32]
+    """(n,) columns of the pixels."""
     thresholds: tuple[int, ...]
+    """Distances, ascending."""
     counts: tuple[int, ...]
+    """How many pixels are within each of them."""
     table: NDArray[np.int32]
+    """((h + 2·BORDER) · (w + 2·BORDER),) each place's row in the list; n if it is not listed."""
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        """y, x and the table: all that is needed where the work is done."""
+        """y, x and the table, which a device needs."""
         return self.y, self.x, self.table
 
     @property
     def pitch(self) -> int:
-        """Places in a row of the table."""
+        """The number of places in a row of the table."""
         return self.shape[1] + 2 * BORDER
 
     def within(self, distance: int) -> int:
-        """How many pixels, from the list's beginning, are within a distance (one of the
-        thresholds)."""
+        """Return how many pixels, from the list's beginning, are within one of the thresholds."""
         return self.counts[bisect_right(self.thresholds, distance) - 1]
 
 
@@ -151,14 +153,16 @@ class PixelPyramid:
 
     @property
     def unknown(self) -> int:
-        """How many pixels are to be solved: the first of the full level, in raster order."""
+        """The number of unknown pixels: the first of the full level, in raster order."""
         return self.levels[0].within(0)
 
 
 def pixel_pyramid(unknown: NDArray[np.bool_], reach: Reach) -> PixelPyramid:
-    """List what the unknown pixels depend on.
+    """List the pixels that the unknown ones depend on.
 
-    unknown: (H, W), multiples of 32, at least one of them true.
+    Args:
+        unknown: (H, W), multiples of 32, with at least one True.
+        reach: of each layer.
     """
     furthest = reach.levels[0].encoder_in
     distance = _distance(unknown, furthest)
@@ -171,13 +175,13 @@ def pixel_pyramid(unknown: NDArray[np.bool_], reach: Reach) -> PixelPyramid:
 
 
 def _distance(unknown: NDArray[np.bool_], furthest: int) -> NDArray[np.uint16]:
-    """Chessboard distance to the nearest unknown pixel, in px, no more than furthest + 1."""
+    """Measure the chessboard distance to the nearest unknown pixel, at most furthest + 1 px."""
     away = cv2.distanceTransform((~unknown).view(np.uint8), cv2.DIST_C, 3)
     return np.minimum(away, furthest + 1, out=away).astype(np.uint16)
 
 
 def _halved(distance: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Half the size: the distance of a pixel is that of the nearest of its four."""
+    """Halve the size; each pixel has the distance of the nearest of its four."""
     rows = np.minimum(distance[::2], distance[1::2])
     return np.minimum(rows[:, ::2], rows[:, 1::2])
 

@@ -1,4 +1,4 @@
-"""The JSON file beside weights, which says what they are; reading it needs no torch."""
+"""The JSON file beside weights, which describes them; reading it needs no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def file_sha256(path: Path) -> str:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The record of the weights at `path`; the tensors stay unread.
+    """Read the record of the weights at `path`; the tensors stay unread.
 
     Raises:
         WeightsError: no such file, no sidecar, or one that this version does not understand.
@@ -35,7 +35,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     sidecar = sidecar_path(path)
     try:
         record: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-        found = record["format"]
+        version = record["format"]
     except FileNotFoundError as error:
         raise WeightsError(
             "these weights have no sidecar",
@@ -48,9 +48,9 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             path=sidecar,
             hint="copy the .safetensors and its .json again, together",
         ) from error
-    if found != SIDECAR_FORMAT:
+    if version != SIDECAR_FORMAT:
         raise WeightsError(
-            f"sidecar format {found}, expected {SIDECAR_FORMAT}",
+            f"sidecar format {version}, expected {SIDECAR_FORMAT}",
             path=sidecar,
             hint="update vfxmatte, or use weights that were made for this version",
         )

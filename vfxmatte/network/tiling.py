@@ -1,10 +1,8 @@
-"""Which pixels need the network: windows to compute, and cores to keep.
+"""Tiles: windows that the network computes, and the cores of these that are kept.
 
-A tile is a window of the (padded) picture that the network sees, and a core inside it whose
-result is kept. Windows lie on multiples of the network's stride and reach at least the halo
+Windows of the (padded) picture lie on multiples of the network's stride and reach at least the halo
 beyond their core, so that a tiled result is exactly the dense one; at the picture's border the
-window ends where the picture ends, as the dense pass does. Tiles without unknown pixels are left
-out. Knows nothing of torch.
+window ends where the picture ends, as in the dense pass. Tiles without unknown pixels are omitted.
 """
 
 from __future__ import annotations
@@ -19,14 +17,14 @@ from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 _LENGTH_STEP_PX = 128
 """Window lengths are multiples of this where the picture allows, so that few shapes occur: every
-new shape costs a convolution library time and memory that it does not give back."""
+new shape costs a convolution library time, and memory that it does not release."""
 
 _CORES_PX = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """Rows top to bottom and columns left to right, ends exclusive, in padded picture pixels."""
+    """A rectangle of padded picture pixels, ends exclusive."""
 
     top: int
     left: int
@@ -48,10 +46,12 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """window: what the network sees. core: the part of it that is kept."""
+    """A part of the picture to compute."""
 
     window: Box
+    """The network's input."""
     core: Box
+    """The part of it whose result is kept."""
 
     @property
     def core_in_window(self) -> tuple[slice, slice]:
@@ -61,14 +61,14 @@ class Tile:
 
 
 def padded_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """The sizes rounded up to multiples of `stride`."""
+    """Round the sizes up to multiples of `stride`."""
     return -(-height // stride) * stride, -(-width // stride) * stride
 
 
 def pad_reflect(image: FloatImage, height: int, width: int) -> FloatImage:
-    """(H, W[, C]) extended to (height, width) at the bottom and right by reflection.
+    """Extend (H, W[, C]) to (height, width) at the bottom and right by reflection.
 
-    Works for any size: a picture smaller than its padding is reflected again and again.
+    A picture smaller than its padding is reflected repeatedly.
     """
     rows = reflected(image.shape[0], height)
     columns = reflected(image.shape[1], width)
@@ -77,21 +77,24 @@ def pad_reflect(image: FloatImage, height: int, width: int) -> FloatImage:
     return np.ascontiguousarray(image[rows][:, columns])
 
 
-def reflected(size: int, wanted: int) -> NDArray[np.intp]:
-    """Which of `size` places stands at each of `wanted`: there and back again, ends not doubled."""
+def reflected(size: int, padded: int) -> NDArray[np.intp]:
+    """Return the index, below `size`, of each padded place; ends are not doubled."""
     if size == 1:
-        return np.zeros(wanted, np.intp)
-    index = np.arange(wanted) % (2 * size - 2)
+        return np.zeros(padded, np.intp)
+    index = np.arange(padded) % (2 * size - 2)
     return np.where(index < size, index, 2 * size - 2 - index)
 
 
 def plan_tiles(labels: Labels, *, stride: int, halo_px: int, max_window_px: int) -> list[Tile]:
-    """The cheapest tiles that compute every unknown pixel exactly.
+    """Choose the cheapest tiles that compute every unknown pixel exactly; [] without any.
 
-    labels: (H, W) uint8. halo_px: a multiple of `stride`. max_window_px: no window may hold more
-    pixels than this (a single core with its halo always may). Candidates are one window around
-    everything unknown, and grids of square cores of several sizes; all windows of a grid have
-    the same shape, so that they can be batched. Returns [] when nothing is unknown.
+    Candidates are one window around everything unknown, and grids of square cores of several sizes;
+    all windows of a grid have the same shape, so that they can be batched.
+
+    Args:
+        labels: (H, W) uint8.
+        halo_px: a multiple of `stride`.
+        max_window_px: most pixels of a window (a single core with its halo may have more).
     """
     unknown = labels == UNKNOWN
     if not unknown.any():
@@ -119,7 +122,7 @@ def _around_everything(
 
 
 def _reach(start: int, stop: int, size: int, stride: int, halo_px: int) -> tuple[int, int]:
-    """The core's span with its halo, on multiples of the stride, inside the picture."""
+    """Extend a core's span by its halo, on multiples of the stride, inside the picture."""
     low = max(0, (start - halo_px) // stride * stride)
     high = min(size, -(-(stop + halo_px) // stride) * stride)
     length = min(size, -(-(high - low) // _LENGTH_STEP_PX) * _LENGTH_STEP_PX)
@@ -130,7 +133,7 @@ def _reach(start: int, stop: int, size: int, stride: int, halo_px: int) -> tuple
 def _grid(
     unknown: np.ndarray, size: tuple[int, int], stride: int, halo_px: int, core_px: int
 ) -> list[Tile]:
-    """Square cores with something unknown in them, in windows that all have one shape."""
+    """Cut square cores with unknown pixels, in windows of one shape."""
     core_px = -(-core_px // stride) * stride
     tiles = []
     for top, bottom, window_top, window_bottom in _spans(size[0], core_px, halo_px):
@@ -152,9 +155,9 @@ def _grid(
 
 
 def _spans(size: int, core_px: int, halo_px: int) -> Iterator[tuple[int, int, int, int]]:
-    """(core start, core stop, window start, window stop) along one axis.
+    """Yield (core start, core stop, window start, window stop) along one axis.
 
-    Windows near the border are moved inward rather than cut, so that all have one length.
+    Windows near the border are moved inward, so that all have one length.
     """
     length = min(size, core_px + 2 * halo_px)
     for start in range(0, size, core_px):

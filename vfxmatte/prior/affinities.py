@@ -1,8 +1,7 @@
-"""Which pixels have like alpha, by their colours, and the alphas that follow from it.
+"""Affinities between pixels of like colour, and the alphas that follow from them.
 
-Two kinds: between neighbours, by the matting Laplacian (Levin, Lischinski, Weiss 2008), and between
-pixels that are alike wherever they are (Chen, Li, Tang 2013). `torch_prior` does
-the same without SciPy.
+There are two kinds: between neighbours, by the matting Laplacian (Levin, Lischinski, Weiss 2008),
+and between pixels that are alike wherever they are (Chen, Li, Tang 2013).
 """
 
 from __future__ import annotations
@@ -30,66 +29,69 @@ from vfxmatte.types import Floats, Mask
 
 Places = NDArray[np.intp]
 
+_LEAF_SIZE = 32  # of the k-d tree; halves the time of a query
 _LEAST_DEGREE = 1e-12  # of a pixel that is joined to none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Affinities:
-    """Of `count` unknown pixels (rows, in reading order) to pixels of the picture (columns); a pair
-    may come several times, and counts as often. Three arrays (n,) of one entry each."""
+    """A sparse matrix as n entries; a pair may occur several times, and its values add up."""
 
     rows: Places
+    """(n,) unknown pixels, numbered in reading order."""
     columns: Places
+    """(n,) pixels of the picture."""
     values: Floats
+    """(n,) affinities."""
     count: int
+    """Number of unknown pixels."""
 
 
 def adjacent(colours: Floats, unknown: Mask) -> Affinities:
-    """Of unknown pixels to those at most two away. colours: (h, w, 3); unknown: (h, w)."""
+    """Join unknown pixels (h, w) to those at most two px away, by their colours (h, w, 3)."""
     height, width = unknown.shape
-    picture, wanted = torch.from_numpy(colours).permute(2, 0, 1)[None], torch.from_numpy(unknown)
-    laplacian = MattingLaplacian.of(picture, epsilon=LAPLACIAN_EPSILON, wanted=wanted)
+    picture, rows_of = torch.from_numpy(colours).permute(2, 0, 1)[None], torch.from_numpy(unknown)
+    laplacian = MattingLaplacian.of(picture, epsilon=LAPLACIAN_EPSILON, rows_of=rows_of)
     planes = laplacian.planes[0].numpy()
     y, x = np.nonzero(unknown)
     rows, columns, values = [], [], []
     for plane, (dy, dx) in zip(planes[1:], STEPS[1:], strict=True):
         for sign in (1, -1):
-            there_y, there_x = y + sign * dy, x + sign * dx
-            inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
+            other_y, other_x = y + sign * dy, x + sign * dx
+            inside = (other_y >= 0) & (other_y < height) & (other_x >= 0) & (other_x < width)
             row = np.flatnonzero(inside)
-            there = there_y[row], there_x[row]
+            other = other_y[row], other_x[row]
             rows.append(row)
-            columns.append(there[0] * width + there[1])
-            values.append(-plane[(y[row], x[row]) if sign == 1 else there])
+            columns.append(other[0] * width + other[1])
+            values.append(-plane[(y[row], x[row]) if sign == 1 else other])
     return _all(rows, columns, values, len(y))
 
 
 def distant(colours: Floats, unknown: Mask) -> Affinities:
-    """Of unknown pixels to those most like them; known ones count twice, as if these had chosen
-    them too. colours: (h, w, 3); unknown: (h, w)."""
+    """Join unknown pixels (h, w) to those most like them in colour (h, w, 3).
+
+    Known pixels count twice, as if they had chosen the unknown ones too."""
     from scipy.spatial import cKDTree
 
     square = np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)
     near = np.flatnonzero(cv2.dilate(unknown.astype(np.uint8), square))
     open_ = unknown.ravel()[near]
-    asked, row_of = np.flatnonzero(open_), np.cumsum(open_) - 1
+    queries, row_of = np.flatnonzero(open_), np.cumsum(open_) - 1
     near_colours = colours.reshape(-1, 3)[near]
     place = np.stack(np.divmod(near, unknown.shape[1]), axis=1)
     rows, columns, values = [], [], []
     for count, weight in NEIGHBOURS:
         points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
-        tree = cKDTree(points, leafsize=32)
-        found = tree.query(points[asked], min(count, len(points)), workers=torch.get_num_threads())[
-            1
-        ]
-        one, other = np.repeat(asked, found.size // len(asked)), found.ravel()
+        tree, threads = cKDTree(points, leafsize=_LEAF_SIZE), torch.get_num_threads()
+        _, nearest = tree.query(points[queries], min(count, len(points)), workers=threads)
+        one, other = np.repeat(queries, nearest.size // len(queries)), nearest.ravel()
         apart = one != other
         one, other = one[apart], other[apart]
         mutual = open_[other]
         rows += [row_of[one], row_of[other[mutual]]]
         columns += [near[other], near[one[mutual]]]
         values += [np.where(mutual, 1.0, 2.0), np.ones(np.count_nonzero(mutual))]
-    return _all(rows, columns, values, len(asked))
+    return _all(rows, columns, values, len(queries))
 
 
 def means(
@@ -99,11 +101,19 @@ def means(
     unknown: Mask,
     known: Floats,
 ) -> Floats:
-    """(u, n) alphas of the unknown pixels, each the mean of what it is joined to: n times, with
-    other affinities near by and another weight of those far apart.
+    """Solve alphas of the unknown pixels, each the mean of what it is joined to, n times.
 
-    known: (h, w) alphas. Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, as far as they get:
-    nothing here has to be exact. What weighs most is solved first, and the others go on from there.
+    Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, which need not converge: no result has to
+    be exact. The largest weight is solved first and is the start of the others.
+
+    Args:
+        near_by: n affinities of neighbours.
+        far_apart: those of distant pixels.
+        weights: n weights of these.
+        unknown: (h, w).
+        known: (h, w) alphas.
+    Returns:
+        (u, n) alphas of the u unknown pixels.
     """
     far = _Joined.of(far_apart, unknown, known)
     alphas = np.full((far_apart.count, len(weights)), 0.5)
@@ -116,12 +126,14 @@ def means(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Joined:
-    """Affinities as sums: what each unknown pixel has in all and gets from the known ones, (u,),
-    and the rest among themselves, (u, u)."""
+    """Affinities as a system of equations of the u unknown pixels."""
 
     degree: Floats
+    """(u,) sums of each pixel's affinities."""
     arriving: Floats
+    """(u,) sums of affinity times alpha over the known pixels."""
     matrix: Any
+    """(u, u) sparse, the affinities among unknown pixels."""
 
     @classmethod
     def of(cls, some: Affinities, unknown: Mask, known: Floats) -> _Joined:

@@ -1,12 +1,11 @@
 """The alpha prior: a first matte from colour affinities, solved small and brought to full size.
 
-The network learns faster what colours do not say than what they say, so it is shown what they say.
-At a reduced size the unknown pixels take the mean of what they are joined to (see `affinities`),
-and local linear models of alpha by colour carry the result to full size (see `linear_models`).
+The priors give the network what follows from colours alone, so that it learns the rest. At a
+reduced size the unknown pixels take the mean of what they are joined to (see `affinities`), and
+local linear models of alpha by colour carry the result to full size (see `linear_models`).
 
-Several priors are made of the same affinities: the first, where pixels that are alike but apart
-hardly count, follows soft edges; the last, where they count for more, finds background between
-strands. Where they differ, colours alone do not say.
+The priors differ in the weight of distant pixels: the first, with the lowest, follows soft edges;
+the last finds background between strands. Where they differ, colours do not decide.
 """
 
 from __future__ import annotations
@@ -64,20 +63,23 @@ def alpha_priors(
 
 
 def _on_grid(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
-    """The box from a multiple of the factor on: which pixels become one must not change from frame
-    to frame, or the matte would flicker."""
+    """Start the box at multiples of the factor.
+
+    Were other pixels averaged from frame to frame, the matte would flicker."""
     rows, columns = (slice(side.start // factor * factor, side.stop) for side in box)
     return rows, columns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Reduced:
-    """The reduced picture: (h, w, 3) float64 as displayed and in light, and its labels; certain
-    where all it covers is."""
+    """A reduced picture."""
 
     displayed: Floats
+    """(h, w, 3) as displayed."""
     light: Floats
+    """(h, w, 3) in nearly linear light."""
     labels: Labels
+    """(h, w), known where all that a pixel covers is."""
 
     @classmethod
     def of(cls, image: FloatImage, labels: Labels, factor: int) -> _Reduced:
@@ -98,7 +100,7 @@ class _Reduced:
         return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
 
     def alphas(self) -> Floats:
-        """(h, w, PRIORS) in [0, 1]."""
+        """Solve the priors at this size: (h, w, PRIORS) in [0, 1]."""
         unknown, known = self.labels == UNKNOWN, (self.labels == FOREGROUND).astype(np.float64)
         alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
         if unknown.any():
@@ -110,14 +112,13 @@ class _Reduced:
 
 
 def _averaged(image: FloatImage, width: int, height: int) -> Floats:
-    """(height, width, 3), each pixel the mean of those that it covers."""
+    """Average a picture to (height, width, 3)."""
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return small.reshape(height, width, 3).astype(np.float64)
 
 
 def _enlarged(image: FloatImage, small: _Reduced, factor: int, wanted: Mask) -> FloatImage:
-    """(n, PRIORS) float32: the local linear models of alpha by colour, read at the wanted pixels of
-    full size."""
+    """Apply the local linear models of alpha by colour at the wanted pixels: (n, PRIORS) float32."""
     alphas, colours = small.alphas(), image[wanted]
     places = np.nonzero(wanted)
     result = np.empty((len(colours), PRIORS), np.float32)

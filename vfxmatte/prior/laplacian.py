@@ -1,10 +1,10 @@
 """The closed-form matting Laplacian (Levin, Lischinski, Weiss 2008) of a batch of pictures.
 
 Equation 12 of the paper over 3×3 windows: two pixels are coupled where a window holds both, so each
-row of the matrix has 25 entries, the 5×5 pixels around its own. They are kept as planes, one for
+row of the matrix has 25 entries, the 5×5 pixels around its own. They are stored as planes, one for
 each of the 12 steps forward and one for the diagonal; the steps back follow by symmetry. A product
-with it is 25 shifted multiply-adds, on any device, without an index. Windows that would leave the
-picture are left out, as PyMatting does.
+is 25 shifted multiply-adds, on any device. Windows that would leave the picture are omitted, as in
+PyMatting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vfxmatte.common.symmetric import PAIRS
 from vfxmatte.prior.inverse import inverse_positive
 
 EPSILON = 1e-6
-"""Regularisation of a window's colours: larger lets flat regions be smoother."""
+"""Regularisation of a window's colours: larger smooths flat regions."""
 
 _AREA = 9
 _PLACES = tuple((y, x) for y in range(3) for x in range(3))
@@ -32,27 +32,33 @@ STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MattingLaplacian:
-    """L of N pictures. planes: (N, 13, H, W) float; plane s at pixel i is L[i, i + STEPS[s]]."""
+    """The Laplacians L of N pictures."""
 
     planes: Tensor
+    """(N, 13, H, W) float; plane s at pixel i is L[i, i + STEPS[s]]."""
 
     @classmethod
     def of(
-        cls, image: Tensor, *, epsilon: float = EPSILON, wanted: Tensor | None = None
+        cls, image: Tensor, *, epsilon: float = EPSILON, rows_of: Tensor | None = None
     ) -> MattingLaplacian:
-        """From (N, 3, H, W) colours in any one space, at least 3×3; the dtype is the picture's.
+        """Compute the Laplacians of pictures, in their dtype; no gradient flows to them.
 
-        wanted: (H, W) bool, the pixels whose rows are needed; the others' may be incomplete.
+        Covariances are computed in float64: in single precision a flat window's would be noise.
 
-        The covariances are computed in float64 whatever it is: in single precision a flat window's
-        would be noise. No gradient flows to the picture. Raises ValueError.
+        Args:
+            image: (N, 3, H, W) colours in any one space, at least 3×3.
+            epsilon: the regularisation, above 0.
+            rows_of: (H, W) bool, the pixels whose rows are needed; other rows may be incomplete.
+
+        Raises:
+            ValueError: another shape or epsilon.
         """
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 3:
             raise ValueError(f"image must be (N, 3, H, W) of at least 3x3, found {image.shape}")
         if not epsilon > 0:
             raise ValueError(f"epsilon must be above 0, found {epsilon}")
         with torch.no_grad():
-            planes = _planes(image.detach().double(), epsilon, wanted)
+            planes = _planes(image.detach().double(), epsilon, rows_of)
         return cls(planes=planes.to(image.dtype))
 
     @property
@@ -70,7 +76,7 @@ class MattingLaplacian:
         return self.planes[:, 0]
 
     def product(self, x: Tensor) -> Tensor:
-        """L x for (N, H, W)."""
+        """Multiply L by x, (N, H, W)."""
         result = self.planes[:, 0] * x
         for plane, (dy, dx) in zip(self.planes.unbind(1)[1:], STEPS[1:], strict=True):
             here, there = _pair(*self.shape, dy, dx)
@@ -79,7 +85,7 @@ class MattingLaplacian:
         return result
 
     def sparse(self, number: int) -> Any:
-        """The matrix (H·W, H·W) of one picture: scipy CSC, float64."""
+        """Return one picture's matrix (H·W, H·W) as scipy CSC, float64."""
         import scipy.sparse
 
         height, width = self.shape
@@ -104,16 +110,16 @@ _Place = tuple[slice, slice, slice]
 
 
 def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
-    """The pixels that have a neighbour at (dy, dx), and these neighbours."""
+    """Return slices of the pixels with a neighbour at (dy, dx), and of these neighbours."""
     left, right = max(0, -dx), width - max(0, dx)
     here = slice(None), slice(0, height - dy), slice(left, right)
     there = slice(None), slice(dy, height), slice(left + dx, right + dx)
     return here, there
 
 
-def _planes(image: Tensor, epsilon: float, wanted: Tensor | None) -> Tensor:
+def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
     count, channels, height, width = image.shape
-    corners = _corners(height, width, wanted).to(image.device)  # of the windows
+    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
     places = [corners + (y * width + x) for y, x in _PLACES]
     flat = image.reshape(count, channels, -1)
     window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
@@ -128,19 +134,18 @@ def _planes(image: Tensor, epsilon: float, wanted: Tensor | None) -> Tensor:
     return planes.view(count, len(STEPS), height, width)
 
 
-def _corners(height: int, width: int, wanted: Tensor | None) -> Tensor:
-    """Where the windows' first pixels lie, in reading order: of all, or of those that hold a pixel
-    that is wanted."""
+def _corners(height: int, width: int, rows_of: Tensor | None) -> Tensor:
+    """Return the first pixels of all windows, or of those that hold a pixel of `rows_of`."""
     inner = torch.ones(height - 2, width - 2, dtype=torch.bool)
-    if wanted is not None:
-        held = torch.nn.functional.max_pool2d(wanted[None].float(), 3, 1)[0]
+    if rows_of is not None:
+        held = torch.nn.functional.max_pool2d(rows_of[None].float(), 3, 1)[0]
         inner = held.cpu() > 0
     y, x = inner.nonzero(as_tuple=True)
     return y * width + x
 
 
 def _whitened(window: Tensor, epsilon: float) -> Tensor:
-    """Centred colours (9, N, 3, n) times the inverse of their regularised covariance."""
+    """Multiply centred colours (9, N, 3, n) by the inverse of their regularised covariance."""
     inverse = inverse_positive(
         [
             (_sum(window[:, :, i] * window[:, :, j]) + (epsilon if i == j else 0.0)) / _AREA
@@ -155,5 +160,5 @@ def _whitened(window: Tensor, epsilon: float) -> Tensor:
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:
-    """One after the other."""
+    """Add one after the other, in a fixed order."""
     return functools.reduce(torch.add, terms)

@@ -1,7 +1,7 @@
 """Local linear models of alpha by colour (He, Sun, Tang 2013, "Guided image filtering").
 
-Around each pixel alpha is taken to be a linear function of the colours; the models of a reduced
-picture, enlarged, say what alpha is at full size (He, Sun 2015, "Fast guided filter").
+Around each pixel alpha is taken to be a linear function of the colours; the enlarged models of a
+reduced picture give alpha at full size (He, Sun 2015, "Fast guided filter").
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from vfxmatte.types import Floats
 
 
 def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
-    """Slopes (h, w, n, 3) and offsets (h, w, n), so that alpha = slope · colour + offset.
+    """Fit alpha = slope · colour + offset; each model is the mean of those around it.
 
-    colours: (h, w, 3). alphas: (h, w, n). Each model is the mean of those fitted around it.
+    Args:
+        colours: (h, w, 3).
+        alphas: (h, w, n).
+    Returns:
+        Slopes (h, w, n, 3) and offsets (h, w, n).
     """
     mean, mean_alpha = _boxed(colours), _boxed(alphas)
     products = _boxed(
@@ -47,7 +51,7 @@ def _row(matrix: Sequence[Floats], i: int, vector: Floats) -> Floats:
 
 
 def _boxed(values: Floats) -> Floats:
-    """Means over the square around each pixel, (h, w, n)."""
+    """Average over the square around each pixel, (h, w, n)."""
     side = 2 * MODEL_RADIUS_PX + 1
     blurred = np.empty(values.shape)
     for n in range(values.shape[2]):

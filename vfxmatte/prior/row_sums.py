@@ -11,8 +11,10 @@ from torch import Tensor
 
 
 def row_sums(rows: Tensor) -> Tensor:
-    """(n,) sums of (n, m): blocks of 512 first, each by one thread, then the blocks' sums, of which
-    there are too few to be divided (up to 16 million terms)."""
+    """Sum the rows of (n, m).
+
+    Blocks of 512 come first, each summed by one thread, then the blocks' sums, which are too few to
+    be divided (up to 16 million terms)."""
     missing = -rows.size(1) % 512
     if missing > 0:
         rows = torch.cat((rows, torch.zeros_like(rows[:, :1]).expand(-1, missing)), 1)

@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "epsilon": LAPLACIAN_EPSILON,
     "model_epsilon": MODEL_EPSILON,
 }
-"""What `priors_of_picture` is given beside a picture: TorchScript knows no constants of modules."""
+"""Further arguments of `priors_of_picture`: TorchScript has no constants of modules."""
 
 
 def priors_of_picture(
@@ -53,11 +53,16 @@ def priors_of_picture(
     epsilon: float,
     model_epsilon: float,
 ) -> Tensor:
-    """(n, H, W) float32 in [0, 1], one for each of the weights, right where the trimap is certain.
+    """Compute the priors of a picture; the numbers are those of `constants`.
 
-    image: (3, H, W) network-encoded. trimap: (H, W) of 0, 0.5 and 1. reduction: how many pixels
-    become one along each axis. counts, places: of the nearest pixels, and what a pixel's distance
-    counts beside the colours. The other numbers are those of `prior_settings`.
+    Args:
+        image: (3, H, W) network-encoded.
+        trimap: (H, W) of 0, 0.5 and 1.
+        reduction: how many pixels become one along each axis.
+        weights, in_light: of each prior.
+        counts, places: numbers of the nearest pixels, and weights of a px of distance.
+    Returns:
+        (n, H, W) float32 in [0, 1], one for each weight; the trimap where it is certain.
     """
     height, width = image.size(1), image.size(2)
     trimap = trimap.float()
@@ -105,8 +110,9 @@ def _alphas(
     iterations: int,
     epsilon: float,
 ) -> Tensor:
-    """(n, h, w) of the reduced picture: colours (6, h, w) as displayed and in light, labels (h, w)
-    of 0, 0.5 and 1."""
+    """Solve a reduced picture: (n, h, w).
+
+    colours: (6, h, w), as displayed and in light. labels: (h, w) of 0, 0.5 and 1."""
     unknown = labels == 0.5
     alphas = labels[None].repeat(len(weights), 1, 1)
     if not bool(unknown.any()):
@@ -115,9 +121,9 @@ def _alphas(
     displayed, light = colours[:3], colours[3:]
     near = _adjacent(displayed, unknown, epsilon), _adjacent(light, unknown, epsilon)
     far = _distant(displayed, unknown, counts, places, near_px)
-    asked = unknown.flatten().nonzero()[:, 0]
+    queries = unknown.flatten().nonzero()[:, 0]
     row_of = unknown.flatten().long().cumsum(0) - 1
-    x = torch.full([asked.size(0)], 0.5, dtype=torch.float64, device=colours.device)
+    x = torch.full([queries.size(0)], 0.5, dtype=torch.float64, device=colours.device)
     for number in range(len(weights) - 1, -1, -1):
         own = near[1] if in_light[number] else near[0]
         x = _solved(
@@ -136,7 +142,7 @@ def _alphas(
 
 
 def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows among the unknown pixels, columns among all and values, by the matting Laplacian."""
+    """Join neighbours by the matting Laplacian: rows (unknown pixels), columns (all) and values."""
     height, width = unknown.size(0), unknown.size(1)
     held = torch.max_pool2d(unknown[None].double(), 3, 1)[0] > 0
     corner = held.nonzero()
@@ -161,36 +167,36 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
     for step in range(3, 15):
         dy, dx = step // 5, step % 5 - 2
         for sign in (1, -1):
-            there_y, there_x = y + sign * dy, x + sign * dx
-            inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
+            other_y, other_x = y + sign * dy, x + sign * dx
+            inside = (other_y >= 0) & (other_y < height) & (other_x >= 0) & (other_x < width)
             inside = inside.nonzero()[:, 0]
-            there = there_y[inside] * width + there_x[inside]
+            column = other_y[inside] * width + other_x[inside]
             here = y[inside] * width + x[inside]
             rows.append(inside)
-            columns.append(there)
-            values.append(planes[step][here if sign == 1 else there])
+            columns.append(column)
+            values.append(planes[step][here if sign == 1 else column])
     return torch.cat(rows), torch.cat(columns), torch.cat(values)
 
 
 def _distant(
     colours: Tensor, unknown: Tensor, counts: list[int], places: list[float], near_px: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, of pixels to those most like them."""
+    """Join pixels to those most like them: rows, columns and values as of `_adjacent`."""
     width = unknown.size(1)
     side = 2 * near_px + 1
     held = torch.max_pool2d(unknown[None].double(), [1, side], 1, [0, near_px])
     held = torch.max_pool2d(held, [side, 1], 1, [near_px, 0])[0] > 0
     near = held.flatten().nonzero()[:, 0]
     open_ = unknown.flatten()[near]
-    asked = open_.nonzero()[:, 0]
+    queries = open_.nonzero()[:, 0]
     row_of = open_.long().cumsum(0) - 1
     near_colours = colours.flatten(1)[:, near].t()
     place = torch.stack((torch.div(near, width, rounding_mode="floor"), near % width), 1).double()
     rows, columns, values = [near[:0]], [near[:0]], [near_colours[:0, 0]]
     for number in range(len(counts)):
         points = torch.cat((near_colours, places[number] * place), 1)
-        other = _nearest(points, asked, min(counts[number], points.size(0)))
-        one = asked[:, None].expand_as(other).flatten()
+        other = _nearest(points, queries, min(counts[number], points.size(0)))
+        one = queries[:, None].expand_as(other).flatten()
         other = other.flatten()
         apart = (one != other).nonzero()[:, 0]
         one, other = one[apart], other[apart]
@@ -202,18 +208,18 @@ def _distant(
     return torch.cat(rows), torch.cat(columns), torch.cat(values)
 
 
-def _nearest(points: Tensor, asked: Tensor, count: int) -> Tensor:
-    """(asked, count) numbers of the points nearest to those that are asked for, in pieces."""
+def _nearest(points: Tensor, queries: Tensor, count: int) -> Tensor:
+    """Find the indices (queries, count) of the points nearest to the queried ones, in chunks."""
     step = max(1, (1 << 25) // points.size(0))
-    found = [asked[:0, None].expand(0, count)]
-    for start in range(0, asked.size(0), step):
-        some = points[asked[start : start + step]]
+    nearest = [queries[:0, None].expand(0, count)]
+    for start in range(0, queries.size(0), step):
+        some = points[queries[start : start + step]]
         distances = points.new_zeros([some.size(0), points.size(0)])
         for axis in range(points.size(1)):
             apart = some[:, axis, None] - points[None, :, axis]
             distances += apart * apart
-        found.append(distances.topk(count, 1, False, False)[1])
-    return torch.cat(found)
+        nearest.append(distances.topk(count, 1, False, False)[1])
+    return torch.cat(nearest)
 
 
 def _solved(
@@ -227,7 +233,9 @@ def _solved(
     tolerance: float,
     iterations: int,
 ) -> Tensor:
-    """(u,) by conjugate gradients from x on, preconditioned by the diagonal."""
+    """Solve (u,) by conjugate gradients from x, preconditioned by the diagonal.
+
+    Like `common.conjugate_gradients`: TorchScript cannot pass it a function."""
     zeros = torch.zeros_like(x)
     degree = zeros.index_add(0, rows, values)
     right = zeros.index_add(0, rows, values * known[columns])
@@ -272,7 +280,7 @@ def _inverse(matrices: Tensor) -> Tensor:
 
 
 def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
-    """(4, h, w): slope and offset of alpha (1, h, w) by the colours (3, h, w)."""
+    """Fit slope and offset (4, h, w) of alpha (1, h, w) by the colours (3, h, w)."""
     mean = _boxed(colours)
     products = _boxed((colours[:, None] * colours[None]).flatten(0, 1))
     covariance = products - (mean[:, None] * mean[None]).flatten(0, 1)
@@ -287,7 +295,7 @@ def _linear_model(colours: Tensor, alpha: Tensor, epsilon: float) -> Tensor:
 
 
 def _boxed(planes: Tensor) -> Tensor:
-    """Means of (n, h, w) over squares of five pixels, repeated as in a mirror beyond the border."""
+    """Average (n, h, w) over squares of 5×5 pixels, mirrored beyond the border."""
     rows = _mirrored(planes.size(1), planes.device)
     columns = _mirrored(planes.size(2), planes.device)
     wider = planes.index_select(1, rows).index_select(2, columns)
@@ -301,7 +309,7 @@ def _mirrored(size: int, device: torch.device) -> Tensor:
 
 
 def _repeated(planes: Tensor, rows: int, columns: int) -> Tensor:
-    """(n, rows, columns): the last row and column again, as often as it takes."""
+    """Extend planes to (n, rows, columns) by repeating the last row and column."""
     y = torch.arange(rows, device=planes.device).clamp(max=planes.size(1) - 1)
     x = torch.arange(columns, device=planes.device).clamp(max=planes.size(2) - 1)
     return planes.index_select(1, y).index_select(2, x)

@@ -119,7 +119,7 @@ def solve_band(
         result: FloatImage = inside * (lines.times(matte) + lean * matte)
         return result
 
-    found, _ = conjugate_gradients(
+    solved, _ = conjugate_gradients(
         product,
         target,
         inside * guess[area],
@@ -127,5 +127,5 @@ def solve_band(
         steps=settings.rounds,
         least_curvature=_LEAST_CURVATURE,
     )
-    solution[area] = np.where(unknown[area], np.clip(found, 0, 1), known)
+    solution[area] = np.where(unknown[area], np.clip(solved, 0, 1), known)
     return solution

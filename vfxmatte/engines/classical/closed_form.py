@@ -8,7 +8,7 @@ goes with their number and not with the picture's size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,14 @@ from vfxmatte.trimaps import box_around
 from vfxmatte.types import FOREGROUND, UNKNOWN, Floats, Labels, Mask
 
 MOST_PX = 1_000_000
-"""Unknown pixels that are solved at once unless `max_window_px` says otherwise: measured, 3 GiB."""
+"""Default for `max_window_px`: unknown pixels solved at once, which take 3 GiB (measured)."""
 
 _REACH_PX = 2  # two pixels of one 3×3 patch are no further apart
-_STRIP_PX = 400_000  # pixels of a strip: the Laplacian takes 400 bytes for each
+_STRIP_PX = 400_000  # pixels of a strip; the Laplacian takes 400 bytes for each
 
 
 def open_closed_form(settings: EngineSettings) -> FramewiseEngine:
-    """Raises UsageError where PyMatting is missing."""
+    """Open the engine. Raises UsageError if PyMatting is missing."""
     check_installed("closed-form")
     method = ClosedForm(settings.classical, settings.max_window_px or MOST_PX)
     return FramewiseEngine("closed-form", method, settings.classical.light)
@@ -40,10 +40,11 @@ def open_closed_form(settings: EngineSettings) -> FramewiseEngine:
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """most_px: with more unknown pixels than that a frame is solved in pieces."""
+    """The closed-form method."""
 
     settings: ClassicalSettings
     most_px: int
+    """A frame with more unknown pixels is solved in pieces."""
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -57,32 +58,27 @@ class ClosedForm:
         unknown = labels == UNKNOWN
         box = box_around(unknown, _REACH_PX)
         known = (labels[box] == FOREGROUND).astype(np.float64)
-        found = solve_in_pieces(
+        return solve_in_pieces(
             picture[box], unknown[box], known, self._solve_whole, most_px=self.most_px
-        )
-        stats = {
-            "solver_residual": found.residual,
-            "solver_steps": float(found.iterations),
-            "pieces": float(found.pieces),
-        }
-        return Solution(alpha=found.alpha.astype(np.float32), stats=stats)
+        ).solution()
 
     def _solve_whole(self, picture: Floats, unknown: Mask, known: Floats) -> Solved:
         picture, unknown, known, kept = _at_least_one_patch(picture, unknown, known)
         rows = _laplacian_rows(picture, unknown, self.settings.epsilon)
         right = -(rows @ np.where(unknown, 0.0, known).ravel())
         matrix = rows[:, np.flatnonzero(unknown)].tocsc()
-        found = solve(matrix, right, _incomplete_cholesky, self.settings)
-        return Solved(
-            values=found.values[kept], residual=found.residual, iterations=found.iterations
-        )
+        solved = solve(matrix, right, _incomplete_cholesky, self.settings)
+        return replace(solved, values=solved.values[kept])
 
 
 def _at_least_one_patch(
     picture: Floats, unknown: Mask, known: Floats
 ) -> tuple[Floats, Mask, Floats, Mask]:
-    """A picture with a side under 3 px has no 3×3 patch: its edge is repeated. Last: which of the
-    unknown pixels are the picture's own."""
+    """Repeat the edge of a picture with a side under 3 px, which has no 3×3 patch.
+
+    Returns:
+        Picture, unknown and known, and which of the unknown pixels are the picture's own.
+    """
     height, width = unknown.shape
     more = ((0, max(0, 3 - height)), (0, max(0, 3 - width)))
     own = np.pad(np.ones(unknown.shape, bool), more)
@@ -92,7 +88,7 @@ def _at_least_one_patch(
 
 
 def _laplacian_rows(picture: Floats, unknown: Mask, epsilon: float) -> Any:
-    """(n, H·W) sparse: the Laplacian's rows of the n unknown pixels."""
+    """Compute the Laplacian's rows of the n unknown pixels, (n, H·W) sparse."""
     height, width = unknown.shape
     step = max(1, _STRIP_PX // width)
     strips = [
@@ -103,7 +99,7 @@ def _laplacian_rows(picture: Floats, unknown: Mask, epsilon: float) -> Any:
 
 
 def _strip(picture: Floats, unknown: Mask, top: int, bottom: int, epsilon: float) -> Any:
-    """The rows of the unknown pixels of the picture's rows `top` to `bottom`; None without any."""
+    """Compute the rows of unknown pixels between `top` and `bottom`; None without any."""
     from pymatting import cf_laplacian
 
     height, width = unknown.shape
@@ -117,9 +113,9 @@ def _strip(picture: Floats, unknown: Mask, top: int, bottom: int, epsilon: float
         epsilon=epsilon,
         is_known=~unknown[first:last],
     )
-    wanted = np.zeros((last - first, width), bool)
-    wanted[top - first : bottom - first] = unknown[top:bottom]
-    rows = local[np.flatnonzero(wanted)]
+    own = np.zeros((last - first, width), bool)
+    own[top - first : bottom - first] = unknown[top:bottom]
+    rows = local[np.flatnonzero(own)]
     rows.sum_duplicates()
     rows.eliminate_zeros()
     indices = (rows.indices + first * width).astype(np.int32)
@@ -129,7 +125,7 @@ def _strip(picture: Floats, unknown: Mask, top: int, bottom: int, epsilon: float
 
 
 def _incomplete_cholesky(matrix: Any) -> Any:
-    """Raises ValueError where there is none."""
+    """Factorise approximately. Raises ValueError if that is impossible."""
     from pymatting import ichol
 
     with quiet_thread():  # it prints where its first attempt fails

@@ -1,4 +1,4 @@
-"""An engine that solves one frame after the other by a method of its own."""
+"""An engine that solves one frame after the other by a classical method."""
 
 from __future__ import annotations
 
@@ -27,31 +27,38 @@ from vfxmatte.types import (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solution:
-    """alpha: (n,) of the unknown pixels, in the order of the picture's rows. stats: what is worth
-    telling of how it was found."""
+    """The result of a method."""
 
     alpha: FloatImage
+    """(n,) of the unknown pixels, in reading order."""
     stats: Mapping[str, float] = field(default_factory=dict)
+    """Statistics of the solver, stored with the matte."""
 
 
 class Method(Protocol):
-    """How the unknown pixels of one picture get their alpha."""
+    """A method that solves the unknown pixels of one picture."""
 
     def describe(self) -> Mapping[str, Any]:
-        """What decides the result, beside the light: plain values."""
+        """Return what decides the result, except the light: plain values."""
 
     def solve(self, picture: Floats, labels: Labels) -> Solution:
-        """picture: (H, W, 3) float64 from 0. labels: (H, W) uint8 with all three labels in it.
+        """Solve a picture.
 
-        Raises SolveError."""
+        Args:
+            picture: (H, W, 3) float64, not negative.
+            labels: (H, W) uint8, in which all three labels occur.
+
+        Raises:
+            SolveError: it cannot be solved.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class FramewiseEngine:
-    """A method under an engine's name.
+    """A method as an engine.
 
-    Where nothing is certainly foreground nothing pulls alpha towards 1, and the answer is 0
-    everywhere; where something is and nothing is certainly background, it is 1.
+    The matte is 0 everywhere without certain foreground, and 1 everywhere without certain
+    background.
     """
 
     name: str
@@ -63,7 +70,7 @@ class FramewiseEngine:
         return {"engine": self.name, "light": self.light, **self.method.describe()}
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
-        """One by one."""
+        """Solve tasks one by one."""
         return map(self._answer, tasks)
 
     def close(self) -> None:

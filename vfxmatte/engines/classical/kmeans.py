@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.classical.one_thread import one_thread
@@ -18,33 +17,34 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Floats, Labels
 
 _MOST_CLUSTERS = 16
-_NOISE = 1e-4  # variance that every cluster may have for nothing
+_NOISE = 1e-4  # variance of every cluster, like grain
 
 
 def open_kmeans(settings: EngineSettings) -> FramewiseEngine:
-    """Raises UsageError where scikit-learn is missing."""
+    """Open the engine. Raises UsageError if scikit-learn is missing."""
     check_installed("kmeans")
     return FramewiseEngine("kmeans", KMeans(settings.classical.clusters), settings.classical.light)
 
 
 @dataclass(frozen=True)
 class KMeans:
-    """clusters: on each side; None takes, for each, the number of the least BIC."""
+    """The method of k-means clusters."""
 
     clusters: int | None
+    """Clusters on each side; None: the number of the least BIC."""
 
     def describe(self) -> Mapping[str, Any]:
         return {"clusters": self.clusters or "bic", "solver": with_version("scikit-learn")}
 
     def solve(self, picture: Floats, labels: Labels) -> Solution:
-        """alpha = b / (f + b), with f and b the distances to the nearest centre of either side."""
-        asked = picture[labels == UNKNOWN]
+        """Solve alpha = b / (f + b), with f and b the distances to each side's nearest centre."""
+        unknown = picture[labels == UNKNOWN]
         with one_thread():
             centres = {
                 label: _centres(colours_of(picture, labels, label), self.clusters)
                 for label in (FOREGROUND, BACKGROUND)
             }
-        foreground, background = (_distance(asked, centres[one]) for one in centres)
+        foreground, background = (_distance(unknown, centres[one]) for one in centres)
         total = foreground + background
         alpha = np.divide(background, total, out=np.full_like(total, 0.5), where=total > 0)
         stats = {
@@ -54,13 +54,13 @@ class KMeans:
         return Solution(alpha=alpha.astype(np.float32), stats=stats)
 
 
-def _centres(colours: Floats, asked: int | None) -> Floats:
-    """(k, 3)."""
+def _centres(colours: Floats, clusters: int | None) -> Floats:
+    """Cluster (n, 3) colours; return the (k, 3) centres."""
     from sklearn.cluster import KMeans as Clustering
 
     models = [
         Clustering(count, n_init=2, random_state=SEED).fit(colours)
-        for count in counts_to_try(colours, asked, _MOST_CLUSTERS)
+        for count in counts_to_try(colours, clusters, _MOST_CLUSTERS)
     ]
     best = min(models, key=lambda model: _bic(model.inertia_, model.n_clusters, *colours.shape))
     centres: Floats = best.cluster_centers_
@@ -68,16 +68,16 @@ def _centres(colours: Floats, asked: int | None) -> Floats:
 
 
 def _bic(inertia: float, clusters: int, samples: int, channels: int) -> float:
-    """Of round Gaussians of one width: n d log(variance) + (k d + 1) log n."""
+    """Return the BIC of round Gaussians of one width: n d log(variance) + (k d + 1) log n."""
     variance = inertia / (samples * channels) + _NOISE
     fit = samples * channels * math.log(variance)
     return fit + (clusters * channels + 1) * math.log(samples)
 
 
-def _distance(asked: Floats, centres: Floats) -> NDArray[np.float64]:
-    """(n,) to the nearest centre."""
-    nearest = np.full(len(asked), np.inf)
+def _distance(colours: Floats, centres: Floats) -> Floats:
+    """Measure the distance (n,) of each colour to the nearest centre."""
+    nearest = np.full(len(colours), np.inf)
     for centre in centres:
-        np.minimum(nearest, np.square(asked - centre).sum(axis=1), out=nearest)
-    distance: NDArray[np.float64] = np.sqrt(nearest)
+        np.minimum(nearest, np.square(colours - centre).sum(axis=1), out=nearest)
+    distance: Floats = np.sqrt(nearest)
     return distance

@@ -23,18 +23,18 @@ from vfxmatte.engines.classical.pieces import solve_in_pieces
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.trimaps import box_around, dilate
-from vfxmatte.types import FOREGROUND, UNKNOWN, Floats, Labels, Mask
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Floats, Labels, Mask
 
 MOST_PX = 1_000_000
-"""Unknown pixels that are solved at once unless `max_window_px` says otherwise: some 3 GiB."""
+"""Default for `max_window_px`: unknown pixels solved at once, which take some 3 GiB."""
 
-_NEAR_PX = 32.0
-_NEIGHBOURS = ((20, 2.0), (10, 0.1))  # how many, and the weight of the place beside the colour
-_AT_ONCE = 200_000
+_NEAR_PX = 32.0  # known pixels up to so far from unknown ones take part
+_NEIGHBOURS = ((20, 2.0), (10, 0.1))  # counts, and weights of place against colour, of PyMatting
+_AT_ONCE = 200_000  # queries at once, for memory
 
 
 def open_knn(settings: EngineSettings) -> FramewiseEngine:
-    """Raises UsageError where PyMatting is missing."""
+    """Open the engine. Raises UsageError if PyMatting is missing."""
     check_installed("knn")
     method = NearestNeighbours(settings.classical, settings.max_window_px or MOST_PX)
     return FramewiseEngine("knn", method, settings.classical.light)
@@ -42,10 +42,11 @@ def open_knn(settings: EngineSettings) -> FramewiseEngine:
 
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """most_px: with more unknown pixels than that a frame is solved in pieces."""
+    """The KNN method."""
 
     settings: ClassicalSettings
     most_px: int
+    """A frame with more unknown pixels is solved in pieces."""
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -63,13 +64,9 @@ class NearestNeighbours:
         def whole(part: Floats, open_: Mask, values: Floats) -> Solved:
             return self._solve_whole(part, open_, values, size_px)
 
-        found = solve_in_pieces(picture[box], unknown[box], known, whole, most_px=self.most_px)
-        stats = {
-            "solver_residual": found.residual,
-            "solver_steps": float(found.iterations),
-            "pieces": float(found.pieces),
-        }
-        return Solution(alpha=found.alpha.astype(np.float32), stats=stats)
+        return solve_in_pieces(
+            picture[box], unknown[box], known, whole, most_px=self.most_px
+        ).solution()
 
     def _solve_whole(self, picture: Floats, unknown: Mask, known: Floats, size_px: int) -> Solved:
         near = np.flatnonzero(dilate(unknown, _NEAR_PX))
@@ -79,15 +76,15 @@ class NearestNeighbours:
         return solve(matrix, right, _jacobi, self.settings)
 
 
-def _features(picture: Floats, near: NDArray[np.intp], size_px: int) -> NDArray[np.float32]:
-    """(n, 5) float32: colour, then x and y as a share of the picture's longer side."""
+def _features(picture: Floats, near: NDArray[np.intp], size_px: int) -> FloatImage:
+    """Return (n, 5) float32: colour, then x and y as a share of the picture's longer side."""
     y, x = np.divmod(near, picture.shape[1])
     place = np.stack((x, y), axis=1) / size_px
     return np.concatenate((picture.reshape(-1, 3)[near], place), axis=1).astype(np.float32)
 
 
-def _weights(features: NDArray[np.float32], open_: Mask) -> Any:
-    """(u, n) sparse: how often each of the u unknown of n pixels is joined to each pixel."""
+def _weights(features: FloatImage, open_: Mask) -> Any:
+    """Count how often each of u unknown pixels is joined to each of n pixels, (u, n) sparse."""
     rows = np.cumsum(open_) - 1
     shape = int(np.count_nonzero(open_)), len(open_)
     total = scipy.sparse.csr_matrix(shape)
@@ -104,16 +101,16 @@ def _weights(features: NDArray[np.float32], open_: Mask) -> Any:
 
 
 def _pairs(
-    points: NDArray[np.float32], asked: NDArray[np.intp], features: NDArray[np.float32], count: int
+    points: FloatImage, queries: NDArray[np.intp], features: FloatImage, count: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """(which of the features was asked, which of the points is near it), some at a time."""
+    """Yield (index of a query's features, index of a point near it) arrays, chunk by chunk."""
     from pymatting.util.kdtree import KDTree
 
     tree, count = KDTree(points), min(count, len(points))
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
-        _, found = tree.query(np.ascontiguousarray(features[some]), count)
-        yield np.repeat(some, count), found.ravel()
+    for start in range(0, len(queries), _AT_ONCE):
+        chunk = queries[start : start + _AT_ONCE]
+        _, nearest = tree.query(np.ascontiguousarray(features[chunk]), count)
+        yield np.repeat(chunk, count), nearest.ravel()
 
 
 def _joined(
@@ -123,7 +120,7 @@ def _joined(
     rows: NDArray[np.intp],
     shape: tuple[int, int],
 ) -> Any:
-    """The pairs both ways, as rows of unknown pixels."""
+    """Return the pairs both ways, as sparse rows of unknown pixels."""
     parts = []
     for first, second in ((one, other), (other, one)):
         counts = open_[first] & (first != second)
@@ -133,8 +130,9 @@ def _joined(
 
 
 def _lonely(weights: Any, open_: Mask) -> Mask:
-    """(n,) bool: unknown pixels from which no way leads to a known one: they follow from nothing
-    unless they are joined to the known pixels most like them."""
+    """Find unknown pixels without a path to a known one, (n,) bool.
+
+    They are undetermined unless they are joined to the known pixels most like them."""
     among = weights[:, np.flatnonzero(open_)]
     touches = np.asarray(weights[:, np.flatnonzero(~open_)].sum(axis=1)).ravel() > 0
     _, group = scipy.sparse.csgraph.connected_components(among, directed=False)
@@ -146,7 +144,7 @@ def _lonely(weights: Any, open_: Mask) -> Mask:
 
 
 def _system(weights: Any, open_: Mask, known: Floats) -> tuple[Any, Floats]:
-    """(D - W)_uu and W_uk k."""
+    """Return (D - W)_uu and W_uk k."""
     degree = np.asarray(weights.sum(axis=1)).ravel()
     right = weights @ np.where(open_, 0.0, known)
     matrix = scipy.sparse.diags(degree) - weights[:, np.flatnonzero(open_)]

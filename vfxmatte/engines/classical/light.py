@@ -1,4 +1,4 @@
-"""The picture that classical methods look at, from the one that the network looks at."""
+"""Converts network-encoded pictures to the light in which classical methods solve."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vfxmatte.types import FloatImage, Floats
 
 
 def in_light(image: FloatImage, light: Light) -> Floats:
-    """(H, W, 3) network-encoded RGB as float64 from 0, in linear light or as on a display.
+    """Convert network-encoded RGB (H, W, 3) to float64 in linear light or as on a display.
 
-    In linear light what is above 1 is compressed to 2 - 1/x: the slope goes on at 1, every value
-    stays apart and none reaches 2, so that a highlight is no further from white than black is.
-    On a display it is what the network sees, below 1.2. Negative values are 0.
+    Linear values above 1 are compressed to 2 - 1/x, which continues the slope at 1 and stays below
+    2, so that a highlight is no further from white than black is. Display values are the network's
+    own, below 1.2. Negative values become 0.
     """
     if light == "display":
         return np.clip(image, 0.0, None).astype(np.float64)

@@ -1,6 +1,6 @@
-"""Symmetric positive definite systems, solved by preconditioned conjugate gradients, or not at all.
+"""Symmetric positive definite systems, solved by preconditioned conjugate gradients.
 
-What has not converged is an error that names the residual, never an alpha.
+A system that does not converge is an error with its residual, never an alpha.
 """
 
 from __future__ import annotations
@@ -24,21 +24,27 @@ Preconditioner = Callable[[Any], Callable[[Floats], Floats]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solved:
-    """values: (n,). residual: |b - Ax| / |b|. iterations: how many it took."""
+    """A solution x of A x = b."""
 
     values: Floats
+    """x, (n,)."""
     residual: float
+    """|b - A x| / |b|."""
     iterations: int
 
 
 def solve(
     matrix: Any, right: Floats, precondition: Preconditioner, settings: ClassicalSettings
 ) -> Solved:
-    """x of `matrix` x = `right`; a right-hand side of zeros gives zeros.
+    """Solve `matrix` x = `right`; a right-hand side of zeros gives zeros.
 
-    matrix: (n, n) scipy sparse, symmetric positive definite.
-    precondition: makes of the matrix a function that applies its approximate inverse.
-    Raises SolveError.
+    Args:
+        matrix: (n, n) scipy sparse, symmetric positive definite.
+        right: (n,).
+        precondition: returns, for the matrix, a function that applies its approximate inverse.
+
+    Raises:
+        SolveError: there is no preconditioner, or the iteration does not converge.
     """
     size = norm(right)
     if size == 0.0:

@@ -1,5 +1,8 @@
-"""Scikit-learn on one thread: its clusters are sums that it divides among its threads, so that
-their last bits, and with them the clusters, would depend on how many there are."""
+"""Runs scikit-learn on one thread.
+
+Its clusters are sums that it divides among threads: their last bits, and so the clusters, would
+depend on the number of threads.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from contextlib import AbstractContextManager
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Within it BLAS and OpenMP have one thread; scikit-learn brings what this takes."""
+    """Limit BLAS and OpenMP to one thread; threadpoolctl comes with scikit-learn."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(limits=1)

@@ -1,4 +1,4 @@
-"""Packages that some engines need and that a plain installation has not."""
+"""Packages that some engines need and that are not installed by default."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _PACKAGES = {
 
 
 def check_installed(engine: str) -> None:
-    """Whether the package that an engine needs is there, without importing it.
+    """Check, without importing it, that the package of an engine is installed.
 
-    Raises UsageError, naming the engine, the package and the pip command, where it is missing.
+    Raises:
+        UsageError: it is missing; with the engine, the package and the pip command.
     """
     module, package = _PACKAGES.get(engine, (None, None))
     if module is not None and importlib.util.find_spec(module) is None:
@@ -29,5 +30,5 @@ def check_installed(engine: str) -> None:
 
 
 def with_version(package: str) -> str:
-    """`pymatting 1.1.16`: part of what decides an engine's mattes."""
+    """Return a package and its version, for engines' descriptions: `pymatting 1.1.16`."""
     return f"{package} {version(package)}"

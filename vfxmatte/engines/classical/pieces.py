@@ -13,48 +13,65 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vfxmatte.engines.classical.framewise import Solution
 from vfxmatte.engines.classical.linear_system import Solved
 from vfxmatte.types import Floats, Mask
 
 SolveWhole = Callable[[Floats, Mask, Floats], Solved]
-"""(H, W, 3) picture, (H, W) bool unknown, (H, W) alpha of what is known, to unknown pixels' alpha
-(n,) in the order of rows."""
+"""Solves the alpha (n,) of unknown pixels, in reading order, from a picture (H, W, 3), unknown
+(H, W) bool and the known alpha (H, W)."""
 
 OVERLAP_PX = 48
+"""Overlap of a window with its neighbours, to either side of its core."""
+
 _SMALLEST_CORE_PX = 2 * OVERLAP_PX
+_BORDER_PX = 2  # known to a window at its inner borders: the reach of a 3×3 patch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pieced:
-    """alpha: (n,) of the unknown pixels. residual: the worst of all solves. pieces: 1 where all was
-    solved at once."""
+    """The joined result of all solves."""
 
     alpha: Floats
+    """(n,) of the unknown pixels."""
     residual: float
+    """The worst of all solves."""
     iterations: int
+    """The sum of all solves."""
     pieces: int
+    """1 if everything was solved at once."""
+
+    def solution(self) -> Solution:
+        """Return the alpha in single precision, and the statistics of the solver."""
+        stats = {
+            "solver_residual": self.residual,
+            "solver_steps": float(self.iterations),
+            "pieces": float(self.pieces),
+        }
+        return Solution(alpha=self.alpha.astype(np.float32), stats=stats)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Span:
-    """Along one axis: a window, ends exclusive, and how each of its places counts."""
+    """A window along one axis, end exclusive."""
 
     start: int
     stop: int
     weight: Floats
+    """The weight of each of its places in the blend."""
 
 
 def solve_in_pieces(
     picture: Floats, unknown: Mask, known: Floats, solve: SolveWhole, *, most_px: int
 ) -> Pieced:
-    """All at once where no more than `most_px` pixels are unknown, else coarse, then in pieces."""
+    """Solve at once if at most `most_px` pixels are unknown, else coarsely, then in pieces."""
     if np.count_nonzero(unknown) <= most_px or min(unknown.shape) < 4:
         solved = solve(picture, unknown, known)
         return Pieced(
             alpha=solved.values, residual=solved.residual, iterations=solved.iterations, pieces=1
         )
     windows = list(_windows(unknown, most_px))
-    if len(windows) == 1:  # it is small, however many of its pixels are unknown
+    if len(windows) == 1:  # the picture is too small to be cut
         return solve_in_pieces(picture, unknown, known, solve, most_px=unknown.size)
     guess, coarse = _coarse(picture, unknown, known, solve, most_px)
     total = np.zeros(unknown.shape)
@@ -78,7 +95,7 @@ def solve_in_pieces(
 def _coarse(
     picture: Floats, unknown: Mask, known: Floats, solve: SolveWhole, most_px: int
 ) -> tuple[Floats, Pieced]:
-    """(H, W) alpha from the picture at half its size, exact where it is known."""
+    """Solve at half size; return (H, W) alpha, exact where it is known, and the half's result."""
     height, width = unknown.shape
     size = (width + 1) // 2, (height + 1) // 2
     small = _halved(picture, size)
@@ -95,8 +112,7 @@ def _halved(values: Floats, size: tuple[int, int]) -> Floats:
 
 
 def _windows(unknown: Mask, most_px: int) -> Iterator[tuple[_Span, _Span]]:
-    """Windows that cover the picture, none with more than `most_px` unknown pixels where that can
-    be had, each overlapping its neighbours."""
+    """Yield overlapping windows with at most `most_px` unknown pixels each, where possible."""
     core = max(unknown.shape)
     while core > _SMALLEST_CORE_PX:
         spans = [
@@ -113,7 +129,7 @@ def _windows(unknown: Mask, most_px: int) -> Iterator[tuple[_Span, _Span]]:
 
 
 def _spans(size: int, core: int) -> list[_Span]:
-    """Cores side by side, each wider by the overlap; weights fall off towards a window's ends."""
+    """Cut an axis into cores, widened by the overlap; weights fall off towards a window's ends."""
     spans = []
     for first in range(0, size, core):
         start, stop = max(0, first - OVERLAP_PX), min(size, first + core + OVERLAP_PX)
@@ -126,17 +142,16 @@ def _spans(size: int, core: int) -> list[_Span]:
 
 
 def _open(unknown: Mask, place: tuple[slice, slice], shape: tuple[int, ...]) -> Mask:
-    """What a window solves: its unknown pixels but those at its inner border, which count as known
-    by the coarse alpha."""
+    """Return the pixels that a window solves: unknown ones, except at its inner borders, where the
+    coarse alpha counts as known."""
     inside = unknown.copy()
     rows, columns = place
-    border = 2
     if rows.start > 0:
-        inside[:border] = False
+        inside[:_BORDER_PX] = False
     if rows.stop < shape[0]:
-        inside[-border:] = False
+        inside[-_BORDER_PX:] = False
     if columns.start > 0:
-        inside[:, :border] = False
+        inside[:, :_BORDER_PX] = False
     if columns.stop < shape[1]:
-        inside[:, -border:] = False
+        inside[:, -_BORDER_PX:] = False
     return inside

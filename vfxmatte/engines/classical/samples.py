@@ -1,4 +1,4 @@
-"""Known colours beside the unknown region, and how many clusters describe them."""
+"""Samples of the known colours beside the unknown region, and cluster counts to try."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vfxmatte.trimaps import dilate
 from vfxmatte.types import UNKNOWN, Floats, Labels
 
 NEAR_PX = 32.0
-"""Known pixels further than that from the unknown ones do not count, unless none is nearer."""
+"""Known pixels further than this from the unknown ones are ignored, unless none is nearer."""
 
 MOST_SAMPLES = 5_000
 _COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -16,8 +16,9 @@ SEED = 0
 
 
 def colours_of(picture: Floats, labels: Labels, label: int) -> Floats:
-    """(n, 3) colours of the known pixels of one side near the unknown region, at most
-    `MOST_SAMPLES`: always the same ones of the same frame. The label must occur."""
+    """Sample (n, 3) colours of one side near the unknown region, at most `MOST_SAMPLES`.
+
+    The same frame always gives the same samples. The label must occur."""
     side = labels == label
     near = side & dilate(labels == UNKNOWN, NEAR_PX)
     colours: Floats = picture[near if near.any() else side]
@@ -27,12 +28,14 @@ def colours_of(picture: Floats, labels: Labels, label: int) -> Floats:
     return colours[np.sort(chosen)]
 
 
-def counts_to_try(colours: Floats, asked: int | None, most: int) -> list[int]:
-    """How many clusters are possible: never more than there are different colours.
+def counts_to_try(colours: Floats, configured: int | None, most: int) -> list[int]:
+    """Return the cluster counts to try, none above the number of different colours.
 
-    asked: so many, if that can be. most: else, at the most.
+    Args:
+        configured: the only count to try; None tries several.
+        most: the highest of these.
     """
     different = len(np.unique(np.round(colours, 4), axis=0))
-    if asked is not None:
-        return [min(asked, different)]
+    if configured is not None:
+        return [min(configured, different)]
     return [count for count in _COUNTS if count <= min(different, most)]

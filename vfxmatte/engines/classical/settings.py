@@ -1,4 +1,4 @@
-"""What classical engines can be told."""
+"""Settings of the classical engines."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ Light = Literal["linear", "display"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalSettings(Checked):
-    """How classical engines solve a frame.
-
-    light: the space in which colours mix: linear light, or values as a display shows them.
-    clusters: of kmeans and gmm, colours on each side; None chooses for every frame.
-    epsilon: of closed-form: the larger, the smoother where colours hardly differ.
-    tolerance: of closed-form and knn: the solver ends where the residual is so small a part of the
-        right-hand side.
-    iterations: and fails where it has not got there after so many.
-    """
+    """How classical engines solve a frame."""
 
     light: Light = "linear"
+    """The space in which colours mix: linear light, or values as a display shows them."""
     clusters: int | None = limited(None, at_least=1, at_most=32)
+    """kmeans and gmm: clusters on each side; None chooses for every frame."""
     epsilon: float = limited(1e-7, above=0, below=1)
+    """closed-form: regularisation; larger is smoother where colours hardly differ."""
     tolerance: float = limited(1e-6, above=0, below=1)
+    """closed-form and knn: the solver ends at this residual, as a share of the right-hand side."""
     iterations: int = limited(5000, at_least=1)
+    """closed-form and knn: steps after which the solver fails."""

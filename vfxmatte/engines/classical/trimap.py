@@ -1,4 +1,4 @@
-"""The trimap itself as a matte: what any other engine must beat."""
+"""The trimap itself as a matte: the baseline of all other engines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vfxmatte.types import UNKNOWN, Floats, Labels
 
 
 def open_trimap(settings: EngineSettings) -> FramewiseEngine:
-    """Unknown pixels are 0.5."""
+    """Open the engine."""
     return FramewiseEngine("trimap", Half(), settings.classical.light)
 
 
 @dataclass(frozen=True)
 class Half:
-    """0.5, wherever both sides are there at all."""
+    """The method that gives every unknown pixel 0.5."""
 
     def describe(self) -> Mapping[str, Any]:
         return {}
