@@ -1,4 +1,4 @@
-"""The most memory that this process has held, of the host and of a GPU."""
+"""How much memory this process has held: the most so far, as far as the system tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_rss_bytes() -> int | None:
-    """Return the most memory this process has held; None if the system does not report it."""
+    """The most memory this process has held since it was started; None where nobody knows."""
     try:  # unlike getrusage, the kernel's own figure leaves out what the parent process held
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
@@ -22,7 +22,7 @@ def peak_rss_bytes() -> int | None:
 
 
 def peak_gpu_bytes(device: str) -> int | None:
-    """Return the most memory of a GPU that torch has allocated; None without a GPU."""
+    """The most of a GPU's memory that torch has given to this process; None without a GPU."""
     import torch
 
     if not device.startswith("cuda"):

@@ -77,7 +77,7 @@ def run_steps(wish: RunWish, engines: KeptEngines, job: Job) -> Steps:
 
 
 def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
-    """Matte one frame from files; returns path, device, elapsed_ms."""
+    """One frame from files; returns path, device, elapsed_ms."""
     started = time.monotonic()
     _refuse_existing(wish.output, wish.overwrite)
     settings = wish.settings
@@ -112,7 +112,7 @@ def frame_steps(wish: FrameWish, engines: KeptEngines, job: Job) -> Steps:
 
 
 def pixels_steps(wish: PixelsWish, engines: KeptEngines, job: Job) -> Steps:
-    """Matte one frame from arrays into an array; returns device, elapsed_ms."""
+    """One frame from arrays into an array; returns device, elapsed_ms."""
     started = time.monotonic()
     image, trimap = wish.image.read(), wish.trimap.read()
     yield
