@@ -44,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) ->
     """A folder with `creature/`, as the page says, and a small network for the default one."""
     write_tiny_shot(tmp_path / "creature")
     monkeypatch.chdir(tmp_path)
-    for module in ("engines.deep", "merging"):
+    for module in ("engines.deep", "pipeline.plan"):
         monkeypatch.setattr(f"vfxmatte.{module}.DEFAULT_WEIGHTS", tiny_weights)
     monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
     single._engine.cache_clear()

@@ -161,17 +161,17 @@ def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
     result = [FrameResult(number=n, status="written") for n in range(5)]
     told: list[tuple[str, crew.Message]] = [
         ("1", crew.Solved(result[3])), ("1", crew.Solved(result[4])),
-        ("0", crew.Solved(result[0])), ("0", crew.Gone(-9)), ("1", crew.Done()),
+        ("0", crew.Solved(result[0])), ("0", crew.Ended(-9)), ("1", crew.Done()),
         ("1", crew.Solved(result[2])), ("1", crew.Done()),
         ("1", crew.Solved(result[1])), ("1", crew.Done()),
     ]  # fmt: skip
     given: list[tuple[str, list[int]]] = []
 
-    def give(child: crew._Child, numbers: list[int]) -> None:
+    def assign(child: crew._Child, numbers: list[int]) -> None:
         child.frames = list(numbers)
         given.append((child.key, child.frames[:]))
 
-    monkeypatch.setattr(crew._Child, "give", give)
+    monkeypatch.setattr(crew._Child, "assign", assign)
     job = crew.Crew([], None, None, logs=Path())  # type: ignore[arg-type]
     job._children = {
         key: crew._Child(key, "cpu", None, Path())  # type: ignore[arg-type]
@@ -292,9 +292,9 @@ def test_a_chunk_may_use_several_devices_from_wherever_it_is_started(
 def test_how_a_child_ended_is_told(tmp_path: Path, code: int, log: str, said: str) -> None:
     (tmp_path / "log").write_text(log)
     child = crew._Child("0", "cuda:3", None, tmp_path / "log")  # type: ignore[arg-type]
-    assert child.end(code) == said
+    assert child.end_text(code) == said
     child.error = DeviceError("cuda:0 (A) is full")
-    assert child.end(code) == "cuda:3 (A) is full"  # a child calls its only GPU cuda:0
+    assert child.end_text(code) == "cuda:3 (A) is full"  # a child calls its only GPU cuda:0
 
 
 # -- children that crash, hang, or write what is no message ----------------------------------------
@@ -351,21 +351,21 @@ def test_a_child_that_computes_for_ever_hangs_too(monkeypatch: pytest.MonkeyPatc
     now = [1000.0]
     monkeypatch.setattr(crew.time, "monotonic", lambda: now[0])
     child = crew._Child("0", "cpu", None, Path())  # type: ignore[arg-type]
-    monkeypatch.setattr(child, "tell", lambda message: None)
-    child.heard(crew.Ready({}, "cpu"))
-    child.give([1, 2])
+    monkeypatch.setattr(child, "send", lambda message: None)
+    child.note(crew.Ready({}, "cpu"))
+    child.assign([1, 2])
     for computed in range(0, 7200, 5):
-        assert child.hangs() is None
+        assert child.hang_reason() is None
         now[0] += 5
-        child.heard(crew.Alive(float(computed)))
+        child.note(crew.Alive(float(computed)))
     now[0] += 5
-    assert "it computes, and there is no result since 7205 s" in str(child.hangs())
-    child.heard(crew.Solved(FrameResult(number=1, status="written")))
-    assert child.hangs() is None
+    assert "it computes, and there is no result since 7205 s" in str(child.hang_reason())
+    child.note(crew.Solved(FrameResult(number=1, status="written")))
+    assert child.hang_reason() is None
     for _ in range(182):  # it says that it lives, and does nothing
         now[0] += 5
-        child.heard(crew.Alive(7200.0))
-    assert "nothing was heard of it for 9" in str(child.hangs())
+        child.note(crew.Alive(7200.0))
+    assert "nothing was heard of it for 9" in str(child.hang_reason())
 
 
 def test_a_child_that_never_opens_its_engine_is_named_in_bounded_time(
@@ -430,7 +430,7 @@ def test_more_than_a_pipe_takes_is_told_to_a_child_that_does_not_read(tmp_path: 
     child = crew._start("0", "cpu", dict(os.environ), tmp_path / "log")
     started = time.monotonic()
     child.process.send_signal(signal.SIGSTOP)
-    child.give(range(200_000))
+    child.assign(range(200_000))
     assert time.monotonic() - started < 5
     crew._kill(child.process)
     child.process.wait(10)

@@ -1,4 +1,4 @@
-"""`vfxmatte check`: what a run would find, lack and do, in about a second and without torch."""
+"""`vfxmatte check`: report what a run would find, lack and do, without torch."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ def check(as_json: bool, **values: Any) -> None:
     Takes the same options as `run`. Exit codes: 0 it can run; 1 some frames would fail; 2 wrong
     use; 3 it cannot run.
     """
-    found = inspect(shot_of(values))
+    inspection = inspect(shot_of(values))
     if as_json:
-        click.echo(json.dumps(as_plain(found), ensure_ascii=False))
+        click.echo(json.dumps(as_plain(inspection), ensure_ascii=False))
     else:
-        for line in lines(found):
+        for line in screen_lines(inspection):
             click.echo(line)
-    click.get_current_context().exit(found.exit_code)
+    click.get_current_context().exit(inspection.exit_code)
 
 
-def lines(found: Inspection) -> list[str]:
-    """For the screen: findings first, problems last."""
-    said = [f"shot       {found.shot.name}"]
-    if found.plate is not None:
-        plate = found.plate
-        said.append(f"plate      {plate}{_rate(plate)}")
-        said.append(f"colour     {plate.colour_space} ({plate.colour_reason})")
+def screen_lines(inspection: Inspection) -> list[str]:
+    """Return the lines for the screen: findings first, problems last."""
+    lines = [f"shot       {inspection.shot.name}"]
+    if inspection.plate is not None:
+        plate = inspection.plate
+        lines.append(f"plate      {plate}{_rate(plate)}")
+        lines.append(f"colour     {plate.colour_space} ({plate.colour_reason})")
         if plate.missing:
-            said.append(f"missing    frames {numbers_as_text(plate.missing)}")
-    said += [f"keyframe   {_keyframe(one)}" for one in found.keyframes]
-    if found.weights:
-        said.append(f"weights    {found.weights}")
-    said += _to_do(found)
-    said += [f"note       {remark}" for remark in found.remarks]
-    said += [f"problem    {problem}" for problem in found.problems]
-    said.append("cannot run" if found.problems else "ready: vfxmatte run")
-    return said
+            lines.append(f"missing    frames {numbers_as_text(plate.missing)}")
+    lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
+    if inspection.weights:
+        lines.append(f"weights    {inspection.weights}")
+    lines += _to_do(inspection)
+    lines += [f"note       {remark}" for remark in inspection.remarks]
+    lines += [f"problem    {problem}" for problem in inspection.problems]
+    lines.append("cannot run" if inspection.problems else "ready: vfxmatte run")
+    return lines
 
 
 def _rate(plate: PlateInfo) -> str:
-    """A sequence's frame rate; a movie's description has it."""
+    """Return a sequence's frame rate; a movie's description has it already."""
     if plate.kind == "movie":
         return ""
     return ", fps unknown" if plate.fps is None else f", {float(plate.fps):g} fps"
@@ -66,21 +66,23 @@ def _keyframe(one: KeyframeFinding) -> str:
     return f"{one.number} {100 * (one.unknown_share or 0):.1f}% unknown{remark}{used}"
 
 
-def _to_do(found: Inspection) -> list[str]:
-    if found.plan is None:
+def _to_do(inspection: Inspection) -> list[str]:
+    if inspection.plan is None:
         return []
-    stale = f", {found.stale} of them again because something changed" if found.stale else ""
-    if found.rewritten:
-        stale += f", {found.rewritten} of them without solving: only the file changes"
-    said = [
-        f"to do      {found.to_do} of {len(found.plan.numbers)} frames "
-        f"({numbers_as_text(found.plan.numbers)}){stale}; {found.finished} are finished",
-        f"output     {found.shot.output}",
+    again = ""
+    if inspection.stale:
+        again += f", {inspection.stale} of them again because something changed"
+    if inspection.rewritten:
+        again += f", {inspection.rewritten} of them without solving: only the file changes"
+    lines = [
+        f"to do      {inspection.to_do} of {len(inspection.plan.numbers)} frames "
+        f"({numbers_as_text(inspection.plan.numbers)}){again}; {inspection.finished} are finished",
+        f"output     {inspection.shot.output}",
     ]
-    if found.needed_bytes is not None and found.free_bytes is not None:
-        needed, free = _size(found.needed_bytes), _size(found.free_bytes)
-        said.append(f"disk       up to about {needed} needed, {free} free")
-    return said
+    if inspection.needed_bytes is not None and inspection.free_bytes is not None:
+        needed, free = _size(inspection.needed_bytes), _size(inspection.free_bytes)
+        lines.append(f"disk       up to about {needed} needed, {free} free")
+    return lines
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The options of commands that a farm's scheduler starts, and the part of a shot that they mean."""
+"""The options of commands that a farm's scheduler starts: frames of a chunk."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _OPENJD = click.option(
 _START = click.option(
     "--chunk-start", type=int, help="With --chunk: of the --frames, those from here on."
 )
-_SIZE = click.option("--chunk-size", type=int, help="With --chunk-start: so many frames.")
+_SIZE = click.option("--chunk-size", type=int, help="With --chunk-start: number of frames.")
 
 
 def openjd_option(function: Function) -> Function:
-    """`--openjd` alone; `read_frames` must see its value."""
+    """Add `--openjd` alone; its value goes to `read_frames`."""
     return _OPENJD(function)
 
 
 def chunk_options(function: Function) -> Function:
-    """`--openjd`, `--chunk-start` and `--chunk-size`."""
+    """Add `--openjd`, `--chunk-start` and `--chunk-size`."""
     for option in (_SIZE, _START, _OPENJD):
         function = option(function)
     return function
 
 
 def read_frames(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with `--frames` as vfxmatte writes it; raises UsageError."""
+    """Return the options with `--frames` in the notation of vfxmatte; raises UsageError."""
     frames = values["frames"]
     if frames is None or not values["openjd"]:
         return dict(values)
@@ -47,9 +47,10 @@ def read_frames(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def part_of(shot: Shot, values: Mapping[str, Any], *, chunk: bool) -> RunSettings:
-    """The shot's settings, with the part of its frames that `--chunk-start` means.
+    """Return the shot's settings with the frames of the chunk at `--chunk-start`.
 
-    Raises UsageError: no such part, or options that lack each other.
+    Raises:
+        UsageError: no such chunk, or an option without those that belong to it.
     """
     start, size = values["chunk_start"], values["chunk_size"]
     if start is None and size is None:

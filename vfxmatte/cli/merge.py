@@ -9,7 +9,7 @@ import click
 
 from vfxmatte.cli.chunk_options import openjd_option, read_frames
 from vfxmatte.cli.group import DONE, NOTHING_DONE, SOME_FAILED
-from vfxmatte.cli.report import say_openjd
+from vfxmatte.cli.report import print_openjd
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.merge import MergeReport
@@ -37,7 +37,7 @@ def merge(as_json: bool, **values: Any) -> None:
         report = merge_shot(shot, progress=_progress if openjd else None)
     except VfxmatteError as error:
         if openjd:
-            say_openjd("fail", str(error))
+            print_openjd("fail", str(error))
         raise
     if as_json:
         click.echo(json.dumps(as_plain(report), ensure_ascii=False))
@@ -72,8 +72,8 @@ def _print(report: MergeReport, *, openjd: bool) -> None:
     for line in report.lines():
         click.echo(line, err=True)
         if openjd:
-            say_openjd("fail", line)
+            print_openjd("fail", line)
 
 
 def _progress(done: int, total: int) -> None:
-    say_openjd("progress", f"{100 * done / max(1, total):.1f}")
+    print_openjd("progress", f"{100 * done / max(1, total):.1f}")

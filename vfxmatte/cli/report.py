@@ -15,9 +15,10 @@ from vfxmatte.types import FrameResult, numbers_as_text
 
 
 def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
-    """JSON lines, nothing but errors, or a display that fits where the output goes.
+    """Make a report: JSON lines, failures only, or a display that suits the terminal.
 
-    openjd: plain lines, and beside them those that an Open Job Description session listens for.
+    Args:
+        openjd: plain lines, with those that an Open Job Description session reads.
     """
     if openjd:
         return OpenjdReport(Console(highlight=False, soft_wrap=True, markup=False, emoji=False))
@@ -30,7 +31,7 @@ def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
 
 
 class QuietReport:
-    """Failures on stderr, and nothing else."""
+    """A report of failures only, on stderr."""
 
     def start(self, run: Run) -> None:
         return
@@ -53,7 +54,7 @@ class QuietReport:
 
 
 class LineReport(QuietReport):
-    """Plain lines, for logs: one a frame."""
+    """A report in plain lines for logs: one per frame."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -83,34 +84,34 @@ class LineReport(QuietReport):
 
 
 class OpenjdReport(LineReport):
-    """Plain lines, and progress, status and failures as a session of Open Job Description reads
-    them: https://github.com/OpenJobDescription/openjd-specifications/wiki/How-Jobs-Are-Run."""
+    """A report in plain lines, with progress, status and failures as an Open Job Description
+    session reads them: https://github.com/OpenJobDescription/openjd-specifications/wiki/How-Jobs-Are-Run."""
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         super().frame(result, pace)
         if result.error is not None:
-            say_openjd("fail", failure(result))
-        say_openjd("progress", f"{100 * pace.frames / max(1, self._total):.1f}")
-        say_openjd("status", f"frame {result.number} {result.status}, {pace.fps:.2f} fps")
+            print_openjd("fail", failure(result))
+        print_openjd("progress", f"{100 * pace.frames / max(1, self._total):.1f}")
+        print_openjd("status", f"frame {result.number} {result.status}, {pace.fps:.2f} fps")
 
     def error(self, error: VfxmatteError) -> None:
         super().error(error)
-        say_openjd("fail", str(error))
+        print_openjd("fail", str(error))
 
 
-def say_openjd(kind: str, text: str) -> None:
-    """One line on stdout that an Open Job Description session understands."""
+def print_openjd(kind: str, text: str) -> None:
+    """Print a line that an Open Job Description session reads."""
     click.echo(f"openjd_{kind}: {' '.join(text.split())}")
 
 
 def failure(result: FrameResult) -> str:
-    """What became of a failed frame, and of the matte that it had before."""
+    """Format the error of a failed frame, and where its earlier matte is."""
     moved = "" if result.stale is None else f"\n  its matte of an earlier run is now {result.stale}"
     return f"frame {result.number} failed: {result.error}{moved}"
 
 
 class ProgressReport(QuietReport):
-    """A display that moves: frames done, frames a second, time left, the slowest stage."""
+    """A progress bar: frames done, frames per second, time left, the slowest stage."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -139,8 +140,8 @@ class ProgressReport(QuietReport):
         fps = f"{pace.steady_fps:.2f} fps" if pace.steady_fps else ""
         left = f"{clock_text(pace.seconds_left(self._total - pace.frames))} left"
         stage = f"slowest: {pace.slowest_stage}" if pace.slowest_stage else ""
-        said = "  ".join(part for part in (fps, left, stage) if part)
-        self.progress.update(self._task, completed=pace.frames, description=said)
+        description = "  ".join(part for part in (fps, left, stage) if part)
+        self.progress.update(self._task, completed=pace.frames, description=description)
 
     def note(self, text: str) -> None:
         self.console.print(text)
@@ -159,7 +160,7 @@ class ProgressReport(QuietReport):
 
 
 def run_lines(run: Run) -> list[str]:
-    """What was found and will be done, before the first frame."""
+    """Return the lines before the first frame: what the shot has and what will be done."""
     info, plan = run.plate.info, run.plan
     return [
         f"shot       {run.shot.name}",

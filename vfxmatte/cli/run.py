@@ -17,7 +17,7 @@ from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.session import RunSession
 
-# Cuts were options of `run` once: these say where they have gone.
+# Options of `run` in earlier versions; using them reports the command that has them now.
 _MOVED = ("--otio", "--handles", "--only", "--otio-out")
 
 

@@ -34,12 +34,12 @@ _SETTINGS = (
     click.option("--ocio", type=_EXISTING, help="OpenColorIO configuration [$OCIO, else ACES]."),
     click.option("--layer", help="Layer of an EXR plate."),
     click.option("--part", help="Part of a multi-part EXR plate, by name or number."),
-    click.option("--fps", type=float, help="For movies that are written [the plate's, else 24]."),
+    click.option("--fps", type=float, help="Frame rate of written movies [the plate's, else 24]."),
     click.option("--first-frame", type=int, help="Number of a movie's first frame [1]."),
     click.option(
         "--missing",
         type=click.Choice(["error", "hold", "skip"]),
-        help="What to do about frames that the plate lacks [error].",
+        help="What to do if the plate lacks frames [error].",
     ),
     click.option("--engine", "name", help="Matting engine [dim]."),
     click.option("--weights", type=_PATH, help="Weights, a .safetensors file [the default ones]."),
@@ -47,22 +47,26 @@ _SETTINGS = (
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        help="Of the network [auto: float16 on a GPU, float32 on a CPU].",
+        help="Precision of the network [auto: float16 on a GPU, float32 on a CPU].",
     ),
     click.option(
         "--mode",
         type=click.Choice(["exact", "fast", "windows", "dense"]),
         help="exact: what the unknown depends on; fast: a little less; dense: all [exact].",
     ),
-    click.option("--keyframe-growth", type=float, help="Widen painted bands by so many px [0]."),
-    click.option("--format", type=click.Choice(["exr", "png", "tiff"]), help="Of mattes [exr]."),
+    click.option("--keyframe-growth", type=float, help="Pixels to widen painted bands by [0]."),
     click.option(
-        "--pixel-type", type=click.Choice(["half", "float"]), help="Of EXR mattes [half]."
+        "--format", type=click.Choice(["exr", "png", "tiff"]), help="Format of mattes [exr]."
+    ),
+    click.option(
+        "--pixel-type",
+        type=click.Choice(["half", "float"]),
+        help="Pixel type of EXR mattes [half].",
     ),
     click.option(
         "--compression",
         type=click.Choice(["none", "zips", "zip", "piz", "dwaa"]),
-        help="Of EXR mattes [zip].",
+        help="Compression of EXR mattes [zip].",
     ),
     click.option(
         "--rgba",
@@ -83,23 +87,23 @@ _SETTINGS = (
 
 
 def shot_options(function: Function) -> Function:
-    """SHOT and every option that changes the shot's parts or settings."""
+    """Add SHOT and every option that changes the shot's parts or settings."""
     return _decorated(function, (*_PLACES, *_SETTINGS))
 
 
 def settings_options(function: Function) -> Function:
-    """Every option that changes a shot's settings, its frames apart; none that names its parts."""
+    """Add every option that changes a shot's settings, except its frames."""
     return _decorated(function, _SETTINGS)
 
 
 def settings_names() -> tuple[str, ...]:
-    """The parameters of `settings_options`, by name."""
+    """Return the parameter names of `settings_options`."""
     tables = (name for names in TABLES.values() for name in names)
     return (*TOP_LEVEL, *tables, "part", "extra")
 
 
 def job_shot_options(function: Function) -> Function:
-    """The same for a command whose own result `-o` names."""
+    """Add the options of `shot_options` to a command that uses `-o` for its own result."""
     return _decorated(
         function, tuple(_LONG_OUTPUT if o is _OUTPUT else o for o in (*_PLACES, *_SETTINGS))
     )

@@ -10,7 +10,7 @@ from vfxmatte.io.sequence import padded
 
 Format = Literal["exr", "png", "tiff"]
 
-_DIGITS = 4  # frame numbers have at least so many
+_DIGITS = 4  # the least of a frame number
 _SUFFIXES: dict[Format, str] = {"exr": ".exr", "png": ".png", "tiff": ".tif"}
 _FORMATS: dict[str, Format] = {suffix: name for name, suffix in _SUFFIXES.items()}
 _FORMATS[".tiff"] = "tiff"
@@ -35,14 +35,14 @@ def trimap_path(folder: str | Path, number: int, *, padding: int = _DIGITS) -> P
 
 def format_of(path: Path) -> Format:
     """Return the format that a matte's file name stands for; raises OutputError for others."""
-    found = _FORMATS.get(path.suffix.lower())
-    if found is None:
+    format = _FORMATS.get(path.suffix.lower())
+    if format is None:
         raise OutputError(
             f"a matte cannot be written as {path.suffix or path.name}",
             path=path,
             hint="call it NAME.exr, NAME.png or NAME.tif",
         )
-    return found
+    return format
 
 
 def _digits(number: int, padding: int) -> str:

@@ -1,7 +1,7 @@
 """A folder claimed by one process, also across machines that share it over a network.
 
 The file system's own lock may not reach other machines (NFS, CIFS). A claim is a file that only one
-process can create; it says who holds it, and shows by its time that the holder still lives.
+process can create; it names its holder, who updates its time as long as the process runs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.process_marks import is_alive, new_mark
 
 BEAT_SECONDS = 20.0
+"""How often the holder updates the claim's time."""
 DEAD_SECONDS = 300.0
-"""A holder on another machine that has given no sign of life for so long counts as dead."""
+"""A holder on another machine counts as dead after this time without an update."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds a claim."""
+    """The process that holds a claim."""
 
     user: str
     host: str
@@ -34,9 +35,11 @@ class Holder:
     since: float
     """Seconds since 1970, by the holder's clock."""
     mark: str
+    """A unique process id, see `io.process_marks`."""
 
     @classmethod
     def this_process(cls) -> Holder:
+        """Describe the calling process."""
         try:
             user = getpass.getuser()
         except (OSError, KeyError):  # a container without names
@@ -59,31 +62,33 @@ class Claim:
         self._beat = ExitStack()
 
     def take(self) -> None:
-        """Claim, or take over from a holder that is dead.
+        """Claim the folder, or take the claim over from a dead holder.
 
-        Raises OutputLockedError: somebody holds it. OSError: the folder cannot be written.
+        Raises:
+            OutputLockedError: another process holds it.
+            OSError: the folder cannot be written.
         """
         me = Holder.this_process()
         for _ in range(3):
             if _create(self.path, me):
                 self._me, self._lost = me, False
-                self._beat.enter_context(repeatedly(self._sign, BEAT_SECONDS))
+                self._beat.enter_context(repeatedly(self._renew, BEAT_SECONDS))
                 return
             self.refuse_living()
         raise OutputLockedError("others claim this output too", path=self.path, hint="try again")
 
     def refuse_living(self) -> None:
-        """Raise OutputLockedError where the holder lives; remove the claim of a dead one."""
+        """Raise OutputLockedError if the holder is alive; remove the claim of a dead one."""
         holder, silent = self.holder(), self._silence()
         if silent is None:
-            return  # it has just been given back
+            return  # it has just been released
         if silent > DEAD_SECONDS or (holder is not None and is_alive(holder.mark) is False):
             _remove(self.path, holder)
             return
         raise held(self.path, holder, silent)
 
     def release(self) -> None:
-        """Give the claim back, if it is still ours."""
+        """Release the claim, if it is still ours."""
         self._beat.close()
         if self._me is not None and self.holder() == self._me:
             with suppress(OSError):
@@ -91,7 +96,7 @@ class Claim:
         self._me = None
 
     def check(self) -> None:
-        """Raise OutputLockedError where another has taken the claim over."""
+        """Raise OutputLockedError if another process has taken the claim over."""
         if self._lost:
             taker = self.holder()
             raise OutputLockedError(
@@ -102,14 +107,14 @@ class Claim:
             )
 
     def holder(self) -> Holder | None:
-        """Who holds the claim; None where nobody does, or where it cannot be read."""
+        """Return the holder; None if there is none, or it cannot be read."""
         try:
             return Holder(**json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
-    def _sign(self) -> None:
-        """Show that this process lives, and see whether the claim is still its own."""
+    def _renew(self) -> None:
+        """Update the claim's time, and notice if another process has taken it."""
         try:
             text = self.path.read_text(encoding="utf-8")
             self._lost = self._me is None or json.loads(text).get("mark") != self._me.mark
@@ -117,24 +122,24 @@ class Claim:
                 os.utime(self.path)
         except FileNotFoundError:
             self._lost = True
-        except (OSError, ValueError):  # a network that is gone for a while
+        except (OSError, ValueError):  # the network is down for a while
             pass
 
     def _silence(self) -> float | None:
-        """Seconds since the last sign of life, by the file system's clock."""
+        """Return the seconds since the last update, by the file system's clock; None if free."""
         try:
-            signed = self.path.stat().st_mtime
+            updated = self.path.stat().st_mtime
         except FileNotFoundError:
             return None
         probe = self.path.with_name(f"now.{new_mark()}")
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink()
-        return max(0.0, now - signed)
+        return max(0.0, now - updated)
 
 
 def held(path: Path, holder: Holder | None, silent: float | None) -> OutputLockedError:
-    """The error that says who writes to an output, and what to do."""
+    """Return the error that names who writes to an output, and what to do."""
     who = f": {holder}" if holder else ""
     sign = "" if silent is None else f"; last sign of life {silent:.0f} s ago"
     return OutputLockedError(
@@ -146,7 +151,7 @@ def held(path: Path, holder: Holder | None, silent: float | None) -> OutputLocke
 
 
 def _create(path: Path, me: Holder) -> bool:
-    """Create the claim's file; False where there is one."""
+    """Create the claim's file; returns False if there is one already."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -159,7 +164,7 @@ def _create(path: Path, me: Holder) -> bool:
 
 
 def _remove(path: Path, dead: Holder | None) -> None:
-    """Take a dead holder's claim away; one that somebody else has made meanwhile is put back."""
+    """Remove a dead holder's claim; a new one that another process has just made is put back."""
     aside = path.with_name(f"{path.name}.{new_mark()}")
     try:
         path.rename(aside)

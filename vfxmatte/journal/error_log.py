@@ -1,4 +1,4 @@
-"""Tracebacks of exceptions that nobody foresaw, kept in one file for each output folder."""
+"""Tracebacks of unforeseen exceptions, in one file per output folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LOG_NAME = "errors.log"
 
 
 def logged(error: Exception, folder: Path | None = None) -> VfxmatteError:
-    """The error as one that can be reported; the traceback of an unforeseen one is kept.
+    """Return an error that can be reported, with the traceback of an unforeseen one on disk.
+
+    The hint then names the file.
 
     Args:
         error: a foreseen error is returned as it is.
-        folder: the output folder, whose `errors.log` is added to; where there is none, or it
-            cannot be written, the traceback goes into a new file of the temporary folder.
-
-    The hint then names the file.
+        folder: the output folder, to whose `errors.log` the traceback is appended; without one, or
+            if it cannot be written, the traceback goes into a new temporary file.
     """
     foreseen = as_foreseen(error)
     if isinstance(foreseen, UnforeseenError) and foreseen.hint is None:
-        path = _kept(_entry(foreseen), folder)
+        path = _written(_entry(foreseen), folder)
         foreseen.hint = (
             "its traceback could not be kept: no folder can be written"
             if path is None
@@ -35,7 +35,7 @@ def logged(error: Exception, folder: Path | None = None) -> VfxmatteError:
 
 
 def _entry(error: UnforeseenError) -> str:
-    """Time and place in a line of its own, then the traceback."""
+    """Return a line with time and place, and the traceback below."""
     now = time.strftime("%Y-%m-%d %H:%M:%S %z")
     frame = "" if error.frame is None else f", frame {error.frame}"
     shot = "" if error.shot is None else f", shot {error.shot}"
@@ -44,7 +44,8 @@ def _entry(error: UnforeseenError) -> str:
     return f"{now}, process {os.getpid()}{shot}{frame}{path}\n{''.join(lines)}\n"
 
 
-def _kept(text: str, folder: Path | None) -> Path | None:
+def _written(text: str, folder: Path | None) -> Path | None:
+    """Write an entry; returns its file, None if no folder can be written."""
     data = text.encode("utf-8", "backslashreplace")
     try:
         if folder is not None:
@@ -61,7 +62,7 @@ def _kept(text: str, folder: Path | None) -> Path | None:
 
 
 def _appended(data: bytes, folder: Path) -> Path:
-    """One write at the end: several processes may add to one log."""
+    """Append in one write, since several processes may append to one log."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOG_NAME
     with path.open("ab", buffering=0) as stream:

@@ -1,8 +1,8 @@
-"""Mattes that say what they were made from, and what becomes of one that is out of date.
+"""Fingerprints in EXR headers, and moving outdated mattes aside.
 
 A frame that fails now may have succeeded before, with other settings or another plate. Its old
-matte is moved away, to where no sequence of mattes finds it: nothing is lost, and nothing old
-passes for new.
+matte is moved to where no sequence of mattes includes it: nothing is lost, and nothing old passes
+for new.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ FINGERPRINT_ATTRIBUTE = "vfxmatte/fingerprint"
 
 
 def written_fingerprint(path: Path) -> str | None:
-    """What an EXR matte says it was made from; None where it does not say.
+    """Return the fingerprint in a matte's EXR header; None without one.
 
-    Raises PlateError where the file cannot be read.
+    Raises:
+        PlateError: the file cannot be read.
     """
     if path.suffix != ".exr":
         return None
@@ -29,15 +30,21 @@ def written_fingerprint(path: Path) -> str | None:
 
 
 def move_aside(path: Path, fingerprint: str, recorded: str | None) -> Path | None:
-    """Move a matte into `stale/NAME` beside it, in a folder for what it was made from.
+    """Move an outdated matte into `stale/FINGERPRINT/` beside it.
 
-    fingerprint: what a matte ought to be made from now: such a one stays. recorded: what the
-    journal says of the file. Returns where it is now; None where there was none, or a current one.
-    Raises OutputError.
+    Args:
+        fingerprint: the present one; a matte with it stays.
+        recorded: the fingerprint in the journal, for files without one.
+
+    Returns:
+        Its new path; None if there was no matte, or a current one.
+
+    Raises:
+        OutputError: it cannot be moved.
     """
     if not path.is_file():
         return None
-    made_from = _said(path) or recorded
+    made_from = _readable_fingerprint(path) or recorded
     if made_from == fingerprint:
         return None
     aside = path.parent / STALE_FOLDER / (made_from or "unknown")[:8] / path.name
@@ -53,7 +60,7 @@ def move_aside(path: Path, fingerprint: str, recorded: str | None) -> Path | Non
     return aside
 
 
-def _said(path: Path) -> str | None:
+def _readable_fingerprint(path: Path) -> str | None:
     try:
         return written_fingerprint(path)
     except VfxmatteError:

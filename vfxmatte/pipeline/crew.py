@@ -1,8 +1,8 @@
-"""Several devices at one shot: a child process for each, and frames moved when one is lost.
+"""Several devices on one shot: one child process per device, and frames moved when one is lost.
 
-Children write chunks (see `chunks`) and report what became of each frame; the parent only deals
-out frames and listens. A child that crashes, hangs or writes anything but messages is ended, and
-its frames go to the others; a frame that has taken two processes with it fails.
+Children write chunks (see `journal.chunks`) and report each frame's result; the parent only deals
+out frames. A child that crashes, hangs or writes anything but messages is killed, and its frames go
+to the others; a frame that two processes have died of fails.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import FrameResult
 
 _START_SECONDS = 900.0
-"""Within so long a child has opened its engine."""
+"""A child that has not opened its engine after this time hangs."""
 _SILENT_SECONDS = 300.0
-"""A child that reports nothing and does not compute for so long hangs."""
+"""A child that neither reports nor computes for this time hangs."""
 _BUSY_SECONDS = 7200.0
-"""And so does one that computes all the time, and has no result for so long."""
-_TICK_SECONDS = 1.0
+"""A child that computes without any result for this time hangs."""
+_TICK_SECONDS = 1.0  # how often children are checked for hanging
 _PATIENCE_SECONDS = 20.0
-"""For all children together to end when they are asked to."""
-_KILLED_SECONDS = 5.0
-_WORKING_SHARE = 0.02  # of a processor: less is not computing
-_MOST_AT_ONCE_BYTES = 32768  # what any pipe takes without anybody reading
-_MOST_LOSSES = 2  # processes that one frame may take with it
+"""Time for all children together to end when they are asked to."""
+_KILLED_SECONDS = 5.0  # time for killed children to disappear
+_WORKING_SHARE = 0.02  # below this share of a processor a child is not computing
+_MOST_AT_ONCE_BYTES = 32768  # any pipe buffers this much without a reader
+_MOST_LOSSES = 2  # a frame fails when so many processes have died of it
 _LOG_CHARACTERS = 2000
 _PROGRAM = """
 import sys
@@ -49,52 +49,58 @@ if sys.argv[1] not in sys.path:
     sys.path.insert(0, sys.argv[1])
 from vfxmatte.pipeline.worker import main
 sys.exit(main())
-"""  # the very package that the parent has loaded, wherever that is
+"""  # imports the package that the parent has loaded, wherever that is
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a child is told first. device: what the child calls it."""
+    """The first message to a child."""
 
     shot: Shot
     settings: RunSettings
     device: str
+    """Its name in the child, see `environment`."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The child's engine is open; see `Engine.describe` and `Engine.device`."""
+    """The child's engine is open."""
 
     description: dict[str, Any]
+    """See `Engine.describe`."""
     device: str
+    """See `Engine.device`."""
 
 
 @dataclass(frozen=True)
 class Solved:
+    """A frame has a result."""
+
     result: FrameResult
 
 
 @dataclass(frozen=True)
 class Done:
-    """All frames that were asked for have a result."""
+    """All frames that were assigned have a result."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """What concerns all frames of the child has gone wrong; it ends."""
+    """An error concerns all frames of the child; it ends."""
 
     error: VfxmatteError
 
 
 @dataclass(frozen=True)
 class Alive:
-    """Sent every few seconds. cpu_seconds: what the child has computed so far."""
+    """Sent every few seconds."""
 
     cpu_seconds: float
+    """Processor time of the child so far."""
 
 
 @dataclass(frozen=True)
-class Gone:
+class Ended:
     """The child has ended."""
 
     exit_code: int
@@ -102,35 +108,34 @@ class Gone:
 
 @dataclass(frozen=True)
 class Tick:
-    """Not of a child: time has passed."""
+    """Time has passed; sent by the parent's own clock."""
 
 
-Message = Ready | Solved | Done | Failed | Alive | Gone
+Message = Ready | Solved | Done | Failed | Alive | Ended
 
 
 @dataclass(eq=False)
 class _Child:
-    """A child process.
-
-    frames: what it has been given and has not reported yet, in order. error: why it ends.
-    crashed: whether it ended without saying why.
-    """
+    """A child process."""
 
     key: str
     device: str
     process: subprocess.Popen[bytes]
     log: Path
     frames: list[int] = field(default_factory=list)
+    """Assigned frames without a result, in order."""
     error: VfxmatteError | None = None
+    """Why it ends."""
     crashed: bool = False
+    """Whether it ended without reporting an error."""
     is_ready: bool = False
     result_at: float = field(default_factory=time.monotonic)
     alive_at: float = field(default_factory=time.monotonic)
     beat: tuple[float, float] | None = None
-    """The last `Alive`: when it came, and the child's computing time then."""
+    """When the last `Alive` came, and its processor time."""
 
-    def tell(self, message: object) -> None:
-        """Send, without waiting for the child to read; one that has gone reports nothing."""
+    def send(self, message: object) -> None:
+        """Send a message without waiting for the child to read it; an ended child is ignored."""
         data = pickle.dumps(message)
         if len(data) <= _MOST_AT_ONCE_BYTES:
             self._write(data)
@@ -144,25 +149,26 @@ class _Child:
                 pipe.write(data)
                 pipe.flush()
 
-    def give(self, numbers: Iterable[int]) -> None:
+    def assign(self, numbers: Iterable[int]) -> None:
+        """Send frames to solve."""
         self.frames = list(numbers)
         self.result_at = self.alive_at = time.monotonic()
-        self.tell(self.frames)
+        self.send(self.frames)
 
     def messages(self) -> Generator[Message]:
-        """What it reports; `Gone` comes last, also where it writes anything but messages."""
+        """Yield its messages; `Ended` comes last, also after anything that is not a message."""
         try:
             while True:
                 yield _loaded(self.process.stdout)
         except (EOFError, OSError):
             pass
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            self.lose(f"its process wrote what is no message ({said[:_LOG_CHARACTERS]})")
-        yield Gone(_exit_code(self.process))
+            what = f"{type(error).__name__}: {error}"
+            self.kill(f"its process wrote what is no message ({what[:_LOG_CHARACTERS]})")
+        yield Ended(_exit_code(self.process))
 
-    def heard(self, message: Message) -> None:
-        """Take note that it lives, and of what it does."""
+    def note(self, message: Message) -> None:
+        """Note that the child is alive, and whether it computes."""
         now = time.monotonic()
         if isinstance(message, Alive):
             before, self.beat = self.beat, (now, message.cpu_seconds)
@@ -174,8 +180,8 @@ class _Child:
         self.is_ready = self.is_ready or isinstance(message, Ready)
         self.result_at = self.alive_at = now
 
-    def hangs(self) -> str | None:
-        """Why it is taken to hang, in words; None where it is not."""
+    def hang_reason(self) -> str | None:
+        """Return why the child counts as hanging; None if it does not."""
         if self.is_ready and not self.frames:
             return None
         now = time.monotonic()
@@ -186,19 +192,19 @@ class _Child:
             return f"its process hangs: it computes, and there is no result since {busy:.0f} s"
         return None
 
-    def lose(self, why: str) -> None:
-        """End it at once, with all processes that it has started."""
+    def kill(self, why: str) -> None:
+        """Kill the child at once, with all processes that it has started."""
         self.error, self.crashed = DeviceError(why), True
         _kill(self.process)
 
-    def in_our_words(self, text: str) -> str:
-        """A child sees its own GPU alone, and calls it cuda:0."""
+    def with_own_device(self, text: str) -> str:
+        """Replace cuda:0, as a child names the only GPU that it sees, by the GPU's own name."""
         return text if self.device == "cpu" else text.replace("cuda:0", self.device)
 
-    def end(self, code: int) -> str:
-        """How it ended, for a person."""
+    def end_text(self, code: int) -> str:
+        """Return how the child ended, as a sentence."""
         if self.error is not None:
-            return self.in_our_words(self.error.what)
+            return self.with_own_device(self.error.what)
         if code < 0:
             return f"its process was ended by {signal.Signals(-code).name}"
         lines: list[str] = []
@@ -210,17 +216,15 @@ class _Child:
 
 
 class Crew:
-    """The children of one run, a context manager; leaving it ends them all.
-
-    lost: a sentence for each device that was lost on the way. given_up: frames that have failed
-    since the processes that were at them have ended; no child has recorded them.
-    """
+    """The child processes of one run; a context manager that ends them."""
 
     def __init__(
         self, devices: Sequence[str], shot: Shot, settings: RunSettings, *, logs: Path
     ) -> None:
         self.lost: list[str] = []
+        """A sentence for each lost device."""
         self.given_up: set[int] = set()
+        """Frames that processes have died of; no child has recorded them."""
         self._losses: Counter[int] = Counter()
         self._children: dict[str, _Child] = {}
         self._all: list[_Child] = []
@@ -236,7 +240,7 @@ class Crew:
                 child = _start(f"{index}", device, variables, logs / f"worker{index}.log")
                 self._children[child.key] = child
                 self._all.append(child)
-                child.tell(Job(shot, settings, name))
+                child.send(Job(shot, settings, name))
         except BaseException:
             self._stop()
             raise
@@ -254,32 +258,30 @@ class Crew:
         self._stop()
 
     def ready(self) -> tuple[dict[str, Any], str]:
-        """Wait for every engine; returns their common description and the devices' names.
-
-        A device that cannot be used is an error here, where nothing has been done yet.
+        """Wait for all engines; returns their common description and the devices' names.
 
         Raises:
-            DeviceError: a device that is not there, or devices whose pixels would differ.
+            DeviceError: a device that cannot be used, or devices whose pixels would differ.
         """
-        told: dict[str, Ready] = {}
-        while len(told) < len(self._children):
+        ready: dict[str, Ready] = {}
+        while len(ready) < len(self._children):
             child, message = self._next()
             if isinstance(message, Ready):
-                told[child.key] = message
+                ready[child.key] = message
             elif isinstance(message, Failed):
-                message.error.what = child.in_our_words(message.error.what)
+                message.error.what = child.with_own_device(message.error.what)
                 raise message.error
-            elif isinstance(message, Gone):
+            elif isinstance(message, Ended):
                 raise DeviceError(
-                    f"{child.device} cannot be used: {child.end(message.exit_code)}",
+                    f"{child.device} cannot be used: {child.end_text(message.exit_code)}",
                     hint="leave it out of --device",
                 )
-        return self._common(told), ", ".join(
-            child.in_our_words(told[key].device) for key, child in self._children.items()
+        return self._common(ready), ", ".join(
+            child.with_own_device(ready[key].device) for key, child in self._children.items()
         )
 
-    def _common(self, told: Mapping[str, Ready]) -> dict[str, Any]:
-        first, *others = (told[key].description for key in self._children)
+    def _common(self, ready: Mapping[str, Ready]) -> dict[str, Any]:
+        first, *others = (ready[key].description for key in self._children)
         for child, other in zip(list(self._children.values())[1:], others, strict=True):
             different = [k for k in first.keys() | other.keys() if first.get(k) != other.get(k)]
             if different:
@@ -297,18 +299,21 @@ class Crew:
         pieces: Sequence[Sequence[int]],
         divide: Callable[[Sequence[int], int], list[list[int]]],
     ) -> Generator[FrameResult]:
-        """Deal out the pieces; yields results as they come.
+        """Deal out the pieces, yielding results as they come.
 
-        divide: cuts the frames of a lost device into so many pieces.
+        Args:
+            pieces: frame numbers.
+            divide: divides the frames of a lost device into a number of pieces.
 
         Raises:
-            DeviceError: the last device is lost. VfxmatteError: what concerns all frames.
+            DeviceError: the last device is lost.
+            VfxmatteError: an error that concerns all frames.
         """
         waiting = deque(list(piece) for piece in pieces)
         idle = list(self._children.values())
         while True:
             while waiting and idle:
-                idle.pop(0).give(waiting.popleft())
+                idle.pop(0).assign(waiting.popleft())
             if not waiting and not any(child.frames for child in self._children.values()):
                 return
             child, message = self._next()
@@ -318,28 +323,28 @@ class Crew:
                     yield message.result
             elif isinstance(message, Done):
                 if child.frames:
-                    child.lose(f"its process left out frames, {child.frames[0]} the first")
+                    child.kill(f"its process left out frames, {child.frames[0]} the first")
                 else:
                     idle.append(child)
             elif isinstance(message, Failed):
                 child.error = message.error
-            elif isinstance(message, Gone):
+            elif isinstance(message, Ended):
                 idle = [one for one in idle if one is not child]
                 yield from self._lose(child, message.exit_code, waiting)
                 waiting.extendleft(reversed(divide(child.frames, max(1, len(idle)))))
                 child.frames = []
 
     def _lose(self, child: _Child, code: int, waiting: deque[list[int]]) -> Generator[FrameResult]:
-        """A child has gone; raises where no other can go on.
+        """Requeue the frames of an ended child; raises if no other child can go on.
 
-        The frame that it was at may be what it died of: it waits for all others, and is given up
-        when it has taken another process with it.
+        The child may have died of the frame that it was solving: that frame waits for all others,
+        and is given up when another process dies of it.
         """
         del self._children[child.key]
         if child.error is not None and not isinstance(child.error, DeviceError):
             raise child.error
         near = child.frames[0] if child.frames else None
-        what = f"{child.device} was lost: {child.end(code)}"
+        what = f"{child.device} was lost: {child.end_text(code)}"
         if near is not None and (child.crashed or child.error is None):
             child.frames.remove(near)
             self._losses[near] += 1
@@ -366,28 +371,28 @@ class Crew:
         return FrameResult(number=number, status="failed", error=error)
 
     def _next(self) -> tuple[_Child, Message]:
-        """The next message of a child that counts; one that hangs has gone."""
+        """Wait for a child's message; a child that hangs is killed."""
         for key, message in self._messages:
             child = self._children.get(key)
             if child is not None and not isinstance(message, Tick):
-                child.heard(message)
+                child.note(message)
                 return child, message
             if isinstance(message, Tick):
                 for child in self._children.values():
-                    why = child.hangs()
+                    why = child.hang_reason()
                     if why is not None:
-                        child.lose(why)
-                        return child, Gone(-signal.SIGTERM)
+                        child.kill(why)
+                        return child, Ended(-signal.SIGTERM)
         raise DeviceError("all devices were lost", hint="finished frames are kept: run again")
 
     def _stop(self) -> None:
-        """End all children within one deadline: those at rest by telling them, the others by a
-        signal, and by one that cannot be refused when it is over."""
+        """End all children within one deadline: idle ones by a message, others by SIGTERM, and by
+        SIGKILL after it."""
         for child in self._all:
             if child.frames or not child.is_ready:
                 child.process.terminate()
             else:
-                child.tell(None)
+                child.send(None)
         processes = [child.process for child in self._all]
         _wait_for(processes, _PATIENCE_SECONDS)
         for process in processes:
@@ -419,7 +424,7 @@ _CLOCK = "clock"
 
 
 def _wait_for(processes: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
-    """Wait for all of them, so long in all."""
+    """Wait for all processes, `seconds` in total."""
     until = time.monotonic() + seconds
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
@@ -427,7 +432,7 @@ def _wait_for(processes: Iterable[subprocess.Popen[bytes]], seconds: float) -> N
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a child and what it has started, at once."""
+    """Kill a child and the processes that it has started."""
     if process.poll() is not None:
         return
     if sys.platform == "win32":
@@ -438,7 +443,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int:
-    """That of a process that has closed its pipe; one that does not end then is ended."""
+    """Return the exit code of a process that has closed its pipe; kills it if it does not end."""
     _wait_for([process], _KILLED_SECONDS)
     _kill(process)
     _wait_for([process], _KILLED_SECONDS)
@@ -447,7 +452,7 @@ def _exit_code(process: subprocess.Popen[bytes]) -> int:
 
 
 def _loaded(stream: IO[bytes] | None) -> Message:
-    """The next message; raises EOFError at the end, and ValueError for anything else."""
+    """Read the next message; raises EOFError at the end, ValueError for anything else."""
     if stream is None:
         raise EOFError
     message = pickle.load(stream)

@@ -72,8 +72,8 @@ def header_attributes(run: PreparedRun, engine: Mapping[str, Any]) -> dict[str, 
 
 def versions() -> dict[str, str]:
     """Return the version of everything that decides pixels."""
-    found = {name: _version(module) for name, module in _MODULES.items()}
-    return {"vfxmatte": __version__, "python": platform.python_version(), **found}
+    libraries = {name: _version(module) for name, module in _MODULES.items()}
+    return {"vfxmatte": __version__, "python": platform.python_version(), **libraries}
 
 
 def _version(module: str) -> str:

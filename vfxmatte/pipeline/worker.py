@@ -1,7 +1,7 @@
-"""A process of its own for one device: takes runs of frames from its parent, solves them as chunks.
+"""The child process of one device: takes runs of frames from its parent and solves them as chunks.
 
-Started by `crew`; speaks pickles over stdin and stdout. Its engine is opened once and kept. Its
-parent's end, in whatever way, is its own.
+Started by `crew`; exchanges pickles over stdin and stdout. Its engine is opened once. It ends when
+its parent ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from vfxmatte.pipeline.crew import Alive, Done, Failed, Job, Message, Ready, Sol
 from vfxmatte.pipeline.run import Run
 
 _BEAT_SECONDS = 5.0
+"""How often `Alive` is sent."""
 _sending = threading.Lock()
 
 
 def main() -> int:
-    """Serve the parent until it has nothing more to do; returns the exit code."""
+    """Serve the parent until it has no more frames; returns the exit code."""
     commands, answers = sys.stdin.buffer, _own_stdout()
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when
     try:
         _serve(commands, answers)
     except VfxmatteError as error:
@@ -61,7 +62,7 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
 def _beat(answers: IO[bytes]) -> None:
     try:
         _send(answers, Alive(time.process_time()))
-    except OSError:  # the parent has gone: the main thread finds out
+    except OSError:  # the parent has ended: the main thread notices
         return
 
 
@@ -79,7 +80,7 @@ def _send(answers: IO[bytes], message: Message) -> None:
 
 
 def _own_stdout() -> IO[bytes]:
-    """The pipe to the parent; whatever else prints goes to stderr from now on."""
+    """Return the pipe to the parent; whatever else is printed goes to stderr from now on."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return pipe

@@ -56,7 +56,7 @@ class KeyframeFinding:
 
 @dataclass(kw_only=True)
 class Inspection:
-    """The findings about a shot; None for what could not be found out."""
+    """The findings about a shot; None for what is unknown."""
 
     shot: Shot
     plate: PlateInfo | None = None
@@ -92,40 +92,40 @@ class Inspection:
 
 def inspect(shot: Shot) -> Inspection:
     """Inspect a shot; problems are collected, not raised."""
-    found = Inspection(shot=shot)
-    _tried(found, lambda: _check_engine(shot.settings.engine.name))
-    sidecar = _tried(found, lambda: weights_sidecar(shot.settings.engine))
+    inspection = Inspection(shot=shot)
+    _tried(inspection, lambda: _check_engine(shot.settings.engine.name))
+    sidecar = _tried(inspection, lambda: weights_sidecar(shot.settings.engine))
     if sidecar is not None:
-        found.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
-    colours = _tried(found, lambda: ColourConfig.load(shot.settings.ocio))
+        inspection.weights = str(sidecar.get("name") or sidecar["sha256"][:12])
+    colours = _tried(inspection, lambda: ColourConfig.load(shot.settings.ocio))
     if colours is not None:
-        plate = _tried(found, lambda: shot.open_plate(colours))
+        plate = _tried(inspection, lambda: shot.open_plate(colours))
         if plate is not None:
             with plate:
-                _inspect_plate(found, plate, colours, sidecar)
-    _inspect_disk(found)
-    return found
+                _inspect_plate(inspection, plate, colours, sidecar)
+    _inspect_disk(inspection)
+    return inspection
 
 
 def _inspect_plate(
-    found: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
+    inspection: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
 ) -> None:
-    shot = found.shot
-    found.plate = plate.info
-    found.keyframes = _keyframes(shot, plate.info)
-    found.problems += [k.error for k in found.keyframes if k.error and k.used]
-    plan = _tried(found, lambda: make_plan(shot, shot.settings, plate.info))
+    shot = inspection.shot
+    inspection.plate = plate.info
+    inspection.keyframes = _keyframes(shot, plate.info)
+    inspection.problems += [k.error for k in inspection.keyframes if k.error and k.used]
+    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate.info))
     if plan is not None:
-        found.plan = plan
-        found.remarks += plan.notes
-        _tried(found, lambda: _inspect_results(found, plan, plate, colours, sidecar))
+        inspection.plan = plan
+        inspection.remarks += plan.notes
+        _tried(inspection, lambda: _inspect_results(inspection, plan, plate, colours, sidecar))
 
 
-def _tried(found: Inspection, function: Callable[[], Value]) -> Value | None:
+def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
     try:
         return function()
     except Exception as error:
-        found.problems.append(logged(error).at(shot=found.shot.name))
+        inspection.problems.append(logged(error).at(shot=inspection.shot.name))
         return None
 
 
@@ -156,14 +156,14 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
 
 
 def _inspect_results(
-    found: Inspection,
+    inspection: Inspection,
     plan: RunPlan,
     plate: Plate,
     colours: ColourConfig,
     sidecar: Mapping[str, Any] | None,
 ) -> None:
     """Count the frames that are done already, in chunks or in whole runs."""
-    shot = found.shot
+    shot = inspection.shot
     journal = Journal.peek(shot.output)
     engine = last_description(journal.runs, shot.settings.engine, sidecar)
     prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
@@ -175,11 +175,11 @@ def _inspect_results(
         for n in done
         if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
     ]
-    found.finished, found.rewritten = len(fresh), len(again)
-    found.stale = len(done) - len(fresh) - len(again)
+    inspection.finished, inspection.rewritten = len(fresh), len(again)
+    inspection.stale = len(done) - len(fresh) - len(again)
     sizes = [journal.records[n].size_bytes for n in done]
     each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
-    found.needed_bytes = each * (len(plan.numbers) - len(fresh))
+    inspection.needed_bytes = each * (len(plan.numbers) - len(fresh))
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
@@ -190,12 +190,12 @@ def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
     return plate.canvas.width * plate.canvas.height * channels * (4 if wide else 2)
 
 
-def _inspect_disk(found: Inspection) -> None:
-    folder = found.shot.output.absolute()
+def _inspect_disk(inspection: Inspection) -> None:
+    folder = inspection.shot.output.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        found.problems.append(
+        inspection.problems.append(
             OutputError(
                 "results cannot be written here",
                 path=folder,
@@ -203,18 +203,18 @@ def _inspect_disk(found: Inspection) -> None:
             )
         )
         return
-    found.free_bytes = shutil.disk_usage(folder).free
-    if found.needed_bytes is not None and found.free_bytes < found.needed_bytes:
-        found.remarks.append("the disk may be too full for the mattes to come")
+    inspection.free_bytes = shutil.disk_usage(folder).free
+    if inspection.needed_bytes is not None and inspection.free_bytes < inspection.needed_bytes:
+        inspection.remarks.append("the disk may be too full for the mattes to come")
 
 
-def as_plain(found: Inspection) -> dict[str, Any]:
+def as_plain(inspection: Inspection) -> dict[str, Any]:
     """Return an inspection's values for JSON; unknown ones are None."""
-    plate, plan = found.plate, found.plan
+    plate, plan = inspection.plate, inspection.plan
     return {
         "event": "check",
-        "shot": found.shot.name,
-        "output": str(found.shot.output),
+        "shot": inspection.shot.name,
+        "output": str(inspection.shot.output),
         "plate": None
         if plate is None
         else {
@@ -238,17 +238,17 @@ def as_plain(found: Inspection) -> dict[str, Any]:
                 "remark": one.remark,
                 "error": None if one.error is None else str(one.error),
             }
-            for one in found.keyframes
+            for one in inspection.keyframes
         ],
-        "weights": found.weights,
+        "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
-        "to_do": found.to_do,
-        "finished": found.finished,
-        "rewritten": found.rewritten,
-        "stale": found.stale,
-        "needed_bytes": found.needed_bytes,
-        "free_bytes": found.free_bytes,
-        "notes": found.remarks,
-        "problems": [str(problem) for problem in found.problems],
-        "exit_code": found.exit_code,
+        "to_do": inspection.to_do,
+        "finished": inspection.finished,
+        "rewritten": inspection.rewritten,
+        "stale": inspection.stale,
+        "needed_bytes": inspection.needed_bytes,
+        "free_bytes": inspection.free_bytes,
+        "notes": inspection.remarks,
+        "problems": [str(problem) for problem in inspection.problems],
+        "exit_code": inspection.exit_code,
     }

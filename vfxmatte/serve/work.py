@@ -1,4 +1,4 @@
-"""What jobs do: run a shot, matte one frame, matte arrays; in steps, with engines that stay."""
+"""The work of jobs, in steps: run a shot, matte one frame from files, matte arrays."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     with _one_engine(settings.engine, engines) as engine:
         task = Task(image=to_network(frame, colours), trimap=trimap)
         solved = solve_one(engine, task)
-        told = {"device": engine.device}
+        device = engine.device
         attributes = {
             "vfxmatte/version": __version__,
             "vfxmatte/colorspace": frame.colour_space,
@@ -108,7 +108,7 @@ def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     _refuse_existing(wish.output, wish.overwrite)
     output = replace(output, attributes={**attributes, **output.attributes})
     path = write_matte(solved, frame, output, wish.output)
-    return {"path": str(path), **told, "elapsed_ms": _since(started)}
+    return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
 
 def pixels_steps(wish: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
