@@ -52,7 +52,7 @@ class _JobReport(JsonReport):
         super().frame(result, pace)
 
 
-def run_steps(wish: RunRequest, engines: EngineCache, job: Job) -> Steps:
+def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
     """Run a shot with the events and files of `vfxmatte run --json`; returns the totals.
 
     Raises VfxmatteError: what ended the run; it has been reported as an event.
@@ -61,39 +61,36 @@ def run_steps(wish: RunRequest, engines: EngineCache, job: Job) -> Steps:
 
     @contextmanager
     def lend(settings: EngineSettings) -> Iterator[Engine | None]:
-        if names_several(settings.device):  # the run starts a process for each
-            yield None
-            return
-        with engines.use(settings) as engine:
-            if settings.device == "auto" and engine.device == "cpu":
+        with engines.lend(settings) as engine:
+            if engine is not None and settings.device == "auto" and engine.device == "cpu":
                 report.note(NO_GPU)
             yield engine
 
     session = RunSession(report, engine=lend, stop=Stopped, check_stopped=job.check)
-    totals = yield from session.steps(lambda: wish.shot, overwrite=wish.overwrite)
+    totals = yield from session.steps(lambda: request.shot, overwrite=request.overwrite)
     if session.failure is not None:
         raise session.failure
     return totals.as_dict()
 
 
-def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
-    """One frame from files; returns path, device, elapsed_ms."""
+def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
+    """Matte one frame from files; return path, device, elapsed_ms."""
     started = time.monotonic()
-    _refuse_existing(wish.output, wish.overwrite)
-    settings = wish.settings
-    output = replace(settings.output, format=format_of(wish.output))
+    _refuse_existing(request.output, request.overwrite)
+    settings = request.settings
+    output = replace(settings.output, format=format_of(request.output))
     colours = ColourConfig.load(settings.ocio)
     with open_plate(
-        wish.plate,
+        request.plate,
         layer=settings.layer,
         part=settings.part,
         colour_space=settings.colorspace,
         config=colours,
     ) as plate:
         if len(plate.info.numbers) != 1:
-            raise PlateError("one picture is wanted, this is more", path=wish.plate)
+            raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
-        trimap = read_keyframe(wish.trimap, frame.number, plate.info, settings.keyframe_growth)
+        trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
     yield
     with _one_engine(settings.engine, engines) as engine:
         task = Task(image=to_network(frame, colours), trimap=trimap)
@@ -105,25 +102,25 @@ def frame_steps(wish: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             **{f"vfxmatte/{name}": str(value) for name, value in engine.describe().items()},
         }
     job.check()
-    _refuse_existing(wish.output, wish.overwrite)
+    _refuse_existing(request.output, request.overwrite)
     output = replace(output, attributes={**attributes, **output.attributes})
-    path = write_matte(solved, frame, output, wish.output)
+    path = write_matte(solved, frame, output, request.output)
     return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
 
-def pixels_steps(wish: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
-    """One frame from arrays into an array; returns device, elapsed_ms."""
+def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
+    """Matte one frame from arrays into an array; return device, elapsed_ms."""
     started = time.monotonic()
-    image, trimap = wish.image.read(), wish.trimap.read()
+    image, trimap = request.image.read(), request.trimap.read()
     yield
-    settings = wish.settings
+    settings = request.settings
     with _one_engine(settings.engine, engines) as engine:
         alpha = matte(
             image, trimap, colorspace=str(settings.colorspace), engine=engine, ocio=settings.ocio
         )
         device = engine.device
     job.check()
-    wish.alpha.write(alpha)
+    request.alpha.write(alpha)
     return {"device": device, "elapsed_ms": _since(started)}
 
 
