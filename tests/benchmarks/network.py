@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from tests.benchmarks.footprint import measure_footprint
+from tests.benchmarks.interleaving import interleaved, per
 from tests.benchmarks.solver import MODES, PLAIN, Solver, SolverSettings, open_solver
 from vfxmatte.bench.scene import Scene
-from vfxmatte.bench.timing import Timing, interleaved
+from vfxmatte.bench.timing import Timing
 from vfxmatte.engines.protocol import Precision
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.types import UNKNOWN, FloatImage
@@ -182,7 +183,7 @@ class _Cell:
         }
         work = {mode: _work(solver, tasks[mode]) for mode, solver in solvers.items()}
         taken = interleaved(work, repeats=settings.repeats, warmup=settings.warmup)
-        times = {mode: timing.per(rows[mode]["frames"]) for mode, timing in taken.items()}
+        times = {mode: per(timing, rows[mode]["frames"]) for mode, timing in taken.items()}
         for mode, timing in times.items():
             rows[mode]["seconds_per_frame"] = timing.as_dict()
             rows[mode]["unknown_mpx_per_s"] = self.scene.unknown_px / 1e6 / timing.median

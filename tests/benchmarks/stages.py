@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tests.benchmarks.interleaving import per
 from vfxmatte.bench.machine import usable_cores
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.bench.timing import Timing, timed
@@ -223,7 +224,7 @@ class _Stages:
         return {
             "failure": None,
             "workers": self.settings.all_workers,
-            "one_worker_seconds_per_frame": one.per(count).as_dict(),
-            "all_workers_seconds_per_frame": many.per(count).as_dict(),
+            "one_worker_seconds_per_frame": per(one, count).as_dict(),
+            "all_workers_seconds_per_frame": per(many, count).as_dict(),
             "frames_per_s": count / many.median,
         }

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vfxmatte.bench.timing import Timing, interleaved, timed
+from tests.benchmarks.interleaving import interleaved, per
+from vfxmatte.bench.timing import Timing, timed
 
 
 class Clock:
@@ -37,7 +38,7 @@ def test_figures_of_repeats() -> None:
         "slowest": 4.0,
         "spread": 1.5,
     }
-    assert timing.per(4).seconds == (0.25, 1.0, 0.5)
+    assert per(timing, 4).seconds == (0.25, 1.0, 0.5)
     assert Timing(seconds=(1.0, 2.0)).median == 1.5
 
 

@@ -41,7 +41,16 @@ KNOWN_TO_1_12 = {
         "expand",
     ),
     *("floordiv", "full_like", "ge", "gt", "index_select", "isfinite", "item", "le", "lt"),
-    *("max_pool2d_with_indices", "max_unpool2d", "mul", "nan_to_num", "ne", "neg", "nonzero"),
+    *(
+        "max_pool2d_with_indices",
+        "max_unpool2d",
+        "mul",
+        "nan_to_num",
+        "ne",
+        "neg",
+        "new_zeros",
+        "nonzero",
+    ),
     *("ones_like", "pow", "reciprocal", "relu_", "remainder", "rsub", "select", "size", "slice"),
     *("sub", "tensor", "to", "view", "where", "zeros_like"),
     # of the alpha prior; all of it was run in PyTorch 1.13.1

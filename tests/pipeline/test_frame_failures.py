@@ -476,8 +476,8 @@ def test_a_job_of_the_server_ends_with_error_and_totals_too(
 
     monkeypatch.setattr(pipeline, "record_of", fail)
     made = Shot.open(folder)
-    wish = RunRequest(shot=made, overwrite=False)
-    start = functools.partial(run_steps, wish, EngineCache(opener=lambda settings: Known()))
+    request = RunRequest(shot=made, overwrite=False)
+    start = functools.partial(run_steps, request, EngineCache(opener=lambda settings: Known()))
     told: list[tuple[str, dict[str, Any]]] = []
     job = Job(
         client=None, ident=1, kind="run", start=start, answer=lambda _: None,
@@ -495,14 +495,14 @@ def test_an_evaluation_that_is_stopped_has_its_means(
 ) -> None:
     from vfxmatte.review.evaluation import Evaluation
 
-    measured = Evaluation._measured
+    measured = Evaluation._measure
 
     def stopped(self: Evaluation, trimap: Any) -> Any:
         if trimap.number == 1004:
             raise KeyboardInterrupt
         return measured(self, trimap)
 
-    monkeypatch.setattr(Evaluation, "_measured", stopped)
+    monkeypatch.setattr(Evaluation, "_measure", stopped)
     result = CliRunner().invoke(commands, ["evaluate", str(tiny_shot), "--json"])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 130 and lines[-1]["event"] == "means" and len(lines) == 3

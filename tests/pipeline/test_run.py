@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import inspect
 import json
 import os
 import signal
@@ -39,10 +41,10 @@ from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import read_matte
-from vfxmatte.journal import records as ledger
+from vfxmatte.journal import records
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import file_sha256, save_weights
-from vfxmatte.pipeline.run import Run, run
+from vfxmatte.pipeline.run import Run, run, stages
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import FOREGROUND, UNKNOWN, FrameResult, Matte, Window
@@ -548,7 +550,7 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
 
     with monkeypatch.context() as patch:
         if full_at == "journal":
-            patch.setattr(ledger, "os", SimpleNamespace(fsync=full_journal))
+            patch.setattr(records, "os", SimpleNamespace(fsync=full_journal))
         else:
             patch.setattr(temporary, "_sync", full)
         with pytest.raises(OutputError, match="No space left") as caught:
@@ -560,3 +562,21 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
     assert 1005 in redone(solve(folder))
     solve(folder, tmp_path / "undisturbed")
     assert contents(folder / "matte") == contents(tmp_path / "undisturbed")
+
+
+# -- the chain of stages --------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_stages_in_their_order() -> None:
+    """docs/architecture.md, "How a run flows"."""
+    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    block = page.read_text(encoding="utf-8").split("## How a run flows")[1].split("```")[1]
+    shown = [line.split()[0] for line in block.splitlines() if line.strip()]
+    source = ast.parse(inspect.getsource(stages))
+    names = [node.id for node in ast.walk(source) if isinstance(node, ast.Name)]
+    order = sorted(
+        (node.lineno, node.id)
+        for node in ast.walk(source)
+        if isinstance(node, ast.Name) and node.id in shown
+    )
+    assert set(shown) <= set(names) and [name for _, name in order] == shown

@@ -1,6 +1,6 @@
-"""The command line: options to settings, settings to a run, results to the screen.
+"""The command line: options become settings, and results are printed.
 
-Nothing heavy is imported before a command needs it; only `run` and `info` load torch.
+Heavy modules are imported by the command that needs them; only solving commands load torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m vfxmatte.cli`."""
+"""The entry point of `python -m vfxmatte.cli`."""
 
 from vfxmatte.cli.group import main
 

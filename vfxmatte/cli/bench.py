@@ -1,4 +1,4 @@
-"""`vfxmatte bench`: how fast this machine is, at a size, on a device."""
+"""`vfxmatte bench`: measure the speed of this machine, at a size and on a device."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--size", default="1920x1080", show_default=True, help="Of the frames, in px.")
+@click.option("--size", default="1920x1080", show_default=True, help="Size of the frames, in px.")
 @click.option("--unknown", default=0.1, show_default=True, help="Share of unknown pixels.")
-@click.option("--frames", default=12, show_default=True, help="Of the shot; 0 measures no shot.")
-@click.option("--repeats", default=3, show_default=True, help="Of the engine on one frame.")
+@click.option("--frames", default=12, show_default=True, help="Frames of the shot; 0 skips it.")
+@click.option("--repeats", default=3, show_default=True, help="Timed repeats on one frame.")
 @click.option("--engine", "name", default="dim", show_default=True, help="Matting engine.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="auto",
     show_default=True,
-    help="Of the network.",
+    help="Precision of the network.",
 )
 @click.option(
     "--mode",
     type=click.Choice(["exact", "fast", "windows", "dense"]),
     default="exact",
     show_default=True,
-    help="Of the network, see `vfxmatte run`.",
+    help="Mode of the network, see `vfxmatte run`.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="[the default weights].")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON, every repeat in it.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights [the default ones].")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON with every repeat.")
 def command(
     size: str, unknown: float, frames: int, repeats: int, as_json: bool, **engine: Any
 ) -> None:
     """Measure how fast this machine mattes, at this size and on this device.
 
-    The frames are made up for the purpose. First the engine alone is timed on one frame that is in
-    memory (alpha prior and network), then a whole run from EXR to EXR.
+    The frames are synthetic. First the engine (alpha prior and network) is timed on one frame in
+    memory, then a whole run from EXR to EXR.
 
     \b
     vfxmatte bench
@@ -70,12 +70,12 @@ def command(
 def _lines(settings: BenchSettings, costs: Costs) -> list[str]:
     from vfxmatte.bench.machine import machine_in_words, threads
 
-    taken, shot = costs.engine.seconds_per_frame, costs.shot
+    timing, shot = costs.engine.seconds_per_frame, costs.shot
     precision = costs.engine.engine.get("precision", "")
     lines = [
         f"machine     {machine_in_words()}, {threads()['torch']} threads",
-        f"engine      {taken.median:.2f} s a frame ({min(taken.seconds):.2f} to "
-        f"{max(taken.seconds):.2f}), {settings.width}×{settings.height}, "
+        f"engine      {timing.median:.2f} s a frame ({min(timing.seconds):.2f} to "
+        f"{max(timing.seconds):.2f}), {settings.width}×{settings.height}, "
         f"{settings.unknown_share:.0%} unknown, {costs.engine.device} {precision}".rstrip(),
     ]
     if shot is not None:

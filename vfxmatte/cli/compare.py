@@ -1,4 +1,4 @@
-"""`vfxmatte compare`: engines beside one another on the frames of a shot."""
+"""`vfxmatte compare`: compare engines on the frames of a shot."""
 
 from __future__ import annotations
 
@@ -37,27 +37,31 @@ FOLDER = "comparison"
 @click.command()
 @shot_options
 @click.option(
-    "--engines", default="dim,closed-form,knn,gmm", show_default=True, help="Which, by name."
+    "--engines", default="dim,closed-form,knn,gmm", show_default=True, help="Names of the engines."
 )
 @click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
 @click.option(
-    "--details", type=click.IntRange(0, 32), default=4, show_default=True, help="On the sheet."
+    "--details",
+    type=click.IntRange(0, 32),
+    default=4,
+    show_default=True,
+    help="Details on the sheet.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an earlier comparison.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing comparison.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of the table.")
 def compare(
     engines: str, alpha: Path | None, details: int, overwrite: bool, as_json: bool, **values: Any
 ) -> None:
     """Solve the --frames of SHOT with several engines: time, errors, and a sheet to look at.
 
-    All get the same trimaps, carried through time once. --output (SHOT/comparison unless given)
-    gets comparison.json and comparison.png: alpha, composite over a checker and over grey, at the
-    places where the engines disagree most. Errors are measured where true alpha is known.
+    All engines get the same trimaps, propagated once. --output [SHOT/comparison] gets
+    comparison.json and comparison.png: alpha and composites over a checker and over grey, where the
+    engines differ most. Errors are measured if the true alpha is known.
 
     \b
     vfxmatte compare shots/creature --engines dim,closed-form,knn,gmm --frames 1001-1100x10
 
-    Where the comparison is stopped, the record holds what was compared until then.
+    If it is interrupted, the record holds the frames compared so far.
 
     Exit codes: 0 done; 1 an engine failed on some frame; 2 wrong use; 3 nothing could be done.
     """
@@ -77,7 +81,7 @@ def compare(
         try:
             for _ in comparison.frames():
                 pass
-        finally:  # of what has been compared, whatever has ended it
+        finally:  # report the compared frames, whatever ended the loop
             if comparison.outcomes:
                 _report(shot, comparison, names, folder, as_json=as_json)
     failed = [one for one in comparison.outcomes if one.error is not None]
@@ -89,7 +93,7 @@ def compare(
 def _report(
     shot: Shot, comparison: Comparison, names: Sequence[str], folder: Path, *, as_json: bool
 ) -> None:
-    """Write the record and the sheet, print the table (or the record) and what has failed."""
+    """Write record and sheet, and print the table (or the record) and the failures."""
     summaries = comparison.summaries()
     record = _record(shot, summaries, comparison.outcomes)
     _write(folder / RECORD, json.dumps(record, indent=1))
@@ -100,7 +104,7 @@ def _report(
     else:
         Console().print(_table(summaries))
         click.echo(f"{folder / RECORD}")
-        for line in _in_pieces(comparison.outcomes):
+        for line in _divided_lines(comparison.outcomes):
             click.echo(line)
         if comparison.details:
             click.echo(f"{folder / SHEET}")
@@ -125,7 +129,7 @@ def _folder(shot: Path | None) -> Path:
 
 
 def _alpha(shot: Path | None, given: Path | None) -> FrameSequence | None:
-    """The true alpha as `evaluate` finds it; None where there is none."""
+    """Find the true alpha as `evaluate` does, if any."""
     if given is None and (shot is None or not (shot / "alpha").is_dir()):
         return None
     return open_alpha(shot, given)
@@ -143,13 +147,9 @@ def _record(
         "event": "comparison",
         "shot": shot.name,
         "frames": sorted({one.number for one in outcomes}),
-        "engines": [_plain_summary(one) for one in summaries],
+        "engines": [asdict(one) for one in summaries],
         "outcomes": [_plain(one) for one in outcomes],
     }
-
-
-def _plain_summary(one: Summary) -> dict[str, Any]:
-    return asdict(one)
 
 
 def _plain(one: Outcome) -> dict[str, Any]:
@@ -176,13 +176,13 @@ def _table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def _in_pieces(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """A line for each engine that could not solve every frame at once."""
-    pieced: dict[str, list[int]] = {}
+def _divided_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield a line for each engine that had to divide frames."""
+    divided: dict[str, list[int]] = {}
     for one in outcomes:
         if one.stats.get("pieces", 1) > 1:
-            pieced.setdefault(one.engine, []).append(one.number)
-    for engine, numbers in pieced.items():
+            divided.setdefault(one.engine, []).append(one.number)
+    for engine, numbers in divided.items():
         yield (
             f"{engine}: frames {numbers_as_text(numbers)} were too large to be solved at once: "
             "coarse first, then in overlapping pieces (engine.max_window_px)"
@@ -192,5 +192,5 @@ def _in_pieces(outcomes: Sequence[Outcome]) -> Iterator[str]:
 def _errors(one: Summary) -> list[str]:
     if one.errors is None:
         return [""] * 4
-    found = one.errors
-    return [f"{found.sad:.2f}", f"{found.mse:.4f}", f"{found.grad:.2f}", f"{found.conn:.2f}"]
+    errors = one.errors
+    return [f"{errors.sad:.2f}", f"{errors.mse:.4f}", f"{errors.grad:.2f}", f"{errors.conn:.2f}"]

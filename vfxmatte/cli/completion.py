@@ -1,4 +1,4 @@
-"""`vfxmatte completion`: the script that makes a shell complete commands and options."""
+"""`vfxmatte completion`: print a shell's completion script."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`vfxmatte cut`: every shot of a cut, one after the other, with one engine."""
+"""`vfxmatte cut`: matte every shot of a cut, one after another, with one engine."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,14 @@ from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.shot_options import settings_options
-from vfxmatte.common.devices import names_several
 from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
-from vfxmatte.engines.protocol import Engine, EngineSettings
-from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.events import Report, emit, error_values
 from vfxmatte.reporting.inspection import Inspection, inspect
 from vfxmatte.reporting.session import RunSession
+from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.types import numbers_as_text
 
 
@@ -39,7 +36,7 @@ from vfxmatte.types import numbers_as_text
     type=PathOption(dir_okay=False),
     help="Also write the cut with a track of mattes above each video track.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, no more.")
+@click.option("--dry-run", is_flag=True, help="List what would be done; write nothing.")
 @settings_options
 @click.option(
     "--preview",
@@ -48,8 +45,8 @@ from vfxmatte.types import numbers_as_text
     multiple=True,
     help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
 )
-@click.option("--overwrite", is_flag=True, help="Do finished frames again.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON event a line; `end` comes last.")
+@click.option("--overwrite", is_flag=True, help="Solve finished frames again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON events; `end` is the last.")
 @click.option("--quiet", is_flag=True, help="Print failures only.")
 def cut(
     file: Path,
@@ -61,132 +58,104 @@ def cut(
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Matte every shot of a cut: OpenTimelineIO, or an EDL.
+    """Matte every shot of a cut (OpenTimelineIO or EDL).
 
     \b
     vfxmatte cut cut.otio --trimaps keys -o mattes --handles 8
     vfxmatte cut cut.edl --rate 25 --map 'P:/show=/mnt/show' --trimaps keys -o mattes
 
-    Each plate gets one folder of mattes, of the frames that the cut shows of it; --trimaps ROOT
-    holds keyframes in ROOT/NAME/, else they are looked for beside the plates.
+    Each plate gets one folder of mattes, for the frames that the cut shows. --trimaps ROOT holds
+    keyframes in ROOT/NAME/; without it they are searched for beside the plates.
 
     Exit codes: 0 every shot is whole; 1 some clips or frames are not; 2 wrong use; 3 nothing could
     be done; 130 stopped by Ctrl-C.
     """
-    found = read_cut_file(file, values)
+    content = read_cut_file(file, values)
     if otio_out is not None:
-        check_target(otio_out, found)
-    voice = _Voice(as_json=as_json, quiet=quiet)
+        check_target(otio_out, content)
+    report = _CutReport(as_json=as_json, quiet=quiet)
     context = click.get_current_context()
     if dry_run:
-        context.exit(_listed(found, voice))
-    context.exit(_run(found, voice, previews, otio_out, overwrite=overwrite))
+        context.exit(_list(content, report))
+    context.exit(_run(content, report, previews, otio_out, overwrite=overwrite))
 
 
 def _run(
-    cut: Cut, voice: _Voice, previews: Sequence[str], otio_out: Path | None, *, overwrite: bool
+    cut: Cut, report: _CutReport, previews: Sequence[str], otio_out: Path | None, *, overwrite: bool
 ) -> int:
-    """All shots of the cut; returns the exit code."""
-    voice.found(cut)
+    """Matte all shots of the cut; return the exit code."""
+    report.start(cut)
     codes = []
-    with _SharedEngine() as engine:
+    engines = EngineCache(capacity=1)
+    try:
         for shot in cut.shots:
-            codes.append(_matted(shot, engine, voice, previews, overwrite=overwrite))
+            codes.append(_run_shot(shot, engines, report, previews, overwrite=overwrite))
             if codes[-1] == INTERRUPTED:
                 return INTERRUPTED
+    finally:
+        engines.close_unused(now=True)
     if otio_out is not None:
-        voice.say("otio", path=str(write_mattes(cut, otio_out)))
+        report.line("otio", path=str(write_mattes(cut, otio_out)))
     code = _code(codes, cut)
-    voice.end(cut, codes, code)
+    report.end(cut, codes, code)
     return code
 
 
-def _matted(
+def _run_shot(
     shot: CutShot,
-    engine: _SharedEngine,
-    voice: _Voice,
+    engines: EngineCache,
+    report: _CutReport,
     previews: Sequence[str],
     *,
     overwrite: bool,
 ) -> int:
-    """A shot's ranges one after the other; returns their exit code."""
+    """Matte a shot's ranges one after another; return their exit code."""
     codes: list[int] = []
     for part in shot.parts():
 
-        def found(part: Shot = part) -> Shot:
+        def find(part: Shot = part) -> Shot:
             return part
 
-        session = RunSession(voice.report(), previews=previews, engine=engine.lend)
-        codes.append(session.run(found, overwrite=overwrite and not codes))
+        session = RunSession(report.of_shot(), previews=previews, engine=engines.lend)
+        codes.append(session.run(find, overwrite=overwrite and not codes))
         if codes[-1] == INTERRUPTED:
             return INTERRUPTED
         if codes[-1]:
-            engine.close()  # whatever befell it is not the next shot's
+            engines.close_unused(now=True)  # a failed engine must not affect the next shot
     return _together(codes)
 
 
 def _code(codes: Sequence[int], cut: Cut) -> int:
-    """That of the whole: a clip that cannot be matted counts as a shot of which nothing is done."""
+    """Return the exit code of the cut; clips with problems count as shots without mattes."""
     return _together([*codes, *(NOTHING_DONE for _ in cut.problems)])
 
 
 def _together(codes: Sequence[int]) -> int:
-    """The exit code of several runs: 3 only where not one of them could do anything."""
+    """Return the exit code of several runs: 3 only if none of them wrote anything."""
     if not any(codes):
         return DONE
     return NOTHING_DONE if min(codes) > SOME_FAILED else SOME_FAILED
 
 
-class _SharedEngine:
-    """One open engine for all shots of the same engine settings; a context manager."""
-
-    def __init__(self) -> None:
-        self._settings: EngineSettings | None = None
-        self._open = contextlib.ExitStack()
-        self._engine: Engine | None = None
-
-    def __enter__(self) -> _SharedEngine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Away with it; the next shot opens another."""
-        self._engine = None
-        self._open.close()
-
-    @contextlib.contextmanager
-    def lend(self, settings: EngineSettings) -> Iterator[Engine | None]:
-        """Lend the engine; None for several devices, for each of which a run starts a process."""
-        if names_several(settings.device):
-            yield None
-            return
-        if self._engine is None or settings != self._settings:
-            self.close()
-            self._engine, self._settings = open_engine(settings), settings
-            self._open.callback(self._engine.close)
-        yield self._engine
-
-
-class _Voice:
-    """What is said of a cut, as lines or as JSON events; problems always."""
+class _CutReport:
+    """Reports on a cut, as lines or JSON events; problems are always printed."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json, self.quiet = as_json, quiet
 
-    def report(self) -> Report:
+    def of_shot(self) -> Report:
+        """Create the report of one run."""
         return make_report(as_json=self.as_json, quiet=self.quiet)
 
-    def say(self, event: str, **values: Any) -> None:
-        """One line, or one event."""
+    def line(self, event: str, **values: Any) -> None:
+        """Print one line or event."""
         if self.as_json:
             emit(event, **values)
         elif not self.quiet:
             click.echo(f"{event:<10} {' '.join(str(value) for value in values.values())}")
 
-    def found(self, cut: Cut) -> None:
-        """What the cut holds, and why clips of it cannot be matted."""
+    def start(self, cut: Cut) -> None:
+        """Print the content of the cut, and the problems of its clips."""
         if self.as_json:
             emit("cut", path=str(cut.path), shots=list(map(_plain, cut.shots)), notes=cut.notes)
         elif not self.quiet:
@@ -196,6 +165,7 @@ class _Voice:
         self.problems(cut.problems)
 
     def problems(self, problems: Sequence[VfxmatteError]) -> None:
+        """Print problems of clips or shots."""
         for problem in problems:
             if self.as_json:
                 emit("error", **error_values(problem))
@@ -203,10 +173,10 @@ class _Voice:
                 click.echo(f"error: {problem}", err=True)
 
     def end(self, cut: Cut, codes: Sequence[int], code: int) -> None:
-        """How each shot ended."""
-        bad = [s.name for s, found in zip(cut.shots, codes, strict=True) if found]
+        """Print how each shot ended."""
+        ends = {shot.name: own for shot, own in zip(cut.shots, codes, strict=True)}
+        bad = [name for name, own in ends.items() if own]
         if self.as_json:
-            ends = {s.name: found for s, found in zip(cut.shots, codes, strict=True)}
             emit("end", exit_codes=ends, not_matted=len(cut.problems), exit_code=code)
         elif not self.quiet:
             click.echo(
@@ -237,20 +207,20 @@ def _plain(shot: CutShot) -> dict[str, Any]:
     }
 
 
-def _listed(cut: Cut, voice: _Voice) -> int:
-    """The dry run: what is there, and what each shot lacks."""
-    voice.found(cut)
+def _list(cut: Cut, report: _CutReport) -> int:
+    """Print what would be done, and what each shot lacks; return the exit code."""
+    report.start(cut)
     codes = []
     for shot in cut.shots:
-        found: list[Inspection] = [inspect(part) for part in shot.parts()]
-        problems = {str(one): one for each in found for one in each.problems}
-        voice.problems([one.at(shot=shot.name) for one in problems.values()])
-        codes.append(max(each.exit_code for each in found))
-        to_do = sum(each.to_do or 0 for each in found)
-        voice.say("shot", name=shot.name, text=_state(codes[-1], to_do))
+        parts: list[Inspection] = [inspect(part) for part in shot.parts()]
+        problems = {str(one): one for part in parts for one in part.problems}
+        report.problems([one.at(shot=shot.name) for one in problems.values()])
+        codes.append(max(part.exit_code for part in parts))
+        to_do = sum(part.to_do or 0 for part in parts)
+        report.line("shot", name=shot.name, text=_state(codes[-1], to_do))
     code = _code(codes, cut)
-    if voice.as_json:
-        voice.end(cut, codes, code)
+    if report.as_json:
+        report.end(cut, codes, code)
     return code
 
 

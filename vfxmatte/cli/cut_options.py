@@ -60,10 +60,10 @@ def cut_options(function: Function) -> Function:
 
 def refuse_cut_options(values: Mapping[str, Any]) -> None:
     """Raise UsageError if one of these options was given without a cut."""
-    given = [option for name, (option, _) in _OPTIONS.items() if values.get(name)]
-    if given:
+    names = [option for name, (option, _) in _OPTIONS.items() if values.get(name)]
+    if names:
         raise UsageError(
-            f"{' and '.join(given)} without a cut", hint="give --cut FILE, or use `vfxmatte cut`"
+            f"{' and '.join(names)} without a cut", hint="give --cut FILE, or use `vfxmatte cut`"
         )
 
 

@@ -1,4 +1,4 @@
-"""`vfxmatte evaluate`: a shot's results against its true alpha, as a table or JSON."""
+"""`vfxmatte evaluate`: measure a shot's results against its true alpha."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt"
 @click.command()
 @shot_options
 @click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
-@click.option("--json", "as_json", is_flag=True, help="One JSON event a line; means come last.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON events; the means are the last.")
 def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     """Measure the results of SHOT against its true alpha, frame by frame and on average.
 
@@ -36,8 +36,8 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     SAD, MSE, Grad, Conn          of the mattes, on the unknown region; SAD, Grad, Conn in 1000s
     dtSSD, MESSDdt                of the step to the next frame: flicker
 
-    Keyframes have no missed and no area. Where there are no mattes yet, only trimaps are measured;
-    where there are no trimaps, they are carried through time first.
+    Keyframes have no missed and no area. Without mattes only trimaps are measured; missing trimaps
+    are propagated first.
 
     Exit codes: 0 done; 1 some frames could not be measured; 2 wrong use; 3 nothing could be.
     """
@@ -50,7 +50,7 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
                 frames.append(frame)
                 if as_json:
                     click.echo(json.dumps({"event": "frame", **_plain(frame)}))
-        finally:  # of what has been measured, whatever has ended it
+        finally:  # report the measured frames, whatever ended the loop
             if frames:
                 _report(evaluation, frames, as_json=as_json)
     failed = [frame for frame in frames if frame.error is not None]
@@ -60,7 +60,7 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
 
 
 def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: bool) -> None:
-    """The means, or the table with them; then what has failed."""
+    """Print the means, or the table with them, and the failures."""
     means, shot = Means.of(frames), evaluation.run.shot
     if as_json:
         band_px = evaluation.band_px
@@ -103,11 +103,10 @@ def _table(frames: list[FrameEvaluation], means: Means) -> Table:
 
 def _cells(values: dict[str, Any]) -> list[str]:
     missed = None if values["missed"] is None else 100 * values["missed"]
-    shown = [_number(missed, ".2f"), _number(values["area"], ".2f")]
-    shown.append(_number(values["sad"], ".2f"))
-    shown.append(_number(values["mse"], ".4f"))
-    return shown + [_number(values[n], ".2f") for n in ("grad", "conn", "dtssd", "messddt")]
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+    numbers = {**values, "missed": missed}
+    names = ("missed", "area", "sad", "mse", "grad", "conn", "dtssd", "messddt")
+    formats = {"mse": ".4f"}
+    return [
+        "" if numbers[name] is None else format(numbers[name], formats.get(name, ".2f"))
+        for name in names
+    ]

@@ -1,4 +1,4 @@
-"""`vfxmatte export`: the network as one file for other programs."""
+"""`vfxmatte export`: write the network as one file for other programs."""
 
 from __future__ import annotations
 
@@ -16,32 +16,27 @@ _SPACES = ("linear-rec709", "acescg", "srgb")
 
 @click.group()
 def export() -> None:
-    """Write the network for Nuke's Inference node (torchscript), or as ONNX.
+    """Write the network as TorchScript (for Nuke's Inference node) or ONNX.
 
-    Everything around the network is in the file: colour, trimap cleaning, padding, known pixels.
-    What was written is compared with the engine before it gets its name.
+    The file includes colour conversion, trimap cleaning, padding and known pixels. It is compared
+    with the engine before it is renamed to its final name.
     """
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of both formats."""
+    """Add the options of both formats."""
     for option in (
-        click.option("--overwrite", is_flag=True, help="Replace a file that is there already."),
+        click.option("--overwrite", is_flag=True, help="Replace an existing file."),
         click.option(
             "--colorspace",
             type=click.Choice(_SPACES),
             default=_SPACES[0],
             show_default=True,
-            help="What the picture will be given in.",
+            help="Colour space of the input picture.",
         ),
-        click.option("--weights", type=PathOption(), help="Other weights."),
+        click.option("--weights", type=PathOption(), help="Weights to export [the default ones]."),
         click.option(
-            "-o",
-            "--output",
-            "path",
-            type=PathOption(),
-            required=True,
-            help="The file to write.",
+            "-o", "--output", "path", type=PathOption(), required=True, help="File to write."
         ),
     ):
         command = option(command)
@@ -56,15 +51,15 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     default=2048,
     show_default=True,
     metavar="PX",
-    help="Side of what is solved at once; less needs less memory; 0: all at once.",
+    help="Side of a tile; smaller tiles need less memory; 0: no tiles.",
 )
 def torchscript(
     path: Path, weights: Path | None, colorspace: str, overwrite: bool, tile_px: int
 ) -> None:
-    """A TorchScript file: one tensor of RGB and trimap in, alpha out.
+    """Write a TorchScript file: one tensor of RGB and trimap in, alpha out.
 
-    In Nuke, make the .cat from it: nuke -t make_cat.py matting.pt matting.cat. --colorspace and
-    --tile-px are only what the knobs stand at first.
+    For Nuke, convert it to a .cat: nuke -t make_cat.py matting.pt matting.cat. --colorspace and
+    --tile-px are the defaults of the knobs.
 
     Exit codes: 0 written and equal to the engine; 3 nothing was written.
     """
@@ -83,26 +78,15 @@ def torchscript(
 
 @export.command()
 @_common
-@click.option("--half", is_flag=True, help="Half precision inside: half the size, for GPUs.")
-@click.option(
-    "--priors",
-    is_flag=True,
-    help="The alpha priors are further channels of the input.",
-)
+@click.option("--half", is_flag=True, help="Use half precision inside: half the size, for GPUs.")
+@click.option("--priors", is_flag=True, help="Take the alpha priors as further input channels.")
 def onnx(
-    path: Path,
-    weights: Path | None,
-    colorspace: str,
-    overwrite: bool,
-    half: bool,
-    priors: bool,
+    path: Path, weights: Path | None, colorspace: str, overwrite: bool, half: bool, priors: bool
 ) -> None:
-    """An ONNX file: "image" (N, 4, H, W) in, "alpha" (N, 1, H, W) out, float32, any size.
+    """Write an ONNX file: "image" (N, 4, H, W) in, "alpha" (N, 1, H, W) out, float32, any size.
 
-    No graph can make the alpha priors that the shipped weights are shown: without --priors the
-    mattes are less exact than the engine's.
-
-    Needs pip install 'vfxmatte[export]'.
+    A graph cannot compute the alpha priors that the default weights use: without --priors the
+    mattes are less accurate than the engine's. Needs pip install 'vfxmatte[export]'.
 
     Exit codes: 0 written and equal to the engine; 3 nothing was written.
     """

@@ -1,4 +1,4 @@
-"""The program `vfxmatte` and how it ends: one message for an error, and an exit code."""
+"""The program `vfxmatte` and its commands."""
 
 from __future__ import annotations
 
@@ -12,21 +12,33 @@ from vfxmatte.version import __version__
 
 __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "commands", "main"]
 
-# Name: module, the command's name in it, and what it does.
+# By name: the command's module, its name there, and its help.
 _COMMANDS = {
     "run": ("vfxmatte.cli.run", "run", "Matte a shot."),
     "cut": ("vfxmatte.cli.cut", "cut", "Matte every shot of a cut."),
-    "merge": ("vfxmatte.cli.merge", "merge", "Check and end what was solved in chunks."),
-    "farm": ("vfxmatte.cli.farm", "farm", "Write a job for a render farm."),
-    "check": ("vfxmatte.cli.check", "check", "Say what a run would find, lack and do."),
-    "trimap": ("vfxmatte.cli.trimap", "trimap", "Make keyframe trimaps."),
-    "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against a true alpha."),
+    "merge": ("vfxmatte.cli.merge", "merge", "Verify and merge the chunks of a shot."),
+    "farm": ("vfxmatte.cli.farm", "farm", "Write jobs for a render farm."),
+    "check": ("vfxmatte.cli.check", "check", "Check a shot, and preview what a run would do."),
+    "trimap": (
+        "vfxmatte.cli.trimap",
+        "trimap",
+        "Make keyframe trimaps.",
+    ),
+    "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against the true alpha."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
-    "info": ("vfxmatte.cli.info", "info", "List devices, weights, codecs, colour, versions."),
+    "info": (
+        "vfxmatte.cli.info",
+        "info",
+        "Show devices, weights, codecs and versions.",
+    ),
     "bench": ("vfxmatte.cli.bench", "command", "Measure how fast this machine mattes."),
-    "export": ("vfxmatte.cli.export", "export", "Write the network for Nuke, or as ONNX."),
-    "serve": ("vfxmatte.cli.serve", "serve", "Keep an engine loaded for hosts."),
-    "completion": ("vfxmatte.cli.completion", "completion", "Print shell completion."),
+    "export": (
+        "vfxmatte.cli.export",
+        "export",
+        "Export the network to TorchScript or ONNX.",
+    ),
+    "serve": ("vfxmatte.cli.serve", "serve", "Serve Nuke, Blender, ComfyUI and scripts."),
+    "completion": ("vfxmatte.cli.completion", "completion", "Print a shell completion script."),
 }
 
 
@@ -35,18 +47,18 @@ _COMMANDS = {
     lazy=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 some frames failed, the others are delivered; 2 wrong use; "
-    "3 nothing could be done; 130 stopped by Ctrl-C (the same command goes on).",
+    "3 nothing could be done; 130 stopped by Ctrl-C (the same command resumes).",
 )
 @click.version_option(__version__, prog_name="vfxmatte")
 def commands() -> None:
     """Neural matting for visual effects: a shot and a few painted trimaps in, EXR mattes out.
 
     \b
-    vfxmatte check shots/creature    what is there, what is missing, what would be done
-    vfxmatte run shots/creature      do it
+    vfxmatte check shots/creature    show what is there, what is missing, what would be done
+    vfxmatte run shots/creature      matte the shot
     """
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     sys.exit(commands(prog_name="vfxmatte"))

@@ -1,4 +1,4 @@
-"""`vfxmatte info`: what this installation has: devices, weights, codecs, colour, versions."""
+"""`vfxmatte info`: show devices, weights, codecs, colour spaces and versions."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _DECODERS = {
 @click.command()
 @click.option("--weights", type=PathOption(), help="Weights to describe.")
 @click.option("--ocio", type=PathOption(), help="OpenColorIO configuration.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
-    """List devices, weights (what they are, how good they measured), codecs, colour, versions.
+    """Show devices, weights (with their measured quality), codecs, colour spaces and versions.
 
     Exit codes: 0 done; 3 there are no usable weights.
     """
-    described = _weights(weights or DEFAULT_WEIGHTS)
-    found = {
+    weights_record = _weights(weights or DEFAULT_WEIGHTS)
+    record = {
         "devices": _devices(),
         "engines": list(engine_names()),
-        "weights": described,
+        "weights": weights_record,
         "codecs": _codecs(),
         "colour": _colour(ocio),
         "versions": versions(),
     }
     if as_json:
-        click.echo(json.dumps({"event": "info", **found}, ensure_ascii=False))
+        click.echo(json.dumps({"event": "info", **record}, ensure_ascii=False))
     else:
-        for line in _lines(found):
+        for line in _lines(record):
             click.echo(line)
-    if "error" in described:
+    if "error" in weights_record:
         click.get_current_context().exit(WeightsError.exit_code)
 
 
@@ -76,13 +76,13 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    """The sidecar, and whether the file is the one that it describes."""
+    """Return the sidecar's content, with an error if the file does not match it."""
     try:
         record = read_sidecar(path)
     except WeightsError as error:
         return {"path": str(path), "error": str(error)}
-    whole = file_sha256(path) == record.get("sha256")
-    damaged = {} if whole else {"error": "damaged: the sha256 is not that of the sidecar"}
+    is_intact = file_sha256(path) == record.get("sha256")
+    damaged = {} if is_intact else {"error": "damaged: the sha256 is not that of the sidecar"}
     names = ("name", "sha256", "licence", "encoding", "network", "training", "evaluation")
     return {"path": str(path), **{name: record.get(name) for name in names}, **damaged}
 
@@ -107,36 +107,36 @@ def _colour(ocio: Path | None) -> dict[str, Any]:
     }
 
 
-def _lines(found: Mapping[str, Any]) -> list[str]:
-    said = [f"device     {one['name']}: {one['description']}" for one in found["devices"]]
-    said.append(f"engines    {', '.join(found['engines'])}")
-    said += _weights_lines(found["weights"])
-    said += [f"{kind:14} {', '.join(names)}" for kind, names in found["codecs"].items()]
-    colour = found["colour"]
-    said.append(f"colour     {colour['configuration']}, scene-linear is {colour['scene_linear']}")
-    said.append(f"           {', '.join(colour['colorspaces'])}")
-    said.append(f"versions   {', '.join(f'{k} {v}' for k, v in found['versions'].items())}")
-    return said
+def _lines(record: Mapping[str, Any]) -> list[str]:
+    lines = [f"device     {one['name']}: {one['description']}" for one in record["devices"]]
+    lines.append(f"engines    {', '.join(record['engines'])}")
+    lines += _weights_lines(record["weights"])
+    lines += [f"{kind:14} {', '.join(names)}" for kind, names in record["codecs"].items()]
+    colour = record["colour"]
+    lines.append(f"colour     {colour['configuration']}, scene-linear is {colour['scene_linear']}")
+    lines.append(f"           {', '.join(colour['colorspaces'])}")
+    lines.append(f"versions   {', '.join(f'{k} {v}' for k, v in record['versions'].items())}")
+    return lines
 
 
 def _weights_lines(weights: Mapping[str, Any]) -> list[str]:
-    said = [f"weights    {weights['path']}"]
+    lines = [f"weights    {weights['path']}"]
     if "sha256" in weights:
         training = weights["training"] or {}
-        said.append(f"           {weights['name']}, licence {weights['licence'] or 'not stated'}")
-        said.append(f"           sha256 {weights['sha256']}")
-        said.append(f"           network {_flat(weights['network'])}")
+        lines.append(f"           {weights['name']}, licence {weights['licence'] or 'not stated'}")
+        lines.append(f"           sha256 {weights['sha256']}")
+        lines.append(f"           network {_flat(weights['network'])}")
         steps = training.get("steps")
         known = "for an unknown time" if steps is None else f"{steps} steps in the last run"
-        said.append(f"           trained {known}. {training.get('notes', '')}".rstrip())
-        said += [f"           {line}" for line in _measured(weights["evaluation"])]
+        lines.append(f"           trained {known}. {training.get('notes', '')}".rstrip())
+        lines += [f"           {line}" for line in _measured(weights["evaluation"])]
     if "error" in weights:
-        said += [f"           no usable weights: {weights['error']}"]
-    return said
+        lines += [f"           no usable weights: {weights['error']}"]
+    return lines
 
 
 def _measured(evaluation: Mapping[str, Any] | None) -> list[str]:
-    """A line for each set: `measured: six photographs: sad 9.361, mse 0.0463`."""
+    """Return a line per test set: `measured: six photographs: sad 9.361, mse 0.0463`."""
     if not evaluation:
         return ["measured nothing: how good they are is not known"]
     return [f"measured: {name}: {_figures(row)}" for name, row in evaluation.items()]
@@ -149,12 +149,12 @@ def _figures(row: Any) -> str:
 
 
 def _flat(record: Mapping[str, Any] | None, within: str = "") -> str:
-    """`width 0.5, refine True`; tables inside with their name before."""
+    """Format as `width 0.5, refine True`; names of nested tables come first."""
     parts = []
     for key, value in (record or {}).items():
         if isinstance(value, Mapping):
             parts.append(_flat(value, f"{within}{key} "))
         else:
-            shown = f"{value:.4g}" if isinstance(value, float) else value
-            parts.append(f"{within}{key} {shown}")
+            text = f"{value:.4g}" if isinstance(value, float) else value
+            parts.append(f"{within}{key} {text}")
     return ", ".join(part for part in parts if part)

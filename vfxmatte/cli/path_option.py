@@ -1,4 +1,4 @@
-"""The type of options that hold paths: as people paste them."""
+"""The click type of path options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vfxmatte.common.paths import clean_path
 
 
 class PathOption(click.Path):
-    """A path with `~`, quotes or stray white space understood, see `clean_path`."""
+    """A path, cleaned of quotes and white space and with `~` expanded, see `clean_path`."""
 
     def __init__(self, *, exists: bool = False, dir_okay: bool = True) -> None:
         super().__init__(exists=exists, dir_okay=dir_okay, path_type=Path)

@@ -1,7 +1,4 @@
-"""How a command line program of this project ends, and how it finds its commands.
-
-Shared by `vfxmatte`, `vfxmatte-train` and the renderer; imports click and the errors alone.
-"""
+"""Command groups with error handling and lazy imports, for all programs of this project."""
 
 from __future__ import annotations
 
@@ -16,14 +13,13 @@ from vfxmatte.journal.error_log import logged
 
 
 class ProgramGroup(click.Group):
-    """Errors end the program with one message and their exit code; of one that was not foreseen
-    the traceback is kept in a file, which the message names."""
+    """Reports an error in one message and exits with its code; unexpected ones are logged."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click's own ends
+            raise  # click handles them
         except Exception as error:
             failure = logged(error)
             click.echo(f"error: {failure}", err=True)
@@ -34,12 +30,10 @@ class ProgramGroup(click.Group):
 
 
 class LazyGroup(ProgramGroup):
-    """Imports a command's module when the command is used: image libraries are slow to load.
-
-    lazy: by the command's name its module, its name in there, and what it does.
-    """
+    """Imports a command's module when the command is used: image libraries are slow to load."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str, str]], **kw: Any) -> None:
+        """Take the module, the name there, and the help of each command by its name."""
         super().__init__(*args, **kw)
         self._lazy = lazy
 

@@ -1,4 +1,4 @@
-"""`vfxmatte trimap`: keyframe trimaps from a roto or a rough matte, or made by themselves."""
+"""`vfxmatte trimap`: make keyframe trimaps; `from-matte` from a roto or a rough matte."""
 
 from __future__ import annotations
 
@@ -52,11 +52,22 @@ trimap.add_command(grabcut)
 
 @trimap.command("from-matte")
 @click.argument("mattes", nargs=-1, required=True, metavar="MATTE...")
-@click.option("-o", "--output", "folder", type=PathOption(), required=True, help="Folder.")
-@click.option("--erode", type=float, default=8, show_default=True, metavar="PX", help="Inward.")
-@click.option("--dilate", type=float, default=8, show_default=True, metavar="PX", help="Outward.")
-@click.option("--frames", help="Which frames of sequences: 1001-1100x24 [all].")
-@click.option("--overwrite", is_flag=True, help="Replace trimaps that are there already.")
+@click.option(
+    "-o", "--output", "folder", type=PathOption(), required=True, help="Folder for the trimaps."
+)
+@click.option(
+    "--erode", type=float, default=8, show_default=True, metavar="PX", help="Band inside the edge."
+)
+@click.option(
+    "--dilate",
+    type=float,
+    default=8,
+    show_default=True,
+    metavar="PX",
+    help="Band outside the edge.",
+)
+@click.option("--frames", help="Frames of sequences: 1001-1100x24 [all].")
+@click.option("--overwrite", is_flag=True, help="Replace existing trimaps.")
 def from_matte_command(
     mattes: Sequence[str],
     folder: Path,
@@ -65,7 +76,7 @@ def from_matte_command(
     frames: str | None,
     overwrite: bool,
 ) -> None:
-    """Keyframes from a roto or a rough matte: its edge becomes an unknown band.
+    """Make keyframes from a roto or a rough matte: its edge becomes an unknown band.
 
     MATTE is an EXR (channel A), or a grey or RGBA picture; a file, a folder, or a pattern such as
     'roto.####.exr'. The band reaches --erode pixels into the solid part and --dilate pixels out of
@@ -75,61 +86,58 @@ def from_matte_command(
     vfxmatte trimap from-matte 'roto.####.exr' -o shot/trimaps --erode 6 --dilate 12 \\
         --frames 1001-1049x24
 
-    A matte that cannot be read is named, and the others are made. Exit codes: 0 done; 1 some
+    An unreadable matte is reported, and the others are converted. Exit codes: 0 done; 1 some
     failed; 2 wrong use; 3 none could be made.
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"--erode and --dilate must not be negative, found {erode} and {dilate}")
-    wanted = None if frames is None else FrameList.parse(frames)
+    chosen = None if frames is None else FrameList.parse(frames)
     if any(is_same_place(folder, place) for place in map(clean_path, mattes) if place.is_dir()):
         raise OutputError(
             "trimaps would be written among the mattes", path=folder, hint="give another --output"
         )
-    found = _sources([find_sequence(spec) for spec in mattes], wanted)
-    targets = {n: trimap_path(folder, n, padding=digits) for n, _, digits in found}
+    sources = _sources([find_sequence(spec) for spec in mattes], chosen)
+    targets = {n: trimap_path(folder, n, padding=digits) for n, _, digits in sources}
     refuse_existing(
         targets.values(),
         overwrite=overwrite,
         message="{count} of these trimaps are there already, perhaps painted by hand",
         hint="give --overwrite to replace them, or another --output",
     )
-    made: list[Trimap] = []
+    count = 0
     try:
-        for number, path, _ in found:
-            one = _made(number, path, targets[number], erode_px=erode, dilate_px=dilate)
-            made += [] if one is None else [one]
+        for number, path, _ in sources:
+            count += _convert(number, path, targets[number], erode_px=erode, dilate_px=dilate)
     finally:
-        if len(made) < len(found):
-            click.echo(f"{len(made)} of {len(found)} trimaps made")
-    if len(made) < len(found):
-        click.get_current_context().exit(SOME_FAILED if made else NOTHING_DONE)
+        if count < len(sources):
+            click.echo(f"{count} of {len(sources)} trimaps made")
+    if count < len(sources):
+        click.get_current_context().exit(SOME_FAILED if count else NOTHING_DONE)
 
 
-def _made(
-    number: int, path: Path, target: Path, *, erode_px: float, dilate_px: float
-) -> Trimap | None:
-    """Write a trimap; None where its matte cannot be read, which is reported."""
+def _convert(number: int, path: Path, target: Path, *, erode_px: float, dilate_px: float) -> bool:
+    """Write the trimap of a matte; report an unreadable one and return False."""
     try:
-        made, display = _trimap_of(number, path, erode_px=erode_px, dilate_px=dilate_px)
-        write_labels(made, target, display)
+        trimap, display = _trimap_of(number, path, erode_px=erode_px, dilate_px=dilate_px)
+        write_labels(trimap, target, display)
     except Exception as error:
         if concerns_all_frames(error) or isinstance(error, OutputError):
             raise
         failure = logged(as_foreseen(error).at(frame=number, path=path))
         click.echo(f"failed: {failure}", err=True)
-        return None
-    click.echo(f"{target}  {100 * made.unknown_share:.1f}% unknown{_remark(made)}")
-    return made
+        return False
+    click.echo(f"{target}  {100 * trimap.unknown_share:.1f}% unknown{_remark(trimap)}")
+    return True
 
 
 def _sources(
-    sequences: Sequence[FrameSequence], wanted: Frames | None
+    sequences: Sequence[FrameSequence], chosen: Frames | None
 ) -> list[tuple[int, Path, int]]:
-    """(frame number, file, digits) ascending; raises UsageError where there is none, or two."""
+    """Return (frame number, file, digits), ascending; raises UsageError for none or duplicates."""
     found: dict[int, tuple[int, Path, int]] = {}
     for sequence in sequences:
         for number in sequence.numbers:
-            if wanted is not None and number not in wanted:
+            if chosen is not None and number not in chosen:
                 continue
             path = sequence.path(number)
             if number in found:
@@ -143,7 +151,7 @@ def _sources(
     if not found:
         there = numbers_as_text(n for sequence in sequences for n in sequence.numbers)
         raise UsageError(
-            f"none of the frames {wanted} is there; there is {there}", hint="give other --frames"
+            f"none of the frames {chosen} is there; there is {there}", hint="give other --frames"
         )
     return [found[number] for number in sorted(found)]
 
@@ -151,7 +159,7 @@ def _sources(
 def _trimap_of(
     number: int, path: Path, *, erode_px: float, dilate_px: float
 ) -> tuple[Trimap, Window]:
-    """The trimap, and the display window that it covers; raises TrimapError."""
+    """Return the trimap, and the display window that it covers; raises TrimapError."""
     try:
         image = read_image(path)
     except VfxmatteError as error:
@@ -164,16 +172,16 @@ def _trimap_of(
     return Trimap(number=number, labels=labels, is_keyframe=True), header.display_window
 
 
-def _remark(made: Trimap) -> str:
-    if made.unknown_share == 0:
+def _remark(trimap: Trimap) -> str:
+    if trimap.unknown_share == 0:
         return "; the matte is empty or full: nothing is unknown"
-    if not (made.labels == FOREGROUND).any():
+    if not (trimap.labels == FOREGROUND).any():
         return "; nothing is foreground: erode less"
     return ""
 
 
 def alpha_of(image: Image) -> FloatImage:
-    """(H, W) float32 coverage of a picture: its alpha where that says something, else its grey."""
+    """Return (H, W) float32 coverage: a picture's alpha unless it is constant, else its grey."""
     alpha = image.alpha
     if alpha is not None and (np.ptp(alpha) > 0 or np.ptp(image.colour) == 0):
         return alpha

@@ -1,4 +1,4 @@
-"""`vfxmatte trimap grabcut`: a first keyframe of anything, from a box or a rough mask."""
+"""`vfxmatte trimap grabcut`: make a first keyframe of anything, from a box or a rough mask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.trimap_auto import refuse_existing
+from vfxmatte.cli.trimap_auto import refuse_keyframes
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
@@ -25,12 +25,12 @@ from vfxmatte.types import BACKGROUND, Frame, Mask, Trimap, Window
 @click.argument("shot", type=PathOption())
 @click.option("--frame", "number", type=int, required=True, help="Frame to make a keyframe of.")
 @click.option(
-    "--box", metavar="X,Y,W,H", help="Around the subject, in pixels from the upper left corner."
+    "--box", metavar="X,Y,W,H", help="Box around the subject, in px from the upper left corner."
 )
 @click.option(
     "--mask",
     type=PathOption(exists=True, dir_okay=False),
-    help="Rough picture of the region instead of a box: black is background for certain.",
+    help="Rough mask instead of a box: black is certainly background.",
 )
 @click.option(
     "--band",
@@ -51,10 +51,10 @@ def grabcut(
     band_px: float | None,
     folder: Path | None,
 ) -> None:
-    """A keyframe of whatever stands out inside of a box or a rough mask.
+    """Make a keyframe of whatever stands out inside a box or a rough mask.
 
-    It is a first guess to be looked at and painted over; an existing keyframe is never overwritten.
-    All that is outside of the box, or black in the mask, is background.
+    It is a first guess to check and to paint over; an existing keyframe is never overwritten.
+    Everything outside the box, or black in the mask, is background.
 
     \b
     vfxmatte trimap grabcut shots/creature --frame 1001 --box 180,40,320,300
@@ -67,52 +67,52 @@ def grabcut(
     target = folder or shot / TRIMAP_FOLDER
     try:
         opened.check_apart(target)
-        refuse_existing([number], target)
+        refuse_keyframes([number], target)
         colours = ColourConfig.load(opened.settings.ocio)
         with opened.open_plate(colours) as plate:
             info, frame = plate.info, plate.read(number)
-            region = _of_box(box, frame) if mask is None else _of_mask(mask, info)
+            region = _box_region(box, frame) if mask is None else _mask_region(mask, info)
             band_px = default_band_px(info.display_window.height) if band_px is None else band_px
             try:
                 cut = cut_out(to_network(frame, colours), region)
                 labels = trimap_around(cut, region, band_px)
             except TrimapError as error:
                 raise error.at(frame=number, path=mask or plate.path(number)) from error.__cause__
-        made = Trimap(number=number, labels=labels, is_keyframe=True)
+        trimap = Trimap(number=number, labels=labels, is_keyframe=True)
         path = trimap_path(target, number, padding=info.padding)
-        write_labels(made, path, info.canvas)
+        write_labels(trimap, path, info.canvas)
     except VfxmatteError as error:
         raise error.at(shot=opened.name, frame=number) from error.__cause__
-    click.echo(f"{path}  {100 * made.unknown_share:.1f}% unknown, band {band_px:g} px")
+    click.echo(f"{path}  {100 * trimap.unknown_share:.1f}% unknown, band {band_px:g} px")
     click.echo("look at it, and paint over what is wrong, before you run")
 
 
-def _of_box(text: str | None, frame: Frame) -> Mask:
-    """The box over the frame's canvas; raises UsageError for one that is no box of the picture."""
+def _box_region(text: str | None, frame: Frame) -> Mask:
+    """Return the box over the frame's canvas; raises UsageError for an invalid box."""
     try:
         x, y, width, height = (int(part) for part in str(text).split(","))
     except ValueError as error:
         raise UsageError(
             f"--box {text!r} is not understood", hint="write X,Y,W,H in pixels: 180,40,320,300"
         ) from error
-    shown = frame.display_window
+    window = frame.display_window
     if width < 1 or height < 1:
         raise UsageError(f"--box {text} is empty")
-    if x < 0 or y < 0 or x + width > shown.width or y + height > shown.height:
+    if x < 0 or y < 0 or x + width > window.width or y + height > window.height:
         raise UsageError(
-            f"--box {text} reaches outside of the picture, which is {shown.width}x{shown.height}",
+            f"--box {text} reaches outside of the picture, which is {window.width}x{window.height}",
             frame=frame.number,
             path=frame.path,
         )
-    left, top = shown.x_min + x, shown.y_min + y
-    window = Window(x_min=left, y_min=top, x_max=left + width - 1, y_max=top + height - 1)
+    left, top = window.x_min + x, window.y_min + y
+    box = Window(x_min=left, y_min=top, x_max=left + width - 1, y_max=top + height - 1)
     region = np.zeros(frame.canvas.shape, bool)
-    region[window.slices_in(frame.canvas)] = True
+    region[box.slices_in(frame.canvas)] = True
     return region
 
 
-def _of_mask(path: Path, info: PlateInfo) -> Mask:
-    """Where the mask is not black, over the canvas; raises TrimapError for another size."""
+def _mask_region(path: Path, info: PlateInfo) -> Mask:
+    """Return where the mask is not black, over the canvas; raises TrimapError for a wrong size."""
     try:
         image = read_image(path)
         labels = place(

@@ -66,7 +66,7 @@ class Media:
     is_still: bool = False
     """True for one image that is shown at all times."""
     note: str = ""
-    """An assumption that was made, "" for none."""
+    """The assumption about the start time, "" for none."""
 
     def offsets(self, times: Any) -> tuple[int, int]:
         """Return the first and last frame of a TimeRange, counted from `start`; may lie outside."""

@@ -165,9 +165,9 @@ def find_media_in(path: Path) -> Path:
 
 
 def _several(name: str, matches: Sequence[Path]) -> ShotError:
-    shown = "\n  ".join(map(str, matches))
+    paths = "\n  ".join(map(str, matches))
     return ShotError(
         f"{len(matches)} places have the media of {name!r}",
         path=matches[0],
-        hint=f"give --map FROM=TO, or --media for one of these alone:\n  {shown}",
+        hint=f"give --map FROM=TO, or --media for one of these alone:\n  {paths}",
     )

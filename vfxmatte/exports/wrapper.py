@@ -182,8 +182,8 @@ class ExportedMatting(nn.Module):
                 needed = unknown[:, :, row:low, column:end]
                 if bool(needed.any()):
                     solved = self._solved(image, row, low, column, end)
-                    kept = alpha[:, :, row:low, column:end]
-                    kept.copy_(torch.where(needed, solved, kept))
+                    core = alpha[:, :, row:low, column:end]
+                    core.copy_(torch.where(needed, solved, core))
 
     def _extent(self, line: Tensor) -> tuple[int, int]:
         """Return the indices of the first and one past the last true element."""

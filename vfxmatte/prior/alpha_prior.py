@@ -118,7 +118,7 @@ def _averaged(image: FloatImage, width: int, height: int) -> Floats:
 
 
 def _enlarged(image: FloatImage, small: _Reduced, factor: int, wanted: Mask) -> FloatImage:
-    """Apply the local linear models of alpha by colour at the wanted pixels: (n, PRIORS) float32."""
+    """Apply the linear models of alpha by colour at the wanted pixels: (n, PRIORS) float32."""
     alphas, colours = small.alphas(), image[wanted]
     places = np.nonzero(wanted)
     result = np.empty((len(colours), PRIORS), np.float32)

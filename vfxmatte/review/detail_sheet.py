@@ -126,21 +126,21 @@ def write_sheet(details: Sequence[Detail], names: Sequence[str], path: Path) -> 
     """
     if not details:
         raise ValueError("a sheet needs at least one detail")
-    shown = [*([TRUTH] if TRUTH in details[0].mattes else []), *names]
-    rows = [row for detail in details for row in _rows(detail, shown)]
+    columns = [*([TRUTH] if TRUTH in details[0].mattes else []), *names]
+    rows = [row for detail in details for row in _rows(detail, columns)]
     return write_png(np.concatenate(rows), path)
 
 
-def _rows(detail: Detail, shown: Sequence[str]) -> Iterator[Picture]:
+def _rows(detail: Detail, names: Sequence[str]) -> Iterator[Picture]:
     place, plate = detail.place, to_display(detail.linear)
     where = f"{place.number} at {place.left},{place.top}"
     squares, grey = checker(plate.shape), np.full(detail.linear.shape, _GREY, np.float32)
     rows = (
-        [(where, plate), *((_title(detail, name), _alpha(detail, name)) for name in shown)],
+        [(where, plate), *((_title(detail, name), _alpha(detail, name)) for name in names)],
         [("trimap", tinted(plate, detail.labels))]
-        + [("over checker", _composite(detail, name, squares)) for name in shown],
+        + [("over checker", _composite(detail, name, squares)) for name in names],
         [("", np.full_like(plate, PAPER))]
-        + [("over grey", _composite(detail, name, grey)) for name in shown],
+        + [("over grey", _composite(detail, name, grey)) for name in names],
     )
     for row in rows:
         yield np.concatenate([_cell(text, picture) for text, picture in row], axis=1)

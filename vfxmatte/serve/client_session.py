@@ -151,7 +151,7 @@ class ClientSession:
     # -- methods that are jobs --------------------------------------------------------------------
 
     def _run(self, params: Params, request: Request) -> None:
-        run = RunRequest.of(params)
+        run = RunRequest.from_params(params)
         from vfxmatte.serve.work import run_steps
 
         self._put(
@@ -163,14 +163,14 @@ class ClientSession:
         )
 
     def _matte(self, params: Params, request: Request) -> None:
-        frame = FrameRequest.of(params)
+        frame = FrameRequest.from_params(params)
         from vfxmatte.serve.work import frame_steps
 
         steps = partial(frame_steps, frame, self.server.engines)
         self._put(request, steps, shot=frame.plate.name, urgent=True)
 
     def _pixels(self, params: Params, request: Request) -> None:
-        pixels = PixelsRequest.of(params)
+        pixels = PixelsRequest.from_params(params)
         from vfxmatte.serve.work import pixels_steps
 
         self._put(request, partial(pixels_steps, pixels, self.server.engines), urgent=True)

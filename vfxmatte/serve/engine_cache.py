@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vfxmatte.common.devices import names_several
 from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
@@ -74,6 +75,15 @@ class EngineCache:
         finally:
             entry.users -= 1
             entry.last_use = self._clock()
+
+    @contextlib.contextmanager
+    def lend(self, settings: EngineSettings) -> Iterator[Engine | None]:
+        """Yield an engine as `use` does; None for several devices, which a run opens itself."""
+        if names_several(settings.device):
+            yield None
+        else:
+            with self.use(settings) as engine:
+                yield engine
 
     def close_unused(self, *, now: bool = False) -> None:
         """Close engines that nobody uses: after `keep_seconds`, or at once."""

@@ -69,19 +69,23 @@ def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
+    """A shot to run."""
+
     shot: Shot
+    """The shot, with the settings of the request."""
     overwrite: bool
+    """Solve finished frames again."""
 
     @classmethod
-    def of(cls, params: Params) -> RunRequest:
-        """Raises RpcError or VfxmatteError."""
-        found = cls(shot=requested_shot(params), overwrite=params.flag("overwrite"))
+    def from_params(cls, params: Params) -> RunRequest:
+        """Read the parameters of a request; raises RpcError or VfxmatteError."""
+        request = cls(shot=requested_shot(params), overwrite=params.flag("overwrite"))
         params.end()
-        return found
+        return request
 
     @property
     def is_short(self) -> bool:
-        """One frame: an artist waits for it."""
+        """True for a single frame, which an artist waits for."""
         frames = self.shot.settings.frames
         return frames is not None and len(frames) == 1
 
@@ -102,7 +106,7 @@ class FrameRequest:
     """Settings of the request; `output.format` follows the file name."""
 
     @classmethod
-    def of(cls, params: Params) -> FrameRequest:
+    def from_params(cls, params: Params) -> FrameRequest:
         """Read the parameters of a request; raises RpcError or VfxmatteError."""
         request = cls(
             plate=params.needed_path("plate"),
@@ -129,7 +133,7 @@ class PixelsRequest:
     """Settings of the request; `colorspace` is set."""
 
     @classmethod
-    def of(cls, params: Params) -> PixelsRequest:
+    def from_params(cls, params: Params) -> PixelsRequest:
         """Read the parameters of a request; raises RpcError or VfxmatteError."""
         settings = requested_settings(params, RunSettings())
         request = cls(

@@ -61,11 +61,8 @@ def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
 
     @contextmanager
     def lend(settings: EngineSettings) -> Iterator[Engine | None]:
-        if names_several(settings.device):  # the run starts a process for each
-            yield None
-            return
-        with engines.use(settings) as engine:
-            if settings.device == "auto" and engine.device == "cpu":
+        with engines.lend(settings) as engine:
+            if engine is not None and settings.device == "auto" and engine.device == "cpu":
                 report.note(NO_GPU)
             yield engine
 
@@ -77,7 +74,7 @@ def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
 
 
 def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
-    """Matte one frame from files; returns path, device, elapsed_ms."""
+    """Matte one frame from files; return path, device, elapsed_ms."""
     started = time.monotonic()
     _refuse_existing(request.output, request.overwrite)
     settings = request.settings
@@ -112,7 +109,7 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
 
 
 def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
-    """Matte one frame from arrays into an array; returns device, elapsed_ms."""
+    """Matte one frame from arrays into an array; return device, elapsed_ms."""
     started = time.monotonic()
     image, trimap = request.image.read(), request.trimap.read()
     yield
