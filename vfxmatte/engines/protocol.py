@@ -24,7 +24,7 @@ Mode = Literal["exact", "fast", "windows", "dense"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One frame to solve."""
+    """One frame to solve: its picture and its trimap."""
 
     image: FloatImage
     """(H, W, 3) float32 RGB, network-encoded, see `colour.encode_for_network`."""
