@@ -121,7 +121,10 @@ def validate_light(
             (float(wrong.sum()) / 1000, float((wrong**2).mean()), _ranked(expected, wrong), ratio)
         )
     means = {group: np.mean(rows, axis=0).tolist() for group, rows in found.items()}
-    return {group: Errors(*rest, math.exp(ratio)) for group, (*rest, ratio) in means.items()}
+    return {
+        group: Errors(sad=sad, mse=mse, off=off, ratio=math.exp(ratio))
+        for group, (sad, mse, off, ratio) in means.items()
+    }
 
 
 def _ranked(one: FloatImage, other: FloatImage) -> float:

@@ -77,9 +77,8 @@ def distant(colours: Floats, unknown: Mask) -> Affinities:
     for count, weight in NEIGHBOURS:
         points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
         tree = cKDTree(points, leafsize=32)
-        found = tree.query(points[asked], min(count, len(points)), workers=torch.get_num_threads())[
-            1
-        ]
+        most = min(count, len(points))
+        found = tree.query(points[asked], most, workers=torch.get_num_threads())[1]
         one, other = np.repeat(asked, found.size // len(asked)), found.ravel()
         apart = one != other
         one, other = one[apart], other[apart]
@@ -104,10 +103,12 @@ def means(
     nothing here has to be exact. What weighs most is solved first, and the others go on from there.
     """
     far = _Joined.of(far_apart, unknown, known)
+    distinct = {id(near): near for near in near_by}
+    joined = {key: _Joined.of(near, unknown, known) for key, near in distinct.items()}
     alphas = np.full((far_apart.count, len(weights)), 0.5)
     start = alphas[:, 0]
     for number in np.argsort(weights)[::-1]:
-        near = _Joined.of(near_by[number], unknown, known)
+        near = joined[id(near_by[number])]
         start = alphas[:, number] = _solve(near, far, weights[number], start)
     return alphas
 
