@@ -122,7 +122,7 @@ def validate_light(
         )
     means = {group: np.mean(rows, axis=0).tolist() for group, rows in found.items()}
     return {
-        group: Errors(sad, mse, off, math.exp(ratio))
+        group: Errors(sad=sad, mse=mse, off=off, ratio=math.exp(ratio))
         for group, (sad, mse, off, ratio) in means.items()
     }
 

@@ -116,10 +116,12 @@ def means(
         (u, n) alphas of the u unknown pixels.
     """
     far = _Joined.of(far_apart, unknown, known)
+    distinct = {id(near): near for near in near_by}
+    joined = {key: _Joined.of(near, unknown, known) for key, near in distinct.items()}
     alphas = np.full((far_apart.count, len(weights)), 0.5)
     start = alphas[:, 0]
     for number in np.argsort(weights)[::-1]:
-        near = _Joined.of(near_by[number], unknown, known)
+        near = joined[id(near_by[number])]
         start = alphas[:, number] = _solve(near, far, weights[number], start)
     return alphas
 

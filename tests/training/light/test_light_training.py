@@ -14,8 +14,8 @@ from training.cli import cli
 from training.elements.pack import Pack, write_pack
 from training.light.command import load_light_training
 from training.light.losses import error_loss, gradient_loss
-from training.light.trainer import Cycle, LightTrainer, LightTraining, reduced_input
-from training.light.validation import Picture, validate_light
+from training.light.trainer import Cycle, LightTrainer, LightTraining, reduced_input, score
+from training.light.validation import Errors, Picture, validate_light
 from training.samples.composite_store import HEADER, RECORDS, Composite, StoreReader, StoreWriter
 from training.samples.procedural_alpha import DRAWERS
 from training.samples.store_crops import CropConfig, StoreCrops
@@ -244,6 +244,13 @@ def test_validation_measures_the_unknown_region_of_the_true_size():
     expected = np.abs(one.planes[4:7].mean(0)[:60, :50] - one.truth)
     assert mean.sad == pytest.approx(expected.sum() / 1000, rel=1e-4)
     assert mean.mse == pytest.approx(float((expected**2).mean()), rel=1e-4)
+    assert mean.ratio == pytest.approx(1, rel=1e-4)  # untrained, alpha is the priors' mean
+
+
+def test_every_picture_counts_the_same_for_the_score():
+    errors = {"a": Errors(9.0, 0.1, 0.0, ratio=0.8), "b": Errors(1.0, 0.1, 0.0, ratio=1.0)}
+    assert score(errors) == pytest.approx(0.9)
+    assert score({}) == float("inf")
 
 
 def test_settings_come_from_a_file_and_wrong_ones_are_named(tmp_path):
