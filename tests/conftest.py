@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import Trimap, Window
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C need it
 
 TINY_WINDOW = Window.of_size(64, 48)
 TINY_NUMBERS = (1001, 1002, 1003, 1004, 1005)

@@ -48,7 +48,6 @@ KNOWN_TO_1_12 = {
         "nan_to_num",
         "ne",
         "neg",
-        "new_zeros",
         "nonzero",
     ),
     *("ones_like", "pow", "reciprocal", "relu_", "remainder", "rsub", "select", "size", "slice"),

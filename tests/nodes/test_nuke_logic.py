@@ -13,10 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import nuke_paths
-from vfxmatte_nuke import frames, paths, source, wording
+from vfxmatte_nuke import colour, frames, paths, source, wording
 from vfxmatte_nuke.problem import Problem
 
-from training.render.elements import colour
 from vfxmatte.colour import ColourConfig
 
 NATIVE = colour.Project("Nuke", "nuke-default", "", "linear", "", "")

@@ -174,7 +174,7 @@ def test_a_last_layer_with_one_channel_does_not_depend_on_threads(torch_threads:
 
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
-        layer = _Layer(nn.Conv2d(64, 1, 3), relu=False)
+        layer = _Layer(nn.Conv2d(64, 1, 3))
         for rows in (500, 1000, 3000):
             gathered = torch.randn(rows, 9 * 64)
             found = []

@@ -214,7 +214,9 @@ def _nearest(points: Tensor, queries: Tensor, count: int) -> Tensor:
     nearest = [queries[:0, None].expand(0, count)]
     for start in range(0, queries.size(0), step):
         some = points[queries[start : start + step]]
-        distances = points.new_zeros([some.size(0), points.size(0)])
+        distances = torch.zeros(
+            [some.size(0), points.size(0)], dtype=points.dtype, device=points.device
+        )
         for axis in range(points.size(1)):
             apart = some[:, axis, None] - points[None, :, axis]
             distances += apart * apart

@@ -28,6 +28,7 @@ CONFIG = TrainConfig(
         Phase(name="refinement", trains="refinement", steps=1, lr=1e-3),
         Phase(name="together", trains="all", steps=1, lr=1e-3),
     ),
+    optimiser="sgd",  # Adam turns the rounding of a vanishing gradient into a whole step
     batch=4, micro_batch=1, ema=0.5, precision="float32", channels_last=False, log_every=1,
     validate_every=2, checkpoint_every=2, validation_samples=2,
 )  # fmt: skip
@@ -136,10 +137,7 @@ def test_two_processes_come_to_the_weights_of_one(results):
     _, (trainer, _, _), two = results
     ones = trainer.network.state_dict()
     for result in two:
-        differences = torch.cat([(result["network"][n] - ones[n]).abs().flatten() for n in ones])
-        # Adam turns the rounding of a vanishing gradient into a step of up to the learning rate.
-        assert differences.max() <= 5 * 2 * 1e-3
-        assert (differences > 1e-5).float().mean() < 0.01
+        assert_alike(result["network"], ones, atol=1e-6, rtol=1e-5)
 
 
 def test_both_processes_agree_to_the_bit(results):
