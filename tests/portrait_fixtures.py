@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from vfxmatte.keyframes.portrait_network import PortraitConfig, PortraitMatting
-from vfxmatte.keyframes.portrait_weights import save_portrait_weights
 from vfxmatte.keyframes.shape_mask import MEAN_SIDE
+from vfxmatte.network.weights_file import save_folded
 
 
 def colour_network() -> PortraitMatting:
@@ -39,5 +39,6 @@ def colour_network() -> PortraitMatting:
 
 
 def save_colour_weights(path: Path) -> Path:
-    save_portrait_weights(path, colour_network(), name="by colour, for tests")
+    network = colour_network()
+    save_folded(path, network, network.config, name="by colour, for tests")
     return path

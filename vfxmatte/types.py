@@ -21,7 +21,7 @@ FloatImage = NDArray[np.float32]
 """Floats of any shape: a picture (H, W, 3), a plane or an alpha (H, W), a flow (H, W, 2)."""
 
 HalfImage = NDArray[np.float16]
-"""The same in half precision, as EXR files store it."""
+"""A picture in half precision, as EXR files store it."""
 
 Floats = NDArray[np.float64]
 """Double precision, for what is solved or summed."""
@@ -262,9 +262,9 @@ class Frame:
     canvas: Window
     """The window that `pixels` covers; the same for every frame of a shot."""
     data_window: Window
-    """As in the file; pixels outside it are 0."""
+    """The data window of the file; pixels outside it are 0."""
     display_window: Window
-    """As in the file."""
+    """The display window of the file."""
     colour_space: str
     pixel_aspect: float = 1.0
     metadata: Mapping[str, Any] = field(default_factory=dict)

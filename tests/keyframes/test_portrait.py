@@ -18,10 +18,11 @@ from vfxmatte.keyframes.portrait import (
     keyframe_labels,
 )
 from vfxmatte.keyframes.portrait_network import PortraitConfig, PortraitMatting
-from vfxmatte.keyframes.portrait_weights import load_portrait_weights, save_portrait_weights
+from vfxmatte.keyframes.portrait_weights import load_portrait_weights, read_portrait_info
 from vfxmatte.keyframes.shape_mask import fit, mean_matte, overlap, placed
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import load_weights, save_weights
+from vfxmatte.network.weights_file import save_folded
 from vfxmatte.types import FloatImage
 
 
@@ -98,9 +99,10 @@ def test_the_network_refuses_other_sides() -> None:
 def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     torch.manual_seed(4)
     network = PortraitMatting(PortraitConfig(width=0.0625)).eval()
-    info = save_portrait_weights(
-        tmp_path / "p.safetensors", network, name="mine", evaluation={"held-out": {"sad": 1.0}}
-    )
+    evaluation = {"held-out": {"sad": 1.0}}
+    path = tmp_path / "p.safetensors"
+    save_folded(path, network, network.config, name="mine", evaluation=evaluation)
+    info = read_portrait_info(path)
     loaded, again = load_portrait_weights(tmp_path / "p.safetensors")
     assert again == info and again.name == "mine" and again.evaluation["held-out"]["sad"] == 1.0
     for name, tensor in network.state_dict().items():
@@ -123,7 +125,7 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path: Path) -> None:
 def test_only_folded_networks_are_saved(tmp_path: Path) -> None:
     network = PortraitMatting(PortraitConfig(width=0.0625, batch_norm=True))
     with pytest.raises(WeightsError, match="folded"):
-        save_portrait_weights(tmp_path / "p.safetensors", network, name="live")
+        save_folded(tmp_path / "p.safetensors", network, network.config, name="live")
     assert not list(tmp_path.iterdir())
 
 

@@ -14,10 +14,11 @@ from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import CHANNELS, PRIORS, LightConfig, LightMatting, reset_last_layers
-from vfxmatte.network.light_weights import load_light_weights, save_light_weights
+from vfxmatte.network.light_weights import load_light_weights
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.sidecar import sidecar_path
 from vfxmatte.network.weights import load_weights
+from vfxmatte.network.weights_file import save_folded
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
 
 
@@ -153,7 +154,8 @@ def test_large_frames_cost_what_smaller_ones_cost():
 @pytest.fixture
 def weights(tmp_path):
     path = tmp_path / "light.safetensors"
-    save_light_weights(path, network(), name="small")
+    saved = network()
+    save_folded(path, saved, saved.config, name="small")
     return path
 
 
@@ -198,7 +200,8 @@ def test_weights_come_back_and_damage_is_found(weights):
 
 def test_networks_that_still_have_norms_are_not_saved(tmp_path):
     with pytest.raises(WeightsError, match="fold"):
-        save_light_weights(tmp_path / "a.safetensors", LightMatting(LightConfig()), name="x")
+        unfolded = LightMatting(LightConfig())
+        save_folded(tmp_path / "a.safetensors", unfolded, unfolded.config, name="x")
 
 
 def test_other_parts_refuse_the_architecture_by_name(weights):

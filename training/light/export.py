@@ -10,7 +10,7 @@ from rich.console import Console
 
 from training.light.trainer import read_checkpoint
 from vfxmatte.network.light import LightConfig, LightMatting
-from vfxmatte.network.light_weights import save_light_weights
+from vfxmatte.network.weights_file import save_folded
 
 
 @click.command()
@@ -33,5 +33,8 @@ def export_light(
     wanted = network.state_dict().keys()
     network.load_state_dict({k: v for k, v in state["average"].items() if k in wanted})
     record = {"steps": state["step"], "config": state["config"], "notes": notes}
-    sha256 = save_light_weights(output, network.fold(), name=name, licence=licence, training=record)
+    network = network.fold()
+    sha256 = save_folded(
+        output, network, network.config, name=name, licence=licence, training=record
+    )
     Console(soft_wrap=True).print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {sha256}")

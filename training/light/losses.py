@@ -21,7 +21,7 @@ class LightLosses:
     laplacian: float = 0.5
     gradient: float = 0.3
     error: float = 0.04
-    """Of the expected error, against the error that was made."""
+    """Weight of the expected error, against the error that was made."""
 
 
 def gradient_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:

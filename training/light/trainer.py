@@ -291,7 +291,7 @@ class LightTrainer:
         return f"step {self.step} lr {rate:.1e} composites {count} {shown}"
 
     def _first_validation(self) -> str:
-        """Of the untrained network, whose alpha is the mean of the priors."""
+        """Validate the untrained network, whose alpha is the mean of the priors."""
         self.reference = validate_light(copy.deepcopy(self.average), self.pictures, refine=False)
         return f"step 0, the mean of the priors: {_in_words(self.reference)}"
 

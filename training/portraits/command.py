@@ -20,11 +20,8 @@ from training.portraits.measure import hard_labels
 from training.portraits.trainer import PortraitTrainer, Step
 from vfxmatte.common.configuration import changed, nested, read_toml
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.keyframes.portrait_weights import (
-    PortraitInfo,
-    load_portrait_weights,
-    save_portrait_weights,
-)
+from vfxmatte.keyframes.portrait_weights import load_portrait_weights
+from vfxmatte.network.weights_file import save_folded
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -78,15 +75,18 @@ def portraits(
     )
     record = {"config": trainer.config.as_dict(), "notes": notes}
 
-    def save(evaluation: dict[str, Any]) -> PortraitInfo:
-        return save_portrait_weights(
-            folder / "portrait.safetensors", trainer.finished(), name=name, licence=licence,
+    path = folder / "portrait.safetensors"
+
+    def save(evaluation: dict[str, Any]) -> None:
+        network = trainer.finished()
+        save_folded(
+            path, network, network.config, name=name, licence=licence,
             training=record, evaluation=evaluation,
         )  # fmt: skip
 
-    info = save(_train(trainer, folder, save))
+    save(_train(trainer, folder, save))
     _save_picture(trainer, folder / "held_out.png")
-    console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB")
+    console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _train(

@@ -339,7 +339,7 @@ DRAWERS: dict[str, tuple[Callable[[int, np.random.Generator], Drawn], float]] = 
     "glass": (glass, 0.06),
     "haze": (haze, 0.05),
 }
-"""By name, each with the share of foregrounds that it draws."""
+"""Drawing functions by name, each with the share of foregrounds that it draws."""
 
 
 def draw_alpha(side: int, random: np.random.Generator) -> tuple[str, Drawn]:

@@ -26,7 +26,7 @@ class SynthesisConfig(Checked):
     zoom: tuple[float, float] = (0.6, 1.7)
     """Source pixels per crop pixel, drawn log-uniformly between the two."""
     background_zoom: tuple[float, float] = (0.6, 3.0)
-    """The same for backgrounds, which are enlarged where they are too small."""
+    """Zoom of backgrounds, which are enlarged where they are too small."""
     zoom_choices: tuple[float, ...] = ()
     """Values that both zooms are drawn from instead (the paper's 320, 480 and 640 over 320)."""
     mirror_cut: bool = True

@@ -35,7 +35,7 @@ class Model:
     """The sidecar of its weights."""
     device: torch.device
     dtype: torch.dtype
-    """Of the activations."""
+    """Number format of the activations."""
     prior: bool = True
     """Whether a network that takes alpha priors is given them."""
 

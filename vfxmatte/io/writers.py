@@ -36,9 +36,9 @@ class OutputSettings(Checked):
 
     format: Format = "exr"
     pixel_type: Literal["half", "float"] = "half"
-    """Of EXR; PNG and TIFF are 16-bit grey."""
+    """Pixel type of EXR mattes; PNG and TIFF are 16-bit grey."""
     compression: Literal["none", "zips", "zip", "piz", "dwaa"] = "zip"
-    """Of EXR; PNG and TIFF are ZIP."""
+    """Compression of EXR mattes; PNG and TIFF are ZIP."""
     rgba: Rgba | None = None
     """Write the plate's R G B with alpha, multiplied by it or not; None for alpha alone."""
     attributes: Mapping[str, str] = field(default_factory=dict)

@@ -36,7 +36,7 @@ class PortraitConfig:
     batch_norm: bool = False
     """In training only, see `fold`."""
     epsilon: float = 1e-4
-    """Of the matting Laplacian."""
+    """Regularisation of the matting Laplacian."""
     side_px: int = 160
     """Longest side of the pictures in training."""
 

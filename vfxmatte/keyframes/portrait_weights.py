@@ -8,35 +8,9 @@ from typing import Any
 
 from vfxmatte.errors import WeightsError
 from vfxmatte.keyframes.portrait_network import PortraitConfig, PortraitMatting
-from vfxmatte.network.weights_file import WeightsInfo, load_as, read_info_as, save_folded
+from vfxmatte.network.weights_file import WeightsInfo, load_as, read_info_as
 
 PortraitInfo = WeightsInfo[PortraitConfig]
-
-
-def save_portrait_weights(
-    path: Path,
-    network: PortraitMatting,
-    *,
-    name: str,
-    licence: str = "Apache-2.0",
-    training: Mapping[str, Any] | None = None,
-    evaluation: Mapping[str, Any] | None = None,
-) -> PortraitInfo:
-    """Write a folded network and its sidecar; each appears whole or not at all.
-
-    Raises:
-        WeightsError: the network still has batch-norms, or a file cannot be written.
-    """
-    save_folded(
-        path,
-        network,
-        network.config,
-        name=name,
-        licence=licence,
-        training=training,
-        evaluation=evaluation,
-    )
-    return read_portrait_info(path)
 
 
 def read_portrait_info(path: Path) -> PortraitInfo:

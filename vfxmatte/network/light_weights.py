@@ -6,40 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import LightConfig, LightMatting
-from vfxmatte.network.sidecar import read_sidecar
-from vfxmatte.network.weights_file import load_as, read_info_as, save_folded
-
-
-def save_light_weights(
-    path: Path,
-    network: LightMatting,
-    *,
-    name: str,
-    licence: str = "Apache-2.0",
-    training: Mapping[str, Any] | None = None,
-    evaluation: Mapping[str, Any] | None = None,
-    dtype: torch.dtype = torch.float16,
-) -> str:
-    """Write a folded network and its sidecar, each whole or not at all; return the sha256.
-
-    Raises:
-        WeightsError: the network still has batch-norms, or a file cannot be written.
-    """
-    save_folded(
-        path,
-        network,
-        network.config,
-        name=name,
-        licence=licence,
-        training=training,
-        evaluation=evaluation,
-        dtype=dtype,
-    )
-    return str(read_sidecar(path)["sha256"])
+from vfxmatte.network.weights_file import load_as, read_info_as
 
 
 def load_light_weights(path: Path) -> tuple[LightMatting, str]:

@@ -52,7 +52,7 @@ class WeightsInfo(Generic[Config]):
     encoding: str
     """Name of the input curve."""
     sha256: str
-    """Of the safetensors file."""
+    """Digest of the safetensors file."""
     name: str = ""
     licence: str = ""
     """SPDX name."""
@@ -68,12 +68,12 @@ def save_folded(
     config: NetworkConfig,
     *,
     name: str,
-    licence: str,
-    training: Mapping[str, Any] | None,
-    evaluation: Mapping[str, Any] | None,
+    licence: str = "Apache-2.0",
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float16,
-) -> None:
-    """Write a folded network and its sidecar; each appears whole or not at all.
+) -> str:
+    """Write a folded network and its sidecar, each whole or not at all; return the sha256.
 
     Raises:
         WeightsError: the network still has batch-norms, or a file cannot be written.
@@ -104,6 +104,7 @@ def save_folded(
             path=path,
             hint="is the disk full, or the folder read-only?",
         ) from error
+    return sha256
 
 
 def read_info_as(path: Path, config: Callable[[Mapping[str, Any]], Config]) -> WeightsInfo[Config]:

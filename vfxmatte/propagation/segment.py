@@ -252,9 +252,9 @@ class TrackedBack:
     segment: SegmentWork
     readable: frozenset[int]
     confidences: Mapping[int, float]
-    """Of the way back, by number."""
+    """Confidences of the trimaps tracked backwards, by frame number."""
     tracker: Tracker | None = None
-    """Of the earlier keyframe, if there is one."""
+    """The tracker of the earlier keyframe, if there is one."""
     tightener: Tightener | None = None
 
     def trimaps(self) -> Generator[Trimap | Failure]:
