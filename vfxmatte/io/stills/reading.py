@@ -21,6 +21,7 @@ from vfxmatte.io.stills.dpx import film_metadata
 from vfxmatte.io.stills.exr import read_exr_header, read_exr_pixels
 from vfxmatte.io.stills.image import Image, ImageHeader, ValueType, damaged, usable_aspect
 from vfxmatte.io.stills.limits import check_size, memory_bytes
+from vfxmatte.io.stills.png import check_png
 from vfxmatte.io.texts import error_of, readable
 from vfxmatte.types import FloatImage, Window
 
@@ -102,6 +103,7 @@ def read_pixels(header: ImageHeader) -> FloatImage:
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise PlateError("no such file", path=path)
+    check_png(path)
     oiio.attribute("limits:imagesize_MB", max(1, memory_bytes() >> 22))
     options = oiio.ImageSpec()
     options.attribute("oiio:UnassociatedAlpha", 1)  # do not premultiply
