@@ -26,6 +26,9 @@ _READABLE_IN_PART = (
 )  # formats that keep frame numbers
 
 
+_MAX_FRAMES = 10_000_000  # nearly five days at 24 fps; a damaged duration claims more
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameCount:
     """Number and constant rate of the frames that players show."""
@@ -73,6 +76,11 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     if fps is None:
         raise _variable(packets.times, stream, path)
     count = _count(container, stream, packets.times, fps, incomplete)
+    if count > _MAX_FRAMES:
+        raise PlateError(
+            f"this movie announces {count:,} frames and holds {len(packets.times):,}",
+            hint="its header is damaged: copy or export it again",
+        )
     lacking = count - len(packets.times) + packets.damaged
     return FrameCount(fps=fps, count=count, lacking=max(0, lacking))
 
