@@ -173,9 +173,10 @@ def test_a_killed_run_of_this_machine_is_dead_at_once(tmp_path: Path) -> None:
         [sys.executable, "-c", "from vfxmatte.io.process_marks import new_mark; print(new_mark())"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    claimed(tmp_path, mark=gone)
+    path = claimed(tmp_path, mark=gone)
     with Journal(tmp_path):
-        pass
+        assert json.loads(path.read_text())["mark"] != gone
+    assert not path.exists()
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,16 @@ def test_an_engine_opens_the_network_that_the_sidecar_names(weights):
     assert engine.describe()["engine"] == "light"
 
 
+def test_equal_descriptions_have_one_number_of_threads(weights, threads):
+    """oneDNN orders its sums by it, so mattes of other numbers differ in their last bits."""
+    engine = open_engine(EngineSettings(weights=weights, device="cpu"))
+    described = []
+    for count in (1, 2):
+        threads(count)
+        described.append(engine.describe())
+    assert [one["threads"] for one in described] == [1, 2]
+
+
 def test_bfloat16_is_near_to_float32(weights):
     mattes = [
         next(iter(open_engine(EngineSettings(weights=weights, device="cpu", precision=p))

@@ -8,19 +8,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from training.light.trainer import read_checkpoint
+from training.loop.checkpoint import read_checkpoint
+from training.loop.export_options import export_options
 from vfxmatte.network.light import LightConfig, LightMatting
 from vfxmatte.network.weights_file import save_folded
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
-              help="The .safetensors to write; its .json is written beside it.")  # fmt: skip
-@click.option("--name", required=True, help="What to call these weights.")
-@click.option("--licence", default="Apache-2.0", show_default=True)
-@click.option("--notes", default="", help="Data, hardware and time, for the sidecar.")
-@click.option("--stage1-only", is_flag=True, help="Leave the refinement out.")
+@export_options
 def export_light(
     checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
 ) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from training.light.losses import LightLosses, light_terms, weighted
 from training.light.validation import Errors, Picture, validate_light
+from training.loop.checkpoint import read_checkpoint
 from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.samples.store_crops import CropBatch, CropConfig, StoreCrops
 from vfxmatte.errors import TrainingError
@@ -336,15 +337,6 @@ def load_fitting(network: LightMatting, tensors: dict[str, Tensor]) -> None:
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     if unexpected or any(".by_" not in name for name in missing):
         raise TrainingError(f"the checkpoint is of another network: {[*missing, *unexpected][:4]}")
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that a trainer saved; raises TrainingError where it is damaged."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
-    return state
 
 
 def _in_words(found: dict[str, Errors]) -> str:

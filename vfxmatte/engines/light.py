@@ -57,12 +57,15 @@ class LightEngine:
         return str(self.place)
 
     def describe(self) -> Mapping[str, Any]:
-        precision = str(self.dtype).removeprefix("torch.")
-        described = {
+        """Return what decides the pixels; on a CPU the number of threads too, by which oneDNN
+        orders its sums."""
+        described: dict[str, Any] = {
             "engine": LightConfig.architecture,
             "weights": self.sha256,
-            "precision": precision,
+            "precision": str(self.dtype).removeprefix("torch."),
         }
+        if self.place.type == "cpu":
+            described["threads"] = torch.get_num_threads()
         return described if self.prior else {**described, "prior": "off"}
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
