@@ -215,8 +215,9 @@ def test_networks_that_still_have_norms_are_not_saved(tmp_path):
 
 
 def test_other_parts_refuse_the_architecture_by_name(weights):
-    with pytest.raises(WeightsError, match="light"):
+    with pytest.raises(WeightsError, match="of the light network") as caught:
         load_weights(weights)
+    assert str(caught.value.path) == str(weights)
     record = json.loads(sidecar_path(weights).read_text())
     record["architecture"] = "heavy"
     sidecar_path(weights).write_text(json.dumps(record))

@@ -132,7 +132,7 @@ def load_run(folder: Path) -> tuple[CourseTraining, DeepImageMatting]:
     state = read_checkpoint(path)
     if state["config"]["recipe"] != "course":
         raise TrainingError("this run was not trained on photographs with mattes", path=path)
-    return _config(state["config"], path), averaged_network(state, refine=True).fold()
+    return _config(state["config"], path), averaged_network(path, state, refine=True).fold()
 
 
 def _config(record: dict[str, Any], path: Path) -> CourseTraining:

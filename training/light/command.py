@@ -72,7 +72,7 @@ def load_light_training(path: Path | None, settings: tuple[str, ...] = ()) -> Li
     if path is not None:
         record = read_toml(path, TrainingError)
         cycles = tuple(
-            changed(Cycle(), one, path=path, error=TrainingError)
+            changed(Cycle(), one, path=path, error=TrainingError, within="cycles.")
             for one in record.pop("cycles", [])
         )
         config = changed(config, record, path=path, error=TrainingError)

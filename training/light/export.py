@@ -10,6 +10,7 @@ from rich.console import Console
 
 from training.loop.checkpoint import read_checkpoint
 from training.loop.export_options import export_options
+from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import LightConfig, LightMatting
 from vfxmatte.network.weights_file import save_folded
 
@@ -21,7 +22,14 @@ def export_light(
 ) -> None:
     """Turn a CHECKPOINT of `vfxmatte-train light` into weights for `vfxmatte run --weights`."""
     state = read_checkpoint(checkpoint)
-    config = LightConfig(**state["config"]["network"])
+    try:
+        config = LightConfig(**state["config"]["network"])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(
+            f"not a checkpoint of `vfxmatte-train light`: {error}",
+            path=checkpoint,
+            hint="checkpoints of `vfxmatte-train train` are exported by `export`",
+        ) from error
     if stage1_only:
         config = replace(config, refinement=0)
     network = LightMatting(config)

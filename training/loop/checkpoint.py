@@ -18,7 +18,7 @@ from training.config import TrainConfig
 from vfxmatte.errors import OutputError, TrainingError
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.network.architectures import network_config
-from vfxmatte.network.dim import DeepImageMatting
+from vfxmatte.network.dim import DeepImageMatting, DimConfig
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> None:
@@ -87,7 +87,7 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
     missing = {"network", "optimiser", "step", "config"} - set(state)
     if missing:
         raise TrainingError(f"not a checkpoint: no {', '.join(sorted(missing))}", path=path)
-    saved = network_config(state["config"])
+    saved = _network_of(state, path)
     if saved != config.network:
         raise TrainingError(
             f"the checkpoint is of another architecture: {saved.as_dict()}, "
@@ -111,14 +111,30 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def averaged_network(state: Mapping[str, Any], *, refine: bool) -> DeepImageMatting:
+def _network_of(state: Mapping[str, Any], path: Path) -> DimConfig:
+    """Read the configuration of a checkpoint's network; raises TrainingError."""
+    try:
+        return network_config(state["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"not a checkpoint of `vfxmatte-train train`: {error}",
+            path=path,
+            hint="checkpoints of `vfxmatte-train light` are exported by `export-light`",
+        ) from error
+
+
+def averaged_network(path: Path, state: Mapping[str, Any], *, refine: bool) -> DeepImageMatting:
     """Create a checkpoint's averaged (or, without averaging, live) network, not yet folded.
 
     Args:
+        path: the checkpoint, for messages.
         state: from `read_checkpoint`.
         refine: False leaves stage 2 out.
+
+    Raises:
+        TrainingError: a checkpoint of another trainer.
     """
-    saved = network_config(state["config"])
+    saved = _network_of(state, path)
     network = replace(saved, refine=refine and saved.refine).build()
     tensors = state["average"] if state["config"]["ema"] else state["network"]
     network.load_state_dict({name: tensors[name] for name in network.state_dict()})

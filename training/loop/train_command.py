@@ -89,7 +89,7 @@ def export(
 ) -> None:
     """Turn a CHECKPOINT into weights for `vfxmatte run --weights`."""
     state = read_checkpoint(checkpoint)
-    network = averaged_network(state, refine=not stage1_only)
+    network = averaged_network(checkpoint, state, refine=not stage1_only)
     record = {"steps": state["step"], "config": state["config"], "notes": notes}
     info = save_weights(output, network.fold(), name=name, licence=licence, training=record)
     console.print(f"{info.path}: {info.path.stat().st_size / 1e6:.1f} MB, sha256 {info.sha256}")

@@ -44,16 +44,18 @@ def changed(
     *,
     path: Path | None = None,
     error: type[VfxmatteError] = UsageError,
+    within: str = "",
 ) -> SettingsT:
     """Copy the dataclass `base` with the values of `record`, nested tables included.
 
     Args:
         path: the file that the record is from, for messages.
         error: the class of the errors raised.
+        within: prefix of the keys in messages, e.g. `cycles.`, of an array of tables.
     Raises:
         `error`: unknown key (with similar names), or a value of the wrong type or out of range.
     """
-    return _Source(path, error).changed(base, record, "")
+    return _Source(path, error).changed(base, record, within)
 
 
 @dataclass(frozen=True)

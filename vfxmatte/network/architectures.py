@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vfxmatte.errors import WeightsError
 from vfxmatte.network.course import CourseConfig
 from vfxmatte.network.dim import DimConfig
+from vfxmatte.network.light import LightConfig
 
 ARCHITECTURES: dict[str, type[DimConfig]] = {
     config.architecture: config for config in (DimConfig, CourseConfig)
@@ -22,9 +24,16 @@ def network_config(record: Mapping[str, Any]) -> DimConfig:
 
     Raises:
         KeyError, TypeError, ValueError: this version has no such network.
+        WeightsError: a network that only the engine runs.
     """
     record = _with_architecture(record)
     name = record["architecture"]
+    if name == LightConfig.architecture:
+        raise WeightsError(
+            "these are weights of the light network, which can be run and evaluated, not exported "
+            "and not trained further from weights",
+            hint="give weights of Deep Image Matting here",
+        )
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"no architecture {name!r}; there are {known}")

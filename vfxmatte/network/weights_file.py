@@ -129,6 +129,8 @@ def read_info_as(path: Path, config: Callable[[Mapping[str, Any]], Config]) -> W
             training=record.get("training", {}),
             evaluation=record.get("evaluation", {}),
         )
+    except WeightsError as error:
+        raise error.at(path=path) from error.__cause__
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f"the sidecar cannot be understood: {error!r}",

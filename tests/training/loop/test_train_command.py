@@ -95,7 +95,7 @@ def test_export_writes_weights_that_run(trained, tmp_path):
     state = torch.load(folder / "last.pt", weights_only=True)
     x = torch.rand((1, 4, 64, 64))
     with torch.no_grad():
-        expected = averaged_network(state, refine=True).eval()(x).alpha
+        expected = averaged_network(folder / "last.pt", state, refine=True).eval()(x).alpha
         assert (network(x).alpha - expected).abs().max() < 0.02
 
 
