@@ -31,6 +31,7 @@ from nodes.blender.results import Mattes, ShotFolder
 from nodes.blender.run import Progress, Run, after
 from vfxmatte.colour import ColourConfig
 from vfxmatte.trimaps import from_matte
+from vfxmatte.version import __version__
 
 
 def owner_in(folder: Path, **changes: Any) -> Owner:
@@ -311,6 +312,7 @@ def test_the_archive_holds_the_client_and_no_build_script(tmp_path: Path) -> Non
     assert {"blender_manifest.toml", "__init__.py", "LICENSE"} <= names
     assert {"vfxmatte_client/__init__.py", "vfxmatte_client/client.py"} <= names
     assert "build.py" not in names
+    assert archive.name == f"vfxmatte-{__version__}.zip"
 
 
 def test_a_plate_without_a_number_in_its_name_is_filed_under_it() -> None:
