@@ -226,6 +226,18 @@ def test_incomplete_files(
         assert len(found) == 10
 
 
+def test_more_frames_than_bytes_are_refused(tmp_path: Path) -> None:
+    path = make_movie(tmp_path / "a.avi", rate=25, codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    count = (9_000_000).to_bytes(4, "little")
+    for name, offset in ((b"avih", 16), (b"strh", 32)):  # dwTotalFrames, dwLength
+        place = data.index(name) + 8 + offset
+        data[place : place + 4] = count
+    path.write_bytes(data[: len(data) // 2])  # cut: the index does not say otherwise
+    with pytest.raises(PlateError, match=r"announces 9,000,000 frames in [\d,]+ bytes"):
+        Movie(path)
+
+
 def test_frames_that_build_upon_a_damaged_one_fail_too(tmp_path: Path) -> None:
     path = make_movie(
         tmp_path / "a.mkv", codec="ffv1", count=10, pixel_format="yuv420p",

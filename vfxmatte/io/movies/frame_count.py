@@ -76,9 +76,11 @@ def frames_of(container: Any, stream: Any, path: Path) -> FrameCount:
     if fps is None:
         raise _variable(packets.times, stream, path)
     count = _count(container, stream, packets.times, fps, incomplete)
-    if count > _MAX_FRAMES:
+    size = path.stat().st_size
+    if count > min(_MAX_FRAMES, size):  # a frame takes a byte at least
         raise PlateError(
-            f"this movie announces {count:,} frames and holds {len(packets.times):,}",
+            f"this movie announces {count:,} frames in {size:,} bytes, and holds "
+            f"{len(packets.times):,}",
             hint="its header is damaged: copy or export it again",
         )
     lacking = count - len(packets.times) + packets.damaged
