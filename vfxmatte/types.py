@@ -322,6 +322,8 @@ class Matte:
     alpha: FloatImage
     stats: Mapping[str, float] = field(default_factory=dict)
     """The engine's figures about the solve."""
+    labels: Labels | None = None
+    """(H, W) uint8: the trimap, where the engine has narrowed it; alpha is 0 and 1 accordingly."""
 
     def __post_init__(self) -> None:
         _check_array("alpha", self.alpha, np.float32, 2)

@@ -16,6 +16,7 @@ __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "c
 _COMMANDS = {
     "run": ("vfxmatte.cli.run", "run", "Matte a shot."),
     "cut": ("vfxmatte.cli.cut", "cut", "Matte every shot of a cut."),
+    "fit": ("vfxmatte.cli.fit", "fit", "Fit a light network to a shot ahead of its frames."),
     "merge": ("vfxmatte.cli.merge", "merge", "Verify and merge the chunks of a shot."),
     "farm": ("vfxmatte.cli.farm", "farm", "Write jobs for a render farm."),
     "check": ("vfxmatte.cli.check", "check", "Check a shot, and preview what a run would do."),

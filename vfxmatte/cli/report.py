@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -12,6 +14,11 @@ from vfxmatte.reporting.events import JsonReport, Report
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.types import FrameResult, numbers_as_text
+
+if TYPE_CHECKING:
+    from vfxmatte.fitting.fit import FitProgress
+
+_FIT_STEPS_A_LINE = 20
 
 
 def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
@@ -34,6 +41,9 @@ class QuietReport:
     """A report of failures only, on stderr."""
 
     def start(self, run: Run) -> None:
+        return
+
+    def fit(self, progress: FitProgress) -> None:
         return
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
@@ -64,6 +74,10 @@ class LineReport(QuietReport):
         self._total = len(run.plan.numbers) + len(run.plan.skipped)
         for line in run_lines(run):
             self.console.print(line)
+
+    def fit(self, progress: FitProgress) -> None:
+        if progress.step % _FIT_STEPS_A_LINE == 0 or progress.step == progress.steps:
+            self.console.print(fit_line(progress))
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         super().frame(result, pace)
@@ -132,6 +146,10 @@ class ProgressReport(QuietReport):
         self.progress.start()
         self._task = self.progress.add_task("following the keyframes", total=self._total)
 
+    def fit(self, progress: FitProgress) -> None:
+        if self._task is not None:
+            self.progress.update(self._task, description=fit_line(progress))
+
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:
             self.console.print(failure(result))
@@ -157,6 +175,13 @@ class ProgressReport(QuietReport):
 
     def close(self) -> None:
         self.progress.stop()
+
+
+def fit_line(progress: FitProgress) -> str:
+    """Format the progress of a fit to the shot."""
+    return (
+        f"fitting to the shot: step {progress.step} of {progress.steps}, error {progress.error:.3f}"
+    )
 
 
 def run_lines(run: Run) -> list[str]:

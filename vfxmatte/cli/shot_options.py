@@ -54,6 +54,12 @@ _SETTINGS = (
         type=click.Choice(["exact", "fast", "windows", "dense"]),
         help="exact: what the unknown depends on; fast: a little less; dense: all [exact].",
     ),
+    click.option(
+        "--fit",
+        metavar="auto|off|MINUTES",
+        help="Fit a light network to the shot's keyframes first [auto: about a minute, where it "
+        "helps].",
+    ),
     click.option("--keyframe-growth", type=float, help="Pixels to widen painted bands by [0]."),
     click.option(
         "--format", type=click.Choice(["exr", "png", "tiff"]), help="Format of mattes [exr]."
@@ -99,7 +105,7 @@ def settings_options(function: Function) -> Function:
 def settings_names() -> tuple[str, ...]:
     """Return the parameter names of `settings_options`."""
     tables = (name for names in TABLES.values() for name in names)
-    return (*TOP_LEVEL, *tables, "part", "extra")
+    return (*TOP_LEVEL, *tables, "part", "fit", "extra")
 
 
 def job_shot_options(function: Function) -> Function:

@@ -1,4 +1,8 @@
-"""The light network as an engine: frame by frame, stage 1 whole and small, stage 2 in tiles."""
+"""The light network as an engine: stage 1 whole and small, stage 2 in tiles.
+
+On a CPU several frames are solved at once, each by one thread: oneDNN orders its sums by the number
+of threads, and equal descriptions have to mean equal pixels.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vfxmatte.engines.light_frame import Frame, solve_frame
+from vfxmatte.engines.light_frame import Frame, Solved, solved
 from vfxmatte.engines.model import choose_device, choose_dtype, trimap_values
 from vfxmatte.engines.protocol import EngineSettings, Task
+from vfxmatte.engines.single_threaded import single_threaded_map
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import PRIORS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
@@ -57,19 +62,18 @@ class LightEngine:
         return str(self.place)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what decides the pixels; on a CPU the number of threads too, by which oneDNN
-        orders its sums."""
+        """Return what decides the pixels: nothing that the number of threads changes."""
         described: dict[str, Any] = {
             "engine": LightConfig.architecture,
             "weights": self.sha256,
             "precision": str(self.dtype).removeprefix("torch."),
         }
-        if self.place.type == "cpu":
-            described["threads"] = torch.get_num_threads()
         return described if self.prior else {**described, "prior": "off"}
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
-        return map(self._matte, tasks)
+        if self.place.type != "cpu":
+            return map(self._matte, tasks)
+        return single_threaded_map(self._matte, tasks)
 
     def close(self) -> None:
         self.network.to("cpu")
@@ -77,16 +81,20 @@ class LightEngine:
             torch.cuda.empty_cache()
 
     def _matte(self, task: Task) -> Matte:
+        return Matte(number=task.number, alpha=self.solved(task).alpha)
+
+    def solved(self, task: Task) -> Solved:
+        """Solve one frame; raises WeightsError for a result that is not finite."""
         frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
-        alpha = solve_frame(self.network, frame)
-        if not np.isfinite(alpha).all():
+        found = solved(self.network, frame)
+        if not np.isfinite(found.alpha).all():
             raise WeightsError(
                 f"the network's result is not a number in {self.dtype}",
                 frame=task.number,
                 path=self.path,
                 hint="use --precision bfloat16 or float32, or other weights",
             )
-        return Matte(number=task.number, alpha=alpha)
+        return found
 
     def _priors(self, task: Task) -> FloatImage:
         labels = task.trimap.labels

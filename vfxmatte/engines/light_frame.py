@@ -71,24 +71,56 @@ class Frame:
         return np.ascontiguousarray(whole.transpose(2, 0, 1), dtype=np.float32)
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solved:
+    """A frame's result, (H, W) float32 each.
+
+    alpha: in [0, 1], exactly 0 and 1 where the trimap is certain. error: the absolute error of
+    alpha that stage 1 expects, 0 where the trimap is certain.
+    """
+
+    alpha: FloatImage
+    error: FloatImage
+
+
 def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> FloatImage:
-    """Alpha (H, W) float32 in [0, 1], exactly 0 and 1 where the trimap is certain."""
+    """Return the alpha of `solved`."""
+    return solved(network, frame, refine=refine).alpha
+
+
+def reduced(frame: Frame) -> Frame:
+    """Reduce a frame as stage 1 sees it."""
+    factor = stage1_reduction(*frame.labels.shape)
+    labels = reduced_labels(_whole(frame.labels, factor), factor)
+    image, priors = (averaged(values, factor) for values in (frame.image, frame.priors))
+    return Frame(image=image, labels=labels, priors=priors)
+
+
+def averaged(values: FloatImage, factor: int) -> FloatImage:
+    """Means over squares of `factor` px, (H, W, …) to (h, w, …), rounded up."""
+    height, width = (-(-side // factor) for side in values.shape[:2])
+    return _averaged(values, (height, width), factor)
+
+
+@torch.inference_mode()
+def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solved:
+    """Solve a frame; without `refine`, by stage 1 alone."""
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
+    error = np.zeros_like(alpha)
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
-        return alpha
+        return Solved(alpha=alpha, error=error)
     small = _Reduced.of(frame, unknown)
     maps = small.maps(network)
     places = np.nonzero(unknown)
     mixed, log_error = _mixed(frame, small, maps, places)
-    alpha[places] = mixed.clip(0, 1)
+    alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
     if refine and network.refinement is not None:
         needed = np.zeros(unknown.shape, bool)
         needed[places] = log_error > math.log(REFINED_ABOVE)
         for tiles in _batches(needed):
             _refine_tiles(network, frame, small, maps, tiles, needed, alpha)
-    return alpha
+    return Solved(alpha=alpha, error=error)
 
 
 def _mixed(

@@ -17,6 +17,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
+from vfxmatte.pipeline.fitting import described
 from vfxmatte.pipeline.plan import last_description, weights_sidecar
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
@@ -90,7 +91,7 @@ def _refuse_empty(shot: Shot) -> None:
 
 def _merge(run: Run, journal: Journal, progress: Callable[[int, int], None]) -> MergeReport:
     engine = run.settings.engine
-    description = last_description(journal.runs, engine, weights_sidecar(engine))
+    description = described(run, last_description(journal.runs, engine, weights_sidecar(engine)))
     fingerprints = run.expect(description, _devices(journal.runs, description))
     checked: dict[int, tuple[str, str]] = {}
     checks = ordered_map(

@@ -77,6 +77,7 @@ def _without_folder(plate: str | None, trimaps: Path | None, output: Path | None
 def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
     """Return `base` changed by the options that were given; raises UsageError."""
     record = _given(values, TOP_LEVEL)
+    record |= _fit(values.get("fit"))
     part = values["part"]
     if part is not None:
         record["part"] = int(part) if part.isdecimal() else part
@@ -89,6 +90,20 @@ def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
     except OutputError as error:  # options that clash
         raise UsageError(error.what, hint=error.hint) from error
     return settings
+
+
+def _fit(text: str | None) -> dict[str, Any]:
+    """Return the settings that `--fit auto|off|MINUTES` means; raises UsageError."""
+    if text is None:
+        return {}
+    if text in ("auto", "off", "on"):
+        return {"fit": {"when": text}}
+    try:
+        return {"fit": {"when": "on", "minutes": float(text)}}
+    except ValueError:
+        raise UsageError(
+            f"--fit {text!r} is not understood", hint="write --fit auto, off, or minutes: --fit 3"
+        ) from None
 
 
 def _given(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -191,10 +191,11 @@ class Fingerprints:
         """
         self._plan, self._plate = plan, plate
         self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
+        self._fit = engine.get("fit")
         self._common = digest(
             {
                 "pixels": PIXELS_VERSION,
-                "engine": engine,
+                "engine": {key: value for key, value in engine.items() if key != "fit"},
                 "colour": [plate.info.colour_space, colour],
                 "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
                 "canvas": as_plain(plate.info.canvas),
@@ -215,7 +216,8 @@ class Fingerprints:
         return f"{alpha}{_SEPARATOR}{self._file}"
 
     def _segment_digest(self, segment: Segment) -> str:
-        """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates."""
+        """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates and
+        the shot's fit."""
         before, after = segment
         keys = [(n, self._keyframes[n]) for n in segment if n is not None]
         if before == after:
@@ -224,4 +226,5 @@ class Fingerprints:
         last = after if after is not None else self._plan.trail[-1]
         inside = [n for n in self._plan.trail if first <= n <= last]
         plates = [(n, self._plate.signature(self._plan.sources[n])) for n in inside]
-        return digest([self._propagation, keys, plates])
+        fit = [] if self._fit is None else [self._fit]
+        return digest([self._propagation, keys, plates, *fit])

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vfxmatte.common.devices import check_devices, device_names, names_several
 from vfxmatte.common.parallel import prefetch
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
-from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
@@ -25,6 +26,7 @@ from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
 from vfxmatte.pipeline.crew import Crew
+from vfxmatte.pipeline.fitting import described, fitted, is_wanted
 from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
@@ -42,6 +44,10 @@ from vfxmatte.pipeline.stages import (
     write_matte,
 )
 from vfxmatte.types import FrameResult
+
+if TYPE_CHECKING:
+    from vfxmatte.fitting.fit import FitProgress
+    from vfxmatte.fitting.kept import KeptFit
 
 _TRIMAPS_AHEAD = 4
 
@@ -109,6 +115,10 @@ class Run(PreparedRun):
         self.engine: Engine | None = None
         self.device: str | None = None
         self.lost_devices: list[str] = []
+        self.fit_told: Callable[[FitProgress], None] = lambda progress: None
+        """Receives the progress of the fit to the shot."""
+        self.said: Callable[[str], None] = lambda text: None
+        """Receives what a person should know while the run goes on."""
         self._description: Mapping[str, Any] = {}
         self._fingerprints: dict[int, str] = {}
         self.lend(engine)
@@ -161,7 +171,7 @@ class Run(PreparedRun):
         if self.engine is None and names_several(self.settings.engine.device):
             yield from self._solved_on_several_devices(journal)
         else:
-            yield from self._solved(journal, self._open_engine())
+            yield from self._solved(journal, self._fitted(self._open_engine()))
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -170,6 +180,40 @@ class Run(PreparedRun):
             self.lend(engine)
             return engine
         return self.engine
+
+    def fit(self) -> KeptFit | None:
+        """Make the fit to the shot, unless it is there, and nothing else; None if none is wanted.
+
+        Raises:
+            VfxmatteError: as `frames`.
+        """
+        try:
+            self.check_keyframes()
+            return self._fit(self._open_engine())[1]
+        except VfxmatteError as error:
+            raise error.at(shot=self.shot.name) from error.__cause__
+
+    def _fit(self, engine: Engine) -> tuple[Engine, KeptFit | None]:
+        def told(progress: FitProgress) -> None:
+            self._check_stopped()
+            self.fit_told(progress)
+
+        found, kept = fitted(self, engine, told)
+        if found is not engine:
+            self._open_files.callback(found.close)
+        return found, kept
+
+    def _fitted(self, engine: Engine) -> Engine:
+        """Return the engine for the frames between the keyframes too: fitted to the shot, where
+        that is wanted and helps."""
+        try:
+            found, kept = self._fit(engine)
+        except (MemoryError, RuntimeError) as error:
+            self.said(f"not fitted to the shot: {as_foreseen(error)}")
+            return engine
+        if kept is not None:
+            self.said(kept.text)
+        return found
 
     def _solved(self, journal: Journal | ChunkJournal, engine: Engine) -> Iterator[FrameResult]:
         todo = yield from self._without_solving(journal, engine.describe(), engine.device)
@@ -186,12 +230,14 @@ class Run(PreparedRun):
     def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
         """Solve in one child process per device, yielding results as they come."""
         devices = device_names(self.settings.engine.device)
+        self._fit_on(devices[0])
         crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
         with contextlib.ExitStack() as stack:
             stack.callback(journal.fold)
             stack.enter_context(crew)
             self.lost_devices = crew.lost
-            todo = yield from self._without_solving(journal, *crew.ready())
+            description, device = crew.ready()
+            todo = yield from self._without_solving(journal, described(self, description), device)
             pieces = self._divided(list(todo), len(devices))
             with contextlib.closing(crew.solve(pieces, self._divided)) as results:
                 for result in results:
@@ -199,6 +245,13 @@ class Run(PreparedRun):
                         result.error.at(shot=self.shot.name, path=self.plate_path(result.number))
                         journal.add(self._record_of_given_up(result))
                     yield result
+
+    def _fit_on(self, device: str) -> None:
+        """Make the fit, if it is wanted and not on disk, for the children to find it there."""
+        if is_wanted(self.plan, self.settings):
+            settings = replace(self.settings.engine, device=device)
+            with contextlib.closing(open_engine(settings)) as engine:
+                self._fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
@@ -46,6 +47,7 @@ class RunSettings(Checked):
     workers: int = limited(0, at_least=0)
     """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
 

@@ -16,7 +16,7 @@ from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.propagation.confidence import trimap_stats
-from vfxmatte.types import Failure
+from vfxmatte.types import Failure, Labels, Trimap
 
 
 def carry_trimaps(
@@ -53,6 +53,18 @@ def store_trimap(run: PreparedRun, state: FrameState) -> None:
         state.stats["unknown_share"] = score.unknown_share
         state.stats["keyframe_distance"] = float(score.keyframe_distance)
         run.results.write_trimap(trimap)
+
+
+def _store_narrowed(run: PreparedRun, state: FrameState, labels: Labels) -> None:
+    """Write the trimap again that the engine has narrowed."""
+    trimap = Trimap(
+        number=state.number,
+        labels=labels,
+        is_keyframe=False,
+        confidence=state.stats.get("confidence", 1.0),
+    )
+    state.stats["unknown_share"] = trimap.unknown_share
+    run.results.write_trimap(trimap)
 
 
 def read_plates(
@@ -136,6 +148,8 @@ def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameSta
     """
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
+        if matte.labels is not None:
+            _store_narrowed(run, state, matte.labels)
         path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
         state.size_bytes = path.stat().st_size
     state.path, state.frame, state.matte = path, None, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -14,11 +14,16 @@ from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.types import FrameResult, numbers_as_text
 
+if TYPE_CHECKING:
+    from vfxmatte.fitting.fit import FitProgress
+
 
 class Report(Protocol):
-    """Receives the events of a run in this order: start, frame…, note…, error?, end; then close."""
+    """Receives the events of a run in this order: start, fit…, frame…, note…, error?, end; then
+    close."""
 
     def start(self, run: Run) -> None: ...
+    def fit(self, progress: FitProgress) -> None: ...
     def frame(self, result: FrameResult, pace: Pace) -> None: ...
     def note(self, text: str) -> None: ...
     def error(self, error: VfxmatteError) -> None: ...
@@ -45,7 +50,7 @@ def error_values(error: VfxmatteError) -> dict[str, Any]:
 
 
 class JsonReport:
-    """A report as JSON events: start, frame, note, error, totals."""
+    """A report as JSON events: start, fit, frame, note, error, totals."""
 
     def __init__(self, emit: Callable[..., None] = emit) -> None:
         """
@@ -69,6 +74,9 @@ class JsonReport:
             output=str(run.shot.output),
             notes=list(run.plan.notes),
         )
+
+    def fit(self, progress: FitProgress) -> None:
+        self._emit("fit", step=progress.step, steps=progress.steps, error=progress.error)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         self._emit(

@@ -20,6 +20,7 @@ from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline.fitting import described
 from vfxmatte.pipeline.plan import (
     Fingerprints,
     RunPlan,
@@ -88,6 +89,17 @@ class Inspection:
         if self.problems:
             return max(problem.exit_code for problem in self.problems)
         return 1 if self.plate is not None and self.plate.unreadable else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """See `pipeline.fitting.Opened`."""
+
+    shot: Shot
+    settings: RunSettings
+    plan: RunPlan
+    plate: Plate
+    colours: ColourConfig
 
 
 def inspect(shot: Shot) -> Inspection:
@@ -166,7 +178,14 @@ def _inspect_results(
     shot = inspection.shot
     journal = Journal.peek(shot.output)
     engine = last_description(journal.runs, shot.settings.engine, sidecar)
-    prints = Fingerprints(plan, shot.settings, plate, engine=engine, colour=colours.fingerprint)
+    opened = _Opened(shot=shot, settings=shot.settings, plan=plan, plate=plate, colours=colours)
+    prints = Fingerprints(
+        plan,
+        shot.settings,
+        plate,
+        engine=described(opened, engine),
+        colour=colours.fingerprint,
+    )
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
     output, settings = shot.output, shot.settings.output

@@ -88,6 +88,7 @@ class RunSession:
                 stack.enter_context(run)
                 if self.movie is not None:
                     shot.check_apart(self.movie.parent)
+                run.fit_told, run.said = self.report.fit, self.report.note
                 self._start(run)
                 run.lend(stack.enter_context(self._engine(run.settings.engine)))
                 self._device = run.device

@@ -1,0 +1,307 @@
+"""The fit to a shot: what it learns, when it is used, and how runs find it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from vfxmatte.cli.group import commands
+from vfxmatte.engines.light_frame import Frame, Solved, solve_frame
+from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.errors import UsageError
+from vfxmatte.fitting import fit as fit_module
+from vfxmatte.fitting.examples import Keyframe, example, grown_examples, square
+from vfxmatte.fitting.learning import learn
+from vfxmatte.fitting.settings import FitSettings
+from vfxmatte.fitting.tightening import calibrated, tightened
+from vfxmatte.io.stills.reading import read_image
+from vfxmatte.network.light import LightConfig, LightMatting, reset_last_layers
+from vfxmatte.network.weights_file import save_folded
+from vfxmatte.pipeline.fitting import is_wanted
+from vfxmatte.pipeline.options import settings_with
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.reporting.inspection import inspect
+from vfxmatte.trimaps import from_matte, grow
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
+
+QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
+
+
+def light_network(std: float = 0.05) -> LightMatting:
+    torch.manual_seed(3)
+    network = LightMatting(LightConfig(refinement=0))
+    reset_last_layers(network, std=std)
+    return network.fold()
+
+
+@pytest.fixture(scope="session")
+def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("light") / "light.safetensors"
+    network = light_network()
+    save_folded(path, network, network.config, name="light")
+    return path
+
+
+def keyframe(number: int = 1) -> Keyframe:
+    """A striped disc whose stripes have the background's colours too: colour alone cannot tell."""
+    y, x = np.mgrid[:96, :128].astype(np.float32)
+    alpha = np.clip((34 - np.hypot(x - 60 - number, y - 48)) / 4, 0, 1)
+    stripes = (np.sin(x / 2) > 0)[:, :, None] * np.float32((0.5, 0.1, -0.2))
+    ground = np.float32((0.3, 0.4, 0.6)) + 0.05 * np.sin(y / 5)[:, :, None]
+    image = alpha[:, :, None] * (0.35 + stripes) + (1 - alpha[:, :, None]) * ground
+    labels = from_matte(alpha, erode_px=3, dilate_px=3)
+    alpha = np.where(labels == UNKNOWN, alpha, labels / np.float32(255)).astype(np.float32)
+    return Keyframe(number=number, image=image.astype(np.float32), labels=labels, alpha=alpha)
+
+
+def error(network: LightMatting, key: Keyframe) -> float:
+    labels = grow(key.labels, 8)
+    frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
+    wrong = np.abs(solve_frame(network, frame) - key.alpha)
+    return float(wrong[labels == UNKNOWN].mean())
+
+
+# -- learning --------------------------------------------------------------------------------------
+
+
+def test_a_network_learns_a_shot_and_the_one_it_began_from_stays() -> None:
+    base, told = light_network(), []
+    before, seen = error(base, keyframe(9)), grown_examples(keyframe(1))
+    settings = replace(QUICK, learning_rate=1e-3)
+    fitted = learn(base, seen, settings, steps=30, told=lambda *one: told.append(one))
+    assert error(fitted, keyframe(9)) < 0.7 * before
+    assert error(base, keyframe(9)) == before
+    assert [step for step, _ in told] == list(range(1, 31))
+    assert np.mean([made for _, made in told[-8:]]) < np.mean([made for _, made in told[:8]])
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_any_number_of_threads_learns_the_same_bits(threads: Any) -> None:
+    found = []
+    for count in (1, 2):
+        threads(count)
+        fitted = learn(light_network(), grown_examples(keyframe()), QUICK, steps=3)
+        found.append(b"".join(p.detach().numpy().tobytes() for p in fitted.parameters()))
+        assert torch.get_num_threads() == count
+    assert found[0] == found[1]
+
+
+def test_squares_move_trimap_priors_and_alpha_together() -> None:
+    key = keyframe()
+    exact = Frame(image=key.image, labels=key.labels, priors=key.alpha[:, :, None].repeat(3, 2))
+    examples = [replace(example(key, key.labels), frame=exact)]
+    cut = square(examples, 64, np.random.default_rng(4))
+    trimap, prior, alpha = cut.input[0, 3], cut.input[0, 4], cut.alpha[0, 0]
+    assert torch.equal(prior, alpha)
+    assert torch.equal(cut.unknown[0, 0] == 1, trimap == 0.5)
+    deep = torch.nn.functional.max_pool2d(cut.unknown, 3, 1, 1)[0, 0] == 0
+    assert torch.equal(alpha[deep], trimap[deep])
+
+
+# -- tightening ------------------------------------------------------------------------------------
+
+
+def solved_edge() -> tuple[Solved, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An edge at column 60 in a band from 20 to 100, solved rightly."""
+    wanted = np.clip((np.arange(128, dtype=np.float32) - 55) / 10, 0, 1)[None].repeat(96, 0)
+    labels = np.full((96, 128), UNKNOWN, np.uint8)
+    labels[:, :20], labels[:, 100:] = BACKGROUND, FOREGROUND
+    expected = np.where((wanted > 0) & (wanted < 1), np.float32(0.1), np.float32(0.001))
+    return Solved(alpha=wanted, error=expected), labels, wanted
+
+
+def test_tightening_leaves_a_margin_around_what_is_soft() -> None:
+    solved, labels, _ = solved_edge()
+    found = tightened(solved, labels, 0.02)
+    unknown = np.flatnonzero((found.labels == UNKNOWN)[48])
+    assert 50 <= unknown[0] < 55 and 65 < unknown[-1] <= 70
+    assert (found.labels[labels != UNKNOWN] == labels[labels != UNKNOWN]).all()
+    assert (found.alpha[found.labels == FOREGROUND] == 1).all()
+    assert (found.alpha[found.labels == BACKGROUND] == 0).all()
+    assert np.array_equal(tightened(solved, labels, 0.0).labels, labels)
+
+
+def test_a_confident_error_is_not_trusted() -> None:
+    solved, labels, wanted = solved_edge()
+    assert calibrated(solved, labels, wanted) == 0.02
+    wrong = solved.alpha.copy()
+    wrong[30:60, 25:45] = 1
+    assert calibrated(replace(solved, alpha=wrong), labels, wanted) == 0.0
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shot(tiny_shot: Path, light_weights: Path) -> Shot:
+    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
+    return replace(Shot.open(tiny_shot), settings=settings)
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fit counts as better."""
+    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
+
+
+def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int]:
+    """Status by frame, what was said, and the number of steps that were told."""
+    said: list[str] = []
+    steps: list[int] = []
+    with Run(shot, **options) as run:
+        run.said = said.append
+        run.fit_told = lambda progress: steps.append(progress.step)
+        found = {result.number: result.status for result in run.frames()}
+    return found, said, len(steps)
+
+
+def fits(shot: Shot) -> list[Path]:
+    return sorted((shot.output / "fit").glob("*.safetensors"))
+
+
+def test_a_fit_is_made_once_kept_and_found_again(shot: Shot, always: None) -> None:
+    first, said, steps = statuses(shot)
+    assert set(first.values()) == {"written"} and steps == QUICK.steps
+    assert said and "on keyframe 1005, which it had not seen" in said[0]
+    (path,) = fits(shot)
+    record = json.loads(path.with_suffix(".json").read_text())["training"]
+    assert record["used"] and record["withheld"] == 1005 and record["steps"] == QUICK.steps
+    again, _, steps = statuses(shot)
+    assert set(again.values()) == {"kept"} and steps == 0
+    assert inspect(shot).finished == 5
+
+    before = path.read_bytes()
+    path.unlink()
+    made_again, _, steps = statuses(shot)
+    assert path.read_bytes() == before and steps == QUICK.steps
+    assert set(made_again.values()) == {"kept"}
+
+
+def test_keyframes_do_not_depend_on_the_fit(shot: Shot, always: None) -> None:
+    statuses(shot)
+    off = replace(shot, settings=replace(shot.settings, fit=FitSettings(when="off")))
+    found, _, steps = statuses(off)
+    assert found == {1001: "kept", 1002: "written", 1003: "written", 1004: "written", 1005: "kept"}
+    assert steps == 0
+
+
+def test_another_keyframe_makes_another_fit(shot: Shot, always: None, tiny_shot: Path) -> None:
+    statuses(shot)
+    (before,) = fits(shot)
+    name = tiny_shot / "trimaps" / "trimap.1005.png"
+    name.with_name("trimap.1004.png").write_bytes(name.read_bytes())
+    changed = replace(Shot.open(tiny_shot), settings=shot.settings)
+    assert inspect(changed).finished == 2  # the keyframes
+    found, said, _ = statuses(changed)
+    assert {n for n, status in found.items() if status == "kept"} == {1001, 1005}
+    (after,) = fits(shot)
+    assert after != before and "1004" in said[0]
+
+
+def test_a_fit_that_does_not_help_is_not_used_and_not_tried_again(
+    shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "_BETTER", 0.0)
+    _, said, steps = statuses(shot)
+    assert said[0].startswith("not fitted to the shot")
+    assert 0 < steps < QUICK.steps and not fits(shot)
+    off = replace(shot, settings=replace(shot.settings, fit=FitSettings(when="off")))
+    found, _, steps = statuses(off)
+    assert set(found.values()) == {"kept"} and steps == 0
+    found, _, steps = statuses(shot)
+    assert set(found.values()) == {"kept"} and steps == 0
+
+
+def test_chunks_equal_the_whole(shot: Shot, always: None, tmp_path: Path) -> None:
+    statuses(shot)
+    apart = replace(shot, output=tmp_path / "apart")
+    for numbers in ((1001, 1002), (1003, 1004, 1005)):
+        statuses(apart, chunk=True, only=numbers)
+    for number in range(1001, 1006):
+        name = f"matte.{number}.exr"
+        assert (shot.output / name).read_bytes() == (apart.output / name).read_bytes()
+
+
+def test_the_command_makes_what_a_run_finds(
+    shot: Shot, always: None, tiny_shot: Path, light_weights: Path
+) -> None:
+    (tiny_shot / "shot.toml").write_text(
+        f'fps = 24\n[engine]\nweights = "{light_weights}"\ndevice = "cpu"\n'
+        '[fit]\nwhen = "on"\nminutes = 0.0333\ncrop_px = 64\nbatch = 2\n'
+    )
+    done = CliRunner().invoke(commands, ["fit", str(tiny_shot)])
+    assert done.exit_code == 0 and "fitted to the shot: on keyframe 1005" in done.output
+    (path,) = fits(shot)
+    ran = CliRunner().invoke(commands, ["run", str(tiny_shot), "--json"])
+    events = [json.loads(line) for line in ran.output.splitlines()]
+    assert not [event for event in events if event["event"] == "fit"]
+    assert fits(shot) == [path]
+    off = CliRunner().invoke(commands, ["fit", str(tiny_shot), "--fit", "off", "--json"])
+    assert json.loads(off.output) == {"event": "fit", "fit": None}
+
+
+def test_narrowed_trimaps_agree_with_the_mattes(
+    shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 10.0)  # believe everything
+    monkeypatch.setattr("vfxmatte.fitting.tightening._SOLID", 0.55)
+    statuses(shot)
+    narrowed = 0
+    for number in (1002, 1003, 1004):
+        path = shot.trimap_output / f"trimap.{number}.png"
+        labels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        alpha = np.squeeze(read_image(shot.output / f"matte.{number}.exr").pixels)
+        assert (alpha[labels == 255] == 1).all() and (alpha[labels == 0] == 0).all()
+        narrowed += np.count_nonzero((labels != 128) & ((alpha == 0) | (alpha == 1)))
+    assert narrowed
+
+
+def test_who_is_fitted(shot: Shot) -> None:
+    with Run(shot) as run:
+        plan, settings = run.plan, run.settings
+
+        def wanted(**changes: Any) -> bool:
+            return is_wanted(plan, replace(settings, **changes))
+
+        assert wanted(fit=FitSettings(when="auto", fewest_frames=3))
+        assert not wanted(fit=FitSettings(when="auto"))  # three frames are not worth it
+        assert not wanted(fit=FitSettings(when="off"))
+        assert not wanted(engine=EngineSettings(name="closed-form"))
+        alone = replace(plan, keyframes={1001: plan.keyframes[1001]})
+        assert not is_wanted(alone, settings)
+
+
+def given(fit: str | None) -> FitSettings:
+    values: dict[str, Any] = {"part": None, "extra": (), "fit": fit}
+    return settings_with(RunSettings(), values).fit
+
+
+def test_the_option() -> None:
+    assert given(None) == FitSettings()
+    assert given("off").when == "off"
+    assert given("2.5").when == "on" and given("2.5").steps == 300
+    with pytest.raises(UsageError, match="--fit 'long'"):
+        given("long")
+    with pytest.raises(UsageError, match="minutes"):
+        given("-1")
+    with pytest.raises(UsageError, match="multiple of 32"):
+        FitSettings(crop_px=100)
+    assert "--fit" in CliRunner().invoke(commands, ["run", "--help"]).output

@@ -1,0 +1,58 @@
+"""The engine of a fitted shot: keyframes by its own engine, others by the fitted network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from vfxmatte.engines.light import LightEngine
+from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+from vfxmatte.engines.single_threaded import single_threaded_map
+from vfxmatte.fitting.kept import KeptFit
+from vfxmatte.fitting.tightening import tightened
+from vfxmatte.types import Failure, Matte
+
+
+@dataclass(eq=False)
+class FittedEngine:
+    """Make it with `open`; closing it leaves the run's own engine open."""
+
+    usual: Engine
+    fitted: LightEngine
+    kept: KeptFit
+
+    @classmethod
+    def open(cls, usual: Engine, kept: KeptFit, settings: EngineSettings) -> FittedEngine:
+        """Load a fit's weights on the device of the settings.
+
+        Raises:
+            WeightsError, DeviceError: as their names say.
+        """
+        fitted = LightEngine.open(replace(settings, weights=kept.path))
+        return cls(usual, fitted, kept)
+
+    @property
+    def device(self) -> str:
+        return self.usual.device
+
+    def describe(self) -> Mapping[str, Any]:
+        return {**self.usual.describe(), "fit": self.kept.name}
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
+        for is_keyframe, some in groupby(tasks, key=lambda task: task.trimap.is_keyframe):
+            if is_keyframe:
+                yield from self.usual.mattes(some)
+            elif self.fitted.place.type == "cpu":
+                yield from single_threaded_map(self._matte, some)
+            else:
+                yield from map(self._matte, some)
+
+    def close(self) -> None:
+        self.fitted.close()
+
+    def _matte(self, task: Task) -> Matte:
+        labels = task.trimap.labels
+        found = tightened(self.fitted.solved(task), labels, float(self.kept.record["sure"]))
+        return Matte(number=task.number, alpha=found.alpha, labels=found.labels)

@@ -1,0 +1,127 @@
+"""What a fit learns from: keyframes with wider and wider trimaps, and random squares of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vfxmatte.engines.light_frame import Frame, averaged, reduced, stage1_reduction
+from vfxmatte.network.nearness import nearness
+from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.trimaps import grow
+from vfxmatte.types import UNKNOWN, FloatImage, Labels
+
+GROWTHS_PX = (3, 6, 12, 20, 30, 45)
+"""Growths of the painted band, in px of the picture as stage 1 sees it."""
+
+TRIAL_GROWTH_PX = 15
+"""Growth for the trial: about as wide as what motion alone leaves between two keyframes."""
+
+_ZOOM, _TURN_DEGREES, _GAMMA, _GAIN = 1.25, 8.0, 1.3, 0.08
+_OFF_CENTRE = 0.3  # share of a square's side
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Keyframe:
+    """A keyframe and its matte.
+
+    image: (H, W, 3) float32 network-encoded. labels: (H, W) uint8 as painted. alpha: (H, W)
+    float32, exactly 0 and 1 where painted so.
+    """
+
+    number: int
+    image: FloatImage
+    labels: Labels
+    alpha: FloatImage
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Example:
+    """A keyframe under one trimap, as stage 1 sees it, and the alpha wanted of it (h, w)."""
+
+    frame: Frame
+    alpha: FloatImage
+
+
+def example(key: Keyframe, labels: Labels) -> Example:
+    """Make the example of a keyframe under a trimap of its size."""
+    frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
+    factor = stage1_reduction(*labels.shape)
+    return Example(frame=reduced(frame), alpha=averaged(key.alpha, factor))
+
+
+def grown_examples(key: Keyframe) -> list[Example]:
+    """List the keyframe under its own trimap, grown by `GROWTHS_PX`."""
+    factor = stage1_reduction(*key.labels.shape)
+    return [example(key, grow(key.labels, px * factor)) for px in GROWTHS_PX]
+
+
+def trial_labels(key: Keyframe) -> Labels:
+    """Grow the keyframe's trimap to what a fit is tried on."""
+    return grow(key.labels, TRIAL_GROWTH_PX * stage1_reduction(*key.labels.shape))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Square:
+    """A square of an example, (1, n, side, side) each: stage 1's input, the wanted alpha, and 1
+    where the trimap is unknown."""
+
+    input: Tensor
+    alpha: Tensor
+    unknown: Tensor
+
+
+def square(examples: Sequence[Example], side: int, random: np.random.Generator) -> Square:
+    """Draw a square around an unknown pixel: zoomed, turned, mirrored, of other brightness."""
+    chosen = examples[int(random.integers(len(examples)))]
+    frame = chosen.frame
+    rows, columns = np.nonzero(frame.labels == UNKNOWN)
+    which = int(random.integers(len(rows)))
+    centre = np.array((columns[which], rows[which])) + random.uniform(-1, 1, 2) * side * _OFF_CENTRE
+    way = _way(centre, side, random)
+
+    def cut(values: FloatImage | Labels, interpolation: int = cv2.INTER_LINEAR) -> FloatImage:
+        border = cv2.BORDER_REFLECT_101
+        size = (side, side)
+        moved = cv2.warpAffine(values, way, size, flags=interpolation, borderMode=border)
+        return cast(FloatImage, moved)
+
+    labels = cast(Labels, cut(frame.labels, cv2.INTER_NEAREST))
+    image = np.clip(cut(frame.image), 0, 1) ** _spread(random, _GAMMA)
+    image = image * (1 + random.uniform(-_GAIN, _GAIN, 3)).astype(np.float32)
+    trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
+    planes = (image, trimap[:, :, None], cut(frame.priors), nearness(labels))
+    return Square(
+        input=_tensor(np.concatenate(planes, axis=2)),
+        alpha=_tensor(cut(chosen.alpha)[:, :, None]),
+        unknown=_tensor((labels == UNKNOWN)[:, :, None]),
+    )
+
+
+def _way(centre: NDArray[Any], side: int, random: np.random.Generator) -> NDArray[Any]:
+    """(2, 3): how the surroundings of (x, y) come into the square."""
+    turn = random.uniform(-_TURN_DEGREES, _TURN_DEGREES)
+    way = cv2.getRotationMatrix2D(tuple(map(float, centre)), turn, _spread(random, _ZOOM))
+    way[:, 2] = way[:, 2] + side / 2 - centre
+    if random.random() < 0.5:
+        way[0] *= -1
+        way[0, 2] += side - 1
+    return way
+
+
+def _spread(random: np.random.Generator, factor: float) -> float:
+    """Draw a factor between 1 / factor and factor, log-uniformly."""
+    return math.exp(random.uniform(-math.log(factor), math.log(factor)))
+
+
+def _tensor(planes: FloatImage) -> Tensor:
+    whole = np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(whole)[None]

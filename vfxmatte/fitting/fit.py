@@ -1,0 +1,115 @@
+"""A fit: learned without one keyframe and tried on it, then, if it helps, learned with all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from vfxmatte.engines.light_frame import Frame, solved
+from vfxmatte.fitting.examples import Keyframe, grown_examples
+from vfxmatte.fitting.learning import learn
+from vfxmatte.fitting.settings import FitSettings
+from vfxmatte.fitting.tightening import calibrated, tightened
+from vfxmatte.network.light import LightMatting
+from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.types import UNKNOWN, FloatImage, Labels
+
+_FIRST_SHARE = 0.4  # of the steps, before the trial
+_BETTER = 0.97  # times the usual error: from there on a fit is used
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitProgress:
+    """How far a fit is."""
+
+    step: int
+    steps: int
+    error: float
+    """Mean absolute error of alpha in the unknown region, on this step's squares."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trial:
+    """A keyframe that the first steps do not see.
+
+    labels: (H, W) uint8, its trimap as wide as a carried one. usual: (H, W) float32, the alpha that
+    the run's engine gives for them.
+    """
+
+    key: Keyframe
+    labels: Labels
+    usual: FloatImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecord:
+    """What came of a fit."""
+
+    used: bool
+    withheld: int
+    """The keyframe that it was tried on."""
+    error_before: float
+    """Mean absolute error of the run's engine there, where a wider trimap is unknown and the artist
+    certain …"""
+    error_after: float
+    """… and of the network after the steps that had not seen it."""
+    sure: float
+    """See `tightening.tightened`."""
+    steps: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def fit(
+    base: LightMatting,
+    keyframes: Sequence[Keyframe],
+    trial: Trial,
+    settings: FitSettings,
+    told: Callable[[FitProgress], None],
+) -> tuple[LightMatting, FitRecord]:
+    """Fit a folded light network to keyframes; returns the network, in eval mode, and the record.
+
+    Args:
+        base: stays as it is.
+        keyframes: all of them, the trial's included; two or more.
+        told: receives the progress; what it raises ends the fit.
+    """
+    first = max(1, round(settings.steps * _FIRST_SHARE))
+    others = [key for key in keyframes if key.number != trial.key.number]
+    examples = {key.number: grown_examples(key) for key in keyframes}
+
+    def learned(
+        network: LightMatting, keys: Sequence[Keyframe], begun: int, steps: int
+    ) -> LightMatting:
+        def step_done(step: int, error: float) -> None:
+            told(FitProgress(step=begun + step, steps=settings.steps, error=error))
+
+        chosen = [one for key in keys for one in examples[key.number]]
+        return learn(network, chosen, settings, steps=steps, told=step_done)
+
+    network = learned(base, others, 0, first)
+    record = _tried(network, trial, settings)
+    if record.used:
+        network = learned(network, keyframes, first, settings.steps - first)
+    return network, record
+
+
+def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRecord:
+    image, wanted = trial.key.image, trial.key.alpha
+    frame = Frame(image=image, labels=trial.labels, priors=alpha_priors(image, trial.labels))
+    found = solved(network, frame, refine=False)
+    sure = calibrated(found, trial.labels, wanted)
+    after = tightened(found, trial.labels, sure)
+    judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
+    errors = [
+        float(np.abs(alpha - wanted)[judged].mean()) if judged.any() else 0.0
+        for alpha in (trial.usual, after.alpha)
+    ]
+    return FitRecord(
+        used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure,
+        error_before=errors[0], error_after=errors[1], steps=settings.steps,
+    )  # fmt: skip

@@ -1,0 +1,129 @@
+"""The steps of a fit: the same bits on any number of threads.
+
+Each square goes through the network alone, by one thread; its gradients are added to the others' in
+the squares' order.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vfxmatte.engines.single_threaded import single_threads, threads_at_once
+from vfxmatte.fitting.examples import Example, Square, square
+from vfxmatte.fitting.settings import FitSettings
+from vfxmatte.network.light import LightMatting
+
+_SEED = 20
+_WARMUP, _LEFT = 10, 0.02  # steps; share of the learning rate that is left at the end
+_GRADIENT, _ERROR = 0.3, 0.04  # weights of the losses beside the absolute difference
+_LEAST_ERROR, _ERROR_RANGE = 0.004, (-5.5, 0.5)  # as in training; the latter of its logarithm
+_WEIGHT_DECAY, _CLIP = 0.01, 1.0
+
+Told = Callable[[int, float], None]
+
+
+def learn(
+    network: LightMatting,
+    examples: Sequence[Example],
+    settings: FitSettings,
+    *,
+    steps: int,
+    told: Told = lambda step, error: None,
+) -> LightMatting:
+    """Return a copy of a folded network that has learned from examples, in eval mode.
+
+    Args:
+        steps: a cosine from the settings' learning rate to nearly nothing.
+        told: called after each step with its number, from 1, and the mean absolute error of alpha
+            in it; what it raises ends the fit.
+    """
+    network = copy.deepcopy(network).float().requires_grad_(False)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = list(network.stage_parameters(1))
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=_WEIGHT_DECAY)
+    random = np.random.default_rng(_SEED)
+    with single_threads(1) as alone, single_threads(_at_once(settings)) as pool:
+        for step in range(steps):
+            squares = [square(examples, settings.crop_px, random) for _ in range(settings.batch)]
+            found = _gradients(network, trained, squares, pool)
+            rate = settings.learning_rate * _share(step, steps)
+            error = alone.submit(_advance, optimiser, trained, found, rate).result()
+            told(step + 1, error)
+    return network.requires_grad_(False).eval()
+
+
+def _at_once(settings: FitSettings) -> int:
+    return min(settings.batch, threads_at_once())
+
+
+def _share(step: int, steps: int) -> float:
+    """Share of the learning rate at a step."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / _WARMUP) * (_LEFT + (1 - _LEFT) * cosine)
+
+
+_Gradients = tuple[float, Sequence[Tensor]]
+
+
+def _gradients(
+    network: LightMatting,
+    trained: list[nn.Parameter],
+    squares: Sequence[Square],
+    pool: ThreadPoolExecutor,
+) -> list[_Gradients]:
+    """Mean absolute error and gradients for each square, in order."""
+    place = trained[0].device
+
+    def one(cut: Square) -> _Gradients:
+        seen = cut.input.to(place).contiguous(memory_format=torch.channels_last)
+        output = network(seen, refine=False)
+        loss, error = _loss(
+            output.stage1, output.log_error, cut.alpha.to(place), cut.unknown.to(place)
+        )
+        return float(error), torch.autograd.grad(loss, trained)
+
+    return list(pool.map(one, squares))
+
+
+def _advance(
+    optimiser: torch.optim.Optimizer,
+    trained: list[nn.Parameter],
+    found: Sequence[_Gradients],
+    rate: float,
+) -> float:
+    """Take one step by the mean of the gradients; returns the mean error."""
+    for number, parameter in enumerate(trained):
+        total = found[0][1][number].clone()
+        for _, gradients in found[1:]:
+            total += gradients[number]
+        parameter.grad = total / len(found)
+    nn.utils.clip_grad_norm_(trained, _CLIP)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    return sum(error for error, _ in found) / len(found)
+
+
+def _loss(
+    alpha: Tensor, log_error: Tensor, wanted: Tensor, unknown: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss over the unknown region, and the mean absolute error in it."""
+    count = unknown.sum().clamp(min=1)
+    wrong = (alpha - wanted) * unknown
+    error = wrong.abs().sum() / count
+    across = (wrong[..., 1:] - wrong[..., :-1]).abs().sum() / count
+    down = (wrong[..., 1:, :] - wrong[..., :-1, :]).abs().sum() / count
+    made = (alpha.detach().clamp(0, 1) - wanted).abs().clamp(min=_LEAST_ERROR)
+    expected = log_error.clamp(*_ERROR_RANGE)
+    beyond = (log_error - expected).abs()
+    likely = ((made * torch.exp(-expected) + expected + beyond) * unknown).sum() / count
+    return error + _GRADIENT * (across + down) + _ERROR * likely, error.detach()
