@@ -28,7 +28,8 @@ _STYLE = """
  img { max-width: 100% }
  @media (prefers-color-scheme: dark) {
   body { color: #ddd; background: #1b1b1b } th, td { border-color: #3a3a3a }
-  pre { background: #262626 } .bad { color: #ff7b86 } .good { color: #7fd492 } .open { color: #999 } }
+  pre { background: #262626 } .bad { color: #ff7b86 } .good { color: #7fd492 }
+  .open { color: #999 } }
 """
 _CLASSES = {"done": "good", "not started": "open", "stopped": "open"}
 

@@ -11,7 +11,7 @@ import glob
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class ShotList:
     """A sentence for each argument or folder that is left out."""
     home: Path
     """The folder of the list, else the one that holds all shots."""
+    title: str
+    """The list's name, else that of the folder."""
 
 
 @dataclass
@@ -125,6 +127,17 @@ def is_shot(folder: Path) -> bool:
         return False
 
 
+def names_many(arguments: Sequence[str], values: Mapping[str, Any]) -> bool:
+    """Return True unless arguments name one shot's folder, or none, for a single shot."""
+    if len(arguments) != 1:
+        return len(arguments) > 1
+    place = clean_path(arguments[0])
+    has_parts = values["plate"] is not None or values["trimaps"] is not None
+    if place.is_dir():
+        return not (is_shot(place) or has_parts)
+    return place.is_file() or glob.has_magic(str(place))
+
+
 def find_shots(arguments: Sequence[str], common: Mapping[str, Any]) -> ShotList:
     """Find the shots that arguments name; opens none.
 
@@ -135,7 +148,7 @@ def find_shots(arguments: Sequence[str], common: Mapping[str, Any]) -> ShotList:
     Raises:
         UsageError: none is named, or a line of a list is not understood.
     """
-    reader = _Reader({**common, "folder": None})
+    reader = _Reader({**common, "shot": None, "folder": None})
     lists: list[Path] = []
     for text in arguments:
         place = clean_path(text)
@@ -155,7 +168,9 @@ def find_shots(arguments: Sequence[str], common: Mapping[str, Any]) -> ShotList:
     if not reader.entries:
         raise UsageError("no shots were given", hint="give folders, patterns or a list")
     shots = _placed(_named(reader.entries), common["folder"])
-    return ShotList(shots=shots, notes=tuple(reader.notes), home=_home(lists, shots))
+    home = _home(lists, shots)
+    title = lists[0].stem if lists else home.name or "shots"
+    return ShotList(shots=shots, notes=tuple(reader.notes), home=home, title=title)
 
 
 def _home(lists: Sequence[Path], shots: Sequence[ListedShot]) -> Path:
