@@ -67,12 +67,11 @@ def test_without_a_portrait_in_one_frame_nothing_is_written(
     assert "tiny shot" in result.output and not folder.exists()
 
 
-def ring(shot: Path, number: int) -> None:
-    """Replace a plate by one with a warm ring, which is not much like a disc."""
+def letter(shot: Path, number: int) -> None:
+    """Replace a plate by one with a warm L, which is not much like a disc."""
     y, x = np.mgrid[0:48, 0:64]
-    distance = np.hypot(y - 24, x - 32)
-    warm = ((distance < 17) & (distance > 9))[..., None]
-    picture = np.where(warm, (0.9, 0.4, 0.1), (0.1, 0.3, 0.8)).astype(np.float16)
+    warm = (y > 4) & (y < 44) & (x > 10) & (x < 56) & ((x < 22) | (y > 32))
+    picture = np.where(warm[..., None], (0.9, 0.4, 0.1), (0.1, 0.3, 0.8)).astype(np.float16)
     write_exr(
         shot / "plate" / f"plate.{number}.exr",
         {name: np.ascontiguousarray(picture[..., i]) for i, name in enumerate("RGB")},
@@ -84,7 +83,7 @@ def test_doubtful_keyframes_are_not_written_unless_told_so(
     tiny_shot: Path, weights: Path, tmp_path: Path
 ) -> None:
     for number in (1003, 1004):
-        ring(tiny_shot, number)
+        letter(tiny_shot, number)
     folder = tmp_path / "keys"
     how = ["--frames", "1002-1004", "--band", "1", "-o", str(folder)]
     result = auto(tiny_shot, weights, *how)
