@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -13,16 +14,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tests.conftest import TINY_NUMBERS, write_tiny_shot
 from vfxmatte.batch.pace import BatchPace
 from vfxmatte.cli import commands
+from vfxmatte.cli.report import ProgressReport
 from vfxmatte.cli.shot_list import ShotList, find_shots
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import DeviceError, UsageError
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve import engine_cache
 from vfxmatte.types import FrameResult
 
@@ -416,3 +420,16 @@ def test_two_shots_never_write_to_one_folder(shots: Path) -> None:
     assert result.exit_code == 2
     assert "sh010 (2)" in result.stderr and "line 3" in result.stderr and "line 1" in result.stderr
     assert mattes(shots / "sh010") == mattes(shots / "sh020") == list(TINY_NUMBERS)
+
+
+def test_the_bar_of_a_terminal_goes_on_from_shot_to_shot(shots: Path) -> None:
+    report = ProgressReport(Console(file=io.StringIO(), force_terminal=True), 12)
+    pace = BatchPace()
+    for name in NAMES[:2]:
+        with Run(Shot.open(shots / name)) as run:
+            report.start(run)
+        pace.add(FrameResult(number=1001, status="written"))
+        report.frame(FrameResult(number=1001, status="written"), pace)
+        report.close()
+    (task,) = report.progress.tasks
+    assert (task.completed, task.total) == (2, 12)

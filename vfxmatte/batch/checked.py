@@ -72,7 +72,7 @@ def checked_shots(shots: Iterable[NamedShot]) -> Iterator[CheckedShot]:
         try:
             one.shot = named.open()
             one.inspection = inspect(one.shot)
-            one.problems += one.inspection.problems
+            one.problems += [problem.at(shot=named.name) for problem in one.inspection.problems]
         except Exception as error:
             one.problems.append(logged(error).at(shot=named.name))
         yield one
