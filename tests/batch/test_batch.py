@@ -320,6 +320,31 @@ def test_a_report_in_markdown_and_no_other_file_is_replaced(shots: Path, tmp_pat
     assert wrong.exit_code == 2 and ".html or .md" in wrong.stderr
 
 
+def test_a_report_that_cannot_be_written_is_said_before_the_work(shots: Path) -> None:
+    (shots / "file").write_text("")
+    how = [shots / "sh010", "--engine", "trimap", "--report", shots / "file" / "night.html"]
+    result = batch(*how)
+    assert result.exit_code == 3 and "--report NAME.html puts the report elsewhere" in result.stderr
+    assert not (shots / "sh010" / "matte").exists()
+
+
+def test_a_report_that_is_lost_on_the_way_stops_no_batch(
+    shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, folder = Run.frames, tmp_path / "reports"
+
+    def losing(self: Run) -> Any:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.write_text("in the way") if not folder.exists() else None
+        yield from plain(self)
+
+    monkeypatch.setattr(Run, "frames", losing)
+    how = ["--engine", "trimap", "--report", folder / "night.html"]
+    result = batch(shots / "sh010", shots / "sh020", *how)
+    assert result.exit_code == 1 and "cannot write" in result.stderr
+    assert mattes(shots / "sh010") == mattes(shots / "sh020") == list(TINY_NUMBERS)
+
+
 def test_names_in_the_page_are_text(tmp_path: Path) -> None:
     write_tiny_shot(tmp_path / "<b>a & b")
     assert batch(tmp_path, "--engine", "trimap", "--preview", "sheet").exit_code == 0

@@ -71,8 +71,12 @@ class ReportFiles:
         self._write(self.page, _PAGES[self.page.suffix.lower()](content, self.page.parent))
 
     def _write(self, path: Path, text: str) -> None:
-        with renamed_when_whole(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        try:
+            with renamed_when_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OutputError as error:
+            error.hint = f"{error.hint}; --report NAME.html puts the report elsewhere"
+            raise
 
 
 def _now() -> str:

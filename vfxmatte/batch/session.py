@@ -42,7 +42,7 @@ class BatchSession:
         previews: Sequence[str] = (),
         overwrite: bool = False,
         keep_going: bool = False,
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[], object] = lambda: None,
     ) -> None:
         """
         Args:
@@ -51,7 +51,7 @@ class BatchSession:
             previews: see `RunSession`.
             overwrite: solve finished frames again.
             keep_going: do the other shots if one cannot run, or is ended by an error.
-            changed: called when a shot begins or ends, to keep `outcomes` on disk.
+            changed: called when a shot has ended, to keep `outcomes` on disk.
         """
         self.outcomes = [_before(one) for one in shots]
         """How each shot has ended so far, in the order of the batch."""

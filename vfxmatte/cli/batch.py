@@ -16,6 +16,8 @@ from vfxmatte.cli.batch_report import BatchScreen, JsonEvents, ScreenReport
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_list import ShotList, find_shots
 from vfxmatte.cli.shot_options import settings_options
+from vfxmatte.common.exit_codes import SOME_FAILED
+from vfxmatte.errors import OutputError
 
 _REPORT = "batch_report.html"
 
@@ -74,22 +76,40 @@ def batch(
     if not dry_run:
         files.check()
     checked, notes = _checked(listed, screen)
+    context = click.get_current_context()
+    if dry_run:
+        context.exit(max(one.exit_code for one in checked))
     session = BatchSession(
         checked,
         screen,
         previews=previews,
         overwrite=overwrite,
         keep_going=keep_going,
-        changed=lambda: files.write(session.outcomes, notes, ended=False),
+        changed=lambda: _keep(files, session, notes, screen),
     )
-    context = click.get_current_context()
-    if dry_run:
-        context.exit(max(one.exit_code for one in checked))
+    files.write(session.outcomes, notes, ended=False)  # a folder that cannot be written, in time
     _run(session, screen)
     code = worst_code(session.outcomes)
-    files.write(session.outcomes, notes, ended=True)
-    screen.end(session.outcomes, code, [str(files.page), str(files.data)])
-    context.exit(code)
+    kept = _keep(files, session, notes, screen, ended=True)
+    screen.end(session.outcomes, code, [str(files.page), str(files.data)] if kept else [])
+    context.exit(code if kept else max(code, SOME_FAILED))
+
+
+def _keep(
+    files: ReportFiles,
+    session: BatchSession,
+    notes: list[str],
+    screen: BatchScreen,
+    *,
+    ended: bool = False,
+) -> bool:
+    """Write the report; one that cannot be written does not stop the batch."""
+    try:
+        files.write(session.outcomes, notes, ended=ended)
+    except OutputError as error:
+        screen.problem(error)
+        return False
+    return True
 
 
 def _run(session: BatchSession, screen: BatchScreen) -> None:

@@ -12,7 +12,8 @@ from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.batch.outcome import Outcome
 from vfxmatte.batch.pace import BatchPace
 from vfxmatte.cli.report import make_report
-from vfxmatte.reporting.events import JsonReport, Report, emit
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.reporting.events import JsonReport, Report, emit, error_values
 from vfxmatte.reporting.inspection import as_plain
 from vfxmatte.types import numbers_as_text
 
@@ -41,11 +42,15 @@ class ScreenReport:
     def note(self, text: str) -> None:
         self.line(f"note       {text}")
 
+    def problem(self, error: VfxmatteError) -> None:
+        """Print an error that ends nothing."""
+        click.echo(f"error: {error}", err=True)
+
     def checked(self, one: CheckedShot) -> None:
         """Print what was found out about a shot, as soon as it is."""
         self.line(f"{one.name:<10} {_state(one)}")
         for problem in one.problems:
-            click.echo(f"error: {problem}", err=True)
+            self.problem(problem)
 
     def ended(self, outcome: Outcome) -> None:
         return
@@ -105,6 +110,9 @@ class JsonEvents:
 
     def note(self, text: str) -> None:
         emit("note", text=text)
+
+    def problem(self, error: VfxmatteError) -> None:
+        emit("error", **error_values(error))
 
     def checked(self, one: CheckedShot) -> None:
         found = {} if one.inspection is None else as_plain(one.inspection)
