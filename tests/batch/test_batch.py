@@ -432,11 +432,10 @@ def test_shots_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for place in ("ep1/sh010", "ep2/sh010", "ep2/sh020"):
         write_tiny_shot(tmp_path / place)
     found = listed(tmp_path / "*" / "sh*", folder=tmp_path / "out")
-    assert [one.name for one in found.shots] == ["ep1/sh010", "ep2/sh010", "sh020"]
+    assert [one.name for one in found.shots] == ["sh010_ep1", "sh010_ep2", "sh020"]
     assert [one.values["folder"] for one in found.shots] == [
-        tmp_path / "out" / "ep1" / "sh010", tmp_path / "out" / "ep2" / "sh010",
-        tmp_path / "out" / "sh020",
-    ]  # fmt: skip
+        tmp_path / "out" / name for name in ("sh010_ep1", "sh010_ep2", "sh020")
+    ]
 
 
 def test_two_shots_never_write_to_one_folder(shots: Path) -> None:

@@ -409,8 +409,8 @@ def test_many_shots_are_one_job_that_gives_what_a_batch_gives(
     content, chosen = read(bundle / "template.json"), read(bundle / "openjd_parameters.json")
     assert content["name"] == "vfxmatte tonight"
     assert [step["name"] for step in content["steps"]] == [
-        "Solve show/sh010", "Merge show/sh010", "Solve sh020", "Merge sh020",
-        "Solve elsewhere/sh010", "Merge elsewhere/sh010",
+        "Solve sh010_show", "Merge sh010_show", "Solve sh020", "Merge sh020",
+        "Solve sh010_elsewhere", "Merge sh010_elsewhere",
     ]  # fmt: skip
     assert (chosen["Shots"], chosen["Shots2"]) == (
         str(tmp_path / "show"),
@@ -421,9 +421,9 @@ def test_many_shots_are_one_job_that_gives_what_a_batch_gives(
     said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
     assert "openjd_fail" not in said
     for place, name, numbers in (
-        ("show/sh010", "show/sh010", [1001, 1002, 1003, 1004]),
+        ("show/sh010", "sh010_show", [1001, 1002, 1003, 1004]),
         ("show/sh020", "sh020", [1002, 1004, 1006]),
-        ("elsewhere/sh010", "elsewhere/sh010", [1001, 1002, 1003, 1004]),
+        ("elsewhere/sh010", "sh010_elsewhere", [1001, 1002, 1003, 1004]),
     ):
         assert_same(tmp_path / place / "matte", plain / name, numbers)
 
@@ -453,7 +453,7 @@ def test_a_broken_shot_keeps_the_job_from_being_written(shots: Path, tmp_path: P
     result = invoke("farm", shots, "-o", tmp_path / "job", "--keep-going")
     assert result.exit_code == 1 and "sh020" in result.stderr
     names = [step["name"] for step in read(tmp_path / "job" / "template.json")["steps"]]
-    assert names[::2] == ["Solve show/sh010", "Solve elsewhere/sh010"]
+    assert names[::2] == ["Solve sh010_show", "Solve sh010_elsewhere"]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import click
 
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.common.paths import clean_path
+from vfxmatte.editorial.names import unique_names
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
 from vfxmatte.io.sequence import is_hidden, is_movie
 from vfxmatte.pipeline.options import shot_of
@@ -33,7 +34,7 @@ class ListedShot:
     """One shot of a batch."""
 
     name: str
-    """Unique in the batch: the folder's name, with its parents' where two are called alike."""
+    """Unique in the batch: the folder's name, with a parent's where two are called alike."""
     values: Mapping[str, Any]
     """Options by parameter name, see `pipeline.options.shot_of`."""
     source: str
@@ -81,7 +82,11 @@ class _Reader:
             UsageError: a pattern that matches no shot, or a folder without any.
         """
         if place.is_dir() or not glob.has_magic(str(place)):
-            self._add_folder(place, values, source)
+            try:
+                self._add_folder(place, values, source)
+            except OSError as error:
+                what = f"this folder cannot be read: {error.strerror}"
+                raise UsageError(what, path=place) from error
             return
         folders = [Path(name) for name in sorted(glob.glob(str(place))) if Path(name).is_dir()]
         shots = [folder for folder in folders if is_shot(folder)]
@@ -267,29 +272,20 @@ def _place(shot: ListedShot) -> Path:
 
 
 def _named(shots: Sequence[ListedShot]) -> list[ListedShot]:
-    """Give each shot a unique name; a shot that is named twice is numbered."""
-    names = _short_names([_place(shot).absolute() for shot in shots])
+    """Give each shot a unique name; one that is named twice is numbered."""
+    places = [_place(shot).absolute() for shot in shots]
+    different = list(dict.fromkeys(places))
+    names = dict(
+        zip(different, unique_names([(place.name, place) for place in different]), strict=True)
+    )
     taken: Counter[str] = Counter()
     named = []
-    for shot, name in zip(shots, names, strict=True):
+    for shot, place in zip(shots, places, strict=True):
+        name = names[place]
         taken[name] += 1
         suffix = f" ({taken[name]})" if taken[name] > 1 else ""
         named.append(replace(shot, name=f"{name}{suffix}"))
     return named
-
-
-def _short_names(places: Sequence[Path]) -> list[str]:
-    """Return the name of each place, with as many of its parents as tell it from the others."""
-    depths = dict.fromkeys(places, 1)
-    while True:
-        names = {place: "/".join(place.parts[1:][-depth:]) for place, depth in depths.items()}
-        counts = Counter(name.casefold() for name in names.values())
-        alike = [p for p, name in names.items() if counts[name.casefold()] > 1]
-        deeper = [place for place in alike if depths[place] < len(place.parts) - 1]
-        if not deeper:
-            return [names[place] for place in places]
-        for place in deeper:
-            depths[place] += 1
 
 
 def _placed(shots: Sequence[ListedShot], output: Path | None) -> tuple[ListedShot, ...]:
