@@ -66,6 +66,8 @@ class _Reader:
     """Collects entries from arguments and lines."""
 
     common: Mapping[str, Any]
+    is_one_of_many: bool
+    """Whether there are several arguments, as a shell expands shots/*: strays are left out."""
     entries: list[ListedShot] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -103,9 +105,9 @@ class _Reader:
             return
         inside = sorted(p for p in place.iterdir() if p.is_dir() and not is_hidden(p.name))
         shots = [folder for folder in inside if is_shot(folder)]
-        if not shots:
+        if not shots and not self.is_one_of_many:
             raise UsageError("no shot lies in this folder", path=place, hint=_LOOKS)
-        self._leave_out(set(inside) - set(shots))
+        self._leave_out(set(inside) - set(shots) if shots else {place})
         for folder in shots:
             self.add({**values, "shot": folder}, source)
 
@@ -153,7 +155,7 @@ def find_shots(arguments: Sequence[str], common: Mapping[str, Any]) -> ShotList:
     Raises:
         UsageError: none is named, or a line of a list is not understood.
     """
-    reader = _Reader({**common, "shot": None, "folder": None})
+    reader = _Reader({**common, "shot": None, "folder": None}, len(arguments) > 1)
     lists: list[Path] = []
     for text in arguments:
         place = clean_path(text)
@@ -162,7 +164,7 @@ def find_shots(arguments: Sequence[str], common: Mapping[str, Any]) -> ShotList:
         elif place.suffix.lower() in LIST_SUFFIXES:
             lists.append(place)
             _read_list(place, reader)
-        elif len(arguments) > 1:  # as a shell expands shots/*
+        elif reader.is_one_of_many:
             reader.notes.append(f"left out: {place}, neither a shot's folder nor a list")
         else:
             raise UsageError(
