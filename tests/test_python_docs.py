@@ -170,6 +170,10 @@ def test_measure(here: Path) -> None:
 
 def test_a_cut(here: Path) -> None:
     pytest.importorskip("opentimelineio")
+    from tests.cuts import clip_of, plate_of, saved, timeline_of
+
+    clip = clip_of("sh010", plate_of("creature/plate"), 86400, 5)
+    saved(timeline_of(clip), here / "cut.otio")
     cut = ran("A cut")["cut"]
     assert not cut.problems and mattes(here / "mattes" / "sh010") == ALL
 

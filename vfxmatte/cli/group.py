@@ -15,6 +15,7 @@ __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "c
 # By name: the command's module, its name there, and its help.
 _COMMANDS = {
     "run": ("vfxmatte.cli.run", "run", "Matte a shot."),
+    "batch": ("vfxmatte.cli.batch", "batch", "Matte many shots, with one report."),
     "cut": ("vfxmatte.cli.cut", "cut", "Matte every shot of a cut."),
     "fit": ("vfxmatte.cli.fit", "fit", "Fit a light network to a shot ahead of its frames."),
     "merge": ("vfxmatte.cli.merge", "merge", "Verify and merge the chunks of a shot."),

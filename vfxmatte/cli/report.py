@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 _FIT_STEPS_A_LINE = 20
 
 
-def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
+def make_report(
+    *, as_json: bool, quiet: bool, openjd: bool = False, total: int | None = None
+) -> Report:
     """Make a report: JSON lines, failures only, or a display that suits the terminal.
 
     Args:
         openjd: plain lines, with those that an Open Job Description session reads.
+        total: number of frames of all runs together that the report receives one after another;
+            None for a single run.
     """
     if openjd:
         return OpenjdReport(Console(highlight=False, soft_wrap=True, markup=False, emoji=False))
@@ -34,7 +38,8 @@ def make_report(*, as_json: bool, quiet: bool, openjd: bool = False) -> Report:
     if quiet:
         return QuietReport()
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    return ProgressReport(console) if console.is_terminal else LineReport(console)
+    kind = ProgressReport if console.is_terminal else LineReport
+    return kind(console, total)
 
 
 class QuietReport:
@@ -66,12 +71,13 @@ class QuietReport:
 class LineReport(QuietReport):
     """A report in plain lines for logs: one per frame."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, total: int | None = None) -> None:
         self.console = console
+        self._fixed_total = total
         self._total = 0
 
     def start(self, run: Run) -> None:
-        self._total = len(run.plan.numbers) + len(run.plan.skipped)
+        self._total = self._fixed_total or len(run.plan.numbers) + len(run.plan.skipped)
         for line in run_lines(run):
             self.console.print(line)
 
@@ -127,7 +133,7 @@ def failure(result: FrameResult) -> str:
 class ProgressReport(QuietReport):
     """A progress bar: frames done, frames per second, time left, the slowest stage."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, total: int | None = None) -> None:
         self.console = console
         self.progress = Progress(
             BarColumn(bar_width=30),
@@ -137,14 +143,19 @@ class ProgressReport(QuietReport):
             transient=True,
         )
         self._task: TaskID | None = None
+        self._fixed_total = total
         self._total = 0
 
     def start(self, run: Run) -> None:
-        self._total = len(run.plan.numbers) + len(run.plan.skipped)
+        self._total = self._fixed_total or len(run.plan.numbers) + len(run.plan.skipped)
         for line in run_lines(run):
             self.console.print(line)
         self.progress.start()
-        self._task = self.progress.add_task("following the keyframes", total=self._total)
+        description = "following the keyframes"
+        if self._task is None:
+            self._task = self.progress.add_task(description, total=self._total)
+        else:  # of the shot before, in a batch
+            self.progress.update(self._task, description=description)
 
     def fit(self, progress: FitProgress) -> None:
         if self._task is not None:

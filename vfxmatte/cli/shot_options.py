@@ -22,8 +22,11 @@ _RESULTS = "Where results go [SHOT/matte]."
 _OUTPUT = click.option("-o", "--output", "folder", type=_PATH, help=_RESULTS)
 _LONG_OUTPUT = click.option("--output", "folder", type=_PATH, help=_RESULTS)
 
+_SHOT = click.argument("shot", type=_PATH, required=False)
+_SHOTS = click.argument("shots", nargs=-1, metavar="[SHOT | SHOTS...|FILE]")
+
 _PLACES = (
-    click.argument("shot", type=_PATH, required=False),
+    _SHOT,
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
     _OUTPUT,
@@ -109,10 +112,10 @@ def settings_names() -> tuple[str, ...]:
 
 
 def job_shot_options(function: Function) -> Function:
-    """Add the options of `shot_options` to a command that uses `-o` for its own result."""
-    return _decorated(
-        function, tuple(_LONG_OUTPUT if o is _OUTPUT else o for o in (*_PLACES, *_SETTINGS))
-    )
+    """Add the options of `shot_options` to a command that takes many shots, and that uses `-o` for
+    its own result."""
+    others = {_OUTPUT: _LONG_OUTPUT, _SHOT: _SHOTS}
+    return _decorated(function, [others.get(one, one) for one in (*_PLACES, *_SETTINGS)])
 
 
 def _decorated(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig, to_network
-from vfxmatte.errors import OutputError, UsageError, VfxmatteError
+from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
@@ -21,8 +21,6 @@ from vfxmatte.types import Frame, FrameRange, Trimap, numbers_as_text
 if TYPE_CHECKING:
     from vfxmatte.keyframes.portrait import PortraitGuess, PortraitMatter
 
-_DOUBTFUL = 0.8  # 19 of 20 rendered portraits agree this well with their shape, or better
-
 
 @click.command("auto")
 @click.argument("shot", type=PathOption())
@@ -30,6 +28,7 @@ _DOUBTFUL = 0.8  # 19 of 20 rendered portraits agree this well with their shape,
 @click.option("--band", "band_px", type=float, metavar="PX",
               help="Reach of the unknown to either side [1.2% of the height].")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Take all portraits, not only the largest.")
+@click.option("--doubtful", is_flag=True, help="Write doubtful ones too, with their doubts.")
 @click.option("-o", "--output", "folder", type=PathOption(),
               help="Folder for the keyframes [SHOT/trimaps].")  # fmt: skip
 @click.option("--weights", type=PathOption(), help="Portrait weights [the default ones].")
@@ -39,14 +38,15 @@ def auto(
     frames: str,
     band_px: float | None,
     every: bool,
+    doubtful: bool,
     folder: Path | None,
     weights: Path | None,
     device: str,
 ) -> None:
     """Make keyframes of a portrait: a network finds and labels head and shoulders.
 
-    They are a first guess to check and to paint over. Existing keyframes are never overwritten; if
-    one frame has no portrait, nothing is written.
+    They are a first guess to check and to paint over. Existing keyframes are never overwritten.
+    If one frame has no portrait, or a doubtful one, nothing is written and the exit code is 3.
 
     \b
     vfxmatte trimap auto shots/interview --frames 1001,1050
@@ -64,8 +64,10 @@ def auto(
         with opened.open_plate(colours) as plate:
             keyframes = [_keyframe(matter, plate.read(n), colours, band_px, every) for n in numbers]
             info = plate.info
-        for trimap, remark in keyframes:
-            click.echo(f"{_write(trimap, target, info)}  {remark}")
+        if not doubtful:
+            _refuse_doubtful(keyframes)
+        for one in keyframes:
+            click.echo(f"{_write(one.trimap, target, info)}  {one.remark}")
     except VfxmatteError as error:
         raise error.at(shot=opened.name) from error.__cause__
     click.echo("look at each, and paint over what is wrong, before you run")
@@ -93,11 +95,33 @@ def _open_matter(weights: Path | None, device: str) -> PortraitMatter:
     return matter
 
 
+@dataclass(frozen=True)
+class _Keyframe:
+    trimap: Trimap
+    """Over the frame's canvas."""
+    doubts: list[str]
+    """Why it may be no portrait, or no usable trimap."""
+    remark: str
+
+
+def _refuse_doubtful(keyframes: Sequence[_Keyframe]) -> None:
+    """Raise TrimapError that names the doubts of every doubtful frame."""
+    bad = [one for one in keyframes if one.doubts]
+    if bad:
+        texts = "; ".join(f"frame {one.trimap.number}: {', '.join(one.doubts)}" for one in bad)
+        raise TrimapError(
+            f"nothing was written, for what was found is doubtful: {texts}",
+            frame=bad[0].trimap.number,
+            hint="leave such frames out, paint them, or say where the subject is: `vfxmatte trimap "
+            "grabcut` with --box or --fg-stroke; --doubtful writes them all the same",
+        )
+
+
 def _keyframe(
     matter: PortraitMatter, frame: Frame, colours: ColourConfig, band_px: float | None, every: bool
-) -> tuple[Trimap, str]:
-    """Return the trimap of a frame over its canvas, and a remark on it."""
-    from vfxmatte.keyframes.portrait import default_band_px, keyframe_labels
+) -> _Keyframe:
+    """Make the trimap of a frame."""
+    from vfxmatte.keyframes.portrait import default_band_px, doubts_about, keyframe_labels
 
     try:
         guess = matter.guess(to_network(frame, colours), every=every)
@@ -106,13 +130,14 @@ def _keyframe(
     band_px = default_band_px(*guess.alpha.shape) if band_px is None else band_px
     labels = keyframe_labels(guess, band_px)
     trimap = Trimap(number=frame.number, labels=labels, is_keyframe=True)
+    doubts = doubts_about(guess, labels)
     unknown = f"{100 * trimap.unknown_share:.1f}% unknown"
-    return trimap, f"{unknown}, band {band_px:g} px, {_remark(guess, every)}"
+    remark = f"{unknown}, band {band_px:g} px, {_remark(guess, doubts, every)}"
+    return _Keyframe(trimap, doubts, remark)
 
 
-def _remark(guess: PortraitGuess, every: bool) -> str:
-    doubt = " (doubtful: is it a portrait?)" if guess.agreement < _DOUBTFUL else ""
-    words = [f"agreement {guess.agreement:.2f}{doubt}"]
+def _remark(guess: PortraitGuess, doubts: Sequence[str], every: bool) -> str:
+    words = [f"doubtful: {', '.join(doubts)}"] if doubts else [f"agreement {guess.agreement:.2f}"]
     if guess.portraits > 1:
         taken = "all are taken" if every else "the largest is taken (--all takes all)"
         words.append(f"{guess.portraits} portraits: {taken}")

@@ -1,4 +1,4 @@
-"""`vfxmatte trimap grabcut`: make a first keyframe of anything, from a box or a rough mask."""
+"""`vfxmatte trimap grabcut`: make a first keyframe of anything, from a box, a mask or strokes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
+from vfxmatte.keyframes.strokes import Hints, Shape, parsed_shape, read_hints
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot
 from vfxmatte.trimaps import labels_from_image, place
-from vfxmatte.types import BACKGROUND, Frame, Mask, Trimap, Window
+from vfxmatte.types import BACKGROUND, FloatImage, Frame, Labels, Mask, Trimap, Window
 
 
 @click.command("grabcut")
@@ -31,6 +32,18 @@ from vfxmatte.types import BACKGROUND, Frame, Mask, Trimap, Window
     "--mask",
     type=PathOption(exists=True, dir_okay=False),
     help="Rough mask instead of a box: black is certainly background.",
+)
+@click.option("--polygon", "polygons", multiple=True, metavar="X,Y,X,Y...",
+              help="Outline instead of a box, by its corners; several are joined.")  # fmt: skip
+@click.option("--fg-stroke", "fg_strokes", multiple=True, metavar="X,Y,X,Y...[:RADIUS]",
+              help="Stroke (or dot) that is certainly foreground; may be repeated.")  # fmt: skip
+@click.option("--bg-stroke", "bg_strokes", multiple=True, metavar="X,Y,X,Y...[:RADIUS]",
+              help="Stroke (or dot) that is certainly background; may be repeated.")  # fmt: skip
+@click.option(
+    "--strokes",
+    "strokes_file",
+    type=PathOption(exists=True, dir_okay=False),
+    help="Strokes and polygons from a JSON file.",
 )
 @click.option(
     "--band",
@@ -48,19 +61,29 @@ def grabcut(
     number: int,
     box: str | None,
     mask: Path | None,
+    polygons: tuple[str, ...],
+    fg_strokes: tuple[str, ...],
+    bg_strokes: tuple[str, ...],
+    strokes_file: Path | None,
     band_px: float | None,
     folder: Path | None,
 ) -> None:
-    """Make a keyframe of whatever stands out inside a box or a rough mask.
+    """Make a keyframe of whatever stands out inside an outline, or is like a stroke on it.
 
     It is a first guess to check and to paint over; an existing keyframe is never overwritten.
-    Everything outside the box, or black in the mask, is background.
+    Everything outside the box or the polygons, or black in the mask, is background. Strokes are
+    certain wherever they are; without an outline, give one on the subject and one beside it.
 
     \b
     vfxmatte trimap grabcut shots/creature --frame 1001 --box 180,40,320,300
+    vfxmatte trimap grabcut shots/creature --frame 1001 --fg-stroke 320,180,350,260:8 \\
+        --bg-stroke 40,40,600,60
     """
-    if (box is None) == (mask is None):
-        raise UsageError("give either --box or --mask")
+    hints = _hints(polygons, fg_strokes, bg_strokes, strokes_file)
+    if mask is not None and (box is not None or hints.polygons):
+        raise UsageError("give either --mask, or --box and --polygon")
+    if box is None and mask is None and not hints:
+        raise UsageError("give --box, --polygon, --mask or strokes on the subject")
     if band_px is not None and band_px < 0:
         raise UsageError(f"--band must not be negative, found {band_px:g}")
     opened = Shot.open(shot)
@@ -71,11 +94,10 @@ def grabcut(
         colours = ColourConfig.load(opened.settings.ocio)
         with opened.open_plate(colours) as plate:
             info, frame = plate.info, plate.read(number)
-            region = _box_region(box, frame) if mask is None else _mask_region(mask, info)
             band_px = default_band_px(info.display_window.height) if band_px is None else band_px
+            places = _places(box, mask, hints, frame, info)
             try:
-                cut = cut_out(to_network(frame, colours), region)
-                labels = trimap_around(cut, region, band_px)
+                labels = _labels(to_network(frame, colours), places, band_px)
             except TrimapError as error:
                 raise error.at(frame=number, path=mask or plate.path(number)) from error.__cause__
         trimap = Trimap(number=number, labels=labels, is_keyframe=True)
@@ -85,6 +107,48 @@ def grabcut(
         raise error.at(shot=opened.name, frame=number) from error.__cause__
     click.echo(f"{path}  {100 * trimap.unknown_share:.1f}% unknown, band {band_px:g} px")
     click.echo("look at it, and paint over what is wrong, before you run")
+
+
+def _hints(
+    polygons: tuple[str, ...],
+    fg_strokes: tuple[str, ...],
+    bg_strokes: tuple[str, ...],
+    strokes_file: Path | None,
+) -> Hints:
+    """Parse what the options draw; raises UsageError."""
+
+    def shapes(texts: tuple[str, ...], option: str) -> tuple[Shape, ...]:
+        return tuple(parsed_shape(text, f"{option} {n}") for n, text in enumerate(texts, start=1))
+
+    typed = Hints(
+        foreground=shapes(fg_strokes, "--fg-stroke"),
+        background=shapes(bg_strokes, "--bg-stroke"),
+        polygons=shapes(polygons, "--polygon"),
+    )
+    return typed if strokes_file is None else typed + read_hints(strokes_file)
+
+
+def _places(
+    box: str | None, mask: Path | None, hints: Hints, frame: Frame, info: PlateInfo
+) -> tuple[Mask, Mask, Mask]:
+    """Return the region, certain foreground and certain background, over the canvas."""
+    try:
+        foreground, background, region = hints.masks(info.display_window, info.canvas)
+    except UsageError as error:
+        raise error.at(frame=frame.number, path=frame.path) from error.__cause__
+    if mask is not None:
+        region |= _mask_region(mask, info)
+    if box is not None:
+        region |= _box_region(box, frame)
+    if box is None and mask is None and not hints.polygons:
+        region[:] = True
+    return region, foreground, background
+
+
+def _labels(image: FloatImage, places: tuple[Mask, Mask, Mask], band_px: float) -> Labels:
+    region, foreground, background = places
+    cut = cut_out(image, region, foreground=foreground, background=background)
+    return trimap_around(cut, region, band_px, foreground=foreground, background=background)
 
 
 def _box_region(text: str | None, frame: Frame) -> Mask:

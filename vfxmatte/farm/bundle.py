@@ -8,19 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.errors import OutputError
-from vfxmatte.farm.job import FarmJob
+from vfxmatte.farm.job import FarmBatch, FarmJob
+from vfxmatte.farm.openjd_batch import batch_template
 from vfxmatte.farm.openjd_template import asset_references, template, values
 from vfxmatte.io.temporary import renamed_when_whole
 
 
 def openjd_files(job: FarmJob, *, chunking: bool = True) -> dict[str, str]:
     """Return the bundle's files by name: AWS Deadline Cloud's three, and the one for `openjd`."""
-    chosen = values(job, chunking=chunking)
+    content, chosen = template(job, chunking=chunking), values(job, chunking=chunking)
+    return _files(content, chosen, asset_references(job.reads, job.writes))
+
+
+def openjd_batch_files(batch: FarmBatch, *, chunking: bool = True) -> dict[str, str]:
+    """Return the same for one job with all shots of a batch."""
+    content, chosen = batch_template(batch, chunking=chunking)
+    reads = [path for job in batch.jobs for path in job.reads]
+    writes = [path for job in batch.jobs for path in job.writes]
+    return _files(content, chosen, asset_references(reads, writes))
+
+
+def _files(
+    content: Mapping[str, Any], chosen: Mapping[str, Any], references: Mapping[str, Any]
+) -> dict[str, str]:
     deadline = [{"name": name, "value": value} for name, value in chosen.items()]
     return {
-        "template.json": _text(template(job, chunking=chunking)),
+        "template.json": _text(content),
         "parameter_values.json": _text({"parameterValues": deadline}),
-        "asset_references.json": _text(asset_references(job)),
+        "asset_references.json": _text(references),
         "openjd_parameters.json": _text(chosen),
     }
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from vfxmatte.errors import UsageError
 from vfxmatte.types import Frames
 
-OUTPUT = "Output"
-"""Name of the path that a job writes to; it reads the others."""
+OUTPUT_OPTION = "--output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +26,14 @@ class JobPath:
     """Description for a submitter's window."""
 
     @property
+    def is_output(self) -> bool:
+        """True for the path that the job writes to; it reads the others."""
+        return self.option == OUTPUT_OPTION
+
+    @property
     def is_folder(self) -> bool:
         """True for a folder, and for the output, which may not exist yet."""
-        return self.name == OUTPUT or self.path.is_dir()
+        return self.is_output or self.path.is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +88,12 @@ class FarmJob:
         for path in self.paths:
             arguments += [*([path.option] if path.option else []), paths[path.name]]
         return [*arguments, *self.options]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarmBatch:
+    """Several shots as one job."""
+
+    name: str
+    jobs: tuple[FarmJob, ...]
+    """One for each shot; their names are unique."""

@@ -10,11 +10,12 @@ import getpass
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from vfxmatte.errors import UsageError
-from vfxmatte.farm.job import FarmJob
+from vfxmatte.farm.job import FarmBatch, FarmJob
 
 SPEC_VERSION = "1.13"
 _HEAD = (
@@ -47,39 +48,52 @@ def this_user(show: str) -> CueNames:
     return CueNames(show=show, user=getpass.getuser(), uid=uid)
 
 
-def spec(job: FarmJob, names: CueNames) -> str:
-    """Return the XML: a layer of chunks, and a layer that merges when all chunks are done."""
+def spec(batch: FarmBatch, names: CueNames) -> str:
+    """Return the XML: for each shot a layer of chunks, and a layer that merges when all chunks are
+    done; the layers of a single shot are `solve` and `merge`."""
     root = ElementTree.Element("spec")
-    _add(root, show=names.show, shot=_token(job.name), user=names.user)
+    _add(root, show=names.show, shot=_token(batch.name), user=names.user)
     if names.uid is not None:
         _add(root, uid=str(names.uid))
-    title = _token(f"vfxmatte-{job.name}")
+    title = _token(f"vfxmatte-{batch.name}")
     element = ElementTree.SubElement(root, "job", name=title)
     _add(element, paused="False", maxretries=str(_RETRIES), autoeat="False", env=None)
     layers = ElementTree.SubElement(element, "layers")
-    _add_solve(layers, job)
-    _add_merge(layers, job)
-    kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
-    depend = ElementTree.SubElement(ElementTree.SubElement(root, "depends"), "depend", kind)
-    _add(depend, depjob=title, deplayer="merge", onjob=title, onlayer="solve")
+    depends = ElementTree.SubElement(root, "depends")
+    for job, suffix in zip(batch.jobs, _suffixes(batch.jobs), strict=True):
+        _add_solve(layers, job, f"solve{suffix}")
+        _add_merge(layers, job, f"merge{suffix}")
+        kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
+        depend = ElementTree.SubElement(depends, "depend", kind)
+        deplayer, onlayer = f"merge{suffix}", f"solve{suffix}"
+        _add(depend, depjob=title, deplayer=deplayer, onjob=title, onlayer=onlayer)
     ElementTree.indent(root, " ")
     return _HEAD + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _add_solve(layers: ElementTree.Element, job: FarmJob) -> None:
+def _suffixes(jobs: Sequence[FarmJob]) -> list[str]:
+    """Return the ends of the layers' names, unique and without what OpenCue refuses."""
+    if len(jobs) == 1:
+        return [""]
+    names = [f"_{_token(job.name)}" for job in jobs]
+    unique = len(set(names)) == len(names)
+    return names if unique else [f"{name}_{n}" for n, name in enumerate(names, start=1)]
+
+
+def _add_solve(layers: ElementTree.Element, job: FarmJob, name: str) -> None:
     part = ["--frames", str(job.frames), "--chunk", "--chunk-size", str(job.chunk_size)]
     command = f"{_command(job, 'run', part)} --chunk-start #IFRAME#"
     needs = {"memory": f"{job.memory_gib:g}g"}
     if job.gpus:
         needs |= {"gpus": str(job.gpus), "gpu_memory": _GPU_MEMORY}
-    layer = ElementTree.SubElement(layers, "layer", name="solve", type="Render")
+    layer = ElementTree.SubElement(layers, "layer", name=name, type="Render")
     _add(layer, cmd=command, range=str(job.frames), chunk=str(job.chunk_size), **needs, env=None)
     _add(ElementTree.SubElement(layer, "services"), service="shell")
 
 
-def _add_merge(layers: ElementTree.Element, job: FarmJob) -> None:
+def _add_merge(layers: ElementTree.Element, job: FarmJob, name: str) -> None:
     command = _command(job, "merge", ["--frames", str(job.frames)])
-    layer = ElementTree.SubElement(layers, "layer", name="merge", type="Util")
+    layer = ElementTree.SubElement(layers, "layer", name=name, type="Util")
     _add(layer, cmd=command, range=str(next(iter(job.frames))), chunk="1", env=None)
     _add(ElementTree.SubElement(layer, "services"), service="shell")
 

@@ -6,9 +6,12 @@ the template lists them. AWS Deadline Cloud takes the same template.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from vfxmatte.farm.job import OUTPUT, FarmJob, JobPath
+from vfxmatte.farm.job import FarmJob, JobPath
 from vfxmatte.farm.ranges import starts, to_openjd
 from vfxmatte.types import FrameRange
 
@@ -17,38 +20,66 @@ _MAX_NAME = 128  # characters, by the specification
 _SHOT, _WORKERS = "Shot", "Workers"  # groups of parameters in a submitter's window
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShotTexts:
+    """What the commands of a shot's steps say: parameters of the job, or plain values."""
+
+    paths: Mapping[str, str]
+    """By the names of the job's paths."""
+    frames: str = "{{Param.Frames}}"
+    """A range of Open Job Description."""
+    device: str = "{{Param.Device}}"
+    step: str = ""
+    """Follows `Solve` and `Merge` in the names of the steps."""
+
+
 def template(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
     """Return the template: a step of chunks, and a step that merges and verifies them."""
+    texts = ShotTexts(paths={path.name: f"{{{{Param.{path.name}}}}}" for path in job.paths})
+    # Paths have no defaults, which must not be absolute.
+    definitions = [*map(path_definition, job.paths), *parameters(job, chunking)]
+    return whole_template(job.name, definitions, steps(job, texts, chunking), chunking)
+
+
+def whole_template(
+    name: str, definitions: list[dict[str, Any]], steps: list[dict[str, Any]], chunking: bool
+) -> dict[str, Any]:
+    """Return a template of parameters and steps."""
     content = {
         "specificationVersion": _VERSION,
-        "name": f"vfxmatte {job.name}"[:_MAX_NAME],
-        # Paths have no defaults, which must not be absolute.
-        "parameterDefinitions": [*map(_path, job.paths), *_parameters(job, chunking)],
-        "steps": [_solve(job, chunking), _merge(job, chunking)],
+        "name": f"vfxmatte {name}"[:_MAX_NAME],
+        "parameterDefinitions": definitions,
+        "steps": steps,
     }
     return {**content, "extensions": ["TASK_CHUNKING"]} if chunking else content
+
+
+def steps(job: FarmJob, texts: ShotTexts, chunking: bool) -> list[dict[str, Any]]:
+    """Return a shot's steps: chunks of frames, then merging and verifying."""
+    return [_solve(job, texts, chunking), _merge(job, texts, chunking)]
 
 
 def values(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
     """Return the values of the job's parameters by name."""
     paths = {path.name: str(path.path) for path in job.paths}
-    return paths | {one["name"]: one["default"] for one in _parameters(job, chunking)}
+    return paths | {one["name"]: one["default"] for one in parameters(job, chunking)}
 
 
-def asset_references(job: FarmJob) -> dict[str, Any]:
+def asset_references(reads: Iterable[Path], writes: Iterable[Path]) -> dict[str, Any]:
     """Return the files that AWS Deadline Cloud carries to workers with another file system."""
-    files = [str(path) for path in job.reads if not path.is_dir()]
-    folders = [str(path) for path in job.reads if path.is_dir()]
+    paths = list(dict.fromkeys(reads))
+    files = [str(path) for path in paths if not path.is_dir()]
+    folders = [str(path) for path in paths if path.is_dir()]
     return {
         "assetReferences": {
             "inputs": {"filenames": files, "directories": folders},
-            "outputs": {"directories": [str(path) for path in job.writes]},
+            "outputs": {"directories": [str(path) for path in dict.fromkeys(writes)]},
             "referencedPaths": [],
         }
     }
 
 
-def _parameters(job: FarmJob, chunking: bool) -> list[dict[str, Any]]:
+def parameters(job: FarmJob, chunking: bool) -> list[dict[str, Any]]:
     """Return the definitions of all parameters but paths, with this job's values as defaults."""
     frames = "Frames, e.g. 1001-1100:2 or 1001,1005,1009-1012"
     size = "Frames that a worker solves at a time"
@@ -84,25 +115,26 @@ def _parameter(
     }
 
 
-def _path(path: JobPath) -> dict[str, Any]:
+def path_definition(path: JobPath) -> dict[str, Any]:
+    """Return the definition of a path parameter."""
     control = "CHOOSE_DIRECTORY" if path.is_folder else "CHOOSE_INPUT_FILE"
     return {
         "name": path.name,
         "type": "PATH",
         "objectType": "DIRECTORY" if path.is_folder else "FILE",
-        "dataFlow": "INOUT" if path.name == OUTPUT else "IN",
+        "dataFlow": "INOUT" if path.is_output else "IN",
         "description": path.label,
         "userInterface": {"control": control, "label": path.name, "groupLabel": _SHOT},
     }
 
 
-def _solve(job: FarmJob, chunking: bool) -> dict[str, Any]:
+def _solve(job: FarmJob, texts: ShotTexts, chunking: bool) -> dict[str, Any]:
     if chunking:
         is_contiguous = isinstance(job.frames, FrameRange) and job.frames.step == 1
         task = {
             "name": "Frame",
             "type": "CHUNK[INT]",
-            "range": "{{Param.Frames}}",
+            "range": texts.frames,
             "chunks": {
                 "defaultTaskCount": "{{Param.ChunkSize}}",
                 "targetRuntimeSeconds": "{{Param.ChunkSeconds}}",
@@ -119,25 +151,24 @@ def _solve(job: FarmJob, chunking: bool) -> dict[str, Any]:
     if job.gpus:
         amounts.insert(0, {"name": "amount.worker.gpu", "min": job.gpus})
     return {
-        "name": "Solve",
+        "name": f"Solve{texts.step}",
         "description": "Chunks of frames, in any order and on any worker",
         "hostRequirements": {"amounts": amounts},
         "parameterSpace": {"taskParameterDefinitions": [task]},
-        "script": _script(job, "run", [*part, "--chunk", "--openjd"]),
+        "script": _script(job, texts, "run", [*part, "--chunk", "--openjd"]),
     }
 
 
-def _merge(job: FarmJob, chunking: bool) -> dict[str, Any]:
-    frames = "{{Param.Frames}}" if chunking else to_openjd(job.frames)
+def _merge(job: FarmJob, texts: ShotTexts, chunking: bool) -> dict[str, Any]:
+    frames = texts.frames if chunking else to_openjd(job.frames)
     return {
-        "name": "Merge",
+        "name": f"Merge{texts.step}",
         "description": "Every frame is there, whole and current; the manifest",
-        "dependencies": [{"dependsOn": "Solve"}],
-        "script": _script(job, "merge", ["--frames", frames, "--openjd"]),
+        "dependencies": [{"dependsOn": f"Solve{texts.step}"}],
+        "script": _script(job, texts, "merge", ["--frames", frames, "--openjd"]),
     }
 
 
-def _script(job: FarmJob, command: str, options: list[str]) -> dict[str, Any]:
-    shot = job.shot_arguments({path.name: f"{{{{Param.{path.name}}}}}" for path in job.paths})
-    arguments = [command, *shot, "--device", "{{Param.Device}}", *options]
+def _script(job: FarmJob, texts: ShotTexts, command: str, options: list[str]) -> dict[str, Any]:
+    arguments = [command, *job.shot_arguments(texts.paths), "--device", texts.device, *options]
     return {"actions": {"onRun": {"command": "{{Param.Vfxmatte}}", "args": arguments}}}

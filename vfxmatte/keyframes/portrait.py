@@ -23,6 +23,7 @@ from vfxmatte.keyframes.systems import SolverSettings
 from vfxmatte.network.dim import STRIDE
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.trimaps import distance_to, from_matte
+from vfxmatte.types import FOREGROUND as FOREGROUND_LABEL
 from vfxmatte.types import UNKNOWN as UNKNOWN_LABEL
 from vfxmatte.types import FloatImage, Labels, Mask
 
@@ -36,6 +37,12 @@ LEAST_SHARE = 0.004
 
 LEAST_AGREEMENT = 0.5
 """Smallest agreement with the shape of a portrait at which foreground counts as one."""
+
+SURE_AGREEMENT = 0.8
+"""Agreement below which a portrait is doubtful; 19 of 20 rendered ones have this, or more."""
+
+MOST_UNKNOWN = 3.0
+"""Largest ratio of unknown to certain foreground in a usable trimap."""
 
 BAND_SHARE = 0.012
 """Reach of the unknown band to either side, as a share of the picture's shorter side."""
@@ -153,6 +160,23 @@ def keyframe_labels(guess: PortraitGuess, band_px: float | None = None) -> Label
     labels = from_matte(surer, erode_px=band_px, dilate_px=band_px)
     labels[guess.doubtful] = UNKNOWN_LABEL
     return labels
+
+
+def doubts_about(guess: PortraitGuess, labels: Labels) -> list[str]:
+    """Return why a guess may be no portrait, or its trimap of no use; [] without doubts."""
+    doubts = []
+    if guess.agreement < SURE_AGREEMENT:
+        doubts.append(
+            f"it agrees with a portrait's shape by {guess.agreement:.2f} only, where "
+            f"{SURE_AGREEMENT:.2f} would be sure"
+        )
+    foreground = np.count_nonzero(labels == FOREGROUND_LABEL)
+    unknown = np.count_nonzero(labels == UNKNOWN_LABEL)
+    if not foreground:
+        doubts.append("nothing is certain foreground")
+    elif unknown > MOST_UNKNOWN * foreground:
+        doubts.append(f"{unknown / foreground:.1f} times as much is unknown as certain foreground")
+    return doubts
 
 
 def default_band_px(height: int, width: int) -> float:

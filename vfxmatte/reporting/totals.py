@@ -11,7 +11,7 @@ from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.types import FrameResult
 
-_SURE = 0.99
+SURE = 0.99
 """Confidence from which no further keyframe is suggested on screen."""
 
 
@@ -79,7 +79,7 @@ class Totals:
         memory = "" if self.peak_rss_bytes is None else f", {self.peak_rss_bytes / 2**30:.1f} GiB"
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
-        if self.suggested_confidence is not None and self.suggested_confidence < _SURE:
+        if self.suggested_confidence is not None and self.suggested_confidence < SURE:
             lines.append(
                 f"a further keyframe would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
