@@ -17,10 +17,12 @@ import torch
 
 from vfxmatte.exports.destination import written_when_equal
 from vfxmatte.exports.equality import check_equal
+from vfxmatte.exports.light_wrapper import ExportedLight
+from vfxmatte.exports.networks import load_any
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.working_space import WorkingSpace
 from vfxmatte.exports.wrapper import KNOBS, TILE_PX, ExportedMatting
-from vfxmatte.network.weights import load_weights
+from vfxmatte.network.light import LightMatting
 from vfxmatte.types import FloatImage
 
 RECORD_NAME = "vfxmatte.json"
@@ -44,9 +46,9 @@ def export_torchscript(
         ExportError: the model differs from the engine. Nothing is written then.
     """
     with written_when_equal(path, overwrite=overwrite) as partial, _torchscript_allowed():
-        network, info = load_weights(weights)
-        network.requires_grad_(False)
-        wrapper = ExportedMatting(network, space=space, tile_px=tile_px).eval()
+        network, info = load_any(weights)
+        wrapped = ExportedLight if isinstance(network, LightMatting) else ExportedMatting
+        wrapper = wrapped(network, space=space, tile_px=tile_px).eval()  # type: ignore[arg-type]
         archive = BytesIO()  # torch reports a full disk as an internal error
         knobs = {name: getattr(wrapper, name) for name in KNOBS}
         extra = {RECORD_NAME: json.dumps(record_of(info, space, knobs), indent=2)}

@@ -49,10 +49,23 @@ class DecodeSrgb(nn.Module):
         return decode_srgb(encoded)
 
 
-def _traced(module: nn.Module, *example: Tensor) -> nn.Module:
+def traced(module: nn.Module, *example: Tensor) -> nn.Module:
     """Trace a module; shapes stay dynamic."""
-    traced: nn.Module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
-    return traced
+    module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
+    return module
+
+
+def extended(image: Tensor, rows: int, columns: int) -> Tensor:
+    """Extend (N, C, H, W) at the bottom and right by repeated reflection."""
+    image = image.index_select(2, _reflected(image.size(2), rows, image.device))
+    return image.index_select(3, _reflected(image.size(3), columns, image.device))
+
+
+def _reflected(size: int, length: int, device: torch.device) -> Tensor:
+    """Return indices that extend a side to a length by repeated reflection."""
+    period = max(2 * size - 2, 1)
+    index = torch.arange(length, device=device) % period
+    return torch.where(index < size, index, period - index)
 
 
 class ExportedMatting(nn.Module):
@@ -74,17 +87,25 @@ class ExportedMatting(nn.Module):
         tile_px: int = TILE_PX,
     ) -> None:
         super().__init__()
+        self._prepare(network.config.priors, space, refine, tile_px)
+        self.halo_px = network.config.halo_px()
+        self.mean = network.mean.flatten().tolist()
+        self.std = network.std.flatten().tolist()
+        example = torch.rand(1, 4 + self.priors, 2 * STRIDE, 3 * STRIDE)
+        self.stage1 = traced(Stage1(network, pool_with_indices, unpool_by_indices), example)
+        second = network.refinement or NoRefinement()
+        self.stage2 = traced(second, example, example[:, 3:4])
+
+    def _prepare(self, priors: int, space: WorkingSpace, refine: bool, tile_px: int) -> None:
+        """Set the knobs, and what all networks need before their first layer."""
         self.colorspace = int(space)
         self.refine = int(refine)
         self.tile_px = tile_px
         self.stride = STRIDE
-        self.halo_px = network.config.halo_px()
         self.background_below = BACKGROUND_BELOW
         self.foreground_above = FOREGROUND_ABOVE
         self.acescg = matrix_to_rec709(WorkingSpace.ACESCG).flatten().tolist()
-        self.mean = network.mean.flatten().tolist()
-        self.std = network.std.flatten().tolist()
-        self.priors = network.config.priors
+        self.priors = priors
         self.weights = SETTINGS["weights"]
         self.in_light = SETTINGS["in_light"]
         self.counts = SETTINGS["counts"]
@@ -95,12 +116,9 @@ class ExportedMatting(nn.Module):
         self.epsilon = SETTINGS["epsilon"]
         self.model_epsilon = SETTINGS["model_epsilon"]
         self.least_reduction, self.most_px = LEAST_REDUCTION, MOST_PX
-        example = torch.rand(1, 4 + self.priors, 2 * STRIDE, 3 * STRIDE)
-        self.stage1 = _traced(Stage1(network, pool_with_indices, unpool_by_indices), example)
-        second = network.refinement or NoRefinement()
-        self.stage2 = _traced(second, example, example[:, 3:4])
-        self.encode = _traced(EncodeForNetwork(), example[:, :3])
-        self.decode = _traced(DecodeSrgb(), example[:, :3])
+        example = torch.rand(1, 3, 2 * STRIDE, 3 * STRIDE)
+        self.encode = traced(EncodeForNetwork(), example)
+        self.decode = traced(DecodeSrgb(), example)
         self.register_buffer("precision", torch.zeros(1))  # has the weights' dtype
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,7 +130,7 @@ class ExportedMatting(nn.Module):
         if bool(unknown.any()):
             encoded = self._encoded(x[:, :3].float())
             picture = torch.cat((encoded, trimap, self._alpha_priors(encoded, trimap)), 1)
-            self._solve(self._padded(picture), unknown, alpha)
+            self._solve(picture, unknown, alpha)
         return alpha.to(x.dtype).contiguous()
 
     def _cleaned(self, painted: Tensor) -> Tensor:
@@ -159,18 +177,13 @@ class ExportedMatting(nn.Module):
 
     def _padded(self, image: Tensor) -> Tensor:
         """Extend at the bottom and right by reflection to multiples of the stride."""
-        image = image.index_select(2, self._reflected(image.size(2), image.device))
-        return image.index_select(3, self._reflected(image.size(3), image.device))
-
-    def _reflected(self, size: int, device: torch.device) -> Tensor:
-        """Return indices that extend a side to a multiple of the stride by repeated reflection."""
-        length = (size + self.stride - 1) // self.stride * self.stride
-        period = max(2 * size - 2, 1)
-        index = torch.arange(length, device=device) % period
-        return torch.where(index < size, index, period - index)
+        rows = (image.size(2) + self.stride - 1) // self.stride * self.stride
+        columns = (image.size(3) + self.stride - 1) // self.stride * self.stride
+        return extended(image, rows, columns)
 
     def _solve(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
         """Solve the unknown pixels of alpha in place, tile by tile."""
+        image = self._padded(image)
         mask = unknown.any(1).any(0)
         top, bottom = self._extent(mask.any(1))
         left, right = self._extent(mask.any(0))

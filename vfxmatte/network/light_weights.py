@@ -8,7 +8,7 @@ from typing import Any
 
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import LightConfig, LightMatting
-from vfxmatte.network.weights_file import load_as, read_info_as
+from vfxmatte.network.weights_file import WeightsInfo, load_as, read_info_as
 
 
 def load_light_weights(path: Path) -> tuple[LightMatting, str]:
@@ -17,8 +17,14 @@ def load_light_weights(path: Path) -> tuple[LightMatting, str]:
     Raises:
         WeightsError: damaged (the sha256 differs), another architecture, another encoding.
     """
+    network, info = load_light(path)
+    return network, info.sha256
+
+
+def load_light(path: Path) -> tuple[LightMatting, WeightsInfo[LightConfig]]:
+    """Load the network as `load_light_weights` does, with the content of its sidecar."""
     info = read_info_as(path, _config)
-    return load_as(info, LightMatting), info.sha256
+    return load_as(info, LightMatting), info
 
 
 def _config(record: Mapping[str, Any]) -> LightConfig:

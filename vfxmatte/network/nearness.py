@@ -16,7 +16,8 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels
 SCALES_PX = (6.4, 25.6, 51.2)
 """Standard deviations of the Gaussians."""
 
-_FARTHEST_PX = 300  # from there on the widest Gaussian is 0 in eight bits, and in sixteen
+FARTHEST_PX = 300
+"""From there on the widest Gaussian is 0 in eight bits, and in sixteen."""
 
 
 def nearness(labels: Labels) -> FloatImage:
@@ -30,7 +31,7 @@ def nearness(labels: Labels) -> FloatImage:
         if away.all():
             continue
         distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        squared = np.rint(np.minimum(distance, _FARTHEST_PX) ** 2).astype(np.int32)
+        squared = np.rint(np.minimum(distance, FARTHEST_PX) ** 2).astype(np.int32)
         result[:, :, first : first + len(SCALES_PX)] = _gaussians()[squared]
     return result
 
@@ -38,7 +39,7 @@ def nearness(labels: Labels) -> FloatImage:
 @cache
 def _gaussians() -> FloatImage:
     """(farthest² + 1, 3) float32: for each squared distance its Gaussians, 0 at the farthest."""
-    squared = np.arange(_FARTHEST_PX**2 + 1)[:, None]
+    squared = np.arange(FARTHEST_PX**2 + 1)[:, None]
     table = np.exp(-squared / (2 * np.square(SCALES_PX)))
     table[-1] = 0
     return np.asarray(table, np.float32)
