@@ -79,14 +79,14 @@ def torchscript(
 @export.command()
 @_common
 @click.option("--half", is_flag=True, help="Use half precision inside: half the size, for GPUs.")
-@click.option("--priors", is_flag=True, help="Take the alpha priors as further input channels.")
+@click.option("--priors", is_flag=True, help="Take the alpha priors as input.")
 def onnx(
     path: Path, weights: Path | None, colorspace: str, overwrite: bool, half: bool, priors: bool
 ) -> None:
     """Write an ONNX file: "image" (N, 4, H, W) in, "alpha" (N, 1, H, W) out, float32, any size.
 
-    A graph cannot compute the alpha priors that the default weights use: without --priors the
-    mattes are less accurate than the engine's. Needs pip install 'vfxmatte[export]'.
+    The alpha priors are computed in the graph. A JSON file of the same name describes the model to
+    Flame's Inference node. Needs pip install 'vfxmatte[export]'.
 
     Exit codes: 0 written and equal to the engine; 3 nothing was written.
     """

@@ -21,61 +21,47 @@ from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.destination import written_when_equal
 from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, Priors, check_equal
+from vfxmatte.exports.flame import (
+    check_flame_path,
+    flame_description,
+    flame_path,
+    write_flame_description,
+)
+from vfxmatte.exports.networks import load_any
+from vfxmatte.exports.onnx_graph import OPSET, chained, converted, remove_source_paths
+from vfxmatte.exports.onnx_neighbours import applied
+from vfxmatte.exports.onnx_pieces import light_pieces, prior_pieces
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
 from vfxmatte.network.dim import STRIDE, DeepImageMatting, complete
-from vfxmatte.network.weights import load_weights
+from vfxmatte.network.light import LightMatting
+from vfxmatte.prior.constants import PRIORS
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 from vfxmatte.types import FloatImage
 
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 18
 INPUT, OUTPUT = "image", "alpha"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-class OnnxMatting(nn.Module):
-    """A module from RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
-
-    With `priors` the alpha priors are further channels; else the trimap replaces them, as in an
-    engine without priors, because a graph cannot compute them. Unlike `wrapper.ExportedMatting` it
-    has no knobs and no tiles, because a graph has no branches.
-    """
+class OnnxInput(nn.Module):
+    """A module from RGB and painted trimap (N, 4 or more, H, W) to the network's encoding and the
+    trimap as 0, 0.5 and 1; further channels stay as they are."""
 
     matrix: Tensor
-    mean: Tensor
-    std: Tensor
 
-    def __init__(
-        self,
-        network: DeepImageMatting,
-        space: WorkingSpace,
-        dtype: torch.dtype,
-        *,
-        priors: bool = False,
-    ) -> None:
+    def __init__(self, space: WorkingSpace) -> None:
         super().__init__()
-        self.channels = 4 + network.config.priors if priors else 4
-        self.space, self.dtype, self.priors = space, dtype, network.config.priors
-        self.stage1 = Stage1(network, pool_alone, unpool_by_comparison).to(dtype)
-        self.stage2 = (network.refinement or NoRefinement()).to(dtype)
-        self.register_buffer("mean", network.mean)
-        self.register_buffer("std", network.std)
+        self.space = space
         self.register_buffer("matrix", torch.from_numpy(matrix_to_rec709(space))[:, :, None, None])
 
     def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[2:]
-        trimap = self._cleaned(image[:, 3:4])
-        picture = torch.cat((self._encoded(image[:, :3]), trimap, image[:, 4:]), 1)
-        picture = picture.index_select(2, _reflected(height)).index_select(3, _reflected(width))
-        picture = complete(picture, self.priors)
-        normalised = ((picture - self.mean) / self.std).to(self.dtype)
-        raw = self.stage2(normalised, self.stage1(normalised))
-        alpha = raw.float().clamp(0.0, 1.0)[:, :, :height, :width]
-        return torch.where(trimap == 0.5, alpha, trimap)
+        return torch.cat(
+            (self._encoded(image[:, :3]), self._cleaned(image[:, 3:4]), image[:, 4:]), 1
+        )
 
     def _cleaned(self, painted: Tensor) -> Tensor:
         """Reduce a painted trimap to 0, 0.5 or 1; NaN is unknown."""
@@ -90,6 +76,49 @@ class OnnxMatting(nn.Module):
         elif self.space is WorkingSpace.SRGB:
             rgb = decode_srgb(rgb)
         return encode_for_network(rgb)
+
+
+class OnnxMatting(nn.Module):
+    """A module from RGB and trimap (N, 4, H, W) float32, any size, to alpha (N, 1, H, W) float32.
+
+    With `priors` the alpha priors are further channels; else the trimap replaces them, as in an
+    engine without priors. Unlike `wrapper.ExportedMatting` it has no knobs and no tiles, because a
+    graph has no branches.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: DeepImageMatting,
+        space: WorkingSpace,
+        dtype: torch.dtype,
+        *,
+        priors: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = 4 + network.config.priors if priors else 4
+        self.dtype, self.priors = dtype, network.config.priors
+        self.prepared = OnnxInput(space)
+        self.stage1 = Stage1(network, pool_alone, unpool_by_comparison).to(dtype)
+        self.stage2 = (network.refinement or NoRefinement()).to(dtype)
+        self.register_buffer("mean", network.mean)
+        self.register_buffer("std", network.std)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.solved(self.prepared(image))
+
+    def solved(self, picture: Tensor) -> Tensor:
+        """Solve pictures that are encoded, (N, channels, H, W)."""
+        height, width = picture.shape[2:]
+        trimap = picture[:, 3:4]
+        picture = picture.index_select(2, _reflected(height)).index_select(3, _reflected(width))
+        picture = complete(picture, self.priors)
+        normalised = ((picture - self.mean) / self.std).to(self.dtype)
+        raw = self.stage2(normalised, self.stage1(normalised))
+        alpha = raw.float().clamp(0.0, 1.0)[:, :, :height, :width]
+        return torch.where(trimap == 0.5, alpha, trimap)
 
 
 def _reflected(size: int) -> Tensor:
@@ -110,32 +139,47 @@ def export_onnx(
     priors: bool = False,
     overwrite: bool = False,
 ) -> float:
-    """Write the model, and return its largest difference from the engine.
+    """Write the model and its description for Flame; return its largest difference from the engine.
+
+    A model that takes priors gets no description, because Flame cannot make them.
 
     Args:
         half: use half precision inside; input and output stay float32.
-        priors: take the alpha priors (`alpha_priors`) as further channels of the input.
+        priors: take the alpha priors (`alpha_priors`) as further channels of the input, instead of
+            computing them.
     Raises:
         OutputError: the file exists, or cannot be written. WeightsError: unusable weights.
         ExportError: the network takes no priors, packages are missing, or the model differs from
             the engine. Nothing is written then.
     """
     require_packages()
+    if not priors:
+        check_flame_path(flame_path(path), overwrite=overwrite)
     with written_when_equal(path, overwrite=overwrite) as partial:
-        network, info = load_weights(weights)
-        network.requires_grad_(False)
-        if priors and not network.config.prior:
-            raise ExportError(
-                "these weights take no alpha priors", path=weights, hint="leave --priors out"
-            )
+        network, info = load_any(weights)
         dtype = torch.float16 if half else torch.float32
-        model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
+        light = isinstance(network, LightMatting)
+        inside = light or (network.config.prior and not priors)
+        if priors and (light or not network.config.prior):
+            raise ExportError(
+                "these weights take no alpha priors from outside",
+                path=weights,
+                hint="leave --priors out",
+            )
+        if inside:
+            model = _with_prior_inside(network, space, dtype)
+        else:
+            model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
         for key, value in record_of(info, space, priors=priors).items():
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
         partial.write_bytes(model.SerializeToString())
         tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
-        source: Priors = "given" if priors else "none"
-        return check_equal(OnnxSession(partial), weights, space, tolerance, priors=source)
+        source: Priors = "given" if priors else "inside" if inside else "none"
+        difference = check_equal(OnnxSession(partial), weights, space, tolerance, priors=source)
+    if not priors:
+        described = flame_description(path.stem, space, INPUT, OUTPUT)
+        write_flame_description(flame_path(path), described)
+    return difference
 
 
 def require_packages() -> None:
@@ -172,6 +216,32 @@ class OnnxSession:
         return {key.removeprefix("vfxmatte."): value for key, value in metadata.items()}
 
 
+class _Solved(nn.Module):
+    """`OnnxMatting.solved`, with the priors from enlarged linear models."""
+
+    def __init__(self, matting: OnnxMatting) -> None:
+        super().__init__()
+        self.matting = matting
+
+    def forward(self, encoded: Tensor, models: Tensor) -> Tensor:
+        return self.matting.solved(applied(encoded, models))
+
+
+def _with_prior_inside(
+    network: DeepImageMatting | LightMatting, space: WorkingSpace, dtype: torch.dtype
+) -> onnx.ModelProto:
+    """Convert a network, with the graph that makes its priors before it."""
+    height, width = 2 * STRIDE + 5, 3 * STRIDE + 7
+    image, models = torch.rand(2, 4, height, width), torch.rand(2, 4 * PRIORS, height, width)
+    first = converted(OnnxInput(space), [image], [INPUT], ["encoded"])
+    if isinstance(network, LightMatting):
+        last = light_pieces(network, image, models, dtype)
+    else:
+        matting = _Solved(OnnxMatting(network, space, dtype, priors=True))
+        last = [converted(matting, [image, models], ["encoded", "models"], [OUTPUT])]
+    return chained([first, *prior_pieces(), *last])
+
+
 def _converted(module: OnnxMatting) -> onnx.ModelProto:
     """Convert a module to ONNX with dynamic batch, height and width."""
     free: Any = torch.export.Dim.DYNAMIC
@@ -190,17 +260,8 @@ def _converted(module: OnnxMatting) -> onnx.ModelProto:
     if program is None:
         raise ExportError("torch gave no ONNX model", hint="use another release of torch")
     model: onnx.ModelProto = program.model_proto
-    _remove_source_paths(model)
+    remove_source_paths(model)
     return model
-
-
-def _remove_source_paths(model: onnx.ModelProto) -> None:
-    """Remove the exporter's notes on the Python source, which hold paths of this machine."""
-    for part in (*model.graph.node, *model.graph.input, *model.graph.output):
-        del part.metadata_props[:]
-    del model.graph.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
 
 
 @contextmanager

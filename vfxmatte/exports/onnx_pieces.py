@@ -1,0 +1,95 @@
+"""The alpha prior and a light network, as pieces of one ONNX graph."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from vfxmatte.engines.light_frame import REFINED_ABOVE
+from vfxmatte.exports.light_wrapper import LightStage1, LightStage2
+from vfxmatte.exports.onnx_graph import converted, scripted
+from vfxmatte.exports.onnx_neighbours import LinearModels, Neighbours, applied
+from vfxmatte.network.light import CHANNELS, PRIORS, STRIDE, LightMatting
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def prior_pieces() -> list[onnx.ModelProto]:
+    """Return the pieces from `encoded`, picture and trimap, to `models`: linear models of the
+    priors by colour, at the picture's size."""
+    from vfxmatte.exports import onnx_prior as graph
+
+    small, alphas = torch.rand(2, 6, 21, 33).double(), torch.rand(2, PRIORS, 21, 33).double()
+    joined = ["near_displayed", "near_light"]
+    return [
+        scripted(graph.Reduced, ["encoded"], ["small", "labels", "reduction"]),
+        converted(Neighbours(), [small], ["small"], joined),
+        scripted(graph.Solved, ["small", "labels", *joined], ["alphas"]),
+        converted(LinearModels(), [small, alphas], ["small", "alphas"], ["small_models"]),
+        scripted(graph.Enlarged, ["encoded", "small_models", "reduction"], ["models"]),
+    ]
+
+
+class _Applied(nn.Module):
+    def forward(self, encoded: Tensor, models: Tensor) -> Tensor:
+        return applied(encoded, models)
+
+
+class _InDtype(nn.Module):
+    """Stage 1 in the dtype of its weights, from and to float32."""
+
+    def __init__(self, network: LightMatting, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype, self.stage1 = dtype, LightStage1(network).to(dtype)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        maps: Tensor = self.stage1(seen.to(self.dtype))
+        return maps.float()
+
+
+class _Mixed(nn.Module):
+    """Alpha of the priors and stage 1's maps at full size, corrected by stage 2."""
+
+    def __init__(self, network: LightMatting, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype, self.has_stage2 = dtype, network.refinement is not None
+        self.stage2 = LightStage2(network).to(dtype)
+
+    def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
+        trimap, shares = picture[:, 3:4], maps[:, 1 : 1 + PRIORS].softmax(1)
+        alpha = maps[:, :1] + (shares * picture[:, 4:]).sum(1, keepdim=True)
+        if self.has_stage2:
+            seen = (x.to(self.dtype) for x in (picture, alpha, maps))
+            refined = alpha + self.stage2(*seen).float()
+            needed = maps[:, 1 + PRIORS : 2 + PRIORS] > math.log(REFINED_ABOVE)
+            alpha = torch.where(needed, refined, alpha)
+        return torch.where(trimap == 0.5, alpha.clamp(0.0, 1.0), trimap)
+
+
+def light_pieces(
+    network: LightMatting, encoded: Tensor, models: Tensor, dtype: torch.dtype
+) -> list[onnx.ModelProto]:
+    """Return the pieces from `encoded` and `models` to `alpha`.
+
+    Args:
+        encoded, models: examples.
+    """
+    from vfxmatte.exports import onnx_light as graph
+
+    seen = torch.rand(2, CHANNELS, 2 * STRIDE, 3 * STRIDE)
+    stage1 = _InDtype(network, dtype)
+    count = 2 + PRIORS + (network.config.features if network.refinement is not None else 0)
+    maps = torch.rand(2, count, *encoded.shape[2:])
+    picture, placed = applied(encoded, models), ["factor", "top", "left"]
+    last = _Mixed(network, dtype)
+    return [
+        converted(_Applied(), [encoded, models], ["encoded", "models"], ["picture"]),
+        scripted(graph.Seen, ["picture"], ["seen", *placed]),
+        converted(stage1, [seen], ["seen"], ["small_maps"]),
+        scripted(graph.MapsAtSize, ["picture", "small_maps", *placed], ["maps"]),
+        converted(last, [picture, maps], ["picture", "maps"], ["alpha"]),
+    ]

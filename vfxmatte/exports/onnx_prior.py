@@ -1,0 +1,236 @@
+"""The alpha prior as ONNX, what has loops or sizes that data decide; needs `onnxscript`.
+
+The steps are those of `prior.torchscript_prior`. All pictures of a batch are solved at once: their
+pixels are numbered through, and no pixel is joined to one of another picture.
+"""
+
+# mypy: ignore-errors
+# ruff: noqa: ANN001, ANN201, E741
+# What is decorated with `script` is ONNX in Python's syntax, not Python.
+
+from __future__ import annotations
+
+from onnxscript import DOUBLE, FLOAT, INT64, script
+from onnxscript import opset18 as op
+
+from vfxmatte.exports.onnx_neighbours import STEPS
+from vfxmatte.prior.constants import (
+    DISTANT_WEIGHTS,
+    ITERATIONS,
+    LEAST_REDUCTION,
+    MOST_PX,
+    NEAR_PX,
+    NEIGHBOURS,
+    TOLERANCE,
+)
+
+_LEAST, _MOST = LEAST_REDUCTION, float(MOST_PX)
+_LOW, _MIDDLE, _HIGH = DISTANT_WEIGHTS
+(_FIRST, _PLACE), (_SECOND, _) = NEIGHBOURS
+_NEAR, _SIDE = NEAR_PX, 2 * NEAR_PX + 1
+_ALLOWED, _ITERATIONS = TOLERANCE**2, ITERATIONS
+_DOWN, _RIGHT = [dy for dy, _ in STEPS], [dx for _, dx in STEPS]
+_AT_ONCE = 1 << 22
+_APART = 1e3  # between the pictures of a batch, in colours
+
+
+@script(default_opset=op)
+def repeated(x, rows, columns):
+    """Cut or extend (N, C, h, w) to rows and columns [1] by repeating the last ones."""
+    height, width = op.Shape(x, start=2, end=3), op.Shape(x, start=3, end=4)
+    y = op.Min(op.Range(0, op.Squeeze(rows), 1), height - 1)
+    x_index = op.Min(op.Range(0, op.Squeeze(columns), 1), width - 1)
+    return op.Gather(op.Gather(x, y, axis=2), x_index, axis=3)
+
+
+@script(default_opset=op)
+def blocks(x, factor):
+    """Cut (N, C, a·factor, b·factor) into squares: (N, C, a, factor, b, factor)."""
+    head = op.Shape(x, start=0, end=2)
+    rows, columns = op.Shape(x, start=2, end=3) / factor, op.Shape(x, start=3, end=4) / factor
+    return op.Reshape(x, op.Concat(head, rows, factor, columns, factor, axis=0))
+
+
+@script(default_opset=op)
+def reduced_trimap(cut):
+    """Labels (N, 1, a, b) of squares: certain where the whole square is."""
+    axes = op.Constant(value_ints=[3, 5])
+    highest = op.ReduceMax(cut, axes, keepdims=0)
+    lowest = op.ReduceMin(cut, axes, keepdims=0)
+    certain = op.Where(lowest == 1.0, 1.0, 0.5)
+    return op.Where(highest == 0.0, 0.0, certain)
+
+
+@script(default_opset=op)
+def Reduced(encoded: FLOAT["N", 4, "H", "W"]):  # noqa: F821
+    """Reduce the pictures: colours as displayed and in light, labels, and the factor [1]."""
+    height, width = op.Shape(encoded, start=2, end=3), op.Shape(encoded, start=3, end=4)
+    pixels = op.Cast(height * width, to=1)
+    needed = op.Cast(op.Ceil(op.Sqrt(pixels / _MOST)), to=7)
+    factor = op.Max(needed, op.Constant(value_ints=[_LEAST]))
+    rows, columns = (height + factor - 1) / factor, (width + factor - 1) / factor
+    wider = repeated(encoded, rows * factor, columns * factor)
+    colours, trimap = op.Split(wider, op.Constant(value_ints=[3, 1]), axis=1)
+    both = op.Concat(colours, colours * colours, axis=1)
+    mean = op.ReduceMean(blocks(both, factor), op.Constant(value_ints=[3, 5]), keepdims=0)
+    three = op.Constant(value_ints=[3])
+    more, wide = op.Max(rows, three), op.Max(columns, three)
+    small = op.Cast(repeated(mean, more, wide), to=11)
+    labels = repeated(reduced_trimap(blocks(trimap, factor)), more, wide)
+    return small, labels, factor
+
+
+@script(default_opset=op)
+def nearest(points, queries, count):
+    """Find the rows (queries, count) of the points nearest to some of them, in chunks."""
+    total = op.Shape(points, start=0, end=1)
+    one = op.Constant(value_ints=[1])
+    step = op.Max(one, op.Constant(value_ints=[_AT_ONCE]) / op.Max(total, one))
+    number = op.Shape(queries, start=0, end=1)
+    chunks = op.Squeeze((number + step - 1) / step)
+    lengths = op.ReduceSum(points * points, op.Constant(value_ints=[1]), keepdims=0)
+    others = op.Transpose(points, perm=[1, 0])
+    kept = op.Min(count, total)
+    found = op.Expand(op.Constant(value_int=0), op.Concat(op.Constant(value_ints=[0]), kept, axis=0))
+    for i in range(chunks):
+        first = op.Reshape(i, op.Constant(value_ints=[1])) * step
+        some = op.Gather(points, op.Slice(queries, first, first + step, op.Constant(value_ints=[0])))
+        apart = lengths - 2.0 * op.MatMul(some, others)
+        _, rows = op.TopK(apart, kept, axis=1, largest=0, sorted=0)
+        found = op.Concat(found, rows, axis=0)
+    return found
+
+
+@script(default_opset=op)
+def product(x, places, values, back, back_values):
+    """Sum what comes to each unknown pixel from those it is joined to."""
+    one = op.Constant(value_ints=[1])
+    arriving = op.ReduceSum(values * op.Gather(x, places), one, keepdims=0)
+    sent = op.Reshape(back_values * op.Unsqueeze(x, one), op.Constant(value_ints=[-1]))
+    return op.ScatterElements(arriving, back, sent, axis=0, reduction="add")
+
+
+@script(default_opset=op)
+def solved(degree, right, places, values, back, back_values, start):
+    """Solve (u,) by conjugate gradients from `start`, preconditioned by the diagonal."""
+    even = op.Expand(op.CastLike(0.5, right), op.Shape(right))
+    apart = right - degree * even + product(even, places, values, back, back_values)
+    goal = op.ReduceSum(apart * apart, keepdims=0) * op.CastLike(_ALLOWED, right)
+    residual = right - degree * start + product(start, places, values, back, back_values)
+    inverse = 1.0 / op.Max(degree, op.CastLike(1e-12, degree))
+    least = op.CastLike(1e-300, degree)
+    first = op.Constant(value_ints=[0])
+    # One state, because `onnxscript` 0.7 confuses the order of several.
+    state = op.Concat(op.Unsqueeze(start, first), op.Unsqueeze(residual, first),
+                      op.Unsqueeze(inverse * residual, first), axis=0)  # fmt: skip
+    for i in range(_ITERATIONS):
+        x, left, step = op.Split(state, axis=0, num_outputs=3)
+        x, left, step = op.Squeeze(x, first), op.Squeeze(left, first), op.Squeeze(step, first)
+        energy = op.ReduceSum(inverse * left * left, keepdims=0)
+        moved = degree * step - product(step, places, values, back, back_values)
+        length = energy / op.Max(op.ReduceSum(step * moved, keepdims=0), least)
+        left = left - length * moved
+        z = inverse * left
+        turned = z + (op.ReduceSum(left * z, keepdims=0) / op.Max(energy, least)) * step
+        state = op.Concat(op.Unsqueeze(x + length * step, first), op.Unsqueeze(left, first),
+                          op.Unsqueeze(turned, first), axis=0)  # fmt: skip
+        done = op.ReduceSum(left * left, keepdims=0) <= goal
+        if done:
+            break
+    return op.Squeeze(op.Slice(state, [0], [1], [0]), first)
+
+
+@script(default_opset=op)
+def Solved(
+    small: DOUBLE["N", 6, "h", "w"],  # noqa: F821
+    labels: FLOAT["N", 1, "h", "w"],  # noqa: F821
+    near_displayed: DOUBLE["N", 24, "h", "w"],  # noqa: F821
+    near_light: DOUBLE["N", 24, "h", "w"],  # noqa: F821
+):
+    """Solve the reduced pictures' alphas (N, 3, h, w)."""
+    one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
+    height, width = op.Shape(labels, start=2, end=3), op.Shape(labels, start=3, end=4)
+    open_plane = op.Cast(labels == 0.5, to=1)
+    is_open = op.Reshape(open_plane, all_)
+    known = op.Reshape(op.Cast(labels == 1.0, to=11), all_)
+    total = op.Shape(known)
+    queries = op.Reshape(op.NonZero(is_open), all_)
+    open_long = op.Cast(is_open, to=7)
+    row_of = op.Max(op.CumSum(open_long, op.Constant(value_int=0)) - 1, 0)
+    # neighbours
+    offsets = op.Constant(value_ints=_DOWN) * width + op.Constant(value_ints=_RIGHT)
+    beside = op.Unsqueeze(queries, one) + offsets
+    beside = op.Min(op.Max(beside, op.Constant(value_ints=[0])), total - 1)
+    flat = op.Concat(all_, op.Constant(value_ints=[24]), axis=0)
+    displayed = op.Gather(op.Reshape(op.Transpose(near_displayed, perm=[0, 2, 3, 1]), flat), queries)
+    light = op.Gather(op.Reshape(op.Transpose(near_light, perm=[0, 2, 3, 1]), flat), queries)
+    # pixels alike wherever they are
+    held = op.MaxPool(open_plane, kernel_shape=[1, _SIDE], pads=[0, _NEAR, 0, _NEAR])
+    held = op.MaxPool(held, kernel_shape=[_SIDE, 1], pads=[_NEAR, 0, _NEAR, 0])
+    near = op.Reshape(op.NonZero(op.Reshape(held, all_)), all_)
+    colours, _light = op.Split(small, op.Constant(value_ints=[3, 3]), axis=1)
+    colours = op.Reshape(op.Transpose(colours, perm=[0, 2, 3, 1]), op.Constant(value_ints=[-1, 3]))
+    colours = op.Gather(colours, near)
+    row, column = near / width, near - near / width * width
+    picture = op.Cast(row / height, to=11) * op.CastLike(_APART, colours)
+    colours = op.Concat(colours, op.Unsqueeze(picture, one), axis=1)
+    place = op.Concat(op.Unsqueeze(row, one), op.Unsqueeze(column, one), axis=1)
+    placed = op.Concat(colours, op.Cast(place, to=11) * op.CastLike(_PLACE, colours), axis=1)
+    asking = op.Reshape(op.NonZero(op.Gather(is_open, near)), all_)
+    by_place = nearest(placed, asking, op.Constant(value_ints=[_FIRST]))
+    alike = op.Concat(by_place, nearest(colours, asking, op.Constant(value_ints=[_SECOND])), axis=1)
+    apart = op.Cast(op.Not(op.Equal(alike, op.Unsqueeze(asking, one))), to=11)
+    others = op.Gather(near, alike)
+    mutual = op.Cast(op.Gather(is_open, others), to=11)
+    there = (2.0 - mutual) * apart
+    back_values = mutual * apart
+    back = op.Reshape(op.Gather(row_of, others), all_)
+    # systems
+    places_all = op.Concat(beside, others, axis=1)
+    places = op.Gather(row_of, places_all)
+    unknown = op.Cast(op.Gather(is_open, places_all), to=11)
+    arriving = op.Gather(known, places_all)
+    nobody = op.ReduceSum(there, one, keepdims=0)
+    far_degree = op.ScatterElements(
+        nobody, back, op.Reshape(back_values, all_), axis=0, reduction="add"
+    )
+    displayed_degree = op.ReduceSum(displayed, one, keepdims=0)
+    light_degree = op.ReduceSum(light, one, keepdims=0)
+    x = op.Expand(op.CastLike(0.5, known), op.Shape(queries))
+    high, medium = op.CastLike(_HIGH, known), op.CastLike(_MIDDLE, known)
+    low = op.CastLike(_LOW, known)
+
+    values = op.Concat(light, there * high, axis=1)
+    right = op.ReduceSum(values * arriving, one, keepdims=0)
+    last = solved(light_degree + far_degree * high, right, places, values * unknown, back,
+                  back_values * high, x)  # fmt: skip
+    values = op.Concat(displayed, there * medium, axis=1)
+    right = op.ReduceSum(values * arriving, one, keepdims=0)
+    middle = solved(displayed_degree + far_degree * medium, right, places, values * unknown, back,
+                    back_values * medium, last)  # fmt: skip
+    values = op.Concat(light, there * low, axis=1)
+    right = op.ReduceSum(values * arriving, one, keepdims=0)
+    first = solved(light_degree + far_degree * low, right, places, values * unknown, back,
+                   back_values * low, middle)  # fmt: skip
+
+    shape = op.Shape(labels)
+    first = op.Reshape(op.ScatterElements(known, queries, first, axis=0), shape)
+    middle = op.Reshape(op.ScatterElements(known, queries, middle, axis=0), shape)
+    last = op.Reshape(op.ScatterElements(known, queries, last, axis=0), shape)
+    alphas = op.Concat(first, middle, last, axis=1)
+    return op.Min(op.Max(alphas, op.CastLike(0.0, alphas)), op.CastLike(1.0, alphas))
+
+
+@script(default_opset=op)
+def Enlarged(
+    encoded: FLOAT["N", 4, "H", "W"],  # noqa: F821
+    models: FLOAT["N", "C", "h", "w"],  # noqa: F821
+    factor: INT64[1],
+):
+    """Enlarge planes by the factor, and cut them to the pictures' size."""
+    height, width = op.Shape(encoded, start=2, end=3), op.Shape(encoded, start=3, end=4)
+    whole = repeated(models, (height + factor - 1) / factor, (width + factor - 1) / factor)
+    scale = op.Cast(factor, to=1)
+    scales = op.Concat(op.Constant(value_floats=[1.0, 1.0]), scale, scale, axis=0)
+    large = op.Resize(whole, None, scales, mode="linear")
+    return repeated(large, height, width)
