@@ -51,7 +51,7 @@ def reflected(x, rows, columns):
 def nearness(trimap):
     """Nearness to foreground, then to background (N, 6, h, w), for trimaps (N, 1, h, w)."""
     inside = op.Concat(trimap == 1.0, trimap == 0.0, axis=1)
-    along = op.Where(inside, 0.0, op.Constant(value_float=_FAR))
+    along = op.Where(inside, op.Constant(value_float=0.0), op.Constant(value_float=_FAR))
     width, height = op.Shape(trimap, start=3, end=4), op.Shape(trimap, start=2, end=3)
     none, three = op.Constant(value_ints=[0]), op.Constant(value_ints=[3])
     for i in range(_DOUBLINGS):

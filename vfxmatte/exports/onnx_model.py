@@ -29,14 +29,12 @@ from vfxmatte.exports.flame import (
 )
 from vfxmatte.exports.networks import load_any
 from vfxmatte.exports.onnx_graph import OPSET, chained, converted, remove_source_paths
-from vfxmatte.exports.onnx_neighbours import applied
 from vfxmatte.exports.onnx_pieces import light_pieces, prior_pieces
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
 from vfxmatte.exports.working_space import WorkingSpace, matrix_to_rec709
 from vfxmatte.network.dim import STRIDE, DeepImageMatting, complete
 from vfxmatte.network.light import LightMatting
-from vfxmatte.prior.constants import PRIORS
 from vfxmatte.trimaps import BACKGROUND_BELOW, FOREGROUND_ABOVE
 from vfxmatte.types import FloatImage
 
@@ -217,14 +215,14 @@ class OnnxSession:
 
 
 class _Solved(nn.Module):
-    """`OnnxMatting.solved`, with the priors from enlarged linear models."""
+    """`OnnxMatting.solved` as a module."""
 
     def __init__(self, matting: OnnxMatting) -> None:
         super().__init__()
         self.matting = matting
 
-    def forward(self, encoded: Tensor, models: Tensor) -> Tensor:
-        return self.matting.solved(applied(encoded, models))
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.matting.solved(picture)
 
 
 def _with_prior_inside(
@@ -232,20 +230,25 @@ def _with_prior_inside(
 ) -> onnx.ModelProto:
     """Convert a network, with the graph that makes its priors before it."""
     height, width = 2 * STRIDE + 5, 3 * STRIDE + 7
-    image, models = torch.rand(2, 4, height, width), torch.rand(2, 4 * PRIORS, height, width)
+    image = torch.rand(2, 4, height, width)
     first = converted(OnnxInput(space), [image], [INPUT], ["encoded"])
     if isinstance(network, LightMatting):
-        last = light_pieces(network, image, models, dtype)
+        last = light_pieces(network, image, dtype)
     else:
-        matting = _Solved(OnnxMatting(network, space, dtype, priors=True))
-        last = [converted(matting, [image, models], ["encoded", "models"], [OUTPUT])]
-    return chained([first, *prior_pieces(), *last])
+        matting = OnnxMatting(network, space, dtype, priors=True)
+        last = [_exported(_Solved(matting).eval(), matting.channels, "picture")]
+    return chained([first, *prior_pieces(image), *last])
 
 
 def _converted(module: OnnxMatting) -> onnx.ModelProto:
     """Convert a module to ONNX with dynamic batch, height and width."""
+    return _exported(module, module.channels, INPUT)
+
+
+def _exported(module: nn.Module, channels: int, name: str) -> onnx.ModelProto:
+    """Convert a module of one input of that name, as `_converted`."""
     free: Any = torch.export.Dim.DYNAMIC
-    example = torch.rand(2, module.channels, 2 * STRIDE + 5, 3 * STRIDE + 7)
+    example = torch.rand(2, channels, 2 * STRIDE + 5, 3 * STRIDE + 7)
     with _warnings_suppressed():
         program = torch.onnx.export(
             module,
@@ -253,7 +256,7 @@ def _converted(module: OnnxMatting) -> onnx.ModelProto:
             dynamo=True,
             dynamic_shapes=({0: free, 2: free, 3: free},),
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[name],
             output_names=[OUTPUT],
             verbose=False,
         )

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     import onnx
 
 
-def prior_pieces() -> list[onnx.ModelProto]:
-    """Return the pieces from `encoded`, picture and trimap, to `models`: linear models of the
-    priors by colour, at the picture's size."""
+def prior_pieces(encoded: Tensor) -> list[onnx.ModelProto]:
+    """Return the pieces from `encoded`, picture and trimap, to `picture`, which has the priors too.
+
+    Args:
+        encoded: an example.
+    """
     from vfxmatte.exports import onnx_prior as graph
 
     small, alphas = torch.rand(2, 6, 21, 33).double(), torch.rand(2, PRIORS, 21, 33).double()
+    models = torch.rand(2, 4 * PRIORS, *encoded.shape[2:])
     joined = ["near_displayed", "near_light"]
     return [
         scripted(graph.Reduced, ["encoded"], ["small", "labels", "reduction"]),
@@ -31,6 +35,7 @@ def prior_pieces() -> list[onnx.ModelProto]:
         scripted(graph.Solved, ["small", "labels", *joined], ["alphas"]),
         converted(LinearModels(), [small, alphas], ["small", "alphas"], ["small_models"]),
         scripted(graph.Enlarged, ["encoded", "small_models", "reduction"], ["models"]),
+        converted(_Applied(), [encoded, models], ["encoded", "models"], ["picture"]),
     ]
 
 
@@ -71,23 +76,22 @@ class _Mixed(nn.Module):
 
 
 def light_pieces(
-    network: LightMatting, encoded: Tensor, models: Tensor, dtype: torch.dtype
+    network: LightMatting, encoded: Tensor, dtype: torch.dtype
 ) -> list[onnx.ModelProto]:
-    """Return the pieces from `encoded` and `models` to `alpha`.
+    """Return the pieces from `picture` to `alpha`.
 
     Args:
-        encoded, models: examples.
+        encoded: an example of picture and trimap.
     """
     from vfxmatte.exports import onnx_light as graph
 
     seen = torch.rand(2, CHANNELS, 2 * STRIDE, 3 * STRIDE)
     stage1 = _InDtype(network, dtype)
     count = 2 + PRIORS + (network.config.features if network.refinement is not None else 0)
-    maps = torch.rand(2, count, *encoded.shape[2:])
-    picture, placed = applied(encoded, models), ["factor", "top", "left"]
+    picture = torch.rand(2, 4 + PRIORS, *encoded.shape[2:])
+    maps, placed = torch.rand(2, count, *encoded.shape[2:]), ["factor", "top", "left"]
     last = _Mixed(network, dtype)
     return [
-        converted(_Applied(), [encoded, models], ["encoded", "models"], ["picture"]),
         scripted(graph.Seen, ["picture"], ["seen", *placed]),
         converted(stage1, [seen], ["seen"], ["small_maps"]),
         scripted(graph.MapsAtSize, ["picture", "small_maps", *placed], ["maps"]),
