@@ -103,7 +103,9 @@ def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path) -> None:
     assert np.isfinite(session(all_unknown)).all() and (session(none_unknown) == 1).all()
 
     described = json.loads(path.with_suffix(".json").read_text())["ModelDescription"]
-    inputs = [(socket["Name"], socket["Type"], socket["Channels"]) for socket in described["Inputs"]]
+    inputs = [
+        (socket["Name"], socket["Type"], socket["Channels"]) for socket in described["Inputs"]
+    ]
     assert inputs == [("image", "Front", "RGB"), ("image", "Matte", "A")]
     assert described["Outputs"][0]["Name"] == model.graph.output[0].name
 

@@ -100,7 +100,7 @@ class ExportedLight(ExportedMatting):
 
     def _solve_one(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
         pixels = float(unknown.size(0) * unknown.size(1))
-        factor = max(1, int(math.ceil(math.sqrt(pixels / self.stage1_px))))
+        factor = max(1, math.ceil(math.sqrt(pixels / self.stage1_px)))
         top, rows = self._side(unknown.any(1), factor)
         left, columns = self._side(unknown.any(0), factor)
         box = image[:, :, top : top + rows * factor, left : left + columns * factor]
@@ -161,10 +161,13 @@ class ExportedLight(ExportedMatting):
                     top, left = max(0, row - self.halo_px), max(0, column - self.halo_px)
                     bottom, right = row + side + self.halo_px, column + side + self.halo_px
                     seen = mixed[:, :, top:bottom, left:right]
-                    refined = seen + self.stage2(
-                        box[:, :, top:bottom, left:right].to(self.precision.dtype),  # type: ignore[arg-type]
-                        seen.to(self.precision.dtype),  # type: ignore[arg-type]
-                        maps[:, :, top:bottom, left:right].to(self.precision.dtype),  # type: ignore[arg-type]
+                    refined = (
+                        seen
+                        + self.stage2(
+                            box[:, :, top:bottom, left:right].to(self.precision.dtype),  # type: ignore[arg-type]
+                            seen.to(self.precision.dtype),  # type: ignore[arg-type]
+                            maps[:, :, top:bottom, left:right].to(self.precision.dtype),  # type: ignore[arg-type]
+                        )
                     )
                     refined = refined[0, 0, row - top :, column - left :]
                     refined = refined[: chosen.size(0), : chosen.size(1)].clamp(0.0, 1.0)

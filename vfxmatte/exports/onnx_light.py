@@ -4,7 +4,7 @@ The steps are those of `exports.light_wrapper`; the pictures of a batch share on
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201
+# ruff: noqa: F821, UP037
 # What is decorated with `script` is ONNX in Python's syntax, not Python.
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def nearness(trimap):
         below = op.Slice(taller, _FARTHEST + down, _FARTHEST + down + height, two)
         nearest = op.Min(nearest, op.Min(above, below) + op.Cast(down * down, to=1))
     planes = op.Unsqueeze(nearest, op.Constant(value_ints=[2]))
-    divisors = op.Reshape(op.Constant(value_floats=_DIVISORS), op.Constant(value_ints=[1, 1, 3, 1, 1]))
+    divisors = op.Reshape(
+        op.Constant(value_floats=_DIVISORS), op.Constant(value_ints=[1, 1, 3, 1, 1])
+    )
     bells = op.Where(planes < _SQUARE, op.Exp(planes / divisors), 0.0)
     shape = op.Concat(
         op.Shape(trimap, start=0, end=1), op.Constant(value_ints=[6]), height, width, axis=0
@@ -84,7 +86,7 @@ def nearness(trimap):
 
 
 @script(default_opset=op)
-def Seen(picture: FLOAT["N", 7, "H", "W"]):  # noqa: F821
+def Seen(picture: FLOAT["N", 7, "H", "W"]):
     """Stage 1's input (N, 13, a, b), the reduction [1], and the box: top, left [1]."""
     height, width = op.Shape(picture, start=2, end=3), op.Shape(picture, start=3, end=4)
     pixels = op.Cast(height * width, to=1)
@@ -101,7 +103,7 @@ def Seen(picture: FLOAT["N", 7, "H", "W"]):  # noqa: F821
     )
     cut = blocks(whole, factor)
     mean = op.ReduceMean(cut, op.Constant(value_ints=[3, 5]), keepdims=0)
-    rgb, painted, priors = op.Split(mean, op.Constant(value_ints=[3, 1, 3]), axis=1)
+    rgb, _painted, priors = op.Split(mean, op.Constant(value_ints=[3, 1, 3]), axis=1)
     labels = reduced_trimap(blocks(op.Slice(whole, [3], [4], [1]), factor))
     small = op.Concat(rgb, labels, priors, axis=1)
     small = reflected(small, (bottom - top) / factor, (right - left) / factor)
@@ -111,8 +113,8 @@ def Seen(picture: FLOAT["N", 7, "H", "W"]):  # noqa: F821
 
 @script(default_opset=op)
 def MapsAtSize(
-    picture: FLOAT["N", 7, "H", "W"],  # noqa: F821
-    maps: FLOAT["N", "C", "a", "b"],  # noqa: F821
+    picture: FLOAT["N", 7, "H", "W"],
+    maps: FLOAT["N", "C", "a", "b"],
     factor: INT64[1],
     top: INT64[1],
     left: INT64[1],

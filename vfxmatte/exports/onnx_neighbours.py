@@ -15,7 +15,6 @@ from vfxmatte.prior.constants import (
     LAPLACIAN_EPSILON,
     MODEL_EPSILON,
     MODEL_RADIUS_PX,
-    PRIORS,
 )
 from vfxmatte.prior.inverse import inverse_positive
 
@@ -127,5 +126,3 @@ def applied(encoded: Tensor, models: Tensor) -> Tensor:
         alpha = (model[:, :3] * own).sum(1, keepdim=True) + model[:, 3:]
         priors.append(torch.where(trimap == 0.5, alpha.clamp(0.0, 1.0), trimap))
     return torch.cat((encoded, *priors), 1)
-
-

@@ -5,7 +5,7 @@ pixels are numbered through, and no pixel is joined to one of another picture.
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201, E741
+# ruff: noqa: B007, F821, UP037
 # What is decorated with `script` is ONNX in Python's syntax, not Python.
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def reduced_trimap(cut):
 
 
 @script(default_opset=op)
-def Reduced(encoded: FLOAT["N", 4, "H", "W"]):  # noqa: F821
+def Reduced(encoded: FLOAT["N", 4, "H", "W"]):
     """Reduce the pictures: colours as displayed and in light, labels, and the factor [1]."""
     height, width = op.Shape(encoded, start=2, end=3), op.Shape(encoded, start=3, end=4)
     pixels = op.Cast(height * width, to=1)
@@ -91,10 +91,14 @@ def nearest(points, queries, count):
     lengths = op.ReduceSum(points * points, op.Constant(value_ints=[1]), keepdims=0)
     others = op.Transpose(points, perm=[1, 0])
     kept = op.Min(count, total)
-    found = op.Expand(op.Constant(value_int=0), op.Concat(op.Constant(value_ints=[0]), kept, axis=0))
+    found = op.Expand(
+        op.Constant(value_int=0), op.Concat(op.Constant(value_ints=[0]), kept, axis=0)
+    )
     for i in range(chunks):
         first = op.Reshape(i, op.Constant(value_ints=[1])) * step
-        some = op.Gather(points, op.Slice(queries, first, first + step, op.Constant(value_ints=[0])))
+        some = op.Gather(
+            points, op.Slice(queries, first, first + step, op.Constant(value_ints=[0]))
+        )
         apart = lengths - 2.0 * op.MatMul(some, others)
         _, rows = op.TopK(apart, kept, axis=1, largest=0, sorted=0)
         found = op.Concat(found, rows, axis=0)
@@ -142,10 +146,10 @@ def solved(degree, right, places, values, back, back_values, start):
 
 @script(default_opset=op)
 def Solved(
-    small: DOUBLE["N", 6, "h", "w"],  # noqa: F821
-    labels: FLOAT["N", 1, "h", "w"],  # noqa: F821
-    near_displayed: DOUBLE["N", 24, "h", "w"],  # noqa: F821
-    near_light: DOUBLE["N", 24, "h", "w"],  # noqa: F821
+    small: DOUBLE["N", 6, "h", "w"],
+    labels: FLOAT["N", 1, "h", "w"],
+    near_displayed: DOUBLE["N", 24, "h", "w"],
+    near_light: DOUBLE["N", 24, "h", "w"],
 ):
     """Solve the reduced pictures' alphas (N, 3, h, w)."""
     one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
@@ -162,7 +166,9 @@ def Solved(
     beside = op.Unsqueeze(queries, one) + offsets
     beside = op.Min(op.Max(beside, op.Constant(value_ints=[0])), total - 1)
     flat = op.Concat(all_, op.Constant(value_ints=[24]), axis=0)
-    displayed = op.Gather(op.Reshape(op.Transpose(near_displayed, perm=[0, 2, 3, 1]), flat), queries)
+    displayed = op.Gather(
+        op.Reshape(op.Transpose(near_displayed, perm=[0, 2, 3, 1]), flat), queries
+    )
     light = op.Gather(op.Reshape(op.Transpose(near_light, perm=[0, 2, 3, 1]), flat), queries)
     # pixels alike wherever they are
     held = op.MaxPool(open_plane, kernel_shape=[1, _SIDE], pads=[0, _NEAR, 0, _NEAR])
@@ -223,8 +229,8 @@ def Solved(
 
 @script(default_opset=op)
 def Enlarged(
-    encoded: FLOAT["N", 4, "H", "W"],  # noqa: F821
-    models: FLOAT["N", "C", "h", "w"],  # noqa: F821
+    encoded: FLOAT["N", 4, "H", "W"],
+    models: FLOAT["N", "C", "h", "w"],
     factor: INT64[1],
 ):
     """Enlarge planes by the factor, and cut them to the pictures' size."""

@@ -51,8 +51,8 @@ class DecodeSrgb(nn.Module):
 
 def traced(module: nn.Module, *example: Tensor) -> nn.Module:
     """Trace a module; shapes stay dynamic."""
-    module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
-    return module
+    result: nn.Module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
+    return result
 
 
 def extended(image: Tensor, rows: int, columns: int) -> Tensor:
