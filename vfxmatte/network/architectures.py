@@ -30,8 +30,8 @@ def network_config(record: Mapping[str, Any]) -> DimConfig:
     name = record["architecture"]
     if name == LightConfig.architecture:
         raise WeightsError(
-            "these are weights of the light network, which can be run and evaluated, not exported "
-            "and not trained further from weights",
+            "these are weights of the light network, which can be run, evaluated and exported, but "
+            "not trained further from weights",
             hint="give weights of Deep Image Matting here",
         )
     if name not in ARCHITECTURES:
