@@ -39,6 +39,7 @@ from vfxmatte.pipeline.shot import (
     Shot,
     find_keyframes,
     read_settings,
+    side_folders,
 )
 from vfxmatte.types import FrameRange
 
@@ -88,6 +89,7 @@ class CutShot:
             keyframes=self.keyframes,
             output=self.output,
             settings=self.settings,
+            sides=side_folders(_shot_folder(self.media.plate)),
         )
         return [replace(whole, settings=replace(self.settings, frames=r)) for r in self.ranges]
 
@@ -317,7 +319,8 @@ class _Reader:
         first = group[0]
         place = first.trimaps or (self.trimaps or Path()) / name
         keyframes = find_keyframes(place)
-        if not keyframes:
+        sides = side_folders(_shot_folder(first.media.plate))
+        if not keyframes and "keys" not in sides and first.settings.keys is None:
             raise ShotError(
                 "this shot has no keyframe trimap",
                 path=place,

@@ -1,7 +1,7 @@
 """Mattes whose alpha is right and whose file is not: read, and written with the present settings.
 
 `alpha_source` is the one place that decides where the alpha of an earlier run can be taken from:
-today the matte itself.
+the matte itself, or the file in `solved/` beside one with other edges.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
-from vfxmatte.journal.records import FrameRecord, file_of
+from vfxmatte.journal.records import FrameRecord, solved_file_of
+from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.frame import FrameState, for_each_frame
 from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.pipeline.stages import read_plates, write_matte
 from vfxmatte.types import Matte
 
@@ -32,7 +35,23 @@ def alpha_source(
         return None
     if record.alpha != "float" and not record.alpha == "half" == alpha_type(settings):
         return None
-    return file_of(record, output)
+    path = solved_file_of(record, output)
+    return path if path is not None and _is_of(record, path) else None
+
+
+def _is_of(record: FrameRecord, path: Path) -> bool:
+    """Return True if a file's own fingerprint is that of the record.
+
+    A kill may have hit between a file and its record; what only the edges differ in has often the
+    same size.
+    """
+    try:
+        written = written_fingerprint(path)
+    except VfxmatteError:
+        return False
+    if written is None or record.solved is None:
+        return written in (None, record.fingerprint)
+    return same_alpha(written, record.fingerprint)
 
 
 def rewrite(
@@ -53,8 +72,10 @@ def rewrite(
     def read_and_write(state: FrameState) -> None:
         record, frame = records[state.number], state.needed(state.frame)
         with state.timed("read"):
-            path = run.shot.output / state.needed(record.file)
+            path = run.shot.output / state.needed(record.solved or record.file)
             state.matte = Matte(number=state.number, alpha=read_matte(path, frame.canvas))
+        if run.controls.shapes(state.number):
+            state.solved = SolvedFile.of(record)
         write_matte(run, attributes, state)
         state.stats = {**record.stats, **state.stats}
 

@@ -1,0 +1,86 @@
+"""What a run does to trimaps before it solves them, and to alpha before it writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from vfxmatte.common.parallel import ordered_map
+from vfxmatte.errors import concerns_all_frames
+from vfxmatte.io.canvas import crop, lay_on
+from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.stills.halves import narrowed, widened
+from vfxmatte.io.writers import OutputSettings, alpha_type
+from vfxmatte.pipeline.edges import MatteSettings, shaped
+from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.types import Failure, FloatImage, Frame, Matte, Trimap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls:
+    """Finished mattes, garbage and core mattes, and the settings of edges, frame by frame.
+
+    A finished matte stays as it is: nothing limits or shapes it.
+    """
+
+    plan: RunPlan
+    plate: PlateInfo
+    edges: MatteSettings
+    output: OutputSettings
+
+    def limited_trimaps(
+        self, trimaps: Generator[Trimap | Failure], workers: int
+    ) -> Generator[Trimap | Failure]:
+        """Make known in trimaps what garbage and core mattes know; in order."""
+        if not self.plan.limits:
+            return trimaps
+        return ordered_map(self._limited_trimap, trimaps, workers=workers)
+
+    def _limited_trimap(self, trimap: Trimap | Failure) -> Trimap | Failure:
+        if isinstance(trimap, Failure) or trimap.number in self.plan.finished:
+            return trimap
+        try:
+            limits = self.plan.limits.read(trimap.number, self.plate)
+        except Exception as error:
+            if concerns_all_frames(error):
+                raise
+            return Failure(number=trimap.number, error=error)
+        return replace(trimap, labels=limits.labels(trimap.labels))
+
+    def finished(self, number: int) -> Matte | None:
+        """Return a frame's finished matte; None if it has none. Raises TrimapError."""
+        path = self.plan.finished.get(number)
+        if path is None:
+            return None
+        return Matte(number=number, alpha=read_finished(path, number, self.plate))
+
+    def limited(self, matte: Matte) -> tuple[Matte, dict[str, float]]:
+        """Limit solved alpha by the garbage and core mattes; returns it with figures to report."""
+        if not self.plan.limits or matte.number in self.plan.finished:
+            return matte, {}
+        limits = self.plan.limits.read(matte.number, self.plate)
+        return replace(matte, alpha=limits.alpha(matte.alpha)), limits.stats()
+
+    def shapes(self, number: int) -> bool:
+        """Return True if a frame's alpha is written otherwise than it was solved."""
+        return not self.edges.is_neutral and number not in self.plan.finished
+
+    def shaped(self, matte: Matte, frame: Frame) -> Matte:
+        """Shape the edges of solved alpha; garbage and core mattes hold for the result too.
+
+        Begins with alpha as its file keeps it, so that it makes no difference whether alpha was
+        solved just now or is read from there.
+        """
+        alpha = crop(matte.alpha, frame.canvas, frame.data_window)
+        if alpha_type(self.output) == "half":
+            alpha = widened(narrowed(alpha))
+        alpha = lay_on(shaped(alpha, self.edges), frame.data_window, frame.canvas)
+        return self.limited(replace(matte, alpha=alpha))[0]
+
+
+def kept_type(output: OutputSettings) -> str:
+    """Return how solved alpha is kept beside mattes of this kind: `half` for half, else `float`."""
+    return "half" if alpha_type(output) == "half" else "float"
+
+
