@@ -21,9 +21,9 @@ from vfxmatte.farm.bundle import openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
+from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
 from vfxmatte.types import FrameRange, Frames, frames_of
 

@@ -32,8 +32,8 @@ def lock(numbers: str | None, as_json: bool, **values: Any) -> None:
     vfxmatte lock shots/creature
     vfxmatte unlock shots/creature 1015
 
-    Neither --overwrite nor another plate, keyframe, setting or engine changes a locked matte. It may
-    be painted over. Its alpha is the keyframe of its neighbours, which the next run solves again.
+    Neither --overwrite nor another plate, keyframe, setting or engine changes a locked matte. It
+    may be painted over. It is a keyframe for its neighbours, which the next run solves again.
     """
     shot, frames = _shot_and_frames(numbers, values)
     added = [] if frames is None else locking.lock(shot, frames)

@@ -1,4 +1,4 @@
-"""Read coverage that was painted, rendered or written as a still: finished, garbage and core mattes.
+"""Read coverage from stills of any kind: finished mattes, garbage and core mattes.
 
 Values are linear coverage: they are neither converted nor rounded.
 """
@@ -24,8 +24,8 @@ def read_coverage(
 ) -> tuple[FloatImage, bool]:
     """Read (H, W) float32 coverage over the canvas, in [0, 1].
 
-    A picture that covers less than the canvas is extended by its edges, as trimaps are. An EXR whose
-    data window is smaller than its picture is 0 outside of it.
+    A picture that covers less than the canvas is extended by its edges, as trimaps are. An EXR
+    whose data window is smaller than its picture is 0 outside of it.
 
     Args:
         canvas, display_window: the plate's.
@@ -57,7 +57,7 @@ def read_coverage(
 
 
 def check_coverage(path: Path, *, canvas: Window, display_window: Window, name: str) -> None:
-    """Raise TrimapError if a picture's header cannot be read, or has another size than the plate."""
+    """Read a header; raises TrimapError if that fails, or for another size than the plate's."""
     try:
         _covered(read_header(path), canvas, display_window, name)
     except TrimapError as error:
@@ -94,10 +94,9 @@ def _covered(
 ) -> Window | None:
     """Return the part of the plate that a picture covers; None for an EXR that is cropped."""
     window = header.data_window if header.file_type == "EXR" else None
-    cropped = header.file_type == "EXR" and header.data_window != header.display_window
-    if cropped and header.display_window.shape == display_window.shape:
-        if header.data_window not in (canvas, display_window):
-            return None
+    as_large = header.display_window.shape == display_window.shape
+    if window is not None and as_large and window not in (canvas, display_window):
+        return None
     return covered_window(
         header.data_window.shape, window, canvas=canvas, display_window=display_window, name=name
     )

@@ -85,6 +85,4 @@ def _lock(row: Mapping[str, Any]) -> Lock:
     number = row["number"]
     if type(number) is not int:
         raise ValueError(f"no frame number: {number!r:.80}")
-    return Lock(
-        number=number, file=name, content=str(row["content"]), plate=str(row["plate"])
-    )
+    return Lock(number=number, file=name, content=str(row["content"]), plate=str(row["plate"]))

@@ -14,7 +14,7 @@ from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.plan import RunPlan
-from vfxmatte.types import Failure, FloatImage, Frame, Matte, Trimap
+from vfxmatte.types import Failure, Frame, Matte, Trimap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +67,23 @@ class Controls:
         return not self.edges.is_neutral and number not in self.plan.finished
 
     def shaped(self, matte: Matte, frame: Frame) -> Matte:
-        """Shape the edges of solved alpha; garbage and core mattes hold for the result too.
+        """Shape the edges of solved alpha; garbage and core mattes hold for the result too."""
+        return self.limited(with_edges(matte, frame, self.edges, self.output))[0]
 
-        Begins with alpha as its file keeps it, so that it makes no difference whether alpha was
-        solved just now or is read from there.
-        """
-        alpha = crop(matte.alpha, frame.canvas, frame.data_window)
-        if alpha_type(self.output) == "half":
-            alpha = widened(narrowed(alpha))
-        alpha = lay_on(shaped(alpha, self.edges), frame.data_window, frame.canvas)
-        return self.limited(replace(matte, alpha=alpha))[0]
+
+def with_edges(matte: Matte, frame: Frame, edges: MatteSettings, output: OutputSettings) -> Matte:
+    """Shape the edges of a frame's solved alpha.
+
+    Begins with alpha as a file of the output's kind keeps it, so that it makes no difference
+    whether alpha was solved just now or is read from there.
+    """
+    alpha = crop(matte.alpha, frame.canvas, frame.data_window)
+    if kept_type(output) == "half":
+        alpha = widened(narrowed(alpha))
+    alpha = lay_on(shaped(alpha, edges), frame.data_window, frame.canvas)
+    return replace(matte, alpha=alpha)
 
 
 def kept_type(output: OutputSettings) -> str:
     """Return how solved alpha is kept beside mattes of this kind: `half` for half, else `float`."""
     return "half" if alpha_type(output) == "half" else "float"
-
-

@@ -19,11 +19,11 @@ from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.coverage import check_coverage, read_coverage
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_sequence
-from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.shot import content_digest
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
 
 Kind = Literal["garbage", "core"]
+_KINDS: tuple[Kind, ...] = ("garbage", "core")
 
 _HARD = 1 / 512  # coverage this close to 0 or 1 is hard: less than half of an 8-bit step
 
@@ -73,13 +73,14 @@ class LimitMattes:
     sequences: Mapping[Kind, FrameSequence] = field(default_factory=dict)
 
     @classmethod
-    def find(cls, places: Mapping[Kind, Path]) -> LimitMattes:
-        """Find the files; each place is a folder, a pattern or a still.
+    def find(cls, places: Mapping[str, Path | None]) -> LimitMattes:
+        """Find the files of `garbage` and `core`; each place is a folder, a pattern or a still.
 
         Raises:
             ShotError: nothing there, or more than one sequence.
         """
-        return cls(sequences={kind: find_sequence(place) for kind, place in places.items()})
+        found = {kind: places.get(kind) for kind in _KINDS}
+        return cls(sequences={k: find_sequence(place) for k, place in found.items() if place})
 
     def __bool__(self) -> bool:
         return bool(self.sequences)
@@ -151,13 +152,6 @@ class LimitMattes:
             except OSError as error:  # the frame itself will fail and say so
                 self._contents[path] = f"unreadable: {error.strerror}"
         return self._contents[path]
-
-
-def find_limits(shot: Shot, settings: RunSettings) -> LimitMattes:
-    """Find the garbage and core mattes of a shot; raises ShotError."""
-    places = shot.sides_with(settings)
-    kinds: tuple[Kind, ...] = ("garbage", "core")
-    return LimitMattes.find({kind: places[kind] for kind in kinds if kind in places})
 
 
 def _held(number: int, sequence: FrameSequence) -> int:

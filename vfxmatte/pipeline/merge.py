@@ -123,9 +123,7 @@ def _report(checked: Mapping[int, tuple[str, str]], skipped: tuple[int, ...]) ->
     )
 
 
-def _check(
-    journal: Journal, number: int, fingerprint: str | None, run: Run
-) -> tuple[str, str]:
+def _check(journal: Journal, number: int, fingerprint: str | None, run: Run) -> tuple[str, str]:
     """Return a frame's kind (a field of `MergeReport`), and why.
 
     Args:

@@ -17,7 +17,7 @@ from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
-from vfxmatte.pipeline.limits import LimitMattes, find_limits
+from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
@@ -99,7 +99,7 @@ def make_plan(
         keyframes=keys.used,
         finished=keys.used_finished,
         locked=keys.locked,
-        limits=find_limits(shot, settings),
+        limits=LimitMattes.find(shot.sides_with(settings)),
         notes=(),
     )
     notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
