@@ -430,6 +430,10 @@ def test_a_kill_between_a_file_and_its_record_loses_nothing(tiny_shot: Path) -> 
     before = journal.read_bytes()
     run_counted(tiny_shot, output=output, matte={"gamma": 2.0})
     journal.write_bytes(before)
+    assert run_counted(tiny_shot, output=output)[1].solved == NUMBERS  # not taken for finished
+    assert files(tiny_shot / "matte") == first
+    run_counted(tiny_shot, output=output, matte={"gamma": 2.0})
+    journal.write_bytes(before)
     results, engine = run_counted(tiny_shot, output=output, matte={"gamma": 3.0})
     assert engine.solved == NUMBERS  # not shaped twice
     assert run_counted(tiny_shot, output=output)[1].solved == []

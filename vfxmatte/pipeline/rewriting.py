@@ -36,22 +36,28 @@ def alpha_source(
     if record.alpha != "float" and not record.alpha == "half" == alpha_type(settings):
         return None
     path = solved_file_of(record, output)
-    return path if path is not None and _is_of(record, path) else None
+    if path is None:
+        return None
+    if record.solved is None:
+        return path if is_as_recorded(path, record.fingerprint) else None
+    written = _fingerprint_in(path)
+    return path if written is not None and same_alpha(written, record.fingerprint) else None
 
 
-def _is_of(record: FrameRecord, path: Path) -> bool:
-    """Return True if a file's own fingerprint is that of the record.
+def is_as_recorded(path: Path, fingerprint: str) -> bool:
+    """Return True if a matte's own fingerprint is the recorded one; PNG and TIFF have none.
 
-    A kill may have hit between a file and its record; what only the edges differ in has often the
-    same size.
+    A kill may have hit between a matte and its record; without compression, mattes that differ in
+    their edges have the same size.
     """
+    return path.suffix != ".exr" or _fingerprint_in(path) == fingerprint
+
+
+def _fingerprint_in(path: Path) -> str | None:
     try:
-        written = written_fingerprint(path)
+        return written_fingerprint(path)
     except VfxmatteError:
-        return False
-    if written is None or record.solved is None:
-        return written in (None, record.fingerprint)
-    return same_alpha(written, record.fingerprint)
+        return None
 
 
 def rewrite(

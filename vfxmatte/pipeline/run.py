@@ -30,7 +30,7 @@ from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, resul
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.rewriting import alpha_source, rewrite
+from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import forget_solved
@@ -235,13 +235,13 @@ class Run(PreparedRun):
         return todo
 
     def _finished(self, journal: Journal | ChunkJournal) -> list[FrameResult]:
-        results = []
+        size_tells = self.settings.output.compression != "none"
+        results = [self._locked(journal, n) for n in self.plan.numbers if n in self.plan.locked]
         for number, fingerprint in self._fingerprints.items():
             path = journal.finished(number, fingerprint)
-            if path is not None:
+            if path is not None and (size_tells or is_as_recorded(path, fingerprint)):
                 stats = journal.records[number].stats
                 results.append(FrameResult(number=number, status="kept", path=path, stats=stats))
-        results += [self._locked(journal, n) for n in self.plan.numbers if n in self.plan.locked]
         return sorted(results, key=lambda result: result.number)
 
     def _locked(self, journal: Journal | ChunkJournal, number: int) -> FrameResult:
