@@ -35,6 +35,7 @@ from vfxmatte.pipeline.settings import Missing, RunSettings, digest
 from vfxmatte.pipeline.shot import (
     PLATE_FOLDER,
     SETTINGS_FILE,
+    SIDE_FOLDERS,
     TRIMAP_FOLDER,
     Shot,
     find_keyframes,
@@ -280,8 +281,13 @@ class _Reader:
         base = RunSettings() if folder is None else read_settings(folder / SETTINGS_FILE)
         if missing is not None:
             base = replace(base, missing=missing)
-        base = self.adjust(changed(base, options.get("settings", {})))
+        base = self.adjust(changed(base, self._placed(options.get("settings", {}))))
         return replace(base, frames=None)
+
+    def _placed(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return a clip's settings with finished, garbage and core mattes beside the cut."""
+        places = {n: settings[n] for n in SIDE_FOLDERS if isinstance(settings.get(n), str)}
+        return {**settings, **{name: str(self.folder / place) for name, place in places.items()}}
 
     def _leave_out_ambiguous(self) -> None:
         """Report clips of different media that a search has found at the same path."""
