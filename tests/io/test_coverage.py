@@ -18,7 +18,9 @@ RAMP = np.linspace(0, 1, 24 * 32, dtype=np.float32).reshape(24, 32)
 COLOUR = np.random.default_rng(1).random((24, 32, 3), np.float32)
 
 
-def exr(path: Path, display: Window = WINDOW, data: Window | None = None, **planes: FloatImage) -> Path:
+def exr(
+    path: Path, display: Window = WINDOW, data: Window | None = None, **planes: FloatImage
+) -> Path:
     write_exr(path, planes, data_window=data or display, display_window=display)
     return path
 

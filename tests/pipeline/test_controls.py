@@ -190,6 +190,15 @@ def test_a_folder_with_two_garbage_sequences_is_ambiguous(tiny_shot: Path) -> No
         run_counted(tiny_shot)
 
 
+def test_a_garbage_sequence_with_other_numbers_is_refused(tiny_shot: Path) -> None:
+    for number in (1, 2, 3):
+        write(tiny_shot / "garbage" / f"g.{number:04d}.png", SOFT_WALL)
+    with pytest.raises(ShotError, match="frames 1-3, the plate 1001-1005") as caught:
+        run_counted(tiny_shot)
+    assert caught.value.path == str(tiny_shot / "garbage" / "g.####.png")
+    assert not list((tiny_shot / "matte").glob("matte.*"))
+
+
 def test_they_may_lie_anywhere(tiny_shot: Path, tmp_path: Path) -> None:
     """By shot.toml (relative to the shot), by options, by Python; settings win over folders."""
     write(tiny_shot / "garbage" / "g.png", np.ones((48, 64), np.float32))

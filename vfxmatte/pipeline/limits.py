@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from vfxmatte.errors import VfxmatteError
+from vfxmatte.errors import ShotError, VfxmatteError
 from vfxmatte.io.coverage import check_coverage, read_coverage
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_sequence
@@ -109,13 +109,16 @@ class LimitMattes:
         return Limits(**found)
 
     def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
-        """Read the headers of the files that frames need; raises TrimapError for a bad one."""
-        checked: set[Path] = set()
+        """Read the headers of the files that frames need, each once.
+
+        Raises:
+            TrimapError: a bad one. ShotError: a sequence without any frame of the plate.
+        """
+        self._refuse_elsewhere(plate)
         for number in numbers:
             for kind, path in self.paths(number).items():
-                if path in checked:
+                if path in self._checked:
                     continue
-                checked.add(path)
                 try:
                     check_coverage(
                         path,
@@ -125,6 +128,17 @@ class LimitMattes:
                     )
                 except VfxmatteError as error:
                     raise error.at(frame=number, path=path) from error.__cause__
+                self._checked.add(path)
+
+    def _refuse_elsewhere(self, plate: PlateInfo) -> None:
+        for kind, one in self.sequences.items():
+            if len(one.numbers) > 1 and not set(one.numbers) & set(plate.numbers):
+                raise ShotError(
+                    f"no {kind} matte stands on a frame of the plate: they have frames "
+                    f"{numbers_as_text(one.numbers)}, the plate {numbers_as_text(plate.numbers)}",
+                    path=one.pattern,
+                    hint="their frame numbers must agree; a single file serves every frame",
+                )
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
         """Yield a sentence for each kind of which frames have none of their own."""
@@ -144,6 +158,10 @@ class LimitMattes:
     @cached_property
     def _contents(self) -> dict[Path, str]:
         return {}
+
+    @cached_property
+    def _checked(self) -> set[Path]:
+        return set()
 
     def _content(self, path: Path) -> str:
         if path not in self._contents:

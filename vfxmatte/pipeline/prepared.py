@@ -93,9 +93,13 @@ class PreparedRun:
         self._open_files.close()
 
     def check_keyframes(self) -> list[str]:
-        """Read the keyframes and return what is odd about them; raises TrimapError.
+        """Read the keyframes, and the headers of garbage and core mattes.
 
-        Of garbage and core mattes the headers are read.
+        Returns:
+            What is odd about the keyframes.
+
+        Raises:
+            TrimapError, ShotError: one of them cannot be used.
         """
         try:
             numbers = (n for n in self.numbers if n not in self.plan.finished)
