@@ -24,7 +24,7 @@ from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Window
 
 NUMBERS = list(TINY_NUMBERS)
 X = np.mgrid[0:48, 0:64][1].astype(np.float32)
@@ -52,6 +52,10 @@ def alpha_of(path: Path | None) -> FloatImage:
 
 def alphas(folder: Path) -> dict[int, FloatImage]:
     return {n: alpha_of(folder / f"matte.{n}.exr") for n in NUMBERS}
+
+
+def paths(folder: Path) -> dict[int, Path]:
+    return {int(path.name.split(".")[1]): path for path in sorted(folder.glob("matte.*.*"))}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -349,20 +353,28 @@ def test_what_no_edge_is_near_stays_exact(edges: dict[str, Any]) -> None:
         np.testing.assert_array_equal(shaped(empty, MatteSettings(**edges)), empty)
 
 
-@pytest.mark.parametrize("pixel_type", ["half", "float"])
+FILES: list[dict[str, Any]] = [
+    {}, {"pixel_type": "float"}, {"format": "png"}, {"format": "tiff"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("edges", EDGES)
 def test_edges_are_rewritten_without_solving_and_come_back_bit_by_bit(
-    tiny_shot: Path, tmp_path: Path, edges: dict[str, Any], pixel_type: str
+    tiny_shot: Path, tmp_path: Path, edges: dict[str, Any], file: dict[str, Any]
 ) -> None:
     """In any order, and the same as solved with these settings at once."""
-    output, file = tmp_path / "a", {"pixel_type": pixel_type}
+    output = tmp_path / "a"
     run_counted(tiny_shot, output, output=file)
-    first, solved = files(output), alphas(output)
+    first, solved = files(output), {n: alpha_of(path) for n, path in paths(output).items()}
     shaped_first, engine = run_counted(tiny_shot, output, output=file, matte=edges)
     assert engine.solved == [] and {r.status for r in shaped_first.values()} == {"written"}
-    for number, alpha in alphas(output).items():
+    for number, path in paths(output).items():
         expected = shaped(solved[number], MatteSettings(**edges))
-        np.testing.assert_array_equal(alpha, half(expected) if pixel_type == "half" else expected)
+        expected = expected if file else half(expected)
+        np.testing.assert_allclose(
+            alpha_of(path), expected, rtol=0, atol=0 if path.suffix == ".exr" else 1 / 65535
+        )
         assert same_alpha(prints(output)[number], prints(output)[number].split(".")[0])
     once = files(output)
     run_counted(tiny_shot, tmp_path / "b", output=file, matte=edges)
@@ -473,3 +485,32 @@ def test_check_says_that_edges_need_no_solving(tiny_shot: Path) -> None:
 def test_impossible_edges_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         MatteSettings(**wrong)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_windows_of_their_own_make_no_difference(tmp_path: Path, file: dict[str, Any]) -> None:
+    """A display window away from the origin, and frames that hold more, or less, than it."""
+    display = Window(x_min=10, y_min=20, x_max=73, y_max=67)
+    datas = (
+        Window(x_min=4, y_min=12, x_max=80, y_max=70),
+        Window(x_min=20, y_min=30, x_max=60, y_max=60),
+    )
+    for number, data in enumerate(datas, 1):
+        (tmp_path / "plate").mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).random(data.shape, np.float32)
+        write_exr(tmp_path / "plate" / f"p.{number:04d}.exr", dict.fromkeys("RGB", pixels),
+                  data_window=data, display_window=display)  # fmt: skip
+    write(tmp_path / "trimaps" / "t.0001.png", np.full((48, 64), 0.5, np.float32))
+    write(tmp_path / "garbage" / "g.png", SOFT_WALL)
+    edges = {"soften_px": 2.0, "grow_px": 1.0}
+    run_counted(tmp_path, tmp_path / "a", output=file)
+    first = files(tmp_path / "a")
+    assert run_counted(tmp_path, tmp_path / "a", output=file, matte=edges)[1].solved == []
+    run_counted(tmp_path, tmp_path / "b", output=file, matte=edges)
+    assert files(tmp_path / "a") == files(tmp_path / "b") != first
+    for folder in ("a", "b"):
+        assert run_counted(tmp_path, tmp_path / folder, output=file)[1].solved == []
+        assert files(tmp_path / folder) == first
+    for path in paths(tmp_path / "a").values():
+        alpha = alpha_of(path) if file.get("format") else read_matte(path, display)
+        assert (alpha[:, 40:] == 0).all() and alpha.any()

@@ -47,7 +47,7 @@ def read_locks(output: Path) -> dict[int, Lock]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["locked"]
         locks = [_lock(row) for row in rows]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
@@ -15,6 +17,8 @@ from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.types import Failure, Frame, Matte, Trimap
+
+_MOST = np.float32(65535)  # of uint16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +78,14 @@ class Controls:
 def with_edges(matte: Matte, frame: Frame, edges: MatteSettings, output: OutputSettings) -> Matte:
     """Shape the edges of a frame's solved alpha.
 
-    Begins with alpha as a file of the output's kind keeps it, so that it makes no difference
+    Begins with alpha as a file of the output's kind holds it, so that it makes no difference
     whether alpha was solved just now or is read from there.
     """
-    alpha = crop(matte.alpha, frame.canvas, frame.data_window)
-    if kept_type(output) == "half":
+    kind = alpha_type(output)
+    window = frame.display_window if kind == "uint16" else frame.data_window
+    alpha = crop(matte.alpha, frame.canvas, window)
+    if kind == "half":
         alpha = widened(narrowed(alpha))
-    alpha = lay_on(shaped(alpha, edges), frame.data_window, frame.canvas)
-    return replace(matte, alpha=alpha)
-
-
-def kept_type(output: OutputSettings) -> str:
-    """Return how solved alpha is kept beside mattes of this kind: `half` for half, else `float`."""
-    return "half" if alpha_type(output) == "half" else "float"
+    elif kind == "uint16":
+        alpha = np.rint(alpha * _MOST) / _MOST
+    return replace(matte, alpha=lay_on(shaped(alpha, edges), window, frame.canvas))

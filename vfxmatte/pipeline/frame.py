@@ -35,6 +35,8 @@ class FrameState:
     task: Task | None = None
     """What the engine is given: the encoded picture and the trimap."""
     matte: Matte | None = None
+    known: str = "float"
+    """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
     path: Path | None = None
     """The matte's file, once it is written."""
     size_bytes: int = 0

@@ -11,7 +11,7 @@ from vfxmatte.errors import OutputError, TrimapError
 from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import matte_path, trimap_path
-from vfxmatte.io.writers import OutputSettings, write_labels, write_matte
+from vfxmatte.io.writers import OutputSettings, alpha_type, write_labels, write_matte
 from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
 from vfxmatte.pipeline.shot import Shot
@@ -56,14 +56,20 @@ class Results:
         settings = replace(self.settings, attributes={**attributes, **own})
         return write_matte(matte, frame, settings, self.matte_path(matte.number))
 
-    def keep_solved(self, matte: Matte, frame: Frame, fingerprint: str) -> SolvedFile:
-        """Write solved alpha beside a matte that will not hold it; raises OutputError."""
+    def keep_solved(
+        self, matte: Matte, frame: Frame, fingerprint: str, known: str = "float"
+    ) -> SolvedFile:
+        """Write solved alpha beside a matte that will not hold it; raises OutputError.
+
+        Args:
+            known: how exactly alpha is known, see `FrameRecord.alpha`.
+        """
         self._refuse_locked(matte.number)
         return SolvedFile.write(
             matte,
             frame,
             output=self.shot.output,
-            settings=self.settings,
+            kind="half" if alpha_type(self.settings) == "half" else known,
             fingerprint=fingerprint,
             padding=self.plate.padding,
         )

@@ -10,6 +10,8 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
 from vfxmatte.journal.records import FrameRecord, solved_file_of
 from vfxmatte.journal.stale import written_fingerprint
@@ -18,7 +20,7 @@ from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.pipeline.stages import read_plates, write_matte
-from vfxmatte.types import Matte
+from vfxmatte.types import FloatImage, Frame, Matte
 
 
 def alpha_source(
@@ -26,14 +28,15 @@ def alpha_source(
 ) -> Path | None:
     """Return the file that gives the very pixels that solving a frame would give, or None.
 
-    A file in single precision will do for any other, one in half precision for half alone.
+    A file in single precision will do for any other, one in half precision for half alone, and
+    one of 16-bit integers for such ones.
 
     Args:
         fingerprint: what the matte ought to be made from.
     """
     if record is None or not same_alpha(record.fingerprint, fingerprint):
         return None
-    if record.alpha != "float" and not record.alpha == "half" == alpha_type(settings):
+    if record.alpha not in ("float", alpha_type(settings)):
         return None
     path = solved_file_of(record, output)
     if path is None:
@@ -60,6 +63,14 @@ def _fingerprint_in(path: Path) -> str | None:
         return None
 
 
+def _read(path: Path, frame: Frame) -> FloatImage:
+    """Read alpha over the canvas; PNG and TIFF cover the display window, see `write_matte`."""
+    if path.suffix == ".exr":
+        return read_matte(path, frame.canvas)
+    alpha = read_image(path).pixels[:, :, -1]
+    return lay_on(alpha, frame.display_window, frame.canvas)
+
+
 def rewrite(
     run: PreparedRun,
     todo: Mapping[int, str],
@@ -79,7 +90,8 @@ def rewrite(
         record, frame = records[state.number], state.needed(state.frame)
         with state.timed("read"):
             path = run.shot.output / state.needed(record.solved or record.file)
-            state.matte = Matte(number=state.number, alpha=read_matte(path, frame.canvas))
+            state.matte = Matte(number=state.number, alpha=_read(path, frame))
+            state.known = record.alpha or "float"
         if run.controls.shapes(state.number):
             state.solved = SolvedFile.of(record)
         write_matte(run, attributes, state)

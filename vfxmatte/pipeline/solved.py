@@ -7,14 +7,13 @@ are written as solved again, at the precision that makes these the very files of
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
-from vfxmatte.pipeline.controls import kept_type
 from vfxmatte.types import Frame, Matte
 
 SOLVED_FOLDER = "solved"
@@ -28,7 +27,7 @@ class SolvedFile:
     """Relative to the output folder."""
     size_bytes: int
     alpha: str
-    """How it holds alpha, `half` or `float`."""
+    """How exactly it holds alpha, see `FrameRecord.alpha`."""
 
     @classmethod
     def write(
@@ -37,25 +36,24 @@ class SolvedFile:
         frame: Frame,
         *,
         output: Path,
-        settings: OutputSettings,
+        kind: str,
         fingerprint: str,
         padding: int,
     ) -> SolvedFile:
-        """Write solved alpha; raises OutputError.
+        """Write solved alpha over the whole canvas; raises OutputError.
 
         Args:
             frame: its plate.
             output: the folder of the mattes.
-            settings: those of the mattes.
+            kind: how exactly it is known, or has to be kept, see `FrameRecord.alpha`.
             fingerprint: of the frame.
         """
-        kind = kept_type(settings)
         path = matte_path(output / SOLVED_FOLDER, matte.number, padding=padding)
         as_exr = OutputSettings(
             pixel_type="half" if kind == "half" else "float",
             attributes={FINGERPRINT_ATTRIBUTE: fingerprint},
         )
-        write_matte(matte, frame, as_exr, path)
+        write_matte(matte, replace(frame, data_window=frame.canvas), as_exr, path)
         name = path.relative_to(output).as_posix()
         return cls(file=name, size_bytes=path.stat().st_size, alpha=kind)
 

@@ -147,7 +147,7 @@ def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameSta
         state.stats |= stats
         if run.controls.shapes(state.number):
             if state.solved is None:
-                state.solved = run.results.keep_solved(matte, frame, state.fingerprint)
+                state.solved = run.results.keep_solved(matte, frame, state.fingerprint, state.known)
             matte = run.controls.shaped(matte, frame)
         path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
         state.size_bytes = path.stat().st_size
