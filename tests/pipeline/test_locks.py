@@ -28,7 +28,7 @@ from vfxmatte.pipeline.merge import merge
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import UNKNOWN, Matte, Window
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Matte, Window
 
 WINDOW = Window.of_size(64, 48)
 NUMBERS = list(range(1001, 1010))
@@ -235,6 +235,18 @@ def test_a_matte_that_is_painted_over_is_respected(folder: Path) -> None:
         "1005 were edited since they were locked"
         in invoke("check", folder, "--engine", "trimap").output
     )
+
+
+def test_a_preview_shows_the_trimap_of_a_locked_matte_as_it_is_now(folder: Path) -> None:
+    from vfxmatte.review.delivery import Delivery
+
+    lock(folder)
+    edit(matte(folder, 1005))
+    results, _ = run_counted(folder)
+    with Run(Shot.open(folder)) as run:
+        labels = Delivery(run, results)._labels(1005)
+    assert labels is not None and (labels[15:25, 30] == FOREGROUND).all()
+    assert (labels[:, 60:] == BACKGROUND).all()
 
 
 def test_locks_alone_are_keyframes_enough(folder: Path) -> None:
