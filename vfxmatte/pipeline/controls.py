@@ -33,6 +33,11 @@ class Controls:
     edges: MatteSettings
     output: OutputSettings
 
+    @property
+    def change_alpha(self) -> bool:
+        """Whether solved alpha is not simply written."""
+        return bool(self.plan.limits) or not self.edges.is_neutral
+
     def limited_trimaps(
         self, trimaps: Generator[Trimap | Failure], workers: int
     ) -> Generator[Trimap | Failure]:

@@ -19,7 +19,7 @@ from vfxmatte.pipeline.frame import FrameState, for_each_frame
 from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.solved import SolvedFile
-from vfxmatte.pipeline.stages import read_plates, write_matte
+from vfxmatte.pipeline.stages import read_plates, shape_matte, write_matte
 from vfxmatte.types import FloatImage, Frame, Matte
 
 
@@ -94,6 +94,7 @@ def rewrite(
             state.known = record.alpha or "float"
         if run.controls.shapes(state.number):
             state.solved = SolvedFile.of(record)
+        shape_matte(run, state)
         write_matte(run, attributes, state)
         state.stats = {**record.stats, **state.stats}
 

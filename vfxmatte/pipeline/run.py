@@ -39,6 +39,7 @@ from vfxmatte.pipeline.stages import (
     carry_trimaps,
     encode_colour,
     read_plates,
+    shape_matte,
     solve,
     store_trimap,
     write_matte,
@@ -70,6 +71,8 @@ def stages(
     frames = read_plates(run, frames, list(todo))
     frames = each(partial(encode_colour, run), frames)  # trimap and plate become a task
     frames = solve(engine, frames)
+    if run.controls.change_alpha:
+        frames = each(partial(shape_matte, run), frames)  # garbage, core, edges
     return each(partial(write_matte, run, attributes), frames)
 
 

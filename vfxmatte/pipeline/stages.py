@@ -135,12 +135,8 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
         close(states)
 
 
-def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
-    """Write the matte to disk: within garbage and core mattes, and with the edges of the settings.
-
-    Args:
-        attributes: for the header, beside the plate's own.
-    """
+def shape_matte(run: PreparedRun, state: FrameState) -> None:
+    """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
         matte, stats = run.controls.limited(matte)
@@ -149,6 +145,17 @@ def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameSta
             if state.solved is None:
                 state.solved = run.results.keep_solved(matte, frame, state.fingerprint, state.known)
             matte = run.controls.shaped(matte, frame)
+    state.matte = matte
+
+
+def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
+    """Write the matte to disk.
+
+    Args:
+        attributes: for the header, beside the plate's own.
+    """
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    with state.timed("write"):
         path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
         state.size_bytes = path.stat().st_size
     state.path, state.frame, state.matte = path, None, None
