@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vfxmatte.cli.report import control_lines
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.options import shot_of
@@ -42,6 +43,8 @@ def screen_lines(inspection: Inspection) -> list[str]:
         if plate.missing:
             lines.append(f"missing    frames {numbers_as_text(plate.missing)}")
     lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
+    if inspection.plan is not None:
+        lines += control_lines(inspection.plan)
     if inspection.weights:
         lines.append(f"weights    {inspection.weights}")
     lines += _to_do(inspection)
@@ -63,7 +66,8 @@ def _keyframe(one: KeyframeFinding) -> str:
         return f"{one.number} cannot be used"
     used = "" if one.used else "; not used: the plate has no such frame"
     remark = f"; {one.remark}" if one.remark else ""
-    return f"{one.number} {100 * (one.unknown_share or 0):.1f}% unknown{remark}{used}"
+    kind = "finished matte, " if one.finished else ""
+    return f"{one.number} {kind}{100 * (one.unknown_share or 0):.1f}% unknown{remark}{used}"
 
 
 def _to_do(inspection: Inspection) -> list[str]:

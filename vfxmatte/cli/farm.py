@@ -24,13 +24,14 @@ from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
+from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
+from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
 from vfxmatte.types import FrameRange, Frames, frames_of
 
 # Settings that a job passes by a parameter, or by the step.
-_PARAMETERS = frozenset({"frames", "ocio", "weights", "device"})
+_PARAMETERS = frozenset({"frames", "ocio", "weights", "device", *SIDE_FOLDERS})
 _OPTIONS = frozenset(settings_names()) - _PARAMETERS
 
 
@@ -223,6 +224,7 @@ def _gpus(device: str) -> int:
 def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
     """Return the absolute paths in a worker's command."""
     plate = values["plate"] and Path(values["plate"])
+    sides = shot.sides_with(shot.settings)
     rows = (
         ("Shot", None, values["shot"], "The shot's folder"),
         ("Plate", "--plate", plate, "Folder, pattern or movie"),
@@ -230,6 +232,9 @@ def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
         ("Output", OUTPUT_OPTION, shot.output, "Where mattes go"),
         ("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file"),
         ("Ocio", "--ocio", _ocio(shot), "The colour configuration"),
+        ("Keys", "--keys", sides.get("keys"), "Finished mattes"),
+        ("Garbage", "--garbage", sides.get("garbage"), "Garbage mattes"),
+        ("Core", "--core", sides.get("core"), "Core mattes"),
     )
     return [
         JobPath(name=name, option=option, path=path.absolute(), label=label)
@@ -250,7 +255,9 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
     weights, ocio = shot.settings.engine.weights, _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
-    paths = [plate, *shot.keyframes.values()]
+    paths = [plate, *shot.keyframes.values(), *locked_files(shot.output)]
+    sides = shot.sides_with(shot.settings).values()
+    paths += [place if place.exists() else place.parent for place in sides]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
         paths.append(folder / SETTINGS_FILE)
     paths += [weights, weights.with_suffix(".json")] if weights else []

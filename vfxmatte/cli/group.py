@@ -21,6 +21,8 @@ _COMMANDS = {
     "merge": ("vfxmatte.cli.merge", "merge", "Verify and merge the chunks of a shot."),
     "farm": ("vfxmatte.cli.farm", "farm", "Write jobs for a render farm."),
     "check": ("vfxmatte.cli.check", "check", "Check a shot, and preview what a run would do."),
+    "lock": ("vfxmatte.cli.lock", "lock", "Lock mattes, so that no run touches them."),
+    "unlock": ("vfxmatte.cli.lock", "unlock", "Unlock mattes again."),
     "trimap": (
         "vfxmatte.cli.trimap",
         "trimap",

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.run import Run
 from vfxmatte.reporting.events import JsonReport, Report
 from vfxmatte.reporting.pace import Pace, clock_text
@@ -90,8 +91,9 @@ class LineReport(QuietReport):
         share = 100 * pace.frames // max(1, self._total)
         stage = f", slowest {pace.slowest_stage}" if pace.slowest_stage else ""
         left = clock_text(pace.seconds_left(self._total - pace.frames))
+        locked = " (locked)" if result.stats.get("locked") else ""
         self.console.print(
-            f"{result.number} {result.status}  {pace.frames}/{self._total} {share}%  "
+            f"{result.number} {result.status}{locked}  {pace.frames}/{self._total} {share}%  "
             f"{pace.fps:.2f} fps, {left} left{stage}"
         )
 
@@ -195,6 +197,15 @@ def fit_line(progress: FitProgress) -> str:
     )
 
 
+def control_lines(plan: RunPlan) -> list[str]:
+    """Return the lines on locked frames and finished, garbage and core mattes, if there are any."""
+    finished = [number for number in plan.finished if number not in plan.locked]
+    lines = [f"finished   mattes on frames {numbers_as_text(finished)}"] if finished else []
+    if plan.locked:
+        lines.append(f"locked     frames {numbers_as_text(plan.locked)} stay as they are")
+    return lines + [f"{kind:<10} {text}" for kind, text in plan.limits.texts().items()]
+
+
 def run_lines(run: Run) -> list[str]:
     """Return the lines before the first frame: what the shot has and what will be done."""
     info, plan = run.plate.info, run.plan
@@ -203,6 +214,7 @@ def run_lines(run: Run) -> list[str]:
         f"plate      {info}",
         f"colour     {info.colour_space} ({info.colour_reason})",
         f"keyframes  {numbers_as_text(plan.keyframes)}",
+        *control_lines(plan),
         f"to do      frames {numbers_as_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

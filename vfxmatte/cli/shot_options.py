@@ -64,6 +64,9 @@ _SETTINGS = (
         "helps].",
     ),
     click.option("--keyframe-growth", type=float, help="Pixels to widen painted bands by [0]."),
+    click.option("--keys", type=_PATH, help="Finished mattes as keyframes [SHOT/keys]."),
+    click.option("--garbage", type=_PATH, help="Garbage mattes: 0 outside [SHOT/garbage]."),
+    click.option("--core", type=_PATH, help="Core mattes: 1 inside [SHOT/core]."),
     click.option(
         "--format", type=click.Choice(["exr", "png", "tiff"]), help="Format of mattes [exr]."
     ),

@@ -15,10 +15,11 @@ from vfxmatte.fitting.kept import KeptFit, fit_path, keep_unused, kept_fit, remo
 from vfxmatte.fitting.settings import LIGHT_WEIGHTS
 from vfxmatte.io.plates import Plate
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
-from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Keyframes, Shot, content_digest
+from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.types import UNKNOWN, Trimap
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def recipe_of(opened: Opened, description: Mapping[str, Any]) -> str:
             "begins": str(read_sidecar(_base_weights(settings))["sha256"]),
             "settings": {**as_plain(settings.fit), "when": "", "weights": ""},
             "keyframes": [
-                (n, content_digest(plan.keyframes[n]), plate.signature(plan.sources[n]))
-                for n in numbers
+                (n, keyframe_digest(plan, n), plate.signature(plan.sources[n])) for n in numbers
             ],
             "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
             "colour": [plate.info.colour_space, opened.colours.fingerprint],
@@ -159,7 +159,10 @@ def _made(run: PreparedRun, engine: Engine, recipe: str, told: Told) -> KeptFit 
 
     numbers = _chosen(run.plan, run.settings)
     painted = Keyframes(
-        {n: run.plan.keyframes[n] for n in numbers}, run.plate.info, run.settings.keyframe_growth
+        {n: run.plan.keyframes[n] for n in numbers},
+        run.plate.info,
+        run.settings.keyframe_growth,
+        run.plan.finished,
     )
     keys = _solved_keyframes(run, engine, painted, numbers)
     if len(keys) < 2:
@@ -194,7 +197,10 @@ def _solved_keyframes(
         if not (trimap.labels == UNKNOWN).any():
             continue
         try:
-            alpha = solve_one(engine, Task(image=image, trimap=trimap)).alpha
+            if number in run.plan.finished:
+                alpha = read_finished(run.plan.keyframes[number], number, run.plate.info)
+            else:
+                alpha = solve_one(engine, Task(image=image, trimap=trimap)).alpha
         except VfxmatteError:
             continue  # the run itself will report it
         found.append(Keyframe(number=number, image=image, labels=trimap.labels, alpha=alpha))

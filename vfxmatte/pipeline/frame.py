@@ -13,6 +13,7 @@ from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
+from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.types import Failure, Frame, FrameResult, Matte, Trimap
 
 Part = TypeVar("Part")
@@ -34,9 +35,13 @@ class FrameState:
     task: Task | None = None
     """What the engine is given: the encoded picture and the trimap."""
     matte: Matte | None = None
+    known: str = "float"
+    """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
     path: Path | None = None
     """The matte's file, once it is written."""
     size_bytes: int = 0
+    solved: SolvedFile | None = None
+    """Where solved alpha is kept, if the file does not hold it."""
     error: VfxmatteError | None = None
     stale: Path | None = None
     """Where the matte of an earlier run was moved because this frame failed."""
@@ -105,7 +110,7 @@ def record_of(state: FrameState, output: Path, *, alpha: str | None = None) -> F
 
     Args:
         output: the output folder.
-        alpha: how its file holds alpha, see `FrameRecord`.
+        alpha: how its file holds alpha, see `FrameRecord`, unless another one keeps it.
     """
     if state.error is not None or state.path is None:
         return FrameRecord(
@@ -120,7 +125,9 @@ def record_of(state: FrameState, output: Path, *, alpha: str | None = None) -> F
         fingerprint=state.fingerprint,
         file=state.path.relative_to(output).as_posix(),
         size_bytes=state.size_bytes,
-        alpha=alpha,
+        alpha=alpha if state.solved is None else state.solved.alpha,
+        solved=None if state.solved is None else state.solved.file,
+        solved_bytes=0 if state.solved is None else state.solved.size_bytes,
         stats=state.stats,
     )
 

@@ -43,6 +43,9 @@ def manifest_header(
         "colorspace": info.colour_space,
         "ocio": run.colours.source,
         "keyframes": {str(n): str(path) for n, path in plan.keyframes.items()},
+        "finished": list(plan.finished),
+        "locked": list(plan.locked),
+        "limits": plan.limits.texts(),
         "skipped": list(plan.skipped),
         "notes": [*plan.notes, *notes],
         "engine": dict(engine),
@@ -62,6 +65,8 @@ def header_attributes(run: PreparedRun, engine: Mapping[str, Any]) -> dict[str, 
         "keyframe_growth": run.settings.keyframe_growth,
         "propagation": as_plain(run.settings.propagation),
     }
+    if not run.settings.matte.is_neutral:
+        settings["matte"] = as_plain(run.settings.matte)
     return {
         "vfxmatte/version": __version__,
         "vfxmatte/colorspace": run.plate.info.colour_space,

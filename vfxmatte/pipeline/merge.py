@@ -95,14 +95,14 @@ def _merge(run: Run, journal: Journal, progress: Callable[[int, int], None]) -> 
     fingerprints = run.expect(description, _devices(journal.runs, description))
     checked: dict[int, tuple[str, str]] = {}
     checks = ordered_map(
-        lambda n: (n, _check(journal, n, fingerprints[n], run.plate.info.canvas)),
+        lambda n: (n, _check(journal, n, fingerprints.get(n), run)),
         run.plan.numbers,
         workers=run.workers,
     )
     for number, (kind, why) in checks:
         checked[number] = kind, why
-        progress(len(checked), len(fingerprints))
-        if kind == "damaged":  # so that the next run does it again
+        progress(len(checked), len(run.plan.numbers))
+        if kind == "damaged" and number in fingerprints:  # so that the next run does it again
             journal.add(FrameRecord(number=number, fingerprint=fingerprints[number], error=why))
     report = _report(checked, run.plan.skipped)
     journal.remove_leftovers(nobody_writes=report.complete)
@@ -124,8 +124,15 @@ def _report(checked: Mapping[int, tuple[str, str]], skipped: tuple[int, ...]) ->
     )
 
 
-def _check(journal: Journal, number: int, fingerprint: str, canvas: Window) -> tuple[str, str]:
-    """Return a frame's kind (a field of `MergeReport`), and why."""
+def _check(journal: Journal, number: int, fingerprint: str | None, run: Run) -> tuple[str, str]:
+    """Return a frame's kind (a field of `MergeReport`), and why.
+
+    Args:
+        fingerprint: what it ought to be made from; None for a locked frame.
+    """
+    canvas = run.plate.info.canvas
+    if fingerprint is None:
+        return _check_file(run.plan.locked[number], None, canvas)
     record = journal.records.get(number)
     if record is None:
         return "missing", ""
@@ -141,11 +148,11 @@ def _check(journal: Journal, number: int, fingerprint: str, canvas: Window) -> t
     return _check_file(path, fingerprint, canvas)
 
 
-def _check_file(path: Path, fingerprint: str, canvas: Window) -> tuple[str, str]:
+def _check_file(path: Path, fingerprint: str | None, canvas: Window) -> tuple[str, str]:
     """Read a whole matte; returns its kind, and why."""
     try:
         image = read_image(path)
-        if (written_fingerprint(path) or fingerprint) != fingerprint:
+        if fingerprint is not None and (written_fingerprint(path) or fingerprint) != fingerprint:
             return "stale", ""
     except Exception as error:
         return "damaged", str(as_foreseen(error))

@@ -17,11 +17,12 @@ from vfxmatte.pipeline.shot import (
     Shot,
     find_keyframes,
     read_settings,
+    side_folders,
 )
 
 TOP_LEVEL = (
     "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",
-    "workers",
+    "workers", "keys", "garbage", "core",
 )  # fmt: skip
 TABLES = {
     "engine": ("name", "weights", "device", "precision", "mode"),
@@ -57,6 +58,7 @@ def _parts(
             keyframes=find_keyframes(trimaps or folder / TRIMAP_FOLDER),
             output=output or folder / MATTE_FOLDER,
             settings=read_settings(folder / SETTINGS_FILE),
+            sides=side_folders(folder),
         )
     else:
         raise ShotError("there is no such shot folder", path=folder)

@@ -6,8 +6,8 @@ Made from names, headers and settings alone, before any pixel is read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.pipeline.keyframe_sources import KeyframeSources
+from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
+from vfxmatte.pipeline.shot import Shot, content_digest
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
@@ -38,7 +40,13 @@ class RunPlan:
     trail: tuple[int, ...]
     """Every frame that trimaps are carried along, to be solved or not."""
     keyframes: Mapping[int, Path]
-    """The painted trimaps on frames of the plate."""
+    """The painted trimaps, finished mattes and locked mattes on frames of the plate."""
+    finished: Mapping[int, Path] = field(default_factory=dict)
+    """Those of the keyframes that are finished mattes, locked ones included."""
+    locked: Mapping[int, Path] = field(default_factory=dict)
+    """The mattes of all locked frames, which no run touches."""
+    limits: LimitMattes = field(default_factory=LimitMattes)
+    """The garbage and core mattes."""
     notes: tuple[str, ...]
     """What a person should know before the run."""
 
@@ -47,16 +55,27 @@ class RunPlan:
         return segment_of(number, self.keyframes.keys())
 
 
-def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
+def make_plan(
+    shot: Shot,
+    settings: RunSettings,
+    plate: PlateInfo,
+    signature: Callable[[int], str] | None = None,
+) -> RunPlan:
     """Plan a run.
+
+    Args:
+        signature: the plate's, see `Plate.signature`; None does not compare the plates of locked
+            frames.
 
     Raises:
         MissingFrameError: the plate lacks frames of the range, and `missing` is "error".
         ShotError: no usable keyframe, or a range without any frame of the plate.
+        OutputError: the matte of a locked frame is gone.
     """
     requested = _requested_frames(settings, plate)
     present = set(plate.numbers)
-    lacking = [number for number in requested if number not in present]
+    keys = KeyframeSources.find(shot, settings, plate)
+    lacking = [n for n in requested if n not in present and n not in keys.locked]
     if lacking and settings.missing == "error":
         raise MissingFrameError(
             f"the plate lacks {len(lacking)} of {len(requested)} frames: "
@@ -66,19 +85,36 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
             hint="give --missing hold (the frame before is used) or --missing skip, "
             "or another --frames",
         )
-    keyframes = keyframes_in(shot.keyframes, plate)
     sources = {number: number for number in plate.numbers}
     if settings.missing == "hold":
         sources |= {n: _nearest_before(n, plate.numbers) for n in (*plate.missing, *lacking)}
+    trail = tuple(sorted(sources))
+    sources |= {n: _nearest_before(n, plate.numbers) for n in keys.locked if n not in sources}
     skipped = tuple(lacking) if settings.missing == "skip" else ()
-    return RunPlan(
+    plan = RunPlan(
         numbers=tuple(number for number in requested if number in sources),
         skipped=skipped,
         sources=sources,
-        trail=tuple(sorted(sources)),
-        keyframes=keyframes,
-        notes=tuple(_notes(shot, settings, plate, keyframes, lacking)),
+        trail=trail,
+        keyframes=keys.used,
+        finished=keys.used_finished,
+        locked=keys.locked,
+        limits=LimitMattes.find(shot.sides_with(settings)),
+        notes=(),
     )
+    notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
+    return replace(plan, notes=(*notes, *_control_notes(plan, settings)))
+
+
+def _control_notes(plan: RunPlan, settings: RunSettings) -> Iterator[str]:
+    """Yield what there is to know of garbage and core mattes and of the edges' settings."""
+    yield from plan.limits.notes(n for n in plan.numbers if n not in plan.finished)
+    kept = sorted({*plan.finished, *plan.locked} & set(plan.numbers))
+    if kept and (plan.limits or not settings.matte.is_neutral):
+        yield (
+            f"finished and locked mattes ({numbers_as_text(kept)}) stay as they are: neither "
+            "garbage and core mattes nor settings of [matte] change them"
+        )
 
 
 def _requested_frames(settings: RunSettings, plate: PlateInfo) -> list[int]:
@@ -168,6 +204,12 @@ def same_alpha(first: str, second: str) -> bool:
     return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
 
 
+def keyframe_digest(plan: RunPlan, number: int) -> str:
+    """Return what stands for a keyframe in fingerprints."""
+    content = content_digest(plan.keyframes[number])
+    return f"finished {content}" if number in plan.finished else content
+
+
 class Fingerprints:
     """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 
@@ -190,7 +232,7 @@ class Fingerprints:
             colour: the fingerprint of the colour configuration.
         """
         self._plan, self._plate = plan, plate
-        self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
+        self._keyframes = {n: keyframe_digest(plan, n) for n in plan.keyframes}
         self._fit = engine.get("fit")
         self._common = digest(
             {
@@ -203,6 +245,9 @@ class Fingerprints:
             }
         )
         self._file = digest(settings.output)[:12]
+        self._shaped_file = self._file
+        if not settings.matte.is_neutral:
+            self._shaped_file = digest([settings.output, settings.matte])[:12]
         self._propagation = digest(settings.propagation)
         self._segments: dict[Segment, str] = {}
 
@@ -212,8 +257,12 @@ class Fingerprints:
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
-        alpha = digest([self._common, self._segments[segment], own])
-        return f"{alpha}{_SEPARATOR}{self._file}"
+        parts = [self._common, self._segments[segment], own]
+        if number in self._plan.finished:  # nothing limits or shapes it
+            return f"{digest(parts)}{_SEPARATOR}{self._file}"
+        limits = self._plan.limits.digest(number)
+        alpha = digest([*parts, limits] if limits else parts)
+        return f"{alpha}{_SEPARATOR}{self._shaped_file}"
 
     def _segment_digest(self, segment: Segment) -> str:
         """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates and

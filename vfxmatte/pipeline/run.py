@@ -23,6 +23,7 @@ from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
 from vfxmatte.pipeline.crew import Crew
@@ -31,14 +32,16 @@ from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, resul
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.rewriting import alpha_source, rewrite
+from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.solved import forget_solved
 from vfxmatte.pipeline.spans import split
 from vfxmatte.pipeline.stages import (
     carry_trimaps,
     encode_colour,
     read_plates,
+    shape_matte,
     solve,
     store_trimap,
     write_matte,
@@ -74,6 +77,8 @@ def stages(
     frames = read_plates(run, frames, list(todo))
     frames = each(partial(encode_colour, run), frames)  # trimap and plate become a task
     frames = solve(engine, frames)
+    if run.controls.change_alpha:
+        frames = each(partial(shape_matte, run), frames)  # garbage, core, edges
     return each(partial(write_matte, run, attributes), frames)
 
 
@@ -160,7 +165,7 @@ class Run(PreparedRun):
     def _journal(self) -> Journal | ChunkJournal:
         if not self.chunk:
             return Journal(self.shot.output)
-        numbers = self.numbers or self.plan.skipped
+        numbers = self.numbers or self.plan.skipped or self.plan.numbers
         return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
 
     def _frames(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
@@ -224,7 +229,7 @@ class Run(PreparedRun):
             for state in states:
                 if state.error is not None:
                     self._report_failure(journal, state, state.error)
-                journal.add(self._record(state))
+                self._add(journal, state)
                 yield result_of(state)
 
     def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
@@ -268,11 +273,14 @@ class Run(PreparedRun):
             The fingerprints of the frames to solve.
         """
         if self.overwrite:
+            locked = [r for n, r in journal.records.items() if n in self.plan.locked]
             journal.reset()
+            for record in locked:
+                journal.add(record)
         todo = dict(self.expect(description, device))
         finished = [] if self._only is not None else self._finished(journal)
         for result in finished:
-            del todo[result.number]
+            todo.pop(result.number, None)
         if todo:
             requested = requested_engine(self.settings.engine)
             run = RunRecord(engine=dict(description), device=device, requested=requested)
@@ -283,13 +291,23 @@ class Run(PreparedRun):
         return todo
 
     def _finished(self, journal: Journal | ChunkJournal) -> list[FrameResult]:
-        results = []
+        size_tells = self.settings.output.compression != "none"
+        results = [self._locked(journal, n) for n in self.plan.numbers if n in self.plan.locked]
         for number, fingerprint in self._fingerprints.items():
             path = journal.finished(number, fingerprint)
-            if path is not None:
+            if path is not None and (size_tells or is_as_recorded(path, fingerprint)):
                 stats = journal.records[number].stats
                 results.append(FrameResult(number=number, status="kept", path=path, stats=stats))
-        return results
+        return sorted(results, key=lambda result: result.number)
+
+    def _locked(self, journal: Journal | ChunkJournal, number: int) -> FrameResult:
+        """Return the result of a locked frame, which counts as a keyframe."""
+        record = journal.records.get(number)
+        stats = {} if record is None else dict(record.stats)
+        stats |= {"locked": 1.0, "confidence": 1.0, "keyframe_distance": 0.0}
+        stats.setdefault("unknown_share", 0.0)
+        path = self.plan.locked[number]
+        return FrameResult(number=number, status="kept", path=path, stats=stats)
 
     def _rewritten(
         self, journal: Journal | ChunkJournal, todo: dict[int, str]
@@ -310,7 +328,7 @@ class Run(PreparedRun):
             for state in states:
                 if state.error is None:
                     del todo[state.number]
-                    journal.add(self._record(state))
+                    self._add(journal, state)
                     yield result_of(state)
 
     def _report_failure(
@@ -320,6 +338,8 @@ class Run(PreparedRun):
         must not pass for a new one."""
         error.at(shot=self.shot.name, path=self.plate_path(state.number))
         logged(error, self.shot.output)
+        if state.number in read_locks(self.shot.output):  # locked since the run was planned
+            return
         path = self.results.matte_path(state.number)
         record = journal.records.get(state.number)
         recorded = record.fingerprint if record else None
@@ -329,6 +349,13 @@ class Run(PreparedRun):
             if self.concerns_all(reason):
                 raise
             error.hint = "\n  ".join(filter(None, (error.hint, str(reason))))
+
+    def _add(self, journal: Journal | ChunkJournal, state: FrameState) -> None:
+        """Record a frame; solved alpha that its matte holds again is not kept twice."""
+        before = journal.records.get(state.number)
+        journal.add(self._record(state))
+        if state.error is None and state.solved is None:
+            forget_solved(before, self.shot.output)
 
     def _record(self, state: FrameState) -> FrameRecord:
         return record_of(state, self.shot.output, alpha=alpha_type(self.settings.output))
@@ -367,7 +394,7 @@ class Run(PreparedRun):
         header = manifest_header(
             self, engine=self._description, device=self.device, notes=self.lost_devices
         )
-        journal.write_manifest(header, self._fingerprints)
+        journal.write_manifest(header, self._fingerprints, self.plan.locked)
 
 
 def run(

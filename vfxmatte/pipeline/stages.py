@@ -91,8 +91,15 @@ def read_plates(
 
 
 def encode_colour(run: PreparedRun, state: FrameState) -> None:
-    """Make the engine's task: the plate in the network's encoding, and the trimap."""
+    """Make the engine's task: the plate in the network's encoding, and the trimap.
+
+    A frame with a finished matte has that instead, and no task.
+    """
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
+    state.matte = run.controls.finished(state.number)
+    if state.matte is not None:
+        state.trimap = None
+        return
     with state.timed("colour"):
         finite = np.isfinite(frame.pixels)
         if not finite.all():
@@ -138,6 +145,19 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
     finally:
         close(answered)
         close(states)
+
+
+def shape_matte(run: PreparedRun, state: FrameState) -> None:
+    """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    with state.timed("write"):
+        matte, stats = run.controls.limited(matte)
+        state.stats |= stats
+        if run.controls.shapes(state.number):
+            if state.solved is None:
+                state.solved = run.results.keep_solved(matte, frame, state.fingerprint, state.known)
+            matte = run.controls.shaped(matte, frame)
+    state.matte = matte
 
 
 def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:

@@ -71,6 +71,9 @@ class JsonReport:
             frames=numbers_as_text(run.plan.numbers),
             count=len(run.plan.numbers) + len(run.plan.skipped),
             keyframes=list(run.plan.keyframes),
+            finished=list(run.plan.finished),
+            locked=list(run.plan.locked),
+            limits=run.plan.limits.texts(),
             output=str(run.shot.output),
             notes=list(run.plan.notes),
         )

@@ -20,7 +20,9 @@ from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.fitting import described
+from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
     RunPlan,
@@ -32,7 +34,7 @@ from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.trimaps import oddity
-from vfxmatte.types import numbers_as_text
+from vfxmatte.types import Trimap, numbers_as_text
 
 Value = TypeVar("Value")
 
@@ -41,7 +43,7 @@ _WORKERS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class KeyframeFinding:
-    """One painted trimap."""
+    """One painted trimap or finished matte."""
 
     number: int
     path: Path
@@ -53,6 +55,8 @@ class KeyframeFinding:
     """What is odd about it."""
     error: VfxmatteError | None = None
     """Why it cannot be used."""
+    finished: bool = False
+    """Whether it is a finished matte."""
 
 
 @dataclass(kw_only=True)
@@ -125,12 +129,33 @@ def _inspect_plate(
     shot = inspection.shot
     inspection.plate = plate.info
     inspection.keyframes = _keyframes(shot, plate.info)
-    inspection.problems += [k.error for k in inspection.keyframes if k.error and k.used]
-    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate.info))
+    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate.info, plate.signature))
+    if plan is not None:
+        inspection.keyframes += _finished(plan, plate.info)
+    inspection.problems += [k.error for k in inspection.keyframes if k.error and _counts(k, plan)]
     if plan is not None:
         inspection.plan = plan
         inspection.remarks += plan.notes
+        _inspect_controls(inspection, plan, plate.info)
         _tried(inspection, lambda: _inspect_results(inspection, plan, plate, colours, sidecar))
+
+
+def _counts(keyframe: KeyframeFinding, plan: RunPlan | None) -> bool:
+    """Return True if a run would read this keyframe."""
+    if plan is None:
+        return keyframe.used
+    return plan.keyframes.get(keyframe.number) == keyframe.path
+
+
+def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -> None:
+    """Inspect locked frames, and garbage and core mattes."""
+    edited = edited_since_locked(inspection.shot.output)
+    if edited:
+        inspection.remarks.append(
+            f"locked mattes {numbers_as_text(edited)} were edited since they were locked"
+        )
+    needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
+    _tried(inspection, lambda: plan.limits.check(needed, plate))
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
@@ -148,23 +173,52 @@ def _check_engine(name: str) -> None:
 
 
 def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
+    def read(number: int, path: Path) -> tuple[Trimap, str]:
+        trimap = read_keyframe(path, number, plate)
+        return trimap, oddity(trimap.labels)
+
+    return _findings(shot.keyframes, plate, read)
+
+
+def _finished(plan: RunPlan, plate: PlateInfo) -> list[KeyframeFinding]:
+    """Inspect finished mattes; of locked ones, those that cannot be used."""
+
+    def read(number: int, path: Path) -> tuple[Trimap, str]:
+        return finished_trimap(path, number, plate)
+
+    found = _findings(plan.finished, plate, read, finished=True)
+    return [one for one in found if one.error or one.number not in plan.locked]
+
+
+def _findings(
+    paths: Mapping[int, Path],
+    plate: PlateInfo,
+    read: Callable[[int, Path], tuple[Trimap, str]],
+    *,
+    finished: bool = False,
+) -> list[KeyframeFinding]:
+    """Read keyframes; `read` returns a trimap, and what is odd about it."""
+
     def inspect_one(item: tuple[int, Path]) -> KeyframeFinding:
         number, path = item
         used = number in plate.numbers
         try:
-            trimap = read_keyframe(path, number, plate)
+            trimap, remark = read(number, path)
         except Exception as error:
             foreseen = as_foreseen(error).at(frame=number, path=path)
-            return KeyframeFinding(number=number, path=path, used=used, error=logged(foreseen))
+            return KeyframeFinding(
+                number=number, path=path, used=used, error=logged(foreseen), finished=finished
+            )
         return KeyframeFinding(
             number=number,
             path=path,
             used=used,
             unknown_share=trimap.unknown_share,
-            remark=oddity(trimap.labels),
+            remark=remark,
+            finished=finished,
         )
 
-    return list(ordered_map(inspect_one, sorted(shot.keyframes.items()), workers=_WORKERS))
+    return list(ordered_map(inspect_one, sorted(paths.items()), workers=_WORKERS))
 
 
 def _inspect_results(
@@ -186,7 +240,9 @@ def _inspect_results(
         engine=described(opened, engine),
         colour=colours.fingerprint,
     )
+    locked = [n for n in plan.numbers if n in plan.locked]
     done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
+    done = [n for n in done if n not in plan.locked]
     fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
     output, settings = shot.output, shot.settings.output
     again = [
@@ -194,11 +250,11 @@ def _inspect_results(
         for n in done
         if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
     ]
-    inspection.finished, inspection.rewritten = len(fresh), len(again)
+    inspection.finished, inspection.rewritten = len(fresh) + len(locked), len(again)
     inspection.stale = len(done) - len(fresh) - len(again)
     sizes = [journal.records[n].size_bytes for n in done]
     each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
-    inspection.needed_bytes = each * (len(plan.numbers) - len(fresh))
+    inspection.needed_bytes = each * (len(plan.numbers) - inspection.finished)
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
@@ -254,6 +310,7 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
                 "path": str(one.path),
                 "used": one.used,
                 "unknown_share": one.unknown_share,
+                "finished": one.finished,
                 "remark": one.remark,
                 "error": None if one.error is None else str(one.error),
             }
@@ -261,6 +318,8 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
         ],
         "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
+        "locked": None if plan is None else numbers_as_text(plan.locked),
+        "limits": None if plan is None else plan.limits.texts(),
         "to_do": inspection.to_do,
         "finished": inspection.finished,
         "rewritten": inspection.rewritten,

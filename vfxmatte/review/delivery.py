@@ -127,6 +127,8 @@ class Delivery:
     def _labels(self, number: int) -> Labels | None:
         path = self.run.results.trimap_path(number)
         try:
+            if number in self.run.plan.locked and number in self.run.keyframes:
+                return self.run.keyframes[number].labels  # none was written for it
             return labels_from_image(read_image(path).pixels) if path.is_file() else None
         except VfxmatteError:
             return None

@@ -28,7 +28,6 @@ from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
 from vfxmatte.propagation.flow import dense_flow, grey
-from vfxmatte.propagation.shot_trimaps import carry
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors, messddt
 from vfxmatte.trimaps import from_matte, labels_from_image
 from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Picture, Trimap
@@ -220,14 +219,7 @@ class Evaluation:
             yield from map(self._written_trimap, self.numbers)
             return
         self.run.check_keyframes()
-        yield from carry(
-            self.run.keyframes,
-            self.run.plan.trail,
-            self.run.proxies,
-            self.run.settings.propagation,
-            wanted=set(self.numbers),
-            workers=self.run.workers,
-        )
+        yield from self.run.carried(set(self.numbers))
 
     def _written_trimap(self, number: int) -> Trimap | Failure:
         try:

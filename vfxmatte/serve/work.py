@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,13 @@ from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.result_names import format_of
 from vfxmatte.io.writers import write_matte
+from vfxmatte.pipeline.controls import with_edges
+from vfxmatte.pipeline.edges import shaped
+from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.session import RunSession
@@ -76,6 +80,7 @@ def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
 def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     """Matte one frame from files; return path, device, elapsed_ms."""
     started = time.monotonic()
+    _refuse_files(request.settings, ("keys",))
     _refuse_existing(request.output, request.overwrite)
     settings = request.settings
     output = replace(settings.output, format=format_of(request.output))
@@ -91,8 +96,10 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
         trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
+        limits = LimitMattes.find(vars(settings)).read(frame.number, plate.info)
     yield
     with _one_engine(settings.engine, engines) as engine:
+        trimap = replace(trimap, labels=limits.labels(trimap.labels))
         task = Task(image=to_network(frame, colours), trimap=trimap)
         solved = solve_one(engine, task)
         device = engine.device
@@ -104,6 +111,10 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     job.check()
     _refuse_existing(request.output, request.overwrite)
     output = replace(output, attributes={**attributes, **output.attributes})
+    solved = replace(solved, alpha=limits.alpha(solved.alpha))
+    if not settings.matte.is_neutral:
+        solved = with_edges(solved, frame, settings.matte, output)
+        solved = replace(solved, alpha=limits.alpha(solved.alpha))
     path = write_matte(solved, frame, output, request.output)
     return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
@@ -111,6 +122,7 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
 def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
     """Matte one frame from arrays into an array; return device, elapsed_ms."""
     started = time.monotonic()
+    _refuse_files(request.settings, SIDE_FOLDERS)
     image, trimap = request.image.read(), request.trimap.read()
     yield
     settings = request.settings
@@ -120,7 +132,7 @@ def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Step
         )
         device = engine.device
     job.check()
-    request.alpha.write(alpha)
+    request.alpha.write(alpha if settings.matte.is_neutral else shaped(alpha, settings.matte))
     return {"device": device, "elapsed_ms": _since(started)}
 
 
@@ -128,6 +140,13 @@ def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
     if names_several(settings.device):
         raise UsageError("one frame is solved on one device", hint="name one, e.g. cuda:0")
     return engines.use(settings)
+
+
+def _refuse_files(settings: RunSettings, names: Sequence[str]) -> None:
+    """Raise UsageError for files that belong to a shot, or at least to a plate on disk."""
+    given = [name for name in names if getattr(settings, name) is not None]
+    if given:
+        raise UsageError(f"{' and '.join(given)} cannot go with one picture", hint="run a shot")
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:
