@@ -17,7 +17,7 @@ from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.events import error_values
 from vfxmatte.review.withholding import WithheldFrame, Withholding
-from vfxmatte.types import FrameList, numbers_as_text
+from vfxmatte.types import FrameList, Frames, numbers_as_text
 
 INNER = "inner"
 """Value of --withhold that withholds the inner keyframes, each in turn."""
@@ -26,7 +26,7 @@ _FIGURES = ("fg_lost", "bg_won", "unknown", "holes", "leaks")
 _COLUMNS = ("withheld", "fg lost %", "bg won %", "unknown ×", "holes %", "leaks %", "confidence")
 
 
-def withhold(shot: Shot, named: FrameList | None, *, as_json: bool) -> int:
+def withhold(shot: Shot, named: Frames | None, *, as_json: bool) -> int:
     """Run a shot without some of its keyframes and print how it compares; returns the exit code.
 
     Args:
@@ -48,7 +48,7 @@ def withhold(shot: Shot, named: FrameList | None, *, as_json: bool) -> int:
     return NOTHING_DONE if len(failed) == len(frames) else SOME_FAILED
 
 
-def named_frames(withheld: str) -> FrameList | None:
+def named_frames(withheld: str) -> Frames | None:
     """Parse the value of --withhold; None for the inner keyframes. Raises UsageError."""
     if withheld == INNER:
         return None

@@ -34,6 +34,7 @@ from vfxmatte.types import (
     FloatImage,
     FrameList,
     FrameResult,
+    Frames,
     Labels,
     Mask,
     numbers_as_text,
@@ -105,7 +106,7 @@ def _per_cent(wrong: Mask, region: Mask) -> float:
 
 
 def turns(
-    keyframes: Collection[int], named: FrameList | None, frames: Collection[int] | None = None
+    keyframes: Collection[int], named: Frames | None, frames: Collection[int] | None = None
 ) -> list[Turn]:
     """Plan which keyframes are withheld: the named ones together, or each inner one in turn.
 
@@ -160,7 +161,7 @@ class Withholding:
     """
 
     shot: Shot
-    named: FrameList | None = None
+    named: Frames | None = None
     """The keyframes to withhold together; None for the inner ones in turn."""
     scratch: Path | None = None
     turns: list[Turn] = field(init=False)
