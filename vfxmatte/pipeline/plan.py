@@ -21,7 +21,7 @@ from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
-PIXELS_VERSION = 3
+PIXELS_VERSION = 4
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 

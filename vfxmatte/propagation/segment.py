@@ -19,7 +19,10 @@ import numpy as np
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import OutputError, concerns_all_frames
+from vfxmatte.propagation.contradiction import ContradictionSettings
+from vfxmatte.propagation.correction import Correction
 from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
+from vfxmatte.propagation.keyframe_look import KeyframeLook
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
@@ -54,6 +57,8 @@ class PropagationSettings(Checked):
     """How the two directions are merged."""
     tightening: TighteningSettings = field(default_factory=TighteningSettings)
     """How the merged trimap is corrected."""
+    contradiction: ContradictionSettings = field(default_factory=ContradictionSettings)
+    """When the picture contradicts a label that both directions agree on."""
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:
@@ -131,13 +136,19 @@ class SegmentWork:
                 proxies.put_flow(second, pair.reversed())
             return pair
 
+        first, last = self.numbers[0], self.numbers[-1]
+        correction = None
+        if self.before is not None:
+            correction = self._correction(picture(first), picture(last))
+
         def put(item: tuple[int, Step]) -> tuple[int, float]:
             number, step = item
             side = step.side()
             proxies.put_labels(number, side.labels)
+            if correction is not None and number in readable:
+                proxies.put_look(number, correction.last.look(proxies.picture(number), step))
             return number, side.confidence
 
-        first, last = self.numbers[0], self.numbers[-1]
         pairs = _adjacent_stored(reversed(self.numbers), readable)
         steps = self.steps(self.tracker(self.after, picture(last)), pairs, flow)
         confidences = dict(ordered_map(put, steps, workers=self.workers))
@@ -148,7 +159,7 @@ class SegmentWork:
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
-            tightener=self._tightener(picture(first), picture(last)),
+            correction=None if correction is None else correction.calibrated(proxies.look(first)),
         )
 
     def tracker(self, trimap: Trimap | None, picture: Picture | None) -> Tracker:
@@ -215,15 +226,21 @@ class SegmentWork:
         finally:
             close(items)
 
-    def _tightener(self, first: Picture | None, last: Picture | None) -> Tightener | None:
-        """Create the tightener; None if a keyframe's own picture cannot be read to calibrate on."""
+    def _correction(self, first: Picture | None, last: Picture | None) -> Correction | None:
+        """Create the correction; None if a keyframe's own picture cannot be read to calibrate on."""
         if not self.settings.tighten or first is None or last is None:
             return None
-        keys = {
-            self.numbers[0]: (self._key(self.before), first),
-            self.numbers[-1]: (self._key(self.after), last),
-        }
-        return Tightener(keys, self.settings.tightening)
+        before, after = self._key(self.before), self._key(self.after)
+        ends = self.numbers[0], self.numbers[-1]
+        keys = {ends[0]: (before, first), ends[1]: (after, last)}
+        tightener = Tightener(keys, self.settings.tightening)
+        return Correction(
+            tightener=tightener,
+            first=KeyframeLook(before, first, tightener.band_depth(ends[0])),
+            last=KeyframeLook(after, last, tightener.band_depth(ends[1])),
+            first_labels=before,
+            settings=self.settings.contradiction,
+        )
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
@@ -255,7 +272,7 @@ class TrackedBack:
     """Confidences of the trimaps tracked backwards, by frame number."""
     tracker: Tracker | None = None
     """The tracker of the earlier keyframe, if there is one."""
-    tightener: Tightener | None = None
+    correction: Correction | None = None
 
     def trimaps(self) -> Generator[Trimap | Failure]:
         """Yield the wanted frames' trimaps, then remove what was stored."""
@@ -284,9 +301,11 @@ class TrackedBack:
             before.labels, after.labels, position, self.segment.settings.meeting
         )
         trust = (1 - position) * before.confidence + position * after.confidence
-        if self.tightener is not None and number in self.readable:
-            picture = self.segment.proxies.picture(number)
-            labels = self.tightener.corrected(picture, before.labels, after.labels, labels)
+        if self.correction is not None and number in self.readable:
+            proxies = self.segment.proxies
+            picture = proxies.picture(number)
+            look = self.correction.first.look(picture, step).joined(proxies.look(number))
+            labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
         return Side(labels=labels, confidence=agreement * trust)
 
     def _back(self, number: int) -> Side:
