@@ -16,6 +16,7 @@ from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
@@ -71,13 +72,15 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
     if settings.missing == "hold":
         sources |= {n: _nearest_before(n, plate.numbers) for n in (*plate.missing, *lacking)}
     skipped = tuple(lacking) if settings.missing == "skip" else ()
+    numbers = tuple(number for number in requested if number in sources)
+    far = coverage_note(numbers, keyframes)
     return RunPlan(
-        numbers=tuple(number for number in requested if number in sources),
+        numbers=numbers,
         skipped=skipped,
         sources=sources,
         trail=tuple(sorted(sources)),
         keyframes=keyframes,
-        notes=tuple(_notes(shot, settings, plate, keyframes, lacking)),
+        notes=(*_notes(shot, settings, plate, keyframes, lacking), *([far] if far else [])),
     )
 
 

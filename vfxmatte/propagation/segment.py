@@ -28,7 +28,7 @@ from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import Failure, Labels, Picture, Trimap
+from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
@@ -160,6 +160,7 @@ class SegmentWork:
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
             correction=None if correction is None else correction.calibrated(proxies.look(first)),
+            unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
     def tracker(self, trimap: Trimap | None, picture: Picture | None) -> Tracker:
@@ -227,7 +228,7 @@ class SegmentWork:
             close(items)
 
     def _correction(self, first: Picture | None, last: Picture | None) -> Correction | None:
-        """Create the correction; None if a keyframe's own picture cannot be read to calibrate on."""
+        """Create the correction; None if a keyframe's own picture cannot be read."""
         if not self.settings.tighten or first is None or last is None:
             return None
         before, after = self._key(self.before), self._key(self.after)
@@ -273,6 +274,8 @@ class TrackedBack:
     tracker: Tracker | None = None
     """The tracker of the earlier keyframe, if there is one."""
     correction: Correction | None = None
+    unknown_counts: tuple[int, int] = (0, 0)
+    """Unknown pixels of the keyframes before and after, at the proxies' size."""
 
     def trimaps(self) -> Generator[Trimap | Failure]:
         """Yield the wanted frames' trimaps, then remove what was stored."""
@@ -306,11 +309,25 @@ class TrackedBack:
             picture = proxies.picture(number)
             look = self.correction.first.look(picture, step).joined(proxies.look(number))
             labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
-        return Side(labels=labels, confidence=agreement * trust)
+        share = self._expected_share(labels, position)
+        return Side(labels=labels, confidence=agreement * trust * share)
+
+    def _expected_share(self, labels: Labels, position: float) -> float:
+        """Return the keyframes' unknown area over that of (h, w) labels, 0 to 1.
+
+        What is wider than the artist's bands was not understood by motion or picture.
+        """
+        before, after = self.unknown_counts
+        expected = (1 - position) * before + position * after
+        return min(1.0, expected / max(_unknown(labels), 1))
 
     def _back(self, number: int) -> Side:
         labels = self.segment.proxies.labels(number)
         return Side(labels=labels, confidence=self.confidences[number])
+
+
+def _unknown(labels: Labels) -> int:
+    return int(np.count_nonzero(labels == UNKNOWN))
 
 
 def _adjacent(

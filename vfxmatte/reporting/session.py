@@ -11,11 +11,13 @@ from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.result_names import matte_pattern
 from vfxmatte.journal.error_log import logged
+from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, suggestion
+from vfxmatte.reporting.weak_ranges import Stats, changes, trimap_stats_of, weak_ranges
 from vfxmatte.review.delivery import Delivery
 from vfxmatte.types import FrameResult
 
@@ -55,6 +57,7 @@ class RunSession:
         self.interrupted = False
         self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
         self._output: Path | None = None
+        self._before: Stats = {}
         self._device: str | None = None
         self._mattes: str | None = None
         self._files: list[str] = []
@@ -89,6 +92,7 @@ class RunSession:
                 if self.movie is not None:
                     shot.check_apart(self.movie.parent)
                 self._start(run)
+                self._before = {n: r.stats for n, r in Journal.peek(shot.output).records.items()}
                 run.lend(stack.enter_context(self._engine(run.settings.engine)))
                 self._device = run.device
                 yield
@@ -185,11 +189,14 @@ class RunSession:
             self.report.error(logged(error, self._output))
 
     def _totals(self) -> Totals:
+        results = self.results.values()
         return Totals.of(
             self.pace,
             device=self._device,
             mattes=self._mattes,
             files=tuple(self._files),
             interrupted=self.interrupted,
-            **suggestion(self.results.values()),
+            weak=tuple(weak_ranges(trimap_stats_of(results))),
+            **changes(self._before, results),
+            **suggestion(results),
         )
