@@ -64,6 +64,7 @@ class RunSession:
         self._undelivered = 0
         self._devices_lost = 0
         self._noted_pieces = False
+        self._cuts: set[float] = set()
 
     def run(self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False) -> int:
         """Do all steps and close the report; returns the exit code."""
@@ -151,6 +152,7 @@ class RunSession:
                 self.pace.add(result)
                 self.report.frame(result, self.pace)
                 self._note_pieces(result)
+                self._note_cut(result)
                 yield
 
     def _note_lost_devices(self, run: Run) -> None:
@@ -167,6 +169,16 @@ class RunSession:
             self.report.note(
                 f"frame {result.number} was too large to be solved at once: coarse first, then in "
                 f"{pieces} overlapping pieces; so are others like it (engine.max_window_px)"
+            )
+
+    def _note_cut(self, result: FrameResult) -> None:
+        """Report each cut inside the plate once."""
+        cut = result.stats.get("cut")
+        if cut is not None and cut not in self._cuts:
+            self._cuts.add(cut)
+            self.report.note(
+                f"there is a cut in the plate before frame {cut:.0f}: no keyframe is carried across "
+                "it, so paint one on either side, or matte the two shots apart"
             )
 
     def _deliver(self, delivery: Delivery) -> None:

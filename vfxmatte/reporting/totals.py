@@ -72,7 +72,10 @@ class Totals:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        plain: dict[str, Any] = {"files": list(self.files), "weak": [one.as_dict() for one in self.weak]}
+        plain: dict[str, Any] = {
+            "files": list(self.files),
+            "weak": [one.as_dict() for one in self.weak],
+        }
         plain |= {"better": numbers_as_text(self.better), "worse": numbers_as_text(self.worse)}
         return {**asdict(self), **plain}
 
