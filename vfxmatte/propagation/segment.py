@@ -32,6 +32,7 @@ from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
+_AGREEMENT_POWER = 0.25  # disagreement alone says little: the picture repairs most of it
 _Pair = tuple[int, T | None, T | None]
 
 
@@ -309,17 +310,26 @@ class TrackedBack:
             picture = proxies.picture(number)
             look = self.correction.first.look(picture, step).joined(proxies.look(number))
             labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
-        share = self._expected_share(labels, position)
-        return Side(labels=labels, confidence=agreement * trust * share)
+        confidence = self._confidence(number, agreement * trust, labels)
+        return Side(labels=labels, confidence=confidence)
 
-    def _expected_share(self, labels: Labels, position: float) -> float:
-        """Return the keyframes' unknown area over that of (h, w) labels, 0 to 1.
+    def _confidence(self, number: int, agreement: float, labels: Labels) -> float:
+        """Rate a corrected frame, 0 to 1, so that frames rank as their mattes' errors do.
 
-        What is wider than the artist's bands was not understood by motion or picture.
+        Motion that agrees with itself is right. Where it does not, what is wider than the artist's
+        bands was not understood by the picture either, and the rest is the less sure the farther
+        the keyframes are.
         """
+        first, last = self.segment.numbers[0], self.segment.numbers[-1]
+        position = (number - first) / (last - first)
         before, after = self.unknown_counts
         expected = (1 - position) * before + position * after
-        return min(1.0, expected / max(_unknown(labels), 1))
+        understood = min(1.0, expected / max(_unknown(labels), 1))
+        index = bisect_left(self.segment.numbers, number)
+        steps = min(index, len(self.segment.numbers) - 1 - index)
+        half = self.segment.settings.alone_half_frames
+        near = half / (half + steps * (1 - agreement))
+        return float(agreement**_AGREEMENT_POWER * understood * near)
 
     def _back(self, number: int) -> Side:
         labels = self.segment.proxies.labels(number)
