@@ -1,7 +1,7 @@
 """Propagate through a segment with cuts inside: from either side to the cut, never across it.
 
-Flashes are bridged like frames that cannot be read. The frames between two cuts, or behind a cut where no keyframe follows, are nobody's. They are
-tracked across all the same, and have no confidence.
+Flashes are bridged like frames that cannot be read. The frames between two cuts, or behind a cut
+where no keyframe follows, are nobody's: they are tracked across all the same, without confidence.
 """
 
 from __future__ import annotations

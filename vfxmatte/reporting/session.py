@@ -177,8 +177,8 @@ class RunSession:
         if cut is not None and cut not in self._cuts:
             self._cuts.add(cut)
             self.report.note(
-                f"there is a cut in the plate before frame {cut:.0f}: no keyframe is carried across "
-                "it, so paint one on either side, or matte the two shots apart"
+                f"there is a cut in the plate before frame {cut:.0f}: no keyframe is carried "
+                "across it, so paint one on either side, or matte the two shots apart"
             )
 
     def _deliver(self, delivery: Delivery) -> None:
