@@ -16,6 +16,7 @@ from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
@@ -23,7 +24,7 @@ from vfxmatte.pipeline.shot import Shot, content_digest
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
-PIXELS_VERSION = 3
+PIXELS_VERSION = 4
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 
@@ -103,6 +104,8 @@ def make_plan(
         notes=(),
     )
     notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
+    far = coverage_note(plan.numbers, plan.keyframes)
+    notes += [far] if far else []
     return replace(plan, notes=(*notes, *_control_notes(plan, settings)))
 
 

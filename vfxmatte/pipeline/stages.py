@@ -52,6 +52,8 @@ def store_trimap(run: PreparedRun, state: FrameState) -> None:
         state.stats["confidence"] = score.confidence
         state.stats["unknown_share"] = score.unknown_share
         state.stats["keyframe_distance"] = float(score.keyframe_distance)
+        if trimap.cut is not None:
+            state.stats["cut"] = float(trimap.cut)
         run.results.write_trimap(trimap)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from vfxmatte.common.parallel import close, prefetched_map
 from vfxmatte.errors import OutputError, TrimapError, VfxmatteError, concerns_all_frames
+from vfxmatte.propagation.cut_segment import stored_trimaps, trimaps_after
 from vfxmatte.propagation.segment import PropagationSettings, ReadProxies, SegmentWork, proxy_size
 from vfxmatte.types import Failure, Trimap
 
@@ -190,9 +191,9 @@ class _Work:
             return lambda: iter([keyframe])
         segment = self._segment(ends, wanted, folder / f"{before}-{after}")
         if after is None:
-            return lambda: segment.track_forward(read_proxies)
+            return lambda: trimaps_after(segment, read_proxies)
         readable = segment.store(read_proxies)
-        return lambda: segment.track_back(readable).trimaps()
+        return lambda: stored_trimaps(segment, readable)
 
     def _segment(self, ends: Segment, wanted: Sequence[int], folder: Path) -> SegmentWork:
         before, after = ends

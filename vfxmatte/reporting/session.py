@@ -11,11 +11,13 @@ from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.result_names import matte_pattern
 from vfxmatte.journal.error_log import logged
+from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, suggestion
+from vfxmatte.reporting.weak_ranges import Stats, changes, trimap_stats_of, weak_ranges
 from vfxmatte.review.delivery import Delivery
 from vfxmatte.types import FrameResult
 
@@ -55,12 +57,14 @@ class RunSession:
         self.interrupted = False
         self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
         self._output: Path | None = None
+        self._before: Stats = {}
         self._device: str | None = None
         self._mattes: str | None = None
         self._files: list[str] = []
         self._undelivered = 0
         self._devices_lost = 0
         self._noted_pieces = False
+        self._cuts: set[float] = set()
 
     def run(self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False) -> int:
         """Do all steps and close the report; returns the exit code."""
@@ -90,6 +94,7 @@ class RunSession:
                     shot.check_apart(self.movie.parent)
                 run.fit_told, run.said = self.report.fit, self.report.note
                 self._start(run)
+                self._before = {n: r.stats for n, r in Journal.peek(shot.output).records.items()}
                 run.lend(stack.enter_context(self._engine(run.settings.engine)))
                 self._device = run.device
                 yield
@@ -148,6 +153,7 @@ class RunSession:
                 self.pace.add(result)
                 self.report.frame(result, self.pace)
                 self._note_pieces(result)
+                self._note_cut(result)
                 yield
 
     def _note_lost_devices(self, run: Run) -> None:
@@ -164,6 +170,16 @@ class RunSession:
             self.report.note(
                 f"frame {result.number} was too large to be solved at once: coarse first, then in "
                 f"{pieces} overlapping pieces; so are others like it (engine.max_window_px)"
+            )
+
+    def _note_cut(self, result: FrameResult) -> None:
+        """Report each cut inside the plate once."""
+        cut = result.stats.get("cut")
+        if cut is not None and cut not in self._cuts:
+            self._cuts.add(cut)
+            self.report.note(
+                f"there is a cut in the plate before frame {cut:.0f}: no keyframe is carried "
+                "across it, so paint one on either side, or matte the two shots apart"
             )
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -186,11 +202,14 @@ class RunSession:
             self.report.error(logged(error, self._output))
 
     def _totals(self) -> Totals:
+        results = self.results.values()
         return Totals.of(
             self.pace,
             device=self._device,
             mattes=self._mattes,
             files=tuple(self._files),
             interrupted=self.interrupted,
-            **suggestion(self.results.values()),
+            weak=tuple(weak_ranges(trimap_stats_of(results))),
+            **changes(self._before, results),
+            **suggestion(results),
         )

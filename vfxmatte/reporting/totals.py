@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
-from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
+from vfxmatte.propagation.confidence import suggest_keyframe
 from vfxmatte.reporting.pace import Pace, clock_text
-from vfxmatte.types import FrameResult
+from vfxmatte.reporting.weak_ranges import WeakRange, trimap_stats_of
+from vfxmatte.types import FrameResult, numbers_as_text
 
 SURE = 0.99
 """Confidence from which no further keyframe is suggested on screen."""
@@ -39,6 +40,12 @@ class Totals:
     """The frame where a further keyframe would help most."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
+    weak: tuple[WeakRange, ...] = ()
+    """Ranges of frames with little confidence, worst first."""
+    better: tuple[int, ...] = ()
+    """Frames whose trimap has more confidence than in the run before."""
+    worse: tuple[int, ...] = ()
+    """Frames whose trimap has less."""
     files: tuple[str, ...] = ()
     """Previews and movies that were made."""
     interrupted: bool = False
@@ -65,7 +72,12 @@ class Totals:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return {**asdict(self), "files": list(self.files)}
+        plain: dict[str, Any] = {
+            "files": list(self.files),
+            "weak": [one.as_dict() for one in self.weak],
+        }
+        plain |= {"better": numbers_as_text(self.better), "worse": numbers_as_text(self.worse)}
+        return {**asdict(self), **plain}
 
     def lines(self) -> list[str]:
         """Return lines for the screen; [] without any result, since an error was reported."""
@@ -84,6 +96,7 @@ class Totals:
                 f"a further keyframe would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
             )
+        lines += self._weak_lines()
         if self.mattes:
             lines.append(f"mattes   {self.mattes}")
         lines += [f"to see   {name}" for name in self.files]
@@ -93,19 +106,23 @@ class Totals:
             )
         return lines
 
+    def _weak_lines(self) -> list[str]:
+        lines = [
+            f"weak     frames {numbers_as_text(one.numbers)}: confidence down to "
+            f"{one.confidence:.2f} on frame {one.worst}"
+            for one in self.weak
+        ]
+        changed = {"better": self.better, "worse": self.worse}
+        return lines + [
+            f"{name:8} frames {numbers_as_text(numbers)} than in the run before"
+            for name, numbers in changed.items()
+            if numbers
+        ]
+
 
 def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
     """Return `suggested_keyframe` and `suggested_confidence` for `Totals`; {} without any."""
-    stats = {
-        result.number: TrimapStats(
-            number=result.number,
-            confidence=result.stats["confidence"],
-            unknown_share=result.stats["unknown_share"],
-            keyframe_distance=int(result.stats["keyframe_distance"]),
-        )
-        for result in results
-        if "keyframe_distance" in result.stats
-    }
+    stats = trimap_stats_of(results)
     number = suggest_keyframe(stats.values())
     if number is None:
         return {}

@@ -18,7 +18,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.timecode import text_of as timecode_text
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
-from vfxmatte.review.preview import Panels, contact_sheet, evenly_chosen, make_panels, preview_movie
+from vfxmatte.review.preview import Panels, contact_sheet, make_panels, preview_movie, worst_chosen
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Frame, FrameResult, Labels
 
@@ -51,11 +51,11 @@ class Delivery:
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
-        """Write preview.png, a contact sheet of evenly spread readable frames.
+        """Write preview.png, a contact sheet of the frames with the least confidence.
 
         Raises VfxmatteError.
         """
-        chosen = evenly_chosen(self.finished, SHEET_ROWS)
+        chosen = worst_chosen({n: self._confidence(n) for n in self.finished}, SHEET_ROWS)
         plates = (self._readable(number) for number in chosen)
         rows = [self._panels(frame, SHEET_PANEL_PX) for frame in plates if frame is not None]
         path = self.run.shot.output / "preview.png"
@@ -122,7 +122,12 @@ class Delivery:
             self.run.colours,
             width_px=width_px,
             is_keyframe=number in self.run.plan.keyframes,
+            confidence=self._confidence(number),
         )
+
+    def _confidence(self, number: int) -> float:
+        """Return the trimap's confidence, 0 to 1; 1 if it is not known."""
+        return self.results[number].stats.get("confidence", 1.0)
 
     def _labels(self, number: int) -> Labels | None:
         path = self.run.results.trimap_path(number)
