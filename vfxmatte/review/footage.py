@@ -44,6 +44,7 @@ MOST_PX = 960
 RIM_ALPHA = 0.1
 """Alpha this far from the neighbouring known region's says that the trimap is too tight."""
 
+_SHORTEST_RIM = 0.02  # of the unknown pixels: of a shorter rim, shares say little
 _BORDER_ALPHA = 0.5
 _BORDER_REACH_PX = 3
 
@@ -291,8 +292,8 @@ def exact_figures(alpha: FloatImage, labels: Labels | None) -> Exact:
     return Exact(
         area=area,
         unknown=float(unknown.mean()),
-        leak=_share(alpha > RIM_ALPHA, unknown & _beside(background)),
-        clip=_share(alpha < 1 - RIM_ALPHA, unknown & _beside(foreground)),
+        leak=_rim_share(alpha > RIM_ALPHA, unknown, background),
+        clip=_rim_share(alpha < 1 - RIM_ALPHA, unknown, foreground),
         contradicted=float(wrong / max(1, alpha.size - np.count_nonzero(unknown))),
         border=_border(alpha, foreground),
     )
@@ -307,13 +308,12 @@ def _border(alpha: FloatImage, foreground: Mask) -> float:
     return float(edge.mean())
 
 
-def _beside(region: Mask) -> Mask:
-    """Return the region and the pixels that touch it."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
-def _share(condition: Mask, within: Mask) -> float:
-    return float(np.count_nonzero(condition & within) / max(1, np.count_nonzero(within)))
+def _rim_share(condition: Mask, unknown: Mask, known: Mask) -> float:
+    """Return the share of the unknown pixels that touch a known region where a condition holds."""
+    rim = unknown & (cv2.dilate(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    least = _SHORTEST_RIM * np.count_nonzero(unknown)
+    count = max(1.0, least, float(np.count_nonzero(rim)))
+    return float(np.count_nonzero(condition & rim) / count)
 
 
 def _three_values(low: Mask, high: Mask, size: _Size) -> Picture:

@@ -30,11 +30,12 @@ from vfxmatte.types import UNKNOWN, FloatImage, Labels, Mask, Picture
 DISTANCES = (1, 2, 4)
 """Frames between a frame and the two neighbours that it is compared with at once."""
 
-REACH = 6
+REACH = max(DISTANCES)
 """Frames to either side that a frame may be compared with."""
 
-_FARTHER = {1: 2, 2: 4, 4: 6}
-"""The second neighbour on one side, where there is none on the other."""
+FARTHER = {1: 2, 2: 4}
+"""The second neighbour on one side, where there is none on the other; from farther away motion
+says too little."""
 
 _EXPLAINED = 24  # largest difference of luma, 0 to 255, between a pixel and where it came from
 _CONSISTENT_PX = 1.5  # at half size
@@ -54,6 +55,8 @@ class Measures:
     apart: tuple[float | None, ...] = (None,) * len(DISTANCES)
     """How far alpha lies outside of what both neighbours have, at each of `DISTANCES`: a mean over
     the picture."""
+    one_sided: tuple[bool, ...] = (False,) * len(DISTANCES)
+    """Whether both of those neighbours are on one side, as at the ends of a shot."""
     band: float = 0.0
     """Share of the band in the picture."""
     holes: float | None = None
@@ -204,10 +207,12 @@ def _measure(window: _Window, index: int) -> Measured:
     following = window.neighbour(index, 1)
     flicker, difference = _flicker(window, index, band, previous)
     neighbours = [one[0] for one in (previous, following) if one is not None]
+    apart = [_apart(window, index, distance) for distance in DISTANCES]
     measures = Measures(
         number=frame.number,
         flicker=flicker,
-        apart=tuple(_apart(window, index, distance) for distance in DISTANCES),
+        apart=tuple(one for one, _ in apart),
+        one_sided=tuple(is_one_sided for _, is_one_sided in apart),
         band=float(band.mean()),
         holes=_come_and_go(1 - frame.alpha, [1 - one for one in neighbours], area),
         islands=_come_and_go(frame.alpha, neighbours, area),
@@ -232,20 +237,22 @@ def _flicker(
     return flicker, np.rint(np.clip(difference, 0, 1) * 255).astype(np.uint8)
 
 
-def _apart(window: _Window, index: int, distance: int) -> float | None:
-    """Return how far alpha is outside the range of two neighbours, summed, as a share of the
-    picture; at the ends, of two that lie on the same side."""
+def _apart(window: _Window, index: int, distance: int) -> tuple[float | None, bool]:
+    """Return how far alpha is outside the range of two neighbours, as a mean over the picture, and
+    whether they are on one side."""
     alpha = window.entries[index].half_alpha
-    farther = _FARTHER[distance]
-    for pair in ((-distance, distance), (distance, farther), (-distance, -farther)):
+    pairs = [(-distance, distance)]
+    if distance in FARTHER:
+        pairs += [(distance, FARTHER[distance]), (-distance, -FARTHER[distance])]
+    for pair in pairs:
         one, other = (window.farther(index, offset) for offset in pair)
         if alpha is None or one is None or other is None:
             continue
         above = alpha - np.maximum(one[0], other[0])
         below = np.minimum(one[0], other[0]) - alpha
         outside = np.maximum(np.maximum(above, below) - _TOLERANCE, 0)
-        return float((outside * (one[1] & other[1])).mean())
-    return None
+        return float((outside * (one[1] & other[1])).mean()), pair is not pairs[0]
+    return None, False
 
 
 def _come_and_go(alpha: FloatImage, neighbours: list[FloatImage], area: int) -> float | None:

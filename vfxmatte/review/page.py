@@ -127,7 +127,9 @@ def _report(content: PageContent) -> Iterator[str]:
 def _verdict(content: PageContent, ranked: Sequence[FrameReview]) -> str:
     count = len(content.frames)
     lacking = sum(frame.is_missing for frame in content.frames)
-    parts = [f"{len(ranked)} of {count} frames flagged" if ranked else f"no frame of {count} flagged"]
+    parts = [
+        f"{len(ranked)} of {count} frames flagged" if ranked else f"no frame of {count} flagged"
+    ]
     parts += [f"{lacking} without a matte"] if lacking else []
     parts += [f"{len(content.failures)} fail the conditions"] if content.failures else []
     kind = "bad" if lacking or content.failures else ""
@@ -179,12 +181,15 @@ def _cells(check: str, frames: Sequence[FrameReview]) -> str:
 
 def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]:
     """Yield composites of the worst frames; of frames spread over the shot without any."""
-    solved = [f.number for f in content.frames if {"plate", "alpha"} <= set(content.planes[f.number])]
+    solved = [
+        f.number for f in content.frames if {"plate", "alpha"} <= set(content.planes[f.number])
+    ]
     worst = [f.number for f in ranked if f.number in solved][:_SHEET_FRAMES]
     chosen = worst or evenly_chosen(solved, _SHEET_FRAMES)
     if not chosen:
         return
-    yield f"<h2>{'The worst of them' if worst else 'Frames'}, over a checker, and their mattes</h2>\n"
+    title = "The worst of them" if worst else "Frames"
+    yield f"<h2>{title}, over a checker, and their mattes</h2>\n"
     yield '<div class="sheet">\n'
     for number in chosen:
         data = as_text(encoded_webp(_thumbnail(content.planes[number]), 85))

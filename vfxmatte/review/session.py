@@ -68,9 +68,7 @@ class Review:
         Raises OutputError.
         """
         footage = Footage(run=self.run, takes=self.takes)
-        proxies = Proxies(
-            len(footage.numbers), footage.size, PICTURES_BYTES, takes=len(self.takes)
-        )
+        proxies = Proxies(len(footage.numbers), footage.size, PICTURES_BYTES, takes=len(self.takes))
         figures: list[list[Figures]] = [[] for _ in self.takes]
         planes: dict[int, dict[str, bytes]] = {}
         for frame in _measured_together(footage, len(self.takes)):
@@ -167,4 +165,6 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
         names = ["/".join(parts[-count:]) for parts in whole]
         if len(set(names)) == len(names):
             return names
-    raise ShotError("a review is compared with itself", path=folders[0], hint="give another --against")
+    raise ShotError(
+        "a review is compared with itself", path=folders[0], hint="give another --against"
+    )
