@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from vfxmatte.review.footage import ReviewFrame
-from vfxmatte.review.measures import DISTANCES, FARTHER, Measures
+from vfxmatte.review.measures import DISTANCES, Measures
 
 CHECKS: Mapping[str, str] = {
     "flicker": "mean difference to the previous frame's matte, motion taken out, in the band",
@@ -243,21 +243,19 @@ class _Usual:
     def departing(self, index: int) -> list[_Departure]:
         """Return the same at each distance, against what is usual."""
         figures, departures = self.shot[index], []
-        for k, distance in enumerate(DISTANCES):
-            value, one_sided = figures.measures.apart[k], figures.measures.one_sided[k]
+        measures = figures.measures
+        for value, offsets, usual in zip(
+            measures.apart, measures.neighbours, self._apart, strict=True
+        ):
             if value is None:
                 continue
-            middle, spread = self._apart[k]
+            middle, spread = usual
             limit = max(
                 _DEPARTS * self.band, _DEPARTS_RATIO * middle, middle + _DEPARTS_SPREAD * spread
             )
             limit *= _DEPARTS_KEYFRAME if figures.is_keyframe else 1.0
-            limit *= _DEPARTS_ONE_SIDED if one_sided else 1.0
-            offsets = [-distance, distance]
-            if one_sided:
-                offsets += [-FARTHER[distance], FARTHER[distance]]
-            inside = tuple(o for o in offsets if 0 <= index + o < len(self.shot))
-            departures.append(_Departure(severity=value / limit, offsets=inside))
+            limit *= _DEPARTS_ONE_SIDED if min(offsets) * max(offsets) > 0 else 1.0
+            departures.append(_Departure(severity=value / limit, offsets=offsets))
         return departures
 
     def jump(self, index: int) -> float | None:

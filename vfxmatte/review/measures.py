@@ -33,9 +33,9 @@ DISTANCES = (1, 2, 4)
 REACH = max(DISTANCES)
 """Frames to either side that a frame may be compared with."""
 
-FARTHER = {1: 2, 2: 4}
-"""The second neighbour on one side, where there is none on the other; from farther away motion
-says too little."""
+FARTHER = {1: (1, 2), 2: (2, 4)}
+"""The neighbours on one side, where there is none on the other; from farther away motion says too
+little."""
 
 _EXPLAINED = 24  # largest difference of luma, 0 to 255, between a pixel and where it came from
 _CONSISTENT_PX = 1.5  # at half size
@@ -55,8 +55,9 @@ class Measures:
     apart: tuple[float | None, ...] = (None,) * len(DISTANCES)
     """How far alpha lies outside of what both neighbours have, at each of `DISTANCES`: a mean over
     the picture."""
-    one_sided: tuple[bool, ...] = (False,) * len(DISTANCES)
-    """Whether both of those neighbours are on one side, as at the ends of a shot."""
+    neighbours: tuple[tuple[int, ...], ...] = ((),) * len(DISTANCES)
+    """Which two those are, counted from the frame: nearer ones near the ends of a shot, and two on
+    one side at its very ends."""
     band: float = 0.0
     """Share of the band in the picture."""
     holes: float | None = None
@@ -151,6 +152,16 @@ class _Window:
             where += looked_up(flow, where)
         return _seen(here.half_luma, there.half_luma, there.half_alpha, where)
 
+    def nearest(self, index: int, offset: int) -> tuple[int, Seen] | None:
+        """Return how far away the frame at an offset is, or one that is nearer where that has no
+        matte, and its alpha as `farther` does."""
+        step = 1 if offset > 0 else -1
+        for nearer in range(offset, 0, -step):
+            seen = self.farther(index, nearer)
+            if seen is not None:
+                return nearer, seen
+        return None
+
     def consistent(self, index: int) -> Mask | None:
         """Return where the motion to the frame before is the same forth and back, at full size."""
         entry = self.entries[index]
@@ -212,7 +223,7 @@ def _measure(window: _Window, index: int) -> Measured:
         number=frame.number,
         flicker=flicker,
         apart=tuple(one for one, _ in apart),
-        one_sided=tuple(is_one_sided for _, is_one_sided in apart),
+        neighbours=tuple(offsets for _, offsets in apart),
         band=float(band.mean()),
         holes=_come_and_go(1 - frame.alpha, [1 - one for one in neighbours], area),
         islands=_come_and_go(frame.alpha, neighbours, area),
@@ -237,22 +248,23 @@ def _flicker(
     return flicker, np.rint(np.clip(difference, 0, 1) * 255).astype(np.uint8)
 
 
-def _apart(window: _Window, index: int, distance: int) -> tuple[float | None, bool]:
+def _apart(window: _Window, index: int, distance: int) -> tuple[float | None, tuple[int, ...]]:
     """Return how far alpha is outside the range of two neighbours, as a mean over the picture, and
-    whether they are on one side."""
+    which they are."""
     alpha = window.entries[index].half_alpha
-    pairs = [(-distance, distance)]
-    if distance in FARTHER:
-        pairs += [(distance, FARTHER[distance]), (-distance, -FARTHER[distance])]
-    for pair in pairs:
-        one, other = (window.farther(index, offset) for offset in pair)
-        if alpha is None or one is None or other is None:
-            continue
-        above = alpha - np.maximum(one[0], other[0])
-        below = np.minimum(one[0], other[0]) - alpha
-        outside = np.maximum(np.maximum(above, below) - _TOLERANCE, 0)
-        return float((outside * (one[1] & other[1])).mean()), pair is not pairs[0]
-    return None, False
+    before, after = (window.nearest(index, side * distance) for side in (-1, 1))
+    pair = [one for one in (before, after) if one is not None]
+    if len(pair) == 1 and distance in FARTHER:
+        side = 1 if before is None else -1
+        pair = [(side * far, window.farther(index, side * far)) for far in FARTHER[distance]]
+    seen = [(offset, one) for offset, one in pair if one is not None]
+    if alpha is None or len(seen) < 2:
+        return None, ()
+    (_, one), (_, other) = seen
+    above = alpha - np.maximum(one[0], other[0])
+    below = np.minimum(one[0], other[0]) - alpha
+    outside = np.maximum(np.maximum(above, below) - _TOLERANCE, 0)
+    return float((outside * (one[1] & other[1])).mean()), tuple(offset for offset, _ in seen)
 
 
 def _come_and_go(alpha: FloatImage, neighbours: list[FloatImage], area: int) -> float | None:

@@ -37,7 +37,9 @@ class PageContent:
     other: str | None
     """Name of the other take."""
     facts: Sequence[str]
-    """Sentences about shot and takes."""
+    """Words about shot and takes."""
+    notes: Sequence[str]
+    """What concerns the whole shot, a sentence each."""
     size: tuple[int, int]
     """(width, height) of the embedded pictures."""
     full_size: tuple[int, int]
@@ -114,6 +116,8 @@ def _report(content: PageContent) -> Iterator[str]:
     yield f"<h1>{escape(content.shot)}</h1>\n"
     yield f'<p class="hint">{escape("; ".join(content.facts))}</p>\n'
     yield _verdict(content, ranked)
+    for note in content.notes:
+        yield f"<p>{escape(note[:1].upper() + note[1:])}.</p>\n"
     if ranked:
         yield "<h2>Flagged frames, worst first</h2>\n"
         yield from _flag_table(ranked[:_TABLE_ROWS], content.failures)
