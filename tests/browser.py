@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert not errors
+
+
+def wait_until(page: Page, expression: str, *, seconds: float = 30.0) -> None:
+    """Wait until an expression is true; pages whose policy forbids eval refuse Playwright's own."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        time.sleep(0.02)
 
 
 def picture_of(png: bytes) -> np.ndarray:
