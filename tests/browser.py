@@ -104,7 +104,8 @@ def assert_looks_like(png: bytes, path: Path, *, tolerance: float = 10.0) -> Non
     """
     if os.environ.get(RENEW):
         path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = cv2.imencode(".png", cv2.cvtColor(picture_of(png), cv2.COLOR_RGB2BGR))[1]
+        picture = cv2.cvtColor(picture_of(png), cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(path.suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
         path.write_bytes(encoded.tobytes())
         return
     ours, stored = (_small(picture_of(data)) for data in (png, path.read_bytes()))

@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 from tests.browser import IMAGES, OpenPage, assert_looks_like, picture_of, wait_until
 from tests.review.moving_matte import alpha_at, plate_at
 from tests.review.review_shots import write_moving_shot
+from tests.review.test_proxies import SIZE, difference, grainy_frame
 from vfxmatte.cli import commands
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import read_matte, write_labels
+from vfxmatte.journal.chunks import main_journal
+from vfxmatte.journal.records import FrameRecord, append
+from vfxmatte.review.flags import CHECKS, FrameReview
+from vfxmatte.review.page import MOST_BYTES, PICTURES_BYTES, PageContent, write_page
+from vfxmatte.review.proxies import Proxies
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import Trimap, Window
 
@@ -218,7 +224,7 @@ def test_the_wipe_has_two_sides_and_a_handle(page: Page) -> None:
     press(page, *["ArrowRight"] * 50)
     assert pixel(page, *right) == (0,) * 3 and handle.get_attribute("aria-valuenow") == "100"
     press(page, "w", "x")
-    assert max(pixel(page, *left)) > 20 and page.locator("#side-a").inner_text() == "B  plate"
+    assert max(pixel(page, *left)) > 20 and page.locator("#side-a").inner_text() == "B plate"
     press(page, "x")
     assert pixel(page, *left) == (0,) * 3
     assert page.locator("#strip").get_attribute("aria-valuenow") == "1001"
@@ -332,6 +338,63 @@ def test_a_frame_without_a_matte_says_so(tmp_path: Path, open_page: OpenPage) ->
     assert page.locator("#lacking").is_hidden() and max(pixel(page, *INSIDE)) > 20
 
 
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 frames of HD: a few as costly as footage, over and over."""
+    numbers = range(1001, 1201)
+    proxies = Proxies(len(numbers), SIZE, PICTURES_BYTES, takes=1)
+    few = [proxies.add(grainy_frame(i), difference(i)) for i in range(4)]
+    values: dict[str, float | None] = dict.fromkeys(CHECKS, 0.123456)
+    frames = [
+        FrameReview(number=n, is_keyframe=False, values=values, flags=(), problems=())
+        for n in numbers
+    ]
+    page = tmp_path_factory.mktemp("long") / "review.html"
+    write_page(
+        page,
+        PageContent(
+            shot="long",
+            take="matte",
+            other=None,
+            facts=(),
+            notes=(),
+            size=proxies.size,
+            full_size=(1920, 1080),
+            fps=24,
+            frames=frames,
+            other_frames=None,
+            planes={n: few[n % len(few)] for n in numbers},
+            failures={},
+        ),
+    )
+    return page
+
+
+def test_200_frames_of_hd_are_one_small_file(long_page: Path) -> None:
+    assert 5_000_000 < long_page.stat().st_size <= MOST_BYTES
+
+
+def test_the_first_picture_does_not_wait_for_the_others(
+    long_page: Path, open_page: OpenPage
+) -> None:
+    page = shown(open_page(long_page), 1001)
+    wait_until(page, "document.readyState === 'complete'")
+    times = page.evaluate(
+        """({
+          picture: performance.getEntriesByName('first-picture')[0].startTime,
+          whole: performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd,
+        })"""
+    )
+    print(
+        f"first picture after {times['picture']:.0f} ms, page whole after {times['whole']:.0f} ms"
+    )
+    assert times["picture"] < max(1000, times["whole"])
+    press(page, "End")
+    shown(page, 1200)
+    kept = page.evaluate("review.store.kept")
+    assert kept <= 16
+
+
 # -- the picture of the README --------------------------------------------------------------------
 
 
@@ -341,17 +404,23 @@ def sample_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shot = tmp_path_factory.mktemp("sample") / "furry_creature"
     shutil.copytree(SAMPLE / "trimaps", shot / "trimaps")
     (shot / "shot.toml").write_text('colorspace = "lin_rec709_scene"\nfps = 24\n', encoding="utf-8")
-    window = Window.of_size(640, 360)
+    window, records = Window.of_size(640, 360), []
     for number in range(1001, 1013):
         (shot / "plate").mkdir(exist_ok=True)
         shutil.copy(SAMPLE / "plate" / f"plate.{number}.exr", shot / "plate")
         alpha = read_matte(SAMPLE / "alpha" / f"alpha.{number}.exr", window)
         labels = from_matte(alpha, erode_px=7, dilate_px=7)
-        trimap = Trimap(number=number, labels=labels, is_keyframe=False)
-        write_labels(trimap, shot / "matte" / "trimaps" / f"trimap.{number}.png", window)
         if number == 1007:
+            cv2.ellipse(labels, (165, 215), (70, 48), 60, 0, 360, 128, -1)
             cv2.ellipse(alpha, (165, 215), (62, 40), 60, 0, 360, 0.85, -1, cv2.LINE_AA)
             alpha = np.maximum(alpha, cv2.GaussianBlur(alpha, (0, 0), 9) * (labels == 128))
+        trimap = Trimap(number=number, labels=labels, is_keyframe=False)
+        write_labels(trimap, shot / "matte" / "trimaps" / f"trimap.{number}.png", window)
+        records.append(
+            FrameRecord(
+                number=number, fingerprint="", stats={"confidence": 1 - 0.06 * (number - 1001)}
+            )
+        )
         write_exr(
             shot / "matte" / f"matte.{number}.exr",
             {"A": alpha.astype(np.float16)},
@@ -359,6 +428,9 @@ def sample_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             display_window=window,
             attributes={},
         )
+    journal = main_journal(shot / "matte")
+    journal.parent.mkdir()
+    append(journal, records)
     return review(shot)
 
 
@@ -371,5 +443,5 @@ def test_it_looks_as_in_the_readme(sample_page: Path, open_page: OpenPage, theme
     page.locator("#second").select_option("own plate")
     page.evaluate("review.wipe = 0.62; review.picture.redraw(); document.activeElement.blur()")
     page.wait_for_timeout(700)  # thumbnails
-    name = "review.png" if theme == "dark" else "review_light.png"
+    name = "review.jpg" if theme == "dark" else "review_light.jpg"
     assert_looks_like(page.screenshot(), IMAGES / name)
