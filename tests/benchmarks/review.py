@@ -64,14 +64,18 @@ class _Shot:
         return [frame.number for frame in listed if frame.rank]
 
 
-def scores(shots: Sequence[Path], mattes: Path | None, *, seeds: int) -> Iterator[Score]:
+def scores(
+    shots: Sequence[Path], mattes: Path | None, *, seeds: int, lasting: int | None = None
+) -> Iterator[Score]:
     """Yield a score for each shot as it was solved, and for each kind of fault.
 
     Args:
         shots: folders with plate, keyframes and true alpha.
         mattes: a folder with the results of each by the shot's name; None takes SHOT/matte.
         seeds: shots spoiled with each kind.
+        lasting: length of the one run of spoiled frames; None takes one or two of up to three.
     """
+    runs = _RUNS if lasting is None else ((lasting,),)
     kinds = {SLIPPED: None, **TUNED, **UNSEEN}
     for place, folder in enumerate(shots):
         shot = _read(folder, None if mattes is None else mattes / folder.name)
@@ -79,7 +83,7 @@ def scores(shots: Sequence[Path], mattes: Path | None, *, seeds: int) -> Iterato
         for index, (kind, spoil) in enumerate(kinds.items()):
             for seed in range(seeds):
                 chance = np.random.default_rng([seed, place, index])
-                yield _score(shot, kind, _spoiled(shot, spoil, chance))
+                yield _score(shot, kind, _spoiled(shot, spoil, chance, runs))
 
 
 def sad(frame: ReviewFrame, truth: FloatImage) -> float:
@@ -113,15 +117,24 @@ def _score(shot: _Shot, kind: str, frames: Sequence[ReviewFrame]) -> Score:
     )
 
 
-def _spoiled(shot: _Shot, spoil: Spoil | None, chance: np.random.Generator) -> list[ReviewFrame]:
+def _spoiled(
+    shot: _Shot,
+    spoil: Spoil | None,
+    chance: np.random.Generator,
+    runs: Sequence[tuple[int, ...]],
+) -> list[ReviewFrame]:
     """Spoil one or two runs of frames; without a kind, with the matte of another frame."""
     frames = list(shot.frames)
     limit = _SPOILED * float(np.median(shot.sads(frames)))
-    for start, length in _runs(len(frames), chance):
+    for start, length in _runs(len(frames), chance, runs):
         seed = int(chance.integers(1 << 30))
         for index in range(start, start + length):
             if spoil is None:
-                off = start - _SLIPPED if start >= _SLIPPED else start + length + _SLIPPED
+                off = (
+                    start - _SLIPPED
+                    if start >= _SLIPPED
+                    else min(len(frames) - 1, start + length + _SLIPPED)
+                )
                 alpha = shot.frames[off].alpha
                 assert alpha is not None
                 frames[index] = _with(frames[index], alpha)
@@ -136,9 +149,11 @@ def _spoiled(shot: _Shot, spoil: Spoil | None, chance: np.random.Generator) -> l
     return frames
 
 
-def _runs(count: int, chance: np.random.Generator) -> list[tuple[int, int]]:
+def _runs(
+    count: int, chance: np.random.Generator, runs: Sequence[tuple[int, ...]]
+) -> list[tuple[int, int]]:
     """Choose (start, length) of runs of frames, apart from each other."""
-    lengths = _RUNS[chance.integers(len(_RUNS))]
+    lengths = runs[chance.integers(len(runs))]
     part = count // len(lengths)
     return [
         (place * part + int(chance.integers(part - length)), length)

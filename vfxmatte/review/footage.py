@@ -187,7 +187,7 @@ class Take:
             own = own * coverage
         filled = resized(own + linear * (coverage == 0), size)
         share = resized(np.where(alpha == 0, np.float32(1), alpha), size)[:, :, None]
-        return to_display(filled / np.maximum(share, 1e-4))
+        return to_display(filled / np.maximum(share, 1e-4, dtype=np.float32))
 
     def _labels(self, number: int) -> Labels | None:
         info = self.run.plate.info
@@ -288,13 +288,14 @@ def exact_figures(alpha: FloatImage, labels: Labels | None) -> Exact:
     if labels is None:
         return Exact(area=area)
     unknown, background, foreground = (labels == v for v in (UNKNOWN, BACKGROUND, FOREGROUND))
-    wrong = np.count_nonzero(alpha[background] > 0) + np.count_nonzero(alpha[foreground] < 1)
+    wrong = int(np.count_nonzero((background & (alpha > 0)) | (foreground & (alpha < 1))))
+    known = alpha.size - int(np.count_nonzero(unknown))
     return Exact(
         area=area,
         unknown=float(unknown.mean()),
         leak=_rim_share(alpha > RIM_ALPHA, unknown, background),
         clip=_rim_share(alpha < 1 - RIM_ALPHA, unknown, foreground),
-        contradicted=float(wrong / max(1, alpha.size - np.count_nonzero(unknown))),
+        contradicted=wrong / max(1, known),
         border=_border(alpha, foreground),
     )
 

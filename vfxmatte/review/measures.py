@@ -253,11 +253,11 @@ def _apart(window: _Window, index: int, distance: int) -> tuple[float | None, tu
     which they are."""
     alpha = window.entries[index].half_alpha
     before, after = (window.nearest(index, side * distance) for side in (-1, 1))
-    pair = [one for one in (before, after) if one is not None]
-    if len(pair) == 1 and distance in FARTHER:
-        side = 1 if before is None else -1
-        pair = [(side * far, window.farther(index, side * far)) for far in FARTHER[distance]]
-    seen = [(offset, one) for offset, one in pair if one is not None]
+    seen = [one for one in (before, after) if one is not None]
+    if len(seen) == 1 and distance in FARTHER:
+        offsets = [far if before is None else -far for far in FARTHER[distance]]
+        views = [(offset, window.farther(index, offset)) for offset in offsets]
+        seen = [(offset, view) for offset, view in views if view is not None]
     if alpha is None or len(seen) < 2:
         return None, ()
     (_, one), (_, other) = seen
@@ -296,6 +296,4 @@ def _enlarged(flow: FloatImage, shape: tuple[int, int]) -> FloatImage:
     """Return where a half-size flow leads from the pixels of the full size."""
     scale = np.array((shape[1] / flow.shape[1], shape[0] / flow.shape[0]), np.float32)
     large = cv2.resize(flow, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    large *= scale
-    large += positions(shape)
-    return cast(FloatImage, large)
+    return cast(FloatImage, large * scale + positions(shape))

@@ -207,10 +207,10 @@ def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]
 def _thumbnail(planes: Mapping[str, bytes]) -> Picture:
     """Draw a frame's composite over a checker, and its matte below."""
     linear = _linear(decoded_webp(planes.get("foreground", planes["plate"])))
-    alpha = decoded_webp(planes["alpha"])[:, :, 1].astype(np.float32) / 255
-    scale = min(1.0, _SHEET_PX / alpha.shape[1])
-    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
-    premultiplied, alpha = resized(linear * alpha[:, :, None], size), resized(alpha, size)
+    large = (decoded_webp(planes["alpha"])[:, :, 1] / 255).astype(np.float32)
+    scale = min(1.0, _SHEET_PX / large.shape[1])
+    size = max(1, round(large.shape[1] * scale)), max(1, round(large.shape[0] * scale))
+    premultiplied, alpha = resized(linear * large[:, :, None], size), resized(large, size)
     composite = to_display(over(premultiplied, alpha, checker(alpha.shape)))
     return np.concatenate([composite, grey_picture(alpha)])
 
