@@ -187,7 +187,7 @@ class Take:
             own = own * coverage
         filled = resized(own + linear * (coverage == 0), size)
         share = resized(np.where(alpha == 0, np.float32(1), alpha), size)[:, :, None]
-        return to_display(filled / np.maximum(share, 1e-4, dtype=np.float32))
+        return to_display(np.asarray(filled / np.maximum(share, 1e-4), np.float32))
 
     def _labels(self, number: int) -> Labels | None:
         info = self.run.plate.info
