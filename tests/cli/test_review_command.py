@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +15,13 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
+from tests.review.moving_matte import alpha_at
 from tests.review.review_shots import write_matte_file, write_moving_shot
 from vfxmatte.cli import commands
+from vfxmatte.journal.chunks import main_journal
+from vfxmatte.journal.records import FrameRecord, append
 from vfxmatte.review.gate import conditions
+from vfxmatte.review.proxies import decoded_webp
 
 
 def with_hole(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,9 +144,6 @@ def test_two_takes_are_compared(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["premultiplied", "straight"])
 def test_the_foreground_is_the_files_own_colour(tmp_path: Path, kind: str) -> None:
     """RGB beside alpha is shown as foreground, divided by alpha where it is multiplied."""
-    from tests.review.moving_matte import alpha_at
-    from vfxmatte.review.proxies import decoded_webp
-
     shot = write_moving_shot(tmp_path / "shot")
     alpha = alpha_at(9)
     red = np.full_like(alpha, 0.5)
@@ -154,9 +156,42 @@ def test_the_foreground_is_the_files_own_colour(tmp_path: Path, kind: str) -> No
     assert reviewed(shot, "--colorspace", "lin_rec709_scene").exit_code == 0
     page = (shot / "matte" / "review.html").read_text("utf-8")
     text = page.split('id="1010-foreground">')[1].split("<")[0]
-    import base64
-
     picture = decoded_webp(base64.b64decode(text)).astype(int)
     solid, soft = alpha >= 1, (alpha > 0.3) & (alpha < 1)
     assert abs(picture[solid].mean(axis=0) - (188, 0, 0)).max() < 4  # linear 0.5
     assert abs(picture[soft].mean(axis=0) - (188, 0, 0)).max() < 12
+
+
+def test_of_two_formats_the_last_one_written_is_reviewed(tmp_path: Path) -> None:
+    """Mattes of an earlier run in another format lie beside those of the last run."""
+    shot = write_moving_shot(tmp_path / "shot", {1010: with_hole})
+    records = []
+    for index in range(20):
+        grey = np.rint(alpha_at(index) * 65535).astype(np.uint16)
+        name = f"matte.{1001 + index}.png"
+        assert cv2.imwrite(str(shot / "matte" / name), grey)
+        stats = {"confidence": 0.75}
+        records.append(
+            FrameRecord(number=1001 + index, fingerprint="", file=name, size_bytes=1, stats=stats)
+        )
+    main_journal(shot / "matte").parent.mkdir()
+    append(main_journal(shot / "matte"), records)
+    assert reviewed(shot).exit_code == 0
+    plain = read(shot)
+    assert plain["flagged"] == [] and plain["frames"][9]["values"]["holes"] == 0
+    assert plain["frames"][9]["values"]["confidence"] == 0.75
+    assert plain["frames"][0]["values"]["confidence"] == 1
+
+
+def test_the_whole_shot_has_notes(tmp_path: Path) -> None:
+    shot = write_moving_shot(tmp_path / "shot")
+    records = [
+        FrameRecord(number=1001 + i, fingerprint="", stats={"confidence": 0.3}) for i in range(20)
+    ]
+    main_journal(shot / "matte").parent.mkdir()
+    append(main_journal(shot / "matte"), records)
+    result = reviewed(shot)
+    note = "a further keyframe would help most on frame 1011 (confidence there 0.30)"
+    assert f"note: {note}" in result.output and read(shot)["notes"] == [note]
+    page = (shot / "matte" / "review.html").read_text("utf-8")
+    assert f"<p>A{note[1:]}.</p>" in page

@@ -111,12 +111,17 @@ class Take:
         """Find the results in a folder."""
         sequences = list_sequences(output) if output.is_dir() else []
         own = [sequence for sequence in sequences if sequence.head == "matte."]
+        mattes = {n: sequence.path(n) for sequence in own for n in sequence.numbers}
+        records = Journal.peek(output).records
+        for number, record in records.items():  # where there are two formats, the last one written
+            if record.file is not None and (output / record.file).is_file():
+                mattes[number] = output / record.file
         return cls(
             run=run,
             output=output,
             name=name,
-            records=Journal.peek(output).records,
-            mattes={n: sequence.path(n) for sequence in own for n in sequence.numbers},
+            records=records,
+            mattes=mattes,
             is_straight=_rgba_setting(read_manifest(output), run) == "straight",
         )
 
