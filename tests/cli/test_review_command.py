@@ -195,3 +195,13 @@ def test_the_whole_shot_has_notes(tmp_path: Path) -> None:
     assert f"note: {note}" in result.output and read(shot)["notes"] == [note]
     page = (shot / "matte" / "review.html").read_text("utf-8")
     assert f"<p>A{note[1:]}.</p>" in page
+
+
+def test_mattes_that_are_good_on_keyframes_alone_have_a_note(tmp_path: Path) -> None:
+    """All frames between are equally wrong, so that none of them is unusual."""
+    spoiled = {number: lambda alpha: alpha * np.float32(0.4) for number in range(1002, 1020)}
+    shot = write_moving_shot(tmp_path / "shot", spoiled)
+    reviewed(shot)
+    (note,) = read(shot)["notes"]
+    assert note.startswith("the matte's area changes by 60% between frames 10")
+    assert "one of them a keyframe" in note

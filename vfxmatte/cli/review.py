@@ -43,7 +43,8 @@ def review(
 
     \b
     Figures for --fail-on, of each frame:
-    flicker, departs, jump, holes, islands, leak, clip, border, contradicted, unknown, confidence
+    flicker, departs, jump, holes, islands, leak, clip, border, contradicted, area, unknown,
+    confidence
 
     With --fail-on, a frame without a matte fails too.
 

@@ -26,6 +26,7 @@ CHECKS: Mapping[str, str] = {
     "border": "share of the picture's border that the matte touches without foreground in the "
     "trimap",
     "contradicted": "share of the known pixels that are not 0 or 1 as the trimap has them",
+    "area": "mean alpha over the picture",
     "unknown": "share of unknown pixels",
     "confidence": "of the carried trimap, 0 to 1; 1 for keyframes",
 }
@@ -78,8 +79,6 @@ class Figures:
     number: int
     is_keyframe: bool
     measures: Measures
-    area: float | None
-    """Mean alpha over the picture."""
     values: Values
     problems: tuple[str, ...]
 
@@ -87,7 +86,7 @@ class Figures:
 def figures_of(frame: ReviewFrame, measures: Measures) -> Figures:
     """Collect a frame's figures; "departs" and "jump" need the whole shot and are None."""
     exact = frame.exact
-    names = ("leak", "clip", "border", "contradicted", "unknown")
+    names = ("leak", "clip", "border", "contradicted", "area", "unknown")
     values: dict[str, float | None] = dict.fromkeys(CHECKS)
     values |= {name: None if exact is None else getattr(exact, name) for name in names}
     values |= {name: getattr(measures, name) for name in ("flicker", "holes", "islands")}
@@ -96,7 +95,6 @@ def figures_of(frame: ReviewFrame, measures: Measures) -> Figures:
         number=frame.number,
         is_keyframe=frame.is_keyframe,
         measures=measures,
-        area=None if exact is None else exact.area,
         values=values,
         problems=frame.problems,
     )
@@ -226,7 +224,7 @@ class _Usual:
 
     def __init__(self, shot: Sequence[Figures]) -> None:
         self.shot = shot
-        solved = [figures for figures in shot if figures.area is not None]
+        solved = [figures for figures in shot if figures.values["area"] is not None]
         self.band = median([f.measures.band for f in solved]) if solved else 1.0
         self.band = max(self.band, 1e-4)
         self._apart = [
@@ -282,7 +280,8 @@ class _Usual:
 
     def _figure(self, figures: Figures, name: str) -> float | None:
         if name == "jump":
-            return None if figures.area is None else figures.area / self.band
+            area = figures.values["area"]
+            return None if area is None else area / self.band
         value: float | None = getattr(figures.measures, name)
         return value
 

@@ -196,7 +196,7 @@ def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]
     yield f"<h2>{title}, over a checker, and their mattes</h2>\n"
     yield '<div class="sheet">\n'
     for number in chosen:
-        data = as_text(encoded_webp(_thumbnail(content.planes[number]), 85))
+        data = as_text(encoded_webp(_thumbnail(content.planes[number]), 95))
         yield (
             f'<figure><img alt="frame {number}: composite and matte" '
             f'src="data:image/webp;base64,{data}"><figcaption>{number}</figcaption></figure>\n'

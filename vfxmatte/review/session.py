@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import tee
+from itertools import pairwise, tee
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +24,7 @@ from vfxmatte.review.reports import as_plain, write_json, write_junit
 DEFAULT_FPS = 24.0
 _WIDE = 0.4  # share of unknown pixels
 _UNSURE = 0.5  # confidence
+_STEP, _LEAST_AREA = 0.2, 0.001  # of a matte's area, and what counts as area
 PAGE_FILE, JSON_FILE, JUNIT_FILE = "review.html", "review.json", "review.junit.xml"
 
 
@@ -149,6 +150,7 @@ def shot_notes(frames: Sequence[FrameReview]) -> list[str]:
             f"the trimap is unknown over {median(shares):.0%} of the picture on most frames: more "
             "keyframes, or a narrower band, would help all of them"
         )
+    notes += _note_of_keyframes(frames)
     keyframes = [f.number for f in frames if f.is_keyframe]
     stats = [
         TrimapStats(
@@ -168,6 +170,23 @@ def shot_notes(frames: Sequence[FrameReview]) -> list[str]:
             f"{confidence:.2f})"
         )
     return notes
+
+
+def _note_of_keyframes(frames: Sequence[FrameReview]) -> list[str]:
+    """Return a note where the matte is another one on a keyframe than beside it."""
+    steps = []
+    for one, other in pairwise(frames):
+        areas = one.values["area"], other.values["area"]
+        if one.is_keyframe != other.is_keyframe and None not in areas:
+            low, high = sorted(area or 0.0 for area in areas)
+            steps.append(((high - low) / max(high, _LEAST_AREA), one.number, other.number))
+    if not steps or max(steps)[0] <= _STEP:
+        return []
+    share, first, second = max(steps)
+    return [
+        f"the matte's area changes by {share:.0%} between frames {first} and {second}, one of them "
+        "a keyframe: the frames between keyframes are not as good as those"
+    ]
 
 
 def _measured_together(footage: Footage, count: int) -> Iterator[tuple[Measured, ...]]:
