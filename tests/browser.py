@@ -99,8 +99,9 @@ def picture_of(png: bytes) -> np.ndarray:
 def assert_looks_like(png: bytes, path: Path, *, tolerance: float = 10.0) -> None:
     """Compare a screenshot with a stored one, apart from fonts and rounding.
 
-    Both are reduced to a width of 160 px, which levels text out; the mean difference (0 to 255) of
-    the worst of 8×8 tiles must not exceed the tolerance.
+    Both are reduced to a width of 160 px, which levels text out; of 8×8 tiles, one in eight may
+    differ by more than the tolerance (a mean, 0 to 255), since lines break elsewhere in another
+    font.
     """
     if os.environ.get(RENEW):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def assert_looks_like(png: bytes, path: Path, *, tolerance: float = 10.0) -> Non
     difference = cv2.resize(
         np.abs(ours - stored).mean(axis=2), (8, 8), interpolation=cv2.INTER_AREA
     )
-    worst = float(difference.max())
+    worst = float(np.sort(difference.ravel())[-1 - difference.size // 8])
     assert worst <= tolerance, (
         f"the page no longer looks like {path} (differs by {worst:.1f}); if it is right, run the "
         f"test again with {RENEW}=1"

@@ -442,6 +442,7 @@ def test_it_looks_as_in_the_readme(sample_page: Path, open_page: OpenPage, theme
     page.locator("#backgrounds").get_by_role("button", name="colour", exact=True).click()
     page.locator("#second").select_option("own plate")
     page.evaluate("review.wipe = 0.62; review.picture.redraw(); document.activeElement.blur()")
-    page.wait_for_timeout(700)  # thumbnails
+    wait_until(page, "review.strip.awaited === 0")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
     name = "review.jpg" if theme == "dark" else "review_light.jpg"
     assert_looks_like(page.screenshot(), IMAGES / name)

@@ -53,6 +53,7 @@ class FilmStrip extends EventTarget {
   #canvas = document.createElement("canvas");
   #tip = document.createElement("div");
   #drawn = false;
+  #awaited = 0;
 
   /**
    * @param {HTMLElement} host  An empty element; its width is filled.
@@ -80,6 +81,11 @@ class FilmStrip extends EventTarget {
   /** The selected frame's number; undefined without frames. */
   get number() {
     return this.#numbers[this.#index];
+  }
+
+  /** The number of thumbnails that are being made. */
+  get awaited() {
+    return this.#awaited;
   }
 
   /**
@@ -259,7 +265,9 @@ class FilmStrip extends EventTarget {
         context.drawImage(picture, left, 2, high * aspect, high);
       } else if (picture === undefined) {
         this.#thumbnails.set(index, null);
+        this.#awaited++;
         thumbnail(index).then((made) => {
+          this.#awaited--;
           this.#thumbnails.set(index, made);
           this.redraw();
         });
