@@ -13,8 +13,10 @@ from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.propagation.flow import FlowPair
-from vfxmatte.review.flags import figures_of, reviewed
-from vfxmatte.review.footage import Footage, ReviewFrame, Take, exact_figures
+from vfxmatte.review.exact import exact_figures
+from vfxmatte.review.figures import figures_of
+from vfxmatte.review.flags import reviewed
+from vfxmatte.review.footage import Footage, ReviewFrame, Take
 from vfxmatte.review.measures import measured, plate_motion
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage
 

@@ -21,7 +21,8 @@ from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import read_matte, write_labels
 from vfxmatte.journal.chunks import main_journal
 from vfxmatte.journal.records import FrameRecord, append
-from vfxmatte.review.flags import CHECKS, FrameReview
+from vfxmatte.review.figures import CHECKS
+from vfxmatte.review.flags import FrameReview
 from vfxmatte.review.page import MOST_BYTES, PICTURES_BYTES, PageContent, write_page
 from vfxmatte.review.proxies import Proxies
 from vfxmatte.trimaps import from_matte

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxmatte.review.flags import FrameReview, figures_of, reviewed
-from vfxmatte.review.footage import ReviewFrame, exact_figures
+from vfxmatte.review.exact import exact_figures
+from vfxmatte.review.figures import figures_of
+from vfxmatte.review.flags import FrameReview, reviewed
+from vfxmatte.review.footage import ReviewFrame
 from vfxmatte.review.measures import measured
 from vfxmatte.trimaps import from_matte
 

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.review.moving_matte import COUNT, FIRST, moving_matte, review_of, without_matte
-from vfxmatte.review.flags import CHECKS, FrameReview
-from vfxmatte.review.footage import exact_figures
+from vfxmatte.review.exact import exact_figures
+from vfxmatte.review.figures import CHECKS
+from vfxmatte.review.flags import FrameReview
 from vfxmatte.review.measures import measured
 
 Alpha = NDArray[np.float32]

@@ -14,7 +14,7 @@ from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.review.flags import CHECKS
+from vfxmatte.review.figures import CHECKS
 from vfxmatte.review.gate import conditions
 from vfxmatte.review.session import Outcome, Review
 

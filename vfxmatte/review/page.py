@@ -13,7 +13,8 @@ import numpy as np
 
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.pages import inlined
-from vfxmatte.review.flags import CHECKS, FrameReview
+from vfxmatte.review.figures import CHECKS
+from vfxmatte.review.flags import FrameReview
 from vfxmatte.review.preview import checker, evenly_chosen, grey_picture, over, resized, to_display
 from vfxmatte.review.proxies import as_text, decoded_webp, encoded_webp
 from vfxmatte.types import FloatImage, Picture

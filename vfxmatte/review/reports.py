@@ -10,7 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.review.flags import CHECKS, FrameReview
+from vfxmatte.review.figures import CHECKS
+from vfxmatte.review.flags import FrameReview
 from vfxmatte.version import __version__
 
 FORMAT = 1

@@ -13,7 +13,8 @@ from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import MATTE_FOLDER
 from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
 from vfxmatte.propagation.flow import FlowPair
-from vfxmatte.review.flags import Figures, FrameReview, figures_of, reviewed
+from vfxmatte.review.figures import Figures, figures_of
+from vfxmatte.review.flags import FrameReview, reviewed
 from vfxmatte.review.footage import Footage, ReviewFrame, Take
 from vfxmatte.review.gate import Condition, broken
 from vfxmatte.review.measures import REACH, Measured, measured, plate_motion
