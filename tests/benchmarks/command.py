@@ -223,12 +223,14 @@ def memory(
 @click.argument("shots", type=_PATH, nargs=-1, required=True)
 @click.option("--mattes", type=_PATH, help="Folder of results by shot name [SHOT/matte].")
 @click.option("--seeds", default=1, show_default=True, help="Times that each kind is tried.")
+@click.option("--first-seed", default=0, show_default=True, help="Another one, other faults.")
 @click.option("--lasting", type=int, help="Spoil this many frames on end [up to three].")
 @click.option("--json", "record", type=_PATH, help="Write every score.")
 def review(
     shots: tuple[Path, ...],
     mattes: Path | None,
     seeds: int,
+    first_seed: int,
     lasting: int | None,
     record: Path | None,
 ) -> None:
@@ -242,7 +244,8 @@ def review(
     from tests.benchmarks.review import scores, table
 
     listed = []
-    for score in scores(shots, mattes, seeds=seeds, lasting=lasting):
+    chosen = range(first_seed, first_seed + seeds)
+    for score in scores(shots, mattes, seeds=chosen, lasting=lasting):
         listed.append(score)
         click.echo(f"{score.shot} {score.kind}: bad {score.bad}, flagged {score.flagged}", err=True)
         if record is not None:

@@ -67,14 +67,14 @@ class _Shot:
 
 
 def scores(
-    shots: Sequence[Path], mattes: Path | None, *, seeds: int, lasting: int | None = None
+    shots: Sequence[Path], mattes: Path | None, *, seeds: range, lasting: int | None = None
 ) -> Iterator[Score]:
     """Yield a score for each shot as it was solved, and for each kind of fault.
 
     Args:
         shots: folders with plate, keyframes and true alpha.
         mattes: a folder with the results of each by the shot's name; None takes SHOT/matte.
-        seeds: shots spoiled with each kind.
+        seeds: a shot is spoiled with each kind for each of these.
         lasting: length of the one run of spoiled frames; None takes one or two of up to three.
     """
     runs = _RUNS if lasting is None else ((lasting,),)
@@ -83,7 +83,7 @@ def scores(
         shot = _read(folder, None if mattes is None else mattes / folder.name)
         yield _score(shot, AS_SOLVED, shot.frames)
         for index, (kind, spoil) in enumerate(kinds.items()):
-            for seed in range(seeds):
+            for seed in seeds:
                 chance = np.random.default_rng([seed, place, index])
                 yield _score(shot, kind, _spoiled(shot, spoil, chance, runs))
 

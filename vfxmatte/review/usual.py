@@ -16,8 +16,9 @@ _NORMAL = 1.4826  # standard deviations in a median of absolute deviations
 _AROUND = 5  # frames to either side that a frame is compared with
 _DEPARTS, _DEPARTS_RATIO = 0.012, 4.5  # at least, in bands, and times the shot's usual
 _DEPARTS_SPREAD = 8.0  # standard deviations above the usual
-_DEPARTS_KEYFRAME = 3.0  # a painted keyframe is better than its neighbours, and so differs
-_DEPARTS_ONE_SIDED = 3.0
+_EASED = (1.0, 3.0, 5.0)
+"""Times the limit where none, one or both of these hold: the frame is a painted keyframe, which is
+better than its neighbours and so differs; its neighbours are on one side, and tell less."""
 _OUTLYING = 8.0  # standard deviations
 _LEAST = {"jump": 0.01, "coverage": 0.03, "softness": 0.05, "detail": 0.10}
 
@@ -68,8 +69,7 @@ class Usual:
             limit = max(
                 _DEPARTS * self.band, _DEPARTS_RATIO * middle, middle + _DEPARTS_SPREAD * spread
             )
-            limit *= _DEPARTS_KEYFRAME if figures.is_keyframe else 1.0
-            limit *= _DEPARTS_ONE_SIDED if min(offsets) * max(offsets) > 0 else 1.0
+            limit *= _EASED[figures.is_keyframe + (min(offsets) * max(offsets) > 0)]
             departures.append(Departure(severity=value / limit, offsets=offsets))
         return departures
 
