@@ -29,6 +29,7 @@ _COMMANDS = {
         "Make keyframe trimaps.",
     ),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against the true alpha."),
+    "review": ("vfxmatte.cli.review", "review", "Write a page to look at the mattes of a shot."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
     "info": (
         "vfxmatte.cli.info",
