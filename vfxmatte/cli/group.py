@@ -24,6 +24,7 @@ _COMMANDS = {
         "trimap",
         "Make keyframe trimaps.",
     ),
+    "paint": ("vfxmatte.cli.paint", "paint", "Paint keyframes and see their mattes."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against the true alpha."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
     "info": (
