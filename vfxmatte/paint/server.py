@@ -39,12 +39,10 @@ _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".
 def page_files() -> dict[str, tuple[bytes, str]]:
     """Return the content and the type of every file of the page by its address; "/" is the page."""
     files = {}
-    for package in ("vfxmatte.paint.page", "vfxmatte.pages"):
-        with contextlib.suppress(ModuleNotFoundError):
-            for file in resources.files(package).iterdir():
-                kind = _TYPES.get(Path(file.name).suffix)
-                if kind is not None:
-                    files[f"/{file.name}"] = file.read_bytes(), kind
+    shared = resources.files("vfxmatte.pages")
+    own = resources.files("vfxmatte.paint").joinpath("page").iterdir()
+    for file in (shared.joinpath("theme.css"), shared.joinpath("film_strip.js"), *own):
+        files[f"/{file.name}"] = file.read_bytes(), _TYPES[Path(file.name).suffix]
     files["/"] = files.pop("/index.html")
     return files
 
@@ -83,7 +81,8 @@ class PaintServer:
             address = f"http://{HOST}:{self.port}/#{self.admission.code}"
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
-            self._server.run(sockets=[self._socket])
+            with contextlib.suppress(KeyboardInterrupt):  # it ends in good order, then says so
+                self._server.run(sockets=[self._socket])
         finally:
             self.engine.close()
             self._socket.close()
