@@ -50,8 +50,13 @@ def page_files() -> dict[str, tuple[bytes, str]]:
 class PaintServer:
     """Serves one shot to one page at a time, until it is stopped."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Take a free port of 127.0.0.1; nobody is answered before `serve`."""
+    def __init__(self, desk: Desk, *, warm: bool = True) -> None:
+        """Take a free port of 127.0.0.1; nobody is answered before `serve`.
+
+        Args:
+            warm: load the engine's network at once, not when it is first needed.
+        """
+        self._is_warm = warm
         self.admission = Admission()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.bind((HOST, 0))
@@ -76,7 +81,8 @@ class PaintServer:
         Args:
             browser: open the page in the user's browser.
         """
-        threading.Thread(target=self._warm, name="vfxmatte-warm", daemon=True).start()
+        if self._is_warm:
+            threading.Thread(target=self._warm, name="vfxmatte-warm", daemon=True).start()
         if browser:
             address = f"http://{HOST}:{self.port}/#{self.admission.code}"
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

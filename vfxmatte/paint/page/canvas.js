@@ -141,6 +141,26 @@ class Raster {
   }
 
   /**
+   * Replace the pixels of a rectangle by values of one's own.
+   * @param {Rectangle} area
+   * @param {(pixels: Uint32Array, from: number, at: number, count: number) => void} row
+   *   Writes so many pixels, A B G R from the highest byte, at `at`; `from` is the first one's place
+   *   in an array of the whole picture.
+   * @param {number} width  Of the picture.
+   */
+  put(area, row, width) {
+    this.replace(area, (part, context) => {
+      const image = new ImageData(part.width, part.height);
+      const pixels = new Uint32Array(image.data.buffer);
+      for (let y = 0; y < part.height; y++) {
+        row(pixels, (part.y + y) * width + part.x, y * part.width, part.width);
+      }
+      const { e, f } = context.getTransform(); // putImageData takes no notice of it
+      context.putImageData(image, part.x + e, part.y + f);
+    });
+  }
+
+  /**
    * Draw what a view shows of a rectangle.
    * @param {CanvasRenderingContext2D | Context} context
    * @param {View} view
@@ -167,24 +187,6 @@ class Raster {
       }
     }
   }
-}
-
-/**
- * Put pixels into a raster as they are.
- * @param {Raster} raster
- * @param {Rectangle} area
- * @param {(x: number, y: number) => number} colour  A pixel's colour, A B G R from the highest byte.
- */
-function putPixels(raster, area, colour) {
-  raster.replace(area, (part, context) => {
-    const image = new ImageData(part.width, part.height);
-    const values = new Uint32Array(image.data.buffer);
-    for (let y = 0, at = 0; y < part.height; y++) {
-      for (let x = 0; x < part.width; x++, at++) values[at] = colour(part.x + x, part.y + y);
-    }
-    const { e, f } = context.getTransform(); // putImageData takes no notice of it
-    context.putImageData(image, part.x + e, part.y + f);
-  });
 }
 
 /**

@@ -138,18 +138,15 @@ class Easel extends EventTarget {
 
   /** @param {Rectangle} area */
   #tint(area) {
-    const labels = /** @type {PaintedFrame} */ (this.#frame).labels;
-    const { values, width } = labels;
-    this.#raster.replace(area, (part, context) => {
-      const image = new ImageData(part.width, part.height);
-      const pixels = new Uint32Array(image.data.buffer);
-      for (let y = 0, at = 0; y < part.height; y++) {
-        let from = (part.y + y) * width + part.x;
-        for (const end = at + part.width; at < end; at++) pixels[at] = this.#colours[values[from++]];
-      }
-      const { e, f } = context.getTransform();
-      context.putImageData(image, part.x + e, part.y + f);
-    });
+    const { values, width } = /** @type {PaintedFrame} */ (this.#frame).labels;
+    const colours = this.#colours;
+    this.#raster.put(
+      area,
+      (pixels, from, at, count) => {
+        for (const end = at + count; at < end; ) pixels[at++] = colours[values[from++]];
+      },
+      width,
+    );
   }
 
   // -- pointers ----------------------------------------------------------------------------------

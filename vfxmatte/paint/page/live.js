@@ -12,6 +12,7 @@ const WHITE = 0xffffff;
 /** Dispatches `draw` when the matte has changed, and `state` when it begins or ends solving. */
 class LiveMatte extends EventTarget {
   /** @type {Labels} */ #labels;
+  /** Alpha as it is shown. @type {Uint8Array} */ #alpha;
   #frame = 0;
   #generation = 0;
   #busy = false;
@@ -37,6 +38,7 @@ class LiveMatte extends EventTarget {
     this.columns = Math.ceil(shot.width / CELL);
     this.#solved = new Uint8Array(this.columns * Math.ceil(shot.height / CELL)).fill(UNSOLVED);
     this.#labels = new Labels(shot.width, shot.height);
+    this.#alpha = new Uint8Array(0);
   }
 
   get isBusy() {
@@ -57,8 +59,8 @@ class LiveMatte extends EventTarget {
     const { width, height } = this.shot;
     const all = { x: 0, y: 0, width, height };
     this.#solved.fill(matte ? 0 : UNSOLVED);
-    const values = matte ?? labels.values;
-    putPixels(this.raster, all, (x, y) => ((values[y * width + x] << 24) | WHITE) >>> 0);
+    this.#alpha = matte ?? labels.values.slice();
+    this.#draw(all);
     this.dispatchEvent(new Event("draw"));
     this.request();
   }
@@ -70,8 +72,13 @@ class LiveMatte extends EventTarget {
   changed(area) {
     this.#generation++;
     const { values, width } = this.#labels;
-    putPixels(this.raster, area, (x, y) => ((values[y * width + x] << 24) | WHITE) >>> 0);
     const { x, y } = area;
+    for (let row = y; row < y + area.height; row++) {
+      for (let at = row * width + x, end = at + area.width; at < end; at++) {
+        if (values[at] !== UNKNOWN) this.#alpha[at] = values[at]; // the others stay until solved
+      }
+    }
+    this.#draw(area);
     const wide = { width: area.width + 2 * REACH, height: area.height + 2 * REACH };
     this.#mark({ x: x - REACH, y: y - REACH, ...wide }, UNSOLVED, false);
     this.dispatchEvent(new Event("draw"));
@@ -141,17 +148,20 @@ class LiveMatte extends EventTarget {
    * @param {Uint8Array} alpha
    */
   async #put(area, width, height, alpha) {
+    const step = 2 ** area.level;
+    for (let y = 0; y < area.height; y++) {
+      const from = Math.min(height - 1, Math.floor(y / step)) * width;
+      let at = (area.y + y) * this.shot.width + area.x;
+      for (let x = 0; x < area.width; x++) this.#alpha[at++] = alpha[from + Math.floor(x / step)];
+    }
     if (area.level === 0) {
-      const at = (/** @type {number} */ x, /** @type {number} */ y) =>
-        ((alpha[(y - area.y) * width + x - area.x] << 24) | WHITE) >>> 0;
-      putPixels(this.raster, area, at);
+      this.#draw(area);
       return;
     }
     const image = new ImageData(width, height);
     const values = new Uint32Array(image.data.buffer);
     for (let at = 0; at < values.length; at++) values[at] = ((alpha[at] << 24) | WHITE) >>> 0;
     const picture = await createImageBitmap(image);
-    const step = 2 ** area.level;
     this.raster.replace(area, (part, context) => {
       context.save();
       context.beginPath();
@@ -162,6 +172,16 @@ class LiveMatte extends EventTarget {
       context.restore();
     });
     picture.close();
+  }
+
+  /** @param {Rectangle} area */
+  #draw(area) {
+    const { width } = this.shot;
+    this.raster.put(area, (pixels, from, at, count) => {
+      for (const end = at + count; at < end; ) {
+        pixels[at++] = ((this.#alpha[from++] << 24) | WHITE) >>> 0;
+      }
+    }, width);
   }
 
   /**
