@@ -45,11 +45,12 @@ def paint(place: Path, no_browser: bool, **values: Any) -> None:
         server = PaintServer(desk)
         click.echo(f"{shot.name}: {desk.info}")
         click.echo(f"paint here: {server.address}")
-        click.echo("Ctrl-C ends it; keyframes that you have saved stay")
+        click.echo("Ctrl-C ends it")
         server.serve(browser=not no_browser)
-        unsaved = desk.unsaved()
-        if unsaved:
-            click.echo(f"not saved: frames {numbers_as_text(unsaved)}", err=True)
+        unsaved = desk.leave()
+    if unsaved:
+        frames = numbers_as_text(unsaved)
+        click.echo(f"painted, not saved as keyframes, and there again next time: frames {frames}")
 
 
 def _folder_of(place: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -13,11 +13,14 @@ import numpy as np
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
 from vfxmatte.io.result_names import matte_path, trimap_path
-from vfxmatte.io.writers import read_matte
+from vfxmatte.io.writers import read_matte, write_labels
 from vfxmatte.paint.keyframe_file import save_keyframe
 from vfxmatte.paint.pictures import Pictures
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes, read_keyframe
 from vfxmatte.types import BACKGROUND, FrameRange, Labels, Picture, Trimap, Window
+
+UNSAVED_FOLDER = "unsaved"
+"""The folder beside the keyframes that holds what was painted and not saved when painting ended."""
 
 
 @dataclass(eq=False)
@@ -54,6 +57,9 @@ class Desk:
         self.pictures = Pictures(plate, self.colours)
         self._drafts: dict[int, Draft] = {}
         self._lock = threading.Lock()
+        for number in find_keyframes(self.keyframe_folder / UNSAVED_FOLDER):
+            if number in self.info.numbers:
+                self.draft(number)
 
     def __enter__(self) -> Self:
         return self
@@ -82,10 +88,6 @@ class Desk:
         """Return the keyframes on disk now; raises TrimapError."""
         return find_keyframes(self.keyframe_folder)
 
-    def fresh_shot(self) -> Shot:
-        """Return the shot with the keyframes on disk now."""
-        return replace(self.shot, keyframes=self.keyframes())
-
     def check(self, number: int) -> int:
         """Return the number of a frame of the plate; raises ShotError for any other."""
         if number not in self.info.numbers:
@@ -101,7 +103,7 @@ class Desk:
             return self._drafts[number]
 
     def unsaved(self) -> list[int]:
-        """Return the frames with painting that is in no file, ascending."""
+        """Return the frames with painting that is in no keyframe, ascending."""
         return sorted(n for n, draft in self._drafts.items() if not draft.is_saved)
 
     def paint(self, number: int, rectangle: Window, labels: Labels) -> None:
@@ -133,7 +135,22 @@ class Desk:
             existing=existing,
         )
         draft.is_saved, draft.source = True, "keyframe"
+        self._left_path(number).unlink(missing_ok=True)
         return path, copy
+
+    def leave(self) -> list[int]:
+        """Write what is painted and not saved aside, to be found when painting goes on.
+
+        Raises OutputError.
+        """
+        for number in self.unsaved():
+            trimap = Trimap(number=number, labels=self._drafts[number].labels, is_keyframe=True)
+            write_labels(trimap, self._left_path(number), self.canvas)
+        return self.unsaved()
+
+    def _left_path(self, number: int) -> Path:
+        folder = self.keyframe_folder / UNSAVED_FOLDER
+        return trimap_path(folder, number, padding=self.info.padding)
 
     def matte(self, number: int) -> Picture | None:
         """Return the matte of the last run, (H, W) uint8; None if there is none to be read."""
@@ -170,10 +187,17 @@ class Desk:
         if labels is None:
             labels, source = np.full(self.canvas.shape, BACKGROUND, np.uint8), "nothing"
         base = labels if propagated is None else propagated
-        return Draft(labels=labels.copy(), base=base.copy(), source=source)
+        left = self._labels_at(self._left_path(number), number)
+        draft = Draft(labels=labels.copy(), base=base.copy(), source=source)
+        if left is not None:
+            draft.labels, draft.is_saved = left, False
+        return draft
 
     def _propagated(self, number: int) -> Labels | None:
-        path = trimap_path(self.shot.trimap_output, number, padding=self.info.padding)
+        folder = self.shot.trimap_output
+        return self._labels_at(trimap_path(folder, number, padding=self.info.padding), number)
+
+    def _labels_at(self, path: Path, number: int) -> Labels | None:
         if not path.is_file():
             return None
         try:

@@ -42,7 +42,8 @@ class EngineProcess:
     def __init__(self, say: Callable[[str, str], None]) -> None:
         """
         Args:
-            say: called with the engine's state ("starting", "ready", "lost") and a sentence.
+            say: called with the engine's state and a sentence: "starting"; "lost" when it has
+                died, "failed" when it has died before its first answer.
         """
         self._say = say
         self._lock = threading.Lock()
@@ -80,10 +81,9 @@ class EngineProcess:
                 if begun is not None:
                     begun(ident)
                 return answer.result()
-            except EngineLostError as error:
+            except EngineLostError:
                 if attempt == _RESTARTS or self._closed:
                     raise
-                self._say("lost", f"the engine has died and is started again: {error.what}")
         raise AssertionError
 
     def cancel(self, ident: int) -> None:
@@ -106,14 +106,22 @@ class EngineProcess:
                 raise EngineLostError("the engine is closed")
             if self._child is None or not self._child.alive:
                 self._say("starting", "the engine is starting")
-                self._child = _Child()
+                self._child = _Child(self._ended)
             return self._child
+
+    def _ended(self, child: _Child, error: EngineLostError) -> None:
+        """Say that a process has ended by itself; the next request starts another."""
+        if not self._closed:
+            state = "lost" if child.has_answered else "failed"
+            self._say(state, f"the engine has died: {error.what}")
 
 
 class _Child:
     """One life of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[_Child, EngineLostError], None]) -> None:
+        self._ended = ended
+        self.has_answered = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the child)
         command = [sys.executable, "-P", "-m", "vfxmatte", "serve", "--stdio"]
         self.process = subprocess.Popen(
@@ -121,6 +129,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            start_new_session=True,  # Ctrl-C is this process's to handle
         )
         self._lock = threading.Lock()
         self._waiting: dict[int, tuple[Future[dict[str, Any]], OnEvent | None]] = {}
@@ -168,6 +177,7 @@ class _Child:
             self.alive = False
             waiting, self._waiting = self._waiting, {}
         error = EngineLostError(f"its process ended with code {code}{self._last_words()}")
+        self._ended(self, error)
         for future, _ in waiting.values():
             future.set_exception(error)
 
@@ -186,6 +196,7 @@ class _Child:
         if "error" in message:
             future.set_exception(_error_of(message["error"]))
         else:
+            self.has_answered = True
             future.set_result(message["result"])
 
     def _last_words(self) -> str:

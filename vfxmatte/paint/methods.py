@@ -16,7 +16,7 @@ from vfxmatte.paint.engine_process import EngineCancelled, EngineProcess
 from vfxmatte.paint.guesses import METHODS, guess
 from vfxmatte.paint.live import LiveMatte, changes
 from vfxmatte.paint.pictures import TILE_PX
-from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot import SETTINGS_FILE, read_settings
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, NO_SUCH_METHOD, RpcError
 from vfxmatte.trimaps import grow, shrink
@@ -180,8 +180,7 @@ class Methods:
                 raise UsageError("the shot is running already")
             self._run = 0
         try:
-            shot = self.desk.fresh_shot()
-            request = {"shot": str(self.desk.folder), "settings": _own_settings(shot)}
+            request = {"shot": str(self.desk.folder), "settings": _own_settings(self.desk)}
             totals = self.engine.request(
                 "run", request, on_event=self._run_event, begun=self._begun
             )
@@ -248,12 +247,12 @@ def _changed(before: Labels, after: Labels) -> Answer:
     return {"x": left, "y": top, "width": width, "height": height}, part.tobytes()
 
 
-def _own_settings(shot: Shot) -> dict[str, Any]:
+def _own_settings(desk: Desk) -> dict[str, Any]:
     """Return the settings that were given beside those of the shot's folder."""
-    folder = shot.output.parent
-    record = changes(Shot.open(folder).settings, shot.settings)
+    settings = desk.shot.settings
+    record = changes(read_settings(desk.folder / SETTINGS_FILE), settings)
     if "frames" in record:
-        record["frames"] = str(shot.settings.frames)
+        record["frames"] = str(settings.frames)
     return record
 
 

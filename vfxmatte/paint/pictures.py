@@ -45,6 +45,7 @@ class Pictures:
     def __init__(self, plate: Plate, colours: ColourConfig) -> None:
         self.plate, self.colours = plate, colours
         self._frames: OrderedDict[int, Pyramid] = OrderedDict()
+        self._small: dict[int, FloatImage] = {}
         self._lock = threading.Lock()  # a movie is read at one place at a time
         self.linear = colours.scene_linear()
         self.views = colours.views(plate.info.colour_space)
@@ -53,14 +54,17 @@ class Pictures:
         """Return a frame; raises PlateError or MissingFrameError."""
         with self._lock:
             if number not in self._frames:
-                frame = self.plate.read(number)
-                pixels = self.colours.convert(frame.pixels, frame.colour_space, self.linear)
-                np.nan_to_num(pixels, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
-                self._frames[number] = Pyramid.of(pixels)
+                self._frames[number] = Pyramid.of(self._read(number))
                 while len(self._frames) > _KEPT_FRAMES:
                     self._frames.popitem(last=False)
             self._frames.move_to_end(number)
             return self._frames[number]
+
+    def _read(self, number: int) -> FloatImage:
+        frame = self.plate.read(number)
+        pixels = self.colours.convert(frame.pixels, frame.colour_space, self.linear)
+        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
+        return pixels
 
     def tile(
         self, number: int, level: int, column: int, row: int, *, view: str, stops: float
@@ -76,11 +80,17 @@ class Pictures:
         return self._shown(picture[top : top + TILE_PX, left : left + TILE_PX], view, stops)
 
     def thumbnail(self, number: int, height_px: int, *, view: str) -> Picture:
-        """Return (h, w, 4) uint8 RGBA of a whole frame."""
-        picture = self.frame(number).levels[-1]
-        height, width = picture.shape[:2]
-        size = max(1, round(width * height_px / height)), height_px
-        return self._shown(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), view, 0.0)
+        """Return (h, w, 4) uint8 RGBA of a whole frame; large frames are kept by none."""
+        with self._lock:
+            small = self._small.get(number)
+            if small is None:
+                known = self._frames.get(number)
+                picture = self._read(number) if known is None else known.levels[-1]
+                height, width = picture.shape[:2]
+                size = max(1, round(width * height_px / height)), height_px
+                small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+                self._small[number] = small
+        return self._shown(small, view, 0.0)
 
     def _shown(self, linear: FloatImage, view: str, stops: float) -> Picture:
         shown = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))

@@ -150,8 +150,6 @@ class PaintServer:
         event = {"event": "engine", "state": state, "text": text}
         self._engine_state = event
         self._emit(event)
-        if state == "starting":
-            return
         if state == "lost":
             threading.Thread(target=self._warm, name="vfxmatte-warm", daemon=True).start()
 
@@ -169,7 +167,7 @@ class _Page:
     ) -> None:
         self._socket, self._methods, self._loop = socket, methods, loop
         self._sending = asyncio.Lock()
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = {True: asyncio.Semaphore(1), False: asyncio.Semaphore(_AT_ONCE)}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
@@ -211,10 +209,10 @@ class _Page:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer_in_turn(self, ident: int, name: str, params: Any, pixels: memoryview) -> None:
-        if name in ("run", "cancel", "solve", "guess"):  # long, or about something long
+        if name in ("run", "cancel", "solve", "guess", "review"):  # long, or about something long
             await self._answer(ident, name, params, pixels)
             return
-        async with self._places:
+        async with self._places[name == "thumbnail"]:  # which wait for one another alone
             await self._answer(ident, name, params, pixels)
 
     async def _answer(self, ident: int, name: str, params: Any, pixels: memoryview) -> None:

@@ -58,7 +58,8 @@
     connection = new Connection();
     /** @type {Map<number, PaintedFrame>} */ frames = new Map();
     isRunning = false;
-    #opening = 0;
+    #opening = false;
+    /** @type {number | null} */ #wanted = null;
     /** @type {number | undefined} */ #settling;
     /** The last paint that the server has taken. @type {Promise<any>} */ #taken = Promise.resolve();
 
@@ -101,22 +102,40 @@
 
     // -- frames ----------------------------------------------------------------------------------
 
-    /** @param {number} number */
+    /**
+     * Show a frame; while one is on its way only the last one that is asked for comes after it.
+     * @param {number} number
+     */
     async open(number) {
-      const turn = ++this.#opening;
+      this.#wanted = number;
+      if (this.#opening) return;
+      this.#opening = true;
+      while (this.#wanted !== null) {
+        const next = this.#wanted;
+        this.#wanted = null;
+        await this.#open(next);
+      }
+      this.#opening = false;
+    }
+
+    /** @param {number} number */
+    async #open(number) {
       settings.set(`frame.${this.shot.folder}`, number);
       this.plate.show(number);
       this.paintPane.redraw();
       try {
         const frame = this.frames.get(number) ?? (await this.#fetch(number));
         const matte = frame.isSaved ? await this.#matte(number) : null;
-        if (turn !== this.#opening) return;
+        if (this.#wanted !== null) return;
         this.frames.delete(number); // the most recently opened stand last
         this.frames.set(number, frame);
         this.#forget();
         this.easel.show(frame);
         this.live.show(number, frame.labels, matte);
         this.controls.showFrame();
+        if (frame.source === "nothing" && frame.isSaved) {
+          this.say("Nothing is painted here yet: draw a box (M) around the subject for GrabCut, or paint.");
+        }
       } catch (error) {
         this.fail(error);
       }
@@ -317,9 +336,6 @@
       easel.addEventListener("tool", () => this.controls.showTool());
       strip.addEventListener("select", () => this.open(/** @type {number} */ (strip.number)));
       connection.addEventListener("event", (event) => this.#event(/** @type {CustomEvent} */ (event).detail));
-      addEventListener("beforeunload", (event) => {
-        if (this.unsaved.length) event.preventDefault();
-      });
     }
 
     #settle() {
@@ -530,7 +546,7 @@
     }
 
     #actions() {
-      const { page, easel } = this;
+      const { page } = this;
       button("undo").addEventListener("click", () => this.#undo(false));
       button("redo").addEventListener("click", () => this.#undo(true));
       button("save").addEventListener("click", () => page.save());
@@ -546,8 +562,26 @@
       for (const one of buttonsIn("guesses")) {
         const method = /** @type {string} */ (one.dataset.guess);
         const name = /** @type {string} */ (one.textContent).trim();
-        one.addEventListener("click", () => page.change("guess", { method, ...(easel.box ?? {}) }, name));
+        one.addEventListener("click", () => this.#guess(method, name));
       }
+    }
+
+    /**
+     * Make a first trimap; without a box that it needs, once the box is drawn.
+     * @param {string} method
+     * @param {string} name
+     */
+    #guess(method, name) {
+      const { easel, page } = this;
+      if ((method === "grabcut" || method === "box") && !easel.box) {
+        this.#tool("box");
+        page.say(`${name}: draw a box around the subject`);
+        easel.addEventListener("box", () => easel.box && this.#guess(method, name), { once: true });
+        return;
+      }
+      page.change("guess", { method, ...(easel.box ?? {}) }, name);
+      easel.box = null;
+      if (easel.tool === "box") this.#tool("brush");
     }
 
     /** @param {boolean} again */
@@ -692,7 +726,6 @@
         const method = one.dataset.guess;
         if (method === "previous") one.disabled = !keyframes.some((n) => n < frame.number);
         if (method === "next") one.disabled = !keyframes.some((n) => n > frame.number);
-        if (method === "grabcut" || method === "box") one.disabled = !this.easel.box;
       }
       button("run").disabled = this.page.isRunning || !(keyframes.length || this.page.unsaved.length);
       this.page.showMarks();
