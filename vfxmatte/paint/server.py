@@ -51,7 +51,7 @@ class PaintServer:
     """Serves one shot to one page at a time, until it is stopped."""
 
     def __init__(self, desk: Desk, *, warm: bool = True) -> None:
-        """Take a free port of 127.0.0.1; nobody is answered before `serve`.
+        """Take a free port of 127.0.0.1; who comes before `serve` waits.
 
         Args:
             warm: load the engine's network at once, not when it is first needed.
@@ -60,6 +60,7 @@ class PaintServer:
         self.admission = Admission()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.bind((HOST, 0))
+        self._socket.listen()  # a browser may be sooner than the server
         self.port: int = self._socket.getsockname()[1]
         self._scratch = tempfile.TemporaryDirectory(prefix="vfxmatte-paint-")
         self.engine = EngineProcess(self._say_engine)
