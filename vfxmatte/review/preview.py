@@ -77,15 +77,15 @@ def make_panels(
     np.nan_to_num(linear, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
     linear = crop(linear, frame.canvas, frame.display_window)
     size = _size(frame, width_px)
-    plate = to_display(_resized(linear, size))
+    plate = to_display(resized(linear, size))
     if alpha is None:
         black = np.zeros_like(plate)
         matte, composite = black, black
     else:
         coverage = crop(alpha, frame.canvas, frame.display_window)
-        small = _resized(coverage, size)
+        small = resized(coverage, size)
         matte = grey_picture(small)
-        premultiplied = _resized(linear * coverage[:, :, None], size)
+        premultiplied = resized(linear * coverage[:, :, None], size)
         composite = to_display(over(premultiplied, small, checker(small.shape)))
     return Panels(
         caption=f"{frame.number}{' keyframe' if is_keyframe else ''}"
@@ -210,7 +210,8 @@ def _size(frame: Frame, width_px: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(window.height * scale))
 
 
-def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
+def resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
+    """Resize to (width, height): by averaging where it gets smaller."""
     if values.shape[1::-1] == size:
         return values
     smaller = size[0] <= values.shape[1]
