@@ -32,8 +32,9 @@ SECONDS = 180  # a busy machine takes long to load torch
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Return a function that serves a shot's folder; the servers end with the test."""
+    monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path / "home"))
     with ExitStack() as stack:
 
         def serving(folder: Path, settings: RunSettings | None = None) -> PaintServer:

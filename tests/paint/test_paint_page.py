@@ -265,6 +265,30 @@ def test_drafts_outlive_a_reload_and_a_second_page_takes_over(
     painting.wait_for("document.querySelector('#message').textContent.includes('another page')")
 
 
+def test_the_brush_is_as_it_was_the_next_time(
+    painting: Painting, serve: Serve, open_page: OpenPage
+) -> None:
+    painting.page.keyboard.press("}")
+    painting.brush(33)
+    painting.page.click("#grounds [data-ground=white]")
+    kept = "paintPage.connection.request('shot').then((a) => a.result.preferences.size === '16.5')"
+    painting.wait_for(kept)
+    again = opened(serve(painting.folder), painting.folder, open_page)  # on another port
+    assert again.value("paintPage.easel.size") == 16.5
+    assert again.value("paintPage.easel.soft") == 0.1
+    assert again.page.get_attribute("#result", "data-ground") == "white"
+
+
+def test_the_picture_stays_fitted_when_the_window_changes(painting: Painting) -> None:
+    painting.page.set_viewport_size({"width": 700, "height": 600})
+    painting.wait_for("paintPage.paintPane.width < 520")
+    box = painting.page.locator("#paint").bounding_box()
+    assert box is not None
+    corners = [*painting.on_screen(0, 0), *painting.on_screen(64, 48)]
+    assert corners[0] >= box["x"] and corners[1] >= box["y"]
+    assert corners[2] <= box["x"] + box["width"] and corners[3] <= box["y"] + box["height"]
+
+
 def test_exposure_and_view_change_the_plate_alone(painting: Painting) -> None:
     painting.wait_for("paintPage.plate.isComplete")
     labels, dark = painting.labels(), painting.page.locator("#paint").screenshot()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from vfxmatte.errors import TrimapError, UsageError
+from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
+from vfxmatte.paint.commands import ask_command
 from vfxmatte.paint.desk import Desk
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import find_keyframes, read_keyframe
 from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, Labels, Mask, Window
 
 METHODS = ("box", "grabcut", "portrait", "previous", "next")
-
-_PORTRAIT_SECONDS = 300.0
 
 
 def guess(desk: Desk, number: int, method: str, box: Window | None) -> Labels:
@@ -57,23 +54,13 @@ def _grabcut(desk: Desk, number: int, region: Mask) -> Labels:
 def _portrait(desk: Desk, number: int) -> Labels:
     """Ask `vfxmatte trimap auto`, in a process of its own: this one loads no torch."""
     with tempfile.TemporaryDirectory(prefix="vfxmatte-") as name:
-        command = [sys.executable, "-P", "-m", "vfxmatte", "trimap", "auto", str(desk.folder)]
-        done = subprocess.run(
-            [*command, "--frames", str(number), "--output", name],
-            capture_output=True,
-            text=True,
-            timeout=_PORTRAIT_SECONDS,
-            check=False,
-        )
-        found = find_keyframes(Path(name)).get(number)
-        if done.returncode or found is None:
-            said = done.stderr.strip().splitlines() or ["no trimap was made"]
-            raise TrimapError(
-                said[0].removeprefix("error: "),
-                frame=number,
-                hint="draw a box and try GrabCut, or paint",
-            )
-        return read_keyframe(found, number, desk.info).labels
+        options = ["--frames", str(number), "--output", name]
+        try:
+            ask_command(["trimap", "auto", str(desk.folder), *options])
+        except VfxmatteError as error:
+            hint = "draw a box and try GrabCut, or paint"
+            raise TrimapError(error.what, frame=number, hint=hint) from error
+        return read_keyframe(find_keyframes(Path(name))[number], number, desk.info).labels
 
 
 def _from_neighbour(desk: Desk, number: int, *, after: bool) -> Labels:

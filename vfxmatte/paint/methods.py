@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.errors import UsageError
+from vfxmatte.paint.commands import ask_command
 from vfxmatte.paint.desk import Desk
 from vfxmatte.paint.edges import band_along
 from vfxmatte.paint.engine_process import EngineCancelled, EngineProcess
 from vfxmatte.paint.guesses import METHODS, guess
 from vfxmatte.paint.live import LiveMatte, changes
 from vfxmatte.paint.pictures import TILE_PX
+from vfxmatte.paint.preferences import Preferences
 from vfxmatte.pipeline.shot import SETTINGS_FILE, read_settings
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, NO_SUCH_METHOD, RpcError
@@ -40,6 +43,10 @@ class Methods:
     live: LiveMatte
     emit: Emit
     """Takes an event for the page."""
+    opens_browser: bool = False
+    """Whether other pages may be opened in the user's browser."""
+    preferences: Preferences = field(default_factory=Preferences)
+    """How the artist likes the page."""
     _run: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,12 +79,18 @@ class Methods:
             "engine": desk.shot.settings.engine.name,
             "unsaved": desk.unsaved(),
             "running": self._run is not None,
+            "preferences": self.preferences.read(),
             **self._progress(),
         }, b""
 
     def progress(self, params: Params, _: memoryview) -> Answer:
         """Say which frames have keyframes and mattes."""
         return self._progress(), b""
+
+    def prefer(self, params: Params, _: memoryview) -> Answer:
+        """Keep a preference for the next time."""
+        self.preferences.write(params.text("name") or "", params.text("value") or "")
+        return {}, b""
 
     def _progress(self) -> dict[str, Any]:
         desk = self.desk
@@ -191,6 +204,14 @@ class Methods:
             self._run = None
             self.desk.forget_propagated()
 
+    def review(self, params: Params, _: memoryview) -> Answer:
+        """Write the review page, and open it unless this page was opened by hand, too."""
+        opened = ["--open"] if self.opens_browser else []
+        said = ask_command(["review", str(self.desk.folder), "--json", *opened])
+        record = json.loads(said.strip().splitlines()[-1])
+        about = {name: record[name] for name in ("frames", "flagged", "files")}
+        return {**about, "opened": self.opens_browser}, b""
+
     def cancel(self, params: Params, _: memoryview) -> Answer:
         """Cancel the run; finished frames are kept."""
         ident = self._run
@@ -259,8 +280,8 @@ def _own_settings(desk: Desk) -> dict[str, Any]:
 _METHODS: dict[str, Callable[[Methods, Params, memoryview], Answer]] = {
     name: getattr(Methods, name)
     for name in (
-        "shot", "progress", "tile", "thumbnail", "matte", "trimap", "paint", "grow", "edge",
-        "guess", "save", "solve", "run", "cancel",
+        "shot", "progress", "prefer", "tile", "thumbnail", "matte", "trimap", "paint", "grow", "edge",
+        "guess", "save", "solve", "run", "cancel", "review",
     )
 }  # fmt: skip
 

@@ -84,6 +84,7 @@ class PaintServer:
         """
         if self._is_warm:
             threading.Thread(target=self._warm, name="vfxmatte-warm", daemon=True).start()
+        self._methods.opens_browser = browser
         if browser:
             address = f"http://{HOST}:{self.port}/#{self.admission.code}"
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -5,10 +5,11 @@
  */
 
 /** Where the picture lies on the screen: screen = picture × scale + (left, top). */
-class View extends EventTarget {
+class PanZoom extends EventTarget {
   scale = 1;
   left = 0;
   top = 0;
+  isFitted = false; // all of the picture is shown, and stays so when panes change their size
   static MOST = 40;
 
   /**
@@ -36,8 +37,9 @@ class View extends EventTarget {
    * @param {number} y
    */
   zoom(factor, x, y) {
-    const scale = Math.min(View.MOST, Math.max(0.02, this.scale * factor));
+    const scale = Math.min(PanZoom.MOST, Math.max(0.02, this.scale * factor));
     const at = this.toPicture(x, y);
+    this.isFitted = false;
     this.scale = scale;
     this.left = x - at.x * scale;
     this.top = y - at.y * scale;
@@ -49,6 +51,7 @@ class View extends EventTarget {
    * @param {number} dy
    */
   pan(dx, dy) {
+    this.isFitted = false;
     this.left += dx;
     this.top += dy;
     this.changed();
@@ -60,6 +63,7 @@ class View extends EventTarget {
    * @param {number} height
    */
   fit(width, height) {
+    this.isFitted = true;
     this.scale = Math.min((width - 16) / this.width, (height - 16) / this.height);
     this.left = (width - this.width * this.scale) / 2;
     this.top = (height - this.height * this.scale) / 2;
@@ -163,7 +167,7 @@ class Raster {
   /**
    * Draw what a view shows of a rectangle.
    * @param {CanvasRenderingContext2D | Context} context
-   * @param {View} view
+   * @param {PanZoom} view
    * @param {Rectangle} area
    */
   draw(context, view, area) {
@@ -232,7 +236,7 @@ class Plate extends EventTarget {
   /**
    * Draw what is there, coarse where the fine tiles are on their way, and ask for what is not.
    * @param {CanvasRenderingContext2D | Context} context
-   * @param {View} view
+   * @param {PanZoom} view
    * @param {Rectangle} area
    */
   draw(context, view, area) {
@@ -263,7 +267,7 @@ class Plate extends EventTarget {
 
   /**
    * @param {CanvasRenderingContext2D | Context} context
-   * @param {View} view
+   * @param {PanZoom} view
    * @param {{ level: number, column: number, row: number }} place
    */
   #drawTile(context, view, place) {
@@ -348,7 +352,7 @@ class Pane {
 
   /**
    * @param {HTMLElement} host
-   * @param {View} view
+   * @param {PanZoom} view
    */
   constructor(host, view) {
     this.host = host;
@@ -427,6 +431,7 @@ class Pane {
       context.canvas.width = this.width;
       context.canvas.height = this.height;
     }
+    if (this.view.isFitted) this.view.fit(this.width, this.height);
     this.redraw();
   }
 }

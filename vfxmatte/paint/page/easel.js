@@ -55,7 +55,7 @@ class Easel extends EventTarget {
 
   /**
    * @param {HTMLElement} host
-   * @param {View} view
+   * @param {PanZoom} view
    * @param {Pane} pane
    */
   constructor(host, view, pane) {
@@ -436,7 +436,7 @@ class Easel extends EventTarget {
 /**
  * Zoom by the wheel, to the cursor.
  * @param {HTMLElement} host
- * @param {View} view
+ * @param {PanZoom} view
  * @param {Pane} pane
  */
 function listenToWheel(host, view, pane) {

@@ -25,7 +25,7 @@ class LiveMatte extends EventTarget {
   /**
    * @param {(params: object) => Promise<Answer>} solve
    * @param {{ width: number, height: number, levels: number }} shot
-   * @param {View} view
+   * @param {PanZoom} view
    * @param {Pane} pane
    */
   constructor(solve, shot, view, pane) {

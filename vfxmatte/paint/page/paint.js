@@ -35,23 +35,40 @@
   /** @param {string} name */
   const button = (name) => /** @type {HTMLButtonElement} */ (element(name));
 
-  /** What the artist has set, kept by the browser. */
-  const settings = {
+  /** What the artist has set, kept by the server for the next time. */
+  class Preferences {
+    /** @type {Map<string, number>} */ #due = new Map();
+
+    /**
+     * @param {Record<string, string>} values
+     * @param {Connection} connection
+     */
+    constructor(values, connection) {
+      this.values = values;
+      this.connection = connection;
+    }
+
     /**
      * @param {string} name
      * @param {string} usual
      */
     get(name, usual) {
-      return localStorage.getItem(`paint.${name}`) ?? usual;
-    },
+      return this.values[name] ?? usual;
+    }
+
     /**
+     * Keep a value, once it stays for a while.
      * @param {string} name
      * @param {string | number | boolean} value
      */
     set(name, value) {
-      localStorage.setItem(`paint.${name}`, String(value));
-    },
-  };
+      if (this.values[name] === String(value)) return;
+      this.values[name] = String(value);
+      clearTimeout(this.#due.get(name));
+      const keep = () => this.connection.request("prefer", { name, value: this.values[name] });
+      this.#due.set(name, setTimeout(() => keep().catch(() => {}), 800));
+    }
+  }
 
   class PaintPage {
     /** @type {any} */ shot;
@@ -67,7 +84,8 @@
     constructor(shot, /** @type {Connection} */ connection) {
       this.shot = shot;
       this.connection = connection;
-      this.view = new View(shot.width, shot.height);
+      this.preferences = new Preferences(shot.preferences, connection);
+      this.view = new PanZoom(shot.width, shot.height);
       const tile = (/** @type {object} */ params) => connection.request("tile", params);
       this.plate = new Plate(tile, shot);
       this.paintPane = new Pane(element("paint"), this.view);
@@ -92,7 +110,7 @@
       document.title = `${this.shot.name} – vfxmatte paint`;
       this.#showProgress(this.shot);
       this.view.fit(this.paintPane.width, this.paintPane.height);
-      const stored = Number(settings.get(`frame.${this.shot.folder}`, "0"));
+      const stored = Number(sessionStorage.getItem("frame"));
       const { frames, keyframes } = this.shot;
       const first = frames.includes(stored) ? stored : (keyframes[0] ?? frames[0]);
       this.strip.select(Math.max(0, frames.indexOf(first)), { quiet: true });
@@ -120,7 +138,7 @@
 
     /** @param {number} number */
     async #open(number) {
-      settings.set(`frame.${this.shot.folder}`, number);
+      sessionStorage.setItem("frame", String(number));
       this.plate.show(number);
       this.paintPane.redraw();
       try {
@@ -292,6 +310,18 @@
       if (frame?.isSaved) await this.open(frame.number);
     }
 
+    async review() {
+      this.say("review …");
+      try {
+        const { result } = await this.connection.request("review");
+        const { frames, flagged, files, opened } = result;
+        const found = flagged.length ? `look at ${flagged.join(", ")}` : "none is flagged";
+        this.say(`${frames} frames, ${found} · ${opened ? "opened" : "to see"} ${files[0]}`);
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+
     async progress() {
       const { result } = await this.connection.request("progress");
       Object.assign(this.shot, result);
@@ -412,6 +442,7 @@
     constructor(page) {
       this.page = page;
       this.easel = page.easel;
+      this.preferences = page.preferences;
       this.#tools();
       this.#brush();
       this.#overlay();
@@ -448,9 +479,9 @@
 
     #brush() {
       const { easel } = this;
-      easel.size = Number(settings.get("size", String(Math.max(4, this.page.shot.height / 45))));
-      easel.soft = Number(settings.get("soft", "0"));
-      easel.usesPressure = settings.get("pressure", "true") === "true";
+      easel.size = Number(this.preferences.get("size", String(Math.max(4, this.page.shot.height / 45))));
+      easel.soft = Number(this.preferences.get("soft", "0"));
+      easel.usesPressure = this.preferences.get("pressure", "true") === "true";
       input("pressure").checked = easel.usesPressure;
       input("size").addEventListener("input", () => easel.resize(0.5 * 2000 ** (Number(input("size").value) / 100)));
       input("soft").addEventListener("input", () => {
@@ -459,29 +490,29 @@
       });
       input("pressure").addEventListener("change", () => {
         easel.usesPressure = input("pressure").checked;
-        settings.set("pressure", easel.usesPressure);
+        this.preferences.set("pressure", easel.usesPressure);
       });
     }
 
     #overlay() {
       const { easel } = this;
-      input("opacity").value = settings.get("opacity", "42");
+      input("opacity").value = this.preferences.get("opacity", "42");
       const show = () => {
         const value = input("opacity").value;
         easel.overlay.style.opacity = String(Number(value) / 100);
         element("opacity-text").textContent = `${value} %`;
-        settings.set("opacity", value);
+        this.preferences.set("opacity", value);
       };
       input("opacity").addEventListener("input", show);
       show();
       for (const [label, usual] of Object.entries(COLOURS)) {
         const one = /** @type {HTMLInputElement} */ (document.querySelector(`[data-colour="${label}"]`));
         const swatch = /** @type {HTMLElement} */ (document.querySelector(`[data-label="${label}"] i`));
-        one.value = settings.get(`colour.${label}`, usual);
+        one.value = this.preferences.get(`colour.${label}`, usual);
         const paint = () => {
           easel.colour(Number(label), one.value);
           swatch.style.background = one.value;
-          settings.set(`colour.${label}`, one.value);
+          this.preferences.set(`colour.${label}`, one.value);
         };
         one.addEventListener("input", paint);
         paint();
@@ -532,7 +563,7 @@
         view.pan(at.x - last.x, at.y - last.y);
         last = at;
       });
-      this.#ground(settings.get("ground", "checker"));
+      this.#ground(this.preferences.get("ground", "checker"));
     }
 
     /** @param {string} ground */
@@ -540,7 +571,7 @@
       const host = element("result");
       host.dataset.ground = ground;
       host.style.background = ground === "colour" ? input("ground").value : "";
-      settings.set("ground", ground);
+      this.preferences.set("ground", ground);
       for (const one of buttonsIn("grounds")) press(one, one.dataset.ground === ground);
       this.page.resultPane.redraw();
     }
@@ -551,6 +582,7 @@
       button("redo").addEventListener("click", () => this.#undo(true));
       button("save").addEventListener("click", () => page.save());
       button("run").addEventListener("click", () => page.run());
+      button("review").addEventListener("click", () => page.review());
       button("cancel").addEventListener("click", () => {
         page.connection.request("cancel");
         element("run-text").textContent = "ends with this frame …";
@@ -705,8 +737,8 @@
       element("size-text").textContent = `${(2 * easel.size).toFixed(easel.size < 5 ? 1 : 0)} px`;
       input("soft").value = String(Math.round(easel.soft * 100));
       element("soft-text").textContent = easel.soft ? `${Math.round(easel.soft * 100)} %` : "hard";
-      settings.set("size", easel.size);
-      settings.set("soft", easel.soft);
+      this.preferences.set("size", easel.size);
+      this.preferences.set("soft", easel.soft);
       easel.refresh();
     }
 
@@ -727,6 +759,7 @@
         if (method === "previous") one.disabled = !keyframes.some((n) => n < frame.number);
         if (method === "next") one.disabled = !keyframes.some((n) => n > frame.number);
       }
+      button("review").disabled = !shot.mattes.length;
       button("run").disabled = this.page.isRunning || !(keyframes.length || this.page.unsaved.length);
       this.page.showMarks();
     }
