@@ -28,7 +28,7 @@ __all__ = ["browser", "open_page"]
 
 Serve = Callable[..., PaintServer]
 
-SECONDS = 180  # a busy machine takes long to load torch
+SECONDS = 60  # a busy machine takes long to start an engine
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@
     /** @type {Map<number, PaintedFrame>} */ frames = new Map();
     isRunning = false;
     #opening = false;
+    #isOver = false;
     /** @type {number | null} */ #wanted = null;
     /** @type {number | undefined} */ #settling;
     /** The last paint that the server has taken. @type {Promise<any>} */ #taken = Promise.resolve();
@@ -403,15 +404,22 @@
     /** @param {any} event */
     #event(event) {
       if (event.event === "engine") this.controls.showEngine(event.state, event.text);
-      if (event.event === "replaced") this.fail(new Refusal({ message: "this shot was opened in another page; this one is no longer connected" }));
+      if (event.event === "replaced") this.#replaced();
       if (event.event === "run-start") this.controls.showRun(0, event.count, "");
       if (event.event === "run-frame") this.controls.frameDone(event);
       if (event.event === "run-note") this.say(event.text);
       if (event.event === "run-error") this.fail(new Refusal(event));
     }
 
+    #replaced() {
+      const message = "this shot was opened in another page; this one is no longer connected";
+      this.fail(new Refusal({ message }));
+      this.#isOver = true;
+    }
+
     /** @param {string} text */
     say(text) {
+      if (this.#isOver) return;
       const message = element("message");
       message.dataset.kind = "note";
       message.textContent = text;
@@ -419,6 +427,7 @@
 
     /** @param {any} error */
     fail(error) {
+      if (this.#isOver) return;
       const message = element("message");
       message.dataset.kind = "error";
       message.textContent = [error.message, error.hint].filter(Boolean).join(" – ");
