@@ -359,10 +359,14 @@ class DisplayView:
 
         least = 2.0 ** self._STOPS[0]
         shaper = ocio.AllocationTransform(
-            allocation=ocio.ALLOCATION_LG2, vars=[*self._STOPS, least], direction=ocio.TRANSFORM_DIR_FORWARD
+            allocation=ocio.ALLOCATION_LG2,
+            vars=[*self._STOPS, least],
+            direction=ocio.TRANSFORM_DIR_FORWARD,
         )
         back = ocio.AllocationTransform(
-            allocation=ocio.ALLOCATION_LG2, vars=[*self._STOPS, least], direction=ocio.TRANSFORM_DIR_INVERSE
+            allocation=ocio.ALLOCATION_LG2,
+            vars=[*self._STOPS, least],
+            direction=ocio.TRANSFORM_DIR_INVERSE,
         )
         table = ocio.Lut3DTransform(self._SIDE)
         table.setInterpolation(ocio.INTERP_TETRAHEDRAL)

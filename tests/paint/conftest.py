@@ -84,7 +84,9 @@ class Painting:
         """Return where a place of the picture is on the page."""
         box = self.page.locator("#paint").bounding_box()
         assert box is not None
-        view = self.value("({ s: paintPage.view.scale, l: paintPage.view.left, t: paintPage.view.top })")
+        view = self.value(
+            "({ s: paintPage.view.scale, l: paintPage.view.left, t: paintPage.view.top })"
+        )
         return box["x"] + view["l"] + x * view["s"], box["y"] + view["t"] + y * view["s"]
 
     def stroke(self, *points: tuple[float, float]) -> None:
@@ -100,7 +102,9 @@ class Painting:
         self.value(f"paintPage.easel.resize({diameter / 2})")
 
     def label(self, x: int, y: int) -> int:
-        return int(self.value(f"paintPage.easel.frame.labels.values[{y} * paintPage.shot.width + {x}]"))
+        return int(
+            self.value(f"paintPage.easel.frame.labels.values[{y} * paintPage.shot.width + {x}]")
+        )
 
     def labels(self) -> list[int]:
         return list(self.value("[...paintPage.easel.frame.labels.values]"))

@@ -81,7 +81,8 @@ def test_a_link_shows_the_page_and_nothing_else_does(server: PaintServer) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/../paint/server.py", "/%2e%2e/server.py", "//etc/passwd", "/page/paint.js", "/index.html"]
+    "path",
+    ["/../paint/server.py", "/%2e%2e/server.py", "//etc/passwd", "/page/paint.js", "/index.html"],
 )
 def test_only_the_files_of_the_page_are_served(server: PaintServer, path: str) -> None:
     assert answer(server, path).status == 404

@@ -139,7 +139,9 @@ def test_the_band_grows_and_an_edge_is_found(painting: Painting) -> None:
     grown = painting.labels().count(128)
     assert grown > unknown
     painting.page.keyboard.press("-")
-    painting.wait_for(f"[...paintPage.easel.frame.labels.values].filter((v) => v === 128).length < {grown}")
+    painting.wait_for(
+        f"[...paintPage.easel.frame.labels.values].filter((v) => v === 128).length < {grown}"
+    )
     painting.page.keyboard.press("1")
     painting.brush(120)
     painting.stroke((30, 24), (31, 24))  # all is background now

@@ -155,9 +155,7 @@ class Desk:
     def matte(self, number: int) -> Picture | None:
         """Return the matte of the last run, (H, W) uint8; None if there is none to be read."""
         settings = self.shot.settings.output
-        path = matte_path(
-            self.shot.output, number, settings.format, padding=self.info.padding
-        )
+        path = matte_path(self.shot.output, number, settings.format, padding=self.info.padding)
         try:
             alpha = read_matte(path, self.canvas)
         except VfxmatteError:

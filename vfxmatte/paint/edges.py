@@ -33,7 +33,7 @@ def band_along(
     if len(line) > 1:
         line = _onto_the_edge(image, line, reach_px)
     drawn = labels.copy()
-    fixed = np.rint(line * 16).astype(np.int32)[:, None]
+    fixed = np.rint(np.concatenate([line, line[-1:]]) * 16).astype(np.int32)[:, None]
     cv2.polylines(drawn, [fixed], False, UNKNOWN, max(1, round(width_px)), cv2.LINE_8, 4)
     return drawn
 

@@ -15,7 +15,10 @@ HOST = "127.0.0.1"
 SUBPROTOCOL = "vfxmatte"
 """The WebSocket subprotocol that the server accepts; the token stands beside it."""
 
-_OWN = ("same-origin", "none")  # values of Sec-Fetch-Site of the page itself, and of a typed address
+_OWN = (
+    "same-origin",
+    "none",
+)  # values of Sec-Fetch-Site of the page itself, and of a typed address
 
 
 class Admission:

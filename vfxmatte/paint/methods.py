@@ -138,7 +138,10 @@ class Methods:
         """Take the labels of a rectangle."""
         number, window = self._frame(params), self._window(params)
         if len(pixels) != window.width * window.height:
-            raise RpcError(INVALID_PARAMS, f"{window.width * window.height} labels are needed, {len(pixels)} came")
+            raise RpcError(
+                INVALID_PARAMS,
+                f"{window.width * window.height} labels are needed, {len(pixels)} came",
+            )
         labels = np.frombuffer(pixels, np.uint8).reshape(window.shape)
         if not np.isin(labels, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
             raise RpcError(INVALID_PARAMS, "labels are 0, 128 and 255")

@@ -33,7 +33,12 @@ from vfxmatte.serve.rpc import RpcError
 
 _MESSAGE_BYTES = 64 << 20  # the labels of an 8K picture
 _AT_ONCE = 4  # requests of a page
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 def page_files() -> dict[str, tuple[bytes, str]]:

@@ -67,9 +67,7 @@ class Params:
         """Take a number of `most` at most, above or below 0; 0 by default."""
         value = self._params.pop(name, 0)
         if type(value) not in (int, float) or not abs(value) <= most:
-            raise RpcError(
-                INVALID_PARAMS, f"{self._name(name)} must be a number up to {most:g}"
-            )
+            raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be a number up to {most:g}")
         return float(value)
 
     def numbers(self, name: str, most: int) -> list[float]:

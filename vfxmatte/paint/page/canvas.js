@@ -353,10 +353,12 @@ class Pane {
   /**
    * @param {HTMLElement} host
    * @param {PanZoom} view
+   * @param {boolean} leads  Whether a fitted picture is fitted to this pane.
    */
-  constructor(host, view) {
+  constructor(host, view, leads) {
     this.host = host;
     this.view = view;
+    this.leads = leads;
     view.addEventListener("change", () => this.redraw());
     new ResizeObserver(() => this.#resize()).observe(host);
   }
@@ -431,7 +433,7 @@ class Pane {
       context.canvas.width = this.width;
       context.canvas.height = this.height;
     }
-    if (this.view.isFitted) this.view.fit(this.width, this.height);
+    if (this.leads && this.view.isFitted) this.view.fit(this.width, this.height);
     this.redraw();
   }
 }

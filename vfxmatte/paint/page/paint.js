@@ -89,8 +89,8 @@
       this.view = new PanZoom(shot.width, shot.height);
       const tile = (/** @type {object} */ params) => connection.request("tile", params);
       this.plate = new Plate(tile, shot);
-      this.paintPane = new Pane(element("paint"), this.view);
-      this.resultPane = new Pane(element("result"), this.view);
+      this.paintPane = new Pane(element("paint"), this.view, true);
+      this.resultPane = new Pane(element("result"), this.view, false);
       this.paintPane.add("plate", (context, area) => this.plate.draw(context, this.view, area));
       this.easel = new Easel(element("paint"), this.view, this.paintPane);
       const solve = (/** @type {object} */ params) => connection.request("solve", params);
