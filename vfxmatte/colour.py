@@ -345,7 +345,7 @@ class ColourConfig:
 
 
 class DisplayView:
-    """A display's view of scene-linear pictures, as a table: fast, and right to a few steps of 8 bits.
+    """A display's view of scene-linear pictures as a table: fast, right to a few steps of 8 bits.
 
     Views that map tones take a microsecond a pixel as they stand.
     """

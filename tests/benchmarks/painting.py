@@ -89,7 +89,7 @@ def write_shot(folder: Path, width: int, height: int) -> None:
     (folder / "plate").mkdir()
     write_exr(
         folder / "plate" / f"plate.{_NUMBER}.exr",
-        {name: noise for name in "RGB"},
+        dict.fromkeys("RGB", noise),
         data_window=window,
         display_window=window,
         attributes={},

@@ -204,7 +204,8 @@ def test_a_page_of_another_origin_gets_nothing(
         document.head.append(one);
       });
       return Promise.all([
-        tried(fetch(address)), tried(fetch(address, { mode: "no-cors" }).then((a) => a.ok || Promise.reject())),
+        tried(fetch(address)),
+        tried(fetch(address, { mode: "no-cors" }).then((a) => a.ok || Promise.reject())),
         tried(socket), tried(loaded("script", "src", `${address}/protocol.js`)),
       ]);
     }"""

@@ -1,4 +1,4 @@
-"""The paint page in a real browser: its tools, its mattes, saving, running, and its engine's end."""
+"""The paint page in a real browser: tools, mattes, saving, running, the engine's end."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def test_fill_eraser_and_pen_pressure(painting: Painting) -> None:
           host.setPointerCapture = () => {};
           const { view } = paintPage, box = host.getBoundingClientRect();
           host.dispatchEvent(new PointerEvent(type, { pointerId: 9, pointerType: "pen", pressure,
-            clientX: box.x + view.left + 50.5 * view.scale, clientY: box.y + view.top + 8.5 * view.scale }));
+            clientX: box.x + view.left + 50.5 * view.scale,
+            clientY: box.y + view.top + 8.5 * view.scale }));
         })"""
     )
     assert [painting.label(50, y) for y in (8, 10, 13)] == [128, 128, 0]  # a quarter of 10 px

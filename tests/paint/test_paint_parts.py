@@ -143,7 +143,7 @@ def test_the_engine_is_started_again_and_its_end_is_said(
     said: list[str] = []
     lost = threading.Event()
 
-    def say(state: str, text: str) -> None:
+    def say(state: str, _: str) -> None:
         said.append(state)
         if state == "lost":
             lost.set()
@@ -164,14 +164,14 @@ def test_the_engine_is_started_again_and_its_end_is_said(
         again, _ = live.solve(1001, labels, seen, 0)
         assert (again == alpha).all()
     engine.close()
-    assert said == ["starting", "lost", "starting"]
+    assert said == ["starting", "ready", "lost", "starting", "ready"]
 
 
 def test_an_engine_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vfxmatte.paint.engine_process.sys.executable", "/bin/false")
     said: list[str] = []
     engine = EngineProcess(lambda state, text: said.append(state))
-    with pytest.raises(VfxmatteError, match="ended with code 1|takes no requests|has ended"):
+    with pytest.raises(VfxmatteError, match=r"ended with code 1|takes no requests|has ended"):
         engine.request("devices", {})
     engine.close()
     assert "lost" not in said

@@ -51,13 +51,13 @@ def _onto_the_edge(image: FloatImage, line: Points, reach_px: float) -> Points:
     reach = max(1, round(reach_px))
     ahead = np.gradient(line, axis=0)
     across = np.stack([-ahead[:, 1], ahead[:, 0]], 1)
-    across /= np.maximum(np.hypot(*across.T), 1e-6)[:, None]
+    across = across / np.maximum(np.hypot(*across.T), 1e-6)[:, None]
     offsets = np.arange(-reach, reach + 1, dtype=np.float32)
     places = (line[:, None] + offsets[:, None] * across[:, None]).astype(np.float32)
-    strength = cv2.remap(_edges(image, places), *_local(places), cv2.INTER_LINEAR)
-    strength /= max(float(strength.max()), 1e-6)
-    cost = _AWAY * (np.abs(offsets) / reach) ** 2 - strength
-    return (line + offsets[_cheapest(cost)][:, None] * across).astype(np.float32)
+    looked_up = cv2.remap(_edges(image, places), *_local(places), cv2.INTER_LINEAR)
+    strength = np.asarray(looked_up / max(float(looked_up.max()), 1e-6), np.float32)
+    cost = np.asarray(_AWAY * (np.abs(offsets) / reach) ** 2 - strength, np.float32)
+    return np.asarray(line + offsets[_cheapest(cost)][:, None] * across, np.float32)
 
 
 def _box(places: Points) -> tuple[int, int, int, int]:

@@ -42,8 +42,8 @@ class EngineProcess:
     def __init__(self, say: Callable[[str, str], None]) -> None:
         """
         Args:
-            say: called with the engine's state and a sentence: "starting"; "lost" when it has
-                died, "failed" when it has died before its first answer.
+            say: called with the engine's state and a sentence: "starting"; "ready" with its first
+                answer; "lost" when it has died, "failed" when it has died before that.
         """
         self._say = say
         self._lock = threading.Lock()
@@ -106,8 +106,11 @@ class EngineProcess:
                 raise EngineLostError("the engine is closed")
             if self._child is None or not self._child.alive:
                 self._say("starting", "the engine is starting")
-                self._child = _Child(self._ended)
+                self._child = _Child(self._answered, self._ended)
             return self._child
+
+    def _answered(self) -> None:
+        self._say("ready", "the engine is ready")
 
     def _ended(self, child: _Child, error: EngineLostError) -> None:
         """Say that a process has ended by itself; the next request starts another."""
@@ -119,8 +122,15 @@ class EngineProcess:
 class _Child:
     """One life of the process."""
 
-    def __init__(self, ended: Callable[[_Child, EngineLostError], None]) -> None:
-        self._ended = ended
+    def __init__(
+        self, answered: Callable[[], None], ended: Callable[[_Child, EngineLostError], None]
+    ) -> None:
+        """
+        Args:
+            answered: called with the first result.
+            ended: called when the process has ended, with the reason.
+        """
+        self._answered, self._ended = answered, ended
         self.has_answered = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the child)
         command = [sys.executable, "-P", "-m", "vfxmatte", "serve", "--stdio"]
@@ -196,7 +206,9 @@ class _Child:
         if "error" in message:
             future.set_exception(_error_of(message["error"]))
         else:
-            self.has_answered = True
+            if not self.has_answered:
+                self.has_answered = True
+                self._answered()
             future.set_result(message["result"])
 
     def _last_words(self) -> str:

@@ -55,7 +55,7 @@ class Guard:
     """ASGI middleware that refuses every request not made by the page itself.
 
     A request names the server's own address as its host, so that no other name can be made to lead
-    here, and the page's own origin, or none where browsers send none. No header lets other pages in.
+    here, and the page's own origin, or none where browsers send none. No answer allows another.
     """
 
     def __init__(self, app: ASGIApp, port: int) -> None:

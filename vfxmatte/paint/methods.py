@@ -283,8 +283,8 @@ def _own_settings(desk: Desk) -> dict[str, Any]:
 _METHODS: dict[str, Callable[[Methods, Params, memoryview], Answer]] = {
     name: getattr(Methods, name)
     for name in (
-        "shot", "progress", "prefer", "tile", "thumbnail", "matte", "trimap", "paint", "grow", "edge",
-        "guess", "save", "solve", "run", "cancel", "review",
+        "shot", "progress", "prefer", "tile", "thumbnail", "matte", "trimap", "paint", "grow",
+        "edge", "guess", "save", "solve", "run", "cancel", "review",
     )
 }  # fmt: skip
 

@@ -82,14 +82,14 @@ class Pictures:
     def thumbnail(self, number: int, height_px: int, *, view: str) -> Picture:
         """Return (h, w, 4) uint8 RGBA of a whole frame; large frames are kept by none."""
         with self._lock:
-            small = self._small.get(number)
-            if small is None:
+            if number not in self._small:
                 known = self._frames.get(number)
                 picture = self._read(number) if known is None else known.levels[-1]
                 height, width = picture.shape[:2]
                 size = max(1, round(width * height_px / height)), height_px
                 small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-                self._small[number] = small
+                self._small[number] = np.asarray(small, np.float32)
+            small = self._small[number]
         return self._shown(small, view, 0.0)
 
     def _shown(self, linear: FloatImage, view: str, stops: float) -> Picture:

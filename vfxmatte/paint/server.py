@@ -150,8 +150,6 @@ class PaintServer:
             self._live.warm()
         except Exception as error:  # shown in the page; painting needs no engine
             self._say_engine("failed", str(error))
-        else:
-            self._say_engine("ready", "the engine is ready")
 
     def _say_engine(self, state: str, text: str) -> None:
         event = {"event": "engine", "state": state, "text": text}
