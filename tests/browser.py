@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     assert not errors
 
 
+def wait_until(page: Page, expression: str, *, seconds: float = 30.0) -> None:
+    """Wait until an expression is true; pages whose policy forbids eval refuse Playwright's own."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        time.sleep(0.02)
+
+
 def picture_of(png: bytes) -> np.ndarray:
     """Decode a screenshot: (h, w, 3) uint8 RGB."""
     decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
@@ -100,7 +109,8 @@ def assert_looks_like(png: bytes, path: Path, *, tolerance: float = 10.0) -> Non
     """
     if os.environ.get(RENEW):
         path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = cv2.imencode(".png", cv2.cvtColor(picture_of(png), cv2.COLOR_RGB2BGR))[1]
+        picture = cv2.cvtColor(picture_of(png), cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(path.suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
         path.write_bytes(encoded.tobytes())
         return
     ours, stored = (_small(picture_of(data)) for data in (png, path.read_bytes()))

@@ -65,6 +65,7 @@ def _report(outcome: Outcome, *, as_json: bool) -> None:
         plain = {
             "event": "review",
             "frames": len(outcome.frames),
+            "notes": list(outcome.notes),
             "flagged": [frame.number for frame in ranked],
             "failures": {str(number): texts for number, texts in outcome.failures.items()},
             "files": [str(path) for path in outcome.files],
@@ -73,6 +74,8 @@ def _report(outcome: Outcome, *, as_json: bool) -> None:
         return
     for frame in ranked:
         click.echo(f"{frame.number}  {'; '.join(flag.text for flag in frame.flags)}")
+    for note in outcome.notes:
+        click.echo(f"note: {note}")
     click.echo(f"{len(ranked)} of {len(outcome.frames)} frames flagged")
     for number, texts in outcome.failures.items():
         click.echo(f"failed: frame {number}: {'; '.join(texts)}", err=True)

@@ -26,6 +26,11 @@ class FrameStore {
     this.size = size;
   }
 
+  /** The number of frames that are decoded at present. */
+  get kept() {
+    return this.#kept.size;
+  }
+
   /**
    * A frame's planes, of both takes where there are two.
    * @param {number} index

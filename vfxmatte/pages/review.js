@@ -401,7 +401,8 @@ class Review {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = /** @type {HTMLElement} */ (event.target);
     if (element("help").hasAttribute("open")) return;
-    const isControl = /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName);
+    if (target.tagName === "SELECT") return; // letters choose an option there
+    const isControl = target.tagName === "INPUT";
     const isButton = /^(BUTTON|A)$/.test(target.tagName);
     const view = VIEWS[Number(event.key) - 1];
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];

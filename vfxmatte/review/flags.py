@@ -105,28 +105,54 @@ def figures_of(frame: ReviewFrame, measures: Measures) -> Figures:
 def reviewed(shot: Sequence[Figures]) -> list[FrameReview]:
     """Flag the frames of a shot, given in order."""
     usual = _Usual(shot)
-    frames = [_reviewed(usual, index) for index in range(len(shot))]
+    severities = [_severities(usual, index) for index in range(len(shot))]
+    departs = _blamed(usual, [max(one.values()) for one in severities])
+    frames = [
+        _reviewed(usual, index, {**severities[index], "departs": departs[index]})
+        for index in range(len(shot))
+    ]
     worst = sorted((f for f in frames if f.flags), key=lambda f: (-f.severity, f.number))
     ranks = {frame.number: rank for rank, frame in enumerate(worst, start=1)}
     return [replace(frame, rank=ranks.get(frame.number)) for frame in frames]
 
 
-def _reviewed(usual: _Usual, index: int) -> FrameReview:
+def _blamed(usual: _Usual, others: Sequence[float]) -> list[float]:
+    """Return how far each frame departs from its neighbours, where that is not their fault.
+
+    Args:
+        others: the severity of each frame by all other checks.
+    """
+    count = len(usual.shot)
+    first = [usual.departing(index) for index in range(count)]
+    whole = [
+        max([other, *(one.severity for one in own)])
+        for other, own in zip(others, first, strict=True)
+    ]
+    return [
+        max(
+            one.severity
+            for one in [*own, _NOTHING]
+            if all(whole[index + offset] <= _WORSE * one.severity for offset in one.offsets)
+        )
+        for index, own in enumerate(first)
+    ]
+
+
+def _severities(usual: _Usual, index: int) -> dict[str, float]:
+    """Return how bad a frame is by every check but that of `_Usual.departing`."""
     figures = usual.shot[index]
-    values = dict(figures.values)
-    values["departs"], values["jump"] = usual.departs(index), usual.jump(index)
-    flags = [Flag(check="missing", text=text, severity=_MISSING) for text in figures.problems]
     severities = {
-        "departs": usual.departs_severity(index),
+        "contradicted": _over(figures.values["contradicted"], _CONTRADICTED),
         "jump": usual.outlying(index, "jump"),
-        "look": max(usual.outlying(index, name) for name in _LOOKS),
-        "holes": _over(values["holes"], _FRESH_PARTS),
-        "islands": _over(values["islands"], _FRESH_PARTS),
-        "border": usual.above_around(index, "border", _BORDER),
-        "leak": usual.above_around(index, "leak", _RIM),
-        "clip": usual.above_around(index, "clip", _RIM),
-        "contradicted": _over(values["contradicted"], _CONTRADICTED),
     }
+    if not figures.is_keyframe:  # its trimap is painted, and unlike its neighbours'
+        severities |= _of_carried(usual, index)
+    return severities
+
+
+def _reviewed(usual: _Usual, index: int, severities: Mapping[str, float]) -> FrameReview:
+    figures = usual.shot[index]
+    flags = [Flag(check="missing", text=text, severity=_MISSING) for text in figures.problems]
     flags += [
         Flag(check=check, text=_TEXTS[check], severity=round(severity, 3))
         for check, severity in severities.items()
@@ -135,10 +161,23 @@ def _reviewed(usual: _Usual, index: int) -> FrameReview:
     return FrameReview(
         number=figures.number,
         is_keyframe=figures.is_keyframe,
-        values=values,
+        values={**figures.values, "departs": usual.departs(index), "jump": usual.jump(index)},
         flags=tuple(sorted(flags, key=lambda flag: -flag.severity)),
         problems=figures.problems,
     )
+
+
+def _of_carried(usual: _Usual, index: int) -> dict[str, float]:
+    """Return the severities that only a frame with a carried trimap has."""
+    values = usual.shot[index].values
+    return {
+        "look": max(usual.outlying(index, name) for name in _LOOKS),
+        "holes": _over(values["holes"], _FRESH_PARTS),
+        "islands": _over(values["islands"], _FRESH_PARTS),
+        "border": usual.above_around(index, "border", _BORDER),
+        "leak": usual.above_around(index, "leak", _RIM),
+        "clip": usual.above_around(index, "clip", _RIM),
+    }
 
 
 _TEXTS = {
@@ -153,17 +192,33 @@ _TEXTS = {
     "contradicted": "known pixels of the trimap are contradicted",
 }
 
+_NORMAL = 1.4826  # standard deviations in a median of absolute deviations
 _MISSING = 10.0  # severity of a frame without a matte
 _AROUND = 5  # frames to either side that a frame is compared with
 _LOOKS = ("coverage", "softness", "detail")
-_DEPARTS, _DEPARTS_RATIO = 0.008, 3.0  # at least, in bands, and times the shot's usual
-_DEPARTS_KEYFRAME = 4.0  # a painted keyframe is better than its neighbours, and so differs
-_OUTLYING = 6.0  # standard deviations
+_DEPARTS, _DEPARTS_RATIO = 0.012, 4.5  # at least, in bands, and times the shot's usual
+_DEPARTS_SPREAD = 8.0  # standard deviations above the usual
+_DEPARTS_KEYFRAME = 3.0  # a painted keyframe is better than its neighbours, and so differs
+_DEPARTS_ONE_SIDED = 3.0
+_WORSE = 2.0  # a neighbour that is so much worse is why a frame differs from it
+_OUTLYING = 8.0  # standard deviations
 _LEAST = {"jump": 0.01, "coverage": 0.03, "softness": 0.05, "detail": 0.10}
-_FRESH_PARTS = 0.01
-_RIM = 0.15
-_BORDER = 0.05
+_FRESH_PARTS = 0.02
+_RIM = 0.25
+_BORDER = 0.08
 _CONTRADICTED = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Departure:
+    """How far a frame departs from some of its neighbours, 1 where it matters."""
+
+    severity: float
+    offsets: tuple[int, ...]
+    """The neighbours, counted from the frame."""
+
+
+_NOTHING = _Departure(severity=0.0, offsets=())
 
 
 class _Usual:
@@ -175,7 +230,7 @@ class _Usual:
         self.band = median([f.measures.band for f in solved]) if solved else 1.0
         self.band = max(self.band, 1e-4)
         self._apart = [
-            _median(f.measures.apart[k] for f in solved if not f.is_keyframe)
+            _middle_and_spread(f.measures.apart[k] for f in solved if not f.is_keyframe)
             for k in range(len(DISTANCES))
         ]
         self._residuals = {name: self._all_residuals(name) for name in (*_LOOKS, "jump")}
@@ -185,18 +240,23 @@ class _Usual:
         apart = [one for one in self.shot[index].measures.apart if one is not None]
         return max(apart) / self.band if apart else None
 
-    def departs_severity(self, index: int) -> float:
-        """Return the same against what is usual."""
-        figures = self.shot[index]
-        eased = _DEPARTS_KEYFRAME if figures.is_keyframe else 1.0
-        return max(
-            (
-                value / (eased * max(_DEPARTS * self.band, _DEPARTS_RATIO * usual))
-                for value, usual in zip(figures.measures.apart, self._apart, strict=True)
-                if value is not None
-            ),
-            default=0.0,
-        )
+    def departing(self, index: int) -> list[_Departure]:
+        """Return the same at each distance, against what is usual."""
+        figures, departures = self.shot[index], []
+        measures = figures.measures
+        for value, offsets, usual in zip(
+            measures.apart, measures.neighbours, self._apart, strict=True
+        ):
+            if value is None:
+                continue
+            middle, spread = usual
+            limit = max(
+                _DEPARTS * self.band, _DEPARTS_RATIO * middle, middle + _DEPARTS_SPREAD * spread
+            )
+            limit *= _DEPARTS_KEYFRAME if figures.is_keyframe else 1.0
+            limit *= _DEPARTS_ONE_SIDED if min(offsets) * max(offsets) > 0 else 1.0
+            departures.append(_Departure(severity=value / limit, offsets=offsets))
+        return departures
 
     def jump(self, index: int) -> float | None:
         """Return the change of area against the frames around, in bands."""
@@ -205,10 +265,10 @@ class _Usual:
     def outlying(self, index: int, name: str) -> float:
         """Return how far a figure is from those of the frames around, 1 where it matters."""
         residual = self._residuals[name][index]
-        if residual is None or (name != "jump" and self.shot[index].is_keyframe):
+        if residual is None:
             return 0.0
         known = [abs(one) for one in self._residuals[name] if one is not None]
-        return residual / max(_LEAST[name], _OUTLYING * 1.48 * median(known))
+        return residual / max(_LEAST[name], _OUTLYING * _NORMAL * median(known))
 
     def above_around(self, index: int, name: str, most: float) -> float:
         """Return how far a figure is above those of the frames around, 1 at `most`."""
@@ -249,6 +309,14 @@ def _median(values: Iterable[float | None]) -> float:
     """Return the median of the known values; 0 without any."""
     known = [value for value in values if value is not None]
     return median(known) if known else 0.0
+
+
+def _middle_and_spread(values: Iterable[float | None]) -> tuple[float, float]:
+    """Return the median of the known values, and what would be the standard deviation of normal
+    ones with the same spread around it."""
+    known = [value for value in values if value is not None]
+    middle = _median(known)
+    return middle, _NORMAL * _median(abs(value - middle) for value in known)
 
 
 def _over(value: float | None, most: float) -> float:

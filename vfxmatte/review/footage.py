@@ -44,6 +44,7 @@ MOST_PX = 960
 RIM_ALPHA = 0.1
 """Alpha this far from the neighbouring known region's says that the trimap is too tight."""
 
+_SHORTEST_RIM = 0.02  # of the unknown pixels: of a shorter rim, shares say little
 _BORDER_ALPHA = 0.5
 _BORDER_REACH_PX = 3
 
@@ -110,12 +111,17 @@ class Take:
         """Find the results in a folder."""
         sequences = list_sequences(output) if output.is_dir() else []
         own = [sequence for sequence in sequences if sequence.head == "matte."]
+        mattes = {n: sequence.path(n) for sequence in own for n in sequence.numbers}
+        records = Journal.peek(output).records
+        for number, record in records.items():  # where there are two formats, the last one written
+            if record.file is not None and (output / record.file).is_file():
+                mattes[number] = output / record.file
         return cls(
             run=run,
             output=output,
             name=name,
-            records=Journal.peek(output).records,
-            mattes={n: sequence.path(n) for sequence in own for n in sequence.numbers},
+            records=records,
+            mattes=mattes,
             is_straight=_rgba_setting(read_manifest(output), run) == "straight",
         )
 
@@ -186,7 +192,7 @@ class Take:
             own = own * coverage
         filled = resized(own + linear * (coverage == 0), size)
         share = resized(np.where(alpha == 0, np.float32(1), alpha), size)[:, :, None]
-        return to_display(filled / np.maximum(share, 1e-4))
+        return to_display(np.asarray(filled / np.maximum(share, 1e-4), np.float32))
 
     def _labels(self, number: int) -> Labels | None:
         info = self.run.plate.info
@@ -287,13 +293,14 @@ def exact_figures(alpha: FloatImage, labels: Labels | None) -> Exact:
     if labels is None:
         return Exact(area=area)
     unknown, background, foreground = (labels == v for v in (UNKNOWN, BACKGROUND, FOREGROUND))
-    wrong = np.count_nonzero(alpha[background] > 0) + np.count_nonzero(alpha[foreground] < 1)
+    wrong = int(np.count_nonzero((background & (alpha > 0)) | (foreground & (alpha < 1))))
+    known = alpha.size - int(np.count_nonzero(unknown))
     return Exact(
         area=area,
         unknown=float(unknown.mean()),
-        leak=_share(alpha > RIM_ALPHA, unknown & _beside(background)),
-        clip=_share(alpha < 1 - RIM_ALPHA, unknown & _beside(foreground)),
-        contradicted=float(wrong / max(1, alpha.size - np.count_nonzero(unknown))),
+        leak=_rim_share(alpha > RIM_ALPHA, unknown, background),
+        clip=_rim_share(alpha < 1 - RIM_ALPHA, unknown, foreground),
+        contradicted=wrong / max(1, known),
         border=_border(alpha, foreground),
     )
 
@@ -307,13 +314,12 @@ def _border(alpha: FloatImage, foreground: Mask) -> float:
     return float(edge.mean())
 
 
-def _beside(region: Mask) -> Mask:
-    """Return the region and the pixels that touch it."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
-def _share(condition: Mask, within: Mask) -> float:
-    return float(np.count_nonzero(condition & within) / max(1, np.count_nonzero(within)))
+def _rim_share(condition: Mask, unknown: Mask, known: Mask) -> float:
+    """Return the share of the unknown pixels that touch a known region where a condition holds."""
+    rim = unknown & (cv2.dilate(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    least = _SHORTEST_RIM * np.count_nonzero(unknown)
+    count = max(1.0, least, float(np.count_nonzero(rim)))
+    return float(np.count_nonzero(condition & rim) / count)
 
 
 def _three_values(low: Mask, high: Mask, size: _Size) -> Picture:

@@ -30,11 +30,12 @@ from vfxmatte.types import UNKNOWN, FloatImage, Labels, Mask, Picture
 DISTANCES = (1, 2, 4)
 """Frames between a frame and the two neighbours that it is compared with at once."""
 
-REACH = 6
+REACH = max(DISTANCES)
 """Frames to either side that a frame may be compared with."""
 
-_FARTHER = {1: 2, 2: 4, 4: 6}
-"""The second neighbour on one side, where there is none on the other."""
+FARTHER = {1: (1, 2), 2: (2, 4)}
+"""The neighbours on one side, where there is none on the other; from farther away motion says too
+little."""
 
 _EXPLAINED = 24  # largest difference of luma, 0 to 255, between a pixel and where it came from
 _CONSISTENT_PX = 1.5  # at half size
@@ -54,6 +55,9 @@ class Measures:
     apart: tuple[float | None, ...] = (None,) * len(DISTANCES)
     """How far alpha lies outside of what both neighbours have, at each of `DISTANCES`: a mean over
     the picture."""
+    neighbours: tuple[tuple[int, ...], ...] = ((),) * len(DISTANCES)
+    """Which two those are, counted from the frame: nearer ones near the ends of a shot, and two on
+    one side at its very ends."""
     band: float = 0.0
     """Share of the band in the picture."""
     holes: float | None = None
@@ -148,6 +152,16 @@ class _Window:
             where += looked_up(flow, where)
         return _seen(here.half_luma, there.half_luma, there.half_alpha, where)
 
+    def nearest(self, index: int, offset: int) -> tuple[int, Seen] | None:
+        """Return how far away the frame at an offset is, or one that is nearer where that has no
+        matte, and its alpha as `farther` does."""
+        step = 1 if offset > 0 else -1
+        for nearer in range(offset, 0, -step):
+            seen = self.farther(index, nearer)
+            if seen is not None:
+                return nearer, seen
+        return None
+
     def consistent(self, index: int) -> Mask | None:
         """Return where the motion to the frame before is the same forth and back, at full size."""
         entry = self.entries[index]
@@ -204,10 +218,12 @@ def _measure(window: _Window, index: int) -> Measured:
     following = window.neighbour(index, 1)
     flicker, difference = _flicker(window, index, band, previous)
     neighbours = [one[0] for one in (previous, following) if one is not None]
+    apart = [_apart(window, index, distance) for distance in DISTANCES]
     measures = Measures(
         number=frame.number,
         flicker=flicker,
-        apart=tuple(_apart(window, index, distance) for distance in DISTANCES),
+        apart=tuple(one for one, _ in apart),
+        neighbours=tuple(offsets for _, offsets in apart),
         band=float(band.mean()),
         holes=_come_and_go(1 - frame.alpha, [1 - one for one in neighbours], area),
         islands=_come_and_go(frame.alpha, neighbours, area),
@@ -232,20 +248,23 @@ def _flicker(
     return flicker, np.rint(np.clip(difference, 0, 1) * 255).astype(np.uint8)
 
 
-def _apart(window: _Window, index: int, distance: int) -> float | None:
-    """Return how far alpha is outside the range of two neighbours, summed, as a share of the
-    picture; at the ends, of two that lie on the same side."""
+def _apart(window: _Window, index: int, distance: int) -> tuple[float | None, tuple[int, ...]]:
+    """Return how far alpha is outside the range of two neighbours, as a mean over the picture, and
+    which they are."""
     alpha = window.entries[index].half_alpha
-    farther = _FARTHER[distance]
-    for pair in ((-distance, distance), (distance, farther), (-distance, -farther)):
-        one, other = (window.farther(index, offset) for offset in pair)
-        if alpha is None or one is None or other is None:
-            continue
-        above = alpha - np.maximum(one[0], other[0])
-        below = np.minimum(one[0], other[0]) - alpha
-        outside = np.maximum(np.maximum(above, below) - _TOLERANCE, 0)
-        return float((outside * (one[1] & other[1])).mean())
-    return None
+    before, after = (window.nearest(index, side * distance) for side in (-1, 1))
+    seen = [one for one in (before, after) if one is not None]
+    if len(seen) == 1 and distance in FARTHER:
+        offsets = [far if before is None else -far for far in FARTHER[distance]]
+        views = [(offset, window.farther(index, offset)) for offset in offsets]
+        seen = [(offset, view) for offset, view in views if view is not None]
+    if alpha is None or len(seen) < 2:
+        return None, ()
+    (_, one), (_, other) = seen
+    above = alpha - np.maximum(one[0], other[0])
+    below = np.minimum(one[0], other[0]) - alpha
+    outside = np.maximum(np.maximum(above, below) - _TOLERANCE, 0)
+    return float((outside * (one[1] & other[1])).mean()), tuple(offset for offset, _ in seen)
 
 
 def _come_and_go(alpha: FloatImage, neighbours: list[FloatImage], area: int) -> float | None:
@@ -277,6 +296,4 @@ def _enlarged(flow: FloatImage, shape: tuple[int, int]) -> FloatImage:
     """Return where a half-size flow leads from the pixels of the full size."""
     scale = np.array((shape[1] / flow.shape[1], shape[0] / flow.shape[0]), np.float32)
     large = cv2.resize(flow, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    large *= scale
-    large += positions(shape)
-    return cast(FloatImage, large)
+    return cast(FloatImage, large * scale + positions(shape))

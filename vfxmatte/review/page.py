@@ -37,7 +37,9 @@ class PageContent:
     other: str | None
     """Name of the other take."""
     facts: Sequence[str]
-    """Sentences about shot and takes."""
+    """Words about shot and takes."""
+    notes: Sequence[str]
+    """What concerns the whole shot, a sentence each."""
     size: tuple[int, int]
     """(width, height) of the embedded pictures."""
     full_size: tuple[int, int]
@@ -114,6 +116,8 @@ def _report(content: PageContent) -> Iterator[str]:
     yield f"<h1>{escape(content.shot)}</h1>\n"
     yield f'<p class="hint">{escape("; ".join(content.facts))}</p>\n'
     yield _verdict(content, ranked)
+    for note in content.notes:
+        yield f"<p>{escape(note[:1].upper() + note[1:])}.</p>\n"
     if ranked:
         yield "<h2>Flagged frames, worst first</h2>\n"
         yield from _flag_table(ranked[:_TABLE_ROWS], content.failures)
@@ -127,7 +131,9 @@ def _report(content: PageContent) -> Iterator[str]:
 def _verdict(content: PageContent, ranked: Sequence[FrameReview]) -> str:
     count = len(content.frames)
     lacking = sum(frame.is_missing for frame in content.frames)
-    parts = [f"{len(ranked)} of {count} frames flagged" if ranked else f"no frame of {count} flagged"]
+    parts = [
+        f"{len(ranked)} of {count} frames flagged" if ranked else f"no frame of {count} flagged"
+    ]
     parts += [f"{lacking} without a matte"] if lacking else []
     parts += [f"{len(content.failures)} fail the conditions"] if content.failures else []
     kind = "bad" if lacking or content.failures else ""
@@ -179,12 +185,15 @@ def _cells(check: str, frames: Sequence[FrameReview]) -> str:
 
 def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]:
     """Yield composites of the worst frames; of frames spread over the shot without any."""
-    solved = [f.number for f in content.frames if {"plate", "alpha"} <= set(content.planes[f.number])]
+    solved = [
+        f.number for f in content.frames if {"plate", "alpha"} <= set(content.planes[f.number])
+    ]
     worst = [f.number for f in ranked if f.number in solved][:_SHEET_FRAMES]
     chosen = worst or evenly_chosen(solved, _SHEET_FRAMES)
     if not chosen:
         return
-    yield f"<h2>{'The worst of them' if worst else 'Frames'}, over a checker, and their mattes</h2>\n"
+    title = "The worst of them" if worst else "Frames"
+    yield f"<h2>{title}, over a checker, and their mattes</h2>\n"
     yield '<div class="sheet">\n'
     for number in chosen:
         data = as_text(encoded_webp(_thumbnail(content.planes[number]), 85))
@@ -198,10 +207,10 @@ def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]
 def _thumbnail(planes: Mapping[str, bytes]) -> Picture:
     """Draw a frame's composite over a checker, and its matte below."""
     linear = _linear(decoded_webp(planes.get("foreground", planes["plate"])))
-    alpha = decoded_webp(planes["alpha"])[:, :, 1].astype(np.float32) / 255
-    scale = min(1.0, _SHEET_PX / alpha.shape[1])
-    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
-    premultiplied, alpha = resized(linear * alpha[:, :, None], size), resized(alpha, size)
+    large = (decoded_webp(planes["alpha"])[:, :, 1] / 255).astype(np.float32)
+    scale = min(1.0, _SHEET_PX / large.shape[1])
+    size = max(1, round(large.shape[1] * scale)), max(1, round(large.shape[0] * scale))
+    premultiplied, alpha = resized(linear * large[:, :, None], size), resized(large, size)
     composite = to_display(over(premultiplied, alpha, checker(alpha.shape)))
     return np.concatenate([composite, grey_picture(alpha)])
 

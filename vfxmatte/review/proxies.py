@@ -86,8 +86,8 @@ def encoded_webp(picture: Picture, quality: int) -> bytes:
 
 def decoded_webp(data: bytes) -> Picture:
     """Decode to (h, w, 3) RGB uint8."""
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(decoded, np.uint8)
 
 
 def _encoded(pictures: Mapping[str, Picture], step: int) -> dict[str, bytes]:

@@ -21,12 +21,14 @@ def as_plain(
     shot: str,
     takes: Mapping[str, Sequence[FrameReview]],
     failures: Mapping[int, Sequence[str]],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """Return the content of review.json.
 
     Args:
         takes: the frames of each take by its name; the first is the one that is reviewed.
         failures: what fails the gate, by frame number.
+        notes: what concerns the whole shot.
     """
     (name, frames), *others = takes.items()
     return {
@@ -34,6 +36,7 @@ def as_plain(
         "vfxmatte": __version__,
         "shot": shot,
         "take": name,
+        "notes": list(notes),
         "checks": dict(CHECKS),
         "flagged": [f.number for f in sorted(frames, key=lambda f: f.rank or 0) if f.rank],
         "without_matte": [f.number for f in frames if f.is_missing],

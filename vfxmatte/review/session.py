@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import tee
 from pathlib import Path
+from statistics import median
 
 from vfxmatte.errors import ShotError
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import MATTE_FOLDER
+from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
 from vfxmatte.propagation.flow import FlowPair
 from vfxmatte.review.flags import Figures, FrameReview, figures_of, reviewed
 from vfxmatte.review.footage import Footage, ReviewFrame, Take
@@ -20,6 +22,8 @@ from vfxmatte.review.proxies import Proxies
 from vfxmatte.review.reports import as_plain, write_json, write_junit
 
 DEFAULT_FPS = 24.0
+_WIDE = 0.4  # share of unknown pixels
+_UNSURE = 0.5  # confidence
 PAGE_FILE, JSON_FILE, JUNIT_FILE = "review.html", "review.json", "review.junit.xml"
 
 
@@ -33,6 +37,8 @@ class Outcome:
     page: Path
     files: tuple[Path, ...]
     """All that was written."""
+    notes: Sequence[str] = ()
+    """What concerns the whole shot, a sentence each."""
 
 
 @dataclass(kw_only=True)
@@ -68,9 +74,7 @@ class Review:
         Raises OutputError.
         """
         footage = Footage(run=self.run, takes=self.takes)
-        proxies = Proxies(
-            len(footage.numbers), footage.size, PICTURES_BYTES, takes=len(self.takes)
-        )
+        proxies = Proxies(len(footage.numbers), footage.size, PICTURES_BYTES, takes=len(self.takes))
         figures: list[list[Figures]] = [[] for _ in self.takes]
         planes: dict[int, dict[str, bytes]] = {}
         for frame in _measured_together(footage, len(self.takes)):
@@ -93,6 +97,7 @@ class Review:
         size: tuple[int, int],
     ) -> Outcome:
         frames, shot, output = reviews[0], self.run.shot.name, self.run.shot.output
+        notes = shot_notes(frames)
         failures = self._failures(frames)
         first = [footage.numbers[0], *(f.number for f in frames if f.rank == 1)]
         content = PageContent(
@@ -100,6 +105,7 @@ class Review:
             take=self.takes[0].name,
             other=self.takes[1].name if len(self.takes) > 1 else None,
             facts=self._facts(),
+            notes=notes,
             size=size,
             full_size=footage.full_size,
             fps=float(self.run.settings.fps or self.run.plate.info.fps or DEFAULT_FPS),
@@ -111,9 +117,9 @@ class Review:
         paths = tuple(output / name for name in (PAGE_FILE, JSON_FILE, JUNIT_FILE))
         write_page(paths[0], content)
         takes = dict(zip([take.name for take in self.takes], reviews, strict=True))
-        write_json(paths[1], as_plain(shot, takes, failures))
+        write_json(paths[1], as_plain(shot, takes, failures, notes))
         write_junit(paths[2], shot, frames, failures)
-        return Outcome(frames=frames, failures=failures, page=paths[0], files=paths)
+        return Outcome(frames=frames, failures=failures, page=paths[0], files=paths, notes=notes)
 
     def _failures(self, frames: Sequence[FrameReview]) -> dict[int, list[str]]:
         """Return what fails the gate; without conditions nothing does."""
@@ -132,6 +138,36 @@ class Review:
             engine = take.engine()
             facts.append(f"{take.name}: {engine}" if engine else take.name)
         return facts
+
+
+def shot_notes(frames: Sequence[FrameReview]) -> list[str]:
+    """Return what concerns the whole shot rather than single frames."""
+    notes = []
+    shares = [share for f in frames if (share := f.values["unknown"]) is not None]
+    if shares and median(shares) > _WIDE:
+        notes.append(
+            f"the trimap is unknown over {median(shares):.0%} of the picture on most frames: more "
+            "keyframes, or a narrower band, would help all of them"
+        )
+    keyframes = [f.number for f in frames if f.is_keyframe]
+    stats = [
+        TrimapStats(
+            number=f.number,
+            confidence=confidence,
+            unknown_share=f.values["unknown"] or 0.0,
+            keyframe_distance=min(abs(f.number - key) for key in keyframes),
+        )
+        for f in frames
+        if keyframes and (confidence := f.values["confidence"]) is not None
+    ]
+    number = suggest_keyframe(stats)
+    confidence = next((one.confidence for one in stats if one.number == number), 1.0)
+    if number is not None and confidence < _UNSURE:
+        notes.append(
+            f"a further keyframe would help most on frame {number} (confidence there "
+            f"{confidence:.2f})"
+        )
+    return notes
 
 
 def _measured_together(footage: Footage, count: int) -> Iterator[tuple[Measured, ...]]:
@@ -167,4 +203,6 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
         names = ["/".join(parts[-count:]) for parts in whole]
         if len(set(names)) == len(names):
             return names
-    raise ShotError("a review is compared with itself", path=folders[0], hint="give another --against")
+    raise ShotError(
+        "a review is compared with itself", path=folders[0], hint="give another --against"
+    )
