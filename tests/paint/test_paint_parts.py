@@ -195,6 +195,26 @@ def test_the_command_names_its_address_and_ends_by_ctrl_c(tiny_shot: Path) -> No
         assert child.wait(60) == 0
 
 
+def test_painting_is_written_before_a_terminated_server_ends(tiny_shot: Path) -> None:
+    from websockets.sync.client import connect
+
+    from tests.paint.test_paint_guard import ask
+
+    environment = {**os.environ, "VFXMATTE_HOME": str(tiny_shot / "home")}
+    command = [sys.executable, "-m", "vfxmatte", "paint", str(tiny_shot), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdout is not None
+        address = next(line.split()[-1] for line in child.stdout if "http://" in line)
+        origin, _, token = address.partition("/#")
+        socket = f"ws{origin.removeprefix('http')}/socket"
+        with connect(socket, origin=origin, subprotocols=["vfxmatte", token]) as page:  # type: ignore[arg-type,list-item]
+            box = {"frame": 1003, "x": 0, "y": 0, "width": 2, "height": 1}
+            assert "result" in ask(page, {"method": "paint", "params": box}, b"\x80\xff")
+        child.send_signal(signal.SIGTERM)
+        assert "frames 1003" in child.stdout.read()
+    assert (tiny_shot / "trimaps" / "unsaved" / "trimap.1003.png").is_file()
+
+
 def test_the_server_loads_no_torch() -> None:
     script = "import sys, vfxmatte.paint.server; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ def paint(place: Path, no_browser: bool, **values: Any) -> None:
     shot = replace(shot, settings=settings_with(shot.settings, values))
     with Desk(shot, folder) as desk:
         server = PaintServer(desk)
+        for name in ("SIGTERM", "SIGHUP"):  # what is painted is written before the end
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: server.stop())
         click.echo(f"{shot.name}: {desk.info}")
         click.echo(f"paint here: {server.address}")
         click.echo("Ctrl-C ends it")

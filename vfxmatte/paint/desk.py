@@ -97,10 +97,13 @@ class Desk:
     def draft(self, number: int) -> Draft:
         """Return a frame's trimap: as painted, else its keyframe, else the propagated one."""
         with self._lock:
-            if number not in self._drafts:
-                self._forget_saved()
-                self._drafts[number] = self._read(self.check(number))
-            return self._drafts[number]
+            return self._draft(number)
+
+    def _draft(self, number: int) -> Draft:
+        if number not in self._drafts:
+            self._forget_saved()
+            self._drafts[number] = self._read(self.check(number))
+        return self._drafts[number]
 
     def unsaved(self) -> list[int]:
         """Return the frames with painting that is in no keyframe, ascending."""
@@ -108,9 +111,10 @@ class Desk:
 
     def paint(self, number: int, rectangle: Window, labels: Labels) -> None:
         """Put the labels of a rectangle into a frame's draft."""
-        draft = self.draft(number)
+        with self._lock:  # a saved draft may be forgotten at any time
+            draft = self._draft(number)
+            draft.is_saved = False
         draft.labels[rectangle.slices_in(Window.of_size(*draft.labels.shape[::-1]))] = labels
-        draft.is_saved = False
 
     def save(self, number: int) -> tuple[Path, Path | None]:
         """Write the draft as the frame's keyframe; return its path and the copy of the old one.

@@ -48,6 +48,7 @@ class Methods:
     preferences: Preferences = field(default_factory=Preferences)
     """How the artist likes the page."""
     _run: int | None = None
+    _is_cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, name: str, values: Any, pixels: memoryview) -> Answer:
@@ -77,7 +78,6 @@ class Methods:
             "colour_space": info.colour_space,
             "description": str(info),
             "engine": desk.shot.settings.engine.name,
-            "unsaved": desk.unsaved(),
             "running": self._run is not None,
             "preferences": self.preferences.read(),
             **self._progress(),
@@ -98,6 +98,7 @@ class Methods:
             "frames": desk.numbers,
             "keyframes": list(desk.keyframes()),
             "mattes": [n for n in desk.numbers if desk.has_matte(n)],
+            "unsaved": desk.unsaved(),
         }
 
     # -- pictures ---------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ class Methods:
         with self._lock:
             if self._run is not None:
                 raise UsageError("the shot is running already")
-            self._run = 0
+            self._run, self._is_cancelled = 0, False
         try:
             request = {"shot": str(self.desk.folder), "settings": _own_settings(self.desk)}
             totals = self.engine.request(
@@ -217,13 +218,19 @@ class Methods:
 
     def cancel(self, params: Params, _: memoryview) -> Answer:
         """Cancel the run; finished frames are kept."""
-        ident = self._run
+        with self._lock:
+            self._is_cancelled = True
+            ident = self._run
         if ident:
             self.engine.cancel(ident)
         return {}, b""
 
     def _begun(self, ident: int) -> None:
-        self._run = ident
+        with self._lock:
+            self._run = ident
+            is_late = self._is_cancelled
+        if is_late:  # cancelled before it had begun
+            self.engine.cancel(ident)
 
     def _run_event(self, event: Mapping[str, Any]) -> None:
         self.emit({**event, "event": f"run-{event['event']}"})

@@ -191,7 +191,7 @@ class _Page:
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Send an event; may be called from any thread."""
-        with contextlib.suppress(RuntimeError):  # the server ends
+        if self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self.send(event), self._loop)
 
     async def send(self, record: Mapping[str, Any], pixels: bytes = b"") -> None:

@@ -17,7 +17,7 @@
     ["+ −", "unknown band wider, narrower"],
     ["Ctrl Z, Ctrl Shift Z", "undo, redo"],
     ["Ctrl S", "save as keyframe"],
-    ["← →, PgUp PgDn", "frame before, after; keyframe before, after"],
+    ["← →, , .", "frame before, after; keyframe before, after"],
     ["Wheel, Space + drag", "zoom to the cursor, pan"],
     ["F, H", "show all, pixel for pixel"],
     ["O, V", "overlay on and off; what is behind the matte"],
@@ -460,6 +460,11 @@
       this.#actions();
       this.#help();
       addEventListener("keydown", (event) => this.#key(event));
+      // Keys are the brush's again once a control has been used by the pointer.
+      document.addEventListener("click", (event) => {
+        const used = /** @type {Element} */ (event.target).closest("button, input:not([type=color])");
+        if (event.detail && used && !used.closest("dialog")) element("paint").focus({ preventScroll: true });
+      });
       this.showTool();
       this.showZoom();
     }
@@ -542,6 +547,7 @@
         this.page.resultPane.redraw();
       };
       views.addEventListener("change", () => {
+        element("paint").focus({ preventScroll: true });
         show();
         this.page.strip.refresh();
       });
@@ -715,8 +721,8 @@
         "?": () => button("help").click(),
         arrowleft: () => strip.select(strip.index - 1),
         arrowright: () => strip.select(strip.index + 1),
-        pageup: () => page.toKeyframe(-1),
-        pagedown: () => page.toKeyframe(1),
+        ",": () => page.toKeyframe(-1),
+        ".": () => page.toKeyframe(1),
       };
       return actions[event.key.toLowerCase()];
     }
