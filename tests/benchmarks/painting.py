@@ -79,6 +79,7 @@ def command(size: str, diameters: str) -> None:
         chromium.close()
         server.stop()
         serving.join()
+        server.close()
     shutil.rmtree(folder)
 
 

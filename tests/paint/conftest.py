@@ -44,6 +44,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
             server = PaintServer(desk, warm=False)
             thread = threading.Thread(target=server.serve, kwargs={"browser": False})
             thread.start()
+            stack.callback(server.close)
             stack.callback(thread.join)
             stack.callback(server.stop)
             return server

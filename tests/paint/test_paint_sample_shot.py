@@ -96,7 +96,7 @@ def test_the_page_looks_as_in_the_manual(tmp_path: Path, serve: Serve, open_page
     painting = opened(serve(folder), folder, open_page, viewport={"width": 1360, "height": 860})
     painting.wait_for("paintPage.live.solves > 0 && paintPage.plate.isComplete")
     painting.page.mouse.move(*painting.on_screen(330, 90))
+    painting.page.wait_for_timeout(2500)  # thumbnails
     painting.value("document.querySelector('#message').textContent = ''")
     painting.value("document.querySelector('#live').textContent = ''")
-    painting.page.wait_for_timeout(2500)  # thumbnails
     assert_looks_like(painting.page.screenshot(), IMAGES / "paint.jpg")

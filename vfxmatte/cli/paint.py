@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,15 +43,15 @@ def paint(place: Path, no_browser: bool, **values: Any) -> None:
     folder = _folder_of(place)
     shot = Shot.open(folder)
     shot = replace(shot, settings=settings_with(shot.settings, values))
-    with Desk(shot, folder) as desk:
-        server = PaintServer(desk)
+    with Desk(shot, folder) as desk, closing(PaintServer(desk)) as server:
         for name in ("SIGTERM", "SIGHUP"):  # what is painted is written before the end
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: server.stop())
-        click.echo(f"{shot.name}: {desk.info}")
-        click.echo(f"paint here: {server.address}")
-        click.echo("Ctrl-C ends it")
-        server.serve(browser=not no_browser)
+        with suppress(KeyboardInterrupt):
+            click.echo(f"{shot.name}: {desk.info}")
+            click.echo(f"paint here: {server.address}")
+            click.echo("Ctrl-C ends it")
+            server.serve(browser=not no_browser)
         unsaved = desk.leave()
     if unsaved:
         frames = numbers_as_text(unsaved)

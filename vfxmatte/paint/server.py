@@ -93,13 +93,14 @@ class PaintServer:
         if browser:
             address = f"http://{HOST}:{self.port}/#{self.admission.code}"
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        try:
-            with contextlib.suppress(KeyboardInterrupt):  # it ends in good order, then says so
-                self._server.run(sockets=[self._socket])
-        finally:
-            self.engine.close()
-            self._socket.close()
-            self._scratch.cleanup()
+        with contextlib.suppress(KeyboardInterrupt):  # it ends in good order, then says so
+            self._server.run(sockets=[self._socket])
+
+    def close(self) -> None:
+        """End the engine and give the port back."""
+        self.engine.close()
+        self._socket.close()
+        self._scratch.cleanup()
 
     def stop(self) -> None:
         """End `serve`; may be called from any thread."""
