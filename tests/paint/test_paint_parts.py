@@ -218,3 +218,16 @@ def test_painting_is_written_before_a_terminated_server_ends(tiny_shot: Path) ->
 def test_the_server_loads_no_torch() -> None:
     script = "import sys, vfxmatte.paint.server; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_pixels_that_are_no_numbers_are_shown_all_the_same(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Desk(Shot.open(tiny_shot), tiny_shot) as desk:
+        frame = desk.pictures.plate.read(1001)
+        frame.pixels[:3, :3] = [np.nan, np.inf, -np.inf]
+        monkeypatch.setattr(desk.pictures.plate, "read", lambda number: frame)
+        assert np.isfinite(desk.pictures.frame(1001).levels[0]).all()
+        tile = desk.pictures.tile(1001, 0, 0, 0, view=desk.pictures.views[0], stops=1)
+        assert tile.shape == (48, 64, 4)
+        assert (tile[:, :, 3] == 255).all()

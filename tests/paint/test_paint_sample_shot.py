@@ -15,8 +15,11 @@ from tests.paint.conftest import Serve, opened
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
+from vfxmatte.paint.desk import Desk
+from vfxmatte.paint.guesses import guess
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.trimaps import labels_from_image
-from vfxmatte.types import Trimap, Window
+from vfxmatte.types import BACKGROUND, FOREGROUND, Trimap, Window
 
 SHOT = Path(__file__).parents[2] / "sample_shots" / "furry_creature"
 NUMBERS = (1001, 1002, 1003)
@@ -88,6 +91,17 @@ def test_painting_changes_the_matte_which_is_saved_and_run(
     written = read_image(crop / "matte" / "matte.1001.exr")
     values = written.alpha if written.alpha is not None else written.pixels[:, :, -1]
     assert np.abs(values - alpha).mean() < 0.05
+
+
+def test_a_portrait_starts_a_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "long_hair"
+    shutil.copytree(SHOT.with_name("long_hair"), folder, ignore=shutil.ignore_patterns("matte"))
+    with Desk(Shot.open(folder), folder) as desk:
+        labels = guess(desk, 1005, "portrait", None)
+    alpha = read_image(folder / "alpha" / "alpha.1005.exr").pixels[:, :, 0]
+    assert (labels == FOREGROUND).mean() > 0.15
+    assert alpha[labels == FOREGROUND].mean() > 0.97
+    assert alpha[labels == BACKGROUND].mean() < 0.03
 
 
 def test_the_page_looks_as_in_the_manual(tmp_path: Path, serve: Serve, open_page: OpenPage) -> None:

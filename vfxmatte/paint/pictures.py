@@ -63,7 +63,10 @@ class Pictures:
     def _read(self, number: int) -> FloatImage:
         frame = self.plate.read(number)
         pixels = self.colours.convert(frame.pixels, frame.colour_space, self.linear)
-        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
+        with np.errstate(all="ignore"):
+            is_clean = np.isfinite(pixels.sum())
+        if not is_clean:
+            np.nan_to_num(pixels, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
         return pixels
 
     def tile(

@@ -115,8 +115,8 @@
       const { frames, keyframes } = this.shot;
       const first = frames.includes(stored) ? stored : (keyframes[0] ?? frames[0]);
       this.strip.select(Math.max(0, frames.indexOf(first)), { quiet: true });
-      await this.open(first);
       this.say(`${this.shot.folder} · ${this.shot.description}`);
+      await this.open(first);
     }
 
     // -- frames ----------------------------------------------------------------------------------
