@@ -68,26 +68,23 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif self._problem(scope) is None:
+        elif not self._is_refused(scope):
             await self._app(scope, receive, self._with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # before accepting: status 403
         else:
             await PlainTextResponse("refused\n", 403)(scope, receive, self._with_headers(send))
 
-    def _problem(self, scope: Scope) -> str | None:
+    def _is_refused(self, scope: Scope) -> bool:
         if _values(scope, b"host") != [self._host]:
-            return "host"
+            return True
         origins = _values(scope, b"origin")
         allowed = [[f"http://{self._host}"]]
         if scope["type"] == "http":
             allowed.append([])
-        if origins not in allowed:
-            return "origin"
         sites = _values(scope, b"sec-fetch-site")
-        if any(site not in _OWN for site in sites) and not _is_followed_link(scope):
-            return "another site"
-        return None
+        is_foreign = any(site not in _OWN for site in sites)
+        return origins not in allowed or (is_foreign and not _is_followed_link(scope))
 
     def _with_headers(self, send: Send) -> Send:
         async def sending(message: Message) -> None:

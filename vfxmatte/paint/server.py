@@ -203,7 +203,7 @@ class _Page:
     async def _take(self, message: bytes) -> None:
         try:
             record, pixels = unpacked(message)
-            ident, name, params = _request(record)
+            ident, name, params = request_of(record)
         except RpcError as error:
             await self.send({"event": "refused", "message": error.message})
             return
@@ -234,7 +234,7 @@ class _Page:
             await self.send({"id": ident, "result": answer[0]}, answer[1])
 
 
-def _request(record: Mapping[str, Any]) -> tuple[int, str, Any]:
+def request_of(record: Mapping[str, Any]) -> tuple[int, str, Any]:
     """Return the id, the method and the parameters of a request; raises RpcError."""
     ident, name = record.get("id"), record.get("method")
     if not isinstance(ident, int) or isinstance(ident, bool) or not isinstance(name, str):
