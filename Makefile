@@ -40,7 +40,8 @@ lint: $(READY)
 
 # The pages' scripts are plain JavaScript with types in comments; npm brings the checker alone.
 page-types:
-	@if command -v npm >/dev/null; then npx --yes -p $(TYPESCRIPT) tsc -p . ; \
+	@if command -v npm >/dev/null; then npx --yes -p $(TYPESCRIPT) tsc -p . && \
+	  npx --yes -p $(TYPESCRIPT) tsc -p tsconfig.paint.json; \
 	  else echo "no npm: the types of the pages' scripts are not checked"; fi
 
 blender:

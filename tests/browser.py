@@ -27,13 +27,18 @@ RENEW = "VFXMATTE_NEW_SCREENSHOTS"
 OpenPage = Callable[..., "Page"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_OPTIONS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb", "--hide-scrollbars"]
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb", "--hide-scrollbars"]
+
+
+def chromium_path() -> str | None:
+    """Return the path of the system's Chromium; None where there is none."""
+    return next((found for found in map(shutil.which, _NAMES) if found), None)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, started once."""
-    path = next((found for found in map(shutil.which, _NAMES) if found), None)
+    path = chromium_path()
     if path is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     required = os.environ.get("CI") == "true"
@@ -43,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         try:
-            chromium = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
+            chromium = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         except Error as error:
             if required:
                 raise

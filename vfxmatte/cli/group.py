@@ -28,6 +28,7 @@ _COMMANDS = {
         "trimap",
         "Make keyframe trimaps.",
     ),
+    "paint": ("vfxmatte.cli.paint", "paint", "Paint keyframes and see their mattes."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against the true alpha."),
     "review": ("vfxmatte.cli.review", "review", "Write a page to look at the mattes of a shot."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),

@@ -63,6 +63,20 @@ class Params:
         """Take an object, empty by default."""
         return self._take(name, dict, "an object") or {}
 
+    def number(self, name: str, most: float) -> float:
+        """Take a number of `most` at most, above or below 0; 0 by default."""
+        value = self._params.pop(name, 0)
+        if type(value) not in (int, float) or not abs(value) <= most:
+            raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be a number up to {most:g}")
+        return float(value)
+
+    def numbers(self, name: str, most: int) -> list[float]:
+        """Take a list of at most so many numbers, empty by default."""
+        values = self._take(name, list, "a list of numbers") or []
+        if len(values) > most or not all(type(v) in (int, float) for v in values):
+            raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be up to {most} numbers")
+        return [float(value) for value in values]
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Take one to three sizes, each from 1 to 2^20 - 1."""
         sizes = self._take(name, list, "a list of sizes") or []
