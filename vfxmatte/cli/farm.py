@@ -28,7 +28,7 @@ from vfxmatte.types import FrameRange, Frames, frames_of
 
 # Settings that a job passes by a parameter, or by the step.
 _PARAMETERS = frozenset({"frames", "ocio", "weights", "device"})
-_OPTIONS = frozenset(settings_names()) - _PARAMETERS
+_OPTIONS = frozenset(settings_names()) - _PARAMETERS | {"subject"}
 
 
 @click.command()
@@ -217,5 +217,5 @@ def _given_options(values: Mapping[str, Any]) -> list[str]:
         value = values.get(parameter.name or "")
         if parameter.name in _OPTIONS and value is not None:
             for one in value if isinstance(value, tuple) else (value,):
-                arguments += [parameter.opts[-1], str(one)]
+                arguments += [parameter.opts[-1], *([] if one is True else [str(one)])]
     return arguments

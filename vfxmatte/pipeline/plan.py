@@ -168,6 +168,20 @@ def same_alpha(first: str, second: str) -> bool:
     return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
 
 
+def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
+    """Return the fingerprint of a subject's matte beside those of others, which decide its file.
+
+    Args:
+        fingerprint: the subject's own.
+        others: theirs by name, as of the same frame; None for one that has no matte there.
+    """
+    if not others:
+        return fingerprint
+    alpha, _, file = fingerprint.partition(_SEPARATOR)
+    alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
+    return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
+
+
 class Fingerprints:
     """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 

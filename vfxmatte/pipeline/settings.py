@@ -43,6 +43,8 @@ class RunSettings(Checked):
     the nearest earlier frame ("hold"), or leave it out ("skip")."""
     keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
     """Pixels to widen the unknown band of the painted keyframes by; below 0, to narrow it."""
+    subject_layers: bool = False
+    """Of several subjects, write all mattes of a frame into one EXR too, as layers NAME.A."""
     workers: int = limited(0, at_least=0)
     """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)

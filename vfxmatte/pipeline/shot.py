@@ -14,7 +14,7 @@ import hashlib
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from vfxmatte.io.sequence import (
 )
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.subject_names import find_subjects
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text
 
@@ -52,13 +53,17 @@ class Shot:
     plate: Path
     """A folder, a file pattern or a movie; one file of an image sequence becomes its pattern."""
     keyframes: Mapping[int, Path]
-    """The painted trimaps by frame number."""
+    """The painted trimaps by frame number; {} for a shot with several subjects."""
     output: Path
     """The folder for results."""
     settings: RunSettings = field(default_factory=RunSettings)
     """From shot.toml, or the defaults."""
     named_by: Path | None = None
     """The one file that the plate's sequence was named by; None if the plate itself was."""
+    subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
+    """The painted trimaps of each of several subjects, by name, see `subjects`."""
+    chosen: frozenset[str] = frozenset()
+    """The subjects to matte; empty for all."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)
@@ -86,13 +91,14 @@ class Shot:
             )
         name = folder.resolve().name
         try:
-            return cls(
+            shot = cls(
                 name=name,
                 plate=find_plate(folder),
-                keyframes=find_keyframes(folder / TRIMAP_FOLDER),
+                keyframes={},
                 output=folder / MATTE_FOLDER if output is None else clean_path(output),
                 settings=read_settings(folder / SETTINGS_FILE),
             )
+            return shot.with_keyframes(folder / TRIMAP_FOLDER)
         except VfxmatteError as error:
             raise error.at(shot=folder) from error.__cause__
 
@@ -137,13 +143,25 @@ class Shot:
         plate = clean_path(plate)
         split = None if plate.is_dir() else split_pattern(whole_sequence(plate).name)
         stem = split[0] if split else plate.stem
-        return cls(
+        shot = cls(
             name=stem.strip(" ._-") or plate.name,
             plate=plate,
-            keyframes=find_keyframes(clean_path(trimaps)),
+            keyframes={},
             output=clean_path(output),
             settings=settings or RunSettings(),
         )
+        return shot.with_keyframes(clean_path(trimaps))
+
+    def with_keyframes(self, place: Path) -> Shot:
+        """Return the shot with the keyframes in a folder, or those of the subjects in it.
+
+        Raises:
+            TrimapError: something that cannot be a keyframe.
+            ShotError: a folder that cannot be a subject.
+        """
+        keyframes = find_keyframes(place)
+        subjects = {} if keyframes else find_subjects(place, find_keyframes)
+        return replace(self, keyframes=keyframes, subjects=subjects)
 
     @property
     def trimap_output(self) -> Path:

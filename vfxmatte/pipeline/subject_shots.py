@@ -1,0 +1,101 @@
+"""A shot with several subjects as a shot for each.
+
+    shot/trimaps/hero/trimap.1001.png    painted keyframes of one subject
+    shot/matte/hero/matte.1001.exr       its mattes
+
+A trimaps/ folder with keyframes of its own has a single subject, whatever folders lie in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from vfxmatte.errors import ShotError, UsageError
+from vfxmatte.pipeline.shot import Shot
+
+
+def chosen(shot: Shot, names: Collection[str]) -> Shot:
+    """Return the shot with these subjects alone to be matted; all of them for no name.
+
+    Raises:
+        UsageError: it has no such subject.
+    """
+    unknown = sorted(set(names) - set(shot.subjects))
+    if not unknown:
+        return replace(shot, chosen=frozenset(names))
+    if not shot.subjects:
+        raise UsageError(
+            f"the shot has no subject {unknown[0]!r}: its keyframes lie in trimaps/ itself",
+            shot=shot.name,
+            hint="leave out --subject, or move the keyframes into trimaps/NAME/ for each subject",
+        )
+    raise UsageError(
+        f"the shot has no subject {unknown[0]!r}",
+        shot=shot.name,
+        hint=f"its subjects are {', '.join(shot.subjects)}",
+    )
+
+
+def chosen_names(shot: Shot) -> list[str]:
+    """Return the names of the subjects to matte, in order."""
+    return [name for name in shot.subjects if not shot.chosen or name in shot.chosen]
+
+
+def subject_shots(shot: Shot) -> dict[str, Shot]:
+    """Return each subject as a shot of its own, with its folder of results.
+
+    Raises:
+        ShotError: a subject that is to be matted has no keyframe.
+    """
+    for name in chosen_names(shot):
+        if not shot.subjects[name]:
+            others = [other for other, keyframes in shot.subjects.items() if keyframes]
+            raise ShotError(
+                f"the subject {name!r} has no keyframe trimap",
+                shot=shot.name,
+                path=_folder(shot.subjects, name),
+                hint=f"paint one into it, remove the folder, or do the others alone: "
+                f"{' '.join(f'--subject {other}' for other in others)}",
+            )
+    return {
+        name: _subject_shot(shot, name, keyframes)
+        for name, keyframes in shot.subjects.items()
+        if keyframes
+    }
+
+
+def one_subject(shot: Shot) -> Shot:
+    """Return the shot, or its one chosen subject as a shot.
+
+    Raises:
+        UsageError: several are meant where only one can be.
+    """
+    if not shot.subjects:
+        return shot
+    names = chosen_names(shot)
+    if len(names) > 1:
+        raise UsageError(
+            f"the shot has {len(names)} subjects, and this needs one: {', '.join(names)}",
+            shot=shot.name,
+            hint=f"name one: --subject {names[0]}",
+        )
+    return subject_shots(shot)[names[0]]
+
+
+def _subject_shot(shot: Shot, name: str, keyframes: Mapping[int, Path]) -> Shot:
+    return replace(
+        shot,
+        name=f"{shot.name}/{name}",
+        keyframes=keyframes,
+        subjects={},
+        chosen=frozenset(),
+        output=shot.output / name,
+    )
+
+
+def _folder(subjects: Mapping[str, Mapping[int, Path]], name: str) -> Path:
+    """Return the folder of a subject without keyframes, beside one that has some."""
+    files = next(iter(next(keyframes for keyframes in subjects.values() if keyframes).values()))
+    return files.parent.parent / name
