@@ -102,8 +102,10 @@ class Tree:
 
 
 def coverage() -> Any:
-    """Return a flat opaque surface for the alpha pass, created once per scene: each object emits its
-    own colour, white by default."""
+    """Return a flat opaque surface for the alpha pass, created once per scene.
+
+    Each object emits its own colour, white by default.
+    """
     import bpy
 
     existing = bpy.data.materials.get("coverage")

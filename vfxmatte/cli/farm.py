@@ -22,8 +22,8 @@ from vfxmatte.farm.job import OUTPUT, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
+from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.types import FrameRange, Frames, frames_of
 
 # Settings that a job passes by a parameter, or by the step.
@@ -161,7 +161,7 @@ def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
 
 def _frames(shot: Shot) -> Frames:
     """Return the frames to solve, checked against the plate as a run checks them."""
-    with Run(shot) as run:
+    with open_run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
         return run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
 
@@ -202,7 +202,8 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
     weights, ocio = shot.settings.engine.weights, _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
-    paths = [plate, *shot.keyframes.values()]
+    subjects = shot.subjects.values()
+    paths = [plate, *shot.keyframes.values(), *(p for keys in subjects for p in keys.values())]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
         paths.append(folder / SETTINGS_FILE)
     paths += [weights, weights.with_suffix(".json")] if weights else []

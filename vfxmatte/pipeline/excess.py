@@ -1,8 +1,8 @@
 """Alphas of several subjects that sum to at most 1, so that the background's is never below 0.
 
-Where they sum to more, what is too much is taken from each in proportion to alpha · (1 − alpha): the
-surer a subject is of a pixel, the less it gives. One that covers a pixel wholly keeps it; several
-that do share it evenly. Everywhere else alphas stay as they are, to the bit.
+Where they sum to more, what is too much is taken from each in proportion to alpha · (1 - alpha):
+the surer a subject is of a pixel, the less it gives. One that covers a pixel wholly keeps it;
+several that do share it evenly. Everywhere else alphas stay as they are, to the bit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vfxmatte.io.canvas import crop, lay_on
 from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.io.writers import OutputSettings, alpha_type
-from vfxmatte.types import Floats, FloatImage, Frame
+from vfxmatte.types import FloatImage, Floats, Frame
 
 _ROUNDING = 1e-9  # sums of 16-bit values are exact up to this
 _FLOAT_STEPS = 1 << 24  # every multiple of 1 / this up to 1 is a float, and so is every sum of them

@@ -16,10 +16,15 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.result_names import matte_path
-from vfxmatte.io.stills.exr import read_exr_header, read_exr_planes, write_exr
+from vfxmatte.io.stills.exr import (
+    read_exr_attributes,
+    read_exr_header,
+    read_exr_planes,
+    write_exr,
+)
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import OutputSettings
-from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside, written_fingerprint
+from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside
 from vfxmatte.pipeline.settings import digest
 from vfxmatte.pipeline.subject_names import check_layer_names
 
@@ -119,6 +124,7 @@ def _channel(subject: str, channel: str) -> str:
 def _fingerprint(path: Path) -> str | None:
     """Return the fingerprint in a file's header; None without a file, or a readable one."""
     try:
-        return written_fingerprint(path) if path.is_file() else None
-    except VfxmatteError:
+        value = read_exr_attributes(path).get(FINGERPRINT_ATTRIBUTE)
+    except (VfxmatteError, OSError):
         return None
+    return None if value is None else str(value)

@@ -6,7 +6,7 @@ Made from names, headers and settings alone, before any pixel is read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,28 @@ def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
     alpha, _, file = fingerprint.partition(_SEPARATOR)
     alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
     return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
+
+
+def beside_each_other(
+    alone: Mapping[str, Mapping[int, str]], is_there: Callable[[str, int], bool]
+) -> dict[str, dict[int, str]]:
+    """Return the fingerprints of several subjects' mattes beside each other, by subject.
+
+    Args:
+        alone: those that each would have as the only subject.
+        is_there: returns whether a subject has a matte of a frame, or is going to have it.
+    """
+    there = {
+        name: {n: print_ if is_there(name, n) else None for n, print_ in prints.items()}
+        for name, prints in alone.items()
+    }
+    return {
+        name: {
+            n: beside(print_, {other: there[other][n] for other in alone if other != name})
+            for n, print_ in prints.items()
+        }
+        for name, prints in alone.items()
+    }
 
 
 class Fingerprints:

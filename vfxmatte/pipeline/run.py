@@ -140,6 +140,11 @@ class Run(PreparedRun):
         return 1
 
     @property
+    def count(self) -> int:
+        """Number of results of the whole run."""
+        return self.results_per_frame * (len(self.plan.numbers) + len(self.plan.skipped))
+
+    @property
     def subject_runs(self) -> dict[str | None, Run]:
         """This run, as that of the one subject."""
         return {None: self}
@@ -352,7 +357,8 @@ def run(
 ) -> Iterator[FrameResult]:
     """Solve a shot, yielding one result per frame in order; finished ones come first.
 
-    On several devices results come as they are done.
+    Of several subjects each has a result per frame. On several devices results come as they are
+    done.
 
     Args:
         shot: see `Shot.open`.
@@ -362,5 +368,7 @@ def run(
     Raises:
         VfxmatteError: see `Run`.
     """
-    with Run(shot, settings, overwrite=overwrite) as prepared:
+    from vfxmatte.pipeline.subjects_run import open_run  # which builds on this module
+
+    with open_run(shot, settings, overwrite=overwrite) as prepared:
         yield from prepared.frames()

@@ -44,26 +44,34 @@ def chosen_names(shot: Shot) -> list[str]:
 
 
 def subject_shots(shot: Shot) -> dict[str, Shot]:
-    """Return each subject as a shot of its own, with its folder of results.
+    """Return each subject with keyframes as a shot of its own, with its folder of results.
 
     Raises:
         ShotError: a subject that is to be matted has no keyframe.
     """
-    for name in chosen_names(shot):
-        if not shot.subjects[name]:
-            others = [other for other, keyframes in shot.subjects.items() if keyframes]
-            raise ShotError(
-                f"the subject {name!r} has no keyframe trimap",
-                shot=shot.name,
-                path=_folder(shot.subjects, name),
-                hint=f"paint one into it, remove the folder, or do the others alone: "
-                f"{' '.join(f'--subject {other}' for other in others)}",
-            )
+    for problem in subjects_without_keyframes(shot):
+        raise problem
     return {
         name: _subject_shot(shot, name, keyframes)
         for name, keyframes in shot.subjects.items()
         if keyframes
     }
+
+
+def subjects_without_keyframes(shot: Shot) -> list[ShotError]:
+    """Return an error for each subject that is to be matted and has no keyframe."""
+    others = [f"--subject {name}" for name, keyframes in shot.subjects.items() if keyframes]
+    return [
+        ShotError(
+            f"the subject {name!r} has no keyframe trimap",
+            shot=shot.name,
+            path=_folder(shot.subjects, name),
+            hint="paint one into this folder, or remove the folder; without it you can do the "
+            f"others: {' '.join(others)}",
+        )
+        for name in chosen_names(shot)
+        if not shot.subjects[name]
+    ]
 
 
 def one_subject(shot: Shot) -> Shot:

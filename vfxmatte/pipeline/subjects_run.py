@@ -9,7 +9,7 @@ changed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Self
@@ -25,7 +25,7 @@ from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.frame import FrameState, result_of
 from vfxmatte.pipeline.layered import LayeredMattes
 from vfxmatte.pipeline.parts import Part, numbers_of
-from vfxmatte.pipeline.plan import RunPlan, beside, requested_engine
+from vfxmatte.pipeline.plan import RunPlan, beside_each_other, requested_engine
 from vfxmatte.pipeline.run import Run, stages
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shared_proxies import SharedProxies, needed_proxies
@@ -96,6 +96,11 @@ class SubjectsRun:
     def results_per_frame(self) -> int:
         """Number of results of each frame."""
         return len(self.chosen)
+
+    @property
+    def count(self) -> int:
+        """Number of results of the whole run."""
+        return self.results_per_frame * (len(self.plan.numbers) + len(self.plan.skipped))
 
     @property
     def subject_runs(self) -> dict[str | None, Run]:
@@ -266,21 +271,14 @@ class SubjectsRun:
             Those that each subject's would have if it were the only one.
         """
         alone = {name: dict(run.expect(description, device)) for name, run in self.runs.items()}
-        there = {
-            name: {
-                number: print_
-                if name in self.chosen or self._has_alpha(name, journals[name], number, prints)
-                else None
-                for number, print_ in prints.items()
-            }
-            for name, prints in alone.items()
-        }
+        expected = beside_each_other(
+            alone,
+            lambda name, n: (
+                name in self.chosen or self._has_alpha(name, journals[name], n, alone[name])
+            ),
+        )
         for name, run in self.runs.items():
-            others = [other for other in self.runs if other != name]
-            run.expected = {
-                number: beside(print_, {other: there[other][number] for other in others})
-                for number, print_ in alone[name].items()
-            }
+            run.expected = expected[name]
         return alone
 
     def _solved_on_several_devices(self, journals: Journals) -> Iterator[FrameResult]:
@@ -320,8 +318,12 @@ class SubjectsRun:
         return split(numbers, self.plan.trail, keys or self._first.plan.keyframes.keys(), parts)
 
 
-def open_run(shot: Shot, settings: RunSettings | None = None, **options: Any) -> Run | SubjectsRun:
-    """Open a run over a shot with one or several subjects; for arguments and errors see `run.Run`."""
+AnyRun = Run | SubjectsRun
+"""A run over a shot with one or with several subjects."""
+
+
+def open_run(shot: Shot, settings: RunSettings | None = None, **options: Any) -> AnyRun:
+    """Open a run over a shot with one or several subjects; for arguments and errors see `Run`."""
     if shot.subjects:
         return SubjectsRun(shot, settings, **options)
     if (settings or shot.settings).subject_layers:

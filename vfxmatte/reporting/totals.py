@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
@@ -34,9 +34,13 @@ class Totals:
     """The most memory that the process has held; None if the system does not report it."""
     device: str | None
     mattes: str | None = None
-    """The pattern of the mattes' paths."""
+    """The pattern of the mattes' paths; of several subjects, those of the first."""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    """The patterns of each of several subjects' mattes, by name."""
     suggested_keyframe: int | None = None
     """The frame where a further keyframe would help most."""
+    suggested_subject: str | None = None
+    """Of several subjects, the one that it would help."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
     files: tuple[str, ...] = ()
@@ -65,7 +69,7 @@ class Totals:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return {**asdict(self), "files": list(self.files)}
+        return {**asdict(self), "files": list(self.files), "subjects": dict(self.subjects)}
 
     def lines(self) -> list[str]:
         """Return lines for the screen; [] without any result, since an error was reported."""
@@ -80,12 +84,13 @@ class Totals:
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
         if self.suggested_confidence is not None and self.suggested_confidence < _SURE:
+            of = f" of {self.suggested_subject}" if self.suggested_subject else ""
             lines.append(
-                f"a further keyframe would help most on frame {self.suggested_keyframe} "
+                f"a further keyframe{of} would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
             )
-        if self.mattes:
-            lines.append(f"mattes   {self.mattes}")
+        mattes = self.subjects.values() or filter(None, [self.mattes])
+        lines += [f"mattes   {pattern}" for pattern in mattes]
         lines += [f"to see   {name}" for name in self.files]
         if self.interrupted:
             lines.append(
@@ -94,8 +99,25 @@ class Totals:
         return lines
 
 
-def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
-    """Return `suggested_keyframe` and `suggested_confidence` for `Totals`; {} without any."""
+def suggestion(results: Mapping[str | None, Mapping[int, FrameResult]]) -> dict[str, Any]:
+    """Return `suggested_keyframe` and what belongs to it for `Totals`; {} without any.
+
+    Args:
+        results: by subject and frame number; the subject that needs a keyframe most is suggested.
+    """
+    suggestions = {name: _suggestion(frames.values()) for name, frames in results.items()}
+    found = {name: one for name, one in suggestions.items() if one is not None}
+    if not found:
+        return {}
+    name = min(found, key=lambda name: found[name].confidence)
+    return {
+        "suggested_keyframe": found[name].number,
+        "suggested_confidence": found[name].confidence,
+        "suggested_subject": name,
+    }
+
+
+def _suggestion(results: Iterable[FrameResult]) -> TrimapStats | None:
     stats = {
         result.number: TrimapStats(
             number=result.number,
@@ -107,6 +129,4 @@ def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
         if "keyframe_distance" in result.stats
     }
     number = suggest_keyframe(stats.values())
-    if number is None:
-        return {}
-    return {"suggested_keyframe": number, "suggested_confidence": stats[number].confidence}
+    return None if number is None else stats[number]

@@ -19,8 +19,8 @@ from vfxmatte.io.plates import open_plate
 from vfxmatte.io.result_names import format_of
 from vfxmatte.io.writers import write_matte
 from vfxmatte.pipeline.picture import matte
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.session import RunSession
@@ -43,8 +43,8 @@ class _JobReport(JsonReport):
         super().__init__(job.emit)
         self._job = job
 
-    def start(self, run: Run) -> None:
-        self._job.count = len(run.plan.numbers) + len(run.plan.skipped)
+    def start(self, run: AnyRun) -> None:
+        self._job.count = run.count
         super().start(run)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
