@@ -448,7 +448,7 @@ def test_a_subject_without_keyframes_is_named_and_nothing_is_lost(folder: Path) 
 def test_an_unknown_subject_is_refused_with_those_that_there_are(
     folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="no subject 'eel'.*\n.*cat, dog"):
+    with pytest.raises(UsageError, match=r"no subject 'eel'.*\n.*cat, dog"):
         solve(folder, "eel")
     with pytest.raises(UsageError, match="trimaps/ itself"):
         solve(as_single_shot(folder, "cat", tmp_path / "single"), "cat")

@@ -48,11 +48,7 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
     subjects = SHOTS[name].subjects if name in SHOTS else ()
     keyframes = {frames[0], frames[-1], *(frames[len(frames) // 2 :][:1] if subjects else ())}
     for frame in frames:
-        if subjects:
-            fronts, back = read_subjects(layers, frame, subjects)
-        else:
-            colour, alpha, back = read_layers(layers, frame)
-            fronts = {"": (colour, alpha)}
+        fronts, back = _fronts(layers, frame, subjects)
         plate = (1 - sum(alpha for _, alpha in fronts.values()))[..., None] * back
         for subject, (colour, alpha) in fronts.items():
             plate = plate + alpha[..., None] * colour
@@ -65,6 +61,15 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
         part.write_text(_settings(name, frames), encoding="utf-8")
 
 
+def _fronts(
+    layers: Path, frame: int, subjects: Sequence[str]
+) -> tuple[dict[str, Front], FloatImage]:
+    if subjects:
+        return read_subjects(layers, frame, subjects)
+    colour, alpha, back = read_layers(layers, frame)
+    return {"": (colour, alpha)}, back
+
+
 def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, FloatImage]:
     """Read straight foreground (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
     front, cover, back = (_read_layer(path, frame) for path in layer_paths(folder, frame))
@@ -72,6 +77,9 @@ def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, Float
     colour = _enlarged(straight_colour(front), alpha)
     return colour, alpha, _enlarged(back[..., :3], alpha)
 
+
+_SURE = 0.7
+"""The coverage in the shaded pass from which its colour is taken; fewer samples leave speckles."""
 
 Front = tuple[FloatImage, FloatImage]
 """Straight foreground colour (H, W, 3) and alpha (H, W)."""
@@ -92,7 +100,7 @@ def read_subjects(
         alpha = _half_at_most(np.clip(cover[..., index], 0, 1), left)
         left = left - alpha
         front = _read_layer(subject_path(folder, frame, name), frame)
-        fronts[name] = _enlarged(straight_colour(front), alpha), alpha
+        fronts[name] = _enlarged(straight_colour(front, _SURE), alpha), alpha
     return fronts, _enlarged(back[..., :3], cover)
 
 
@@ -121,7 +129,7 @@ def exact_alpha(cover: FloatImage) -> FloatImage:
     return np.clip(cover[..., 3], 0, 1).astype(np.float16).astype(np.float32)
 
 
-def straight_colour(front: FloatImage) -> FloatImage:
+def straight_colour(front: FloatImage, trusted_alpha: float = 0.08) -> FloatImage:
     """Un-premultiply colour (H, W, 3) and extend it over the whole picture.
 
     The shaded pass and the alpha pass are sampled separately, so a thin strand may have coverage
@@ -129,7 +137,7 @@ def straight_colour(front: FloatImage) -> FloatImage:
     """
     guide = np.clip(front[..., 3], 0, 1).astype(np.float32)
     colour = np.asarray(front[..., :3] / np.maximum(guide, 1e-3)[..., None], dtype=np.float32)
-    return np.maximum(extend_colour(colour, guide, trusted_alpha=0.08), 0)
+    return np.maximum(extend_colour(colour, guide, trusted_alpha=trusted_alpha), 0)
 
 
 def grained(plate: FloatImage, seed: int, frame: int) -> FloatImage:
