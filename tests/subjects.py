@@ -64,9 +64,8 @@ def plate(number: int) -> FloatImage:
     picture = 0.2 * texture
     for subject, colour in (("dog", (0.2, 0.3, 0.9)), ("cat", (0.9, 0.5, 0.2))):
         cover = _disc(subject, number)[..., None]
-        picture = (
-            cover * (np.array(colour, np.float32) * (0.7 + 0.3 * texture)) + (1 - cover) * picture
-        )
+        disc = np.array(colour, np.float32) * (0.7 + 0.3 * texture)
+        picture = cover * disc + (1 - cover) * picture
     return picture.astype(np.float32)
 
 

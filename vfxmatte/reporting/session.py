@@ -209,5 +209,5 @@ class RunSession:
             subjects={name: mattes for name, mattes in self._mattes.items() if name},
             files=tuple(self._files),
             interrupted=self.interrupted,
-            **suggestion(self.results),
+            **suggestion(r for frames in self.results.values() for r in frames.values()),
         )

@@ -99,34 +99,33 @@ class Totals:
         return lines
 
 
-def suggestion(results: Mapping[str | None, Mapping[int, FrameResult]]) -> dict[str, Any]:
+def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
     """Return `suggested_keyframe` and what belongs to it for `Totals`; {} without any.
 
-    Args:
-        results: by subject and frame number; the subject that needs a keyframe most is suggested.
+    Of several subjects the one that needs a keyframe most is suggested.
     """
-    suggestions = {name: _suggestion(frames.values()) for name, frames in results.items()}
-    found = {name: one for name, one in suggestions.items() if one is not None}
+    stats: dict[str | None, list[TrimapStats]] = {}
+    for result in results:
+        if "keyframe_distance" in result.stats:
+            stats.setdefault(result.subject, []).append(_trimap_stats(result))
+    suggested = {subject: suggest_keyframe(frames) for subject, frames in stats.items()}
+    found = [
+        (subject, one)
+        for subject, frames in stats.items()
+        for one in frames
+        if one.number == suggested[subject]
+    ]
     if not found:
         return {}
-    name = min(found, key=lambda name: found[name].confidence)
-    return {
-        "suggested_keyframe": found[name].number,
-        "suggested_confidence": found[name].confidence,
-        "suggested_subject": name,
-    }
+    subject, worst = min(found, key=lambda pair: pair[1].confidence)
+    of = {} if subject is None else {"suggested_subject": subject}
+    return {"suggested_keyframe": worst.number, "suggested_confidence": worst.confidence, **of}
 
 
-def _suggestion(results: Iterable[FrameResult]) -> TrimapStats | None:
-    stats = {
-        result.number: TrimapStats(
-            number=result.number,
-            confidence=result.stats["confidence"],
-            unknown_share=result.stats["unknown_share"],
-            keyframe_distance=int(result.stats["keyframe_distance"]),
-        )
-        for result in results
-        if "keyframe_distance" in result.stats
-    }
-    number = suggest_keyframe(stats.values())
-    return None if number is None else stats[number]
+def _trimap_stats(result: FrameResult) -> TrimapStats:
+    return TrimapStats(
+        number=result.number,
+        confidence=result.stats["confidence"],
+        unknown_share=result.stats["unknown_share"],
+        keyframe_distance=int(result.stats["keyframe_distance"]),
+    )
