@@ -45,7 +45,7 @@ register("bright", _open)
 
 
 def alpha(subject: str, number: int) -> FloatImage:
-    """Return the visible (80, 128) float32 coverage of a disc: the cat's passes before the dog's."""
+    """Return the visible (80, 128) float32 coverage of a disc; the cat passes before the dog."""
     own = _disc(subject, number)
     return own if subject == "cat" else own * (1 - _disc("cat", number))
 

@@ -49,7 +49,9 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
     keyframes = {frames[0], frames[-1], *(frames[len(frames) // 2 :][:1] if subjects else ())}
     for frame in frames:
         fronts, back = _fronts(layers, frame, subjects)
-        plate = (1 - sum(alpha for _, alpha in fronts.values()))[..., None] * back
+        plate = (
+            1 - np.stack([a for _, a in fronts.values()], axis=2).sum(axis=2, keepdims=True)
+        ) * back
         for subject, (colour, alpha) in fronts.items():
             plate = plate + alpha[..., None] * colour
             write_alpha(folder / "alpha" / subject / f"alpha.{frame}.exr", alpha, frame)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,6 @@ def merge(
 def _merge_subjects(run: SubjectsRun, progress: Callable[[int, int], None]) -> MergeReport:
     for name in run.chosen:
         _refuse_empty(run.runs[name].shot)
-    total = len(run.plan.numbers)
     reports: dict[str, MergeReport] = {}
     with ExitStack() as stack:
         journals = {
@@ -103,15 +103,18 @@ def _merge_subjects(run: SubjectsRun, progress: Callable[[int, int], None]) -> M
         first = run.chosen[0]
         run.expect(*_last_engine(run.runs[first], journals[first]), journals)
         for index, name in enumerate(run.chosen):
-            done = index * total
-            reports[name] = _merge(
-                run.runs[name],
-                journals[name],
-                lambda checked, _, done=done: progress(done + checked, total * len(run.chosen)),
-            )
+            before = partial(_of_all_subjects, progress, index, len(run.chosen))
+            reports[name] = _merge(run.runs[name], journals[name], before)
         if run.layered is not None:
             run.layered.write(run.plan.numbers)
     return _of_all(reports)
+
+
+def _of_all_subjects(
+    progress: Callable[[int, int], None], before: int, subjects: int, done: int, total: int
+) -> None:
+    """Report the progress of one subject, behind others, as that of all."""
+    progress(before * total + done, subjects * total)
 
 
 def _of_all(reports: Mapping[str, MergeReport]) -> MergeReport:

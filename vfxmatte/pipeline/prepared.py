@@ -51,13 +51,17 @@ class PreparedRun:
         """Where the pictures come from that motion is estimated on."""
         self._open_files = ExitStack()
         try:
-            self.colours = beside.colours if beside else ColourConfig.load(self.settings.ocio)
-            self.plate = beside.plate if beside else self._open_plate()
+            self.colours: ColourConfig = (
+                beside.colours if beside else ColourConfig.load(self.settings.ocio)
+            )
+            self.plate: Plate = beside.plate if beside else self._open_plate()
             self.shot.check_output()
             self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
             self._check_only()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
-            self.plate_reader = beside.plate_reader if beside else self._open_plate_reader()
+            self.plate_reader: PlateReader = (
+                beside.plate_reader if beside else self._open_plate_reader()
+            )
             self.keyframes = Keyframes(
                 self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
             )

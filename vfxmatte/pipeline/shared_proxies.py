@@ -7,7 +7,7 @@ subject has passed it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class SharedProxies:
 
     def __init__(
         self,
-        read: Callable[[Sequence[int]], Generator[tuple[int, Proxy]]],
+        read: Callable[[Sequence[int]], Iterator[tuple[int, Proxy]]],
         needs: Mapping[str, Sequence[int]],
         store: ProxyStore,
     ) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 
-from vfxmatte.errors import concerns_all_frames
+from vfxmatte.errors import VfxmatteError, concerns_all_frames
 from vfxmatte.io.writers import alpha_type
 from vfxmatte.pipeline.excess import as_filed, without_excess
 from vfxmatte.pipeline.frame import FrameState
@@ -39,28 +39,32 @@ def give_way(parts: Mapping[str, Part], states: list[FrameState]) -> list[FrameS
             subjects is read from their mattes.
     """
     ready = {state.subject: state for state in states if _try_alpha(parts[state.subject], state)}
-    if not ready:
-        return states
-    number, frame = (
-        states[0].number,
-        next(iter(ready.values())).needed(next(iter(ready.values())).frame),
-    )
-    alphas = {name: state.needed(state.matte).alpha for name, state in ready.items()}
-    failed = {state.subject for state in states} - set(ready)
-    for name, part in parts.items():
-        if name not in alphas and name not in failed:
-            alpha = _alpha_on_disk(part, number, frame)
-            if alpha is not None:
-                alphas[name] = alpha
-    for name, state in ready.items():
-        others = {
-            other: part.alone[number] if other in alphas else None
-            for other, part in parts.items()
-            if other != name
-        }
-        state.fingerprint = beside(parts[name].alone[number], others)
-    _share(parts, ready, alphas, frame)
+    if ready:
+        first = next(iter(ready.values()))
+        number, frame = first.number, first.needed(first.frame)
+        alphas = _alphas(parts, states, frame)
+        for name, state in ready.items():
+            others = {
+                other: part.alone[number] if other in alphas else None
+                for other, part in parts.items()
+                if other != name
+            }
+            state.fingerprint = beside(parts[name].alone[number], others)
+        _share(parts, ready, alphas, frame)
     return states
+
+
+def _alphas(
+    parts: Mapping[str, Part], states: Sequence[FrameState], frame: Frame
+) -> dict[str, FloatImage]:
+    """Return the alpha of each subject that has one, in their order."""
+    fresh = {state.subject: state.matte for state in states}
+    alphas: dict[str, FloatImage] = {}
+    for name, part in parts.items():
+        matte = fresh[name] if name in fresh else _matte_on_disk(part, frame)
+        if matte is not None:
+            alphas[name] = matte.alpha
+    return alphas
 
 
 def _try_alpha(part: Part, state: FrameState) -> bool:
@@ -80,13 +84,14 @@ def _try_alpha(part: Part, state: FrameState) -> bool:
     return state.error is None
 
 
-def _alpha_on_disk(part: Part, number: int, frame: Frame) -> FloatImage | None:
-    """Return the alpha of a subject whose matte stays as it is; None if it has no current one."""
-    run, record = part.run, part.records.get(number)
-    output, settings = run.shot.output, run.settings.output
-    if record is not None and has_own_alpha(record, part.alone[number], settings, output):
-        with suppress(Exception):
-            return read_own_alpha(record, output, frame.canvas)
+def _matte_on_disk(part: Part, frame: Frame) -> Matte | None:
+    """Return the matte of a subject that stays as it is; None if it has no current one."""
+    run, number = part.run, frame.number
+    record, settings = part.records.get(number), run.settings.output
+    if record is not None and has_own_alpha(record, part.alone[number], settings, run.shot.output):
+        with suppress(VfxmatteError):
+            alpha = read_own_alpha(record, run.shot.output, frame.canvas)
+            return Matte(number=number, alpha=alpha)
     return None
 
 

@@ -141,9 +141,9 @@ class SubjectsRun:
         try:
             self.check_keyframes()
             with ExitStack() as stack:
-                journals = {
-                    name: stack.enter_context(run.open_journal()) for name, run in self.runs.items()
-                }
+                journals = {name: run.open_journal() for name, run in self.runs.items()}
+                for journal in journals.values():
+                    stack.enter_context(journal)
                 try:
                     yield from self._frames(journals)
                 except BaseException:
@@ -291,13 +291,15 @@ class SubjectsRun:
             stack.enter_context(crew)
             self.lost_devices = crew.lost
             parts = yield from self._begun(journals, *crew.ready())
-            open_ = {(n, name) for name in self.chosen for n in parts[name].numbers}
+            waiting: set[tuple[int, str | None]] = {
+                (n, name) for name in self.chosen for n in parts[name].numbers
+            }
             pieces = self._divided(numbers_of(parts), len(devices))
             with closing(crew.solve(pieces, self._divided)) as results:
                 for result in results:
                     for one in self._given_up(journals, crew, result):
-                        if (one.number, one.subject) in open_:
-                            open_.remove((one.number, one.subject))
+                        if (one.number, one.subject) in waiting:
+                            waiting.remove((one.number, one.subject))
                             yield one
 
     def _given_up(
