@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from nodes.vfxmatte_client.job import Job
 from nodes.vfxmatte_client.parameters import command_options, request_params
-from tests.subjects import NUMBERS, write_keyframe, write_subjects
+from tests.subjects import NUMBERS, WINDOW, alpha, write_keyframe, write_subjects
 from vfxmatte.cli import commands
+from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.reporting.totals import suggestion
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.requests import RunRequest
@@ -97,6 +98,21 @@ def test_commands_for_one_matte_ask_which(solved: tuple[Path, Result]) -> None:
     result = invoke("evaluate", folder, "--engine", "bright")
     assert result.exit_code == 2
     assert "2 subjects, and this needs one" in result.output and "--subject cat" in result.output
+
+
+def test_one_subject_is_measured_against_its_own_alpha(
+    solved: tuple[Path, Result], tmp_path: Path
+) -> None:
+    folder, _ = solved
+    for number in NUMBERS:
+        path = folder / "alpha" / "dog" / f"alpha.{number}.exr"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        planes = {"A": alpha("dog", number)}
+        write_exr(path, planes, data_window=WINDOW, display_window=WINDOW)
+    result = invoke("evaluate", folder, "--engine", "bright", "--subject", "dog", "--json")
+    assert result.exit_code == 0, result.output
+    frames = [e for e in events(result) if e["event"] == "frame"]
+    assert [frame["frame"] for frame in frames] == [*NUMBERS]
 
 
 def test_a_missing_keyframe_ends_the_run_with_3(tmp_path: Path) -> None:

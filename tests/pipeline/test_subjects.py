@@ -156,6 +156,10 @@ def test_a_shot_with_flat_trimaps_is_as_before(folder: Path, tmp_path: Path) -> 
     assert not shot.subjects and set(shot.keyframes) == set(KEYFRAMES["cat"])
     results = solve(single)
     assert {result.subject for result in results} == {None}
+    with open_run(shot, settings_of()) as run:
+        assert any(
+            "old ones" in note and "not taken as subjects" in note for note in run.plan.notes
+        )
     assert (single / "matte" / "matte.1001.exr").is_file()
 
 
@@ -254,6 +258,18 @@ def test_one_subject_is_done_again_alone(
     solve(folder, into=tmp_path / "afresh")
     assert contents(folder / "matte") == contents(tmp_path / "afresh")
     assert {r.status for r in solve(folder)} == {"kept"}
+
+
+def test_a_frame_that_fails_for_one_subject_leaves_the_matte_of_another(folder: Path) -> None:
+    solve(folder)
+    before = contents(folder / "matte" / "dog")
+    path = folder / "plate" / "plate.1006.exr"
+    path.write_bytes(path.read_bytes()[:-2000])
+    results = solve(folder, "cat")
+    assert [(r.subject, r.number) for r in results if r.error] == [("cat", 1006)]
+    after = contents(folder / "matte" / "dog")
+    assert after["matte.1006.exr"] == before["matte.1006.exr"]
+    assert not [name for name in after if name.startswith("stale")]
 
 
 def test_overwriting_one_subject_leaves_the_others_solved(

@@ -18,6 +18,7 @@ from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
+from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
@@ -112,6 +113,12 @@ def _notes(
         notes.append(
             f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
             f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
+        )
+    ignored = folders_beside(shot.keyframes.values())
+    if ignored:
+        notes.append(
+            f"the keyframes have folders of images beside them ({', '.join(ignored)}), which are "
+            "not taken as subjects"
         )
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:

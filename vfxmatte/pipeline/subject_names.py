@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from vfxmatte.errors import ShotError
-from vfxmatte.io.sequence import is_hidden
+from vfxmatte.io.sequence import is_hidden, is_image
 
 FindKeyframes = Callable[[Path], dict[int, Path]]
 
@@ -51,6 +51,14 @@ def _check_names(names: Collection[str], place: Path) -> None:
                 path=place / name,
                 hint="rename one of the folders",
             )
+
+
+def folders_beside(keyframes: Iterable[Path]) -> list[str]:
+    """Return the folders of images beside keyframes, which are no subjects, by name."""
+    parents = {path.parent for path in keyframes}
+    folders = [p for parent in parents for p in parent.iterdir() if p.is_dir()]
+    visible = [p for p in folders if not is_hidden(p.name)]
+    return sorted(p.name for p in visible if any(is_image(file) for file in p.iterdir()))
 
 
 def check_layer_names(names: Collection[str]) -> None:

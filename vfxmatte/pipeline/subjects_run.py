@@ -197,7 +197,10 @@ class SubjectsRun:
                         self.layered.write([state.number])
 
     def _record(self, journals: Journals, state: FrameState) -> None:
+        """Record a frame; a matte that is not to be solved stays if it cannot be written anew."""
         run, journal = self.runs[state.subject], journals[state.subject]
+        if state.error is not None and state.subject not in self.chosen:
+            return
         if state.error is not None:
             run.report_failure(journal, state, state.error)
         journal.add(run.record(state))
@@ -247,7 +250,7 @@ class SubjectsRun:
         return Part(
             run=run,
             todo=todo,
-            attributes=run.attributes(),
+            attributes={**run.attributes(), "vfxmatte/subject": name},
             scratch=journal.scratch,
             subject=name,
             kept=kept,
