@@ -14,9 +14,18 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from tests.subjects import KEYFRAMES, NUMBERS, WINDOW, settings_of, write_keyframe, write_subjects
+from tests.subjects import (
+    KEYFRAMES,
+    NUMBERS,
+    WINDOW,
+    plate,
+    settings_of,
+    write_keyframe,
+    write_subjects,
+)
 from vfxmatte.errors import ShotError, TrimapError, UsageError
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.movies.movie import write_prores
+from vfxmatte.io.plates import MoviePlate, Plate
 from vfxmatte.io.writers import read_matte
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.merge import merge
@@ -194,6 +203,34 @@ def test_the_plate_is_read_no_more_often_than_for_one_subject(
     reads.clear()
     solve(as_single_shot(folder, "cat", tmp_path / "single"))
     assert reads == dict.fromkeys(sorted((tmp_path / "single" / "plate").iterdir()), 2)
+
+
+def test_a_movie_is_decoded_no_more_often_than_for_one_subject(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(folder / "plate")
+    pictures = (np.dstack((plate(n), np.ones(WINDOW.shape, np.float32))) for n in NUMBERS)
+    write_prores(folder / "plate.mov", (p.clip(0, 1) for p in pictures), 24)
+    (folder / "shot.toml").write_text("first_frame = 1001\n")
+    reads: Counter[int] = Counter()
+    whole = MoviePlate.frames
+
+    def counted(self: MoviePlate, numbers: Any, **options: Any) -> Any:
+        for number, frame in whole(self, numbers, **options):
+            reads[number] += 1
+            yield number, frame
+
+    monkeypatch.setattr(MoviePlate, "frames", counted)
+    assert set(written(solve(folder, first_frame=1001))) == {"cat", "dog"}
+    assert reads == dict.fromkeys(NUMBERS, 2)
+    for subject in ("cat", "dog"):
+        single = tmp_path / subject
+        shutil.copytree(folder / "trimaps" / subject, single / "trimaps")
+        shutil.copy(folder / "plate.mov", single)
+        solve(single, first_frame=1001)
+        for number in (1001, 1002):  # they are apart there
+            own = read_matte(single / "matte" / f"matte.{number}.exr", WINDOW)
+            assert (alpha_of(folder, subject, number) == own).all()
 
 
 def test_a_frame_that_cannot_be_read_fails_for_each_subject(folder: Path) -> None:
