@@ -498,6 +498,16 @@ def test_a_subject_without_keyframes_is_named_and_nothing_is_lost(folder: Path) 
     assert {r.status for r in solve(folder, "cat", "dog")} == {"kept"}
 
 
+def test_a_subject_that_is_not_chosen_may_be_broken(folder: Path) -> None:
+    for path in (folder / "trimaps" / "dog").iterdir():
+        path.rename(path.with_name(path.name.replace("100", "200")))
+    with pytest.raises(ShotError, match="no keyframe stands on a frame of the plate"):
+        solve(folder)
+    assert written(solve(folder, "cat")) == {"cat": [*NUMBERS]}
+    shot = replace(chosen(Shot.open(folder), ["cat"]), settings=settings_of())
+    assert (inspect(shot).finished, inspect(shot).exit_code) == (8, 0)
+
+
 def test_an_unknown_subject_is_refused_with_those_that_there_are(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -64,9 +64,7 @@ class SubjectsRun:
         self._open_files = ExitStack()
         try:
             for name, one in subject_shots(shot).items():
-                first = next(iter(self.runs.values()), None)
-                run = Run(one, self.settings, **options, beside=first)
-                self.runs[name] = self._open_files.enter_context(run)
+                self._open(name, one, options)
             self.layered = LayeredMattes.of(self) if self.settings.subject_layers else None
         except BaseException:
             self.close()
@@ -75,6 +73,17 @@ class SubjectsRun:
         self.plan: RunPlan = self._common_plan()
         self.plate, self.colours = self._first.plate, self._first.colours
         self.lost_devices: list[str] = []
+
+    def _open(self, name: str, shot: Shot, options: Mapping[str, Any]) -> None:
+        """Open the run of a subject; one that is not chosen does not count if it is broken."""
+        first = next(iter(self.runs.values()), None)
+        try:
+            run = Run(shot, self.settings, **options, beside=first)
+        except VfxmatteError:
+            if name in self.chosen:
+                raise
+            return
+        self.runs[name] = self._open_files.enter_context(run)
 
     def _common_plan(self) -> RunPlan:
         keyframes = dict(item for run in self.runs.values() for item in run.plan.keyframes.items())

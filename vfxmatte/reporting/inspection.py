@@ -162,8 +162,9 @@ def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
     names = chosen_names(shot)
     inspection.subjects = {name: parts[name] for name in names}
     inspection.plan = parts[names[0]].plan
-    if all(one.plan is not None for one in parts.values()):
-        _tried(inspection, lambda: _count_beside_each_other(parts, names, known))
+    planned = {name: one for name, one in parts.items() if one.plan is not None}
+    if planned.keys() >= set(names):
+        _tried(inspection, lambda: _count_beside_each_other(planned, names, known))
     _sum_up(inspection)
 
 
