@@ -33,7 +33,7 @@ from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import chosen
 from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
 from vfxmatte.reporting.inspection import inspect
-from vfxmatte.types import FloatImage, FrameResult
+from vfxmatte.types import FloatImage, FrameResult, Window
 
 
 @pytest.fixture
@@ -547,3 +547,26 @@ def test_subjects_share_one_setting_of_everything(folder: Path) -> None:
         assert isinstance(run, SubjectsRun)
         plates = {id(one.plate) for one in run.runs.values()}
         assert len(plates) == 1 and isinstance(next(iter(run.runs.values())).plate, Plate)
+
+
+def test_the_sample_shot_with_two_creatures(tmp_path: Path) -> None:
+    """Where one crosses the other: trimaps follow each, and alphas share the picture."""
+    sample = Path(__file__).parents[2] / "sample_shots" / "two_creatures"
+    shot = Shot.open(sample, output=tmp_path)
+    assert list(shot.subjects) == ["brown", "grey"]
+    assert all([*keys] == [1001, 1007, 1012] for keys in shot.subjects.values())
+    with open_run(shot, settings_of(frames="1007-1008", colorspace="lin_rec709_scene")) as run:
+        results = list(run.frames())
+    assert written(results) == {"brown": [1007, 1008], "grey": [1007, 1008]}
+    assert max(result.stats.get("overlap_share", 0) for result in results) > 0.001
+    for number in (1007, 1008):
+        solved, true = (
+            {
+                name: read_matte(folder / name / f"{stem}.{number}.exr", Window.of_size(640, 360))
+                for name in ("brown", "grey")
+            }
+            for folder, stem in ((tmp_path, "matte"), (sample / "alpha", "alpha"))
+        )
+        assert (solved["brown"] + solved["grey"]).max() <= 1
+        for name in solved:
+            assert np.abs(solved[name] - true[name]).mean() < 0.1
