@@ -354,6 +354,8 @@ class FrameResult:
 
     number: int
     status: FrameStatus
+    subject: str | None = None
+    """Whose frame it is, where a shot has several subjects."""
     path: Path | None = None
     error: VfxmatteError | None = None
     stats: Mapping[str, float] = field(default_factory=dict)

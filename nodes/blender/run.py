@@ -69,7 +69,10 @@ def after(progress: Progress, event: Event) -> Progress:
 def _after_frame(progress: Progress, event: Event) -> Progress:
     failed = dict(progress.failed)
     if event["status"] == "failed":
-        failed[int(event["frame"])] = str((event.get("error") or {}).get("message", ""))
+        text = str((event.get("error") or {}).get("message", ""))
+        subject, before = event.get("subject"), failed.get(int(event["frame"]))
+        text = f"{subject}: {text}" if subject else text
+        failed[int(event["frame"])] = f"{before}; {text}" if before else text
     return replace(progress, done=progress.done + 1, failed=failed)
 
 

@@ -21,11 +21,12 @@ def run(
     overwrite: bool = False,
     device: str = "auto",
     mode: str = "exact",
+    subject: str = "",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
     Returns:
-        The output folder, and how many frames of the range have a matte.
+        The output folder, and how many mattes of the range are there.
 
     Raises:
         RuntimeError: nothing could be done, or a frame failed; the other frames are finished then.
@@ -44,6 +45,7 @@ def run(
             overwrite=overwrite,
             device=device,
             mode=mode,
+            subject=subject.strip() or None,
             on_event=watch.events.put,
         )
     )
@@ -88,7 +90,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._failures: dict[int, str] = {}
+        self._failures: dict[tuple[int, str], str] = {}  # by frame and subject
         self._progress: host.Progress | None = None
         self._count = self._done = 0
 
@@ -107,14 +109,16 @@ class _Watch:
             self._done += 1
             error = event.get("error")
             if error:
-                self._failures[int(event["frame"])] = str(error["message"])
+                subject = str(event.get("subject") or "")
+                self._failures[int(event["frame"]), subject] = str(error["message"])
 
     def refuse_failures(self, output: str) -> None:
         """Raise RuntimeError if frames failed; the others are in the folder `output`."""
         if not self._failures:
             return
         shown = sorted(self._failures)[:_MAX_FAILURES]
-        listed = "\n".join(f"frame {number}: {self._failures[number]}" for number in shown)
+        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in shown}
+        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in shown)
         raise RuntimeError(
             f"{len(self._failures)} of {self._count} frames failed; the others are in {output}\n"
             f"{listed}"

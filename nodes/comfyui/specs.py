@@ -87,6 +87,7 @@ SEQUENCE = Spec(
         Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
         *_SOLVING,
+        Entry("STRING", "subject", "Of several folders in trimaps this one; empty: all.", ""),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

@@ -22,6 +22,11 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _names(value: Any) -> list[str] | None:
+    """Return names as a list; None for none."""
+    return [value] if isinstance(value, str) and value else list(value) or None
+
+
 class Parameter(NamedTuple):
     """One option of the calls."""
 
@@ -44,6 +49,7 @@ PARAMETERS = (
     Parameter("plate", _FILES, None, absolute_path),  # pattern, folder or movie; one file for matte
     Parameter("trimaps", _SHOT, None, absolute_path),  # folder of the keyframes, or one file
     Parameter("trimap", ("matte",), None, absolute_path),  # one file
+    Parameter("subject", _SHOT, None, _names),  # one of several subjects, or a list; None: all
     Parameter("output", _FILES, None, absolute_path),  # a folder; one file for matte
     Parameter("overwrite", ("run", "matte"), None, bool),  # solve finished frames again
     Parameter("frames", _SHOT, "frames", str),  # a number, or "1001-1100x2"; None: all
@@ -93,6 +99,8 @@ def command_options(params: Record) -> list[str]:
     options = [params["shot"]] if "shot" in params else []
     for name in ("plate", "trimaps", "output"):
         options += ["--" + name, params[name]] if name in params else []
+    for name in params.get("subject", ()):
+        options += ["--subject", name]
     for key, value in params["settings"].items():
         options += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
     return options + (["--overwrite"] if params.get("overwrite") else [])

@@ -239,6 +239,21 @@ def test_a_sequence(bench: Bench) -> None:
     assert bench.comfy.shown[-1] == (3, 3)
 
 
+def test_a_sequence_of_one_subject(bench: Bench) -> None:
+    bench.sequence(subject=" dog ")
+    assert bench.client.requests[0]["subject"] == "dog"
+
+
+def test_failed_frames_of_several_subjects_are_all_counted(bench: Bench) -> None:
+    watch = bench.part("sequences")._Watch()
+    for subject in ("cat", "dog"):
+        error = {"message": f"no {subject}"}
+        watch.events.put({"event": "frame", "frame": 1002, "subject": subject, "error": error})
+    watch.drain()
+    with pytest.raises(RuntimeError, match=r"frame 1002 cat: no cat\nframe 1002 dog: no dog"):
+        watch.refuse_failures("out")
+
+
 def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are(
     bench: Bench,
 ) -> None:

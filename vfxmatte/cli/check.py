@@ -45,6 +45,8 @@ def screen_lines(inspection: Inspection) -> list[str]:
     lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
     if inspection.plan is not None:
         lines += control_lines(inspection.plan)
+    for name, subject in inspection.subjects.items():
+        lines += [f"keyframe   {name}: {_keyframe(one)}" for one in subject.keyframes]
     if inspection.weights:
         lines.append(f"weights    {inspection.weights}")
     lines += _to_do(inspection)
@@ -79,7 +81,7 @@ def _to_do(inspection: Inspection) -> list[str]:
     if inspection.rewritten:
         again += f", {inspection.rewritten} of them without solving: only the file changes"
     lines = [
-        f"to do      {inspection.to_do} of {len(inspection.plan.numbers)} frames "
+        f"to do      {inspection.to_do} of {_mattes(inspection)} "
         f"({numbers_as_text(inspection.plan.numbers)}){again}; {inspection.finished} are finished",
         f"output     {inspection.shot.output}",
     ]
@@ -87,6 +89,15 @@ def _to_do(inspection: Inspection) -> list[str]:
         needed, free = _size(inspection.needed_bytes), _size(inspection.free_bytes)
         lines.append(f"disk       up to about {needed} needed, {free} free")
     return lines
+
+
+def _mattes(inspection: Inspection) -> str:
+    """Return how many mattes the run is to have."""
+    frames = 0 if inspection.plan is None else len(inspection.plan.numbers)
+    if not inspection.subjects:
+        return f"{frames} frames"
+    names = ", ".join(inspection.subjects)
+    return f"{frames * len(inspection.subjects)} mattes of {frames} frames, for {names}"
 
 
 def _size(count: int) -> str:

@@ -64,7 +64,7 @@ def evaluate(alpha: Path | None, withheld: str | None, as_json: bool, **values: 
     shot = shot_of(values)
     frames: list[FrameEvaluation] = []
     with Run(shot) as prepared:
-        evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha))
+        evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha, shot.chosen))
         try:
             for frame in evaluation.frames():
                 frames.append(frame)

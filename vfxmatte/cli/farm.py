@@ -26,13 +26,13 @@ from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.types import FrameRange, Frames, frames_of
 
 # Settings that a job passes by a parameter, or by the step.
 _PARAMETERS = frozenset({"frames", "ocio", "weights", "device", *SIDE_FOLDERS})
-_OPTIONS = frozenset(settings_names()) - _PARAMETERS
+_OPTIONS = frozenset(settings_names()) - _PARAMETERS | {"subject"}
 
 
 @click.command()
@@ -210,7 +210,7 @@ def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
 
 def _frames(shot: Shot) -> Frames:
     """Return the frames to solve, checked against the plate as a run checks them."""
-    with Run(shot) as run:
+    with open_run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
         return run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
 
@@ -255,7 +255,9 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
     weights, ocio = shot.settings.engine.weights, _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
-    paths = [plate, *shot.keyframes.values(), *locked_files(shot.output)]
+    subjects = shot.subjects.values()
+    paths = [plate, *shot.keyframes.values(), *(p for keys in subjects for p in keys.values())]
+    paths += locked_files(shot.output)
     sides = shot.sides_with(shot.settings).values()
     paths += [place if place.exists() else place.parent for place in sides]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
@@ -272,5 +274,5 @@ def _given_options(values: Mapping[str, Any]) -> list[str]:
         value = values.get(parameter.name or "")
         if parameter.name in _OPTIONS and value is not None:
             for one in value if isinstance(value, tuple) else (value,):
-                arguments += [parameter.opts[-1], str(one)]
+                arguments += [parameter.opts[-1], *([] if one is True else [str(one)])]
     return arguments

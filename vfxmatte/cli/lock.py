@@ -14,6 +14,7 @@ from vfxmatte.journal.locks import read_locks
 from vfxmatte.pipeline import locking
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.types import FrameList, Frames, numbers_as_text
 
 _range = click.argument("numbers", required=False, metavar="[FRAMES]")
@@ -68,7 +69,7 @@ def _shot_and_frames(numbers: str | None, values: Mapping[str, Any]) -> tuple[Sh
     if numbers is not None and values["frames"] is not None:
         raise UsageError("give the frames once: FRAMES, or --frames")
     text = numbers if numbers is not None else values["frames"]
-    shot = shot_of({**values, "frames": None})
+    shot = one_subject(shot_of({**values, "frames": None}))
     return shot, None if text is None else FrameList.parse(text)
 
 

@@ -30,6 +30,9 @@ _PLACES = (
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
     _OUTPUT,
+    click.option(
+        "--subject", multiple=True, help="Of several subjects this one; may be repeated [all]."
+    ),
     click.option("--frames", help="Frames to solve: 1001-1100, 1001-1100x2, 1001-1010,1020 [all]."),
 )
 _SETTINGS = (
@@ -84,6 +87,12 @@ _SETTINGS = (
         "--rgba",
         type=click.Choice(["premultiplied", "straight"]),
         help="Add the plate's R G B to the EXR mattes.",
+    ),
+    click.option(
+        "--subject-layers",
+        is_flag=True,
+        default=None,
+        help="Of several subjects, one EXR a frame too, with layers NAME.A.",
     ),
     click.option(
         "--workers", type=int, help="Frames read and written at once [half the processors]."

@@ -29,6 +29,10 @@ class FrameState:
     number: int
     fingerprint: str
     """What its matte is made from, see `plan.Fingerprints`."""
+    subject: str = ""
+    """Whose frame it is, where a shot has several subjects."""
+    kept: FrameRecord | None = None
+    """The record of its matte of an earlier run, which has its alpha: nothing is solved."""
     trimap: Trimap | None = None
     frame: Frame | None = None
     """The plate."""
@@ -137,6 +141,7 @@ def result_of(state: FrameState) -> FrameResult:
     return FrameResult(
         number=state.number,
         status="failed" if state.error is not None else "written",
+        subject=state.subject or None,
         path=state.path,
         error=state.error,
         stats=state.stats,

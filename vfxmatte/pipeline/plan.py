@@ -21,6 +21,7 @@ from vfxmatte.pipeline.keyframe_sources import KeyframeSources
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
@@ -152,6 +153,12 @@ def _notes(
             f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
             f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
         )
+    ignored = folders_beside(shot.keyframes.values())
+    if ignored:
+        notes.append(
+            f"the keyframes have folders of images beside them ({', '.join(ignored)}), which are "
+            "not taken as subjects"
+        )
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(
@@ -211,6 +218,42 @@ def keyframe_digest(plan: RunPlan, number: int) -> str:
     """Return what stands for a keyframe in fingerprints."""
     content = content_digest(plan.keyframes[number])
     return f"finished {content}" if number in plan.finished else content
+
+
+def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
+    """Return the fingerprint of a subject's matte beside those of others, which decide its file.
+
+    Args:
+        fingerprint: the subject's own.
+        others: theirs by name, as of the same frame; None for one that has no matte there.
+    """
+    if not others:
+        return fingerprint
+    alpha, _, file = fingerprint.partition(_SEPARATOR)
+    alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
+    return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
+
+
+def beside_each_other(
+    alone: Mapping[str, Mapping[int, str]], is_there: Callable[[str, int], bool]
+) -> dict[str, dict[int, str]]:
+    """Return the fingerprints of several subjects' mattes beside each other, by subject.
+
+    Args:
+        alone: those that each would have as the only subject.
+        is_there: returns whether a subject has a matte of a frame, or is going to have it.
+    """
+    there = {
+        name: {n: print_ if is_there(name, n) else None for n, print_ in prints.items()}
+        for name, prints in alone.items()
+    }
+    return {
+        name: {
+            n: beside(print_, {other: there[other].get(n) for other in alone if other != name})
+            for n, print_ in prints.items()
+        }
+        for name, prints in alone.items()
+    }
 
 
 class Fingerprints:

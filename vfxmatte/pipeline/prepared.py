@@ -19,7 +19,8 @@ from vfxmatte.pipeline.plate_reader import PlateReader
 from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
-from vfxmatte.propagation.shot_trimaps import carry, proxy_size, trimaps_or_error
+from vfxmatte.pipeline.subject_shots import one_subject
+from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
 from vfxmatte.types import Failure, Trimap, numbers_as_text
 
 
@@ -38,24 +39,32 @@ class PreparedRun:
         chunk: bool = False,
         only: Collection[int] | None = None,
         check_stopped: Callable[[], None] | None = None,
+        beside: PreparedRun | None = None,
     ) -> None:
         """For arguments and errors see `run.Run`."""
-        self.shot = shot
+        self.shot = shot = one_subject(shot)
         self.settings = settings or shot.settings
         self.chunk = chunk
         self.workers = self.settings.workers or usual_workers()
         self._only = None if only is None else frozenset(only)
         self._check_stopped = check_stopped or (lambda: None)
+        self.read_proxies: ReadProxies = self.proxies
+        """Where the pictures come from that motion is estimated on."""
         self._open_files = ExitStack()
         try:
-            self.colours = ColourConfig.load(self.settings.ocio)
-            self.plate = self._open_plate()
+            self.colours: ColourConfig = (
+                beside.colours if beside else ColourConfig.load(self.settings.ocio)
+            )
+            self.plate: Plate = beside.plate if beside else self._open_plate()
+            self.shot.check_output()
             self.plan: RunPlan = make_plan(
                 shot, self.settings, self.plate.info, self.plate.signature
             )
             self._check_only()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
-            self.plate_reader = self._open_plate_reader()
+            self.plate_reader: PlateReader = (
+                beside.plate_reader if beside else self._open_plate_reader()
+            )
             self.keyframes = Keyframes(
                 self._needed_keyframes(),
                 self.plate.info,
@@ -128,7 +137,7 @@ class PreparedRun:
         trimaps = carry(
             self.keyframes,
             self.plan.trail,
-            self.proxies,
+            self.read_proxies,
             self.settings.propagation,
             wanted=set(self.numbers) if numbers is None else numbers,
             workers=self.workers,

@@ -52,6 +52,8 @@ class RunSettings(Checked):
     SHOT/garbage."""
     core: Path | None = None
     """Core mattes, inside of which alpha is 1; None takes SHOT/core."""
+    subject_layers: bool = False
+    """Of several subjects, write all mattes of a frame into one EXR too, as layers NAME.A."""
     workers: int = limited(0, at_least=0)
     """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)

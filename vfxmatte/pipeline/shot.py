@@ -38,6 +38,7 @@ from vfxmatte.io.sequence import (
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.subject_names import find_subjects
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text
 
@@ -58,7 +59,7 @@ class Shot:
     plate: Path
     """A folder, a file pattern or a movie; one file of an image sequence becomes its pattern."""
     keyframes: Mapping[int, Path]
-    """The painted trimaps by frame number."""
+    """The painted trimaps by frame number; {} for a shot with several subjects."""
     output: Path
     """The folder for results."""
     settings: RunSettings = field(default_factory=RunSettings)
@@ -67,6 +68,10 @@ class Shot:
     """The one file that the plate's sequence was named by; None if the plate itself was."""
     sides: Mapping[str, Path] = field(default_factory=dict)
     """Those of `SIDE_FOLDERS` that the shot's folder has, by name."""
+    subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
+    """The painted trimaps of each of several subjects, by name, see `subjects`."""
+    chosen: frozenset[str] = frozenset()
+    """The subjects to matte; empty for all."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)
@@ -94,14 +99,15 @@ class Shot:
             )
         name = folder.resolve().name
         try:
-            return cls(
+            shot = cls(
                 name=name,
                 plate=find_plate(folder),
-                keyframes=find_keyframes(folder / TRIMAP_FOLDER),
+                keyframes={},
                 output=folder / MATTE_FOLDER if output is None else clean_path(output),
                 settings=read_settings(folder / SETTINGS_FILE),
                 sides=side_folders(folder),
             )
+            return shot.with_keyframes(folder / TRIMAP_FOLDER)
         except VfxmatteError as error:
             raise error.at(shot=folder) from error.__cause__
 
@@ -146,13 +152,25 @@ class Shot:
         plate = clean_path(plate)
         split = None if plate.is_dir() else split_pattern(whole_sequence(plate).name)
         stem = split[0] if split else plate.stem
-        return cls(
+        shot = cls(
             name=stem.strip(" ._-") or plate.name,
             plate=plate,
-            keyframes=find_keyframes(clean_path(trimaps)),
+            keyframes={},
             output=clean_path(output),
             settings=settings or RunSettings(),
         )
+        return shot.with_keyframes(clean_path(trimaps))
+
+    def with_keyframes(self, place: Path) -> Shot:
+        """Return the shot with the keyframes in a folder, or those of the subjects in it.
+
+        Raises:
+            TrimapError: something that cannot be a keyframe.
+            ShotError: a folder that cannot be a subject.
+        """
+        keyframes = find_keyframes(place)
+        subjects = {} if keyframes else find_subjects(place, find_keyframes)
+        return replace(self, keyframes=keyframes, subjects=subjects)
 
     @property
     def trimap_output(self) -> Path:

@@ -5,34 +5,33 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 from vfxmatte.colour import to_network
-from vfxmatte.common.parallel import close
+from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.engines.answers import answers
 from vfxmatte.engines.protocol import Engine, Task
+from vfxmatte.errors import own_copy
+from vfxmatte.io.plates import FrameOrError
 from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.pipeline.sharing import by_number, give_way
 from vfxmatte.propagation.confidence import trimap_stats
 from vfxmatte.types import Failure, Labels, Trimap
 
 
-def carry_trimaps(
-    run: PreparedRun, todo: Mapping[int, str], scratch: Path
-) -> Generator[FrameState]:
-    """Begin every frame with its trimap, followed from the keyframes; ascending.
-
-    Args:
-        todo: fingerprints by frame number.
-        scratch: a folder for intermediate results.
-    """
-    trimaps = run.carried(todo.keys(), scratch=scratch)
+def carry_trimaps(part: Part) -> Generator[FrameState]:
+    """Begin every frame to solve with its trimap, followed from the keyframes; ascending."""
+    todo, subject = part.todo, part.subject
+    trimaps = part.run.carried(todo.keys(), scratch=part.scratch)
     started = time.perf_counter()
     try:
         for trimap in trimaps:
-            state = FrameState(number=trimap.number, fingerprint=todo[trimap.number])
+            number = trimap.number
+            state = FrameState(number=number, fingerprint=todo[number], subject=subject)
             state.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
             if isinstance(trimap, Failure):
                 state.fail(trimap.error)
@@ -72,18 +71,21 @@ def _store_narrowed(run: PreparedRun, state: FrameState, labels: Labels) -> None
 def read_plates(
     run: PreparedRun, states: Iterable[FrameState], numbers: Sequence[int]
 ) -> Generator[FrameState]:
-    """Add the plate to every frame.
+    """Add the plate to every frame; subjects share it.
 
     Args:
         numbers: of the frames to come, which are read ahead of them.
     """
     frames = run.plate_reader.frames(numbers)
+    latest: tuple[int, FrameOrError] | None = None
     try:
         for state in states:
-            with state.timed("read"):
-                _, frame = next(frames)
+            if latest is None or latest[0] != state.number:
+                with state.timed("read"):
+                    latest = next(frames)
+            frame = latest[1]
             if isinstance(frame, Exception):
-                state.fail(frame)
+                state.fail(own_copy(frame))
             elif state.error is None:
                 state.frame = frame
             yield state
@@ -95,8 +97,10 @@ def read_plates(
 def encode_colour(run: PreparedRun, state: FrameState) -> None:
     """Make the engine's task: the plate in the network's encoding, and the trimap.
 
-    A frame with a finished matte has that instead, and no task.
+    A frame with a finished matte has that instead, and one whose alpha is on disk has none.
     """
+    if state.kept is not None:
+        return
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
     state.matte = run.controls.finished(state.number)
     if state.matte is not None:
@@ -151,6 +155,8 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
 
 def shape_matte(run: PreparedRun, state: FrameState) -> None:
     """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
+    if state.kept is not None:
+        return
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
         matte, stats = run.controls.limited(matte)
@@ -160,6 +166,21 @@ def shape_matte(run: PreparedRun, state: FrameState) -> None:
                 state.solved = run.results.keep_solved(matte, frame, state.fingerprint, state.known)
             matte = run.controls.shaped(matte, frame)
     state.matte = matte
+
+
+def share(parts: Mapping[str, Part], states: Generator[FrameState]) -> Generator[FrameState]:
+    """Let the subjects of a frame give way to each other, so that their alphas sum to at most 1."""
+    if len(parts) == 1:
+        yield from states
+        return
+    run = next(iter(parts.values())).run
+    groups = ordered_map(partial(give_way, parts), by_number(states), workers=run.workers)
+    try:
+        for group in groups:
+            yield from group
+    finally:
+        close(groups)
+        close(states)
 
 
 def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:

@@ -46,6 +46,10 @@ class ProxyStore:
         """Store an (h, w, 3) uint8 picture."""
         self._write(f"picture.{number}.rgb", picture.tobytes())
 
+    def drop_picture(self, number: int) -> None:
+        """Remove a frame's picture."""
+        (self._folder / f"picture.{number}.rgb").unlink(missing_ok=True)
+
     def picture(self, number: int) -> Picture:
         """Read a frame's (h, w, 3) uint8 picture."""
         data = self._read(f"picture.{number}.rgb", np.uint8)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
     RunPlan,
+    beside_each_other,
     last_description,
     make_plan,
     weights_sidecar,
@@ -33,6 +34,13 @@ from vfxmatte.pipeline.plan import (
 from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.subject_shots import (
+    chosen,
+    chosen_names,
+    subject_shots,
+    subjects_without_keyframes,
+)
+from vfxmatte.pipeline.unshared import has_own_alpha
 from vfxmatte.trimaps import oddity
 from vfxmatte.types import Trimap, numbers_as_text
 
@@ -81,11 +89,15 @@ class Inspection:
     """Why a run cannot start."""
     remarks: list[str] = field(default_factory=list)
     """What a person should know."""
+    subjects: dict[str, Inspection] = field(default_factory=dict)
+    """Of several subjects, the findings about each that would be matted."""
 
     @property
     def to_do(self) -> int | None:
-        """Number of frames that a run would solve or rewrite."""
-        return None if self.plan is None else len(self.plan.numbers) - self.finished
+        """Number of mattes that a run would solve or rewrite."""
+        if self.plan is None:
+            return None
+        return max(1, len(self.subjects)) * len(self.plan.numbers) - self.finished
 
     @property
     def exit_code(self) -> int:
@@ -118,26 +130,88 @@ def inspect(shot: Shot) -> Inspection:
         plate = _tried(inspection, lambda: shot.open_plate(colours))
         if plate is not None:
             with plate:
-                _inspect_plate(inspection, plate, colours, sidecar)
+                _inspect_plate(inspection, _Known(plate, colours, sidecar))
     _inspect_disk(inspection)
     return inspection
 
 
-def _inspect_plate(
-    inspection: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
-) -> None:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a shot whatever its keyframes."""
+
+    plate: Plate
+    colours: ColourConfig
+    sidecar: Mapping[str, Any] | None
+    """Of the weights, if the engine has any."""
+
+
+def _inspect_plate(inspection: Inspection, known: _Known) -> None:
     shot = inspection.shot
-    inspection.plate = plate.info
-    inspection.keyframes = _keyframes(shot, plate.info)
-    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate.info, plate.signature))
+    inspection.plate = known.plate.info
+    if shot.subjects:
+        _tried(inspection, lambda: _inspect_subjects(inspection, known))
+        return
+    _inspect_keyframes(inspection, known)
+    if inspection.plan is not None:
+        _tried(inspection, lambda: _Mattes(inspection, known).count())
+
+
+def _inspect_keyframes(inspection: Inspection, known: _Known) -> None:
+    shot, plate = inspection.shot, known.plate.info
+    inspection.plate = plate
+    inspection.keyframes = _keyframes(shot, plate)
+    signature = known.plate.signature
+    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate, signature))
     if plan is not None:
-        inspection.keyframes += _finished(plan, plate.info)
+        inspection.keyframes += _finished(plan, plate)
     inspection.problems += [k.error for k in inspection.keyframes if k.error and _counts(k, plan)]
     if plan is not None:
         inspection.plan = plan
         inspection.remarks += plan.notes
-        _inspect_controls(inspection, plan, plate.info)
-        _tried(inspection, lambda: _inspect_results(inspection, plan, plate, colours, sidecar))
+        _inspect_controls(inspection, plan, plate)
+
+
+def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
+    shot = inspection.shot
+    lacking = subjects_without_keyframes(shot)
+    inspection.problems += lacking
+    if lacking:
+        shot = chosen(shot, [name for name in chosen_names(shot) if shot.subjects[name]])
+    parts = {name: Inspection(shot=one) for name, one in subject_shots(shot).items()}
+    for one in parts.values():
+        _inspect_keyframes(one, known)
+    names = chosen_names(shot)
+    inspection.subjects = {name: parts[name] for name in names}
+    inspection.plan = parts[names[0]].plan
+    planned = {name: one for name, one in parts.items() if one.plan is not None}
+    if planned.keys() >= set(names):
+        _tried(inspection, lambda: _count_beside_each_other(planned, names, known))
+    _sum_up(inspection)
+
+
+def _count_beside_each_other(
+    parts: Mapping[str, Inspection], names: Sequence[str], known: _Known
+) -> None:
+    mattes = {name: _Mattes(one, known) for name, one in parts.items()}
+    alone = {name: one.prints for name, one in mattes.items()}
+    expected = beside_each_other(
+        alone, lambda name, n: name in names or mattes[name].has_own_alpha(n)
+    )
+    for name, one in mattes.items():
+        one.expected = expected[name]
+        one.count()
+
+
+def _sum_up(inspection: Inspection) -> None:
+    """Add the findings about the subjects to those about the shot."""
+    each = list(inspection.subjects.values())
+    inspection.finished = sum(one.finished for one in each)
+    inspection.rewritten = sum(one.rewritten for one in each)
+    inspection.stale = sum(one.stale for one in each)
+    inspection.problems += [problem for one in each for problem in one.problems]
+    inspection.remarks = list(dict.fromkeys(r for one in each for r in one.remarks))
+    if all(one.needed_bytes is not None for one in each):
+        inspection.needed_bytes = sum(one.needed_bytes or 0 for one in each)
 
 
 def _counts(keyframe: KeyframeFinding, plan: RunPlan | None) -> bool:
@@ -221,40 +295,58 @@ def _findings(
     return list(ordered_map(inspect_one, sorted(paths.items()), workers=_WORKERS))
 
 
-def _inspect_results(
-    inspection: Inspection,
-    plan: RunPlan,
-    plate: Plate,
-    colours: ColourConfig,
-    sidecar: Mapping[str, Any] | None,
-) -> None:
-    """Count the frames that are done already, in chunks or in whole runs."""
-    shot = inspection.shot
-    journal = Journal.peek(shot.output)
-    engine = last_description(journal.runs, shot.settings.engine, sidecar)
-    opened = _Opened(shot=shot, settings=shot.settings, plan=plan, plate=plate, colours=colours)
-    prints = Fingerprints(
-        plan,
-        shot.settings,
-        plate,
-        engine=described(opened, engine),
-        colour=colours.fingerprint,
-    )
-    locked = [n for n in plan.numbers if n in plan.locked]
-    done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
-    done = [n for n in done if n not in plan.locked]
-    fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
-    output, settings = shot.output, shot.settings.output
-    again = [
-        n
-        for n in done
-        if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
-    ]
-    inspection.finished, inspection.rewritten = len(fresh) + len(locked), len(again)
-    inspection.stale = len(done) - len(fresh) - len(again)
-    sizes = [journal.records[n].size_bytes for n in done]
-    each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
-    inspection.needed_bytes = each * (len(plan.numbers) - inspection.finished)
+def _needed(value: Value | None) -> Value:
+    """Return a finding that others are made from; raises RuntimeError for None."""
+    if value is None:
+        raise RuntimeError("an inspection has left something out")
+    return value
+
+
+class _Mattes:
+    """The mattes that are there already, of chunks or of whole runs."""
+
+    def __init__(self, inspection: Inspection, known: _Known) -> None:
+        shot, plan = inspection.shot, _needed(inspection.plan)
+        self._inspection, self._numbers = inspection, plan.numbers
+        self._journal = Journal.peek(shot.output)
+        settings, colour = shot.settings, known.colours.fingerprint
+        engine = last_description(self._journal.runs, settings.engine, known.sidecar)
+        opened = _Opened(
+            shot=shot, settings=settings, plan=plan, plate=known.plate, colours=known.colours
+        )
+        engine = described(opened, engine)
+        prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
+        self._locked = [n for n in plan.numbers if n in plan.locked]
+        self.prints = {n: prints.of(n) for n in plan.numbers}
+        """The fingerprints of all frames, as of the only subject."""
+        self.expected: Mapping[int, str] = self.prints
+        """Those that mattes ought to have."""
+
+    def has_own_alpha(self, number: int) -> bool:
+        """Return True if a subject's alpha can be had from its matte."""
+        shot, record = self._inspection.shot, self._journal.records.get(number)
+        return has_own_alpha(record, self.prints[number], shot.settings.output, shot.output)
+
+    def count(self) -> None:
+        """Count the frames that are done already, and those of which only the file changes."""
+        inspection, records = self._inspection, self._journal.records
+        done = [n for n in self._numbers if n in records and records[n].file]
+        done = [n for n in done if n not in self._locked]
+        fresh = {n for n in done if self._journal.finished(n, self.expected[n]) is not None}
+        again = {n for n in done if n not in fresh and self._is_rewritten(n)}
+        inspection.finished = len(fresh) + len(self._locked)
+        inspection.rewritten = len(again)
+        inspection.stale = len(done) - len(fresh) - len(again)
+        sizes = [records[n].size_bytes for n in done]
+        settings, plate = inspection.shot.settings, _needed(inspection.plate)
+        each = max(sizes) if sizes else _largest_matte_bytes(settings, plate)
+        inspection.needed_bytes = each * (len(self._numbers) - inspection.finished)
+
+    def _is_rewritten(self, number: int) -> bool:
+        if self.expected is not self.prints:
+            return self.has_own_alpha(number)
+        shot, record = self._inspection.shot, self._journal.records[number]
+        return bool(alpha_source(record, self.prints[number], shot.settings.output, shot.output))
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
@@ -304,18 +396,8 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
             "colorspace": plate.colour_space,
             "colorspace_reason": plate.colour_reason,
         },
-        "keyframes": [
-            {
-                "frame": one.number,
-                "path": str(one.path),
-                "used": one.used,
-                "unknown_share": one.unknown_share,
-                "finished": one.finished,
-                "remark": one.remark,
-                "error": None if one.error is None else str(one.error),
-            }
-            for one in inspection.keyframes
-        ],
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "subjects": {name: _subject_as_plain(one) for name, one in inspection.subjects.items()},
         "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
         "locked": None if plan is None else numbers_as_text(plan.locked),
@@ -329,4 +411,26 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
         "notes": inspection.remarks,
         "problems": [str(problem) for problem in inspection.problems],
         "exit_code": inspection.exit_code,
+    }
+
+
+def _subject_as_plain(inspection: Inspection) -> dict[str, Any]:
+    return {
+        "output": str(inspection.shot.output),
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "to_do": inspection.to_do,
+        "finished": inspection.finished,
+        "rewritten": inspection.rewritten,
+        "stale": inspection.stale,
+    }
+
+
+def _keyframe_as_plain(one: KeyframeFinding) -> dict[str, Any]:
+    return {
+        "frame": one.number,
+        "path": str(one.path),
+        "used": one.used,
+        "unknown_share": one.unknown_share,
+        "remark": one.remark,
+        "error": None if one.error is None else str(one.error),
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
@@ -35,9 +35,13 @@ class Totals:
     """The most memory that the process has held; None if the system does not report it."""
     device: str | None
     mattes: str | None = None
-    """The pattern of the mattes' paths."""
+    """The pattern of the mattes' paths; of several subjects, those of the first."""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    """The patterns of each of several subjects' mattes, by name."""
     suggested_keyframe: int | None = None
     """The frame where a further keyframe would help most."""
+    suggested_subject: str | None = None
+    """Of several subjects, the one that it would help."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
     weak: tuple[WeakRange, ...] = ()
@@ -74,6 +78,7 @@ class Totals:
         """Return the fields as JSON can hold them."""
         plain: dict[str, Any] = {
             "files": list(self.files),
+            "subjects": dict(self.subjects),
             "weak": [one.as_dict() for one in self.weak],
         }
         plain |= {"better": numbers_as_text(self.better), "worse": numbers_as_text(self.worse)}
@@ -92,13 +97,14 @@ class Totals:
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
         if self.suggested_confidence is not None and self.suggested_confidence < SURE:
+            of = f" of {self.suggested_subject}" if self.suggested_subject else ""
             lines.append(
-                f"a further keyframe would help most on frame {self.suggested_keyframe} "
+                f"a further keyframe{of} would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
             )
         lines += self._weak_lines()
-        if self.mattes:
-            lines.append(f"mattes   {self.mattes}")
+        mattes = self.subjects.values() or filter(None, [self.mattes])
+        lines += [f"mattes   {pattern}" for pattern in mattes]
         lines += [f"to see   {name}" for name in self.files]
         if self.interrupted:
             lines.append(
@@ -121,9 +127,23 @@ class Totals:
 
 
 def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
-    """Return `suggested_keyframe` and `suggested_confidence` for `Totals`; {} without any."""
-    stats = trimap_stats_of(results)
-    number = suggest_keyframe(stats.values())
-    if number is None:
+    """Return `suggested_keyframe` and what belongs to it for `Totals`; {} without any.
+
+    Of several subjects the one that needs a keyframe most is suggested.
+    """
+    subjects: dict[str | None, list[FrameResult]] = {}
+    for result in results:
+        subjects.setdefault(result.subject, []).append(result)
+    stats = {subject: trimap_stats_of(frames) for subject, frames in subjects.items()}
+    suggested = {subject: suggest_keyframe(ones.values()) for subject, ones in stats.items()}
+    found = [
+        (subject, one)
+        for subject, ones in stats.items()
+        for one in ones.values()
+        if one.number == suggested[subject]
+    ]
+    if not found:
         return {}
-    return {"suggested_keyframe": number, "suggested_confidence": stats[number].confidence}
+    subject, worst = min(found, key=lambda pair: pair[1].confidence)
+    of = {} if subject is None else {"suggested_subject": subject}
+    return {"suggested_keyframe": worst.number, "suggested_confidence": worst.confidence, **of}

@@ -31,6 +31,15 @@ class Params:
         """Take a string, if any."""
         return self._take(name, str, "a text")
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Take a string or a list of strings, empty by default."""
+        value = self._params.pop(name, ())
+        texts = (value,) if isinstance(value, str) else value
+        if not isinstance(texts, (list, tuple)) or not all(isinstance(t, str) for t in texts):
+            words = f"{self._name(name)} must be a text or a list of texts, found {value!r:.80}"
+            raise RpcError(INVALID_PARAMS, words)
+        return tuple(texts)
+
     def path(self, name: str) -> Path | None:
         """Take an absolute path, if any: the server's working folder is not the client's."""
         text = self.text(name)

@@ -22,9 +22,9 @@ from vfxmatte.pipeline.controls import with_edges
 from vfxmatte.pipeline.edges import shaped
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.picture import matte
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.session import RunSession
@@ -47,8 +47,8 @@ class _JobReport(JsonReport):
         super().__init__(job.emit)
         self._job = job
 
-    def start(self, run: Run) -> None:
-        self._job.count = len(run.plan.numbers) + len(run.plan.skipped)
+    def start(self, run: AnyRun) -> None:
+        self._job.count = run.count
         super().start(run)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
