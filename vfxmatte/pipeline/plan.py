@@ -13,13 +13,17 @@ from typing import Any
 
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
+from vfxmatte.foreground.estimation import COLOURS_VERSION
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
+
+_LATER_OUTPUT = ("foreground", "despill", "layers")
 
 PIXELS_VERSION = 3
 """Raise this when a change of the program changes mattes: older results are stale then."""
@@ -118,6 +122,8 @@ def _notes(
         notes.append(
             f"keyframes {numbers_as_text(outside)} are not used: the plate has no such frames"
         )
+    if settings.output.needs_colours:
+        notes += _colour_notes(plate)
     if lacking:
         done = "solved from the frame before" if settings.missing == "hold" else "left out"
         notes.append(f"frames {numbers_as_text(lacking)} are missing from the plate: {done}")
@@ -127,6 +133,15 @@ def _notes(
             "first one: they will fail"
         )
     return notes
+
+
+def _colour_notes(plate: PlateInfo) -> list[str]:
+    if plate.bits is None or plate.bits > 8:
+        return []
+    return [
+        f"the plate has {plate.bits} bits a channel: the foreground's colour will show their "
+        "banding where it is graded; a 10-bit movie, a 16-bit or an EXR plate has finer steps"
+    ]
 
 
 def requested_engine(engine: EngineSettings) -> dict[str, Any]:
@@ -168,6 +183,19 @@ def same_alpha(first: str, second: str) -> bool:
     return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
 
 
+def _file_digest(output: OutputSettings) -> str:
+    """Digest what decides only the file.
+
+    Settings that came later count where they are used, so that older mattes stay finished.
+    """
+    values, usual = as_plain(output), as_plain(OutputSettings())
+    unused = {name for name in _LATER_OUTPUT if values[name] == usual[name]}
+    record = {name: value for name, value in values.items() if name not in unused}
+    if output.needs_colours:
+        record["estimation"] = COLOURS_VERSION
+    return digest(record)[:12]
+
+
 class Fingerprints:
     """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 
@@ -201,7 +229,7 @@ class Fingerprints:
                 "growth": settings.keyframe_growth,
             }
         )
-        self._file = digest(settings.output)[:12]
+        self._file = _file_digest(settings.output)
         self._propagation = digest(settings.propagation)
         self._segments: dict[Segment, str] = {}
 

@@ -55,7 +55,13 @@ def rewrite(
         with state.timed("read"):
             path = run.shot.output / state.needed(record.file)
             state.matte = Matte(number=state.number, alpha=read_matte(path, frame.canvas))
-        write_matte(run, attributes, state)
+            if run.settings.output.needs_trimaps:
+                state.trimap = run.results.read_trimap(
+                    state.number,
+                    is_keyframe=state.number in run.plan.keyframes,
+                    confidence=record.stats["confidence"],
+                )
+        write_matte(run, attributes, "cpu", state)
         state.stats = {**record.stats, **state.stats}
 
     states = (FrameState(number=number, fingerprint=print_) for number, print_ in todo.items())

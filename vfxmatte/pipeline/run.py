@@ -68,7 +68,7 @@ def stages(
     frames = read_plates(run, frames, list(todo))
     frames = each(partial(encode_colour, run), frames)  # trimap and plate become a task
     frames = solve(engine, frames)
-    return each(partial(write_matte, run, attributes), frames)
+    return each(partial(write_matte, run, attributes, engine.device), frames)
 
 
 class Run(PreparedRun):

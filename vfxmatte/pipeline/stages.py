@@ -13,6 +13,8 @@ from vfxmatte.colour import to_network
 from vfxmatte.common.parallel import close
 from vfxmatte.engines.answers import answers
 from vfxmatte.engines.protocol import Engine, Task
+from vfxmatte.foreground.planes import PlaneMaker
+from vfxmatte.io.writers import alpha_as_written
 from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.propagation.confidence import trimap_stats
@@ -87,7 +89,8 @@ def encode_colour(run: PreparedRun, state: FrameState) -> None:
             bad = np.count_nonzero(~finite.all(axis=2))
             state.stats["nonfinite_pixels"] = float(bad)
         state.task = Task(image=to_network(frame, run.colours), trimap=trimap)
-        state.trimap = None
+        if not run.settings.output.needs_trimaps:
+            state.trimap = None
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -128,14 +131,31 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
         close(states)
 
 
-def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
-    """Write the matte to disk.
+def _make_layers(run: PreparedRun, device: str, state: FrameState) -> None:
+    """Estimate the foreground's colour, and make what else the file holds beside alpha."""
+    output = run.settings.output
+    if not (output.needs_colours or output.needs_trimaps):
+        return
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    with state.timed("layers"):
+        maker = PlaneMaker(settings=output, colours=run.colours, device=device)
+        alpha = alpha_as_written(matte.alpha, output)
+        state.planes = maker.planes(frame, alpha, state.trimap)
+    state.trimap = None
+
+
+def write_matte(
+    run: PreparedRun, attributes: Mapping[str, str], device: str, state: FrameState
+) -> None:
+    """Make the layers that the settings ask for, and write the matte to disk.
 
     Args:
         attributes: for the header, beside the plate's own.
+        device: what foreground colours are estimated on.
     """
+    _make_layers(run, device, state)
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
-        path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
+        path = run.results.write_matte(matte, frame, state.fingerprint, attributes, state.planes)
         state.size_bytes = path.stat().st_size
-    state.path, state.frame, state.matte = path, None, None
+    state.path, state.frame, state.matte, state.planes = path, None, None, None

@@ -14,10 +14,12 @@ from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.errors import PlateError, UsageError
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.result_names import format_of
-from vfxmatte.io.writers import write_matte
+from vfxmatte.io.writers import alpha_as_written, write_matte
+from vfxmatte.pipeline.manifest import foreground_attributes
 from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import read_keyframe
@@ -99,12 +101,15 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
         attributes = {
             "vfxmatte/version": __version__,
             "vfxmatte/colorspace": frame.colour_space,
+            **foreground_attributes(output, frame.colour_space, colours),
             **{f"vfxmatte/{name}": str(value) for name, value in engine.describe().items()},
         }
     job.check()
     _refuse_existing(request.output, request.overwrite)
     output = replace(output, attributes={**attributes, **output.attributes})
-    path = write_matte(solved, frame, output, request.output)
+    maker = PlaneMaker(settings=output, colours=colours, device=device)
+    planes = maker.planes(frame, alpha_as_written(solved.alpha, output), trimap)
+    path = write_matte(solved, frame, output, request.output, planes=planes)
     return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
 
