@@ -21,6 +21,8 @@ def run(
     overwrite: bool = False,
     device: str = "auto",
     mode: str = "exact",
+    foreground: str = "none",
+    layers: str = "",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
@@ -44,6 +46,7 @@ def run(
             overwrite=overwrite,
             device=device,
             mode=mode,
+            **_colours(foreground, layers),
             on_event=watch.events.put,
         )
     )
@@ -51,6 +54,11 @@ def run(
     totals = _totals(job, watch)
     watch.refuse_failures(folder)
     return folder, int(totals["written"]) + int(totals["kept"])
+
+
+def _colours(foreground: str, layers: str) -> dict[str, str]:
+    chosen = {"foreground": "" if foreground == "none" else foreground, "layers": layers.strip()}
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
