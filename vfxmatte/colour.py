@@ -223,6 +223,12 @@ class ColourConfig:
         """Convert (..., 3) float32 between colour spaces, into a new array."""
         return self._applied(pixels, source, self.resolve(target))
 
+    def is_linear(self, source: str) -> bool:
+        """Return True if twice the value in a colour space is twice the light."""
+        values = np.array([[[0.1, 0.2, 0.4], [0.2, 0.4, 0.8], [0, 0, 0]]], np.float32)
+        one, two, none = self.to_linear_rec709(values, source)[0]
+        return bool(np.allclose(2 * one, two, rtol=1e-3) and np.allclose(none, 0, atol=1e-6))
+
     def to_linear_rec709(self, pixels: FloatImage, source: str) -> FloatImage:
         """Convert (..., 3) float32 to scene-linear Rec.709, into a new array."""
         return self._applied(pixels, source, None)

@@ -80,6 +80,7 @@ def _draw_output(layout: Any, place: Place) -> None:
     with contextlib.suppress(Problem):  # what is not chosen yet is reported by Run
         folder = shot_folder(place)
         _draw_text(box, folder.path.relative_to(folder.base).as_posix(), "FILE_FOLDER")
+    box.prop(place.scene.vfxmatte, "foreground")
     box.prop(place.scene.vfxmatte, "wire")
 
 

@@ -188,6 +188,7 @@ def _request(place: Place, shot: Plate) -> dict[str, Any]:
         "colorspace": _colorspace(chosen, shot),
         "device": saved.device.strip() or None,
         "mode": saved.mode,
+        "foreground": "premultiplied" if chosen.foreground else None,
         "settings": {"missing": chosen.missing.lower()},
     }
 

@@ -22,6 +22,8 @@ def run(
     device: str = "auto",
     mode: str = "exact",
     subject: str = "",
+    foreground: str = "none",
+    layers: str = "",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
@@ -46,6 +48,7 @@ def run(
             device=device,
             mode=mode,
             subject=subject.strip() or None,
+            **_colours(foreground, layers),
             on_event=watch.events.put,
         )
     )
@@ -53,6 +56,11 @@ def run(
     totals = _totals(job, watch)
     watch.refuse_failures(folder)
     return folder, int(totals["written"]) + int(totals["kept"])
+
+
+def _colours(foreground: str, layers: str) -> dict[str, str]:
+    chosen = {"foreground": "" if foreground == "none" else foreground, "layers": layers.strip()}
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:

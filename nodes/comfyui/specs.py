@@ -11,6 +11,7 @@ from . import batches, host, sequences
 CATEGORY = "mask/vfxmatte"
 DEVICES = ("auto", "cuda", "cpu")
 MODES = ("exact", "fast")
+FOREGROUNDS = ("none", "premultiplied", "straight")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,14 @@ SEQUENCE = Spec(
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
         *_SOLVING,
         Entry("STRING", "subject", "Of several folders in trimaps this one; empty: all.", ""),
+        Entry(
+            "COMBO",
+            "foreground",
+            "Write the foreground's colour, free of the background's, beside alpha.",
+            "none",
+            FOREGROUNDS,
+        ),
+        Entry("STRING", "layers", "More layers of the EXRs: trimap,confidence,background.", ""),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

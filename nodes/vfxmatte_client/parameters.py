@@ -59,6 +59,9 @@ PARAMETERS = (
     Parameter("mode", _ALL, "engine.mode", _unchanged),  # exact, fast, dense
     Parameter("precision", _ALL, "engine.precision", _unchanged),
     Parameter("weights", _ALL, "engine.weights", absolute_path),  # weights file
+    Parameter("foreground", _FILES, "output.foreground", _unchanged),  # straight, premultiplied
+    Parameter("despill", _FILES, "output.despill", float),  # 0 to 1
+    Parameter("layers", _FILES, "output.layers", _unchanged),  # names in a list, or with commas
 )
 """All options but `settings`, which every call takes: any setting by its dotted name."""
 

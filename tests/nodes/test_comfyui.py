@@ -103,7 +103,7 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
         schema.validate()
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
-        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO"], ["STRING", "INT"]),
+        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "COMBO", "STRING"], ["STRING", "INT"]),
         (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
     ]
     for schema in schemas:
@@ -252,6 +252,14 @@ def test_failed_frames_of_several_subjects_are_all_counted(bench: Bench) -> None
     watch.drain()
     with pytest.raises(RuntimeError, match=r"frame 1002 cat: no cat\nframe 1002 dog: no dog"):
         watch.refuse_failures("out")
+
+
+def test_a_sequence_with_foreground_and_layers(bench: Bench) -> None:
+    bench.sequence(foreground="straight", layers=" trimap,background ")
+    (request,) = bench.client.requests
+    assert (request["foreground"], request["layers"]) == ("straight", "trimap,background")
+    with pytest.raises(RuntimeError, match="foreground is one of none, premultiplied, straight"):
+        bench.sequence(foreground="yes")
 
 
 def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are(

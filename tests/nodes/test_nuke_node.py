@@ -458,7 +458,7 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
     node = bench.matte()
     for name, value in {
         "colorspace": "ACEScct", "ocio": "/my.ocio", "layer": "fg", "device": "cuda:1",
-        "quality": "fast",
+        "quality": "fast", "foreground": "premultiplied",
     }.items():  # fmt: skip
         node[name].setValue(value)
     bench.render(node)
@@ -467,6 +467,7 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
         "ACEScct", "/my.ocio", "cuda:1", "fast",
     )  # fmt: skip
     assert request["settings"] == {"missing": "error", "layer": "fg"}
+    assert request["foreground"] == "premultiplied"
 
 
 def test_a_script_does_not_choose_the_program(

@@ -51,7 +51,7 @@ def _no_dry_run(context: click.Context, parameter: click.Parameter, value: bool)
 @click.option(
     "--movie",
     type=PathOption(),
-    help="Also write a ProRes 4444 .mov: Rec.709, straight colour, alpha.",
+    help="Also write a ProRes 4444 .mov: Rec.709, straight colour (or --foreground's), alpha.",
 )
 @click.option(
     "--preview",

@@ -95,6 +95,16 @@ _SETTINGS = (
         help="Of several subjects, one EXR a frame too, with layers NAME.A.",
     ),
     click.option(
+        "--foreground",
+        type=click.Choice(["straight", "premultiplied"]),
+        help="Add the foreground's R G B, without the background's colour, to the EXR mattes.",
+    ),
+    click.option("--despill", type=float, help="Take spill out of the foreground, 0 to 1 [0]."),
+    click.option(
+        "--layers",
+        help="Layers of the EXR mattes: alpha,foreground,despill,background,trimap,confidence.",
+    ),
+    click.option(
         "--workers", type=int, help="Frames read and written at once [half the processors]."
     ),
     click.option(

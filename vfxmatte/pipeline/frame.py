@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.solved import SolvedFile
-from vfxmatte.types import Failure, Frame, FrameResult, Matte, Trimap
+from vfxmatte.types import Failure, FloatImage, Frame, FrameResult, Matte, Trimap
 
 Part = TypeVar("Part")
 
@@ -41,6 +41,8 @@ class FrameState:
     matte: Matte | None = None
     known: str = "float"
     """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
+    planes: Mapping[str, FloatImage] | None = None
+    """Further channels of its file, by name."""
     path: Path | None = None
     """The matte's file, once it is written."""
     size_bytes: int = 0
@@ -77,7 +79,7 @@ class FrameState:
     def fail(self, error: Exception) -> None:
         """Set the error, unless there is one already, and release all pixels."""
         self.error = self.error or as_foreseen(error).at(frame=self.number)
-        self.trimap = self.frame = self.task = self.matte = self.path = None
+        self.trimap = self.frame = self.task = self.matte = self.planes = self.path = None
 
 
 def for_each_frame(

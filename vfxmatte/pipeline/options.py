@@ -26,7 +26,7 @@ TOP_LEVEL = (
 )  # fmt: skip
 TABLES = {
     "engine": ("name", "weights", "device", "precision", "mode"),
-    "output": ("format", "pixel_type", "compression", "rgba"),
+    "output": ("format", "pixel_type", "compression", "rgba", "foreground", "despill", "layers"),
 }
 """The tables of `RunSettings` and the options that set their fields; `TOP_LEVEL` has the others."""
 

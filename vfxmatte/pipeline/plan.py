@@ -13,7 +13,9 @@ from typing import Any
 
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
+from vfxmatte.foreground.estimation import COLOURS_VERSION
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
 from vfxmatte.pipeline.coverage import coverage_note
@@ -24,6 +26,8 @@ from vfxmatte.pipeline.shot import Shot, content_digest
 from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
+
+_LATER_OUTPUT = ("foreground", "despill", "layers")
 
 PIXELS_VERSION = 4
 """Raise this when a change of the program changes mattes: older results are stale then."""
@@ -164,6 +168,8 @@ def _notes(
         notes.append(
             f"keyframes {numbers_as_text(outside)} are not used: the plate has no such frames"
         )
+    if settings.output.needs_colours:
+        notes += _colour_notes(plate)
     if lacking:
         done = "solved from the frame before" if settings.missing == "hold" else "left out"
         notes.append(f"frames {numbers_as_text(lacking)} are missing from the plate: {done}")
@@ -173,6 +179,15 @@ def _notes(
             "first one: they will fail"
         )
     return notes
+
+
+def _colour_notes(plate: PlateInfo) -> list[str]:
+    if plate.bits is None or plate.bits > 8:
+        return []
+    return [
+        f"the plate has {plate.bits} bits a channel: the foreground's colour will show their "
+        "banding where it is graded; a 10-bit movie, a 16-bit or an EXR plate has finer steps"
+    ]
 
 
 def requested_engine(engine: EngineSettings) -> dict[str, Any]:
@@ -256,6 +271,19 @@ def beside_each_other(
     }
 
 
+def _file_digest(output: OutputSettings) -> str:
+    """Digest what decides only the file.
+
+    Settings that came later count where they are used, so that older mattes stay finished.
+    """
+    values, usual = as_plain(output), as_plain(OutputSettings())
+    unused = {name for name in _LATER_OUTPUT if values[name] == usual[name]}
+    record = {name: value for name, value in values.items() if name not in unused}
+    if output.needs_colours:
+        record["estimation"] = COLOURS_VERSION
+    return digest(record)[:12]
+
+
 class Fingerprints:
     """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 
@@ -290,10 +318,10 @@ class Fingerprints:
                 "growth": settings.keyframe_growth,
             }
         )
-        self._file = digest(settings.output)[:12]
+        self._file = _file_digest(settings.output)
         self._shaped_file = self._file
         if not settings.matte.is_neutral:
-            self._shaped_file = digest([settings.output, settings.matte])[:12]
+            self._shaped_file = digest([self._file, settings.matte])[:12]
         self._propagation = digest(settings.propagation)
         self._segments: dict[Segment, str] = {}
 

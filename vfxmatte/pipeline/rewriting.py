@@ -92,10 +92,16 @@ def rewrite(
             path = run.shot.output / state.needed(record.solved or record.file)
             state.matte = Matte(number=state.number, alpha=_read(path, frame))
             state.known = record.alpha or "float"
+            if run.settings.output.needs_trimaps:
+                state.trimap = run.results.read_trimap(
+                    state.number,
+                    is_keyframe=state.number in run.plan.keyframes,
+                    confidence=record.stats["confidence"],
+                )
         if run.controls.shapes(state.number):
             state.solved = SolvedFile.of(record)
         shape_matte(run, state)
-        write_matte(run, attributes, state)
+        write_matte(run, attributes, "cpu", state)
         state.stats = {**record.stats, **state.stats}
 
     states = (FrameState(number=number, fingerprint=print_) for number, print_ in todo.items())

@@ -82,7 +82,11 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     if any(part.run.controls.change_alpha for part in parts.values()):
         frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
     frames = share(parts, frames)
-    return each(lambda part, state: write_matte(part.run, part.attributes, state), frames)
+
+    def write(part: Part, state: FrameState) -> None:
+        write_matte(part.run, part.attributes, engine.device, state)
+
+    return each(write, frames)
 
 
 def _of_part(

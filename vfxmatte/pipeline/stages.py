@@ -14,7 +14,9 @@ from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.engines.answers import answers
 from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.errors import own_copy
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.plates import FrameOrError
+from vfxmatte.io.writers import alpha_as_written
 from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.prepared import PreparedRun
@@ -65,6 +67,7 @@ def _store_narrowed(run: PreparedRun, state: FrameState, labels: Labels) -> None
         confidence=state.stats.get("confidence", 1.0),
     )
     state.stats["unknown_share"] = trimap.unknown_share
+    state.trimap = trimap
     run.results.write_trimap(trimap)
 
 
@@ -104,7 +107,8 @@ def encode_colour(run: PreparedRun, state: FrameState) -> None:
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
     state.matte = run.controls.finished(state.number)
     if state.matte is not None:
-        state.trimap = None
+        if not run.settings.output.needs_trimaps:
+            state.trimap = None
         return
     with state.timed("colour"):
         finite = np.isfinite(frame.pixels)
@@ -112,7 +116,8 @@ def encode_colour(run: PreparedRun, state: FrameState) -> None:
             bad = np.count_nonzero(~finite.all(axis=2))
             state.stats["nonfinite_pixels"] = float(bad)
         state.task = Task(image=to_network(frame, run.colours), trimap=trimap)
-        state.trimap = None
+        if not run.settings.output.needs_trimaps:
+            state.trimap = None
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -183,16 +188,40 @@ def share(parts: Mapping[str, Part], states: Generator[FrameState]) -> Generator
         close(states)
 
 
-def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
-    """Write the matte to disk.
+def _make_layers(run: PreparedRun, device: str, state: FrameState) -> None:
+    """Estimate the foreground's colour, and make what else the file holds beside alpha."""
+    output = run.settings.output
+    if not (output.needs_colours or output.needs_trimaps):
+        return
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    if output.needs_trimaps and state.trimap is None:  # its alpha was on disk
+        state.trimap = run.results.read_trimap(
+            state.number,
+            is_keyframe=state.number in run.plan.keyframes,
+            confidence=state.stats.get("confidence", 1.0),
+        )
+    with state.timed("layers"):
+        maker = PlaneMaker(settings=output, colours=run.colours, device=device)
+        alpha = alpha_as_written(matte.alpha, output)
+        state.planes = maker.planes(frame, alpha, state.trimap)
+    state.trimap = None
+
+
+def write_matte(
+    run: PreparedRun, attributes: Mapping[str, str], device: str, state: FrameState
+) -> None:
+    """Make the layers that the settings ask for, and write the matte to disk.
 
     Args:
         attributes: for the header, beside the plate's own.
+        device: what foreground colours are estimated on.
     """
     matte, frame = state.needed(state.matte), state.needed(state.frame)
-    with state.timed("write"):
-        if matte.labels is not None:
+    if matte.labels is not None:
+        with state.timed("write"):
             _store_narrowed(run, state, matte.labels)
-        path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
+    _make_layers(run, device, state)
+    with state.timed("write"):
+        path = run.results.write_matte(matte, frame, state.fingerprint, attributes, state.planes)
         state.size_bytes = path.stat().st_size
-    state.path, state.frame, state.matte = path, None, None
+    state.path, state.frame, state.matte, state.planes = path, None, None, None

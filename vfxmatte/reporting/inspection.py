@@ -353,7 +353,8 @@ def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
     """Return the size of one matte without compression."""
     output = settings.output
     wide = output.format == "exr" and output.pixel_type == "float"
-    channels = 4 if output.rgba else 1
+    layers = sum(len(layer.channels) for layer in output.parsed_layers if layer.name)
+    channels = layers + (4 if output.rgba or output.foreground else 1)
     return plate.canvas.width * plate.canvas.height * channels * (4 if wide else 2)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from vfxmatte.colour import ColourTags
 from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.canvas import crop
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.rates import frame_rate
@@ -70,6 +71,8 @@ class Delivery:
     def prores(self, path: Path) -> Path:
         """Write ProRes 4444: straight Rec.709 colour and alpha, with time code and pixel aspect.
 
+        The colour is the foreground's where the mattes hold it, else the plate's.
+
         Frames without a readable plate and matte are transparent black, so that the movie keeps
         the plate's timing.
         """
@@ -115,14 +118,19 @@ class Delivery:
 
     def _panels(self, frame: Frame, width_px: int) -> Panels:
         number = frame.number
+        alpha = self._matte(number, frame)
+        colour = None
+        if alpha is not None and self.run.settings.output.needs_colours:
+            colour = self.run.colours.to_linear_rec709(*self._colour(frame, alpha))
         return make_panels(
             frame,
-            self._matte(number, frame),
+            alpha,
             self._labels(number),
             self.run.colours,
             width_px=width_px,
             is_keyframe=number in self.run.plan.keyframes,
             confidence=self._confidence(number),
+            foreground=colour,
         )
 
     def _confidence(self, number: int) -> float:
@@ -147,6 +155,13 @@ class Delivery:
             if latest is not None:
                 yield latest
 
+    def _colour(self, frame: Frame, alpha: FloatImage) -> tuple[FloatImage, str]:
+        """Return the colour that the mattes are delivered with, (H, W, 3), and its space."""
+        output = self.run.settings.output
+        if not output.needs_colours:
+            return frame.pixels, frame.colour_space
+        return PlaneMaker(settings=output, colours=self.run.colours).foreground(frame, alpha)
+
     def _rgba(self) -> Iterator[FloatImage]:
         target = self.run.colours.default_space(ColourTags(kind="movie")).name
         info = self.run.plate.info
@@ -156,6 +171,6 @@ class Delivery:
             if frame is None or alpha is None:
                 yield np.zeros((*info.display_window.shape, 4), np.float32)
                 continue
-            colour = self.run.colours.convert(frame.pixels, frame.colour_space, target)
+            colour = self.run.colours.convert(*self._colour(frame, alpha), target)
             rgba = np.dstack((colour, alpha)).astype(np.float32)
             yield crop(rgba, frame.canvas, frame.display_window)

@@ -67,6 +67,7 @@ def make_panels(
     width_px: int,
     is_keyframe: bool = False,
     confidence: float | None = None,
+    foreground: FloatImage | None = None,
 ) -> Panels:
     """Draw one frame over its display window, at most `width_px` wide, with square pixels.
 
@@ -74,6 +75,8 @@ def make_panels(
         alpha: (H, W) float32 over the frame's canvas; None gives black panels.
         labels: (H, W) uint8 over the canvas; None leaves the plate untinted.
         confidence: of the trimap, for the caption.
+        foreground: (H, W, 3) straight linear Rec.709 over the canvas, to composite; None takes the
+            plate's own colour.
     Raises:
         ColourError: the frame's colour space is unknown.
     """
@@ -89,7 +92,11 @@ def make_panels(
         coverage = crop(alpha, frame.canvas, frame.display_window)
         small = resized(coverage, size)
         matte = grey_picture(small)
-        premultiplied = resized(linear * coverage[:, :, None], size)
+        own = linear
+        if foreground is not None:
+            own = np.nan_to_num(foreground, nan=0.0, posinf=65504.0, neginf=0.0)
+            own = crop(own, frame.canvas, frame.display_window)
+        premultiplied = resized(own * coverage[:, :, None], size)
         composite = to_display(
             over(premultiplied, small, np.broadcast_to(GROUND, premultiplied.shape))
         )

@@ -14,13 +14,15 @@ from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.errors import PlateError, UsageError
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.result_names import format_of
-from vfxmatte.io.writers import write_matte
+from vfxmatte.io.writers import alpha_as_written, write_matte
 from vfxmatte.pipeline.controls import with_edges
 from vfxmatte.pipeline.edges import shaped
 from vfxmatte.pipeline.limits import LimitMattes
+from vfxmatte.pipeline.manifest import foreground_attributes
 from vfxmatte.pipeline.picture import matte
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
@@ -106,6 +108,7 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
         attributes = {
             "vfxmatte/version": __version__,
             "vfxmatte/colorspace": frame.colour_space,
+            **foreground_attributes(output, frame.colour_space, colours),
             **{f"vfxmatte/{name}": str(value) for name, value in engine.describe().items()},
         }
     job.check()
@@ -115,7 +118,9 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     if not settings.matte.is_neutral:
         solved = with_edges(solved, frame, settings.matte, output)
         solved = replace(solved, alpha=limits.alpha(solved.alpha))
-    path = write_matte(solved, frame, output, request.output)
+    maker = PlaneMaker(settings=output, colours=colours, device=device)
+    planes = maker.planes(frame, alpha_as_written(solved.alpha, output), trimap)
+    path = write_matte(solved, frame, output, request.output, planes=planes)
     return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
 

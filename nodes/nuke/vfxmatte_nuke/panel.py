@@ -12,7 +12,8 @@ from vfxmatte_nuke.problem import Problem
 
 SETTINGS = (
     "first", "last", "plate_from", "trimaps_from", "keyframes", "trimap_channel", "trimap_folder",
-    "quality", "device", "shot_folder", "colorspace", "ocio", "layer", "missing", "command",
+    "quality", "foreground", "device", "shot_folder", "colorspace", "ocio", "layer", "missing",
+    "command",
 )  # fmt: skip
 RESULTS = ("matte_file", "trimap_file", "matte_first", "matte_last", "has_matte")
 
@@ -31,6 +32,8 @@ class Settings(NamedTuple):
     """Folder of painted trimaps; "" if they come from the input."""
     quality: str
     """exact or fast."""
+    foreground: str
+    """Colour to write beside alpha: none, premultiplied or straight."""
     device: str
     shot_folder: str
     colorspace: str
@@ -65,6 +68,7 @@ def settings_of(node: Any) -> Settings:
         last=last,
         always_render=values["plate_from"] != "automatic",
         quality=str(values["quality"]),
+        foreground=str(values["foreground"]),
         device=str(values["device"]),
         missing=str(values["missing"]),
         notes=_notes(values["command"]),

@@ -77,6 +77,8 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
         "mode": settings.quality,
         "settings": dict(options, missing=settings.missing),
     }
+    if settings.foreground != "none":
+        request["foreground"] = settings.foreground
     request.update(plate)
     steps = steps + request.pop("steps")
     if steps and host.is_proxy():
