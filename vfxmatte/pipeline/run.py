@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.kept import KeptFit
 
 _TRIMAPS_AHEAD = 4
+_FIT_FAILED = (MemoryError, RuntimeError, ArithmeticError, ValueError)
+"""A fit that fails so is left out; errors on purpose, of the output say, end the run."""
 
 
 def stages(
@@ -192,10 +194,14 @@ class Run(PreparedRun):
             return self._fit(self._open_engine())[1]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
+        except _FIT_FAILED as error:
+            foreseen = as_foreseen(error).at(shot=self.shot.name)
+            foreseen.hint = "with --fit off the shot is solved without a fit"
+            raise foreseen from error
 
     def _fit(self, engine: Engine) -> tuple[Engine, KeptFit | None]:
         def told(progress: FitProgress) -> None:
-            self._check_stopped()
+            self.check_stopped()
             self.fit_told(progress)
 
         found, kept = fitted(self, engine, told)
@@ -208,8 +214,8 @@ class Run(PreparedRun):
         that is wanted and helps."""
         try:
             found, kept = self._fit(engine)
-        except (MemoryError, RuntimeError) as error:
-            self.said(f"not fitted to the shot: {as_foreseen(error)}")
+        except _FIT_FAILED as error:
+            self.said(f"not fitted to the shot: {as_foreseen(error).what} (--fit off: no attempt)")
             return engine
         if kept is not None:
             self.said(kept.text)
