@@ -87,6 +87,7 @@ SEQUENCE = Spec(
         Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
         *_SOLVING,
+        Entry("STRING", "fit", "Fit to the shot's keyframes first: auto, off, minutes.", "auto"),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

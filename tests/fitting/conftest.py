@@ -7,33 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting.settings import FitSettings
-from vfxmatte.network.light import LightConfig, LightMatting, reset_last_layers
-from vfxmatte.network.weights_file import save_folded
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 
 QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
-
-
-def light_network(std: float = 0.05) -> LightMatting:
-    torch.manual_seed(3)
-    network = LightMatting(LightConfig(refinement=0))
-    reset_last_layers(network, std=std)
-    return network.fold()
-
-
-@pytest.fixture(scope="session")
-def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("light") / "light.safetensors"
-    network = light_network()
-    save_folded(path, network, network.config, name="light")
-    return path
 
 
 @pytest.fixture

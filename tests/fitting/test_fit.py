@@ -14,7 +14,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.fitting.conftest import QUICK, fits, light_network, statuses
+from tests.conftest import light_network
+from tests.fitting.conftest import QUICK, fits, statuses
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.light_frame import Frame, Solved, solve_frame
 from vfxmatte.engines.protocol import EngineSettings

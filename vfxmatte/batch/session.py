@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.batch.outcome import Outcome
@@ -19,6 +19,9 @@ from vfxmatte.reporting.session import RunSession
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.types import FrameResult
+
+if TYPE_CHECKING:
+    from vfxmatte.fitting.fit import FitProgress
 
 
 class BatchReport(Protocol):
@@ -139,6 +142,9 @@ class _Recorder:
     def start(self, run: Run) -> None:
         self._outcome.notes += run.plan.notes
         self._inner.start(run)
+
+    def fit(self, progress: FitProgress) -> None:
+        self._inner.fit(progress)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         self._pace.add(result)

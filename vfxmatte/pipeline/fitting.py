@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.errors import OutputError, VfxmatteError, WeightsError
 from vfxmatte.fitting.kept import (
@@ -175,7 +177,9 @@ def _opened(run: PreparedRun, engine: Engine, kept: KeptFit) -> Engine:
         return engine
     from vfxmatte.fitting.engine import FittedEngine
 
-    return FittedEngine.open(engine, kept, run.settings.engine)
+    settings = run.settings.engine
+    first = device_names(settings.device)[0] if names_several(settings.device) else settings.device
+    return FittedEngine.open(engine, kept, replace(settings, device=first))
 
 
 def _written(output: Path, recipe: str) -> KeptFit:
