@@ -63,12 +63,12 @@ def spec(batch: FarmBatch, names: CueNames) -> str:
     layers = ElementTree.SubElement(element, "layers")
     depends = ElementTree.SubElement(root, "depends")
     for job, suffix in zip(batch.jobs, _suffixes(batch.jobs), strict=True):
-        names = [f"{name}{suffix}" for name in ("fit", "solve", "merge")]
+        fit, solve, merge = (f"{name}{suffix}" for name in ("fit", "solve", "merge"))
         if job.fit:
-            _add_fit(layers, job, names[0])
-        _add_solve(layers, job, names[1])
-        _add_merge(layers, job, names[2])
-        for before, after in list(pairwise(names))[0 if job.fit else 1 :]:
+            _add_fit(layers, job, fit)
+        _add_solve(layers, job, solve)
+        _add_merge(layers, job, merge)
+        for before, after in pairwise([*([fit] if job.fit else []), solve, merge]):
             kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
             depend = ElementTree.SubElement(depends, "depend", kind)
             _add(depend, depjob=title, deplayer=after, onjob=title, onlayer=before)
