@@ -82,7 +82,7 @@ class Example:
 
     @property
     def alpha(self) -> FloatImage:
-        return self.wanted / np.float32(255)
+        return np.asarray(self.wanted / np.float32(255), np.float32)
 
     @property
     def frame(self) -> Frame:
@@ -99,7 +99,7 @@ class Example:
 
 
 def _packed(values: FloatImage) -> NDArray[np.uint8]:
-    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
 
 
 def example(key: Keyframe, labels: Labels) -> Example:
