@@ -103,6 +103,8 @@ def _draw_run(layout: Any) -> None:
 
 def _progress_text(progress: Progress) -> str:
     words = {"starting": "Starting the engine", "cancelling": "Cancelling"}
+    if progress.fit is not None and progress.state == "running":
+        return "Fitting to the shot: step {} of {}".format(*progress.fit)
     return words.get(progress.state, f"{progress.done} of {progress.count} frames")
 
 

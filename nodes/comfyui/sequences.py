@@ -8,6 +8,7 @@ from typing import Any
 from . import client, host, places
 
 _MAX_FAILURES = 5  # listed in the error
+_FIT_STEPS_A_LINE = 20
 _last_jobs: dict[str, Any] = {}  # by output folder; a cancelled one may still be running
 
 
@@ -24,6 +25,7 @@ def run(
     subject: str = "",
     foreground: str = "none",
     layers: str = "",
+    fit: str = "auto",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
@@ -49,6 +51,7 @@ def run(
             mode=mode,
             subject=subject.strip() or None,
             **_colours(foreground, layers),
+            fit=None if fit.strip() in ("", "auto") else fit.strip(),
             on_event=watch.events.put,
         )
     )
@@ -101,20 +104,25 @@ class _Watch:
         self._failures: dict[tuple[int, str], str] = {}  # by frame and subject
         self._progress: host.Progress | None = None
         self._count = self._done = 0
+        self._fit: tuple[int, int] | None = None
 
     def drain(self) -> None:
         """Process the events that have arrived, and show the progress."""
         while not self.events.empty():
             self._take(self.events.get())
         if self._progress is not None:
-            self._progress.show(self._done, self._count)
+            self._progress.show(*(self._fit or (self._done, self._count)))
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":
             self._count = int(event["count"])
             self._progress = host.Progress(self._count)
+        elif event["event"] == "fit":
+            self._fit = int(event["step"]), int(event["steps"])
+            if event["step"] % _FIT_STEPS_A_LINE == 0:
+                host.log.info("fitting to the shot: step %d of %d", *self._fit)
         elif event["event"] == "frame":
-            self._done += 1
+            self._done, self._fit = self._done + 1, None
             error = event.get("error")
             if error:
                 subject = str(event.get("subject") or "")

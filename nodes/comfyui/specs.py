@@ -97,6 +97,7 @@ SEQUENCE = Spec(
             FOREGROUNDS,
         ),
         Entry("STRING", "layers", "More layers of the EXRs: trimap,confidence,background.", ""),
+        Entry("STRING", "fit", "Fit to the shot's keyframes first: auto, off, minutes.", "auto"),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

@@ -21,6 +21,9 @@ def is_event(record: Any) -> bool:
         return type(record.get("frame")) is int and valid and isinstance(path, (str, type(None)))
     if event == "start":
         return type(record.get("count")) is int
+    if event == "fit":
+        step, steps = record.get("step"), record.get("steps")
+        return type(step) is int and type(steps) is int and steps > 0
     return True
 
 

@@ -27,6 +27,15 @@ def _names(value: Any) -> list[str] | None:
     return [value] if isinstance(value, str) and value else list(value) or None
 
 
+def _fit(value: Any) -> Record | None:
+    """Return the table of a fit to the shot: auto, off, or minutes; None for an empty text."""
+    text = str(value).strip()
+    try:
+        return {"when": "on", "minutes": float(text)}
+    except ValueError:
+        return {"when": text} if text else None
+
+
 class Parameter(NamedTuple):
     """One option of the calls."""
 
@@ -35,7 +44,8 @@ class Parameter(NamedTuple):
     methods: tuple[str, ...]
     """Requests that take it, by the names of the protocol."""
     setting: str | None
-    """Dotted name of the setting it stands for, as in `vfxmatte run --set`; None: not a setting."""
+    """Dotted name of the setting, or of the table, that it stands for, as in `vfxmatte run --set`;
+    None: not a setting."""
     convert: Callable[[Any], Any]
     """Makes the value to send; None leaves it out."""
 
@@ -58,6 +68,7 @@ PARAMETERS = (
     Parameter("device", _ALL, "engine.device", _unchanged),  # auto, cpu, cuda, cuda:1
     Parameter("mode", _ALL, "engine.mode", _unchanged),  # exact, fast, dense
     Parameter("precision", _ALL, "engine.precision", _unchanged),
+    Parameter("fit", _SHOT, "fit", _fit),  # to the shot: auto, off, or minutes
     Parameter("weights", _ALL, "engine.weights", absolute_path),  # weights file
     Parameter("foreground", _FILES, "output.foreground", _unchanged),  # straight, premultiplied
     Parameter("despill", _FILES, "output.despill", float),  # 0 to 1
@@ -85,7 +96,9 @@ def request_params(method: str, options: Record) -> Record:
     for parameter in known:
         value = options.get(parameter.name)
         value = None if value is None else parameter.convert(value)
-        if value is not None:
+        if isinstance(value, dict):
+            settings.update((f"{parameter.setting}.{name}", one) for name, one in value.items())
+        elif value is not None:
             target = params if parameter.setting is None else settings
             target[parameter.setting or parameter.name] = value
     return {**params, "settings": settings}

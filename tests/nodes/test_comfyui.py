@@ -262,6 +262,17 @@ def test_a_sequence_with_foreground_and_layers(bench: Bench) -> None:
         bench.sequence(foreground="yes")
 
 
+def test_a_sequence_is_fitted_first(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.client.fit_steps = [(20, 120), (21, 120)]
+    bench.client.gate.clear()
+    caplog.set_level("INFO", "vfxmatte")
+    threading.Timer(0.5, bench.client.gate.set).start()
+    bench.sequence(fit=" 2 ")
+    assert bench.client.requests[0]["fit"] == "2"
+    assert (21, 120) in bench.comfy.shown and bench.comfy.shown[-1] == (3, 3)
+    assert [r.getMessage() for r in caplog.records] == ["fitting to the shot: step 20 of 120"]
+
+
 def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are(
     bench: Bench,
 ) -> None:

@@ -24,6 +24,7 @@ from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
+from vfxmatte.pipeline.fitting import is_wanted
 from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
@@ -80,7 +81,8 @@ def farm(
     keep_going: bool,
     **values: Any,
 ) -> None:
-    """Write SHOT as a job for a render farm: chunks of frames, then merge and verify.
+    """Write SHOT as a job for a render farm: chunks of frames, then merge and verify; before them
+    the fit to the shot, where one is wanted.
 
     \b
     vfxmatte farm shots/creature -o jobs/creature
@@ -190,9 +192,11 @@ def _job_of_cut(cut_shot: CutShot, values: Mapping[str, Any]) -> FarmJob:
 
 def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
     device, gpus = shot.settings.engine.device, values["gpus"]
+    frames, fit = _planned(shot)
     return FarmJob(
         name=shot.name,
-        frames=_frames(shot),
+        frames=frames,
+        fit=fit,
         chunk_size=values["chunk_size"],
         chunk_seconds=values["chunk_seconds"],
         paths=tuple(_paths(values, shot)),
@@ -208,11 +212,13 @@ def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
     )
 
 
-def _frames(shot: Shot) -> Frames:
-    """Return the frames to solve, checked against the plate as a run checks them."""
+def _planned(shot: Shot) -> tuple[Frames, bool]:
+    """Return the frames to solve, checked against the plate as a run checks them, and whether the
+    shot is to be fitted."""
     with open_run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
-        return run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
+        frames = run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
+        return frames, not shot.subjects and is_wanted(run.plan, run.settings)
 
 
 def _gpus(device: str) -> int:
@@ -253,7 +259,7 @@ def _ocio(shot: Shot) -> Path | None:
 
 def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
-    weights, ocio = shot.settings.engine.weights, _ocio(shot)
+    ocio = _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
     subjects = shot.subjects.values()
     paths = [plate, *shot.keyframes.values(), *(p for keys in subjects for p in keys.values())]
@@ -262,7 +268,8 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     paths += [place if place.exists() else place.parent for place in sides]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
         paths.append(folder / SETTINGS_FILE)
-    paths += [weights, weights.with_suffix(".json")] if weights else []
+    for weights in (shot.settings.engine.weights, shot.settings.fit.weights):
+        paths += [weights, weights.with_suffix(".json")] if weights else []
     paths += [ocio] if ocio else []
     return [path.absolute() for path in paths]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
 
 _FIT_STEPS_A_LINE = 20
+_FOLLOWING = "following the keyframes"
 
 
 def make_report(
@@ -158,15 +159,16 @@ class ProgressReport(QuietReport):
         for line in run_lines(run):
             self.console.print(line)
         self.progress.start()
-        description = "following the keyframes"
         if self._task is None:
-            self._task = self.progress.add_task(description, total=self._total)
+            self._task = self.progress.add_task(_FOLLOWING, total=self._total)
         else:  # of the shot before, in a batch
-            self.progress.update(self._task, description=description)
+            self.progress.update(self._task, description=_FOLLOWING)
 
     def fit(self, progress: FitProgress) -> None:
         if self._task is not None:
-            self.progress.update(self._task, description=fit_line(progress))
+            is_over = progress.step == progress.steps
+            description = _FOLLOWING if is_over else fit_line(progress)
+            self.progress.update(self._task, description=description)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:

@@ -47,7 +47,7 @@ class PreparedRun:
         self.chunk = chunk
         self.workers = self.settings.workers or usual_workers()
         self._only = None if only is None else frozenset(only)
-        self._check_stopped = check_stopped or (lambda: None)
+        self.check_stopped = check_stopped or (lambda: None)
         self.read_proxies: ReadProxies = self.proxies
         """Where the pictures come from that motion is estimated on."""
         self._open_files = ExitStack()
@@ -153,7 +153,7 @@ class PreparedRun:
         """
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
         for pair in self.plate_reader.proxies(numbers, size):
-            self._check_stopped()
+            self.check_stopped()
             yield pair
 
     def plate_path(self, number: int) -> Path | None:

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.kept import KeptFit
 
 _TRIMAPS_AHEAD = 4
+_FIT_FAILED = (MemoryError, RuntimeError, ArithmeticError, ValueError)
+"""A fit that fails so is left out; errors on purpose, of the output say, end the run."""
 
 
 def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
@@ -232,13 +234,18 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            return self._fit(self._open_engine())[1]
+            with self._engine_for_fit() as engine:
+                return self._fit(engine)[1]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
+        except _FIT_FAILED as error:
+            foreseen = as_foreseen(error).at(shot=self.shot.name)
+            foreseen.hint = "with --fit off the shot is solved without a fit"
+            raise foreseen from error
 
     def _fit(self, engine: Engine) -> tuple[Engine, KeptFit | None]:
         def told(progress: FitProgress) -> None:
-            self._check_stopped()
+            self.check_stopped()
             self.fit_told(progress)
 
         found, kept = fitted(self, engine, told)
@@ -251,8 +258,8 @@ class Run(PreparedRun):
         that is wanted and helps."""
         try:
             found, kept = self._fit(engine)
-        except (MemoryError, RuntimeError) as error:
-            self.said(f"not fitted to the shot: {as_foreseen(error)}")
+        except _FIT_FAILED as error:
+            self.said(f"not fitted to the shot: {as_foreseen(error).what} (--fit off: no attempt)")
             return engine
         if kept is not None:
             self.said(kept.text)
@@ -274,7 +281,7 @@ class Run(PreparedRun):
     def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
         """Solve in one child process per device, yielding results as they come."""
         devices = device_names(self.settings.engine.device)
-        self._fit_on(devices[0])
+        self._fit_ahead()
         crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
         with contextlib.ExitStack() as stack:
             stack.callback(journal.fold)
@@ -290,11 +297,21 @@ class Run(PreparedRun):
                         journal.add(self.record_of_given_up(result))
                     yield result
 
-    def _fit_on(self, device: str) -> None:
+    @contextlib.contextmanager
+    def _engine_for_fit(self) -> Iterator[Engine]:
+        """Lend the run's engine; of several devices, one on the first."""
+        settings = self.settings.engine
+        if self.engine is not None or not names_several(settings.device):
+            yield self._open_engine()
+            return
+        first = replace(settings, device=device_names(settings.device)[0])
+        with contextlib.closing(open_engine(first)) as engine:
+            yield engine
+
+    def _fit_ahead(self) -> None:
         """Make the fit, if it is wanted and not on disk, for the children to find it there."""
         if is_wanted(self.plan, self.settings):
-            settings = replace(self.settings.engine, device=device)
-            with contextlib.closing(open_engine(settings)) as engine:
+            with self._engine_for_fit() as engine:
                 self._fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:

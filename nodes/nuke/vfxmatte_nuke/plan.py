@@ -75,6 +75,7 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
         "ocio": settings.ocio or configuration(project) or None,
         "device": settings.device,
         "mode": settings.quality,
+        "fit": settings.fit or None,
         "settings": dict(options, missing=settings.missing),
     }
     if settings.foreground != "none":
