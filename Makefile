@@ -12,8 +12,9 @@ SHOT ?= sample_shots/furry_creature
 BPY := bpy==5.0.1
 BPY_PYTHON ?= python3.11
 BPY_VENV := .venv-bpy
+TYPESCRIPT := typescript@7.0.2
 
-.PHONY: demo test lint settings wheel blender extension clean
+.PHONY: demo test lint page-types settings wheel blender extension clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +37,12 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy nodes/vfxmatte_client
 	$(BIN)/lint-imports
+
+# The pages' scripts are plain JavaScript with types in comments; npm brings the checker alone.
+page-types:
+	@if command -v npm >/dev/null; then npx --yes -p $(TYPESCRIPT) tsc -p . && \
+	  npx --yes -p $(TYPESCRIPT) tsc -p tsconfig.paint.json; \
+	  else echo "no npm: the types of the pages' scripts are not checked"; fi
 
 blender:
 	@$(BPY_VENV)/bin/python -c 'import bpy' 2>/dev/null || { \

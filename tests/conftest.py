@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import Trimap, Window
+
+if TYPE_CHECKING:
+    from vfxmatte.network.light import LightMatting
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C need it
@@ -82,4 +86,27 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = DeepImageMatting(DimConfig(width=0.0625, fc6_channels=64))
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(path, network, name="tiny random network for tests", licence="Apache-2.0")
+    return path
+
+
+def light_network(std: float = 0.05) -> LightMatting:
+    """Make a light network with fixed random values, folded."""
+    import torch
+
+    from vfxmatte.network.light import LightConfig, LightMatting, reset_last_layers
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        network = LightMatting(LightConfig(refinement=0))
+        reset_last_layers(network, std=std)
+    return network.fold()
+
+
+@pytest.fixture(scope="session")
+def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of `light_network`, which shots can be fitted with."""
+    from vfxmatte.network.weights_file import save_folded
+
+    path, network = tmp_path_factory.mktemp("light") / "light.safetensors", light_network()
+    save_folded(path, network, network.config, name="light")
     return path

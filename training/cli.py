@@ -35,6 +35,9 @@ _COMMANDS = {
         "training.course.command", "course_table", "Compare course runs on their pictures.",
     ),
     "export": ("training.loop.train_command", "export", "Write weights from a checkpoint."),
+    "foreground": (
+        "training.measure.foreground_command", "foreground", "Measure foreground colours.",
+    ),
     "evaluate": ("training.measure.evaluate_command", "evaluate", "Measure weights on pictures."),
 }  # fmt: skip
 

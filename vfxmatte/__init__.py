@@ -26,6 +26,7 @@ _HOMES = {
     "FrameResult": "vfxmatte.types",
     "Journal": "vfxmatte.journal.journal",
     "Matte": "vfxmatte.types",
+    "MatteSettings": "vfxmatte.pipeline.edges",
     "Means": "vfxmatte.review.evaluation",
     "MergeReport": "vfxmatte.pipeline.merge",
     "OutputSettings": "vfxmatte.io.writers",
@@ -37,6 +38,7 @@ _HOMES = {
     "Trimap": "vfxmatte.types",
     "VfxmatteError": "vfxmatte.errors",
     "Window": "vfxmatte.types",
+    "lock": "vfxmatte.pipeline.locking",
     "matte": "vfxmatte.pipeline.picture",
     "merge": "vfxmatte.pipeline.merge",
     "open_alpha": "vfxmatte.review.evaluation",
@@ -44,6 +46,7 @@ _HOMES = {
     "read_cut": "vfxmatte.editorial.cut",
     "register_engine": "vfxmatte.engines.registry",
     "run": "vfxmatte.pipeline.run",
+    "unlock": "vfxmatte.pipeline.locking",
 }
 
 # Names that are shorter where they live.
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
     from vfxmatte.errors import VfxmatteError
     from vfxmatte.io.writers import OutputSettings
     from vfxmatte.journal.journal import Journal
+    from vfxmatte.pipeline.edges import MatteSettings
+    from vfxmatte.pipeline.locking import lock, unlock
     from vfxmatte.pipeline.merge import MergeReport, merge
     from vfxmatte.pipeline.picture import matte
     from vfxmatte.pipeline.run import Run, run

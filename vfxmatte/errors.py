@@ -6,6 +6,7 @@ carries the exit code of the command line.
 
 from __future__ import annotations
 
+import copy
 import errno
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,15 @@ def as_foreseen(error: Exception) -> VfxmatteError:
     wrapped = UnforeseenError(what)
     wrapped.__cause__ = error
     return wrapped
+
+
+def own_copy(error: Exception) -> Exception:
+    """Copy a VfxmatteError so that it can name another frame; return any other unchanged."""
+    if not isinstance(error, VfxmatteError):
+        return error
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

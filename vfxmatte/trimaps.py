@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import TrimapError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Window
+
+Value = TypeVar("Value", bound=np.generic)
 
 BACKGROUND_BELOW = 0.05
 """Painted values up to this are background; tolerates video noise, 8-bit rounding and JPEG."""
@@ -88,44 +90,66 @@ def _colour_and_alpha(
 
 
 def place(
-    labels: Labels,
+    labels: NDArray[Value],
     window: Window | None,
     *,
     canvas: Window,
     display_window: Window,
     data_window: Window | None = None,
-) -> Labels:
-    """Fit a trimap to the shot's canvas.
+    name: str = "trimap",
+) -> NDArray[Value]:
+    """Fit a trimap, or another picture that was painted over the plate, to the shot's canvas.
+
+    One that covers only a part of the canvas is extended outward by its edge.
 
     Args:
-    A trimap that covers only a part of the canvas is extended outward by the labels at its edge.
-
-    Args:
-        labels: (h, w) uint8 labels as read.
+        labels: (h, w) labels or values as read.
         window: the window of the labels according to the file (EXR), or None.
         canvas: the window of the shot's frames; the result's shape.
         display_window, data_window: the plate's; a file without a window may have their size.
+        name: of the kind of picture, for messages.
     Raises:
         TrimapError: the size is that of none of the windows.
     """
-    known = [w for w in (canvas, display_window, data_window) if w is not None]
-    covered = window if window is not None and window.shape == labels.shape else None
-    if covered is None or covered.shape not in [w.shape for w in known]:
-        covered = next((w for w in known if w.shape == labels.shape), None)
-    if covered is None:
-        height, width = labels.shape
-        raise TrimapError(
-            f"the trimap is {width}x{height}, the plate is "
-            f"{display_window.width}x{display_window.height}",
-            hint="paint the trimap at the plate's own size; nothing is ever resized to fit",
-        )
+    covered = covered_window(
+        labels.shape,
+        window,
+        canvas=canvas,
+        display_window=display_window,
+        data_window=data_window,
+        name=name,
+    )
     inside = covered.intersection(canvas)
     if inside is None:
-        raise TrimapError(f"the trimap's window {covered} lies outside of the plate's {canvas}")
+        raise TrimapError(f"the {name}'s window {covered} lies outside of the plate's {canvas}")
     rows, columns = inside.slices_in(covered)
     top, bottom = inside.y_min - canvas.y_min, canvas.y_max - inside.y_max
     left, right = inside.x_min - canvas.x_min, canvas.x_max - inside.x_max
     return np.pad(labels[rows, columns], ((top, bottom), (left, right)), mode="edge")
+
+
+def covered_window(
+    shape: tuple[int, ...],
+    window: Window | None,
+    *,
+    canvas: Window,
+    display_window: Window,
+    data_window: Window | None = None,
+    name: str = "trimap",
+) -> Window:
+    """Return the window that a picture of (h, w) covers; for arguments and errors see `place`."""
+    known = [w for w in (canvas, display_window, data_window) if w is not None]
+    covered = window if window is not None and window.shape == shape else None
+    if covered is None or covered.shape not in [w.shape for w in known]:
+        covered = next((w for w in known if w.shape == shape), None)
+    if covered is None:
+        height, width = shape
+        raise TrimapError(
+            f"the {name} is {width}x{height}, the plate is "
+            f"{display_window.width}x{display_window.height}",
+            hint=f"paint the {name} at the plate's own size; nothing is ever resized to fit",
+        )
+    return covered
 
 
 def distance_to(mask: Mask) -> FloatImage:

@@ -294,6 +294,8 @@ class Trimap:
     """Painted by the artist; never altered."""
     confidence: float = 1.0
     """1 for keyframes; else the confidence of the propagation, 0 to 1."""
+    cut: int | None = None
+    """The first frame behind a cut that ended the propagation; None for frames without one."""
 
     def __post_init__(self) -> None:
         _check_array("labels", self.labels, np.uint8, 2)
@@ -352,6 +354,8 @@ class FrameResult:
 
     number: int
     status: FrameStatus
+    subject: str | None = None
+    """Whose frame it is, where a shot has several subjects."""
     path: Path | None = None
     error: VfxmatteError | None = None
     stats: Mapping[str, float] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def load_mattes(mattes: Mattes, name: str) -> Any:
     image.reload()
     image.source = "SEQUENCE"
     image.colorspace_settings.name = "Non-Color"
-    image.alpha_mode = "STRAIGHT"
+    image.alpha_mode = "PREMUL"  # colour and alpha as they stand in the file
     return image
 
 
@@ -55,7 +55,9 @@ def _beside_the_file(path: Path) -> str:
         return str(path)
 
 
-def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> Any:
+def wire(
+    scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner, *, foreground: bool = False
+) -> Any:
     """Wire plate and mattes into a Set Alpha node, and that into the output if it is free.
 
     Args:
@@ -63,6 +65,8 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> 
         plate, block: the plate and its MovieClip or Image.
         mattes: the mattes on disk.
         owner: their owner; nodes are named after its plate and mask.
+        foreground: the mattes hold the foreground's premultiplied colour, which takes the place of
+            the plate's.
 
     Returns:
         The Set Alpha node, whose Image is premultiplied by the matte.
@@ -78,8 +82,9 @@ def wire(scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner) -> 
     _play(matte, plate, mattes.first, mattes.last)
     alpha = _node(tree, "CompositorNodeSetAlpha", f"{_CUT_OUT}{key}", (40, below))
     alpha.label = f"{name} cut out"
-    trees.apply_alpha(alpha)
-    _link(tree, shown.outputs["Image"], alpha.inputs["Image"])
+    trees.apply_alpha(alpha, multiplied=foreground)
+    colours = [shown.outputs["Image"], matte.outputs["Image"]]
+    _link_one(tree, colours[foreground], colours[not foreground], alpha.inputs["Image"])
     _link(tree, matte.outputs["Alpha"], alpha.inputs["Alpha"])
     output = trees.output_of(tree)
     output.location.x = max(output.location.x, 300)
@@ -126,6 +131,13 @@ def _node(tree: Any, kind: str, key: str, place: tuple[int, int]) -> Any:
     node = tree.nodes.new(kind)
     node[_KEY], node.location = key, place
     return node
+
+
+def _link_one(tree: Any, source: Any, other: Any, target: Any) -> None:
+    """Link a free input, or one that `other`, of the same pair, was linked to."""
+    if target.is_linked and target.links[0].from_socket == other:
+        tree.links.remove(target.links[0])
+    _link(tree, source, target)
 
 
 def _link(tree: Any, source: Any, target: Any) -> None:

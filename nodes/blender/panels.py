@@ -80,6 +80,7 @@ def _draw_output(layout: Any, place: Place) -> None:
     with contextlib.suppress(Problem):  # what is not chosen yet is reported by Run
         folder = shot_folder(place)
         _draw_text(box, folder.path.relative_to(folder.base).as_posix(), "FILE_FOLDER")
+    box.prop(place.scene.vfxmatte, "foreground")
     box.prop(place.scene.vfxmatte, "wire")
 
 
@@ -102,6 +103,8 @@ def _draw_run(layout: Any) -> None:
 
 def _progress_text(progress: Progress) -> str:
     words = {"starting": "Starting the engine", "cancelling": "Cancelling"}
+    if progress.fit is not None and progress.state == "running":
+        return "Fitting to the shot: step {} of {}".format(*progress.fit)
     return words.get(progress.state, f"{progress.done} of {progress.count} frames")
 
 

@@ -36,10 +36,18 @@ class VfxmattePreferences(bpy.types.AddonPreferences):
         ),
     )
 
+    fit: StringProperty(
+        name="Fit",
+        description="A light network learns the keyframes before the first frame, and is used "
+        "where that helps: auto, off, or minutes",
+        default="auto",
+    )
+
     def draw(self, context: Any) -> None:
         self.layout.prop(self, "command")
         self.layout.prop(self, "device")
         self.layout.prop(self, "mode")
+        self.layout.prop(self, "fit")
         self.layout.operator("vfxmatte.test_engine")
         for line in answer.text.splitlines():
             self.layout.label(text=line)
@@ -52,4 +60,4 @@ def preferences() -> Any:
 
 
 class _Defaults:
-    command, device, mode = "", "auto", "exact"
+    command, device, mode, fit = "", "auto", "exact", "auto"

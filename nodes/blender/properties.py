@@ -92,6 +92,14 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         subtype="DIR_PATH",
         options={"ANIMATABLE", *_RELATIVE},
     )
+    foreground: BoolProperty(
+        name="Foreground Colour",
+        description=(
+            "Write the foreground's own colour into the mattes, free of the background's along "
+            "soft edges, and cut out with it in place of the plate's"
+        ),
+        default=False,
+    )
     wire: BoolProperty(
         name="Load into Compositor",
         description="After the run, load the mattes and cut out the plate with them",

@@ -28,6 +28,8 @@ class Progress:
     """Number of frames delivered or failed."""
     count: int = 0
     """Number of frames of the run."""
+    fit: tuple[int, int] | None = None
+    """Step and steps of the fit to the shot, while it is made."""
     failed: Mapping[int, str] = field(default_factory=dict)
     """Error messages by frame number."""
     notes: tuple[str, ...] = ()
@@ -45,6 +47,8 @@ class Progress:
 
     @property
     def share(self) -> float:
+        if self.fit is not None:
+            return self.fit[0] / self.fit[1]
         return self.done / self.count if self.count else 0.0
 
 
@@ -57,20 +61,25 @@ def after(progress: Progress, event: Event) -> Progress:
         return replace(progress, state=state, count=int(event["count"]), done=0, notes=notes)
     if kind == "frame":
         return _after_frame(progress, event)
+    if kind == "fit":
+        return replace(progress, fit=(int(event["step"]), int(event["steps"])))
     if kind == "note":
-        return replace(progress, notes=(*progress.notes, str(event["text"])))
+        return replace(progress, fit=None, notes=(*progress.notes, str(event["text"])))
     if kind == "totals":
         suggested = event.get("suggested_keyframe")
         device = str(event.get("device") or "")
-        return replace(progress, device=device, suggested=suggested)
+        return replace(progress, fit=None, device=device, suggested=suggested)
     return progress
 
 
 def _after_frame(progress: Progress, event: Event) -> Progress:
     failed = dict(progress.failed)
     if event["status"] == "failed":
-        failed[int(event["frame"])] = str((event.get("error") or {}).get("message", ""))
-    return replace(progress, done=progress.done + 1, failed=failed)
+        text = str((event.get("error") or {}).get("message", ""))
+        subject, before = event.get("subject"), failed.get(int(event["frame"]))
+        text = f"{subject}: {text}" if subject else text
+        failed[int(event["frame"])] = f"{before}; {text}" if before else text
+    return replace(progress, done=progress.done + 1, failed=failed, fit=None)
 
 
 class Run:

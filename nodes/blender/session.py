@@ -188,8 +188,15 @@ def _request(place: Place, shot: Plate) -> dict[str, Any]:
         "colorspace": _colorspace(chosen, shot),
         "device": saved.device.strip() or None,
         "mode": saved.mode,
+        "foreground": "premultiplied" if chosen.foreground else None,
+        "fit": _fit(saved.fit),
         "settings": {"missing": chosen.missing.lower()},
     }
+
+
+def _fit(text: str) -> str | None:
+    """Return the fit to the shot as the request has it; None for the program's own default."""
+    return None if text.strip().lower() in ("", "auto") else text.strip()
 
 
 def _frames(scene: Any, shot: Plate) -> str | None:

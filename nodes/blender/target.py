@@ -61,7 +61,8 @@ def load(target: Target) -> str:
             f"cannot be changed here: mattes are in {target.folder.matte}",
             "Load them in a scene of this file",
         )
-    compositor.wire(scene, target.plate, block, mattes, target.folder.owner)
+    foreground = scene.vfxmatte.foreground
+    compositor.wire(scene, target.plate, block, mattes, target.folder.owner, foreground=foreground)
     text = f"Mattes {mattes.first} to {mattes.last} are in the compositor"
     missing = mattes.missing()
     if not missing:

@@ -44,12 +44,13 @@ def output_of(tree: Any) -> Any:
     return node
 
 
-def apply_alpha(node: Any) -> None:
-    """Make a Set Alpha node multiply the image by the alpha instead of replacing its alpha."""
+def apply_alpha(node: Any, *, multiplied: bool) -> None:
+    """Make a Set Alpha node multiply the image by the alpha, or replace its alpha if the image is
+    multiplied by it already."""
     if "Type" in node.inputs:
-        node.inputs["Type"].default_value = "Apply Mask"
+        node.inputs["Type"].default_value = "Replace Alpha" if multiplied else "Apply Mask"
     else:
-        node.mode = "APPLY"
+        node.mode = "REPLACE_ALPHA" if multiplied else "APPLY"
 
 
 _COMPOSITE = "CompositorNodeComposite"

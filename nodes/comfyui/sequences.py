@@ -8,6 +8,7 @@ from typing import Any
 from . import client, host, places
 
 _MAX_FAILURES = 5  # listed in the error
+_FIT_STEPS_A_LINE = 20
 _last_jobs: dict[str, Any] = {}  # by output folder; a cancelled one may still be running
 
 
@@ -21,11 +22,15 @@ def run(
     overwrite: bool = False,
     device: str = "auto",
     mode: str = "exact",
+    subject: str = "",
+    foreground: str = "none",
+    layers: str = "",
+    fit: str = "auto",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
     Returns:
-        The output folder, and how many frames of the range have a matte.
+        The output folder, and how many mattes of the range are there.
 
     Raises:
         RuntimeError: nothing could be done, or a frame failed; the other frames are finished then.
@@ -44,6 +49,9 @@ def run(
             overwrite=overwrite,
             device=device,
             mode=mode,
+            subject=subject.strip() or None,
+            **_colours(foreground, layers),
+            fit=None if fit.strip() in ("", "auto") else fit.strip(),
             on_event=watch.events.put,
         )
     )
@@ -51,6 +59,11 @@ def run(
     totals = _totals(job, watch)
     watch.refuse_failures(folder)
     return folder, int(totals["written"]) + int(totals["kept"])
+
+
+def _colours(foreground: str, layers: str) -> dict[str, str]:
+    chosen = {"foreground": "" if foreground == "none" else foreground, "layers": layers.strip()}
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
@@ -88,33 +101,40 @@ class _Watch:
 
     def __init__(self) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._failures: dict[int, str] = {}
+        self._failures: dict[tuple[int, str], str] = {}  # by frame and subject
         self._progress: host.Progress | None = None
         self._count = self._done = 0
+        self._fit: tuple[int, int] | None = None
 
     def drain(self) -> None:
         """Process the events that have arrived, and show the progress."""
         while not self.events.empty():
             self._take(self.events.get())
         if self._progress is not None:
-            self._progress.show(self._done, self._count)
+            self._progress.show(*(self._fit or (self._done, self._count)))
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":
             self._count = int(event["count"])
             self._progress = host.Progress(self._count)
+        elif event["event"] == "fit":
+            self._fit = int(event["step"]), int(event["steps"])
+            if event["step"] % _FIT_STEPS_A_LINE == 0:
+                host.log.info("fitting to the shot: step %d of %d", *self._fit)
         elif event["event"] == "frame":
-            self._done += 1
+            self._done, self._fit = self._done + 1, None
             error = event.get("error")
             if error:
-                self._failures[int(event["frame"])] = str(error["message"])
+                subject = str(event.get("subject") or "")
+                self._failures[int(event["frame"]), subject] = str(error["message"])
 
     def refuse_failures(self, output: str) -> None:
         """Raise RuntimeError if frames failed; the others are in the folder `output`."""
         if not self._failures:
             return
         shown = sorted(self._failures)[:_MAX_FAILURES]
-        listed = "\n".join(f"frame {number}: {self._failures[number]}" for number in shown)
+        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in shown}
+        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in shown)
         raise RuntimeError(
             f"{len(self._failures)} of {self._count} frames failed; the others are in {output}\n"
             f"{listed}"

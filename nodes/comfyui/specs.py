@@ -11,6 +11,7 @@ from . import batches, host, sequences
 CATEGORY = "mask/vfxmatte"
 DEVICES = ("auto", "cuda", "cpu")
 MODES = ("exact", "fast")
+FOREGROUNDS = ("none", "premultiplied", "straight")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,16 @@ SEQUENCE = Spec(
         Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
         *_SOLVING,
+        Entry("STRING", "subject", "Of several folders in trimaps this one; empty: all.", ""),
+        Entry(
+            "COMBO",
+            "foreground",
+            "Write the foreground's colour, free of the background's, beside alpha.",
+            "none",
+            FOREGROUNDS,
+        ),
+        Entry("STRING", "layers", "More layers of the EXRs: trimap,confidence,background.", ""),
+        Entry("STRING", "fit", "Fit to the shot's keyframes first: auto, off, minutes.", "auto"),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .errors import Record
 
 _COUNTS = ("frames", "written", "kept", "failed", "skipped")
-_REST = ("device", "mattes", "suggested_keyframe", "suggested_confidence")
+_REST = ("device", "mattes", "suggested_keyframe", "suggested_confidence", "suggested_subject")
 
 
 def is_event(record: Any) -> bool:
@@ -21,13 +21,16 @@ def is_event(record: Any) -> bool:
         return type(record.get("frame")) is int and valid and isinstance(path, (str, type(None)))
     if event == "start":
         return type(record.get("count")) is int
+    if event == "fit":
+        step, steps = record.get("step"), record.get("steps")
+        return type(step) is int and type(steps) is int and steps > 0
     return True
 
 
 def no_totals() -> Record:
     """Return the totals of a run that was cancelled before it began."""
     times = {"seconds": 0.0, "fps": 0.0, "files": [], "interrupted": True}
-    return {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_REST), **times}
+    return {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_REST), "subjects": {}, **times}
 
 
 def complete_totals(values: Record) -> Record:

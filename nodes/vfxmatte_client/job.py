@@ -80,7 +80,8 @@ class Job:
             return
         event = record["event"]
         if event in ("frame", "start"):
-            once = event, record["frame"] if event == "frame" else None
+            frame = (record["frame"], record.get("subject")) if event == "frame" else None
+            once = event, frame
             if once in self._reported:
                 return
             self._reported.add(once)

@@ -22,6 +22,20 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _names(value: Any) -> list[str] | None:
+    """Return names as a list; None for none."""
+    return [value] if isinstance(value, str) and value else list(value) or None
+
+
+def _fit(value: Any) -> Record | None:
+    """Return the table of a fit to the shot: auto, off, or minutes; None for an empty text."""
+    text = str(value).strip()
+    try:
+        return {"when": "on", "minutes": float(text)}
+    except ValueError:
+        return {"when": text} if text else None
+
+
 class Parameter(NamedTuple):
     """One option of the calls."""
 
@@ -30,7 +44,8 @@ class Parameter(NamedTuple):
     methods: tuple[str, ...]
     """Requests that take it, by the names of the protocol."""
     setting: str | None
-    """Dotted name of the setting it stands for, as in `vfxmatte run --set`; None: not a setting."""
+    """Dotted name of the setting, or of the table, that it stands for, as in `vfxmatte run --set`;
+    None: not a setting."""
     convert: Callable[[Any], Any]
     """Makes the value to send; None leaves it out."""
 
@@ -44,6 +59,7 @@ PARAMETERS = (
     Parameter("plate", _FILES, None, absolute_path),  # pattern, folder or movie; one file for matte
     Parameter("trimaps", _SHOT, None, absolute_path),  # folder of the keyframes, or one file
     Parameter("trimap", ("matte",), None, absolute_path),  # one file
+    Parameter("subject", _SHOT, None, _names),  # one of several subjects, or a list; None: all
     Parameter("output", _FILES, None, absolute_path),  # a folder; one file for matte
     Parameter("overwrite", ("run", "matte"), None, bool),  # solve finished frames again
     Parameter("frames", _SHOT, "frames", str),  # a number, or "1001-1100x2"; None: all
@@ -52,7 +68,11 @@ PARAMETERS = (
     Parameter("device", _ALL, "engine.device", _unchanged),  # auto, cpu, cuda, cuda:1
     Parameter("mode", _ALL, "engine.mode", _unchanged),  # exact, fast, dense
     Parameter("precision", _ALL, "engine.precision", _unchanged),
+    Parameter("fit", _SHOT, "fit", _fit),  # to the shot: auto, off, or minutes
     Parameter("weights", _ALL, "engine.weights", absolute_path),  # weights file
+    Parameter("foreground", _FILES, "output.foreground", _unchanged),  # straight, premultiplied
+    Parameter("despill", _FILES, "output.despill", float),  # 0 to 1
+    Parameter("layers", _FILES, "output.layers", _unchanged),  # names in a list, or with commas
 )
 """All options but `settings`, which every call takes: any setting by its dotted name."""
 
@@ -76,7 +96,9 @@ def request_params(method: str, options: Record) -> Record:
     for parameter in known:
         value = options.get(parameter.name)
         value = None if value is None else parameter.convert(value)
-        if value is not None:
+        if isinstance(value, dict):
+            settings.update((f"{parameter.setting}.{name}", one) for name, one in value.items())
+        elif value is not None:
             target = params if parameter.setting is None else settings
             target[parameter.setting or parameter.name] = value
     return {**params, "settings": settings}
@@ -93,6 +115,8 @@ def command_options(params: Record) -> list[str]:
     options = [params["shot"]] if "shot" in params else []
     for name in ("plate", "trimaps", "output"):
         options += ["--" + name, params[name]] if name in params else []
+    for name in params.get("subject", ()):
+        options += ["--subject", name]
     for key, value in params["settings"].items():
         options += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
     return options + (["--overwrite"] if params.get("overwrite") else [])

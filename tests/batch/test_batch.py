@@ -24,6 +24,7 @@ from vfxmatte.cli.shot_list import ShotList, find_shots
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import DeviceError, UsageError
+from vfxmatte.fitting.fit import FitProgress
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
@@ -458,3 +459,41 @@ def test_the_bar_of_a_terminal_goes_on_from_shot_to_shot(shots: Path) -> None:
         report.close()
     (task,) = report.progress.tasks
     assert (task.completed, task.total) == (2, 12)
+
+
+# -- the fit to the shot -----------------------------------------------------------------------
+
+
+QUICK_FIT = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+
+
+def test_shots_are_fitted_and_their_fits_shown_in_one_progress(
+    shots: Path, light_weights: Path
+) -> None:
+    shutil.rmtree(shots)
+    for name in NAMES[:2]:
+        write_tiny_shot(shots / name)
+    found = events(batch(shots, "--weights", light_weights, *QUICK_FIT, "--json"))
+    assert found[-1]["exit_code"] == 0
+    fits = [e for e in found if e["event"] == "fit"]
+    assert {e["shot"] for e in fits} == set(NAMES[:2]) and fits[0]["steps"] == 4
+    assert {(e["shot"], e["batch"]["frames"]) for e in fits} == {("sh010", 0), ("sh020", 5)}
+    assert {e["batch"]["count"] for e in fits} == {10}
+    said = [note for one in report(shots)["shots"] for note in one["notes"]]
+    assert sum("fitted to the shot: on keyframe 1005" in note for note in said) == 2
+
+
+def test_the_bar_shows_a_fit_and_keeps_its_place(shots: Path) -> None:
+    report = ProgressReport(Console(file=io.StringIO(), force_terminal=True), 10)
+    with Run(Shot.open(shots / "sh010")) as run:
+        report.start(run)
+    pace = BatchPace()
+    pace.add(FrameResult(number=1001, status="written"))
+    report.frame(FrameResult(number=1001, status="written"), pace)
+    (task,) = report.progress.tasks
+    report.fit(FitProgress(step=20, steps=120, error=0.05))
+    assert task.description == "fitting to the shot: step 20 of 120, error 0.050"
+    assert (task.completed, task.total) == (1, 10)
+    report.fit(FitProgress(step=120, steps=120, error=0.05))
+    assert task.description == "following the keyframes"
+    report.close()

@@ -220,6 +220,41 @@ def memory(
 
 
 @command.command()
+@click.argument("shots", type=_PATH, nargs=-1, required=True)
+@click.option("--mattes", type=_PATH, help="Folder of results by shot name [SHOT/matte].")
+@click.option("--seeds", default=1, show_default=True, help="Times that each kind is tried.")
+@click.option("--first-seed", default=0, show_default=True, help="Another one, other faults.")
+@click.option("--lasting", type=int, help="Spoil this many frames on end [up to three].")
+@click.option("--json", "record", type=_PATH, help="Write every score.")
+def review(
+    shots: tuple[Path, ...],
+    mattes: Path | None,
+    seeds: int,
+    first_seed: int,
+    lasting: int | None,
+    record: Path | None,
+) -> None:
+    """Which truly bad frames of SHOTS a review flags: as solved, and spoiled on purpose.
+
+    A frame is truly bad whose SAD is over twice the shot's median. SHOTS have been matted, and have
+    their true alpha.
+    """
+    from dataclasses import asdict
+
+    from tests.benchmarks.review import scores, table
+
+    listed = []
+    chosen = range(first_seed, first_seed + seeds)
+    for score in scores(shots, mattes, seeds=chosen, lasting=lasting):
+        listed.append(score)
+        click.echo(f"{score.shot} {score.kind}: bad {score.bad}, flagged {score.flagged}", err=True)
+        if record is not None:
+            record.write_text(json.dumps([asdict(one) for one in listed], indent=1) + "\n")
+    for row in table(listed):
+        click.echo("|" + "|".join(row) + "|")
+
+
+@command.command()
 @click.argument("records", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="A Markdown document.")
 def report(records: tuple[Path, ...], output: Path) -> None:

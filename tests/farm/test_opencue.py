@@ -128,3 +128,28 @@ def test_many_shots_are_one_job_with_two_layers_each(
             assert invoke(*shlex.split(command)[1:]).exit_code == 0
         merge = shlex.split(layers[f"merge_{name}"].findtext("cmd") or "")
         assert invoke(*merge[1:]).exit_code == 0
+
+
+def test_the_fit_is_a_layer_before_the_chunks(
+    folder: Path, tmp_path: Path, light_weights: Path
+) -> None:
+    how = ["--weights", light_weights, "--device", "cpu", "--fit", "0.0333", "--chunk", 8]
+    how += ["--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+    root = written(folder, tmp_path / "job", *how)
+    layers = {layer.attrib["name"]: layer for layer in root.findall("job/layers/layer")}
+    assert list(layers) == ["fit", "solve", "merge"]
+    assert layers["fit"].findtext("range") == "1001" and layers["fit"].findtext("chunk") == "1"
+    assert layers["fit"].findtext("memory") == layers["solve"].findtext("memory")
+    depends = [
+        (one.findtext("deplayer"), one.findtext("onlayer"))
+        for one in root.findall("depends/depend")
+    ]
+    assert depends == [("solve", "fit"), ("merge", "solve")]
+    said = {}
+    for name, layer in layers.items():
+        command = (layer.findtext("cmd") or "").replace("#IFRAME#", "1001")
+        result = invoke(*shlex.split(command)[1:])
+        assert result.exit_code == 0, result.output
+        said[name] = result.output
+    assert "fitted to the shot: on keyframe 1004" in said["fit"]
+    assert "fitting to the shot" not in said["solve"]

@@ -14,18 +14,19 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.conftest import light_network
+from tests.fitting.conftest import QUICK, fits, statuses
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.light_frame import Frame, Solved, solve_frame
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import fit as fit_module
-from vfxmatte.fitting.examples import Keyframe, example, grown_examples, square
+from vfxmatte.fitting.examples import Example, Keyframe, grown_examples, square
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.fitting.tightening import calibrated, tightened
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.network.light import LightConfig, LightMatting, reset_last_layers
-from vfxmatte.network.weights_file import save_folded
+from vfxmatte.network.light import LightMatting
 from vfxmatte.pipeline.fitting import is_wanted
 from vfxmatte.pipeline.options import settings_with
 from vfxmatte.pipeline.run import Run
@@ -35,23 +36,6 @@ from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.trimaps import from_matte, grow
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
-
-QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
-
-
-def light_network(std: float = 0.05) -> LightMatting:
-    torch.manual_seed(3)
-    network = LightMatting(LightConfig(refinement=0))
-    reset_last_layers(network, std=std)
-    return network.fold()
-
-
-@pytest.fixture(scope="session")
-def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("light") / "light.safetensors"
-    network = light_network()
-    save_folded(path, network, network.config, name="light")
-    return path
 
 
 def keyframe(number: int = 1) -> Keyframe:
@@ -107,7 +91,7 @@ def test_any_number_of_threads_learns_the_same_bits(threads: Any) -> None:
 def test_squares_move_trimap_priors_and_alpha_together() -> None:
     key = keyframe()
     exact = Frame(image=key.image, labels=key.labels, priors=key.alpha[:, :, None].repeat(3, 2))
-    examples = [replace(example(key, key.labels), frame=exact)]
+    examples = [Example.of(exact, key.alpha)]
     cut = square(examples, 64, np.random.default_rng(4))
     trimap, prior, alpha = cut.input[0, 3], cut.input[0, 4], cut.alpha[0, 0]
     assert torch.equal(prior, alpha)
@@ -148,33 +132,6 @@ def test_a_confident_error_is_not_trusted() -> None:
 
 
 # -- runs ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shot(tiny_shot: Path, light_weights: Path) -> Shot:
-    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
-    return replace(Shot.open(tiny_shot), settings=settings)
-
-
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fit counts as better."""
-    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
-
-
-def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int]:
-    """Status by frame, what was said, and the number of steps that were told."""
-    said: list[str] = []
-    steps: list[int] = []
-    with Run(shot, **options) as run:
-        run.said = said.append
-        run.fit_told = lambda progress: steps.append(progress.step)
-        found = {result.number: result.status for result in run.frames()}
-    return found, said, len(steps)
-
-
-def fits(shot: Shot) -> list[Path]:
-    return sorted((shot.output / "fit").glob("*.safetensors"))
 
 
 def test_a_fit_is_made_once_kept_and_found_again(shot: Shot, always: None) -> None:

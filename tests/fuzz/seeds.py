@@ -173,6 +173,24 @@ def _messages(_: str) -> Iterator[bytes]:
     yield framed(b"{") + framed(b"[]") + framed(b'{"jsonrpc": "2.0", "method": "status"}')
 
 
+def _pages(_: str) -> Iterator[bytes]:
+    from vfxmatte.paint.messages import packed
+
+    frame, box = {"frame": 1001}, {"frame": 1001, "x": 1, "y": 0, "width": 2, "height": 2}
+    requests: list[tuple[str, dict[str, Any], bytes]] = [
+        ("shot", {}, b""), ("progress", {}, b""), ("prefer", {"name": "size", "value": "3"}, b""),
+        ("tile", {**frame, "level": 0, "column": 0, "row": 0, "view": "Raw", "stops": 1.5}, b""),
+        ("thumbnail", frame, b""), ("matte", frame, b""), ("trimap", frame, b""),
+        ("paint", box, b"\0\x80\xff\0"), ("grow", {**frame, "px": -1}, b""),
+        ("edge", {**frame, "stroke": [0, 0, 3.5, 2], "reach": 2, "width": 1}, b""),
+        ("guess", {**box, "method": "grabcut"}, b""), ("guess", {**box, "method": "box"}, b""),
+        ("guess", {**frame, "method": "previous"}, b""), ("save", frame, b""),
+        ("solve", {**box, "level": 0}, b""), ("run", {}, b""), ("cancel", {}, b""),
+    ]  # fmt: skip
+    for number, (method, params, pixels) in enumerate(requests):
+        yield packed({"id": number, "method": method, "params": params}, pixels)
+
+
 def _answers(_: str) -> Iterator[bytes]:
     from vfxmatte.serve.framing import framed
 
@@ -203,4 +221,5 @@ _MAKERS: dict[str, Callable[[str], Iterable[bytes]]] = {
     "mistake": lambda _: [b"none"], "image": _images, "movie": _movies, "toml": _toml, "cut": _cuts,
     "journal": _journals,
     "weights": _weights, "text": _texts, "message": _messages, "answer": _answers,
+    "page": _pages,
 }  # fmt: skip

@@ -236,6 +236,38 @@ def _check_answers(outbox: Any) -> None:
             raise AssertionError(error["message"])
 
 
+def _page(data: bytes, folder: Path, _: str) -> None:
+    """What the paint page sends; other commands and the engine are not started."""
+    import numpy as np
+
+    from vfxmatte.paint import guesses, methods
+    from vfxmatte.paint.desk import Desk
+    from vfxmatte.paint.messages import unpacked
+    from vfxmatte.paint.preferences import Preferences
+    from vfxmatte.paint.server import request_of
+    from vfxmatte.pipeline.shot import Shot
+    from vfxmatte.serve.rpc import RpcError
+
+    def refused(words: Any) -> str:
+        raise VfxmatteError(f"{words[0]} is not started")
+
+    _lay_out(folder)
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    engine: Any = SimpleNamespace(request=lambda *_, **__: {}, cancel=lambda _: None)
+    live: Any = SimpleNamespace(solve=lambda *_: (np.zeros((1, 1), np.uint8), 0.0))
+    home = mock.patch.dict(os.environ, {"VFXMATTE_HOME": str(folder / "home")})
+    commands = [mock.patch.object(module, "ask_command", refused) for module in (guesses, methods)]
+    with home, commands[0], commands[1], Desk(Shot.open(folder), folder) as desk:
+        called = methods.Methods(desk, engine, live, lambda _: None, preferences=Preferences())
+        with contextlib.suppress(RpcError, VfxmatteError):
+            record, pixels = unpacked(data)
+            _, name, params = request_of(record)
+            called.call(name, params, pixels)
+    written = {path for path in folder.rglob("*") if path.is_file()} - before
+    allowed = (folder / "trimaps", folder / "home")
+    assert all(any(place in path.parents for place in allowed) for path in written), written
+
+
 def _answer(data: bytes, folder: Path, _: str) -> None:
     from nodes.comfyui import sequences
     from nodes.vfxmatte_client import ClientError, Job, command_line, errors, events
@@ -311,10 +343,11 @@ def _mistake(data: bytes, folder: Path, _: str) -> None:
 _READERS: dict[str, Callable[[bytes, Path, str], None]] = {
     "image": _image, "movie": _movie, "toml": _toml, "cut": _cut, "journal": _journal,
     "weights": _weights, "mistake": _mistake, "text": _text, "message": _message, "answer": _answer,
+    "page": _page,
 }  # fmt: skip
 
 LIGHT = tuple(
-    ["toml", "cut:.otio", "cut:.edl", "journal", "text", "message", "answer"]
+    ["toml", "cut:.otio", "cut:.edl", "journal", "text", "message", "answer", "page"]
     + [f"image:{suffix}" for suffix in sorted(IMAGE_SUFFIXES)]
     + [f"movie:{suffix}" for suffix in sorted(MOVIE_SUFFIXES)]
 )

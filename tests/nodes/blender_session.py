@@ -35,6 +35,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
     try:
         report["clip"] = clip(work, shot)
         report["image"] = image(work, shot)
+        report["foreground"] = foreground(work)
         report["movie"] = movie(work, Path(job["movie"]))
         report["cancelled"] = cancelled(work)
         report["painted"] = painted(work)
@@ -227,6 +228,20 @@ def painted(work: Path) -> dict[str, str]:
     by_hand.save()
     scene.vfxmatte.keyframes = "1 3"
     return {"trouble": attempt(bpy.ops.vfxmatte.trimaps), "message": session().message}
+
+
+def foreground(work: Path) -> dict[str, str]:
+    """The image's shot once more with its foreground's colour, over a flat colour by hand."""
+    scene, before = bpy.data.scenes["image"], bpy.context.window.scene
+    bpy.context.window.scene = scene
+    scene.vfxmatte.foreground = True
+    trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
+    render(scene, 102, 105, work / "image" / "foreground")
+    scene.vfxmatte.foreground = False
+    bpy.ops.vfxmatte.load()
+    render(scene, 102, 102, work / "image" / "again")
+    bpy.context.window.scene = before
+    return {"trouble": trouble, "message": session().message}
 
 
 def panels() -> dict[str, Any]:

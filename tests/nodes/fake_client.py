@@ -21,6 +21,8 @@ class FakeClient(Client):
     """Frames are solved only while it is set."""
     failing: set[int]
     """Frames that fail."""
+    fit_steps: list[tuple[int, int]]
+    """Step and steps of a fit to the shot, before the frames."""
     error: ClientError | None
     """Ends every job."""
     pixels: Callable[[dict[str, Any]], bytes]
@@ -47,6 +49,8 @@ class FakeClient(Client):
         first, _, last = str(params["settings"]["frames"]).partition("-")
         numbers = range(int(first), int(last or first) + 1)
         job.report({"event": "start", "count": len(numbers), "frames": "…"})
+        for step, steps in self.fit_steps:
+            job.report({"event": "fit", "step": step, "steps": steps, "error": 0.05})
         written = 0
         for number in numbers:
             while not self.gate.wait(0.005) and not stop.is_set():
@@ -81,7 +85,8 @@ class FakeClient(Client):
 def fake_package() -> Any:
     """Make a fresh module with the names of `vfxmatte_client` that hosts use."""
     fresh = type("FreshClient", (FakeClient,), {
-        "requests": [], "gate": threading.Event(), "failing": set(), "error": None,
+        "requests": [], "gate": threading.Event(), "failing": set(), "fit_steps": [],
+        "error": None,
         "pixels": staticmethod(lambda arrays: bytes(arrays["width"] * arrays["height"] * 4)),
     })  # fmt: skip
     fresh.gate.set()

@@ -167,6 +167,27 @@ def test_an_image_node_of_the_artist_is_used_as_it_plays(
         )
 
 
+def test_the_foregrounds_colour_is_composited(report: dict[str, Any], work: Path) -> None:
+    """The render has the file's premultiplied colour, to the last bit, and no more of the cool
+    ground's blue in the soft edge; without the tick the plate is cut out as before."""
+    assert report["foreground"]["trouble"] == ""
+    folder = results(work, "image", "plate.1001.exr image", "layers") / "matte"
+    for frame, number in zip(range(102, 106), TINY_NUMBERS[1:], strict=True):
+        found = planes(work / "image" / "foreground" / f"{frame:04d}.exr")
+        written = planes(folder / f"matte.{number}.exr")
+        plate = planes(work / "shot" / "plate" / f"plate.{number}.exr")
+        for name in "RGBA":
+            np.testing.assert_array_equal(found[name], written[name])
+        soft, solid = (found["A"] > 0.1) & (found["A"] < 0.9), found["A"] == 1
+        assert found["B"][soft].mean() < 0.9 * (plate["B"] * found["A"])[soft].mean()
+        np.testing.assert_array_equal(found["B"][solid], plate["B"][solid])
+    assert_cut_out(
+        work / "image" / "again" / "0102.exr",
+        work / "shot" / "plate" / "plate.1002.exr",
+        folder / "matte.1002.exr",
+    )
+
+
 def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
     assert report["movie"] == {"trouble": "", "duration": 5}
     for index in range(5):
@@ -223,6 +244,7 @@ def test_troubles_are_told(report: dict[str, Any], case: str, words: str) -> Non
 
 def test_the_panels_say_what_there_is_to_do(report: dict[str, Any]) -> None:
     texts = report["panels"]["texts"]
+    assert "Foreground Colour" in texts["OUTLINE"]
     assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(texts["OUTLINE"])
     assert "Add Trimap Layers" in texts["LAYERS"] and "Inward" not in texts["LAYERS"]
     assert "Mask" not in texts["FOLDER"]

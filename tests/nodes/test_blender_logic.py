@@ -240,6 +240,14 @@ def test_progress_follows_the_events() -> None:
     assert (progress.notes, progress.device, progress.suggested) == (("no GPU",), "cpu", 1001)
 
 
+def test_a_fit_has_the_bar_until_the_frames_come() -> None:
+    progress = after(after(Progress(), START), {"event": "fit", "step": 20, "steps": 120})
+    assert progress.fit == (20, 120) and progress.share == 20 / 120
+    for event in (FRAME, TOTALS, {"event": "note", "text": "fitted to the shot"}):
+        assert after(progress, event).fit is None
+    assert after(progress, FRAME).share == 0.5
+
+
 class FakeJob:
     """As much of the client's Job as a run uses."""
 

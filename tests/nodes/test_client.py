@@ -32,10 +32,14 @@ from nodes.vfxmatte_client import (
 )
 from nodes.vfxmatte_client.channel import Channel, ConnectionLost, rpc_error
 from nodes.vfxmatte_client.endpoint import connect, read_endpoint
-from nodes.vfxmatte_client.parameters import request_params
+from nodes.vfxmatte_client.events import is_event
+from nodes.vfxmatte_client.parameters import command_options, request_params
 from nodes.vfxmatte_client.paths import endpoint_file as client_endpoint_file
 from tests.gated_engine import SETTINGS
+from vfxmatte.common.configuration import changed
 from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.pipeline.options import parsed_setting, settings_with
+from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.serve.endpoint import endpoint_file
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +221,39 @@ def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.M
             "engine.weights": f"{tmp_path}/w",
         },
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fit", "sent"),
+    [
+        (None, {}),
+        (" ", {}),
+        ("auto", {"fit.when": "auto"}),
+        ("off", {"fit.when": "off"}),
+        (" 2.5", {"fit.when": "on", "fit.minutes": 2.5}),
+        (3, {"fit.when": "on", "fit.minutes": 3.0}),
+    ],
+)
+def test_a_fit_is_asked_for_as_on_the_command_line(fit: Any, sent: dict[str, Any]) -> None:
+    params = request_params("run", {"shot": "/s", "fit": fit})
+    assert params["settings"] == sent
+    options = command_options(params)
+    assert options[0] == os.path.abspath("/s")
+    assert options[2::2] == [f"{name}={json.dumps(value)}" for name, value in sent.items()]
+    changes: dict[str, Any] = {}
+    for text in options[2::2]:
+        for table, values in parsed_setting(text).items():
+            changes.setdefault(table, {}).update(values)
+    wanted = RunSettings() if fit in (None, " ") else settings_with(
+        RunSettings(), {"fit": str(fit).strip(), "part": None, "extra": ()}
+    )  # fmt: skip
+    assert changed(RunSettings(), changes).fit == wanted.fit
+
+
+def test_a_fit_s_progress_is_checked() -> None:
+    assert is_event({"event": "fit", "step": 20, "steps": 120, "error": 0.1})
+    for wrong in ({"step": "20", "steps": 120}, {"step": 20}, {"step": 0, "steps": 0}):
+        assert not is_event({"event": "fit", **wrong})
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
         schema.validate()
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
-        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO"], ["STRING", "INT"]),
+        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "COMBO", "STRING"], ["STRING", "INT"]),
         (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
     ]
     for schema in schemas:
@@ -237,6 +237,40 @@ def test_a_sequence(bench: Bench) -> None:
         "colorspace": "ACEScg", "overwrite": True, "device": "auto", "mode": "exact",
     }  # fmt: skip
     assert bench.comfy.shown[-1] == (3, 3)
+
+
+def test_a_sequence_of_one_subject(bench: Bench) -> None:
+    bench.sequence(subject=" dog ")
+    assert bench.client.requests[0]["subject"] == "dog"
+
+
+def test_failed_frames_of_several_subjects_are_all_counted(bench: Bench) -> None:
+    watch = bench.part("sequences")._Watch()
+    for subject in ("cat", "dog"):
+        error = {"message": f"no {subject}"}
+        watch.events.put({"event": "frame", "frame": 1002, "subject": subject, "error": error})
+    watch.drain()
+    with pytest.raises(RuntimeError, match=r"frame 1002 cat: no cat\nframe 1002 dog: no dog"):
+        watch.refuse_failures("out")
+
+
+def test_a_sequence_with_foreground_and_layers(bench: Bench) -> None:
+    bench.sequence(foreground="straight", layers=" trimap,background ")
+    (request,) = bench.client.requests
+    assert (request["foreground"], request["layers"]) == ("straight", "trimap,background")
+    with pytest.raises(RuntimeError, match="foreground is one of none, premultiplied, straight"):
+        bench.sequence(foreground="yes")
+
+
+def test_a_sequence_is_fitted_first(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.client.fit_steps = [(20, 120), (21, 120)]
+    bench.client.gate.clear()
+    caplog.set_level("INFO", "vfxmatte")
+    threading.Timer(0.5, bench.client.gate.set).start()
+    bench.sequence(fit=" 2 ")
+    assert bench.client.requests[0]["fit"] == "2"
+    assert (21, 120) in bench.comfy.shown and bench.comfy.shown[-1] == (3, 3)
+    assert [r.getMessage() for r in caplog.records] == ["fitting to the shot: step 20 of 120"]
 
 
 def test_failed_frames_of_a_sequence_are_an_error_that_says_where_the_others_are(

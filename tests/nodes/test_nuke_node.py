@@ -458,7 +458,7 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
     node = bench.matte()
     for name, value in {
         "colorspace": "ACEScct", "ocio": "/my.ocio", "layer": "fg", "device": "cuda:1",
-        "quality": "fast",
+        "quality": "fast", "foreground": "premultiplied",
     }.items():  # fmt: skip
         node[name].setValue(value)
     bench.render(node)
@@ -467,6 +467,37 @@ def test_engine_tab_reaches_the_engine(bench: Bench) -> None:
         "ACEScct", "/my.ocio", "cuda:1", "fast",
     )  # fmt: skip
     assert request["settings"] == {"missing": "error", "layer": "fg"}
+    assert request["foreground"] == "premultiplied"
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"), [("", None), ("auto", None), (" Off", "off"), ("2.5", "2.5"), (".5 ", ".5")]
+)
+def test_the_fit_to_the_shot(bench: Bench, text: str, sent: str | None) -> None:
+    node = bench.matte()
+    node["shot_fit"].setValue(text)
+    bench.render(node)
+    assert bench.requests[0].get("fit") == sent
+
+
+@pytest.mark.parametrize("text", ["long", "-1", "1 minute", "on"])
+def test_a_fit_that_is_none_is_refused(bench: Bench, text: str) -> None:
+    node = bench.matte()
+    node["shot_fit"].setValue(text)
+    bench.render(node)
+    assert not bench.requests and "fit to the shot" in node["status"].value()
+
+
+def test_the_panel_shows_a_fit(bench: Bench) -> None:
+    bench.package.Client.fit_steps = [(20, 120)]
+    bench.package.Client.gate.clear()
+    node = bench.matte()
+    bench.actions.render(node)
+    bench.until(lambda: "step 20 of 120" in node["status"].value())
+    assert node["status"].value().splitlines()[0] == "Fitting to the shot: step 20 of 120"
+    bench.package.Client.gate.set()
+    bench.finish()
+    assert node["status"].value().startswith("Done")
 
 
 def test_a_script_does_not_choose_the_program(

@@ -39,6 +39,7 @@ _TYPES: Mapping[Any, str] = {
     str: "text",
     Path: "path",
     Mapping: "table",
+    tuple: "list of texts",
 }
 _PARAGRAPH = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 
@@ -140,7 +141,7 @@ def _default(value: Any) -> str:
         return "not set"
     if isinstance(value, bool):
         return f"`{value}`".lower()
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) or value == ():
         return "empty"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 

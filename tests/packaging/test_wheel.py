@@ -39,7 +39,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_tests() -> None:
     ).stdout.split()
     pages = {"training/KEYS.md", "training/render/README.md", "vfxmatte/serve/PROTOCOL.md"}
     assert names == set(tracked) - pages
-    assert {"vfxmatte/py.typed", "vfxmatte/weights/dim.safetensors"} <= names
+    weights = {f"vfxmatte/weights/{name}.safetensors" for name in ("dim", "light", "portrait")}
+    assert {"vfxmatte/py.typed", *weights} <= names
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,8 @@ def test_the_installed_program_mattes_two_frames(program: Path, tmp_path: Path) 
     )
     two = ["--frames", "1001-1002"]
     ran(program, "check", shot, *two, cwd=tmp_path)
-    ran(program, "run", shot, *two, cwd=tmp_path)
+    ran(program, "run", shot, *two, "--fit", "0.05", cwd=tmp_path)  # six steps
+    assert list((shot / "matte" / "fit").glob("*.json"))
     assert sorted(path.name for path in (shot / "matte").glob("*.exr")) == [
         "matte.1001.exr",
         "matte.1002.exr",

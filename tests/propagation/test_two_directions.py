@@ -56,6 +56,44 @@ def test_growth_is_bounded():
 def test_one_direction_without_an_unknown_region():
     flat = np.zeros((40, 80), np.uint8)
     labels, agreement = merge(flat, edge_at(40), 0.5, MergeSettings())
-    assert (labels[:, 37:] == UNKNOWN).all() and (labels[:, :37] == BACKGROUND).all()
+    assert (labels[:, 37:] == UNKNOWN).all() and (labels[:, :10] == BACKGROUND).all()
     assert agreement == 0.5
     assert merge(flat, flat, 0.5, MergeSettings())[1] == 1
+
+
+def with_arm(column):
+    """A body with a steady edge at column 40, and an arm beyond at another place."""
+    labels = np.full((200, 240), BACKGROUND, np.uint8)
+    labels[:, 10:40] = FOREGROUND
+    labels[:, 7:10] = labels[:, 40:44] = UNKNOWN
+    labels[20:28, column - 6 : column + 6] = UNKNOWN
+    labels[22:26, column - 4 : column + 4] = FOREGROUND
+    return labels
+
+
+def test_an_arm_that_swings_widens_nothing_elsewhere():
+    """What both directions agree on stays: one swinging arm must not fatten the whole band."""
+    before, after = with_arm(120), with_arm(220)
+    labels, agreement = merge(before, after, 0.5, MergeSettings())
+    assert agreement < 0.7
+    assert (labels[100:] == before[100:]).all()
+    assert (labels[20:28, 114:126] == UNKNOWN).all() and (labels[20:28, 214:226] == UNKNOWN).all()
+
+
+def test_the_nearer_keyframe_weighs_more():
+    """The edge is expected near the nearer keyframe's, and the other's place is not unknown."""
+    before, after = edge_at(60, width=160), edge_at(90, width=160)
+    near, half, far = (
+        np.flatnonzero(merge(before, after, share, MergeSettings())[0][20] == UNKNOWN)
+        for share in (0.1, 0.5, 0.9)
+    )
+    assert near[0] > half[0] - 1 and near[-1] < 85 and near[0] <= 57
+    assert half[0] <= 57 and half[-1] >= 92
+    assert far[0] > 62 and far[-1] >= 92
+    assert len(near) < 0.75 * len(half)
+
+
+def test_what_both_call_foreground_stays_where_they_nearly_agree():
+    before, after = edge_at(40), edge_at(42)
+    labels, _ = merge(before, after, 0.5, MergeSettings())
+    assert (labels[:, 49:] == FOREGROUND).all() and (labels[:, :33] == BACKGROUND).all()

@@ -9,19 +9,22 @@ import av
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from vfxmatte.cli import commands
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import OutputError
 from vfxmatte.review import preview
 from vfxmatte.review.preview import (
+    GROUND,
     Panels,
-    checker,
     contact_sheet,
     evenly_chosen,
     make_panels,
     over,
     preview_movie,
     to_display,
+    worst_chosen,
 )
 from vfxmatte.types import FOREGROUND, UNKNOWN, Frame, Window
 
@@ -60,7 +63,7 @@ def test_half_alpha_mixes_light_not_display_values(colours: ColourConfig) -> Non
     window = Window.of_size(32, 16)
     alpha = np.full(window.shape, 0.5, np.float32)
     panels = make_panels(frame_of((1, 1, 1), window), alpha, None, colours, width_px=320)
-    expected = to_display(0.5 + 0.5 * checker((16, 32)))
+    expected = to_display(np.broadcast_to(0.5 + 0.5 * GROUND, (16, 32, 3)))
     assert np.array_equal(panels.composite, expected)
     assert panels.alpha.max() == panels.alpha.min() == 128
     assert panels.plate.min() == 255
@@ -184,3 +187,33 @@ def test_movie_of_nothing_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_frames_are_chosen_evenly(count: int, expected: list[int]) -> None:
     assert evenly_chosen(range(1, 10), count) == expected
+
+
+def test_the_ground_is_a_saturated_colour() -> None:
+    red, green, blue = to_display(GROUND).tolist()
+    assert max(red, green, blue) - min(red, green, blue) > 180
+
+
+def test_the_worst_frames_are_chosen_apart_from_each_other() -> None:
+    confidences = dict.fromkeys(range(1, 61), 1.0)
+    confidences |= {20: 0.1, 21: 0.2, 22: 0.3, 40: 0.4, 50: 0.5}
+    assert worst_chosen(confidences, 3) == [20, 40, 50]
+    assert worst_chosen({1: 1.0, 2: 0.1, 3: 0.2, 4: 1.0}, 3) == [1, 2, 3]
+    assert worst_chosen(dict.fromkeys(range(1, 10), 1.0), 3) == [1, 5, 9]
+    assert worst_chosen({}, 3) == [] and worst_chosen({7: 0.3}, 3) == [7]
+
+
+def test_the_sheet_shows_the_worst_frames_with_their_confidence(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions: list[str] = []
+
+    def sheet(rows: list[Panels], path: Path) -> Path:
+        captions.extend(row.caption for row in rows)
+        return path
+
+    monkeypatch.setattr("vfxmatte.review.delivery.contact_sheet", sheet)
+    monkeypatch.setattr("vfxmatte.review.delivery.SHEET_ROWS", 2)
+    command = ["run", str(tiny_shot), "--engine", "trimap", "--quiet", "--preview", "sheet"]
+    assert CliRunner().invoke(commands, command).exit_code == 0
+    assert len(captions) == 2 and all(" confidence " in caption for caption in captions)

@@ -172,6 +172,34 @@ def test_one_frame_from_files(
     assert "cannot be written as .jpg" in said
 
 
+def test_one_frame_with_its_foreground_and_layers(
+    running: Running, tiny_shot: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """As a run with the same settings writes it."""
+    client = running.client()
+    settings = {
+        "engine.weights": str(tiny_weights), "engine.device": "cpu",
+        "output.foreground": "premultiplied", "output.despill": 0.5,
+        "output.layers": ["trimap", "background=sky"],
+    }  # fmt: skip
+    files = {
+        "plate": str(tiny_shot / "plate" / "plate.1001.exr"),
+        "trimap": str(tiny_shot / "trimaps" / "trimap.1001.png"),
+        "output": str(tmp_path / "one.exr"),
+    }
+    assert "result" in client.call("matte", **files, settings=settings)
+    run = {"shot": str(tiny_shot), "settings": {**settings, "frames": "1001"}}
+    assert client.call("run", 2, **run)["result"]["written"] == 1
+    paths = tmp_path / "one.exr", tiny_shot / "matte" / "matte.1001.exr"
+    for layer in (None, "sky", "trimap"):
+        one, as_run = (read_image(path, layer=layer).pixels for path in paths)
+        np.testing.assert_array_equal(one, as_run)
+        assert one.shape[2] == {None: 4, "sky": 3, "trimap": 1}[layer]
+    wrong = {"output.layers": ["trimap=7"]}
+    said = error_of(client.call("matte", 3, **files, settings=wrong))[1]
+    assert "would not show it" in said
+
+
 @pytest.mark.parametrize("by", ["file", "shared_memory"])
 def test_arrays_there_and_back(
     running: Running, tiny_weights: Path, tmp_path: Path, by: str

@@ -16,7 +16,7 @@ from training.render.foregrounds import Format, parse_seeds, render_foregrounds
 from training.render.jobs import ShotJob
 from training.render.kinds import KINDS
 from training.render.scene import Quality
-from training.render.shots import FIRST_FRAME, FRAME_COUNT, SHOTS, layer_paths
+from training.render.shots import FIRST_FRAME, FRAME_COUNT, SHOTS, rendered_paths
 from vfxmatte.cli.program import ProgramGroup
 from vfxmatte.errors import UsageError
 from vfxmatte.types import FrameRange
@@ -136,7 +136,7 @@ def shots(
                 folder=Path(folder), quality=quality,
             )
             for frame in span
-            if not all(path.exists() for path in layer_paths(Path(folder), frame))
+            if not all(path.exists() for path in rendered_paths(shot, Path(folder), frame))
         ]  # fmt: skip
         if _report(run_jobs(jobs, lambda: BlenderProcess(interpreter), workers=workers)):
             sys.exit(1)

@@ -30,13 +30,16 @@ class Coat:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """The motion: yaw from `start` to `end` radians between two frames, with a bob in metres."""
+    """The motion: yaw from `start` to `end` radians between two frames, with a bob in metres, and a
+    steady walk from one place to another."""
 
     start: float = -0.85
     end: float = 0.8
     first: float = 1003.0
     last: float = 1021.0
     bob_m: float = 0.012
+    walk_from: Vec3 = (0.0, 0.0, 0.0)
+    walk_to: Vec3 = (0.0, 0.0, 0.0)
 
     def yaw(self, frame: Array | float) -> Array:
         share = np.clip((np.asarray(frame, float) - self.first) / (self.last - self.first), 0, 1)
@@ -44,8 +47,13 @@ class Turn:
         wobble = 0.04 * np.sin(0.35 * (np.asarray(frame, float) - self.first))
         return self.start + (self.end - self.start) * ease + wobble
 
-    def height(self, frame: Array | float) -> Array:
-        return self.bob_m * np.sin(0.55 * (np.asarray(frame, float) - self.first))
+    def place(self, frame: Array | float) -> Array:
+        """Return where the creature stands, (..., 3)."""
+        since = np.asarray(frame, float) - self.first
+        share = (since / (self.last - self.first))[..., None]
+        path = np.array(self.walk_from) * (1 - share) + np.array(self.walk_to) * share
+        path[..., 2] += self.bob_m * np.sin(0.55 * since)
+        return path
 
 
 class Creature:
@@ -91,8 +99,9 @@ class Creature:
             local = np.array(part.delta_location)
             part.delta_location = (0, 0, 0)
             for frame in frames:
-                yaw, height = float(self.turn.yaw(frame)), float(self.turn.height(frame))
-                part.location = tuple(_about_z(local[None], np.array([yaw]))[0] + (0, 0, height))
+                yaw = float(self.turn.yaw(frame))
+                turned = _about_z(local[None], np.array([yaw]))[0]
+                part.location = tuple(turned + self.turn.place(frame))
                 part.rotation_euler = (0.0, 0.0, yaw)
                 part.keyframe_insert("location", frame=frame)
                 part.keyframe_insert("rotation_euler", frame=frame)
@@ -106,7 +115,7 @@ class Creature:
         s = np.linspace(0, 1, self.rest.shape[1])
         late = frame - 2.2 * s**1.5
         turned = _about_z(self.rest, self.turn.yaw(late)[None, :])
-        turned[..., 2] += self.turn.height(late)[None, :]
+        turned += self.turn.place(late)[None]
         gust = 0.004 * np.sin(0.5 * frame + 9 * self.rest[:, 0, 0] + 0.6 * self.flutter)
         turned[..., 0] += gust[:, None] * s**2
         return turned

@@ -6,6 +6,7 @@ only then gets its grain, so the alpha is exact for the plate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import OpenEXR
 
 from training.elements.extend_colour import extend_colour
 from training.render.scene import FPS
-from training.render.shots import layer_paths
+from training.render.shots import SHOTS, layer_paths, subject_path
 from vfxmatte.errors import MissingFrameError
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.trimaps import dilate
@@ -36,34 +37,93 @@ _DWA_LEVEL = 240.0
 def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: int) -> None:
     """Write plate/, alpha/, trimaps/ (first and last frame) and shot.toml into `folder`.
 
+    Of several subjects each has a folder of its own in alpha/ and trimaps/, and a keyframe in the
+    middle too, where they cross.
+
     Existing files are overwritten: they cost little beside the layers.
 
     Raises:
         MissingFrameError: a layer of a frame has not been rendered.
     """
+    subjects = SHOTS[name].subjects if name in SHOTS else ()
+    keyframes = {frames[0], frames[-1], *(frames[len(frames) // 2 :][:1] if subjects else ())}
     for frame in frames:
-        colour, alpha, back = read_layers(layers, frame)
-        plate = alpha[..., None] * colour + (1 - alpha[..., None]) * back
+        fronts, back = _fronts(layers, frame, subjects)
+        plate = (
+            1 - np.stack([a for _, a in fronts.values()], axis=2).sum(axis=2, keepdims=True)
+        ) * back
+        for subject, (colour, alpha) in fronts.items():
+            plate = plate + alpha[..., None] * colour
+            write_alpha(folder / "alpha" / subject / f"alpha.{frame}.exr", alpha, frame)
+            if frame in keyframes:
+                path = folder / "trimaps" / subject / f"trimap.{frame}.png"
+                write_trimap(path, trimap_of(alpha))
         write_plate(folder / f"plate/plate.{frame}.exr", grained(plate, seed, frame), frame)
-        write_alpha(folder / f"alpha/alpha.{frame}.exr", alpha, frame)
-        if frame in (frames[0], frames[-1]):
-            write_trimap(folder / f"trimaps/trimap.{frame}.png", trimap_of(alpha))
     with renamed_when_whole(folder / "shot.toml") as part:
         part.write_text(_settings(name, frames), encoding="utf-8")
 
 
+def _fronts(
+    layers: Path, frame: int, subjects: Sequence[str]
+) -> tuple[dict[str, Front], FloatImage]:
+    if subjects:
+        return read_subjects(layers, frame, subjects)
+    colour, alpha, back = read_layers(layers, frame)
+    return {"": (colour, alpha)}, back
+
+
 def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, FloatImage]:
     """Read straight foreground (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
-    paths = layer_paths(folder, frame)
-    for path in paths:
-        if not path.is_file():
-            raise MissingFrameError("a layer has not been rendered", frame=frame, path=path)
-    front, cover, back = (_read_rgba(path) for path in paths)
+    front, cover, back = (_read_layer(path, frame) for path in layer_paths(folder, frame))
     alpha = exact_alpha(cover)
-    size = (alpha.shape[1], alpha.shape[0])
-    behind = np.maximum(cv2.resize(back[..., :3], size, interpolation=cv2.INTER_CUBIC), 0)
-    colour = cv2.resize(straight_colour(front), size, interpolation=cv2.INTER_CUBIC)
-    return np.maximum(colour, 0), alpha, behind
+    colour = _enlarged(straight_colour(front), alpha)
+    return colour, alpha, _enlarged(back[..., :3], alpha)
+
+
+_SURE = 0.7
+"""The coverage in the shaded pass from which its colour is taken; fewer samples leave speckles."""
+
+Front = tuple[FloatImage, FloatImage]
+"""Straight foreground colour (H, W, 3) and alpha (H, W)."""
+
+
+def read_subjects(
+    folder: Path, frame: int, names: Sequence[str]
+) -> tuple[dict[str, Front], FloatImage]:
+    """Read the straight colour and the visible alpha of each subject, and the background.
+
+    The alphas are the half floats that will be written; they sum to at most 1.
+    """
+    _, alpha_path, back_path = layer_paths(folder, frame)
+    cover, back = _read_layer(alpha_path, frame), _read_layer(back_path, frame)
+    left = np.ones(cover.shape[:2], np.float32)
+    fronts: dict[str, Front] = {}
+    for index, name in enumerate(names):
+        alpha = _half_at_most(np.clip(cover[..., index], 0, 1), left)
+        left = left - alpha
+        front = _read_layer(subject_path(folder, frame, name), frame)
+        fronts[name] = _enlarged(straight_colour(front, _SURE), alpha), alpha
+    return fronts, _enlarged(back[..., :3], cover)
+
+
+def _half_at_most(values: FloatImage, limit: FloatImage) -> FloatImage:
+    """Round to half floats that do not exceed the limit."""
+    rounded = np.minimum(values, limit).astype(np.float16)
+    over = rounded.astype(np.float32) > limit
+    rounded[over] = np.nextafter(rounded[over], np.float16(0))
+    return rounded.astype(np.float32)
+
+
+def _read_layer(path: Path, frame: int) -> FloatImage:
+    if not path.is_file():
+        raise MissingFrameError("a layer has not been rendered", frame=frame, path=path)
+    return _read_rgba(path)
+
+
+def _enlarged(colour: FloatImage, like: FloatImage) -> FloatImage:
+    """Resize colour to the size of another picture; it may be rendered smaller."""
+    size = (like.shape[1], like.shape[0])
+    return np.maximum(cv2.resize(colour, size, interpolation=cv2.INTER_CUBIC), 0)
 
 
 def exact_alpha(cover: FloatImage) -> FloatImage:
@@ -71,7 +131,7 @@ def exact_alpha(cover: FloatImage) -> FloatImage:
     return np.clip(cover[..., 3], 0, 1).astype(np.float16).astype(np.float32)
 
 
-def straight_colour(front: FloatImage) -> FloatImage:
+def straight_colour(front: FloatImage, trusted_alpha: float = 0.08) -> FloatImage:
     """Un-premultiply colour (H, W, 3) and extend it over the whole picture.
 
     The shaded pass and the alpha pass are sampled separately, so a thin strand may have coverage
@@ -79,7 +139,7 @@ def straight_colour(front: FloatImage) -> FloatImage:
     """
     guide = np.clip(front[..., 3], 0, 1).astype(np.float32)
     colour = np.asarray(front[..., :3] / np.maximum(guide, 1e-3)[..., None], dtype=np.float32)
-    return np.maximum(extend_colour(colour, guide, trusted_alpha=0.08), 0)
+    return np.maximum(extend_colour(colour, guide, trusted_alpha=trusted_alpha), 0)
 
 
 def grained(plate: FloatImage, seed: int, frame: int) -> FloatImage:

@@ -45,6 +45,8 @@ class Stage:
     quality: Quality
     pose: Callable[[int], None] = field(default=lambda frame: None)
     """Moves the geometry for a frame number, before the frame is rendered."""
+    subjects: dict[str, list[Any]] = field(default_factory=dict)
+    """The objects of each subject, at most three; {} for a shot with a single one."""
     opaque: bool = True
     """Whether every foreground surface is opaque, so that coverage alone gives the alpha; False for
     veils, glass and smoke, whose shaders must be sampled."""
@@ -200,11 +202,16 @@ def animate(thing: Any, frames: Iterable[int], place: Callable[[float], None]) -
         thing.keyframe_insert("rotation_euler", frame=frame)
 
 
-def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
+def render_layer(
+    stage: Stage, layer: Layer, frame: int, path: Path, *, subject: str | None = None
+) -> None:
     """Render one layer of one frame to `path`: float EXR, scene-linear, denoised.
 
     The foreground is premultiplied RGBA whose alpha is only a guide to its colour: `render_alpha`
     has the exact one.
+
+    Args:
+        subject: render this one alone, whole where others stand before it. None renders all.
     """
     scene, front = stage.scene, layer == "foreground"
     stage.foreground.hide_render, stage.background.hide_render = not front, front
@@ -212,6 +219,9 @@ def render_layer(stage: Stage, layer: Layer, frame: int, path: Path) -> None:
     scene.view_layers[0].material_override = None
     scene.cycles.use_denoising = True
     scene.cycles.max_bounces = 3
+    for name, things in stage.subjects.items():
+        for thing in things:
+            thing.hide_render = subject not in (None, name)
     quality = stage.quality
     scene.cycles.samples = quality.foreground_samples if front else quality.background_samples
     _render(stage, frame, path, quality.foreground_scale if front else quality.background_scale)
@@ -222,6 +232,8 @@ def render_alpha(stage: Stage, frame: int, path: Path) -> None:
 
     Where everything is opaque, all surfaces are overridden with one flat emission, which makes a
     sample about ten times cheaper than a shaded one. Both passes see the same motion and defocus.
+    Of several subjects the first one's visible coverage is in R, the second's in G, the third's in
+    B; together they are A.
     """
 
     scene = stage.scene
@@ -231,6 +243,10 @@ def render_alpha(stage: Stage, frame: int, path: Path) -> None:
     scene.cycles.use_denoising = False
     scene.cycles.max_bounces = 0 if stage.opaque else 4
     scene.cycles.samples = stage.quality.alpha_samples
+    for index, things in enumerate(stage.subjects.values()):
+        for thing in things:
+            thing.hide_render = False
+            thing.color = tuple(float(i in (index, 3)) for i in range(4))
     _render(stage, frame, path, 1.0)
     scene.view_layers[0].material_override = None
 

@@ -102,11 +102,15 @@ class Tree:
 
 
 def coverage() -> Any:
-    """Return a flat opaque surface for the alpha pass, created once per scene."""
+    """Return a flat opaque surface for the alpha pass, created once per scene.
+
+    Each object emits its own colour, white by default.
+    """
     import bpy
 
     existing = bpy.data.materials.get("coverage")
     if existing is not None:
         return existing
     tree = Tree("coverage")
-    return tree.finish(tree.add("Emission").outputs[0])
+    own = tree.add("ObjectInfo").outputs["Color"]
+    return tree.finish(tree.add("Emission", Color=own).outputs[0])

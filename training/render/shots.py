@@ -42,6 +42,8 @@ class ShotPlan:
     subject: Callable[[Stage, Generator, range], None]
     place: str
     camera: CameraMove
+    subjects: tuple[str, ...] = ()
+    """Names of the subjects of a shot that has several; each has an alpha of its own."""
 
 
 def build(name: str, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
@@ -87,8 +89,11 @@ def render_frame(stage: Stage, frame: int, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     front, alpha, back = layer_paths(folder, frame)
-    if not front.exists():
+    if not stage.subjects and not front.exists():
         scene.render_layer(stage, "foreground", frame, front)
+    for name in stage.subjects:
+        if not (path := subject_path(folder, frame, name)).exists():
+            scene.render_layer(stage, "foreground", frame, path, subject=name)
     if not alpha.exists():
         scene.render_alpha(stage, frame, alpha)
     if not back.exists():
@@ -103,6 +108,18 @@ def layer_paths(folder: Path, frame: int) -> tuple[Path, Path, Path]:
     return first, second, third
 
 
+def subject_path(folder: Path, frame: int, subject: str) -> Path:
+    """Return the path of the foreground of one of several subjects."""
+    return folder / f"foreground.{subject}.{frame}.exr"
+
+
+def rendered_paths(shot: str, folder: Path, frame: int) -> list[Path]:
+    """Return the paths of everything that is rendered of one frame of a shot."""
+    front, alpha, back = layer_paths(folder, frame)
+    subjects = [subject_path(folder, frame, name) for name in SHOTS[shot].subjects]
+    return [*(subjects or [front]), alpha, back]
+
+
 def _creature(stage: Stage, rng: Generator, frames: range) -> None:
     from training.render.creature import Coat, Creature, Turn
 
@@ -110,6 +127,50 @@ def _creature(stage: Stage, rng: Generator, frames: range) -> None:
     creature.key(frames)
     stage.pose = creature.pose
     _golden_light(stage)
+
+
+def _two_creatures(stage: Stage, rng: Generator, frames: range) -> None:
+    """Put a brown creature before a grey one; they pass each other."""
+    from training.render.creature import Coat, Creature, Turn
+    from training.render.scene import add_area_light
+
+    span = {"first": 1000.0, "last": 1013.0}
+    brown = Creature(
+        stage,
+        Coat(belly=(0.4, 0.22, 0.1), count=26000),
+        Turn(start=0.3, end=0.9, walk_from=(-0.54, -0.35, 0.0), walk_to=(0.46, -0.35, 0.0), **span),
+        rng,
+    )
+    grey = Creature(
+        stage,
+        Coat(
+            back=(0.03, 0.032, 0.038), belly=(0.5, 0.5, 0.52), length_m=0.11, count=26000,
+            iris=(0.1, 0.3, 0.5),
+        ),
+        Turn(start=-0.2, end=-0.8, walk_from=(0.64, 0.5, 0.06), walk_to=(-0.58, 0.5, 0.06), **span),
+        rng,
+    )  # fmt: skip
+    for name, creature in {"brown": brown, "grey": grey}.items():
+        creature.key(frames)
+        stage.subjects[name] = [*creature.parts, creature.fur]
+
+    def pose(frame: int) -> None:
+        brown.pose(frame)
+        grey.pose(frame)
+
+    stage.pose = pose
+    add_area_light(
+        stage, (-2.2, -2.4, 1.6), (0, 0, 0), watts=55, colour=(1, 0.88, 0.72), size_m=1.4
+    )
+    add_area_light(
+        stage, (-1.5, 2.2, 1.5), (0, 0.3, 0.1), watts=220, colour=(1, 0.8, 0.5), size_m=0.7
+    )
+
+
+_CROSSING_CAMERA = CameraMove(
+    start=(-0.2, -3.3, 0.16), end=(0.16, -3.2, 0.1),
+    look_start=(0.02, 0, 0.1), look_end=(-0.02, 0, 0.1), lens_mm=49, fstop=4.0,
+)  # fmt: skip
 
 
 def _golden_light(stage: Stage) -> None:
@@ -236,6 +297,13 @@ SHOTS = {
         ShotPlan(name="furry_creature", subject=_creature, place="forest", camera=_CREATURE_CAMERA),
         ShotPlan(name="long_hair", subject=_long_hair, place="street", camera=_PERSON_CAMERA),
         ShotPlan(name="foliage", subject=_foliage, place="valley", camera=_FOLIAGE_CAMERA),
+        ShotPlan(
+            name="two_creatures",
+            subject=_two_creatures,
+            place="valley",
+            camera=_CROSSING_CAMERA,
+            subjects=("brown", "grey"),
+        ),
         ShotPlan(name="curly_hair", subject=_curly_hair, place="valley", camera=_PERSON_CAMERA),
         ShotPlan(name="blond_hair", subject=_blond_hair, place="forest", camera=_PERSON_CAMERA),
         ShotPlan(
@@ -245,4 +313,5 @@ SHOTS = {
         ShotPlan(name="veil", subject=_veil, place="forest", camera=_HANGING_CAMERA),
     )
 }
-"""Every shot by name; `furry_creature`, `long_hair` and `foliage` are the sample shots."""
+"""Every shot by name; `furry_creature`, `long_hair`, `foliage` and `two_creatures` are the sample
+shots."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.batch.outcome import Outcome
 from vfxmatte.batch.pace import BatchPace
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.session import RunSession
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.serve.engine_cache import EngineCache
 from vfxmatte.types import FrameResult
+
+if TYPE_CHECKING:
+    from vfxmatte.fitting.fit import FitProgress
 
 
 class BatchReport(Protocol):
@@ -136,9 +139,12 @@ class _Recorder:
     def __init__(self, inner: Report, outcome: Outcome, pace: BatchPace) -> None:
         self._inner, self._outcome, self._pace = inner, outcome, pace
 
-    def start(self, run: Run) -> None:
+    def start(self, run: AnyRun) -> None:
         self._outcome.notes += run.plan.notes
         self._inner.start(run)
+
+    def fit(self, progress: FitProgress) -> None:
+        self._inner.fit(progress)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         self._pace.add(result)

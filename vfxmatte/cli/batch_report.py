@@ -98,8 +98,9 @@ class JsonEvents:
         return JsonReport(partial(self._emit, name))
 
     def _emit(self, name: str, event: str, **values: Any) -> None:
-        """Emit an event of a shot's run; frames come with the progress of the whole batch."""
-        if event == "frame":
+        """Emit an event of a shot's run; frames and fits come with the progress of the whole
+        batch."""
+        if event in ("frame", "fit"):
             left = self._pace.seconds_left(self._frames - self._pace.frames)
             values["batch"] = {
                 "frames": self._pace.frames,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vfxmatte.cli.report import control_lines
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.options import shot_of
@@ -42,6 +43,10 @@ def screen_lines(inspection: Inspection) -> list[str]:
         if plate.missing:
             lines.append(f"missing    frames {numbers_as_text(plate.missing)}")
     lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
+    if inspection.plan is not None:
+        lines += control_lines(inspection.plan)
+    for name, subject in inspection.subjects.items():
+        lines += [f"keyframe   {name}: {_keyframe(one)}" for one in subject.keyframes]
     if inspection.weights:
         lines.append(f"weights    {inspection.weights}")
     lines += _to_do(inspection)
@@ -63,7 +68,8 @@ def _keyframe(one: KeyframeFinding) -> str:
         return f"{one.number} cannot be used"
     used = "" if one.used else "; not used: the plate has no such frame"
     remark = f"; {one.remark}" if one.remark else ""
-    return f"{one.number} {100 * (one.unknown_share or 0):.1f}% unknown{remark}{used}"
+    kind = "finished matte, " if one.finished else ""
+    return f"{one.number} {kind}{100 * (one.unknown_share or 0):.1f}% unknown{remark}{used}"
 
 
 def _to_do(inspection: Inspection) -> list[str]:
@@ -75,7 +81,7 @@ def _to_do(inspection: Inspection) -> list[str]:
     if inspection.rewritten:
         again += f", {inspection.rewritten} of them without solving: only the file changes"
     lines = [
-        f"to do      {inspection.to_do} of {len(inspection.plan.numbers)} frames "
+        f"to do      {inspection.to_do} of {_mattes(inspection)} "
         f"({numbers_as_text(inspection.plan.numbers)}){again}; {inspection.finished} are finished",
         f"output     {inspection.shot.output}",
     ]
@@ -83,6 +89,15 @@ def _to_do(inspection: Inspection) -> list[str]:
         needed, free = _size(inspection.needed_bytes), _size(inspection.free_bytes)
         lines.append(f"disk       up to about {needed} needed, {free} free")
     return lines
+
+
+def _mattes(inspection: Inspection) -> str:
+    """Return how many mattes the run is to have."""
+    frames = 0 if inspection.plan is None else len(inspection.plan.numbers)
+    if not inspection.subjects:
+        return f"{frames} frames"
+    names = ", ".join(inspection.subjects)
+    return f"{frames * len(inspection.subjects)} mattes of {frames} frames, for {names}"
 
 
 def _size(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,9 @@ def compare(
     )
     with (
         Run(shot) as prepared,
-        Comparison(prepared, names, _alpha(values["shot"], alpha), details=details) as comparison,
+        Comparison(
+            prepared, names, _alpha(values["shot"], alpha, shot.chosen), details=details
+        ) as comparison,
     ):
         try:
             for _ in comparison.frames():
@@ -128,11 +130,13 @@ def _folder(shot: Path | None) -> Path:
     return shot / FOLDER
 
 
-def _alpha(shot: Path | None, given: Path | None) -> FrameSequence | None:
+def _alpha(
+    shot: Path | None, given: Path | None, subjects: Collection[str]
+) -> FrameSequence | None:
     """Find the true alpha as `evaluate` does, if any."""
     if given is None and (shot is None or not (shot / "alpha").is_dir()):
         return None
-    return open_alpha(shot, given)
+    return open_alpha(shot, given, subjects)
 
 
 def _write(path: Path, text: str) -> None:

@@ -43,7 +43,7 @@ from vfxmatte.types import numbers_as_text
     "previews",
     type=click.Choice(["sheet", "movie"]),
     multiple=True,
-    help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
+    help="Draw the worst frames, or all, over a colour: preview.png or .mp4 beside the mattes.",
 )
 @click.option("--overwrite", is_flag=True, help="Solve finished frames again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON events; `end` is the last.")

@@ -14,6 +14,7 @@ from rich.table import Table
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.cli.withhold import INNER, named_frames, withhold
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
@@ -26,8 +27,16 @@ _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt"
 @click.command()
 @shot_options
 @click.option("--alpha", type=PathOption(exists=True), help="True alpha [SHOT/alpha].")
+@click.option(
+    "--withhold",
+    "withheld",
+    is_flag=False,
+    flag_value=INNER,
+    metavar="[FRAMES]",
+    help="Run without these keyframes, or each inner one in turn, and compare with them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON events; the means are the last.")
-def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
+def evaluate(alpha: Path | None, withheld: str | None, as_json: bool, **values: Any) -> None:
     """Measure the results of SHOT against its true alpha, frame by frame and on average.
 
     \b
@@ -39,12 +48,23 @@ def evaluate(alpha: Path | None, as_json: bool, **values: Any) -> None:
     Keyframes have no missed and no area. Without mattes only trimaps are measured; missing trimaps
     are propagated first.
 
+    Without a true alpha, --withhold judges a run by your own keyframes: it runs without some of
+    them, in a folder that is removed, and compares with what you painted, within 30 px of the band.
+
+    \b
+    fg lost, bg won   painted foreground that the trimap calls background, and the reverse
+    unknown           unknown area over the painted one
+    holes, leaks      painted foreground with alpha < 0.9, painted background with alpha > 0.1
+
     Exit codes: 0 done; 1 some frames could not be measured; 2 wrong use; 3 nothing could be.
     """
+    if withheld is not None:
+        named = named_frames(withheld)
+        click.get_current_context().exit(withhold(shot_of(values), named, as_json=as_json))
     shot = shot_of(values)
     frames: list[FrameEvaluation] = []
     with Run(shot) as prepared:
-        evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha))
+        evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha, shot.chosen))
         try:
             for frame in evaluation.frames():
                 frames.append(frame)

@@ -24,14 +24,16 @@ from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
 from vfxmatte.farm.opencue_spec import spec, this_user
 from vfxmatte.farm.options import settings_options
+from vfxmatte.pipeline.fitting import is_wanted
+from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import SETTINGS_FILE, Shot
+from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.types import FrameRange, Frames, frames_of
 
 # Settings that a job passes by a parameter, or by the step.
-_PARAMETERS = frozenset({"frames", "ocio", "weights", "device"})
-_OPTIONS = frozenset(settings_names()) - _PARAMETERS
+_PARAMETERS = frozenset({"frames", "ocio", "weights", "device", *SIDE_FOLDERS})
+_OPTIONS = frozenset(settings_names()) - _PARAMETERS | {"subject"}
 
 
 @click.command()
@@ -79,7 +81,8 @@ def farm(
     keep_going: bool,
     **values: Any,
 ) -> None:
-    """Write SHOT as a job for a render farm: chunks of frames, then merge and verify.
+    """Write SHOT as a job for a render farm: chunks of frames, then merge and verify; before them
+    the fit to the shot, where one is wanted.
 
     \b
     vfxmatte farm shots/creature -o jobs/creature
@@ -189,9 +192,11 @@ def _job_of_cut(cut_shot: CutShot, values: Mapping[str, Any]) -> FarmJob:
 
 def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
     device, gpus = shot.settings.engine.device, values["gpus"]
+    frames, fit = _planned(shot)
     return FarmJob(
         name=shot.name,
-        frames=_frames(shot),
+        frames=frames,
+        fit=fit,
         chunk_size=values["chunk_size"],
         chunk_seconds=values["chunk_seconds"],
         paths=tuple(_paths(values, shot)),
@@ -207,11 +212,13 @@ def _job(shot: Shot, values: Mapping[str, Any], options: list[str]) -> FarmJob:
     )
 
 
-def _frames(shot: Shot) -> Frames:
-    """Return the frames to solve, checked against the plate as a run checks them."""
-    with Run(shot) as run:
+def _planned(shot: Shot) -> tuple[Frames, bool]:
+    """Return the frames to solve, checked against the plate as a run checks them, and whether the
+    shot is to be fitted."""
+    with open_run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
-        return run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
+        frames = run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
+        return frames, not shot.subjects and is_wanted(run.plan, run.settings)
 
 
 def _gpus(device: str) -> int:
@@ -223,6 +230,7 @@ def _gpus(device: str) -> int:
 def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
     """Return the absolute paths in a worker's command."""
     plate = values["plate"] and Path(values["plate"])
+    sides = shot.sides_with(shot.settings)
     rows = (
         ("Shot", None, values["shot"], "The shot's folder"),
         ("Plate", "--plate", plate, "Folder, pattern or movie"),
@@ -230,6 +238,9 @@ def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
         ("Output", OUTPUT_OPTION, shot.output, "Where mattes go"),
         ("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file"),
         ("Ocio", "--ocio", _ocio(shot), "The colour configuration"),
+        ("Keys", "--keys", sides.get("keys"), "Finished mattes"),
+        ("Garbage", "--garbage", sides.get("garbage"), "Garbage mattes"),
+        ("Core", "--core", sides.get("core"), "Core mattes"),
     )
     return [
         JobPath(name=name, option=option, path=path.absolute(), label=label)
@@ -248,12 +259,17 @@ def _ocio(shot: Shot) -> Path | None:
 
 def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
-    weights, ocio = shot.settings.engine.weights, _ocio(shot)
+    ocio = _ocio(shot)
     plate = shot.plate if shot.plate.exists() else shot.plate.parent  # a pattern
-    paths = [plate, *shot.keyframes.values()]
+    subjects = shot.subjects.values()
+    paths = [plate, *shot.keyframes.values(), *(p for keys in subjects for p in keys.values())]
+    paths += locked_files(shot.output)
+    sides = shot.sides_with(shot.settings).values()
+    paths += [place if place.exists() else place.parent for place in sides]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
         paths.append(folder / SETTINGS_FILE)
-    paths += [weights, weights.with_suffix(".json")] if weights else []
+    for weights in (shot.settings.engine.weights, shot.settings.fit.weights):
+        paths += [weights, weights.with_suffix(".json")] if weights else []
     paths += [ocio] if ocio else []
     return [path.absolute() for path in paths]
 
@@ -265,5 +281,5 @@ def _given_options(values: Mapping[str, Any]) -> list[str]:
         value = values.get(parameter.name or "")
         if parameter.name in _OPTIONS and value is not None:
             for one in value if isinstance(value, tuple) else (value,):
-                arguments += [parameter.opts[-1], str(one)]
+                arguments += [parameter.opts[-1], *([] if one is True else [str(one)])]
     return arguments

@@ -21,12 +21,16 @@ _COMMANDS = {
     "merge": ("vfxmatte.cli.merge", "merge", "Verify and merge the chunks of a shot."),
     "farm": ("vfxmatte.cli.farm", "farm", "Write jobs for a render farm."),
     "check": ("vfxmatte.cli.check", "check", "Check a shot, and preview what a run would do."),
+    "lock": ("vfxmatte.cli.lock", "lock", "Lock mattes, so that no run touches them."),
+    "unlock": ("vfxmatte.cli.lock", "unlock", "Unlock mattes again."),
     "trimap": (
         "vfxmatte.cli.trimap",
         "trimap",
         "Make keyframe trimaps.",
     ),
+    "paint": ("vfxmatte.cli.paint", "paint", "Paint keyframes and see their mattes."),
     "evaluate": ("vfxmatte.cli.evaluate", "evaluate", "Measure results against the true alpha."),
+    "review": ("vfxmatte.cli.review", "review", "Write a page to look at the mattes of a shot."),
     "compare": ("vfxmatte.cli.compare", "compare", "Compare engines on the frames of a shot."),
     "info": (
         "vfxmatte.cli.info",

@@ -49,7 +49,8 @@ def merge(as_json: bool, **values: Any) -> None:
 def exit_code(report: MergeReport) -> int:
     if report.complete:
         return DONE
-    return SOME_FAILED if report.good else NOTHING_DONE
+    reports = report.subjects.values() or [report]
+    return SOME_FAILED if any(one.good for one in reports) else NOTHING_DONE
 
 
 def as_plain(report: MergeReport) -> dict[str, Any]:
@@ -63,12 +64,18 @@ def as_plain(report: MergeReport) -> dict[str, Any]:
         "skipped": numbers_as_text(report.skipped),
         "failed": {str(number): why for number, why in report.failed.items()},
         "damaged": {str(number): why for number, why in report.damaged.items()},
+        "subjects": {
+            name: {k: v for k, v in as_plain(one).items() if k not in ("event", "subjects")}
+            for name, one in report.subjects.items()
+        },
     }
 
 
 def _print(report: MergeReport, *, openjd: bool) -> None:
-    if report.good:
-        click.echo(f"good      frames {numbers_as_text(report.good)}")
+    for name, one in (report.subjects or {"": report}).items():
+        if one.good:
+            who = f"{name}: " if name else ""
+            click.echo(f"{who}good      frames {numbers_as_text(one.good)}")
     for line in report.lines():
         click.echo(line, err=True)
         if openjd:

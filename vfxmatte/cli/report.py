@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport, Report
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.totals import Totals
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
 
 _FIT_STEPS_A_LINE = 20
+_FOLLOWING = "following the keyframes"
 
 
 def make_report(
@@ -45,7 +47,7 @@ def make_report(
 class QuietReport:
     """A report of failures only, on stderr."""
 
-    def start(self, run: Run) -> None:
+    def start(self, run: AnyRun) -> None:
         return
 
     def fit(self, progress: FitProgress) -> None:
@@ -76,8 +78,8 @@ class LineReport(QuietReport):
         self._fixed_total = total
         self._total = 0
 
-    def start(self, run: Run) -> None:
-        self._total = self._fixed_total or len(run.plan.numbers) + len(run.plan.skipped)
+    def start(self, run: AnyRun) -> None:
+        self._total = self._fixed_total or run.count
         for line in run_lines(run):
             self.console.print(line)
 
@@ -90,8 +92,9 @@ class LineReport(QuietReport):
         share = 100 * pace.frames // max(1, self._total)
         stage = f", slowest {pace.slowest_stage}" if pace.slowest_stage else ""
         left = clock_text(pace.seconds_left(self._total - pace.frames))
+        locked = " (locked)" if result.stats.get("locked") else ""
         self.console.print(
-            f"{result.number} {result.status}  {pace.frames}/{self._total} {share}%  "
+            f"{name_of(result)} {result.status}{locked}  {pace.frames}/{self._total} {share}%  "
             f"{pace.fps:.2f} fps, {left} left{stage}"
         )
 
@@ -112,7 +115,7 @@ class OpenjdReport(LineReport):
         if result.error is not None:
             print_openjd("fail", failure(result))
         print_openjd("progress", f"{100 * pace.frames / max(1, self._total):.1f}")
-        print_openjd("status", f"frame {result.number} {result.status}, {pace.fps:.2f} fps")
+        print_openjd("status", f"frame {name_of(result)} {result.status}, {pace.fps:.2f} fps")
 
     def error(self, error: VfxmatteError) -> None:
         super().error(error)
@@ -127,7 +130,12 @@ def print_openjd(kind: str, text: str) -> None:
 def failure(result: FrameResult) -> str:
     """Format the error of a failed frame, and where its earlier matte is."""
     moved = "" if result.stale is None else f"\n  its matte of an earlier run is now {result.stale}"
-    return f"frame {result.number} failed: {result.error}{moved}"
+    return f"frame {name_of(result)} failed: {result.error}{moved}"
+
+
+def name_of(result: FrameResult) -> str:
+    """Return a frame's number, with its subject if there are several."""
+    return str(result.number) if result.subject is None else f"{result.number} {result.subject}"
 
 
 class ProgressReport(QuietReport):
@@ -146,20 +154,21 @@ class ProgressReport(QuietReport):
         self._fixed_total = total
         self._total = 0
 
-    def start(self, run: Run) -> None:
-        self._total = self._fixed_total or len(run.plan.numbers) + len(run.plan.skipped)
+    def start(self, run: AnyRun) -> None:
+        self._total = self._fixed_total or run.count
         for line in run_lines(run):
             self.console.print(line)
         self.progress.start()
-        description = "following the keyframes"
         if self._task is None:
-            self._task = self.progress.add_task(description, total=self._total)
+            self._task = self.progress.add_task(_FOLLOWING, total=self._total)
         else:  # of the shot before, in a batch
-            self.progress.update(self._task, description=description)
+            self.progress.update(self._task, description=_FOLLOWING)
 
     def fit(self, progress: FitProgress) -> None:
         if self._task is not None:
-            self.progress.update(self._task, description=fit_line(progress))
+            is_over = progress.step == progress.steps
+            description = _FOLLOWING if is_over else fit_line(progress)
+            self.progress.update(self._task, description=description)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         if result.error is not None:
@@ -195,14 +204,27 @@ def fit_line(progress: FitProgress) -> str:
     )
 
 
-def run_lines(run: Run) -> list[str]:
+def control_lines(plan: RunPlan) -> list[str]:
+    """Return the lines on locked frames and finished, garbage and core mattes, if there are any."""
+    finished = [number for number in plan.finished if number not in plan.locked]
+    lines = [f"finished   mattes on frames {numbers_as_text(finished)}"] if finished else []
+    if plan.locked:
+        lines.append(f"locked     frames {numbers_as_text(plan.locked)} stay as they are")
+    return lines + [f"{kind:<10} {text}" for kind, text in plan.limits.texts().items()]
+
+
+def run_lines(run: AnyRun) -> list[str]:
     """Return the lines before the first frame: what the shot has and what will be done."""
     info, plan = run.plate.info, run.plan
     return [
         f"shot       {run.shot.name}",
         f"plate      {info}",
         f"colour     {info.colour_space} ({info.colour_reason})",
-        f"keyframes  {numbers_as_text(plan.keyframes)}",
+        *(
+            f"keyframes  {f'{name}: ' if name else ''}{numbers_as_text(one.plan.keyframes)}"
+            for name, one in run.subject_runs.items()
+        ),
+        *control_lines(plan),
         f"to do      frames {numbers_as_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

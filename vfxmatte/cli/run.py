@@ -51,14 +51,14 @@ def _no_dry_run(context: click.Context, parameter: click.Parameter, value: bool)
 @click.option(
     "--movie",
     type=PathOption(),
-    help="Also write a ProRes 4444 .mov: Rec.709, straight colour, alpha.",
+    help="Also write a ProRes 4444 .mov: Rec.709, straight colour (or --foreground's), alpha.",
 )
 @click.option(
     "--preview",
     "previews",
     type=click.Choice(["sheet", "movie"]),
     multiple=True,
-    help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
+    help="Draw the worst frames, or all, over a colour: preview.png or .mp4 beside the mattes.",
 )
 @click.option("--overwrite", is_flag=True, help="Do finished frames again.")
 @click.option(

@@ -30,6 +30,9 @@ _PLACES = (
     click.option("--plate", help="Folder, pattern (plate.####.exr, %04d, @, $F4) or movie."),
     click.option("--trimaps", type=_EXISTING, help="Folder of keyframe trimaps, or one of them."),
     _OUTPUT,
+    click.option(
+        "--subject", multiple=True, help="Of several subjects this one; may be repeated [all]."
+    ),
     click.option("--frames", help="Frames to solve: 1001-1100, 1001-1100x2, 1001-1010,1020 [all]."),
 )
 _SETTINGS = (
@@ -64,6 +67,9 @@ _SETTINGS = (
         "helps].",
     ),
     click.option("--keyframe-growth", type=float, help="Pixels to widen painted bands by [0]."),
+    click.option("--keys", type=_PATH, help="Finished mattes as keyframes [SHOT/keys]."),
+    click.option("--garbage", type=_PATH, help="Garbage mattes: 0 outside [SHOT/garbage]."),
+    click.option("--core", type=_PATH, help="Core mattes: 1 inside [SHOT/core]."),
     click.option(
         "--format", type=click.Choice(["exr", "png", "tiff"]), help="Format of mattes [exr]."
     ),
@@ -81,6 +87,22 @@ _SETTINGS = (
         "--rgba",
         type=click.Choice(["premultiplied", "straight"]),
         help="Add the plate's R G B to the EXR mattes.",
+    ),
+    click.option(
+        "--subject-layers",
+        is_flag=True,
+        default=None,
+        help="Of several subjects, one EXR a frame too, with layers NAME.A.",
+    ),
+    click.option(
+        "--foreground",
+        type=click.Choice(["straight", "premultiplied"]),
+        help="Add the foreground's R G B, without the background's colour, to the EXR mattes.",
+    ),
+    click.option("--despill", type=float, help="Take spill out of the foreground, 0 to 1 [0]."),
+    click.option(
+        "--layers",
+        help="Layers of the EXR mattes: alpha,foreground,despill,background,trimap,confidence.",
     ),
     click.option(
         "--workers", type=int, help="Frames read and written at once [half the processors]."

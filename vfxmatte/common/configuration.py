@@ -110,6 +110,8 @@ class _Source:
                 return value
             if option is Path and isinstance(value, str):
                 return clean_path(value)
+            if option == tuple[str, ...] and isinstance(value, str):
+                return tuple(part.strip() for part in value.split(",") if part.strip())
             if origin is tuple and isinstance(value, list):
                 return self._tuple(option, value, name)
             if option is float and type(value) is int:

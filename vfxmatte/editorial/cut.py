@@ -35,10 +35,12 @@ from vfxmatte.pipeline.settings import Missing, RunSettings, digest
 from vfxmatte.pipeline.shot import (
     PLATE_FOLDER,
     SETTINGS_FILE,
+    SIDE_FOLDERS,
     TRIMAP_FOLDER,
     Shot,
     find_keyframes,
     read_settings,
+    side_folders,
 )
 from vfxmatte.types import FrameRange
 
@@ -88,6 +90,7 @@ class CutShot:
             keyframes=self.keyframes,
             output=self.output,
             settings=self.settings,
+            sides=side_folders(_shot_folder(self.media.plate)),
         )
         return [replace(whole, settings=replace(self.settings, frames=r)) for r in self.ranges]
 
@@ -278,8 +281,13 @@ class _Reader:
         base = RunSettings() if folder is None else read_settings(folder / SETTINGS_FILE)
         if missing is not None:
             base = replace(base, missing=missing)
-        base = self.adjust(changed(base, options.get("settings", {})))
+        base = self.adjust(changed(base, self._placed(options.get("settings", {}))))
         return replace(base, frames=None)
+
+    def _placed(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return a clip's settings with finished, garbage and core mattes beside the cut."""
+        places = {n: settings[n] for n in SIDE_FOLDERS if isinstance(settings.get(n), str)}
+        return {**settings, **{name: str(self.folder / place) for name, place in places.items()}}
 
     def _leave_out_ambiguous(self) -> None:
         """Report clips of different media that a search has found at the same path."""
@@ -317,7 +325,8 @@ class _Reader:
         first = group[0]
         place = first.trimaps or (self.trimaps or Path()) / name
         keyframes = find_keyframes(place)
-        if not keyframes:
+        sides = side_folders(_shot_folder(first.media.plate))
+        if not keyframes and "keys" not in sides and first.settings.keys is None:
             raise ShotError(
                 "this shot has no keyframe trimap",
                 path=place,

@@ -60,6 +60,8 @@ class FarmJob:
     """Packages for schedulers that create conda environments."""
     conda_channels: str = ""
     """Channels of these packages."""
+    fit: bool = False
+    """Whether a task makes the fit to the shot before the chunks."""
     gpus: int = 1
     """Number of GPUs that a worker needs."""
     memory_gib: float = 16.0

@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.etree import ElementTree
 
 from vfxmatte.errors import UsageError
@@ -50,7 +51,8 @@ def this_user(show: str) -> CueNames:
 
 def spec(batch: FarmBatch, names: CueNames) -> str:
     """Return the XML: for each shot a layer of chunks, and a layer that merges when all chunks are
-    done; the layers of a single shot are `solve` and `merge`."""
+    done; before them one that makes the fit to the shot, if one is wanted. The layers of a single
+    shot are `fit`, `solve` and `merge`."""
     root = ElementTree.Element("spec")
     _add(root, show=names.show, shot=_token(batch.name), user=names.user)
     if names.uid is not None:
@@ -61,12 +63,15 @@ def spec(batch: FarmBatch, names: CueNames) -> str:
     layers = ElementTree.SubElement(element, "layers")
     depends = ElementTree.SubElement(root, "depends")
     for job, suffix in zip(batch.jobs, _suffixes(batch.jobs), strict=True):
-        _add_solve(layers, job, f"solve{suffix}")
-        _add_merge(layers, job, f"merge{suffix}")
-        kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
-        depend = ElementTree.SubElement(depends, "depend", kind)
-        deplayer, onlayer = f"merge{suffix}", f"solve{suffix}"
-        _add(depend, depjob=title, deplayer=deplayer, onjob=title, onlayer=onlayer)
+        fit, solve, merge = (f"{name}{suffix}" for name in ("fit", "solve", "merge"))
+        if job.fit:
+            _add_fit(layers, job, fit)
+        _add_solve(layers, job, solve)
+        _add_merge(layers, job, merge)
+        for before, after in pairwise([*([fit] if job.fit else []), solve, merge]):
+            kind = {"type": "LAYER_ON_LAYER", "anyframe": "False"}
+            depend = ElementTree.SubElement(depends, "depend", kind)
+            _add(depend, depjob=title, deplayer=after, onjob=title, onlayer=before)
     ElementTree.indent(root, " ")
     return _HEAD + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -80,14 +85,33 @@ def _suffixes(jobs: Sequence[FarmJob]) -> list[str]:
     return names if unique else [f"{name}_{n}" for n, name in enumerate(names, start=1)]
 
 
-def _add_solve(layers: ElementTree.Element, job: FarmJob, name: str) -> None:
-    part = ["--frames", str(job.frames), "--chunk", "--chunk-size", str(job.chunk_size)]
-    command = f"{_command(job, 'run', part)} --chunk-start #IFRAME#"
+def _add_fit(layers: ElementTree.Element, job: FarmJob, name: str) -> None:
+    command = _command(job, "fit", ["--frames", str(job.frames)])
+    layer = ElementTree.SubElement(layers, "layer", name=name, type="Render")
+    first = str(next(iter(job.frames)))
+    _add(layer, cmd=command, range=first, chunk="1", **_needs(job), env=None)
+    _add(ElementTree.SubElement(layer, "services"), service="shell")
+
+
+def _needs(job: FarmJob) -> dict[str, str]:
     needs = {"memory": f"{job.memory_gib:g}g"}
     if job.gpus:
         needs |= {"gpus": str(job.gpus), "gpu_memory": _GPU_MEMORY}
+    return needs
+
+
+def _add_solve(layers: ElementTree.Element, job: FarmJob, name: str) -> None:
+    part = ["--frames", str(job.frames), "--chunk", "--chunk-size", str(job.chunk_size)]
+    command = f"{_command(job, 'run', part)} --chunk-start #IFRAME#"
     layer = ElementTree.SubElement(layers, "layer", name=name, type="Render")
-    _add(layer, cmd=command, range=str(job.frames), chunk=str(job.chunk_size), **needs, env=None)
+    _add(
+        layer,
+        cmd=command,
+        range=str(job.frames),
+        chunk=str(job.chunk_size),
+        **_needs(job),
+        env=None,
+    )
     _add(ElementTree.SubElement(layer, "services"), service="shell")
 
 

@@ -1,4 +1,5 @@
-"""Several shots as one job template of Open Job Description: two steps for each shot.
+"""Several shots as one job template of Open Job Description: two or three steps for each
+shot.
 
 A template has 50 parameters at most, so shots share them: the folder that holds shots is one PATH
 parameter, and what lies in it is named by its place there. Frames stand in the steps.

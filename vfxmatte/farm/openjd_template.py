@@ -30,11 +30,12 @@ class ShotTexts:
     """A range of Open Job Description."""
     device: str = "{{Param.Device}}"
     step: str = ""
-    """Follows `Solve` and `Merge` in the names of the steps."""
+    """Follows `Fit`, `Solve` and `Merge` in the names of the steps."""
 
 
 def template(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
-    """Return the template: a step of chunks, and a step that merges and verifies them."""
+    """Return the template: a step that makes the fit to the shot, if one is wanted, a step of
+    chunks, and one that merges and verifies them."""
     texts = ShotTexts(paths={path.name: f"{{{{Param.{path.name}}}}}" for path in job.paths})
     # Paths have no defaults, which must not be absolute.
     definitions = [*map(path_definition, job.paths), *parameters(job, chunking)]
@@ -55,8 +56,9 @@ def whole_template(
 
 
 def steps(job: FarmJob, texts: ShotTexts, chunking: bool) -> list[dict[str, Any]]:
-    """Return a shot's steps: chunks of frames, then merging and verifying."""
-    return [_solve(job, texts, chunking), _merge(job, texts, chunking)]
+    """Return a shot's steps: the fit if one is wanted, chunks of frames, merging and verifying."""
+    first = [_fit(job, texts, chunking)] if job.fit else []
+    return [*first, _solve(job, texts, chunking), _merge(job, texts, chunking)]
 
 
 def values(job: FarmJob, *, chunking: bool = True) -> dict[str, Any]:
@@ -147,25 +149,43 @@ def _solve(job: FarmJob, texts: ShotTexts, chunking: bool) -> dict[str, Any]:
         task = {"name": "Start", "type": "INT", "range": first}
         part = ["--frames", to_openjd(job.frames), "--chunk-start", "{{Task.Param.Start}}"]
         part += ["--chunk-size", str(job.chunk_size)]
-    amounts = [{"name": "amount.worker.memory", "min": round(job.memory_gib * 1024)}]
-    if job.gpus:
-        amounts.insert(0, {"name": "amount.worker.gpu", "min": job.gpus})
+    fit = {"dependencies": [{"dependsOn": f"Fit{texts.step}"}]} if job.fit else {}
     return {
         "name": f"Solve{texts.step}",
         "description": "Chunks of frames, in any order and on any worker",
-        "hostRequirements": {"amounts": amounts},
+        **fit,
+        "hostRequirements": _requirements(job),
         "parameterSpace": {"taskParameterDefinitions": [task]},
         "script": _script(job, texts, "run", [*part, "--chunk", "--openjd"]),
     }
 
 
+def _fit(job: FarmJob, texts: ShotTexts, chunking: bool) -> dict[str, Any]:
+    return {
+        "name": f"Fit{texts.step}",
+        "description": "A light network learns the shot's keyframes; the chunks find it",
+        "hostRequirements": _requirements(job),
+        "script": _script(job, texts, "fit", _all_frames(job, texts, chunking)),
+    }
+
+
+def _requirements(job: FarmJob) -> dict[str, Any]:
+    amounts = [{"name": "amount.worker.memory", "min": round(job.memory_gib * 1024)}]
+    if job.gpus:
+        amounts.insert(0, {"name": "amount.worker.gpu", "min": job.gpus})
+    return {"amounts": amounts}
+
+
+def _all_frames(job: FarmJob, texts: ShotTexts, chunking: bool) -> list[str]:
+    return ["--frames", texts.frames if chunking else to_openjd(job.frames), "--openjd"]
+
+
 def _merge(job: FarmJob, texts: ShotTexts, chunking: bool) -> dict[str, Any]:
-    frames = texts.frames if chunking else to_openjd(job.frames)
     return {
         "name": f"Merge{texts.step}",
         "description": "Every frame is there, whole and current; the manifest",
         "dependencies": [{"dependsOn": f"Solve{texts.step}"}],
-        "script": _script(job, texts, "merge", ["--frames", frames, "--openjd"]),
+        "script": _script(job, texts, "merge", _all_frames(job, texts, chunking)),
     }
 
 

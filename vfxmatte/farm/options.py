@@ -9,13 +9,16 @@ from typing import Any
 
 from vfxmatte.pipeline.settings import RunSettings, as_plain
 
-_OWN_OPTIONS = frozenset({"frames", "ocio", "engine.weights", "engine.device"})
+_OWN_OPTIONS = frozenset(
+    {"frames", "ocio", "engine.weights", "engine.device", "keys", "garbage", "core"}
+)
 
 
 def settings_options(settings: RunSettings) -> list[str]:
     """Return `--set KEY=VALUE` for each setting that differs from the default.
 
-    Frames, device, weights and the colour configuration have options of their own.
+    Frames, device, weights, the colour configuration, and finished, garbage and core mattes have
+    options of their own.
     """
     changes = _changes(as_plain(RunSettings()), as_plain(settings), "")
     pairs = [f"{name}={toml_value(value)}" for name, value in changes if name not in _OWN_OPTIONS]

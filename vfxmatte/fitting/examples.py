@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import cv2
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxmatte.engines.light_frame import Frame, averaged, reduced, stage1_reduction
+from vfxmatte.network.light import PRIORS
 from vfxmatte.network.nearness import nearness
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.trimaps import grow
-from vfxmatte.types import UNKNOWN, FloatImage, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
 GROWTHS_PX = (3, 6, 12, 20, 30, 45)
 """Growths of the painted band, in px of the picture as stage 1 sees it."""
@@ -45,23 +46,82 @@ class Keyframe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Example:
-    """A keyframe under one trimap, as stage 1 sees it, and the alpha wanted of it (h, w)."""
+    """A keyframe under one trimap, as stage 1 sees it, and the alpha wanted of it.
 
-    frame: Frame
-    alpha: FloatImage
+    Packed, because all examples of a shot are held at once: priors where the trimap is unknown
+    alone, and in eight bits as alpha is.
+    """
+
+    image: NDArray[np.float16]
+    """(h, w, 3); examples of one keyframe share it."""
+    wanted: NDArray[np.uint8]
+    """(h, w) alpha times 255; shared too."""
+    unknown: NDArray[np.uint8]
+    """Packed bits of the trimap …"""
+    foreground: NDArray[np.uint8]
+    priors: NDArray[np.uint8]
+    """(n, PRIORS), times 255."""
+
+    @classmethod
+    def of(cls, frame: Frame, alpha: FloatImage) -> Example:
+        """Pack a frame as stage 1 sees it, and the alpha (h, w) wanted of it."""
+        unknown = frame.labels == UNKNOWN
+        return cls(
+            image=frame.image.astype(np.float16),
+            wanted=_packed(alpha),
+            unknown=np.packbits(unknown),
+            foreground=np.packbits(frame.labels == FOREGROUND),
+            priors=_packed(frame.priors[unknown]),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes in memory, the shared ones included."""
+        parts = (self.image, self.wanted, self.unknown, self.foreground, self.priors)
+        return sum(part.nbytes for part in parts)
+
+    @property
+    def alpha(self) -> FloatImage:
+        return np.asarray(self.wanted / np.float32(255), np.float32)
+
+    @property
+    def frame(self) -> Frame:
+        unknown, foreground = self._mask(self.unknown), self._mask(self.foreground)
+        labels = foreground * np.uint8(FOREGROUND)
+        labels[unknown] = UNKNOWN
+        priors = np.repeat(foreground[:, :, None], PRIORS, axis=2).astype(np.float32)
+        priors[unknown] = self.priors / np.float32(255)
+        return Frame(image=self.image.astype(np.float32), labels=labels, priors=priors)
+
+    def _mask(self, packed: NDArray[np.uint8]) -> Mask:
+        shape = self.wanted.shape
+        return np.unpackbits(packed, count=self.wanted.size).reshape(shape).view(bool)
+
+
+def _packed(values: FloatImage) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
 
 
 def example(key: Keyframe, labels: Labels) -> Example:
     """Make the example of a keyframe under a trimap of its size."""
     frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
     factor = stage1_reduction(*labels.shape)
-    return Example(frame=reduced(frame), alpha=averaged(key.alpha, factor))
+    return Example.of(reduced(frame), averaged(key.alpha, factor))
 
 
-def grown_examples(key: Keyframe) -> list[Example]:
-    """List the keyframe under its own trimap, grown by `GROWTHS_PX`."""
+def grown_examples(key: Keyframe, check: Callable[[], None] = lambda: None) -> list[Example]:
+    """List the keyframe under its own trimap, grown by `GROWTHS_PX`.
+
+    Args:
+        check: called before each; what it raises ends this.
+    """
     factor = stage1_reduction(*key.labels.shape)
-    return [example(key, grow(key.labels, px * factor)) for px in GROWTHS_PX]
+    found: list[Example] = []
+    for px in GROWTHS_PX:
+        check()
+        one = example(key, grow(key.labels, px * factor))
+        found.append(replace(one, image=found[0].image, wanted=found[0].wanted) if found else one)
+    return found
 
 
 def trial_labels(key: Keyframe) -> Labels:

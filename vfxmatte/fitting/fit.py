@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from vfxmatte.engines.light_frame import Frame, solved
-from vfxmatte.fitting.examples import Keyframe, grown_examples
+from vfxmatte.fitting.examples import Example, Keyframe
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.fitting.tightening import calibrated, tightened
@@ -66,7 +66,7 @@ class FitRecord:
 
 def fit(
     base: LightMatting,
-    keyframes: Sequence[Keyframe],
+    examples: Mapping[int, Sequence[Example]],
     trial: Trial,
     settings: FitSettings,
     told: Callable[[FitProgress], None],
@@ -75,26 +75,25 @@ def fit(
 
     Args:
         base: stays as it is.
-        keyframes: all of them, the trial's included; two or more.
+        examples: by keyframe, the trial's included; two keyframes or more.
         told: receives the progress; what it raises ends the fit.
     """
     first = max(1, round(settings.steps * _FIRST_SHARE))
-    others = [key for key in keyframes if key.number != trial.key.number]
-    examples = {key.number: grown_examples(key) for key in keyframes}
+    others = [number for number in examples if number != trial.key.number]
 
     def learned(
-        network: LightMatting, keys: Sequence[Keyframe], begun: int, steps: int
+        network: LightMatting, numbers: Iterable[int], begun: int, steps: int
     ) -> LightMatting:
         def step_done(step: int, error: float) -> None:
             told(FitProgress(step=begun + step, steps=settings.steps, error=error))
 
-        chosen = [one for key in keys for one in examples[key.number]]
+        chosen = [one for number in numbers for one in examples[number]]
         return learn(network, chosen, settings, steps=steps, told=step_done)
 
     network = learned(base, others, 0, first)
     record = _tried(network, trial, settings)
     if record.used:
-        network = learned(network, keyframes, first, settings.steps - first)
+        network = learned(network, examples, first, settings.steps - first)
     return network, record
 
 

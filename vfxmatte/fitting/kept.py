@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.network.sidecar import file_sha256, sidecar_path
 
 FOLDER = "fit"
+_PROBE_BYTES = 4_000_000  # more than a light network has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class KeptFit:
     def text(self) -> str:
         """What came of it, in words."""
         record = self.record
+        if record["withheld"] is None:
+            return f"not fitted to the shot: {record['why']}"
         change = f"{record['error_before']:.3f} to {record['error_after']:.3f}"
         where = f"on keyframe {record['withheld']}, which it had not seen"
         if self.used:
@@ -59,9 +64,41 @@ def kept_fit(output: Path, recipe: str) -> KeptFit | None:
         sidecar = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
         fit = KeptFit(path=path, record=dict(sidecar["training"]), sha256=str(sidecar["sha256"]))
         whole = not fit.used or file_sha256(path) == fit.sha256
-        return fit if whole and isinstance(fit.record["sure"], float) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return fit if whole and fit.text and fit.name else None  # both read every field
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def check_writable(output: Path) -> None:
+    """Raise OutputError if no fit can be written, before minutes are spent on one."""
+    folder = output / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * _PROBE_BYTES)
+    except OSError as error:
+        raise OutputError(
+            f"the fit to the shot could not be written: {error.strerror or error}",
+            path=folder,
+            hint="is the disk full, or the folder read-only? --fit off does without",
+        ) from error
+
+
+def keep_impossible(output: Path, recipe: str, why: str) -> None:
+    """Write that no fit could be made, so that it is not tried again. Raises OutputError."""
+    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "steps": 0}
+    keep_unused(output, recipe, {"used": False, "withheld": None, "why": why, **nothing})
+
+
+def discard(output: Path, recipe: str) -> None:
+    """Forget a fit that cannot be used; raises OutputError."""
+    sidecar = sidecar_path(fit_path(output, recipe))
+    try:
+        sidecar.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"a damaged fit to the shot cannot be removed: {error.strerror}", path=sidecar
+        ) from error
 
 
 def keep_unused(output: Path, recipe: str, record: dict[str, Any]) -> None:
@@ -74,6 +111,7 @@ def keep_unused(output: Path, recipe: str, record: dict[str, Any]) -> None:
 def remove_others(output: Path, recipe: str) -> None:
     """Remove the fits of earlier recipes, as far as that is possible."""
     for path in (output / FOLDER).glob("*"):
-        if path.stem != recipe and path.suffix in (".safetensors", ".json"):
+        ours = not path.name.startswith(".")  # what others are writing begins with a dot
+        if ours and path.stem != recipe and path.suffix in (".safetensors", ".json"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -56,6 +56,8 @@ class PlateInfo:
     colour_reason: str
     """Why `colour_space` was chosen, for the user."""
     description: str
+    bits: int | None = None
+    """Bits per value; None for floating-point values."""
     unreadable: tuple[int, ...] = ()
     """Frames whose header cannot be read or differs from the others."""
     notes: tuple[str, ...] = ()
@@ -271,6 +273,7 @@ class MoviePlate(Plate):
             colour_space=choice.name,
             colour_reason=choice.reason,
             description=movie.info.description,
+            bits=movie.info.bits,
             notes=(
                 *movie.info.notes,
                 *notes,
@@ -378,6 +381,7 @@ def _sequence_info(
         colour_space="",
         colour_reason="",
         description=first.description,
+        bits=None if first.is_float else first.bits,
         unreadable=tuple(sorted(bad)),
         notes=(*notes, *notes_of(header.metadata for header in good.values())),
     )

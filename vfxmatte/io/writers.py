@@ -5,6 +5,7 @@ Files are written atomically. Alpha is linear coverage and never colour-converte
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,16 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vfxmatte.common.checked import Checked
-from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.errors import OutputError, PlateError, UsageError
 from vfxmatte.io.canvas import crop, lay_on
+from vfxmatte.io.layers import Layer, need_colours, need_trimaps, parse_layers
 from vfxmatte.io.marked import marked
 from vfxmatte.io.result_names import Format
 from vfxmatte.io.stills.attributes import carried
 from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.stills.halves import narrowed
+from vfxmatte.io.stills.halves import narrowed, widened
+from vfxmatte.io.stills.image import Image
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
@@ -41,16 +44,58 @@ class OutputSettings(Checked):
     """Compression of EXR mattes; PNG and TIFF are ZIP."""
     rgba: Rgba | None = None
     """Write the plate's R G B with alpha, multiplied by it or not; None for alpha alone."""
+    foreground: Rgba | None = None
+    """Write the foreground's estimated R G B with alpha, without the background's colour,
+    multiplied by alpha or not; None for no foreground."""
+    despill: float = limited(0.0, at_least=0, at_most=1)
+    """How much of the background's colour to take out of the foreground; 0 for none."""
+    layers: tuple[str, ...] = ()
+    """Layers to write beside alpha: foreground, despill, background, trimap, confidence; with a
+    name of your own as `foreground=hero_fg`."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Text to add to EXR headers, with names such as `vfxmatte/weights`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_layers()
         if self.rgba is not None and self.format != "exr":
             raise UsageError(
                 f"RGBA cannot be written as {self.format}",
                 hint="the plate's colour is scene-linear: write RGBA as EXR",
             )
+
+    def _check_layers(self) -> None:
+        layers = self.parsed_layers  # raises for an unknown name
+        if self.format != "exr" and (self.foreground is not None or layers):
+            what = "a foreground" if self.foreground is not None else "layers"
+            raise UsageError(
+                f"{what} cannot be written as {self.format}", hint="write it as EXR: --format exr"
+            )
+        if self.rgba is not None and self.foreground is not None:
+            raise UsageError(
+                "rgba and foreground are both for R G B: the plate's colour, or the foreground's",
+                hint="give one of them",
+            )
+        if self.despill > 0 and not self.needs_colours:
+            raise UsageError(
+                "despill changes the foreground's colour, and no foreground is written",
+                hint="give --foreground straight or premultiplied, or --layers foreground",
+            )
+
+    @property
+    def parsed_layers(self) -> tuple[Layer, ...]:
+        """The layers with their names and channels."""
+        return parse_layers(self.layers)
+
+    @property
+    def needs_colours(self) -> bool:
+        """True if the file holds estimated colours."""
+        return self.foreground is not None or need_colours(self.parsed_layers)
+
+    @property
+    def needs_trimaps(self) -> bool:
+        """True if the file holds what is made from the trimap."""
+        return need_trimaps(self.parsed_layers)
 
 
 def alpha_type(settings: OutputSettings) -> str:
@@ -61,11 +106,26 @@ def alpha_type(settings: OutputSettings) -> str:
     return settings.pixel_type if settings.format == "exr" else "uint16"
 
 
-def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str | Path) -> Path:
+def alpha_as_written(alpha: FloatImage, settings: OutputSettings) -> FloatImage:
+    """Return alpha (H, W) float32 as an EXR of these settings holds it."""
+    return widened(narrowed(alpha)) if settings.pixel_type == "half" else alpha
+
+
+def write_matte(
+    matte: Matte,
+    frame: Frame,
+    settings: OutputSettings,
+    path: str | Path,
+    *,
+    planes: Mapping[str, FloatImage] | None = None,
+) -> Path:
     """Write one matte with its plate's windows and attributes; return the path.
 
     EXR: channel A (or R G B A), cropped to the frame's own data window. PNG and TIFF: the
     display window. Raises OutputError and leaves no file then.
+
+    Args:
+        planes: (H, W) float32 over the canvas, further channels of an EXR by their names.
     """
     if matte.alpha.shape != frame.canvas.shape:
         raise ValueError(f"the matte is {matte.alpha.shape}, the canvas {frame.canvas.shape}")
@@ -73,7 +133,7 @@ def write_matte(matte: Matte, frame: Frame, settings: OutputSettings, path: str 
     try:
         with renamed_when_whole(path) as temporary:
             if settings.format == "exr":
-                _write_exr_matte(temporary, matte, frame, settings)
+                _write_exr_matte(temporary, matte, frame, settings, planes or {})
             else:
                 alpha = crop(matte.alpha, frame.canvas, frame.display_window)
                 _write_grey(temporary, np.rint(alpha * 65535).astype(np.uint16))
@@ -88,9 +148,17 @@ def read_matte(path: str | Path, canvas: Window) -> FloatImage:
 
     Raises PlateError if the file is missing or damaged.
     """
-    image = read_image(path)
+    image = _read_alpha(Path(path))
     alpha = image.alpha if image.alpha is not None else image.pixels[:, :, -1]
     return lay_on(alpha, image.header.data_window, canvas)
+
+
+def _read_alpha(path: Path) -> Image:
+    """Read an EXR's channel A alone, which layers may stand beside; of other files, all."""
+    if path.suffix.lower() == ".exr":
+        with contextlib.suppress(PlateError):  # it may have no A, and be grey
+            return read_image(path, layer="A")
+    return read_image(path)
 
 
 def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
@@ -111,7 +179,13 @@ def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:
     return path
 
 
-def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSettings) -> None:
+def _write_exr_matte(
+    path: Path,
+    matte: Matte,
+    frame: Frame,
+    settings: OutputSettings,
+    planes: Mapping[str, FloatImage],
+) -> None:
     half = settings.pixel_type == "half"
     alpha = crop(matte.alpha, frame.canvas, frame.data_window)
     channels: dict[str, np.ndarray] = {"A": narrowed(alpha) if half else alpha}
@@ -123,6 +197,9 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
                 colour = np.where(alpha[:, :, None] > 0, colour * alpha[:, :, None], 0)
         values = narrowed(colour.clip(-_MAX_HALF, _MAX_HALF)) if half else colour
         channels |= {name: values[:, :, i] for i, name in enumerate("RGB")}
+    for name, plane in planes.items():
+        values = crop(plane, frame.canvas, frame.data_window)
+        channels[name] = narrowed(_within_half(values)) if half else values
     own = {"pixelAspectRatio": float(frame.pixel_aspect), **settings.attributes}
     write_exr(
         path,
@@ -132,6 +209,11 @@ def _write_exr_matte(path: Path, matte: Matte, frame: Frame, settings: OutputSet
         attributes=carried({**frame.metadata, **own}).values,
         compression=settings.compression,
     )
+
+
+def _within_half(values: FloatImage) -> FloatImage:
+    """Limit finite values to the largest half float; the plate's own infinity stays."""
+    return np.where(np.isinf(values), values, values.clip(-_MAX_HALF, _MAX_HALF))
 
 
 def _write_grey(path: Path, values: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -139,12 +139,16 @@ class Journal(BaseJournal):
         self.path.unlink(missing_ok=True)
 
     def write_manifest(
-        self, header: Mapping[str, Any], current: Mapping[int, str] | None = None
+        self,
+        header: Mapping[str, Any],
+        current: Mapping[int, str] | None = None,
+        locked: Collection[int] = (),
     ) -> Path:
         """Write manifest.json: the header and every frame's state; whole or not at all.
 
         Args:
             current: the present fingerprint of each frame; a matte with another one is stale.
+            locked: the frames that are locked, whatever they were made from.
 
         Raises:
             OutputError: it cannot be written.
@@ -153,7 +157,9 @@ class Journal(BaseJournal):
         frames = [
             {
                 "frame": record.number,
-                "state": _state(record, current.get(record.number, record.fingerprint)),
+                "state": "locked"
+                if record.number in locked
+                else _state(record, current.get(record.number, record.fingerprint)),
                 "file": record.file,
                 "error": record.error,
                 "stale_file": record.stale,

@@ -32,6 +32,9 @@ class FrameRecord:
     error: str | None = None
     alpha: str | None = None
     """How the file holds the solved alpha, see `io.writers.alpha_type`; None if unknown."""
+    solved: str | None = None
+    """The file that holds the solved alpha instead, where `file` holds it with other edges."""
+    solved_bytes: int = 0
     stats: Mapping[str, float] = field(default_factory=dict)
     stale: str | None = None
     """Where the matte of an earlier run was moved when this frame failed."""
@@ -84,10 +87,22 @@ def file_of(record: FrameRecord, output: Path) -> Path | None:
     if record.file is None:
         return None
     path = output / record.file
+    return path if _has_size(path, record.size_bytes) else None
+
+
+def solved_file_of(record: FrameRecord, output: Path) -> Path | None:
+    """Return the file that holds a record's solved alpha, if it is on disk whole; else None."""
+    if record.solved is None:
+        return file_of(record, output)
+    path = output / record.solved
+    return path if _has_size(path, record.solved_bytes) else None
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
     try:
-        return path if path.stat().st_size == record.size_bytes else None
+        return path.stat().st_size == size_bytes
     except OSError:
-        return None
+        return False
 
 
 def append(
@@ -116,6 +131,8 @@ def _row(record: FrameRecord | RunRecord) -> dict[str, Any]:
         return {**run, "asked": dict(record.requested), "time": written}
     row = {"frame": record.number, "fingerprint": record.fingerprint, "file": record.file}
     row |= {"bytes": record.size_bytes, "error": record.error, "stats": dict(record.stats)}
+    if record.solved is not None:
+        row |= {"solved": record.solved, "solved_bytes": record.solved_bytes}
     return {**row, "alpha": record.alpha, "stale": record.stale, "time": written}
 
 
@@ -147,6 +164,8 @@ def _record(line: str) -> FrameRecord | RunRecord | None:
             error=_of_type(row["error"], str, type(None)),
             stats={str(name): float(value) for name, value in row["stats"].items()},
             alpha=_of_type(row.get("alpha"), str, type(None)),
+            solved=_inside(row.get("solved")),
+            solved_bytes=_of_type(row.get("solved_bytes", 0), int),
             stale=_inside(row.get("stale")),
             time=float(row.get("time", 0.0)),
         )

@@ -77,6 +77,8 @@ class Solved:
     """A frame has a result."""
 
     result: FrameResult
+    last: bool = True
+    """False if more results of the frame follow, of other subjects."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +321,8 @@ class Crew:
             child, message = self._next()
             if isinstance(message, Solved):
                 if message.result.number in child.frames:
-                    child.frames.remove(message.result.number)
+                    if message.last:
+                        child.frames.remove(message.result.number)
                     yield message.result
             elif isinstance(message, Done):
                 if child.frames:

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.engines.protocol import Engine, Task
-from vfxmatte.errors import VfxmatteError, WeightsError
-from vfxmatte.fitting.kept import KeptFit, fit_path, keep_unused, kept_fit, remove_others
+from vfxmatte.errors import OutputError, VfxmatteError, WeightsError
+from vfxmatte.fitting.kept import (
+    KeptFit,
+    check_writable,
+    discard,
+    fit_path,
+    keep_impossible,
+    keep_unused,
+    kept_fit,
+    remove_others,
+)
 from vfxmatte.fitting.settings import LIGHT_WEIGHTS
 from vfxmatte.io.plates import Plate
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
-from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Keyframes, Shot, content_digest
+from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.types import UNKNOWN, Trimap
 
 if TYPE_CHECKING:
     from vfxmatte.fitting.examples import Keyframe
     from vfxmatte.fitting.fit import FitProgress, Trial
+    from vfxmatte.network.light import LightMatting
 
-FIT_VERSION = 1
+FIT_VERSION = 2
 """Raise this when a change of the program changes fits."""
+
+_READ_TRIES, _READ_SECONDS = 20, 0.1
 
 Told = Callable[["FitProgress"], None]
 
@@ -101,8 +117,7 @@ def recipe_of(opened: Opened, description: Mapping[str, Any]) -> str:
             "begins": str(read_sidecar(_base_weights(settings))["sha256"]),
             "settings": {**as_plain(settings.fit), "when": "", "weights": ""},
             "keyframes": [
-                (n, content_digest(plan.keyframes[n]), plate.signature(plan.sources[n]))
-                for n in numbers
+                (n, keyframe_digest(plan, n), plate.signature(plan.sources[n])) for n in numbers
             ],
             "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
             "colour": [plate.info.colour_space, opened.colours.fingerprint],
@@ -137,78 +152,140 @@ def fitted(run: PreparedRun, engine: Engine, told: Told) -> tuple[Engine, KeptFi
     Args:
         engine: the run's own.
         told: receives the progress.
+
+    Raises:
+        OutputError: it cannot be written.
+        WeightsError: those to begin from cannot be read.
+        VfxmatteError: whatever concerns all frames.
     """
     if not is_wanted(run.plan, run.settings):
         return engine, None
-    recipe = recipe_of(run, engine.describe())
-    kept = kept_fit(run.shot.output, recipe)
-    if kept is None:
-        kept = _made(run, engine, recipe, told)
-    if kept is None or not kept.used:
-        return engine, kept
+    output, recipe = run.shot.output, recipe_of(run, engine.describe())
+    kept = kept_fit(output, recipe)
+    if kept is not None:
+        try:
+            return _opened(run, engine, kept), kept
+        except WeightsError:  # the tensors are whole, and no network of this version
+            discard(output, recipe)
+    _make(run, engine, recipe, told)
+    kept = _written(output, recipe)
+    return _opened(run, engine, kept), kept
+
+
+def _opened(run: PreparedRun, engine: Engine, kept: KeptFit) -> Engine:
+    if not kept.used:
+        return engine
     from vfxmatte.fitting.engine import FittedEngine
 
-    return FittedEngine.open(engine, kept, run.settings.engine), kept
+    settings = run.settings.engine
+    first = device_names(settings.device)[0] if names_several(settings.device) else settings.device
+    return FittedEngine.open(engine, kept, replace(settings, device=first))
 
 
-def _made(run: PreparedRun, engine: Engine, recipe: str, told: Told) -> KeptFit | None:
-    """Make and keep a fit; None if too few keyframes can be used."""
+def _written(output: Path, recipe: str) -> KeptFit:
+    """Return the fit that was just written; another process may be writing the same one now."""
+    for _ in range(_READ_TRIES):
+        kept = kept_fit(output, recipe)
+        if kept is not None:
+            return kept
+        time.sleep(_READ_SECONDS)
+    raise OutputError(
+        "the fit to the shot was written and cannot be read again",
+        path=fit_path(output, recipe),
+        hint="does something else remove or change files there? --fit off does without",
+    )
+
+
+def _make(run: PreparedRun, engine: Engine, recipe: str, told: Told) -> None:
+    """Make and keep a fit, or the reason why there is none."""
+    from vfxmatte.fitting.examples import grown_examples
     from vfxmatte.fitting.fit import fit
     from vfxmatte.network.light_weights import load_light_weights
-    from vfxmatte.network.weights_file import save_folded
 
-    numbers = _chosen(run.plan, run.settings)
-    painted = Keyframes(
-        {n: run.plan.keyframes[n] for n in numbers}, run.plate.info, run.settings.keyframe_growth
-    )
-    keys = _solved_keyframes(run, engine, painted, numbers)
-    if len(keys) < 2:
-        return None
-    trial = _trial(engine, keys)
+    output = run.shot.output
+    check_writable(output)
     base, _ = load_light_weights(_base_weights(run.settings))
-    network, record = fit(base, keys, trial, run.settings.fit, told)
-    output, path = run.shot.output, fit_path(run.shot.output, recipe)
+    examples = {
+        key.number: grown_examples(key, run.check_stopped)
+        for key in _solved_keyframes(run, engine, _chosen(run.plan, run.settings))
+    }
+    if len(examples) < 2:
+        keep_impossible(output, recipe, "fewer than two of its keyframes can be learned from")
+        return
+    trial = _trial(run, engine, list(examples)[len(examples) // 2])
+    if trial is None:
+        keep_impossible(output, recipe, "the keyframe to try it on cannot be solved")
+        return
+    network, record = fit(base, examples, trial, run.settings.fit, told)
     if kept_fit(output, recipe) is None:  # another process may have been faster
         if record.used:
-            name = f"fit of {run.shot.name}"
-            save_folded(path, network, network.config, name=name, training=record.as_dict())
+            _keep(fit_path(output, recipe), network, f"fit of {run.shot.name}", record.as_dict())
         else:
             keep_unused(output, recipe, record.as_dict())
     if not run.chunk:
         remove_others(output, recipe)
-    return kept_fit(output, recipe)
+
+
+def _keep(path: Path, network: LightMatting, name: str, record: Mapping[str, Any]) -> None:
+    """Write a fit; raises OutputError."""
+    from vfxmatte.network.weights_file import save_folded
+
+    try:
+        save_folded(path, network, network.config, name=name, training=record)
+    except WeightsError as error:
+        if isinstance(error.__cause__, OutputError):
+            raise error.__cause__ from error.__cause__.__cause__
+        raise
 
 
 def _solved_keyframes(
-    run: PreparedRun, engine: Engine, painted: Keyframes, numbers: Sequence[int]
-) -> list[Keyframe]:
-    """The keyframes with their mattes; those whose plate cannot be read or solved are left out."""
+    run: PreparedRun, engine: Engine, numbers: Sequence[int]
+) -> Iterator[Keyframe]:
+    """Yield the keyframes that can be learned from, with their mattes.
+
+    Those that cannot be read or solved, or on which nothing or everything is unknown, are left out.
+    """
     from vfxmatte.engines.answers import solve_one
     from vfxmatte.fitting.examples import Keyframe
 
-    found = []
+    paths = {number: run.plan.keyframes[number] for number in numbers}
+    plate, growth_px = run.plate.info, run.settings.keyframe_growth
+    painted = Keyframes(paths, plate, growth_px, run.plan.finished)
     for number, frame in run.plate_reader.frames(numbers):
+        run.check_stopped()
         if isinstance(frame, Exception):
             continue
-        image, trimap = to_network(frame, run.colours), painted[number]
-        if not (trimap.labels == UNKNOWN).any():
-            continue
         try:
-            alpha = solve_one(engine, Task(image=image, trimap=trimap)).alpha
-        except VfxmatteError:
+            trimap = painted[number]
+            unknown = trimap.labels == UNKNOWN
+            if unknown.all() or not unknown.any():
+                continue
+            image = to_network(frame, run.colours)
+            if number in run.plan.finished:
+                alpha = read_finished(run.plan.keyframes[number], number, run.plate.info)
+            else:
+                alpha = solve_one(engine, Task(image=image, trimap=trimap)).alpha
+        except VfxmatteError as error:
+            if run.concerns_all(error):
+                raise
             continue  # the run itself will report it
-        found.append(Keyframe(number=number, image=image, labels=trimap.labels, alpha=alpha))
-    return found
+        yield Keyframe(number=number, image=image, labels=trimap.labels, alpha=alpha)
 
 
-def _trial(engine: Engine, keys: Sequence[Keyframe]) -> Trial:
-    """Withhold the keyframe in the middle, of two the last."""
+def _trial(run: PreparedRun, engine: Engine, number: int) -> Trial | None:
+    """Withhold a keyframe; None if it cannot be solved under the wider trimap."""
     from vfxmatte.engines.answers import solve_one
     from vfxmatte.fitting.examples import trial_labels
     from vfxmatte.fitting.fit import Trial
 
-    key = keys[len(keys) // 2]
-    labels = trial_labels(key)
-    trimap = Trimap(number=key.number, labels=labels, is_keyframe=False)
-    usual = solve_one(engine, Task(image=key.image, trimap=trimap)).alpha
-    return Trial(key=key, labels=labels, usual=usual)
+    for key in _solved_keyframes(run, engine, [number]):  # again: all would not fit into memory
+        labels = trial_labels(key)
+        trimap = Trimap(number=key.number, labels=labels, is_keyframe=False)
+        try:
+            usual = solve_one(engine, Task(image=key.image, trimap=trimap)).alpha
+        except VfxmatteError as error:
+            if run.concerns_all(error):
+                raise
+            return None
+        return Trial(key=key, labels=labels, usual=usual)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,8 @@ from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
-from vfxmatte.types import Failure, Frame, FrameResult, Matte, Trimap
+from vfxmatte.pipeline.solved import SolvedFile
+from vfxmatte.types import Failure, FloatImage, Frame, FrameResult, Matte, Trimap
 
 Part = TypeVar("Part")
 
@@ -28,15 +29,25 @@ class FrameState:
     number: int
     fingerprint: str
     """What its matte is made from, see `plan.Fingerprints`."""
+    subject: str = ""
+    """Whose frame it is, where a shot has several subjects."""
+    kept: FrameRecord | None = None
+    """The record of its matte of an earlier run, which has its alpha: nothing is solved."""
     trimap: Trimap | None = None
     frame: Frame | None = None
     """The plate."""
     task: Task | None = None
     """What the engine is given: the encoded picture and the trimap."""
     matte: Matte | None = None
+    known: str = "float"
+    """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
+    planes: Mapping[str, FloatImage] | None = None
+    """Further channels of its file, by name."""
     path: Path | None = None
     """The matte's file, once it is written."""
     size_bytes: int = 0
+    solved: SolvedFile | None = None
+    """Where solved alpha is kept, if the file does not hold it."""
     error: VfxmatteError | None = None
     stale: Path | None = None
     """Where the matte of an earlier run was moved because this frame failed."""
@@ -68,7 +79,7 @@ class FrameState:
     def fail(self, error: Exception) -> None:
         """Set the error, unless there is one already, and release all pixels."""
         self.error = self.error or as_foreseen(error).at(frame=self.number)
-        self.trimap = self.frame = self.task = self.matte = self.path = None
+        self.trimap = self.frame = self.task = self.matte = self.planes = self.path = None
 
 
 def for_each_frame(
@@ -105,7 +116,7 @@ def record_of(state: FrameState, output: Path, *, alpha: str | None = None) -> F
 
     Args:
         output: the output folder.
-        alpha: how its file holds alpha, see `FrameRecord`.
+        alpha: how its file holds alpha, see `FrameRecord`, unless another one keeps it.
     """
     if state.error is not None or state.path is None:
         return FrameRecord(
@@ -120,7 +131,9 @@ def record_of(state: FrameState, output: Path, *, alpha: str | None = None) -> F
         fingerprint=state.fingerprint,
         file=state.path.relative_to(output).as_posix(),
         size_bytes=state.size_bytes,
-        alpha=alpha,
+        alpha=alpha if state.solved is None else state.solved.alpha,
+        solved=None if state.solved is None else state.solved.file,
+        solved_bytes=0 if state.solved is None else state.solved.size_bytes,
         stats=state.stats,
     )
 
@@ -130,6 +143,7 @@ def result_of(state: FrameState) -> FrameResult:
     return FrameResult(
         number=state.number,
         status="failed" if state.error is not None else "written",
+        subject=state.subject or None,
         path=state.path,
         error=state.error,
         stats=state.stats,

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
+from vfxmatte.colour import ColourConfig
+from vfxmatte.foreground.planes import foreground_space
+from vfxmatte.io.writers import OutputSettings
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import as_plain
 from vfxmatte.version import __version__
@@ -43,6 +46,9 @@ def manifest_header(
         "colorspace": info.colour_space,
         "ocio": run.colours.source,
         "keyframes": {str(n): str(path) for n, path in plan.keyframes.items()},
+        "finished": list(plan.finished),
+        "locked": list(plan.locked),
+        "limits": plan.limits.texts(),
         "skipped": list(plan.skipped),
         "notes": [*plan.notes, *notes],
         "engine": dict(engine),
@@ -62,12 +68,24 @@ def header_attributes(run: PreparedRun, engine: Mapping[str, Any]) -> dict[str, 
         "keyframe_growth": run.settings.keyframe_growth,
         "propagation": as_plain(run.settings.propagation),
     }
+    if not run.settings.matte.is_neutral:
+        settings["matte"] = as_plain(run.settings.matte)
     return {
         "vfxmatte/version": __version__,
         "vfxmatte/colorspace": run.plate.info.colour_space,
+        **foreground_attributes(run.settings.output, run.plate.info.colour_space, run.colours),
         "vfxmatte/settings": json.dumps(settings),
         **{f"vfxmatte/{key}": str(value) for key, value in engine.items()},
     }
+
+
+def foreground_attributes(
+    output: OutputSettings, plate_space: str, colours: ColourConfig
+) -> dict[str, str]:
+    """Return the attribute that names the colour space of a foreground; {} without one."""
+    if not output.needs_colours:
+        return {}
+    return {"vfxmatte/foreground_colorspace": foreground_space(plate_space, colours)}
 
 
 def versions() -> dict[str, str]:

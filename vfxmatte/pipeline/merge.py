@@ -7,7 +7,9 @@ fingerprint. Others are reported, and the next run does them again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,11 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
-from vfxmatte.pipeline.fitting import described
 from vfxmatte.pipeline.plan import last_description, weights_sidecar
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
 from vfxmatte.types import Window, numbers_as_text
 
 
@@ -40,6 +42,9 @@ class MergeReport:
     """Made from other plates, keyframes, weights or settings than the present ones."""
     skipped: tuple[int, ...] = ()
     """The plate lacks it, and it is left out."""
+    subjects: Mapping[str, MergeReport] = field(default_factory=dict)
+    """Of several subjects, the report of each; the others then say what holds for any of them, and
+    `good` what holds for all."""
 
     @property
     def complete(self) -> bool:
@@ -48,6 +53,9 @@ class MergeReport:
 
     def lines(self) -> list[str]:
         """Return the problems, a line per kind; failed and damaged frames each with its reason."""
+        if self.subjects:
+            reports = self.subjects.items()
+            return [f"{name}: {line}" for name, report in reports for line in report.lines()]
         lines = [f"missing   frames {numbers_as_text(self.missing)}"] if self.missing else []
         lines += [f"stale     frames {numbers_as_text(self.stale)}"] if self.stale else []
         lines += [f"failed    frame {n}: {why}" for n, why in sorted(self.failed.items())]
@@ -71,13 +79,74 @@ def merge(
         OutputError: nothing has been solved here.
         VfxmatteError: whatever makes a run impossible.
     """
-    with Run(shot, settings) as run:
+    report_progress = progress or (lambda done, total: None)
+    with open_run(shot, settings) as run:
         try:
-            _refuse_empty(shot)
-            with Journal(shot.output) as journal:
-                return _merge(run, journal, progress or (lambda done, total: None))
+            if isinstance(run, SubjectsRun):
+                return _merge_subjects(run, report_progress)
+            _refuse_empty(run.shot)
+            with Journal(run.shot.output) as journal:
+                run.expect(*_last_engine(run, journal))
+                return _merge(run, journal, report_progress)
         except VfxmatteError as error:
             raise error.at(shot=shot.name) from error.__cause__
+
+
+def _merge_subjects(run: SubjectsRun, progress: Callable[[int, int], None]) -> MergeReport:
+    for name in run.chosen:
+        _refuse_empty(run.runs[name].shot)
+    reports: dict[str, MergeReport] = {}
+    with ExitStack() as stack:
+        journals = {
+            name: stack.enter_context(Journal(one.shot.output)) for name, one in run.runs.items()
+        }
+        first = run.chosen[0]
+        run.expect(*_last_engine(run.runs[first], journals[first]), journals)
+        for index, name in enumerate(run.chosen):
+            before = partial(_of_all_subjects, progress, index, len(run.chosen))
+            reports[name] = _merge(run.runs[name], journals[name], before)
+        if run.layered is not None:
+            run.layered.write(run.plan.numbers)
+    return _of_all(reports)
+
+
+def _of_all_subjects(
+    progress: Callable[[int, int], None], before: int, subjects: int, done: int, total: int
+) -> None:
+    """Report the progress of one subject, behind others, as that of all."""
+    progress(before * total + done, subjects * total)
+
+
+def _of_all(reports: Mapping[str, MergeReport]) -> MergeReport:
+    each = list(reports.values())
+
+    def numbers(kind: str) -> tuple[int, ...]:
+        return tuple(sorted(set[int]().union(*(getattr(one, kind) for one in each))))
+
+    def reasons(kind: str) -> dict[int, str]:
+        rows = [
+            (n, f"{name}: {why}")
+            for name, one in reports.items()
+            for n, why in getattr(one, kind).items()
+        ]
+        return {n: "; ".join(why for m, why in rows if m == n) for n in dict(rows)}
+
+    return MergeReport(
+        good=tuple(n for n in each[0].good if all(n in one.good for one in each)),
+        missing=numbers("missing"),
+        failed=reasons("failed"),
+        damaged=reasons("damaged"),
+        stale=numbers("stale"),
+        skipped=each[0].skipped,
+        subjects=dict(reports),
+    )
+
+
+def _last_engine(run: Run, journal: Journal) -> tuple[dict[str, Any], str]:
+    """Return the description of the engine of the last run, and the devices that it ran on."""
+    engine = run.settings.engine
+    description = last_description(journal.runs, engine, weights_sidecar(engine))
+    return description, _devices(journal.runs, description)
 
 
 def _refuse_empty(shot: Shot) -> None:
@@ -90,19 +159,17 @@ def _refuse_empty(shot: Shot) -> None:
 
 
 def _merge(run: Run, journal: Journal, progress: Callable[[int, int], None]) -> MergeReport:
-    engine = run.settings.engine
-    description = described(run, last_description(journal.runs, engine, weights_sidecar(engine)))
-    fingerprints = run.expect(description, _devices(journal.runs, description))
+    fingerprints = run.expected
     checked: dict[int, tuple[str, str]] = {}
     checks = ordered_map(
-        lambda n: (n, _check(journal, n, fingerprints[n], run.plate.info.canvas)),
+        lambda n: (n, _check(journal, n, fingerprints.get(n), run)),
         run.plan.numbers,
         workers=run.workers,
     )
     for number, (kind, why) in checks:
         checked[number] = kind, why
-        progress(len(checked), len(fingerprints))
-        if kind == "damaged":  # so that the next run does it again
+        progress(len(checked), len(run.plan.numbers))
+        if kind == "damaged" and number in fingerprints:  # so that the next run does it again
             journal.add(FrameRecord(number=number, fingerprint=fingerprints[number], error=why))
     report = _report(checked, run.plan.skipped)
     journal.remove_leftovers(nobody_writes=report.complete)
@@ -124,8 +191,15 @@ def _report(checked: Mapping[int, tuple[str, str]], skipped: tuple[int, ...]) ->
     )
 
 
-def _check(journal: Journal, number: int, fingerprint: str, canvas: Window) -> tuple[str, str]:
-    """Return a frame's kind (a field of `MergeReport`), and why."""
+def _check(journal: Journal, number: int, fingerprint: str | None, run: Run) -> tuple[str, str]:
+    """Return a frame's kind (a field of `MergeReport`), and why.
+
+    Args:
+        fingerprint: what it ought to be made from; None for a locked frame.
+    """
+    canvas = run.plate.info.canvas
+    if fingerprint is None:
+        return _check_file(run.plan.locked[number], None, canvas)
     record = journal.records.get(number)
     if record is None:
         return "missing", ""
@@ -141,11 +215,11 @@ def _check(journal: Journal, number: int, fingerprint: str, canvas: Window) -> t
     return _check_file(path, fingerprint, canvas)
 
 
-def _check_file(path: Path, fingerprint: str, canvas: Window) -> tuple[str, str]:
+def _check_file(path: Path, fingerprint: str | None, canvas: Window) -> tuple[str, str]:
     """Read a whole matte; returns its kind, and why."""
     try:
         image = read_image(path)
-        if (written_fingerprint(path) or fingerprint) != fingerprint:
+        if fingerprint is not None and (written_fingerprint(path) or fingerprint) != fingerprint:
             return "stale", ""
     except Exception as error:
         return "damaged", str(as_foreseen(error))

@@ -15,17 +15,18 @@ from vfxmatte.pipeline.shot import (
     SETTINGS_FILE,
     TRIMAP_FOLDER,
     Shot,
-    find_keyframes,
     read_settings,
+    side_folders,
 )
+from vfxmatte.pipeline.subject_shots import chosen
 
 TOP_LEVEL = (
     "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",
-    "workers",
+    "workers", "keys", "garbage", "core", "subject_layers",
 )  # fmt: skip
 TABLES = {
     "engine": ("name", "weights", "device", "precision", "mode"),
-    "output": ("format", "pixel_type", "compression", "rgba"),
+    "output": ("format", "pixel_type", "compression", "rgba", "foreground", "despill", "layers"),
 }
 """The tables of `RunSettings` and the options that set their fields; `TOP_LEVEL` has the others."""
 
@@ -40,6 +41,7 @@ def shot_of(values: Mapping[str, Any]) -> Shot:
         UsageError, ShotError, TrimapError: as their names say.
     """
     shot = _parts(values["shot"], values["plate"], values["trimaps"], values["folder"])
+    shot = chosen(shot, values.get("subject") or ())
     return replace(shot, settings=settings_with(shot.settings, values))
 
 
@@ -54,13 +56,14 @@ def _parts(
         shot = Shot(
             name=folder.resolve().name,
             plate=Path(plate),
-            keyframes=find_keyframes(trimaps or folder / TRIMAP_FOLDER),
+            keyframes={},
             output=output or folder / MATTE_FOLDER,
             settings=read_settings(folder / SETTINGS_FILE),
-        )
+            sides=side_folders(folder),
+        ).with_keyframes(trimaps or folder / TRIMAP_FOLDER)
     else:
         raise ShotError("there is no such shot folder", path=folder)
-    return shot if trimaps is None else replace(shot, keyframes=find_keyframes(trimaps))
+    return shot if trimaps is None else shot.with_keyframes(trimaps)
 
 
 def _without_folder(plate: str | None, trimaps: Path | None, output: Path | None) -> Shot:

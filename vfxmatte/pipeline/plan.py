@@ -6,22 +6,30 @@ Made from names, headers and settings alone, before any pixel is read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
+from vfxmatte.foreground.estimation import COLOURS_VERSION
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.pipeline.coverage import coverage_note
+from vfxmatte.pipeline.keyframe_sources import KeyframeSources
+from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Shot, content_digest, keyframes_in
+from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
-PIXELS_VERSION = 3
+_LATER_OUTPUT = ("foreground", "despill", "layers")
+
+PIXELS_VERSION = 4
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 
@@ -38,7 +46,13 @@ class RunPlan:
     trail: tuple[int, ...]
     """Every frame that trimaps are carried along, to be solved or not."""
     keyframes: Mapping[int, Path]
-    """The painted trimaps on frames of the plate."""
+    """The painted trimaps, finished mattes and locked mattes on frames of the plate."""
+    finished: Mapping[int, Path] = field(default_factory=dict)
+    """Those of the keyframes that are finished mattes, locked ones included."""
+    locked: Mapping[int, Path] = field(default_factory=dict)
+    """The mattes of all locked frames, which no run touches."""
+    limits: LimitMattes = field(default_factory=LimitMattes)
+    """The garbage and core mattes."""
     notes: tuple[str, ...]
     """What a person should know before the run."""
 
@@ -47,16 +61,27 @@ class RunPlan:
         return segment_of(number, self.keyframes.keys())
 
 
-def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
+def make_plan(
+    shot: Shot,
+    settings: RunSettings,
+    plate: PlateInfo,
+    signature: Callable[[int], str] | None = None,
+) -> RunPlan:
     """Plan a run.
+
+    Args:
+        signature: the plate's, see `Plate.signature`; None does not compare the plates of locked
+            frames.
 
     Raises:
         MissingFrameError: the plate lacks frames of the range, and `missing` is "error".
         ShotError: no usable keyframe, or a range without any frame of the plate.
+        OutputError: the matte of a locked frame is gone.
     """
     requested = _requested_frames(settings, plate)
     present = set(plate.numbers)
-    lacking = [number for number in requested if number not in present]
+    keys = KeyframeSources.find(shot, settings, plate)
+    lacking = [n for n in requested if n not in present and n not in keys.locked]
     if lacking and settings.missing == "error":
         raise MissingFrameError(
             f"the plate lacks {len(lacking)} of {len(requested)} frames: "
@@ -66,19 +91,38 @@ def make_plan(shot: Shot, settings: RunSettings, plate: PlateInfo) -> RunPlan:
             hint="give --missing hold (the frame before is used) or --missing skip, "
             "or another --frames",
         )
-    keyframes = keyframes_in(shot.keyframes, plate)
     sources = {number: number for number in plate.numbers}
     if settings.missing == "hold":
         sources |= {n: _nearest_before(n, plate.numbers) for n in (*plate.missing, *lacking)}
+    trail = tuple(sorted(sources))
+    sources |= {n: _nearest_before(n, plate.numbers) for n in keys.locked if n not in sources}
     skipped = tuple(lacking) if settings.missing == "skip" else ()
-    return RunPlan(
+    plan = RunPlan(
         numbers=tuple(number for number in requested if number in sources),
         skipped=skipped,
         sources=sources,
-        trail=tuple(sorted(sources)),
-        keyframes=keyframes,
-        notes=tuple(_notes(shot, settings, plate, keyframes, lacking)),
+        trail=trail,
+        keyframes=keys.used,
+        finished=keys.used_finished,
+        locked=keys.locked,
+        limits=LimitMattes.find(shot.sides_with(settings)),
+        notes=(),
     )
+    notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
+    far = coverage_note(plan.numbers, plan.keyframes)
+    notes += [far] if far else []
+    return replace(plan, notes=(*notes, *_control_notes(plan, settings)))
+
+
+def _control_notes(plan: RunPlan, settings: RunSettings) -> Iterator[str]:
+    """Yield what there is to know of garbage and core mattes and of the edges' settings."""
+    yield from plan.limits.notes(n for n in plan.numbers if n not in plan.finished)
+    kept = sorted({*plan.finished, *plan.locked} & set(plan.numbers))
+    if kept and (plan.limits or not settings.matte.is_neutral):
+        yield (
+            f"finished and locked mattes ({numbers_as_text(kept)}) stay as they are: neither "
+            "garbage and core mattes nor settings of [matte] change them"
+        )
 
 
 def _requested_frames(settings: RunSettings, plate: PlateInfo) -> list[int]:
@@ -113,11 +157,19 @@ def _notes(
             f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
             f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
         )
+    ignored = folders_beside(shot.keyframes.values())
+    if ignored:
+        notes.append(
+            f"the keyframes have folders of images beside them ({', '.join(ignored)}), which are "
+            "not taken as subjects"
+        )
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(
             f"keyframes {numbers_as_text(outside)} are not used: the plate has no such frames"
         )
+    if settings.output.needs_colours:
+        notes += _colour_notes(plate)
     if lacking:
         done = "solved from the frame before" if settings.missing == "hold" else "left out"
         notes.append(f"frames {numbers_as_text(lacking)} are missing from the plate: {done}")
@@ -127,6 +179,15 @@ def _notes(
             "first one: they will fail"
         )
     return notes
+
+
+def _colour_notes(plate: PlateInfo) -> list[str]:
+    if plate.bits is None or plate.bits > 8:
+        return []
+    return [
+        f"the plate has {plate.bits} bits a channel: the foreground's colour will show their "
+        "banding where it is graded; a 10-bit movie, a 16-bit or an EXR plate has finer steps"
+    ]
 
 
 def requested_engine(engine: EngineSettings) -> dict[str, Any]:
@@ -168,6 +229,61 @@ def same_alpha(first: str, second: str) -> bool:
     return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
 
 
+def keyframe_digest(plan: RunPlan, number: int) -> str:
+    """Return what stands for a keyframe in fingerprints."""
+    content = content_digest(plan.keyframes[number])
+    return f"finished {content}" if number in plan.finished else content
+
+
+def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
+    """Return the fingerprint of a subject's matte beside those of others, which decide its file.
+
+    Args:
+        fingerprint: the subject's own.
+        others: theirs by name, as of the same frame; None for one that has no matte there.
+    """
+    if not others:
+        return fingerprint
+    alpha, _, file = fingerprint.partition(_SEPARATOR)
+    alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
+    return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
+
+
+def beside_each_other(
+    alone: Mapping[str, Mapping[int, str]], is_there: Callable[[str, int], bool]
+) -> dict[str, dict[int, str]]:
+    """Return the fingerprints of several subjects' mattes beside each other, by subject.
+
+    Args:
+        alone: those that each would have as the only subject.
+        is_there: returns whether a subject has a matte of a frame, or is going to have it.
+    """
+    there = {
+        name: {n: print_ if is_there(name, n) else None for n, print_ in prints.items()}
+        for name, prints in alone.items()
+    }
+    return {
+        name: {
+            n: beside(print_, {other: there[other].get(n) for other in alone if other != name})
+            for n, print_ in prints.items()
+        }
+        for name, prints in alone.items()
+    }
+
+
+def _file_digest(output: OutputSettings) -> str:
+    """Digest what decides only the file.
+
+    Settings that came later count where they are used, so that older mattes stay finished.
+    """
+    values, usual = as_plain(output), as_plain(OutputSettings())
+    unused = {name for name in _LATER_OUTPUT if values[name] == usual[name]}
+    record = {name: value for name, value in values.items() if name not in unused}
+    if output.needs_colours:
+        record["estimation"] = COLOURS_VERSION
+    return digest(record)[:12]
+
+
 class Fingerprints:
     """Identifies everything that decides a frame's matte: equal fingerprint, equal pixels.
 
@@ -190,7 +306,7 @@ class Fingerprints:
             colour: the fingerprint of the colour configuration.
         """
         self._plan, self._plate = plan, plate
-        self._keyframes = {n: content_digest(path) for n, path in plan.keyframes.items()}
+        self._keyframes = {n: keyframe_digest(plan, n) for n in plan.keyframes}
         self._fit = engine.get("fit")
         self._common = digest(
             {
@@ -202,7 +318,10 @@ class Fingerprints:
                 "growth": settings.keyframe_growth,
             }
         )
-        self._file = digest(settings.output)[:12]
+        self._file = _file_digest(settings.output)
+        self._shaped_file = self._file
+        if not settings.matte.is_neutral:
+            self._shaped_file = digest([self._file, settings.matte])[:12]
         self._propagation = digest(settings.propagation)
         self._segments: dict[Segment, str] = {}
 
@@ -212,8 +331,12 @@ class Fingerprints:
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
-        alpha = digest([self._common, self._segments[segment], own])
-        return f"{alpha}{_SEPARATOR}{self._file}"
+        parts = [self._common, self._segments[segment], own]
+        if number in self._plan.finished:  # nothing limits or shapes it
+            return f"{digest(parts)}{_SEPARATOR}{self._file}"
+        limits = self._plan.limits.digest(number)
+        alpha = digest([*parts, limits] if limits else parts)
+        return f"{alpha}{_SEPARATOR}{self._shaped_file}"
 
     def _segment_digest(self, segment: Segment) -> str:
         """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates and

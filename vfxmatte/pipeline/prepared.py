@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
+from vfxmatte.pipeline.controls import Controls
 from vfxmatte.pipeline.plan import RunPlan, make_plan
 from vfxmatte.pipeline.plate_reader import PlateReader
 from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
-from vfxmatte.propagation.shot_trimaps import carry, proxy_size, trimaps_or_error
+from vfxmatte.pipeline.subject_shots import one_subject
+from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
 from vfxmatte.types import Failure, Trimap, numbers_as_text
 
 
@@ -37,24 +39,43 @@ class PreparedRun:
         chunk: bool = False,
         only: Collection[int] | None = None,
         check_stopped: Callable[[], None] | None = None,
+        beside: PreparedRun | None = None,
     ) -> None:
         """For arguments and errors see `run.Run`."""
-        self.shot = shot
+        self.shot = shot = one_subject(shot)
         self.settings = settings or shot.settings
         self.chunk = chunk
         self.workers = self.settings.workers or usual_workers()
         self._only = None if only is None else frozenset(only)
-        self._check_stopped = check_stopped or (lambda: None)
+        self.check_stopped = check_stopped or (lambda: None)
+        self.read_proxies: ReadProxies = self.proxies
+        """Where the pictures come from that motion is estimated on."""
         self._open_files = ExitStack()
         try:
-            self.colours = ColourConfig.load(self.settings.ocio)
-            self.plate = self._open_plate()
-            self.plan: RunPlan = make_plan(shot, self.settings, self.plate.info)
+            self.colours: ColourConfig = (
+                beside.colours if beside else ColourConfig.load(self.settings.ocio)
+            )
+            self.plate: Plate = beside.plate if beside else self._open_plate()
+            self.shot.check_output()
+            self.plan: RunPlan = make_plan(
+                shot, self.settings, self.plate.info, self.plate.signature
+            )
             self._check_only()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
-            self.plate_reader = self._open_plate_reader()
+            self.plate_reader: PlateReader = (
+                beside.plate_reader if beside else self._open_plate_reader()
+            )
             self.keyframes = Keyframes(
-                self._needed_keyframes(), self.plate.info, self.settings.keyframe_growth
+                self._needed_keyframes(),
+                self.plate.info,
+                self.settings.keyframe_growth,
+                self.plan.finished,
+            )
+            self.controls = Controls(
+                plan=self.plan,
+                plate=self.plate.info,
+                edges=self.settings.matte,
+                output=self.settings.output,
             )
         except BaseException as error:
             self.close()
@@ -64,9 +85,11 @@ class PreparedRun:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The frames to solve, ascending."""
-        only = self._only
-        return tuple(n for n in self.plan.numbers if only is None or n in only)
+        """The frames to solve, ascending: all but the locked ones."""
+        only, locked = self._only, self.plan.locked
+        return tuple(
+            n for n in self.plan.numbers if n not in locked and (only is None or n in only)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +102,17 @@ class PreparedRun:
         self._open_files.close()
 
     def check_keyframes(self) -> list[str]:
-        """Read the painted trimaps and return what is odd about them; raises TrimapError."""
+        """Read the keyframes, and the headers of garbage and core mattes.
+
+        Returns:
+            What is odd about the keyframes.
+
+        Raises:
+            TrimapError, ShotError: one of them cannot be used.
+        """
         try:
+            numbers = (n for n in self.numbers if n not in self.plan.finished)
+            self.plan.limits.check(numbers, self.plate.info)
             return self.keyframes.check()
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
@@ -102,15 +134,16 @@ class PreparedRun:
             numbers: the frames; None takes all that are to be solved.
             scratch: a folder for intermediate results; None takes the system's temporary one.
         """
-        return carry(
+        trimaps = carry(
             self.keyframes,
             self.plan.trail,
-            self.proxies,
+            self.read_proxies,
             self.settings.propagation,
             wanted=set(self.numbers) if numbers is None else numbers,
             workers=self.workers,
             scratch=scratch,
         )
+        return self.controls.limited_trimaps(trimaps, self.workers)
 
     def proxies(self, numbers: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
         """Yield small display-like pictures to estimate the motion on; None for an unreadable one.
@@ -120,7 +153,7 @@ class PreparedRun:
         """
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
         for pair in self.plate_reader.proxies(numbers, size):
-            self._check_stopped()
+            self.check_stopped()
             yield pair
 
     def plate_path(self, number: int) -> Path | None:

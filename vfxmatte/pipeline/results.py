@@ -7,14 +7,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vfxmatte.errors import TrimapError
+from vfxmatte.errors import OutputError, TrimapError
 from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import matte_path, trimap_path
-from vfxmatte.io.writers import OutputSettings, write_labels, write_matte
+from vfxmatte.io.stills.reading import read_image
+from vfxmatte.io.writers import OutputSettings, alpha_type, write_labels, write_matte
+from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import Frame, Matte, Trimap, numbers_as_text
+from vfxmatte.pipeline.solved import SolvedFile
+from vfxmatte.trimaps import labels_from_image
+from vfxmatte.types import FloatImage, Frame, Matte, Trimap, numbers_as_text
 
 _PROBE_BYTES = 4096
 
@@ -36,22 +40,67 @@ class Results:
         """Return the path of a frame's propagated trimap."""
         return trimap_path(self.shot.trimap_output, number, padding=self.plate.padding)
 
+    def read_trimap(self, number: int, *, is_keyframe: bool, confidence: float) -> Trimap:
+        """Read the trimap that an earlier run has written; raises PlateError or TrimapError."""
+        image = read_image(self.trimap_path(number))
+        return Trimap(
+            number=number,
+            labels=labels_from_image(image.pixels),
+            is_keyframe=is_keyframe,
+            confidence=confidence,
+        )
+
     def write_trimap(self, trimap: Trimap) -> None:
         """Write a propagated trimap; raises OutputError."""
         write_labels(trimap, self.trimap_path(trimap.number), self.plate.canvas)
 
     def write_matte(
-        self, matte: Matte, frame: Frame, fingerprint: str, attributes: Mapping[str, str]
+        self,
+        matte: Matte,
+        frame: Frame,
+        fingerprint: str,
+        attributes: Mapping[str, str],
+        planes: Mapping[str, FloatImage] | None = None,
     ) -> Path:
         """Write a matte; returns its path. Raises OutputError.
 
         Args:
             frame: its plate, whose own attributes the matte carries.
             attributes: further ones; those of the settings come last.
+            planes: further channels, see `io.writers.write_matte`.
         """
+        self._refuse_locked(matte.number)
         own = {FINGERPRINT_ATTRIBUTE: fingerprint, **self.settings.attributes}
         settings = replace(self.settings, attributes={**attributes, **own})
-        return write_matte(matte, frame, settings, self.matte_path(matte.number))
+        path = self.matte_path(matte.number)
+        return write_matte(matte, frame, settings, path, planes=planes)
+
+    def keep_solved(
+        self, matte: Matte, frame: Frame, fingerprint: str, known: str = "float"
+    ) -> SolvedFile:
+        """Write solved alpha beside a matte that will not hold it; raises OutputError.
+
+        Args:
+            known: how exactly alpha is known, see `FrameRecord.alpha`.
+        """
+        self._refuse_locked(matte.number)
+        return SolvedFile.write(
+            matte,
+            frame,
+            output=self.shot.output,
+            kind="half" if alpha_type(self.settings) == "half" else known,
+            fingerprint=fingerprint,
+            padding=self.plate.padding,
+        )
+
+    def _refuse_locked(self, number: int) -> None:
+        """Raise OutputError if a frame was locked after the run had been planned."""
+        if number in read_locks(self.shot.output):
+            raise OutputError(
+                "this frame was locked while it was solved: its matte is kept as it is",
+                frame=number,
+                path=self.matte_path(number),
+            )
 
     def can_be_written(self) -> bool:
         """Return True if a new file can be created in the output folders at all."""

@@ -1,7 +1,7 @@
 """Mattes whose alpha is right and whose file is not: read, and written with the present settings.
 
 `alpha_source` is the one place that decides where the alpha of an earlier run can be taken from:
-today the matte itself.
+the matte itself, or the file in `solved/` beside one with other edges.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from vfxmatte.errors import VfxmatteError
+from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
-from vfxmatte.journal.records import FrameRecord, file_of
+from vfxmatte.journal.records import FrameRecord, solved_file_of
+from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.frame import FrameState, for_each_frame
 from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.stages import read_plates, write_matte
-from vfxmatte.types import Matte
+from vfxmatte.pipeline.solved import SolvedFile
+from vfxmatte.pipeline.stages import read_plates, shape_matte, write_matte
+from vfxmatte.types import FloatImage, Frame, Matte
 
 
 def alpha_source(
@@ -23,16 +28,47 @@ def alpha_source(
 ) -> Path | None:
     """Return the file that gives the very pixels that solving a frame would give, or None.
 
-    A file in single precision will do for any other, one in half precision for half alone.
+    A file in single precision will do for any other, one in half precision for half alone, and
+    one of 16-bit integers for such ones.
 
     Args:
         fingerprint: what the matte ought to be made from.
     """
     if record is None or not same_alpha(record.fingerprint, fingerprint):
         return None
-    if record.alpha != "float" and not record.alpha == "half" == alpha_type(settings):
+    if record.alpha not in ("float", alpha_type(settings)):
         return None
-    return file_of(record, output)
+    path = solved_file_of(record, output)
+    if path is None:
+        return None
+    if record.solved is None:
+        return path if is_as_recorded(path, record.fingerprint) else None
+    written = _fingerprint_in(path)
+    return path if written is not None and same_alpha(written, record.fingerprint) else None
+
+
+def is_as_recorded(path: Path, fingerprint: str) -> bool:
+    """Return True if a matte's own fingerprint is the recorded one; PNG and TIFF have none.
+
+    A kill may have hit between a matte and its record; without compression, mattes that differ in
+    their edges have the same size.
+    """
+    return path.suffix != ".exr" or _fingerprint_in(path) == fingerprint
+
+
+def _fingerprint_in(path: Path) -> str | None:
+    try:
+        return written_fingerprint(path)
+    except VfxmatteError:
+        return None
+
+
+def _read(path: Path, frame: Frame) -> FloatImage:
+    """Read alpha over the canvas; PNG and TIFF cover the display window, see `write_matte`."""
+    if path.suffix == ".exr":
+        return read_matte(path, frame.canvas)
+    alpha = read_image(path).pixels[:, :, -1]
+    return lay_on(alpha, frame.display_window, frame.canvas)
 
 
 def rewrite(
@@ -53,9 +89,19 @@ def rewrite(
     def read_and_write(state: FrameState) -> None:
         record, frame = records[state.number], state.needed(state.frame)
         with state.timed("read"):
-            path = run.shot.output / state.needed(record.file)
-            state.matte = Matte(number=state.number, alpha=read_matte(path, frame.canvas))
-        write_matte(run, attributes, state)
+            path = run.shot.output / state.needed(record.solved or record.file)
+            state.matte = Matte(number=state.number, alpha=_read(path, frame))
+            state.known = record.alpha or "float"
+            if run.settings.output.needs_trimaps:
+                state.trimap = run.results.read_trimap(
+                    state.number,
+                    is_keyframe=state.number in run.plan.keyframes,
+                    confidence=record.stats["confidence"],
+                )
+        if run.controls.shapes(state.number):
+            state.solved = SolvedFile.of(record)
+        shape_matte(run, state)
+        write_matte(run, attributes, "cpu", state)
         state.stats = {**record.stats, **state.stats}
 
     states = (FrameState(number=number, fingerprint=print_) for number, print_ in todo.items())

@@ -8,10 +8,9 @@ which runs the same chain.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfxmatte.common.devices import check_devices, device_names, names_several
@@ -23,22 +22,27 @@ from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
 from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.fitting import described, fitted, is_wanted
 from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
+from vfxmatte.pipeline.parts import Part, in_step, numbers_of
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.rewriting import alpha_source, rewrite
+from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.solved import forget_solved
 from vfxmatte.pipeline.spans import split
 from vfxmatte.pipeline.stages import (
     carry_trimaps,
     encode_colour,
     read_plates,
+    shape_matte,
+    share,
     solve,
     store_trimap,
     write_matte,
@@ -50,31 +54,47 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.kept import KeptFit
 
 _TRIMAPS_AHEAD = 4
+_FIT_FAILED = (MemoryError, RuntimeError, ArithmeticError, ValueError)
+"""A fit that fails so is left out; errors on purpose, of the output say, end the run."""
 
 
-def stages(
-    run: PreparedRun,
-    engine: Engine,
-    todo: Mapping[int, str],
-    attributes: Mapping[str, str],
-    scratch: Path,
-) -> Generator[FrameState]:
+def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     """Chain the stages in the order in which a frame passes them; closing it closes them all.
 
     Args:
-        todo: fingerprints of the frames to solve, by number.
-        attributes: for the mattes' headers.
-        scratch: a folder for intermediate results.
+        parts: what is to be done, by subject: one part for a shot that has a single one.
     """
-    each = partial(for_each_frame, workers=run.workers, concerns_all=run.concerns_all)
+    run = next(iter(parts.values())).run
 
-    frames = carry_trimaps(run, todo, scratch)  # from the keyframes, along the plate's motion
-    frames = each(partial(store_trimap, run), frames)
-    frames = prefetch(frames, depth=_TRIMAPS_AHEAD)
-    frames = read_plates(run, frames, list(todo))
-    frames = each(partial(encode_colour, run), frames)  # trimap and plate become a task
+    def each(
+        stage: Callable[[Part, FrameState], None], frames: Iterable[FrameState]
+    ) -> Generator[FrameState]:
+        of_part = partial(_of_part, parts, stage)
+        return for_each_frame(of_part, frames, workers=run.workers, concerns_all=run.concerns_all)
+
+    begun = {}
+    for subject, part in parts.items():
+        frames = carry_trimaps(part)  # from the keyframes, along the plate's motion
+        frames = each(lambda part, state: store_trimap(part.run, state), frames)
+        begun[subject] = prefetch(frames, depth=_TRIMAPS_AHEAD)
+    frames = in_step(parts, begun)
+    frames = read_plates(run, frames, numbers_of(parts))
+    frames = each(lambda part, state: encode_colour(part.run, state), frames)  # becomes a task
     frames = solve(engine, frames)
-    return each(partial(write_matte, run, attributes), frames)
+    if any(part.run.controls.change_alpha for part in parts.values()):
+        frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
+    frames = share(parts, frames)
+
+    def write(part: Part, state: FrameState) -> None:
+        write_matte(part.run, part.attributes, engine.device, state)
+
+    return each(write, frames)
+
+
+def _of_part(
+    parts: Mapping[str, Part], stage: Callable[[Part, FrameState], None], state: FrameState
+) -> None:
+    stage(parts[state.subject], state)
 
 
 class Run(PreparedRun):
@@ -93,10 +113,11 @@ class Run(PreparedRun):
         chunk: bool = False,
         only: Collection[int] | None = None,
         check_stopped: Callable[[], None] | None = None,
+        beside: PreparedRun | None = None,
     ) -> None:
         """
         Args:
-            shot: see `Shot.open`.
+            shot: see `Shot.open`; of several subjects one is chosen.
             settings: None takes the shot's own.
             overwrite: do finished frames again.
             engine: one that is open already, which several runs may share in turn and which stays
@@ -107,6 +128,7 @@ class Run(PreparedRun):
             only: do these frames of the settings' range, finished or not, and no others.
             check_stopped: called while the motion is estimated, which may take long before the
                 first frame; what it raises ends the run.
+            beside: a run of another subject of the shot, whose open plate is used.
 
         Raises:
             VfxmatteError: whatever makes the run impossible, naming the shot.
@@ -120,7 +142,8 @@ class Run(PreparedRun):
         self.said: Callable[[str], None] = lambda text: None
         """Receives what a person should know while the run goes on."""
         self._description: Mapping[str, Any] = {}
-        self._fingerprints: dict[int, str] = {}
+        self.expected: dict[int, str] = {}
+        """The fingerprint that each frame's matte ought to have, see `expect`."""
         self.lend(engine)
         device = (settings or shot.settings).engine.device
         try:
@@ -128,7 +151,28 @@ class Run(PreparedRun):
                 check_devices(device)
         except VfxmatteError as error:
             raise error.at(shot=shot.name) from error.__cause__
-        super().__init__(shot, settings, chunk=chunk, only=only, check_stopped=check_stopped)
+        super().__init__(
+            shot, settings, chunk=chunk, only=only, check_stopped=check_stopped, beside=beside
+        )
+
+    @property
+    def results_per_frame(self) -> int:
+        """Number of results of each frame."""
+        return 1
+
+    @property
+    def count(self) -> int:
+        """Number of results of the whole run."""
+        return self.results_per_frame * (len(self.plan.numbers) + len(self.plan.skipped))
+
+    @property
+    def subject_runs(self) -> dict[str | None, Run]:
+        """This run, as that of the one subject."""
+        return {None: self}
+
+    def tell(self, fit: Callable[[FitProgress], None], said: Callable[[str], None]) -> None:
+        """Send the progress of the fit to the shot, and what a person should know, there."""
+        self.fit_told, self.said = fit, said
 
     def lend(self, engine: Engine | None) -> None:
         """Solve with an engine that is open already and stays open; None changes nothing."""
@@ -146,7 +190,7 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            with self._journal() as journal:
+            with self.open_journal() as journal:
                 try:
                     yield from self._frames(journal)
                 except BaseException:
@@ -157,10 +201,11 @@ class Run(PreparedRun):
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
-    def _journal(self) -> Journal | ChunkJournal:
+    def open_journal(self) -> Journal | ChunkJournal:
+        """Return the journal of the output, or of this chunk, yet to be entered."""
         if not self.chunk:
             return Journal(self.shot.output)
-        numbers = self.numbers or self.plan.skipped
+        numbers = self.numbers or self.plan.skipped or self.plan.numbers
         return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
 
     def _frames(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
@@ -189,13 +234,18 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            return self._fit(self._open_engine())[1]
+            with self._engine_for_fit() as engine:
+                return self._fit(engine)[1]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
+        except _FIT_FAILED as error:
+            foreseen = as_foreseen(error).at(shot=self.shot.name)
+            foreseen.hint = "with --fit off the shot is solved without a fit"
+            raise foreseen from error
 
     def _fit(self, engine: Engine) -> tuple[Engine, KeptFit | None]:
         def told(progress: FitProgress) -> None:
-            self._check_stopped()
+            self.check_stopped()
             self.fit_told(progress)
 
         found, kept = fitted(self, engine, told)
@@ -208,8 +258,8 @@ class Run(PreparedRun):
         that is wanted and helps."""
         try:
             found, kept = self._fit(engine)
-        except (MemoryError, RuntimeError) as error:
-            self.said(f"not fitted to the shot: {as_foreseen(error)}")
+        except _FIT_FAILED as error:
+            self.said(f"not fitted to the shot: {as_foreseen(error).what} (--fit off: no attempt)")
             return engine
         if kept is not None:
             self.said(kept.text)
@@ -219,18 +269,19 @@ class Run(PreparedRun):
         todo = yield from self._without_solving(journal, engine.describe(), engine.device)
         if not todo:
             return
-        chain = stages(self, engine, todo, self._attributes(), journal.scratch)
+        part = Part(run=self, todo=todo, attributes=self.attributes(), scratch=journal.scratch)
+        chain = stages({"": part}, engine)
         with contextlib.closing(chain) as states:
             for state in states:
                 if state.error is not None:
-                    self._report_failure(journal, state, state.error)
-                journal.add(self._record(state))
+                    self.report_failure(journal, state, state.error)
+                self.add(journal, state)
                 yield result_of(state)
 
     def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
         """Solve in one child process per device, yielding results as they come."""
         devices = device_names(self.settings.engine.device)
-        self._fit_on(devices[0])
+        self._fit_ahead()
         crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
         with contextlib.ExitStack() as stack:
             stack.callback(journal.fold)
@@ -243,14 +294,24 @@ class Run(PreparedRun):
                 for result in results:
                     if result.error is not None and result.number in crew.given_up:
                         result.error.at(shot=self.shot.name, path=self.plate_path(result.number))
-                        journal.add(self._record_of_given_up(result))
+                        journal.add(self.record_of_given_up(result))
                     yield result
 
-    def _fit_on(self, device: str) -> None:
+    @contextlib.contextmanager
+    def _engine_for_fit(self) -> Iterator[Engine]:
+        """Lend the run's engine; of several devices, one on the first."""
+        settings = self.settings.engine
+        if self.engine is not None or not names_several(settings.device):
+            yield self._open_engine()
+            return
+        first = replace(settings, device=device_names(settings.device)[0])
+        with contextlib.closing(open_engine(first)) as engine:
+            yield engine
+
+    def _fit_ahead(self) -> None:
         """Make the fit, if it is wanted and not on disk, for the children to find it there."""
         if is_wanted(self.plan, self.settings):
-            settings = replace(self.settings.engine, device=device)
-            with contextlib.closing(open_engine(settings)) as engine:
+            with self._engine_for_fit() as engine:
                 self._fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
@@ -268,11 +329,11 @@ class Run(PreparedRun):
             The fingerprints of the frames to solve.
         """
         if self.overwrite:
-            journal.reset()
+            self.reset(journal)
         todo = dict(self.expect(description, device))
-        finished = [] if self._only is not None else self._finished(journal)
+        finished = [] if self._only is not None else self.finished(journal)
         for result in finished:
-            del todo[result.number]
+            todo.pop(result.number, None)
         if todo:
             requested = requested_engine(self.settings.engine)
             run = RunRecord(engine=dict(description), device=device, requested=requested)
@@ -282,14 +343,32 @@ class Run(PreparedRun):
             yield from self._rewritten(journal, todo)
         return todo
 
-    def _finished(self, journal: Journal | ChunkJournal) -> list[FrameResult]:
-        results = []
-        for number, fingerprint in self._fingerprints.items():
+    def reset(self, journal: Journal | ChunkJournal) -> None:
+        """Forget all frames but the locked ones."""
+        locked = [r for n, r in journal.records.items() if n in self.plan.locked]
+        journal.reset()
+        for record in locked:
+            journal.add(record)
+
+    def finished(self, journal: Journal | ChunkJournal) -> list[FrameResult]:
+        """Return the results of the frames that have the mattes they are expected to have."""
+        size_tells = self.settings.output.compression != "none"
+        results = [self._locked(journal, n) for n in self.plan.numbers if n in self.plan.locked]
+        for number, fingerprint in self.expected.items():
             path = journal.finished(number, fingerprint)
-            if path is not None:
+            if path is not None and (size_tells or is_as_recorded(path, fingerprint)):
                 stats = journal.records[number].stats
                 results.append(FrameResult(number=number, status="kept", path=path, stats=stats))
-        return results
+        return sorted(results, key=lambda result: result.number)
+
+    def _locked(self, journal: Journal | ChunkJournal, number: int) -> FrameResult:
+        """Return the result of a locked frame, which counts as a keyframe."""
+        record = journal.records.get(number)
+        stats = {} if record is None else dict(record.stats)
+        stats |= {"locked": 1.0, "confidence": 1.0, "keyframe_distance": 0.0}
+        stats.setdefault("unknown_share", 0.0)
+        path = self.plan.locked[number]
+        return FrameResult(number=number, status="kept", path=path, stats=stats)
 
     def _rewritten(
         self, journal: Journal | ChunkJournal, todo: dict[int, str]
@@ -305,21 +384,23 @@ class Run(PreparedRun):
         if not rewritable:
             return
         records = dict(journal.records)
-        states = rewrite(self, rewritable, records, self._attributes())
+        states = rewrite(self, rewritable, records, self.attributes())
         with contextlib.closing(states):
             for state in states:
                 if state.error is None:
                     del todo[state.number]
-                    journal.add(self._record(state))
+                    self.add(journal, state)
                     yield result_of(state)
 
-    def _report_failure(
+    def report_failure(
         self, journal: Journal | ChunkJournal, state: FrameState, error: VfxmatteError
     ) -> None:
         """Keep the traceback of a failed frame, and move its matte of an earlier run away, which
         must not pass for a new one."""
         error.at(shot=self.shot.name, path=self.plate_path(state.number))
         logged(error, self.shot.output)
+        if state.number in read_locks(self.shot.output):  # locked since the run was planned
+            return
         path = self.results.matte_path(state.number)
         record = journal.records.get(state.number)
         recorded = record.fingerprint if record else None
@@ -330,11 +411,20 @@ class Run(PreparedRun):
                 raise
             error.hint = "\n  ".join(filter(None, (error.hint, str(reason))))
 
-    def _record(self, state: FrameState) -> FrameRecord:
+    def add(self, journal: Journal | ChunkJournal, state: FrameState) -> None:
+        """Record a frame; solved alpha that its matte holds again is not kept twice."""
+        before = journal.records.get(state.number)
+        journal.add(self.record(state))
+        if state.error is None and state.solved is None:
+            forget_solved(before, self.shot.output)
+
+    def record(self, state: FrameState) -> FrameRecord:
+        """Return the journal's record of a frame that has passed all stages."""
         return record_of(state, self.shot.output, alpha=alpha_type(self.settings.output))
 
-    def _record_of_given_up(self, result: FrameResult) -> FrameRecord:
-        fingerprint = self._fingerprints[result.number]
+    def record_of_given_up(self, result: FrameResult) -> FrameRecord:
+        """Return the record of a frame that processes have died of."""
+        fingerprint = self.expected[result.number]
         return FrameRecord(number=result.number, fingerprint=fingerprint, error=str(result.error))
 
     def expect(self, description: Mapping[str, Any], device: str | None) -> Mapping[int, str]:
@@ -354,10 +444,11 @@ class Run(PreparedRun):
             colour=self.colours.fingerprint,
         )
         self._description, self.device = description, device
-        self._fingerprints = {number: prints.of(number) for number in self.numbers}
-        return self._fingerprints
+        self.expected = {number: prints.of(number) for number in self.numbers}
+        return self.expected
 
-    def _attributes(self) -> dict[str, str]:
+    def attributes(self) -> dict[str, str]:
+        """Return the attributes that every matte carries in its header."""
         return header_attributes(self, self._description)
 
     def write_manifest(self, journal: Journal | ChunkJournal) -> None:
@@ -367,7 +458,7 @@ class Run(PreparedRun):
         header = manifest_header(
             self, engine=self._description, device=self.device, notes=self.lost_devices
         )
-        journal.write_manifest(header, self._fingerprints)
+        journal.write_manifest(header, self.expected, self.plan.locked)
 
 
 def run(
@@ -375,7 +466,8 @@ def run(
 ) -> Iterator[FrameResult]:
     """Solve a shot, yielding one result per frame in order; finished ones come first.
 
-    On several devices results come as they are done.
+    Of several subjects each has a result per frame. On several devices results come as they are
+    done.
 
     Args:
         shot: see `Shot.open`.
@@ -385,5 +477,7 @@ def run(
     Raises:
         VfxmatteError: see `Run`.
     """
-    with Run(shot, settings, overwrite=overwrite) as prepared:
+    from vfxmatte.pipeline.subjects_run import open_run  # which builds on this module
+
+    with open_run(shot, settings, overwrite=overwrite) as prepared:
         yield from prepared.frames()

@@ -15,6 +15,7 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
+from vfxmatte.pipeline.edges import MatteSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
 from vfxmatte.types import FrameList, FrameRange
 
@@ -44,11 +45,21 @@ class RunSettings(Checked):
     the nearest earlier frame ("hold"), or leave it out ("skip")."""
     keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
     """Pixels to widen the unknown band of the painted keyframes by; below 0, to narrow it."""
+    keys: Path | None = None
+    """Finished mattes that are keyframes, NAME.FRAME.ext in a folder; None takes SHOT/keys."""
+    garbage: Path | None = None
+    """Garbage mattes, outside of which alpha is 0: a folder, a pattern or a still; None takes
+    SHOT/garbage."""
+    core: Path | None = None
+    """Core mattes, inside of which alpha is 1; None takes SHOT/core."""
+    subject_layers: bool = False
+    """Of several subjects, write all mattes of a frame into one EXR too, as layers NAME.A."""
     workers: int = limited(0, at_least=0)
     """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    matte: MatteSettings = field(default_factory=MatteSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,8 @@
 
     shot/plate/  (an image sequence or a movie)  or  shot/plate.mov
     shot/trimaps/NAME.FRAME.ext                  painted keyframes
+    shot/keys/NAME.FRAME.ext                     finished mattes, which are keyframes too
+    shot/garbage/, shot/core/                    mattes that limit alpha, see `limits`
     shot/shot.toml                               optional settings, see `settings.RunSettings`
     shot/matte/                                  results
 
@@ -13,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from vfxmatte.common.paths import clean_path, is_same_place
 from vfxmatte.errors import OutputError, ShotError, TrimapError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.io.sequence import (
+    find_sequence,
     frame_number,
     is_hidden,
     is_image,
@@ -33,7 +36,9 @@ from vfxmatte.io.sequence import (
     whole_sequence,
 )
 from vfxmatte.io.stills.reading import read_image
+from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.subject_names import find_subjects
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
 from vfxmatte.types import Trimap, numbers_as_text
 
@@ -41,6 +46,8 @@ PLATE_FOLDER = "plate"
 TRIMAP_FOLDER = "trimaps"
 MATTE_FOLDER = "matte"
 SETTINGS_FILE = "shot.toml"
+SIDE_FOLDERS = ("keys", "garbage", "core")
+"""Folders of a shot beside plate and trimaps; settings of the same names win over them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +59,19 @@ class Shot:
     plate: Path
     """A folder, a file pattern or a movie; one file of an image sequence becomes its pattern."""
     keyframes: Mapping[int, Path]
-    """The painted trimaps by frame number."""
+    """The painted trimaps by frame number; {} for a shot with several subjects."""
     output: Path
     """The folder for results."""
     settings: RunSettings = field(default_factory=RunSettings)
     """From shot.toml, or the defaults."""
     named_by: Path | None = None
     """The one file that the plate's sequence was named by; None if the plate itself was."""
+    sides: Mapping[str, Path] = field(default_factory=dict)
+    """Those of `SIDE_FOLDERS` that the shot's folder has, by name."""
+    subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
+    """The painted trimaps of each of several subjects, by name, see `subjects`."""
+    chosen: frozenset[str] = frozenset()
+    """The subjects to matte; empty for all."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)
@@ -86,13 +99,15 @@ class Shot:
             )
         name = folder.resolve().name
         try:
-            return cls(
+            shot = cls(
                 name=name,
                 plate=find_plate(folder),
-                keyframes=find_keyframes(folder / TRIMAP_FOLDER),
+                keyframes={},
                 output=folder / MATTE_FOLDER if output is None else clean_path(output),
                 settings=read_settings(folder / SETTINGS_FILE),
+                sides=side_folders(folder),
             )
+            return shot.with_keyframes(folder / TRIMAP_FOLDER)
         except VfxmatteError as error:
             raise error.at(shot=folder) from error.__cause__
 
@@ -137,22 +152,41 @@ class Shot:
         plate = clean_path(plate)
         split = None if plate.is_dir() else split_pattern(whole_sequence(plate).name)
         stem = split[0] if split else plate.stem
-        return cls(
+        shot = cls(
             name=stem.strip(" ._-") or plate.name,
             plate=plate,
-            keyframes=find_keyframes(clean_path(trimaps)),
+            keyframes={},
             output=clean_path(output),
             settings=settings or RunSettings(),
         )
+        return shot.with_keyframes(clean_path(trimaps))
+
+    def with_keyframes(self, place: Path) -> Shot:
+        """Return the shot with the keyframes in a folder, or those of the subjects in it.
+
+        Raises:
+            TrimapError: something that cannot be a keyframe.
+            ShotError: a folder that cannot be a subject.
+        """
+        keyframes = find_keyframes(place)
+        subjects = {} if keyframes else find_subjects(place, find_keyframes)
+        return replace(self, keyframes=keyframes, subjects=subjects)
 
     @property
     def trimap_output(self) -> Path:
         """The folder that propagated trimaps are written to."""
         return self.output / TRIMAP_FOLDER
 
+    def sides_with(self, settings: RunSettings) -> dict[str, Path]:
+        """Return the places of finished, garbage and core mattes by name; settings win."""
+        chosen = {name: getattr(settings, name) for name in SIDE_FOLDERS}
+        return {**self.sides, **{name: place for name, place in chosen.items() if place}}
+
     def check_output(self) -> None:
         """Raise OutputError if results would be written among the plate or the keyframes."""
+        sides = self.sides_with(self.settings).values()
         keyframes = {path.parent for path in self.keyframes.values()}
+        keyframes |= {place if place.is_dir() else place.parent for place in sides}
         for target in (self.output, self.trimap_output):
             self.check_apart(target)
             if any(is_same_place(target, folder) for folder in keyframes):
@@ -200,8 +234,22 @@ def find_plate(folder: Path) -> Path:
     )
 
 
+def side_folders(folder: Path | None) -> dict[str, Path]:
+    """Return those of `SIDE_FOLDERS` that a shot's folder has and that are not empty, by name."""
+    if folder is None:
+        return {}
+    places = {name: folder / name for name in SIDE_FOLDERS}
+    return {name: place for name, place in places.items() if _holds_files(place)}
+
+
+def _holds_files(place: Path) -> bool:
+    return place.is_dir() and any(not is_hidden(path.name) for path in place.iterdir())
+
+
 def read_settings(path: Path) -> RunSettings:
     """Read shot.toml; without one, return the defaults.
+
+    Finished, garbage and core mattes are named in it relative to its folder.
 
     Raises:
         ShotError: it cannot be read.
@@ -209,13 +257,18 @@ def read_settings(path: Path) -> RunSettings:
     """
     if not path.is_file():
         return RunSettings()
-    return changed(RunSettings(), read_toml(path, ShotError), path=path)
+    settings = changed(RunSettings(), read_toml(path, ShotError), path=path)
+    places = {name: getattr(settings, name) for name in SIDE_FOLDERS}
+    return replace(settings, **{n: path.parent / place for n, place in places.items() if place})
 
 
-def find_keyframes(place: Path) -> dict[int, Path]:
+def find_keyframes(place: Path, name: str = "trimap") -> dict[int, Path]:
     """Return the painted trimaps of a folder by frame number, ascending; {} without a folder.
 
     A single file is a keyframe by itself.
+
+    Args:
+        name: of the kind of keyframe, for messages: `finished matte` for those of `keys/`.
 
     Raises:
         TrimapError: a name has no frame number, or two files claim one frame.
@@ -231,19 +284,33 @@ def find_keyframes(place: Path) -> dict[int, Path]:
         number = frame_number(path)
         if number is None:
             raise TrimapError(
-                "this trimap's name has no frame number",
+                f"this {name}'s name has no frame number",
                 path=path,
-                hint="call it NAME.FRAME.ext, e.g. trimap.1001.png",
+                hint=f"call it NAME.FRAME.ext, e.g. {name.split()[-1]}.1001{path.suffix}",
             )
         if number in keyframes:
             raise TrimapError(
-                f"two trimaps claim frame {number}: {keyframes[number].name} and {path.name}",
+                f"two {name}s claim frame {number}: {keyframes[number].name} and {path.name}",
                 frame=number,
                 path=path,
                 hint="keep one of them",
             )
         keyframes[number] = path
     return dict(sorted(keyframes.items()))
+
+
+def find_finished(place: Path) -> dict[int, Path]:
+    """Return finished mattes by frame number, ascending, from a folder, a pattern or a file.
+
+    Raises:
+        ShotError: there are none.
+        TrimapError: see `find_keyframes`.
+    """
+    found = find_keyframes(place, "finished matte")
+    if found:
+        return found
+    sequence = find_sequence(place)
+    return {number: sequence.path(number) for number in sequence.numbers}
 
 
 def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 0.0) -> Trimap:
@@ -276,28 +343,48 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
 
 
 class Keyframes(Mapping[int, Trimap]):
-    """The painted trimaps by frame number, each read when it is first needed.
+    """The painted trimaps and those of finished mattes, each read when it is first needed.
 
     A shot may have many, so they are held compressed. Thread safe.
     """
 
-    def __init__(self, paths: Mapping[int, Path], plate: PlateInfo, growth_px: float) -> None:
+    def __init__(
+        self,
+        paths: Mapping[int, Path],
+        plate: PlateInfo,
+        growth_px: float,
+        finished: Collection[int] = (),
+    ) -> None:
+        """
+        Args:
+            paths: by frame number.
+            finished: the numbers of those that are finished mattes.
+        """
         self._paths, self._plate, self._growth_px = paths, plate, growth_px
+        self._finished = finished
         self._lock = threading.Lock()
         self._oddities: list[str] | None = None
+        self._remarks: dict[int, str] = {}
         self._labels: dict[int, bytes] = {}
 
     def __getitem__(self, number: int) -> Trimap:
         with self._lock:
             if number not in self._labels:
-                path = self._paths[number]
-                trimap = read_keyframe(path, number, self._plate, self._growth_px)
+                trimap = self._read(number)
                 self._labels[number] = zlib.compress(trimap.labels.tobytes(), 1)
                 return trimap
             packed = self._labels[number]
         labels = np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8)
         shape = self._plate.canvas.shape
         return Trimap(number=number, labels=labels.reshape(shape), is_keyframe=True)
+
+    def _read(self, number: int) -> Trimap:
+        path = self._paths[number]
+        if number not in self._finished:
+            return read_keyframe(path, number, self._plate, self._growth_px)
+        found = finished_trimap(path, number, self._plate, self._growth_px)
+        trimap, self._remarks[number] = found
+        return trimap
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._paths)
@@ -312,9 +399,13 @@ class Keyframes(Mapping[int, Trimap]):
             A sentence for each keyframe that is odd.
         """
         if self._oddities is None:
-            oddities = {number: oddity(self[number].labels) for number in self}
+            oddities = {number: self._oddity(number) for number in self}
             self._oddities = [f"keyframe {n}: {text}" for n, text in oddities.items() if text]
         return self._oddities
+
+    def _oddity(self, number: int) -> str:
+        labels = self[number].labels  # reads it; a finished matte may well be empty or full
+        return self._remarks[number] if number in self._finished else oddity(labels)
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:
@@ -327,7 +418,7 @@ def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, P
         raise ShotError(
             "the shot has no keyframe trimap",
             hint="paint one (0 background, 0.5 unknown, 1 foreground) into trimaps/, or make one "
-            "from a roto with `vfxmatte trimap from-matte`",
+            "from a roto with `vfxmatte trimap from-matte`; or put a finished matte into keys/",
         )
     inside = {number: path for number, path in keyframes.items() if number in plate.numbers}
     if not inside:

@@ -5,34 +5,35 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 from vfxmatte.colour import to_network
-from vfxmatte.common.parallel import close
+from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.engines.answers import answers
 from vfxmatte.engines.protocol import Engine, Task
+from vfxmatte.errors import own_copy
+from vfxmatte.foreground.planes import PlaneMaker
+from vfxmatte.io.plates import FrameOrError
+from vfxmatte.io.writers import alpha_as_written
 from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.prepared import PreparedRun
+from vfxmatte.pipeline.sharing import by_number, give_way
 from vfxmatte.propagation.confidence import trimap_stats
 from vfxmatte.types import Failure, Labels, Trimap
 
 
-def carry_trimaps(
-    run: PreparedRun, todo: Mapping[int, str], scratch: Path
-) -> Generator[FrameState]:
-    """Begin every frame with its trimap, followed from the keyframes; ascending.
-
-    Args:
-        todo: fingerprints by frame number.
-        scratch: a folder for intermediate results.
-    """
-    trimaps = run.carried(todo.keys(), scratch=scratch)
+def carry_trimaps(part: Part) -> Generator[FrameState]:
+    """Begin every frame to solve with its trimap, followed from the keyframes; ascending."""
+    todo, subject = part.todo, part.subject
+    trimaps = part.run.carried(todo.keys(), scratch=part.scratch)
     started = time.perf_counter()
     try:
         for trimap in trimaps:
-            state = FrameState(number=trimap.number, fingerprint=todo[trimap.number])
+            number = trimap.number
+            state = FrameState(number=number, fingerprint=todo[number], subject=subject)
             state.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
             if isinstance(trimap, Failure):
                 state.fail(trimap.error)
@@ -52,6 +53,8 @@ def store_trimap(run: PreparedRun, state: FrameState) -> None:
         state.stats["confidence"] = score.confidence
         state.stats["unknown_share"] = score.unknown_share
         state.stats["keyframe_distance"] = float(score.keyframe_distance)
+        if trimap.cut is not None:
+            state.stats["cut"] = float(trimap.cut)
         run.results.write_trimap(trimap)
 
 
@@ -64,24 +67,28 @@ def _store_narrowed(run: PreparedRun, state: FrameState, labels: Labels) -> None
         confidence=state.stats.get("confidence", 1.0),
     )
     state.stats["unknown_share"] = trimap.unknown_share
+    state.trimap = trimap
     run.results.write_trimap(trimap)
 
 
 def read_plates(
     run: PreparedRun, states: Iterable[FrameState], numbers: Sequence[int]
 ) -> Generator[FrameState]:
-    """Add the plate to every frame.
+    """Add the plate to every frame; subjects share it.
 
     Args:
         numbers: of the frames to come, which are read ahead of them.
     """
     frames = run.plate_reader.frames(numbers)
+    latest: tuple[int, FrameOrError] | None = None
     try:
         for state in states:
-            with state.timed("read"):
-                _, frame = next(frames)
+            if latest is None or latest[0] != state.number:
+                with state.timed("read"):
+                    latest = next(frames)
+            frame = latest[1]
             if isinstance(frame, Exception):
-                state.fail(frame)
+                state.fail(own_copy(frame))
             elif state.error is None:
                 state.frame = frame
             yield state
@@ -91,15 +98,26 @@ def read_plates(
 
 
 def encode_colour(run: PreparedRun, state: FrameState) -> None:
-    """Make the engine's task: the plate in the network's encoding, and the trimap."""
+    """Make the engine's task: the plate in the network's encoding, and the trimap.
+
+    A frame with a finished matte has that instead, and one whose alpha is on disk has none.
+    """
+    if state.kept is not None:
+        return
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
+    state.matte = run.controls.finished(state.number)
+    if state.matte is not None:
+        if not run.settings.output.needs_trimaps:
+            state.trimap = None
+        return
     with state.timed("colour"):
         finite = np.isfinite(frame.pixels)
         if not finite.all():
             bad = np.count_nonzero(~finite.all(axis=2))
             state.stats["nonfinite_pixels"] = float(bad)
         state.task = Task(image=to_network(frame, run.colours), trimap=trimap)
-        state.trimap = None
+        if not run.settings.output.needs_trimaps:
+            state.trimap = None
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -140,16 +158,70 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
         close(states)
 
 
-def write_matte(run: PreparedRun, attributes: Mapping[str, str], state: FrameState) -> None:
-    """Write the matte to disk.
+def shape_matte(run: PreparedRun, state: FrameState) -> None:
+    """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
+    if state.kept is not None:
+        return
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    with state.timed("write"):
+        matte, stats = run.controls.limited(matte)
+        state.stats |= stats
+        if run.controls.shapes(state.number):
+            if state.solved is None:
+                state.solved = run.results.keep_solved(matte, frame, state.fingerprint, state.known)
+            matte = run.controls.shaped(matte, frame)
+    state.matte = matte
+
+
+def share(parts: Mapping[str, Part], states: Generator[FrameState]) -> Generator[FrameState]:
+    """Let the subjects of a frame give way to each other, so that their alphas sum to at most 1."""
+    if len(parts) == 1:
+        yield from states
+        return
+    run = next(iter(parts.values())).run
+    groups = ordered_map(partial(give_way, parts), by_number(states), workers=run.workers)
+    try:
+        for group in groups:
+            yield from group
+    finally:
+        close(groups)
+        close(states)
+
+
+def _make_layers(run: PreparedRun, device: str, state: FrameState) -> None:
+    """Estimate the foreground's colour, and make what else the file holds beside alpha."""
+    output = run.settings.output
+    if not (output.needs_colours or output.needs_trimaps):
+        return
+    matte, frame = state.needed(state.matte), state.needed(state.frame)
+    if output.needs_trimaps and state.trimap is None:  # its alpha was on disk
+        state.trimap = run.results.read_trimap(
+            state.number,
+            is_keyframe=state.number in run.plan.keyframes,
+            confidence=state.stats.get("confidence", 1.0),
+        )
+    with state.timed("layers"):
+        maker = PlaneMaker(settings=output, colours=run.colours, device=device)
+        alpha = alpha_as_written(matte.alpha, output)
+        state.planes = maker.planes(frame, alpha, state.trimap)
+    state.trimap = None
+
+
+def write_matte(
+    run: PreparedRun, attributes: Mapping[str, str], device: str, state: FrameState
+) -> None:
+    """Make the layers that the settings ask for, and write the matte to disk.
 
     Args:
         attributes: for the header, beside the plate's own.
+        device: what foreground colours are estimated on.
     """
     matte, frame = state.needed(state.matte), state.needed(state.frame)
-    with state.timed("write"):
-        if matte.labels is not None:
+    if matte.labels is not None:
+        with state.timed("write"):
             _store_narrowed(run, state, matte.labels)
-        path = run.results.write_matte(matte, frame, state.fingerprint, attributes)
+    _make_layers(run, device, state)
+    with state.timed("write"):
+        path = run.results.write_matte(matte, frame, state.fingerprint, attributes, state.planes)
         state.size_bytes = path.stat().st_size
-    state.path, state.frame, state.matte = path, None, None
+    state.path, state.frame, state.matte, state.planes = path, None, None, None

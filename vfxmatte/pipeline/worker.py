@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from types import FrameType
 from typing import IO
@@ -22,7 +23,7 @@ from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.crew import Alive, Done, Failed, Job, Message, Ready, Solved
-from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.subjects_run import open_run
 
 _BEAT_SECONDS = 5.0
 """How often `Alive` is sent."""
@@ -68,9 +69,11 @@ def _beat(answers: IO[bytes]) -> None:
 
 
 def _solve(job: Job, engine: Engine, numbers: list[int], answers: IO[bytes]) -> None:
-    with Run(job.shot, job.settings, engine=engine, chunk=True, only=numbers) as run:
+    with open_run(job.shot, job.settings, engine=engine, chunk=True, only=numbers) as run:
+        left = Counter(dict.fromkeys(numbers, run.results_per_frame))
         for result in run.frames():
-            _send(answers, Solved(result))
+            left[result.number] -= 1
+            _send(answers, Solved(result, last=not left[result.number]))
 
 
 def _send(answers: IO[bytes], message: Message) -> None:

@@ -64,7 +64,10 @@ class Step:
     labels: Labels
     """The keyframe's labels."""
     away: FloatImage
-    """(h/2, w/2, 2) float32, from each pixel to its position in the keyframe."""
+    """(h/2, w/2, 2) float32, from each pixel to its position in the keyframe, as the foreground
+    moves."""
+    behind: FloatImage
+    """The same as the background moves."""
     confidence: float
     growth_px: float = 0.0
     """How much wider the band becomes."""
@@ -80,6 +83,25 @@ class Step:
         return Side(labels=labels, confidence=self.confidence)
 
 
+class _Layer:
+    """The motion of what an (h/2, w/2) matte of the keyframe covers: foreground, or background."""
+
+    def __init__(self, alpha: FloatImage, settings: TrackSettings) -> None:
+        self._settings, self._alpha = settings, alpha
+        self._positions = positions(alpha.shape)
+        self.away = np.zeros_like(self._positions)
+
+    def alpha(self) -> FloatImage:
+        """Look up where the layer is now."""
+        return cast(FloatImage, looked_up(self._alpha, self._positions + self.away))
+
+    def advance(self, flow: FlowPair, alpha: FloatImage, error: FloatImage) -> None:
+        """Track to the next picture."""
+        weight = _weight(alpha, error, self._settings)
+        back = inverse(spread(flow.forward, weight))
+        self.away = warp(self.away, back) + back
+
+
 class Tracker:
     """Tracks one keyframe from picture to picture, on flows of half the labels' size."""
 
@@ -87,31 +109,33 @@ class Tracker:
         self._settings, self._labels = settings, labels
         matte = keyframe_matte(labels, picture, settings.matte)
         size = halved_shape(labels.shape)[::-1]
-        self._alpha = cast(FloatImage, cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
-        self._positions = positions(self._alpha.shape)
-        self._away = np.zeros_like(self._positions)
+        alpha = cast(FloatImage, cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+        self._front, self._behind = _Layer(alpha, settings), _Layer(1 - alpha, settings)
         self._confidence = 1.0
         self._held = 0
 
     def advance(self, flow: FlowPair) -> Step:
         """Track to the next picture; flow.forward leads from the old picture to the new one."""
-        alpha = looked_up(self._alpha, self._positions + self._away)
         error = 2 * consistency_error(flow.forward, flow.backward)
-        weight = _weight(alpha, error, self._settings)
-        back = inverse(spread(flow.forward, weight))
-        self._away = warp(self._away, back) + back
+        alpha = self._front.alpha()
+        self._front.advance(flow, alpha, error)
+        self._behind.advance(flow, self._behind.alpha(), error)
         self._confidence *= _share_consistent(alpha, error)
         self._held = 0
-        return Step(labels=self._labels, away=self._away, confidence=self._confidence)
+        return self._step(self._confidence)
 
     def hold(self) -> Step:
         """Bridge a picture that cannot be read: same position, wider band, half the confidence."""
         self._held += 1
+        return self._step(self._confidence / 2, self._settings.hold_growth_px * self._held)
+
+    def _step(self, confidence: float, growth_px: float = 0.0) -> Step:
         return Step(
             labels=self._labels,
-            away=self._away,
-            confidence=self._confidence / 2,
-            growth_px=self._settings.hold_growth_px * self._held,
+            away=self._front.away,
+            behind=self._behind.away,
+            confidence=confidence,
+            growth_px=growth_px,
         )
 
 

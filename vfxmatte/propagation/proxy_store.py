@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError
 from vfxmatte.propagation.flow import FlowPair, halved_shape
+from vfxmatte.propagation.keyframe_look import Look
 from vfxmatte.types import Labels, Picture
 
 
@@ -45,6 +46,10 @@ class ProxyStore:
         """Store an (h, w, 3) uint8 picture."""
         self._write(f"picture.{number}.rgb", picture.tobytes())
 
+    def drop_picture(self, number: int) -> None:
+        """Remove a frame's picture."""
+        (self._folder / f"picture.{number}.rgb").unlink(missing_ok=True)
+
     def picture(self, number: int) -> Picture:
         """Read a frame's (h, w, 3) uint8 picture."""
         data = self._read(f"picture.{number}.rgb", np.uint8)
@@ -58,6 +63,16 @@ class ProxyStore:
         """Read a frame's (h, w) uint8 labels."""
         data = zlib.decompress((self._folder / f"labels.{number}.z").read_bytes())
         return np.frombuffer(data, np.uint8).reshape(self._shape)
+
+    def put_look(self, number: int, look: Look) -> None:
+        """Store how a keyframe shows a frame, at half the proxies' size."""
+        self._write(f"look.{number}.z", zlib.compress(look.planes().tobytes(), 1))
+
+    def look(self, number: int) -> Look:
+        """Read how a keyframe shows a frame."""
+        data = zlib.decompress((self._folder / f"look.{number}.z").read_bytes())
+        shape = (3, *halved_shape(self._shape))
+        return Look.of_planes(np.frombuffer(data, np.uint8).reshape(shape))
 
     def put_flow(self, number: int, pair: FlowPair) -> None:
         """Store flows of half the proxies' size, see `flow_pair`."""

@@ -19,16 +19,20 @@ import numpy as np
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import OutputError, concerns_all_frames
+from vfxmatte.propagation.contradiction import ContradictionSettings
+from vfxmatte.propagation.correction import Correction
 from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
+from vfxmatte.propagation.keyframe_look import KeyframeLook
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import Failure, Labels, Picture, Trimap
+from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
+_AGREEMENT_POWER = 0.25  # disagreement alone says little: the picture repairs most of it
 _Pair = tuple[int, T | None, T | None]
 
 
@@ -54,6 +58,8 @@ class PropagationSettings(Checked):
     """How the two directions are merged."""
     tightening: TighteningSettings = field(default_factory=TighteningSettings)
     """How the merged trimap is corrected."""
+    contradiction: ContradictionSettings = field(default_factory=ContradictionSettings)
+    """When the picture contradicts a label that both directions agree on."""
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:
@@ -131,13 +137,19 @@ class SegmentWork:
                 proxies.put_flow(second, pair.reversed())
             return pair
 
+        first, last = self.numbers[0], self.numbers[-1]
+        correction = None
+        if self.before is not None:
+            correction = self._correction(picture(first), picture(last))
+
         def put(item: tuple[int, Step]) -> tuple[int, float]:
             number, step = item
             side = step.side()
             proxies.put_labels(number, side.labels)
+            if correction is not None and number in readable:
+                proxies.put_look(number, correction.last.look(proxies.picture(number), step))
             return number, side.confidence
 
-        first, last = self.numbers[0], self.numbers[-1]
         pairs = _adjacent_stored(reversed(self.numbers), readable)
         steps = self.steps(self.tracker(self.after, picture(last)), pairs, flow)
         confidences = dict(ordered_map(put, steps, workers=self.workers))
@@ -148,7 +160,8 @@ class SegmentWork:
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
-            tightener=self._tightener(picture(first), picture(last)),
+            correction=None if correction is None else correction.calibrated(proxies.look(first)),
+            unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
     def tracker(self, trimap: Trimap | None, picture: Picture | None) -> Tracker:
@@ -215,15 +228,21 @@ class SegmentWork:
         finally:
             close(items)
 
-    def _tightener(self, first: Picture | None, last: Picture | None) -> Tightener | None:
-        """Create the tightener; None if a keyframe's own picture cannot be read to calibrate on."""
+    def _correction(self, first: Picture | None, last: Picture | None) -> Correction | None:
+        """Create the correction; None if a keyframe's own picture cannot be read."""
         if not self.settings.tighten or first is None or last is None:
             return None
-        keys = {
-            self.numbers[0]: (self._key(self.before), first),
-            self.numbers[-1]: (self._key(self.after), last),
-        }
-        return Tightener(keys, self.settings.tightening)
+        before, after = self._key(self.before), self._key(self.after)
+        ends = self.numbers[0], self.numbers[-1]
+        keys = {ends[0]: (before, first), ends[1]: (after, last)}
+        tightener = Tightener(keys, self.settings.tightening)
+        return Correction(
+            tightener=tightener,
+            first=KeyframeLook(before, first, tightener.band_depth(ends[0])),
+            last=KeyframeLook(after, last, tightener.band_depth(ends[1])),
+            first_labels=before,
+            settings=self.settings.contradiction,
+        )
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
@@ -255,7 +274,9 @@ class TrackedBack:
     """Confidences of the trimaps tracked backwards, by frame number."""
     tracker: Tracker | None = None
     """The tracker of the earlier keyframe, if there is one."""
-    tightener: Tightener | None = None
+    correction: Correction | None = None
+    unknown_counts: tuple[int, int] = (0, 0)
+    """Unknown pixels of the keyframes before and after, at the proxies' size."""
 
     def trimaps(self) -> Generator[Trimap | Failure]:
         """Yield the wanted frames' trimaps, then remove what was stored."""
@@ -284,14 +305,39 @@ class TrackedBack:
             before.labels, after.labels, position, self.segment.settings.meeting
         )
         trust = (1 - position) * before.confidence + position * after.confidence
-        if self.tightener is not None and number in self.readable:
-            picture = self.segment.proxies.picture(number)
-            labels = self.tightener.corrected(picture, before.labels, after.labels, labels)
-        return Side(labels=labels, confidence=agreement * trust)
+        if self.correction is not None and number in self.readable:
+            proxies = self.segment.proxies
+            picture = proxies.picture(number)
+            look = self.correction.first.look(picture, step).joined(proxies.look(number))
+            labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
+        confidence = self._confidence(number, agreement * trust, labels)
+        return Side(labels=labels, confidence=confidence)
+
+    def _confidence(self, number: int, agreement: float, labels: Labels) -> float:
+        """Rate a corrected frame, 0 to 1, so that frames rank as their mattes' errors do.
+
+        Motion that agrees with itself is right. Where it does not, what is wider than the artist's
+        bands was not understood by the picture either, and the rest is the less sure the farther
+        the keyframes are.
+        """
+        first, last = self.segment.numbers[0], self.segment.numbers[-1]
+        position = (number - first) / (last - first)
+        before, after = self.unknown_counts
+        expected = (1 - position) * before + position * after
+        understood = min(1.0, expected / max(_unknown(labels), 1))
+        index = bisect_left(self.segment.numbers, number)
+        steps = min(index, len(self.segment.numbers) - 1 - index)
+        half = self.segment.settings.alone_half_frames
+        near = half / (half + steps * (1 - agreement))
+        return float(agreement**_AGREEMENT_POWER * understood * near)
 
     def _back(self, number: int) -> Side:
         labels = self.segment.proxies.labels(number)
         return Side(labels=labels, confidence=self.confidences[number])
+
+
+def _unknown(labels: Labels) -> int:
+    return int(np.count_nonzero(labels == UNKNOWN))
 
 
 def _adjacent(

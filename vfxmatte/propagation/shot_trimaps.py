@@ -9,7 +9,6 @@ read and keyframes of others are tracked; what waits is stored on disk. Propagat
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.parallel import close, prefetched_map
-from vfxmatte.errors import OutputError, TrimapError, VfxmatteError, concerns_all_frames
+from vfxmatte.errors import OutputError, TrimapError, concerns_all_frames, own_copy
+from vfxmatte.propagation.cut_segment import stored_trimaps, trimaps_after
 from vfxmatte.propagation.segment import PropagationSettings, ReadProxies, SegmentWork, proxy_size
 from vfxmatte.types import Failure, Trimap
 
@@ -190,9 +190,9 @@ class _Work:
             return lambda: iter([keyframe])
         segment = self._segment(ends, wanted, folder / f"{before}-{after}")
         if after is None:
-            return lambda: segment.track_forward(read_proxies)
+            return lambda: trimaps_after(segment, read_proxies)
         readable = segment.store(read_proxies)
-        return lambda: segment.track_back(readable).trimaps()
+        return lambda: stored_trimaps(segment, readable)
 
     def _segment(self, ends: Segment, wanted: Sequence[int], folder: Path) -> SegmentWork:
         before, after = ends
@@ -229,13 +229,4 @@ def _failures(numbers: Sequence[int], error: Exception) -> list[Failure]:
     """List a failure for each frame; raise an error that concerns all frames."""
     if concerns_all_frames(error) or isinstance(error, OutputError):
         raise error
-    return [Failure(number=number, error=_own(error)) for number in numbers]
-
-
-def _own(error: Exception) -> Exception:
-    """Copy a VfxmatteError so that it can take a frame's place; return any other unchanged."""
-    if not isinstance(error, VfxmatteError):
-        return error
-    copied = copy.copy(error)
-    copied.__cause__ = error.__cause__
-    return copied
+    return [Failure(number=number, error=own_copy(error)) for number in numbers]

@@ -47,6 +47,10 @@ class TighteningSettings(Checked):
     """Longest side of the picture that the rough matte is solved on."""
     practice_px: float = limited(20.0, at_least=0)
     """Growth of the keyframes' bands for the calibration."""
+    practice_reach_px: float = limited(32.0, at_least=0)
+    """How deep a keyframe's band reaches into solid foreground counts within this distance …"""
+    least_px: float = limited(3.0, at_least=0)
+    """… and that is at least so much, unless the largest of both keyframes is less."""
     lost_share: float = limited(0.002, at_least=0, at_most=1)
     """Share of a keyframe's band that the calibration may lose."""
     slack_px: float = limited(0.5, at_least=0)
@@ -88,6 +92,7 @@ class Tightener:
         """Calibrate on (h, w) uint8 labels and (h, w, 3) uint8 RGB by number, at proxy size."""
         self._settings = settings
         view = {number: self._featured(picture) for number, (_, picture) in keyframes.items()}
+        self._depth: dict[int, FloatImage] = {}
         self._examples = {
             number: examples(view[number].features, labels, settings.looks, _KEYFRAME_SHARE)
             for number, (labels, _) in keyframes.items()
@@ -98,18 +103,40 @@ class Tightener:
         self._empty_px = max(empty for _, empty in depths) + settings.slack_px
         self._doubts = all(self._reliable(*key) for key in keys)
 
-    def corrected(self, picture: Picture, before: Labels, after: Labels, merged: Labels) -> Labels:
+    def band_depth(self, number: int) -> FloatImage:
+        """Return how deep a keyframe's band reaches into its rough matte's solid part around each
+        pixel, (h, w) float32 px."""
+        return self._depth[number]
+
+    def corrected(
+        self,
+        picture: Picture,
+        before: Labels,
+        after: Labels,
+        merged: Labels,
+        *,
+        doubtful: Mask | None = None,
+        depth: FloatImage | None = None,
+    ) -> Labels:
         """Tighten merged labels, and mark doubtful pixels unknown.
 
         Args:
             picture: (h, w, 3) uint8 RGB.
             before, after: (h, w) uint8 labels of the two directions.
             merged: (h, w) uint8 labels, unknown at least where the two differ.
+            doubtful: (h, w) bool, what is not to be believed though both directions agree on it.
+            depth: (h, w) px, the keyframes' `band_depth` along the motion; None for the largest.
         """
-        if (before == after).all():
+        if doubtful is not None and doubtful.any():
+            merged = np.where(doubtful, np.uint8(UNKNOWN), merged)
+        elif (before == after).all():
             return merged
         view, known = self._featured(picture), list(self._examples.values())
-        result = self._tightened(view, before, after, merged, known)
+        agreed = np.where(before == after, before, np.uint8(UNKNOWN))
+        if doubtful is not None:
+            agreed[doubtful] = UNKNOWN
+        both = (before == UNKNOWN) & (after == UNKNOWN)
+        result = self._tightened(view, agreed, merged, (merged == UNKNOWN) & ~both, depth)
         if self._doubts:
             doubted = self._doubted(view, merged, known)
             if doubted is not None:
@@ -117,16 +144,19 @@ class Tightener:
         return result
 
     def _tightened(
-        self, view: _Featured, before: Labels, after: Labels, merged: Labels, known: list[Examples]
+        self, view: _Featured, agreed: Labels, merged: Labels, free: Mask, depth: FloatImage | None
     ) -> Labels:
         result = merged.copy()
-        free = (merged == UNKNOWN) & ~((before == UNKNOWN) & (after == UNKNOWN))
         if not free.any() or min(self._solid_px, self._empty_px) >= _FAR:
             return result
-        agreed = np.where(before == after, before, np.uint8(UNKNOWN))
-        depths = self._depths(view, grow(agreed, self._settings.core_px), known)
+        core = grow(agreed, self._settings.core_px)
+        depths = self._depths(view, core, list(self._examples.values()))
         if depths is not None:
-            result[free & (depths.solid > self._solid_px)] = FOREGROUND
+            solid_px: FloatImage | float = self._solid_px
+            if depth is not None:
+                local = np.maximum(depth, self._settings.least_px) + self._settings.slack_px
+                solid_px = np.minimum(local, solid_px)
+            result[free & (depths.solid > solid_px)] = FOREGROUND
             result[free & (depths.empty > self._empty_px)] = BACKGROUND
         return result
 
@@ -141,9 +171,12 @@ class Tightener:
         wide = grow(labels, self._settings.practice_px)
         depths = self._depths(view, wide, self._others(number))
         if depths is None:
+            self._depth[number] = np.full(labels.shape, np.float32(_FAR))
             return _FAR, _FAR
         may_lose = int(self._settings.lost_share * np.count_nonzero(labels == UNKNOWN))
         queried = wide == UNKNOWN
+        painted = np.where(queried & (labels != FOREGROUND), depths.solid, np.float32(0))
+        self._depth[number] = _largest_around(painted, self._settings.practice_reach_px)
         return (
             _largest_without(depths.solid[queried & (labels != FOREGROUND)], may_lose),
             _largest_without(depths.empty[queried & (labels != BACKGROUND)], may_lose),
@@ -211,6 +244,13 @@ class Tightener:
 def _depth(mask: Mask) -> FloatImage:
     depth: FloatImage = np.minimum(distance_to(~mask), _FAR / 2)
     return depth
+
+
+def _largest_around(values: FloatImage, reach_px: float) -> FloatImage:
+    """Compute the largest value within a square around each pixel; specks do not count."""
+    without = cv2.morphologyEx(values, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    side = 2 * round(reach_px) + 1
+    return cast(FloatImage, cv2.dilate(without, np.ones((side, side), np.uint8)))
 
 
 def _largest_without(values: FloatImage, left_out: int) -> float:

@@ -1,8 +1,9 @@
 """Merge the labels tracked from the keyframes before and after a frame.
 
-The two are tracked independently, so their disagreement measures the error of the motion. A pixel
-is certain only where both agree; the corridor between two positions of the same edge is unknown;
-and the whole band grows by the gap between the two.
+The two are tracked independently, so their disagreement measures the error of the motion, place by
+place. An edge is expected where the nearer keyframe has it, moved towards the other one's by the
+frame's position between them. A pixel is certain as far from that edge as the two directions lie
+apart there; what both agree on far from any disagreement stays as it is.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
-from vfxmatte.trimaps import box_around, grow
-from vfxmatte.types import UNKNOWN, FloatImage, Labels, Mask
+from vfxmatte.trimaps import box_around, distance_to
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
-_MARGIN_PX = 8  # around both bands: everything between them is inside
+_FARTHEST_PX = 60.0  # two edges farther apart than this are not the same edge
+_AROUND_PX = 8  # half side of the windows over which a disagreement is averaged
+_STILL = 5.0  # growth_px is at most this many times the disagreement: a still band does not grow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +29,13 @@ class MergeSettings(Checked):
     """Settings for merging two directions; sizes in px of the proxy."""
 
     growth_px: float = limited(1.0, at_least=0)
-    """Growth of a merged band, for errors of both directions; at most ten times the gap, so that a
-    still shot's band does not grow.
-    """
-    growth_per_gap: float = limited(1.0, at_least=0)
-    """Further growth as a multiple of the mean gap between the two bands, half-way between the
-    keyframes; less towards them, where one direction is nearly right.
+    """Growth of a merged band, for errors of both directions, where they disagree at all."""
+    growth_per_gap: float = limited(1.5, at_least=0)
+    """How far from its expected edge a pixel is certain, as a multiple of half of what the two
+    directions lie apart there; that is half-way between the keyframes, and less towards them.
     """
     most_growth_px: float = limited(24.0, at_least=0)
-    """Upper limit of both growths together."""
+    """Upper limit of the growth into what both directions agree on."""
     corridor_slack_px: float = limited(1.0, at_least=0)
     """A pixel lies between the bands if the way through it is at most this much longer than the
     direct one.
@@ -62,20 +63,45 @@ def merge(
     Returns:
         Merged (h, w) uint8 labels, and how well the two directions agree, 0 to 1.
     """
+    differing = before != after
+    if not differing.any():
+        return before.copy(), 1.0
     labels = before.copy()
-    labels[before != after] = UNKNOWN
+    box = box_around(differing, int(settings.most_growth_px) + 2 * _AROUND_PX)
+    labels[box] = _local(before[box], after[box], position, settings)
     first, second = before == UNKNOWN, after == UNKNOWN
     if not first.any() or not second.any():
-        return labels, 1.0 if bool((before == after).all()) else 0.5
-    box = box_around(first | second, _MARGIN_PX)
+        return labels, 0.5
+    box = box_around(first | second, _AROUND_PX)
     first, second = first[box], second[box]
     to_first, to_second = _distance(first), _distance(second)
-    labels[box][_between(first, second, to_first, to_second, settings.corridor_slack_px)] = UNKNOWN
+    between = _between(first, second, to_first, to_second, settings.corridor_slack_px)
+    labels[box][between & _reached(to_first.px, to_second.px, position)] = UNKNOWN
     gap = float(to_second.px[first].mean() + to_first.px[second].mean()) / 2
     gap *= 4 * position * (1 - position)
-    growth = min(settings.growth_px, 10 * gap) + settings.growth_per_gap * gap
-    labels = grow(labels, min(growth, settings.most_growth_px))
     return labels, settings.gap_at_half_px / (settings.gap_at_half_px + gap)
+
+
+def _local(before: Labels, after: Labels, position: float, settings: MergeSettings) -> Labels:
+    """Label certain what lies deep enough in a label's expected region, unknown all else."""
+    spread = 2 * position * (1 - position) * settings.growth_per_gap
+    labels = np.full(before.shape, UNKNOWN, np.uint8)
+    side = (2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1)
+    for label in (BACKGROUND, FOREGROUND):
+        first, second = _depth(before == label), _depth(after == label)
+        apart = cv2.boxFilter(np.abs(first - second), -1, side)
+        expected = (1 - position) * first + position * second
+        margin = spread * apart + np.minimum(settings.growth_px, _STILL * apart)
+        agreed = np.minimum(first, second) > settings.most_growth_px
+        labels[(expected > margin) | agreed] = label
+    return labels
+
+
+def _depth(region: Mask) -> FloatImage:
+    """Measure how deep in a region each pixel lies in px, (h, w) float32; negative outside."""
+    inside, outside = distance_to(~region), distance_to(region)
+    depth = np.where(region, inside, -outside).clip(-_FARTHEST_PX, _FARTHEST_PX)
+    return cast(FloatImage, depth.astype(np.float32))
 
 
 def _distance(region: Mask) -> _Distance:
@@ -101,3 +127,12 @@ def _far_gap(region: Mask, to_region: _Distance, to_other: _Distance) -> FloatIm
     gaps = np.zeros(int(to_region.nearest.max()) + 1, np.float32)
     gaps[to_region.nearest[region]] = to_other.px[region]
     return gaps[to_region.nearest]
+
+
+def _reached(to_first: FloatImage, to_second: FloatImage, position: float) -> Mask:
+    """Select pixels of the way that the edge may have reached at this position.
+
+    Half-way between the keyframes that is all of it, near a keyframe the half on its side.
+    """
+    share = to_first / np.maximum(to_first + to_second, 1e-6)
+    return np.asarray(np.abs(share - position) <= 0.5)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.types import FrameResult, numbers_as_text
@@ -22,7 +22,7 @@ class Report(Protocol):
     """Receives the events of a run in this order: start, fit…, frame…, note…, error?, end; then
     close."""
 
-    def start(self, run: Run) -> None: ...
+    def start(self, run: AnyRun) -> None: ...
     def fit(self, progress: FitProgress) -> None: ...
     def frame(self, result: FrameResult, pace: Pace) -> None: ...
     def note(self, text: str) -> None: ...
@@ -59,7 +59,7 @@ class JsonReport:
         """
         self._emit = emit
 
-    def start(self, run: Run) -> None:
+    def start(self, run: AnyRun) -> None:
         info = run.plate.info
         self._emit(
             "start",
@@ -69,8 +69,14 @@ class JsonReport:
             colorspace=info.colour_space,
             colorspace_reason=info.colour_reason,
             frames=numbers_as_text(run.plan.numbers),
-            count=len(run.plan.numbers) + len(run.plan.skipped),
-            keyframes=list(run.plan.keyframes),
+            count=run.count,
+            keyframes=sorted(run.plan.keyframes),
+            subjects={
+                name: list(one.plan.keyframes) for name, one in run.subject_runs.items() if name
+            },
+            finished=list(run.plan.finished),
+            locked=list(run.plan.locked),
+            limits=run.plan.limits.texts(),
             output=str(run.shot.output),
             notes=list(run.plan.notes),
         )
@@ -82,6 +88,7 @@ class JsonReport:
         self._emit(
             "frame",
             frame=result.number,
+            subject=result.subject,
             status=result.status,
             path=None if result.path is None else str(result.path),
             error=None if result.error is None else error_values(result.error),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +20,13 @@ from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.fitting import described
+from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
     RunPlan,
+    beside_each_other,
     last_description,
     make_plan,
     weights_sidecar,
@@ -31,8 +34,15 @@ from vfxmatte.pipeline.plan import (
 from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.subject_shots import (
+    chosen,
+    chosen_names,
+    subject_shots,
+    subjects_without_keyframes,
+)
+from vfxmatte.pipeline.unshared import has_own_alpha
 from vfxmatte.trimaps import oddity
-from vfxmatte.types import numbers_as_text
+from vfxmatte.types import Trimap, numbers_as_text
 
 Value = TypeVar("Value")
 
@@ -41,7 +51,7 @@ _WORKERS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class KeyframeFinding:
-    """One painted trimap."""
+    """One painted trimap or finished matte."""
 
     number: int
     path: Path
@@ -53,6 +63,8 @@ class KeyframeFinding:
     """What is odd about it."""
     error: VfxmatteError | None = None
     """Why it cannot be used."""
+    finished: bool = False
+    """Whether it is a finished matte."""
 
 
 @dataclass(kw_only=True)
@@ -77,11 +89,15 @@ class Inspection:
     """Why a run cannot start."""
     remarks: list[str] = field(default_factory=list)
     """What a person should know."""
+    subjects: dict[str, Inspection] = field(default_factory=dict)
+    """Of several subjects, the findings about each that would be matted."""
 
     @property
     def to_do(self) -> int | None:
-        """Number of frames that a run would solve or rewrite."""
-        return None if self.plan is None else len(self.plan.numbers) - self.finished
+        """Number of mattes that a run would solve or rewrite."""
+        if self.plan is None:
+            return None
+        return max(1, len(self.subjects)) * len(self.plan.numbers) - self.finished
 
     @property
     def exit_code(self) -> int:
@@ -114,23 +130,106 @@ def inspect(shot: Shot) -> Inspection:
         plate = _tried(inspection, lambda: shot.open_plate(colours))
         if plate is not None:
             with plate:
-                _inspect_plate(inspection, plate, colours, sidecar)
+                _inspect_plate(inspection, _Known(plate, colours, sidecar))
     _inspect_disk(inspection)
     return inspection
 
 
-def _inspect_plate(
-    inspection: Inspection, plate: Plate, colours: ColourConfig, sidecar: Mapping[str, Any] | None
-) -> None:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a shot whatever its keyframes."""
+
+    plate: Plate
+    colours: ColourConfig
+    sidecar: Mapping[str, Any] | None
+    """Of the weights, if the engine has any."""
+
+
+def _inspect_plate(inspection: Inspection, known: _Known) -> None:
     shot = inspection.shot
-    inspection.plate = plate.info
-    inspection.keyframes = _keyframes(shot, plate.info)
-    inspection.problems += [k.error for k in inspection.keyframes if k.error and k.used]
-    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate.info))
+    inspection.plate = known.plate.info
+    if shot.subjects:
+        _tried(inspection, lambda: _inspect_subjects(inspection, known))
+        return
+    _inspect_keyframes(inspection, known)
+    if inspection.plan is not None:
+        _tried(inspection, lambda: _Mattes(inspection, known).count())
+
+
+def _inspect_keyframes(inspection: Inspection, known: _Known) -> None:
+    shot, plate = inspection.shot, known.plate.info
+    inspection.plate = plate
+    inspection.keyframes = _keyframes(shot, plate)
+    signature = known.plate.signature
+    plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate, signature))
+    if plan is not None:
+        inspection.keyframes += _finished(plan, plate)
+    inspection.problems += [k.error for k in inspection.keyframes if k.error and _counts(k, plan)]
     if plan is not None:
         inspection.plan = plan
         inspection.remarks += plan.notes
-        _tried(inspection, lambda: _inspect_results(inspection, plan, plate, colours, sidecar))
+        _inspect_controls(inspection, plan, plate)
+
+
+def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
+    shot = inspection.shot
+    lacking = subjects_without_keyframes(shot)
+    inspection.problems += lacking
+    if lacking:
+        shot = chosen(shot, [name for name in chosen_names(shot) if shot.subjects[name]])
+    parts = {name: Inspection(shot=one) for name, one in subject_shots(shot).items()}
+    for one in parts.values():
+        _inspect_keyframes(one, known)
+    names = chosen_names(shot)
+    inspection.subjects = {name: parts[name] for name in names}
+    inspection.plan = parts[names[0]].plan
+    planned = {name: one for name, one in parts.items() if one.plan is not None}
+    if planned.keys() >= set(names):
+        _tried(inspection, lambda: _count_beside_each_other(planned, names, known))
+    _sum_up(inspection)
+
+
+def _count_beside_each_other(
+    parts: Mapping[str, Inspection], names: Sequence[str], known: _Known
+) -> None:
+    mattes = {name: _Mattes(one, known) for name, one in parts.items()}
+    alone = {name: one.prints for name, one in mattes.items()}
+    expected = beside_each_other(
+        alone, lambda name, n: name in names or mattes[name].has_own_alpha(n)
+    )
+    for name, one in mattes.items():
+        one.expected = expected[name]
+        one.count()
+
+
+def _sum_up(inspection: Inspection) -> None:
+    """Add the findings about the subjects to those about the shot."""
+    each = list(inspection.subjects.values())
+    inspection.finished = sum(one.finished for one in each)
+    inspection.rewritten = sum(one.rewritten for one in each)
+    inspection.stale = sum(one.stale for one in each)
+    inspection.problems += [problem for one in each for problem in one.problems]
+    inspection.remarks = list(dict.fromkeys(r for one in each for r in one.remarks))
+    if all(one.needed_bytes is not None for one in each):
+        inspection.needed_bytes = sum(one.needed_bytes or 0 for one in each)
+
+
+def _counts(keyframe: KeyframeFinding, plan: RunPlan | None) -> bool:
+    """Return True if a run would read this keyframe."""
+    if plan is None:
+        return keyframe.used
+    return plan.keyframes.get(keyframe.number) == keyframe.path
+
+
+def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -> None:
+    """Inspect locked frames, and garbage and core mattes."""
+    edited = edited_since_locked(inspection.shot.output)
+    if edited:
+        inspection.remarks.append(
+            f"locked mattes {numbers_as_text(edited)} were edited since they were locked"
+        )
+    needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
+    _tried(inspection, lambda: plan.limits.check(needed, plate))
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
@@ -148,64 +247,114 @@ def _check_engine(name: str) -> None:
 
 
 def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
+    def read(number: int, path: Path) -> tuple[Trimap, str]:
+        trimap = read_keyframe(path, number, plate)
+        return trimap, oddity(trimap.labels)
+
+    return _findings(shot.keyframes, plate, read)
+
+
+def _finished(plan: RunPlan, plate: PlateInfo) -> list[KeyframeFinding]:
+    """Inspect finished mattes; of locked ones, those that cannot be used."""
+
+    def read(number: int, path: Path) -> tuple[Trimap, str]:
+        return finished_trimap(path, number, plate)
+
+    found = _findings(plan.finished, plate, read, finished=True)
+    return [one for one in found if one.error or one.number not in plan.locked]
+
+
+def _findings(
+    paths: Mapping[int, Path],
+    plate: PlateInfo,
+    read: Callable[[int, Path], tuple[Trimap, str]],
+    *,
+    finished: bool = False,
+) -> list[KeyframeFinding]:
+    """Read keyframes; `read` returns a trimap, and what is odd about it."""
+
     def inspect_one(item: tuple[int, Path]) -> KeyframeFinding:
         number, path = item
         used = number in plate.numbers
         try:
-            trimap = read_keyframe(path, number, plate)
+            trimap, remark = read(number, path)
         except Exception as error:
             foreseen = as_foreseen(error).at(frame=number, path=path)
-            return KeyframeFinding(number=number, path=path, used=used, error=logged(foreseen))
+            return KeyframeFinding(
+                number=number, path=path, used=used, error=logged(foreseen), finished=finished
+            )
         return KeyframeFinding(
             number=number,
             path=path,
             used=used,
             unknown_share=trimap.unknown_share,
-            remark=oddity(trimap.labels),
+            remark=remark,
+            finished=finished,
         )
 
-    return list(ordered_map(inspect_one, sorted(shot.keyframes.items()), workers=_WORKERS))
+    return list(ordered_map(inspect_one, sorted(paths.items()), workers=_WORKERS))
 
 
-def _inspect_results(
-    inspection: Inspection,
-    plan: RunPlan,
-    plate: Plate,
-    colours: ColourConfig,
-    sidecar: Mapping[str, Any] | None,
-) -> None:
-    """Count the frames that are done already, in chunks or in whole runs."""
-    shot = inspection.shot
-    journal = Journal.peek(shot.output)
-    engine = last_description(journal.runs, shot.settings.engine, sidecar)
-    opened = _Opened(shot=shot, settings=shot.settings, plan=plan, plate=plate, colours=colours)
-    prints = Fingerprints(
-        plan,
-        shot.settings,
-        plate,
-        engine=described(opened, engine),
-        colour=colours.fingerprint,
-    )
-    done = [n for n in plan.numbers if n in journal.records and journal.records[n].file]
-    fresh = [n for n in done if journal.finished(n, prints.of(n)) is not None]
-    output, settings = shot.output, shot.settings.output
-    again = [
-        n
-        for n in done
-        if n not in fresh and alpha_source(journal.records[n], prints.of(n), settings, output)
-    ]
-    inspection.finished, inspection.rewritten = len(fresh), len(again)
-    inspection.stale = len(done) - len(fresh) - len(again)
-    sizes = [journal.records[n].size_bytes for n in done]
-    each = max(sizes) if sizes else _largest_matte_bytes(shot.settings, plate.info)
-    inspection.needed_bytes = each * (len(plan.numbers) - len(fresh))
+def _needed(value: Value | None) -> Value:
+    """Return a finding that others are made from; raises RuntimeError for None."""
+    if value is None:
+        raise RuntimeError("an inspection has left something out")
+    return value
+
+
+class _Mattes:
+    """The mattes that are there already, of chunks or of whole runs."""
+
+    def __init__(self, inspection: Inspection, known: _Known) -> None:
+        shot, plan = inspection.shot, _needed(inspection.plan)
+        self._inspection, self._numbers = inspection, plan.numbers
+        self._journal = Journal.peek(shot.output)
+        settings, colour = shot.settings, known.colours.fingerprint
+        engine = last_description(self._journal.runs, settings.engine, known.sidecar)
+        opened = _Opened(
+            shot=shot, settings=settings, plan=plan, plate=known.plate, colours=known.colours
+        )
+        engine = described(opened, engine)
+        prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
+        self._locked = [n for n in plan.numbers if n in plan.locked]
+        self.prints = {n: prints.of(n) for n in plan.numbers}
+        """The fingerprints of all frames, as of the only subject."""
+        self.expected: Mapping[int, str] = self.prints
+        """Those that mattes ought to have."""
+
+    def has_own_alpha(self, number: int) -> bool:
+        """Return True if a subject's alpha can be had from its matte."""
+        shot, record = self._inspection.shot, self._journal.records.get(number)
+        return has_own_alpha(record, self.prints[number], shot.settings.output, shot.output)
+
+    def count(self) -> None:
+        """Count the frames that are done already, and those of which only the file changes."""
+        inspection, records = self._inspection, self._journal.records
+        done = [n for n in self._numbers if n in records and records[n].file]
+        done = [n for n in done if n not in self._locked]
+        fresh = {n for n in done if self._journal.finished(n, self.expected[n]) is not None}
+        again = {n for n in done if n not in fresh and self._is_rewritten(n)}
+        inspection.finished = len(fresh) + len(self._locked)
+        inspection.rewritten = len(again)
+        inspection.stale = len(done) - len(fresh) - len(again)
+        sizes = [records[n].size_bytes for n in done]
+        settings, plate = inspection.shot.settings, _needed(inspection.plate)
+        each = max(sizes) if sizes else _largest_matte_bytes(settings, plate)
+        inspection.needed_bytes = each * (len(self._numbers) - inspection.finished)
+
+    def _is_rewritten(self, number: int) -> bool:
+        if self.expected is not self.prints:
+            return self.has_own_alpha(number)
+        shot, record = self._inspection.shot, self._journal.records[number]
+        return bool(alpha_source(record, self.prints[number], shot.settings.output, shot.output))
 
 
 def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
     """Return the size of one matte without compression."""
     output = settings.output
     wide = output.format == "exr" and output.pixel_type == "float"
-    channels = 4 if output.rgba else 1
+    layers = sum(len(layer.channels) for layer in output.parsed_layers if layer.name)
+    channels = layers + (4 if output.rgba or output.foreground else 1)
     return plate.canvas.width * plate.canvas.height * channels * (4 if wide else 2)
 
 
@@ -248,19 +397,12 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
             "colorspace": plate.colour_space,
             "colorspace_reason": plate.colour_reason,
         },
-        "keyframes": [
-            {
-                "frame": one.number,
-                "path": str(one.path),
-                "used": one.used,
-                "unknown_share": one.unknown_share,
-                "remark": one.remark,
-                "error": None if one.error is None else str(one.error),
-            }
-            for one in inspection.keyframes
-        ],
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "subjects": {name: _subject_as_plain(one) for name, one in inspection.subjects.items()},
         "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
+        "locked": None if plan is None else numbers_as_text(plan.locked),
+        "limits": None if plan is None else plan.limits.texts(),
         "to_do": inspection.to_do,
         "finished": inspection.finished,
         "rewritten": inspection.rewritten,
@@ -270,4 +412,26 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
         "notes": inspection.remarks,
         "problems": [str(problem) for problem in inspection.problems],
         "exit_code": inspection.exit_code,
+    }
+
+
+def _subject_as_plain(inspection: Inspection) -> dict[str, Any]:
+    return {
+        "output": str(inspection.shot.output),
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "to_do": inspection.to_do,
+        "finished": inspection.finished,
+        "rewritten": inspection.rewritten,
+        "stale": inspection.stale,
+    }
+
+
+def _keyframe_as_plain(one: KeyframeFinding) -> dict[str, Any]:
+    return {
+        "frame": one.number,
+        "path": str(one.path),
+        "used": one.used,
+        "unknown_share": one.unknown_share,
+        "remark": one.remark,
+        "error": None if one.error is None else str(one.error),
     }

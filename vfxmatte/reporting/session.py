@@ -11,11 +11,13 @@ from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.result_names import matte_pattern
 from vfxmatte.journal.error_log import logged
-from vfxmatte.pipeline.run import Run
+from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subjects_run import AnyRun, open_run
 from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, suggestion
+from vfxmatte.reporting.weak_ranges import Stats, changes, trimap_stats_of, weak_ranges
 from vfxmatte.review.delivery import Delivery
 from vfxmatte.types import FrameResult
 
@@ -49,18 +51,21 @@ class RunSession:
         """
         self.report, self.movie, self.previews = report, movie, previews
         self.pace = Pace()
-        self.results: dict[int, FrameResult] = {}
+        self.results: dict[str | None, dict[int, FrameResult]] = {}
+        """By subject (None for a shot with a single one), and by frame number."""
         self.failure: VfxmatteError | None = None
         """What ended the run before its last frame."""
         self.interrupted = False
         self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
         self._output: Path | None = None
+        self._before: Stats = {}
         self._device: str | None = None
-        self._mattes: str | None = None
+        self._mattes: dict[str | None, str] = {}
         self._files: list[str] = []
         self._undelivered = 0
         self._devices_lost = 0
         self._noted_pieces = False
+        self._cuts: set[float] = set()
 
     def run(self, find: Callable[[], Shot], *, overwrite: bool, chunk: bool = False) -> int:
         """Do all steps and close the report; returns the exit code."""
@@ -84,17 +89,18 @@ class RunSession:
             self._output = shot.output
             with ExitStack() as stack:
                 check = self._check_stopped
-                run = Run(shot, overwrite=overwrite, chunk=chunk, check_stopped=check)
+                run = open_run(shot, overwrite=overwrite, chunk=chunk, check_stopped=check)
                 stack.enter_context(run)
                 if self.movie is not None:
-                    shot.check_apart(self.movie.parent)
-                run.fit_told, run.said = self.report.fit, self.report.note
+                    self._check_movie(run, self.movie)
+                run.tell(self.report.fit, self.report.note)
                 self._start(run)
+                self._before = {n: r.stats for n, r in Journal.peek(shot.output).records.items()}
                 run.lend(stack.enter_context(self._engine(run.settings.engine)))
                 self._device = run.device
                 yield
                 yield from self._frames(run)
-                self._deliver(Delivery(run, self.results))
+                self._deliver(run)
         except BrokenPipeError:  # nobody reads the report
             raise
         except Exception as error:
@@ -131,26 +137,39 @@ class RunSession:
                 f"ProRes is written as .mov, found {self.movie.name}", hint="give --movie NAME.mov"
             )
 
-    def _start(self, run: Run) -> None:
+    def _check_movie(self, run: AnyRun, movie: Path) -> None:
+        if run.results_per_frame > 1:
+            raise UsageError(
+                f"a movie holds one matte, and this run makes {run.results_per_frame}",
+                hint="add --subject NAME; all mattes of a frame in one file: --subject-layers",
+            )
+        run.shot.check_apart(movie.parent)
+
+    def _start(self, run: AnyRun) -> None:
         self.report.start(run)
         for text in run.check_keyframes():
             self.report.note(text)
 
-    def _frames(self, run: Run) -> Generator[None]:
-        output = run.settings.output
-        pattern = matte_pattern(run.shot.output, output.format, padding=run.plate.info.padding)
+    def _frames(self, run: AnyRun) -> Generator[None]:
+        format, padding = run.settings.output.format, run.plate.info.padding
+        patterns = {
+            name: matte_pattern(one.shot.output, format, padding=padding)
+            for name, one in run.subject_runs.items()
+        }
         with closing(run.frames()) as frames:
             for result in frames:
                 self._device = run.device
                 self._note_lost_devices(run)
-                self._mattes = pattern if result.path else self._mattes
-                self.results[result.number] = result
+                if result.path:
+                    self._mattes[result.subject] = patterns[result.subject]
+                self.results.setdefault(result.subject, {})[result.number] = result
                 self.pace.add(result)
                 self.report.frame(result, self.pace)
                 self._note_pieces(result)
+                self._note_cut(result)
                 yield
 
-    def _note_lost_devices(self, run: Run) -> None:
+    def _note_lost_devices(self, run: AnyRun) -> None:
         """Report each lost device once."""
         for text in run.lost_devices[self._devices_lost :]:
             self.report.note(text)
@@ -166,10 +185,24 @@ class RunSession:
                 f"{pieces} overlapping pieces; so are others like it (engine.max_window_px)"
             )
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _note_cut(self, result: FrameResult) -> None:
+        """Report each cut inside the plate once."""
+        cut = result.stats.get("cut")
+        if cut is not None and cut not in self._cuts:
+            self._cuts.add(cut)
+            self.report.note(
+                f"there is a cut in the plate before frame {cut:.0f}: no keyframe is carried "
+                "across it, so paint one on either side, or matte the two shots apart"
+            )
+
+    def _deliver(self, run: AnyRun) -> None:
         """Make previews and movie from the finished mattes; one that fails does not stop others."""
-        if not delivery.finished:
-            return
+        for name, one in run.subject_runs.items():
+            delivery = Delivery(one, self.results.get(name, {}))
+            if delivery.finished:
+                self._deliver_one(delivery)
+
+    def _deliver_one(self, delivery: Delivery) -> None:
         if "sheet" in self.previews:
             self._make(delivery.sheet)
         if "movie" in self.previews:
@@ -186,11 +219,15 @@ class RunSession:
             self.report.error(logged(error, self._output))
 
     def _totals(self) -> Totals:
+        single = self.results.get(None, {})
         return Totals.of(
             self.pace,
             device=self._device,
-            mattes=self._mattes,
+            mattes=next(iter(self._mattes.values()), None),
+            subjects={name: mattes for name, mattes in self._mattes.items() if name},
             files=tuple(self._files),
             interrupted=self.interrupted,
-            **suggestion(self.results.values()),
+            weak=tuple(weak_ranges(trimap_stats_of(single.values()))),
+            **changes(self._before, single.values()),
+            **suggestion(r for frames in self.results.values() for r in frames.values()),
         )

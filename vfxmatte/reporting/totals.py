@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
-from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
+from vfxmatte.propagation.confidence import suggest_keyframe
 from vfxmatte.reporting.pace import Pace, clock_text
-from vfxmatte.types import FrameResult
+from vfxmatte.reporting.weak_ranges import WeakRange, trimap_stats_of
+from vfxmatte.types import FrameResult, numbers_as_text
 
 SURE = 0.99
 """Confidence from which no further keyframe is suggested on screen."""
@@ -34,11 +35,21 @@ class Totals:
     """The most memory that the process has held; None if the system does not report it."""
     device: str | None
     mattes: str | None = None
-    """The pattern of the mattes' paths."""
+    """The pattern of the mattes' paths; of several subjects, those of the first."""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    """The patterns of each of several subjects' mattes, by name."""
     suggested_keyframe: int | None = None
     """The frame where a further keyframe would help most."""
+    suggested_subject: str | None = None
+    """Of several subjects, the one that it would help."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
+    weak: tuple[WeakRange, ...] = ()
+    """Ranges of frames with little confidence, worst first."""
+    better: tuple[int, ...] = ()
+    """Frames whose trimap has more confidence than in the run before."""
+    worse: tuple[int, ...] = ()
+    """Frames whose trimap has less."""
     files: tuple[str, ...] = ()
     """Previews and movies that were made."""
     interrupted: bool = False
@@ -65,7 +76,13 @@ class Totals:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return {**asdict(self), "files": list(self.files)}
+        plain: dict[str, Any] = {
+            "files": list(self.files),
+            "subjects": dict(self.subjects),
+            "weak": [one.as_dict() for one in self.weak],
+        }
+        plain |= {"better": numbers_as_text(self.better), "worse": numbers_as_text(self.worse)}
+        return {**asdict(self), **plain}
 
     def lines(self) -> list[str]:
         """Return lines for the screen; [] without any result, since an error was reported."""
@@ -80,12 +97,14 @@ class Totals:
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
         if self.suggested_confidence is not None and self.suggested_confidence < SURE:
+            of = f" of {self.suggested_subject}" if self.suggested_subject else ""
             lines.append(
-                f"a further keyframe would help most on frame {self.suggested_keyframe} "
+                f"a further keyframe{of} would help most on frame {self.suggested_keyframe} "
                 f"(confidence there {self.suggested_confidence:.2f})"
             )
-        if self.mattes:
-            lines.append(f"mattes   {self.mattes}")
+        lines += self._weak_lines()
+        mattes = self.subjects.values() or filter(None, [self.mattes])
+        lines += [f"mattes   {pattern}" for pattern in mattes]
         lines += [f"to see   {name}" for name in self.files]
         if self.interrupted:
             lines.append(
@@ -93,20 +112,38 @@ class Totals:
             )
         return lines
 
+    def _weak_lines(self) -> list[str]:
+        lines = [
+            f"weak     frames {numbers_as_text(one.numbers)}: confidence down to "
+            f"{one.confidence:.2f} on frame {one.worst}"
+            for one in self.weak
+        ]
+        changed = {"better": self.better, "worse": self.worse}
+        return lines + [
+            f"{name:8} frames {numbers_as_text(numbers)} than in the run before"
+            for name, numbers in changed.items()
+            if numbers
+        ]
+
 
 def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
-    """Return `suggested_keyframe` and `suggested_confidence` for `Totals`; {} without any."""
-    stats = {
-        result.number: TrimapStats(
-            number=result.number,
-            confidence=result.stats["confidence"],
-            unknown_share=result.stats["unknown_share"],
-            keyframe_distance=int(result.stats["keyframe_distance"]),
-        )
-        for result in results
-        if "keyframe_distance" in result.stats
-    }
-    number = suggest_keyframe(stats.values())
-    if number is None:
+    """Return `suggested_keyframe` and what belongs to it for `Totals`; {} without any.
+
+    Of several subjects the one that needs a keyframe most is suggested.
+    """
+    subjects: dict[str | None, list[FrameResult]] = {}
+    for result in results:
+        subjects.setdefault(result.subject, []).append(result)
+    stats = {subject: trimap_stats_of(frames) for subject, frames in subjects.items()}
+    suggested = {subject: suggest_keyframe(ones.values()) for subject, ones in stats.items()}
+    found = [
+        (subject, one)
+        for subject, ones in stats.items()
+        for one in ones.values()
+        if one.number == suggested[subject]
+    ]
+    if not found:
         return {}
-    return {"suggested_keyframe": number, "suggested_confidence": stats[number].confidence}
+    subject, worst = min(found, key=lambda pair: pair[1].confidence)
+    of = {} if subject is None else {"suggested_subject": subject}
+    return {"suggested_keyframe": worst.number, "suggested_confidence": worst.confidence, **of}

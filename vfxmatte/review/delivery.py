@@ -11,6 +11,7 @@ import numpy as np
 
 from vfxmatte.colour import ColourTags
 from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.canvas import crop
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.rates import frame_rate
@@ -18,7 +19,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.timecode import text_of as timecode_text
 from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
-from vfxmatte.review.preview import Panels, contact_sheet, evenly_chosen, make_panels, preview_movie
+from vfxmatte.review.preview import Panels, contact_sheet, make_panels, preview_movie, worst_chosen
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Frame, FrameResult, Labels
 
@@ -51,11 +52,11 @@ class Delivery:
         return self.run.plate.info.fps or DEFAULT_FPS
 
     def sheet(self) -> Path:
-        """Write preview.png, a contact sheet of evenly spread readable frames.
+        """Write preview.png, a contact sheet of the frames with the least confidence.
 
         Raises VfxmatteError.
         """
-        chosen = evenly_chosen(self.finished, SHEET_ROWS)
+        chosen = worst_chosen({n: self._confidence(n) for n in self.finished}, SHEET_ROWS)
         plates = (self._readable(number) for number in chosen)
         rows = [self._panels(frame, SHEET_PANEL_PX) for frame in plates if frame is not None]
         path = self.run.shot.output / "preview.png"
@@ -69,6 +70,8 @@ class Delivery:
 
     def prores(self, path: Path) -> Path:
         """Write ProRes 4444: straight Rec.709 colour and alpha, with time code and pixel aspect.
+
+        The colour is the foreground's where the mattes hold it, else the plate's.
 
         Frames without a readable plate and matte are transparent black, so that the movie keeps
         the plate's timing.
@@ -115,18 +118,30 @@ class Delivery:
 
     def _panels(self, frame: Frame, width_px: int) -> Panels:
         number = frame.number
+        alpha = self._matte(number, frame)
+        colour = None
+        if alpha is not None and self.run.settings.output.needs_colours:
+            colour = self.run.colours.to_linear_rec709(*self._colour(frame, alpha))
         return make_panels(
             frame,
-            self._matte(number, frame),
+            alpha,
             self._labels(number),
             self.run.colours,
             width_px=width_px,
             is_keyframe=number in self.run.plan.keyframes,
+            confidence=self._confidence(number),
+            foreground=colour,
         )
+
+    def _confidence(self, number: int) -> float:
+        """Return the trimap's confidence, 0 to 1; 1 if it is not known."""
+        return self.results[number].stats.get("confidence", 1.0)
 
     def _labels(self, number: int) -> Labels | None:
         path = self.run.results.trimap_path(number)
         try:
+            if number in self.run.plan.locked and number in self.run.keyframes:
+                return self.run.keyframes[number].labels  # none was written for it
             return labels_from_image(read_image(path).pixels) if path.is_file() else None
         except VfxmatteError:
             return None
@@ -140,6 +155,13 @@ class Delivery:
             if latest is not None:
                 yield latest
 
+    def _colour(self, frame: Frame, alpha: FloatImage) -> tuple[FloatImage, str]:
+        """Return the colour that the mattes are delivered with, (H, W, 3), and its space."""
+        output = self.run.settings.output
+        if not output.needs_colours:
+            return frame.pixels, frame.colour_space
+        return PlaneMaker(settings=output, colours=self.run.colours).foreground(frame, alpha)
+
     def _rgba(self) -> Iterator[FloatImage]:
         target = self.run.colours.default_space(ColourTags(kind="movie")).name
         info = self.run.plate.info
@@ -149,6 +171,6 @@ class Delivery:
             if frame is None or alpha is None:
                 yield np.zeros((*info.display_window.shape, 4), np.float32)
                 continue
-            colour = self.run.colours.convert(frame.pixels, frame.colour_space, target)
+            colour = self.run.colours.convert(*self._colour(frame, alpha), target)
             rgba = np.dstack((colour, alpha)).astype(np.float32)
             yield crop(rgba, frame.canvas, frame.display_window)

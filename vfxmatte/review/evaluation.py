@@ -7,7 +7,7 @@ has written; missing trimaps are propagated. Few frames are in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
 from vfxmatte.propagation.flow import dense_flow, grey
-from vfxmatte.propagation.shot_trimaps import carry
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors, messddt
 from vfxmatte.trimaps import from_matte, labels_from_image
 from vfxmatte.types import UNKNOWN, Failure, FloatImage, Labels, Picture, Trimap
@@ -220,14 +219,7 @@ class Evaluation:
             yield from map(self._written_trimap, self.numbers)
             return
         self.run.check_keyframes()
-        yield from carry(
-            self.run.keyframes,
-            self.run.plan.trail,
-            self.run.proxies,
-            self.run.settings.propagation,
-            wanted=set(self.numbers),
-            workers=self.run.workers,
-        )
+        yield from self.run.carried(set(self.numbers))
 
     def _written_trimap(self, number: int) -> Trimap | Failure:
         try:
@@ -266,8 +258,15 @@ class Evaluation:
         return float(np.mean(bands))
 
 
-def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
-    """Find the true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError."""
+def open_alpha(
+    shot_folder: Path | None, given: Path | None, subjects: Collection[str] = ()
+) -> FrameSequence:
+    """Find the true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError.
+
+    Args:
+        subjects: the one of several subjects whose alpha is in `alpha/NAME/`; empty for a shot with
+            a single one.
+    """
     if given is not None:
         return find_sequence(whole_sequence(given))
     if shot_folder is None or not (shot_folder / "alpha").is_dir():
@@ -276,7 +275,7 @@ def open_alpha(shot_folder: Path | None, given: Path | None) -> FrameSequence:
             path=None if shot_folder is None else shot_folder / "alpha",
             hint="give --alpha DIR, or put an image sequence into alpha/",
         )
-    return find_sequence(shot_folder / "alpha")
+    return find_sequence(shot_folder.joinpath("alpha", *subjects))
 
 
 def equal_band_px(labels: Labels, truth: FloatImage) -> float:

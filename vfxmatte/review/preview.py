@@ -1,4 +1,4 @@
-"""Preview pictures and movies of mattes, composited over a checker.
+"""Preview pictures and movies of mattes, composited over a saturated colour, which hides nothing.
 
 Composites are made in scene-linear light with premultiplied colour at the plate's full size, then
 reduced and encoded for an sRGB display.
@@ -6,7 +6,7 @@ reduced and encoded for an sRGB display.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,8 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, L
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 """H.264 encoders that PyAV may have, best first."""
 
+GROUND = np.array((0.8, 0.02, 0.45), np.float32)
+"""Scene-linear colour behind composites: holes, halos and ghosts show on it."""
 _CHECKER = (0.09, 0.25)  # scene-linear grey of the squares
 _SQUARE_PX = 16
 _TINTS = {
@@ -53,7 +55,7 @@ class Panels:
     alpha: Picture
     """The matte."""
     composite: Picture
-    """The foreground over a checker."""
+    """The foreground over a saturated colour."""
 
 
 def make_panels(
@@ -64,12 +66,17 @@ def make_panels(
     *,
     width_px: int,
     is_keyframe: bool = False,
+    confidence: float | None = None,
+    foreground: FloatImage | None = None,
 ) -> Panels:
     """Draw one frame over its display window, at most `width_px` wide, with square pixels.
 
     Args:
         alpha: (H, W) float32 over the frame's canvas; None gives black panels.
         labels: (H, W) uint8 over the canvas; None leaves the plate untinted.
+        confidence: of the trimap, for the caption.
+        foreground: (H, W, 3) straight linear Rec.709 over the canvas, to composite; None takes the
+            plate's own colour.
     Raises:
         ColourError: the frame's colour space is unknown.
     """
@@ -77,18 +84,25 @@ def make_panels(
     np.nan_to_num(linear, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
     linear = crop(linear, frame.canvas, frame.display_window)
     size = _size(frame, width_px)
-    plate = to_display(_resized(linear, size))
+    plate = to_display(resized(linear, size))
     if alpha is None:
         black = np.zeros_like(plate)
         matte, composite = black, black
     else:
         coverage = crop(alpha, frame.canvas, frame.display_window)
-        small = _resized(coverage, size)
+        small = resized(coverage, size)
         matte = grey_picture(small)
-        premultiplied = _resized(linear * coverage[:, :, None], size)
-        composite = to_display(over(premultiplied, small, checker(small.shape)))
+        own = linear
+        if foreground is not None:
+            own = np.nan_to_num(foreground, nan=0.0, posinf=65504.0, neginf=0.0)
+            own = crop(own, frame.canvas, frame.display_window)
+        premultiplied = resized(own * coverage[:, :, None], size)
+        composite = to_display(
+            over(premultiplied, small, np.broadcast_to(GROUND, premultiplied.shape))
+        )
+    sure = "" if confidence is None or is_keyframe else f" confidence {confidence:.2f}"
     return Panels(
-        caption=f"{frame.number}{' keyframe' if is_keyframe else ''}"
+        caption=f"{frame.number}{' keyframe' if is_keyframe else sure}"
         f"{' no matte' if alpha is None else ''}",
         plate=plate,
         trimap=plate if labels is None else _tinted(plate, labels, frame, size),
@@ -120,7 +134,7 @@ def to_display(linear: FloatImage) -> Picture:
 
 
 def contact_sheet(rows: Sequence[Panels], path: str | Path) -> Path:
-    """Write a PNG with a row per frame: plate, trimap over plate, alpha, composite over a checker.
+    """Write a PNG with a row per frame: plate, trimap over plate, alpha, composite over a colour.
 
     Raises OutputError; ValueError without rows.
     """
@@ -210,7 +224,8 @@ def _size(frame: Frame, width_px: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(window.height * scale))
 
 
-def _resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
+def resized(values: FloatImage, size: tuple[int, int]) -> FloatImage:
+    """Resize to (width, height): by averaging where it gets smaller."""
     if values.shape[1::-1] == size:
         return values
     smaller = size[0] <= values.shape[1]
@@ -240,7 +255,7 @@ def _row_of(caption: str | None, panels: Panels) -> Picture:
         "plate": panels.plate,
         "trimap": panels.trimap,
         "alpha": panels.alpha,
-        "over checker": panels.composite,
+        "over a colour": panels.composite,
     }
     cells = []
     for index, (name, picture) in enumerate(named.items()):
@@ -271,3 +286,24 @@ def evenly_chosen(numbers: Sequence[int], count: int) -> list[int]:
         return list(numbers)
     places = np.linspace(0, len(numbers) - 1, count)
     return [numbers[round(place)] for place in places]
+
+
+def worst_chosen(confidences: Mapping[int, float], count: int) -> list[int]:
+    """Return up to `count` frames with the least confidence, ascending and not all side by side.
+
+    Evenly spread ones where all are equally sure.
+
+    Args:
+        confidences: by frame number, 0 to 1.
+    """
+    numbers = sorted(confidences)
+    if len(numbers) <= count or len(set(confidences.values())) == 1:
+        return evenly_chosen(numbers, count)
+    ranked = sorted(numbers, key=lambda number: confidences[number])
+    apart = (numbers[-1] - numbers[0]) // (2 * count)
+    chosen: list[int] = []
+    for least in (apart, 0):
+        for number in ranked:
+            if len(chosen) < count and all(abs(number - other) > least for other in chosen):
+                chosen.append(number)
+    return sorted(chosen)

@@ -31,6 +31,15 @@ class Params:
         """Take a string, if any."""
         return self._take(name, str, "a text")
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Take a string or a list of strings, empty by default."""
+        value = self._params.pop(name, ())
+        texts = (value,) if isinstance(value, str) else value
+        if not isinstance(texts, (list, tuple)) or not all(isinstance(t, str) for t in texts):
+            words = f"{self._name(name)} must be a text or a list of texts, found {value!r:.80}"
+            raise RpcError(INVALID_PARAMS, words)
+        return tuple(texts)
+
     def path(self, name: str) -> Path | None:
         """Take an absolute path, if any: the server's working folder is not the client's."""
         text = self.text(name)
@@ -62,6 +71,20 @@ class Params:
     def record(self, name: str) -> Mapping[str, Any]:
         """Take an object, empty by default."""
         return self._take(name, dict, "an object") or {}
+
+    def number(self, name: str, most: float) -> float:
+        """Take a number of `most` at most, above or below 0; 0 by default."""
+        value = self._params.pop(name, 0)
+        if type(value) not in (int, float) or not abs(value) <= most:
+            raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be a number up to {most:g}")
+        return float(value)
+
+    def numbers(self, name: str, most: int) -> list[float]:
+        """Take a list of at most so many numbers, empty by default."""
+        values = self._take(name, list, "a list of numbers") or []
+        if len(values) > most or not all(type(v) in (int, float) for v in values):
+            raise RpcError(INVALID_PARAMS, f"{self._name(name)} must be up to {most} numbers")
+        return [float(value) for value in values]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Take one to three sizes, each from 1 to 2^20 - 1."""

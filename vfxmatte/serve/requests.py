@@ -32,6 +32,7 @@ def requested_shot(params: Params) -> Shot:
     values["plate"] = None if plate is None else str(plate)
     values["trimaps"] = params.path("trimaps")
     values["folder"] = params.path("output")
+    values["subject"] = params.texts("subject")
     if values["trimaps"] is not None and not values["trimaps"].exists():
         raise ShotError("there is no such folder or file of trimaps", path=values["trimaps"])
     shot = shot_of(values)

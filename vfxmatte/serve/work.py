@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,19 @@ from vfxmatte.common.devices import names_several
 from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.errors import PlateError, UsageError
+from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.plates import open_plate
 from vfxmatte.io.result_names import format_of
-from vfxmatte.io.writers import write_matte
+from vfxmatte.io.writers import alpha_as_written, write_matte
+from vfxmatte.pipeline.controls import with_edges
+from vfxmatte.pipeline.edges import shaped
+from vfxmatte.pipeline.limits import LimitMattes
+from vfxmatte.pipeline.manifest import foreground_attributes
 from vfxmatte.pipeline.picture import matte
-from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import read_keyframe
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
+from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.session import RunSession
@@ -43,8 +49,8 @@ class _JobReport(JsonReport):
         super().__init__(job.emit)
         self._job = job
 
-    def start(self, run: Run) -> None:
-        self._job.count = len(run.plan.numbers) + len(run.plan.skipped)
+    def start(self, run: AnyRun) -> None:
+        self._job.count = run.count
         super().start(run)
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
@@ -76,6 +82,7 @@ def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
 def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     """Matte one frame from files; return path, device, elapsed_ms."""
     started = time.monotonic()
+    _refuse_files(request.settings, ("keys",))
     _refuse_existing(request.output, request.overwrite)
     settings = request.settings
     output = replace(settings.output, format=format_of(request.output))
@@ -91,26 +98,36 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
         trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
+        limits = LimitMattes.find(vars(settings)).read(frame.number, plate.info)
     yield
     with _one_engine(settings.engine, engines) as engine:
+        trimap = replace(trimap, labels=limits.labels(trimap.labels))
         task = Task(image=to_network(frame, colours), trimap=trimap)
         solved = solve_one(engine, task)
         device = engine.device
         attributes = {
             "vfxmatte/version": __version__,
             "vfxmatte/colorspace": frame.colour_space,
+            **foreground_attributes(output, frame.colour_space, colours),
             **{f"vfxmatte/{name}": str(value) for name, value in engine.describe().items()},
         }
     job.check()
     _refuse_existing(request.output, request.overwrite)
     output = replace(output, attributes={**attributes, **output.attributes})
-    path = write_matte(solved, frame, output, request.output)
+    solved = replace(solved, alpha=limits.alpha(solved.alpha))
+    if not settings.matte.is_neutral:
+        solved = with_edges(solved, frame, settings.matte, output)
+        solved = replace(solved, alpha=limits.alpha(solved.alpha))
+    maker = PlaneMaker(settings=output, colours=colours, device=device)
+    planes = maker.planes(frame, alpha_as_written(solved.alpha, output), trimap)
+    path = write_matte(solved, frame, output, request.output, planes=planes)
     return {"path": str(path), "device": device, "elapsed_ms": _since(started)}
 
 
 def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Steps:
     """Matte one frame from arrays into an array; return device, elapsed_ms."""
     started = time.monotonic()
+    _refuse_files(request.settings, SIDE_FOLDERS)
     image, trimap = request.image.read(), request.trimap.read()
     yield
     settings = request.settings
@@ -120,7 +137,7 @@ def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Step
         )
         device = engine.device
     job.check()
-    request.alpha.write(alpha)
+    request.alpha.write(alpha if settings.matte.is_neutral else shaped(alpha, settings.matte))
     return {"device": device, "elapsed_ms": _since(started)}
 
 
@@ -128,6 +145,13 @@ def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
     if names_several(settings.device):
         raise UsageError("one frame is solved on one device", hint="name one, e.g. cuda:0")
     return engines.use(settings)
+
+
+def _refuse_files(settings: RunSettings, names: Sequence[str]) -> None:
+    """Raise UsageError for files that belong to a shot, or at least to a plate on disk."""
+    given = [name for name in names if getattr(settings, name) is not None]
+    if given:
+        raise UsageError(f"{' and '.join(given)} cannot go with one picture", hint="run a shot")
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:

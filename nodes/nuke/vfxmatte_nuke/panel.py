@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, NamedTuple
 
 from vfxmatte_nuke import client, host
@@ -12,7 +13,9 @@ from vfxmatte_nuke.problem import Problem
 
 SETTINGS = (
     "first", "last", "plate_from", "trimaps_from", "keyframes", "trimap_channel", "trimap_folder",
-    "quality", "device", "shot_folder", "colorspace", "ocio", "layer", "missing", "command",
+    "quality", "foreground", "shot_fit", "device", "shot_folder", "colorspace", "ocio", "layer",
+    "missing",
+    "command",
 )  # fmt: skip
 RESULTS = ("matte_file", "trimap_file", "matte_first", "matte_last", "has_matte")
 
@@ -31,6 +34,10 @@ class Settings(NamedTuple):
     """Folder of painted trimaps; "" if they come from the input."""
     quality: str
     """exact or fast."""
+    foreground: str
+    """Colour to write beside alpha: none, premultiplied or straight."""
+    fit: str
+    """Fit to the shot: off, or minutes; empty: where it is worth it."""
     device: str
     shot_folder: str
     colorspace: str
@@ -65,11 +72,24 @@ def settings_of(node: Any) -> Settings:
         last=last,
         always_render=values["plate_from"] != "automatic",
         quality=str(values["quality"]),
+        foreground=str(values["foreground"]),
+        fit=_fit(values["shot_fit"]),
         device=str(values["device"]),
         missing=str(values["missing"]),
         notes=_notes(values["command"]),
         **_trimaps(values),
         **texts,
+    )
+
+
+def _fit(text: str) -> str:
+    """Return the fit to the shot as the request has it; raises Problem for any other text."""
+    tidy = text.strip().lower().replace("auto", "")
+    if tidy in ("", "off") or re.fullmatch(r"\d*\.?\d+", tidy):
+        return tidy
+    raise Problem(
+        f"'fit to the shot' is {text!r}",
+        "Leave it empty, or write off, or minutes: 3.",
     )
 
 

@@ -75,8 +75,11 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
         "ocio": settings.ocio or configuration(project) or None,
         "device": settings.device,
         "mode": settings.quality,
+        "fit": settings.fit or None,
         "settings": dict(options, missing=settings.missing),
     }
+    if settings.foreground != "none":
+        request["foreground"] = settings.foreground
     request.update(plate)
     steps = steps + request.pop("steps")
     if steps and host.is_proxy():

@@ -44,6 +44,8 @@ class Render:
         self._cancelled = threading.Event()
         self._job: Any = None
         self._counts = {"done": 0, "fresh": 0, "count": plan.last - plan.first + 1}
+        self._fit: tuple[int, int] | None = None
+        """Step and steps of a fit under way."""
         self._notes = list(notes)
         self._path: tuple[str, int] | None = None
         self._started = time.monotonic()
@@ -178,7 +180,11 @@ class Render:
         kind = record.get("event")
         if kind == "start":
             self._counts["count"] = record.get("count", self._counts["count"])
+        elif kind == "fit":
+            step, steps = int(record["step"]), int(record["steps"])
+            self._fit = (step, steps) if step < steps else None
         elif kind == "note":
+            self._fit = None
             self._notes.append(str(record.get("text")))
         elif kind == "frame":
             self._frame(record)
@@ -190,6 +196,7 @@ class Render:
 
     def _frame(self, record: dict[str, Any]) -> None:
         number, error = int(record["frame"]), record.get("error")
+        self._fit = None
         self._counts["done"] += 1
         self._counts["fresh"] += record.get("status") == "written"
         if record.get("path"):
@@ -202,8 +209,10 @@ class Render:
         self._text_waits.clear()
         if self.done.is_set():
             return
-        counts, seconds = self._counts, time.monotonic() - self._started
+        counts, seconds, fit = self._counts, time.monotonic() - self._started, self._fit
         text = wording.progress(counts["done"], counts["count"], seconds, counts["fresh"])
+        if fit is not None:
+            text = wording.fitting(*fit)
         lines = [text, *self._notes[-1:]]
         if self.failures:
             lines.append("failed: " + ranges_text(self.failures))

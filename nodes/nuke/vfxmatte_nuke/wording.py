@@ -17,6 +17,10 @@ def rendering(what: str, done: int, count: int) -> str:
     return f"Nuke renders the {what}: {done} of {count}"
 
 
+def fitting(step: int, steps: int) -> str:
+    return f"Fitting to the shot: step {step} of {steps}"
+
+
 def progress(done: int, count: int, seconds: float, fresh: int) -> str:
     """Return the text of a render under way.
 

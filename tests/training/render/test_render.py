@@ -17,7 +17,7 @@ from training.render import blender, drapery, dynamics, finish, foregrounds, kin
 from training.render.__main__ import cli, parse_size
 from training.render.jobs import Job, ShotJob, StillJob, from_line, to_line
 from training.render.scene import Quality
-from training.render.shots import SHOTS, layer_paths
+from training.render.shots import SHOTS, layer_paths, subject_path
 from vfxmatte.errors import MissingFrameError, UsageError
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage
 
@@ -256,7 +256,7 @@ def test_a_wrong_size_is_refused(text: str) -> None:
 
 def test_the_sample_shots_are_known() -> None:
     assert parse_size("640x360") == (640, 360)
-    assert {"furry_creature", "long_hair", "foliage"} <= set(SHOTS)
+    assert {"furry_creature", "long_hair", "foliage", "two_creatures"} <= set(SHOTS)
     result = CliRunner().invoke(cli, ["shots", "--shot", "nothing", "-o", "x"])
     assert result.exit_code == 2
     assert "furry_creature" in result.output
@@ -280,6 +280,35 @@ def test_a_shot_is_finished_from_its_layers(tmp_path: Path) -> None:
         "trimap.1003.png",
     ]
     assert 'frames = "1001-1003"' in (out / "shot.toml").read_text()
+
+
+def test_subjects_share_the_picture_and_have_their_own_alpha(tmp_path: Path) -> None:
+    layers, out = tmp_path / "layers", tmp_path / "shot"
+    cover = np.zeros((36, 64, 4), np.float32)
+    cover[:, :40, 0] = np.linspace(1, 0.3, 40)  # the first subject before the second
+    cover[:, :, 1] = 0.999 * (1 - cover[..., 0])
+    cover[..., 3] = cover[..., 0] + cover[..., 1]
+    for frame in (1001, 1002, 1003):
+        _, alpha, behind = layer_paths(layers, frame)
+        write_layer(alpha, cover)
+        write_layer(behind, np.full((18, 32, 4), (0.2, 0.4, 3.0, 1.0), np.float32))
+        for name, colour in (("brown", (0.8, 0.1, 0.05)), ("grey", (0.1, 0.1, 0.9))):
+            whole = np.full((18, 32, 4), (*colour, 1.0), np.float32)
+            write_layer(subject_path(layers, frame, name), whole)
+    finish.finish_shot("two_creatures", layers, range(1001, 1004), out, seed=0)
+    plate = finish.read_channels(out / "plate/plate.1002.exr", "RGB")
+    brown, grey = (
+        finish.read_channels(out / f"alpha/{name}/alpha.1002.exr", "A")
+        for name in ("brown", "grey")
+    )
+    assert (brown + grey).max() <= 1
+    np.testing.assert_allclose(brown[..., 0], cover[..., 0], atol=1e-3)
+    expected = brown * (0.8, 0.1, 0.05) + grey * (0.1, 0.1, 0.9)
+    expected += (1 - brown - grey) * (0.2, 0.4, 3.0)
+    np.testing.assert_allclose(plate.mean(axis=(0, 1)), expected.mean(axis=(0, 1)), rtol=0.03)
+    for name in ("brown", "grey"):
+        found = sorted(p.name for p in (out / "trimaps" / name).iterdir())
+        assert found == ["trimap.1001.png", "trimap.1002.png", "trimap.1003.png"]
 
 
 def test_a_missing_layer_names_frame_and_file(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ class MovieInfo:
     timecode: str | None
     is_float: bool = False
     """Its values are floats, like an EXR's."""
+    bits: int | None = None
+    """Bits per value; None for floats."""
     notes: tuple[str, ...] = ()
     """What is ignored or left out, a sentence each, see `PlateInfo`."""
 
@@ -187,6 +189,7 @@ def _describe(decoder: Decoder, frame: Any, tags: MovieTags, rate: FrameCount) -
         primaries=PRIMARIES.get(int(frame.color_primaries)) or PRIMARIES.get(tags.primaries),
         timecode=valid_timecode(timecode, rate.fps),
         is_float=layout is not None and layout.is_float,
+        bits=None if layout is not None and layout.is_float else frame.format.components[0].bits,
         notes=notes,
     )
 

@@ -127,6 +127,24 @@ def write_exr(
         raise OutputError(f"cannot write the EXR: {error}", path=path) from error
 
 
+def read_exr_attributes(path: Path) -> dict[str, Any]:
+    """Read the attributes of a file's first part that describe no layout; raises PlateError."""
+    attributes = read_parts(path)[0].attributes
+    return {k: value_of(v) for k, v in attributes.items() if k not in STRUCTURAL}
+
+
+def read_exr_planes(path: Path) -> dict[str, np.ndarray]:
+    """Read every channel of a file of one part as it is stored, (H, W) by name.
+
+    Raises PlateError.
+    """
+    try:
+        with quiet_thread(), OpenEXR.File(str(path), separate_channels=True) as file:
+            return {name: np.array(channel.pixels) for name, channel in file.channels().items()}
+    except Exception as error:
+        raise PlateError(f"cannot read the EXR: {readable(str(error))}", path=path) from error
+
+
 def _read_at_once(header: ImageHeader) -> FloatImage | None:
     """Decode all channels together; None if the file is incomplete or changed since its header."""
     try:

@@ -1,0 +1,45 @@
+"""A small shot that is fitted in four steps, and what its runs say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.fitting import fit as fit_module
+from vfxmatte.fitting.settings import FitSettings
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
+
+QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
+
+
+@pytest.fixture
+def shot(tiny_shot: Path, light_weights: Path) -> Shot:
+    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
+    return replace(Shot.open(tiny_shot), settings=settings)
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fit counts as better."""
+    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
+
+
+def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int]:
+    """Status by frame, what was said, and the number of steps that were told."""
+    said: list[str] = []
+    steps: list[int] = []
+    with Run(shot, **options) as run:
+        run.said = said.append
+        run.fit_told = lambda progress: steps.append(progress.step)
+        found = {result.number: result.status for result in run.frames()}
+    return found, said, len(steps)
+
+
+def fits(shot: Shot) -> list[Path]:
+    return sorted((shot.output / "fit").glob("*.safetensors"))

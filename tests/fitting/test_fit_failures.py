@@ -1,0 +1,425 @@
+"""Fits that fail, are stopped, damaged or impossible: nothing half-written, and runs go on."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import shutil
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.conftest import TINY_WINDOW, tiny_alpha, tiny_plate
+from tests.fitting.conftest import QUICK, fits, statuses
+from vfxmatte.cli.group import commands
+from vfxmatte.engines.light_frame import Frame
+from vfxmatte.engines.protocol import Task
+from vfxmatte.errors import DeviceError, OutputError, SolveError
+from vfxmatte.fitting import examples as examples_module
+from vfxmatte.fitting import learning as learning_module
+from vfxmatte.fitting.examples import GROWTHS_PX, Example, Keyframe
+from vfxmatte.fitting.kept import remove_others
+from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.io.writers import write_labels
+from vfxmatte.network.light import PRIORS
+from vfxmatte.pipeline import fitting as fitting_module
+from vfxmatte.pipeline.merge import merge
+from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.inspection import inspect
+from vfxmatte.trimaps import from_matte
+from vfxmatte.types import FrameRange, Trimap, Window
+
+NUMBERS = range(1001, 1006)
+
+
+def changed(shot: Shot, **settings: Any) -> Shot:
+    return replace(shot, settings=replace(shot.settings, **settings))
+
+
+def paint(shot: Path, number: int, labels: Any = None) -> None:
+    if labels is None:
+        labels = from_matte(tiny_alpha(number - 1001), erode_px=3, dilate_px=3)
+    trimap = Trimap(number=number, labels=labels, is_keyframe=True)
+    write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+
+
+def write_plate(shot: Path, number: int, pixels: Any, window: Window = TINY_WINDOW) -> None:
+    planes = {name: pixels[:, :, i].astype(np.float16) for i, name in enumerate("RGB")}
+    path = shot / "plate" / f"plate.{number}.exr"
+    write_exr(path, planes, data_window=window, display_window=TINY_WINDOW)
+
+
+def _window(left: int, top: int, right: int, bottom: int) -> Window:
+    return Window(x_min=left, y_min=top, x_max=right, y_max=bottom)
+
+
+def reopened(shot: Shot, folder: Path) -> Shot:
+    """The shot with the keyframes that are there now."""
+    return replace(Shot.open(folder), settings=shot.settings)
+
+
+def leftovers(shot: Shot) -> list[str]:
+    folder = shot.output / "fit"
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+# -- writing, stopping -----------------------------------------------------------------------------
+
+
+def test_an_output_without_room_for_a_fit_is_found_before_the_work(shot: Shot) -> None:
+    shot.output.mkdir()
+    (shot.output / "fit").write_text("a file of someone")
+    steps: list[int] = []
+    with Run(shot, chunk=True) as run:
+        run.fit_told = lambda progress: steps.append(progress.step)
+        with pytest.raises(OutputError, match="could not be written") as caught:
+            run.fit()
+    assert not steps and caught.value.path == str(shot.output / "fit")
+    assert caught.value.shot == shot.name and "--fit off" in str(caught.value)
+    off = changed(shot, fit=replace(QUICK, when="off"))
+    assert set(statuses(off)[0].values()) == {"written"}
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(
+    shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vfxmatte.network.weights_file.save", full)
+        with pytest.raises(OutputError, match="No space left") as caught:
+            statuses(shot)
+    assert "make room and run again" in str(caught.value) and not leftovers(shot)
+    assert caught.value.path is not None and caught.value.path.endswith(".safetensors")
+    assert set(statuses(shot)[0].values()) == {"written"}
+    assert len(fits(shot)) == 1
+
+
+@pytest.mark.parametrize("where", ["step", "example"])
+def test_a_stopped_fit_leaves_nothing_and_the_same_run_goes_on(
+    shot: Shot, always: None, where: str
+) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    with Run(shot, check_stopped=stop if where == "example" else None) as run:
+        run.fit_told = lambda progress: stop() if progress.step == 3 else None
+        with pytest.raises(Stopped):
+            list(run.frames())
+    assert not leftovers(shot)
+    found, _, steps = statuses(shot)
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+
+
+@pytest.mark.parametrize("command", ["run", "fit"])
+def test_ctrl_c_during_the_fit(
+    shot: Shot, always: None, tiny_shot: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    weights = shot.settings.engine.weights
+    (tiny_shot / "shot.toml").write_text(
+        f'fps = 24\n[engine]\nweights = "{weights}"\ndevice = "cpu"\n'
+        '[fit]\nwhen = "on"\nminutes = 0.0333\ncrop_px = 64\nbatch = 2\n'
+    )
+
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learning_module, "_advance", interrupted)
+        assert CliRunner().invoke(commands, [command, str(tiny_shot)]).exit_code == 130
+    assert not leftovers(shot)
+    again = CliRunner().invoke(commands, [command, str(tiny_shot)])
+    assert again.exit_code == 0 and "fitted to the shot: on keyframe 1005" in again.output
+
+
+def test_a_fit_that_fails_leaves_the_run_without_one(
+    shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_little(*_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(learning_module, "_advance", too_little)
+    found, said, _ = statuses(shot)
+    assert set(found.values()) == {"written"} and not leftovers(shot)
+    assert "too little memory" in said[0] and "--fit off" in said[0]
+    with (
+        Run(shot, chunk=True) as run,
+        pytest.raises(Exception, match="too little memory") as caught,
+    ):
+        run.fit()
+    assert getattr(caught.value, "shot", None) == shot.name
+
+
+def test_a_lost_device_ends_the_run(shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> Any:
+        raise DeviceError("the GPU failed")
+
+    monkeypatch.setattr("vfxmatte.engines.answers.solve_one", lost)
+    with pytest.raises(DeviceError):
+        statuses(shot)
+    assert not leftovers(shot)
+
+
+def test_a_keyframe_too_hard_for_the_engine_when_wider(
+    shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vfxmatte.engines import answers
+
+    plain = answers.solve_one
+
+    def picky(engine: Any, task: Task) -> Any:
+        if not task.trimap.is_keyframe:
+            raise SolveError("does not converge", frame=task.number)
+        return plain(engine, task)
+
+    monkeypatch.setattr(answers, "solve_one", picky)
+    found, said, _ = statuses(shot)
+    assert set(found.values()) == {"written"} and "cannot be solved" in said[0]
+    assert inspect(shot).finished == 5
+
+
+# -- what is on disk -------------------------------------------------------------------------------
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def with_sidecar(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        sidecar = path.with_suffix(".json")
+        record = json.loads(sidecar.read_text())
+        change(record)
+        sidecar.write_text(json.dumps(record))
+
+    return damage
+
+
+DAMAGES = {
+    "weights cut": truncated,
+    "sidecar cut": lambda path: truncated(path.with_suffix(".json")),
+    "sidecar binary": lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe\0"),
+    "a list": lambda path: path.with_suffix(".json").write_text("[1]"),
+    "no error": with_sidecar(lambda record: record["training"].pop("error_before")),
+    "no number": with_sidecar(lambda record: record["training"].update(sure="much")),
+    "no network": with_sidecar(lambda record: record.pop("network")),
+    "another network": with_sidecar(lambda record: record.update(architecture="dim")),
+    "another format": with_sidecar(lambda record: record.update(format=99)),
+    "weights gone": Path.unlink,
+    "all gone": lambda path: shutil.rmtree(path.parent),
+}
+
+
+def test_a_damaged_fit_is_made_anew(shot: Shot, always: None) -> None:
+    statuses(shot)
+    (path,) = fits(shot)
+    whole, sidecar = path.read_bytes(), path.with_suffix(".json").read_text()
+    for name, damage in DAMAGES.items():
+        damage(path)
+        with Run(shot) as run:
+            kept = run.fit()
+        assert kept is not None and kept.used, name
+        assert path.read_bytes() == whole, name
+        assert path.with_suffix(".json").read_text() == sidecar, name
+    shutil.rmtree(path.parent)
+    found, _, steps = statuses(shot)
+    assert set(found.values()) == {"kept"} and steps == QUICK.steps
+
+
+def test_earlier_fits_are_removed_and_files_being_written_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "fit"
+    folder.mkdir()
+    names = (".b.mark.part.safetensors", "a.json", "a.safetensors", "b.json", "notes.txt")
+    for name in names:
+        (folder / name).touch()
+    remove_others(tmp_path, "a")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".b.mark.part.safetensors", "a.json", "a.safetensors", "notes.txt",
+    ]  # fmt: skip
+
+
+# -- keyframes and plates --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_keyframe_that_is_all_one_teaches_nothing(
+    shot: Shot, tiny_shot: Path, value: int
+) -> None:
+    """Two keyframes, of which one is left: no fit, said once, and all agree that the shot is
+    done."""
+    paint(tiny_shot, 1005, np.full(TINY_WINDOW.shape, value, np.uint8))
+    found, said, steps = statuses(shot)
+    assert set(found.values()) == {"written"} and not steps
+    assert "fewer than two of its keyframes" in said[-1]
+    assert inspect(shot).finished == 5 and merge(shot).complete
+    assert set(statuses(shot)[0].values()) == {"kept"}
+
+
+def test_keyframes_that_cannot_be_used_are_left_out(
+    shot: Shot, always: None, tiny_shot: Path
+) -> None:
+    paint(tiny_shot, 1002)
+    paint(tiny_shot, 1003, np.full(TINY_WINDOW.shape, 128, np.uint8))
+    paint(tiny_shot, 1004)
+    (tiny_shot / "plate" / "plate.1004.exr").write_bytes(b"rubbish")
+    found, said, steps = statuses(reopened(shot, tiny_shot))
+    assert found == {n: "failed" if n == 1004 else "written" for n in NUMBERS}
+    assert steps == QUICK.steps and "on keyframe 1002" in said[0]
+
+
+def test_a_damaged_keyframe_elsewhere_stops_no_chunk(
+    shot: Shot, always: None, tiny_shot: Path
+) -> None:
+    paint(tiny_shot, 1003)
+    (tiny_shot / "trimaps" / "trimap.1005.png").write_bytes(b"rubbish")
+    found, said, _ = statuses(reopened(shot, tiny_shot), chunk=True, only=(1001, 1002, 1003))
+    assert set(found.values()) == {"written"} and "on keyframe 1003" in said[0]
+
+
+def test_pixels_that_are_no_numbers(shot: Shot, always: None, tiny_shot: Path) -> None:
+    pixels = tiny_plate(4)
+    pixels[20:24, 30:34] = np.nan
+    pixels[10:12], pixels[12:14] = np.inf, -np.inf
+    write_plate(tiny_shot, 1005, pixels)
+    found, _, steps = statuses(shot)
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+    (path,) = fits(shot)
+    record = json.loads(path.with_suffix(".json").read_text())["training"]
+    assert np.isfinite([record["error_before"], record["error_after"]]).all()
+
+
+def test_data_windows_of_several_sizes(shot: Shot, always: None, tiny_shot: Path) -> None:
+    smaller, larger = _window(8, 6, 55, 41), _window(-4, -2, 67, 49)
+    write_plate(tiny_shot, 1005, tiny_plate(4)[6:42, 8:56], smaller)
+    write_plate(tiny_shot, 1001, np.pad(tiny_plate(0), ((2, 2), (4, 4), (0, 0))), larger)
+    found, _, steps = statuses(shot)
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+
+
+@pytest.mark.parametrize("missing", ["hold", "skip"])
+def test_missing_frames(shot: Shot, always: None, tiny_shot: Path, missing: str) -> None:
+    paint(tiny_shot, 1003)
+    for number in (1002, 1003):  # a keyframe too
+        (tiny_shot / "plate" / f"plate.{number}.exr").unlink()
+    gaps = changed(
+        reopened(shot, tiny_shot), missing=missing, frames=FrameRange(first=1001, last=1005)
+    )
+    found, said, steps = statuses(gaps)
+    expected = "skipped" if missing == "skip" else "written"
+    assert found == {n: expected if n in (1002, 1003) else "written" for n in NUMBERS}
+    assert steps == QUICK.steps and "on keyframe 1005" in said[0]
+
+
+def test_any_range_of_frames_has_the_same_fit(shot: Shot, always: None) -> None:
+    statuses(shot)
+    (path,) = fits(shot)
+    part = changed(shot, frames=FrameRange(first=1002, last=1003))  # no keyframe among them
+    found, _, steps = statuses(part)
+    assert set(found.values()) == {"kept"} and not steps and fits(shot) == [path]
+    path.unlink()
+    assert statuses(part)[2] == QUICK.steps and fits(shot) == [path]
+
+
+def test_a_movie_as_plate(shot: Shot, always: None, tmp_path: Path) -> None:
+    movie = tmp_path / "plate.mov"
+    with av.open(str(movie), "w") as target:
+        stream = target.add_stream("libx264", rate=24, options={"crf": "10", "g": "5"})
+        stream.width, stream.height, stream.pix_fmt = (
+            TINY_WINDOW.width,
+            TINY_WINDOW.height,
+            "yuv420p",
+        )
+        for index in range(5):
+            picture = np.rint(tiny_plate(index).clip(0, 1) * 255).astype(np.uint8)
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        target.mux(stream.encode())
+    settings = replace(shot.settings, first_frame=1001)
+    of_movie = replace(shot, plate=movie, settings=settings, output=tmp_path / "matte")
+    found, said, steps = statuses(of_movie)
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+    assert "on keyframe 1005" in said[0] and inspect(of_movie).finished == 5
+
+
+def test_several_devices_share_a_fit(shot: Shot, always: None, tmp_path: Path) -> None:
+    statuses(shot)
+    engine = replace(shot.settings.engine, device="cpu,cpu")
+    several = replace(changed(shot, engine=engine), output=tmp_path / "several")
+    found, said, steps = statuses(several)
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+    assert len(fits(several)) == 1 and "on keyframe 1005" in said[0]
+    for number in NUMBERS:
+        name = f"matte.{number}.exr"
+        assert (several.output / name).read_bytes() == (shot.output / name).read_bytes()
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def test_examples_of_a_long_shot_are_small() -> None:
+    """24 keyframes of the largest size that stage 1 sees, nearly all of it unknown."""
+    shape, random = (600, 1000), np.random.default_rng(0)
+    labels = np.full(shape, 128, np.uint8)
+    labels[0], labels[-1] = 0, 255
+    image = random.random((*shape, 3), np.float32)
+    priors = random.random((*shape, PRIORS), np.float32)
+    one = Example.of(Frame(image=image, labels=labels, priors=priors), priors[:, :, 0])
+    shared = one.image.nbytes + one.wanted.nbytes
+    assert 24 * (shared + len(GROWTHS_PX) * (one.nbytes - shared)) < 420e6
+    back = one.frame
+    assert np.array_equal(back.labels, labels) and np.abs(back.image - image).max() < 1e-3
+    unknown = labels == 128
+    assert np.abs(back.priors - priors)[unknown].max() < 0.0021
+    assert (back.priors[0] == 0).all() and (back.priors[-1] == 1).all()
+
+
+def test_one_keyframe_is_held_at_a_time(
+    shot: Shot, tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1002, 1003, 1004):
+        paint(tiny_shot, number)
+    alive: list[weakref.ref[Keyframe]] = []
+    most = []
+    plain = examples_module.grown_examples
+
+    def watched(key: Keyframe, *rest: Any) -> list[Example]:
+        alive.append(weakref.ref(key))
+        gc.collect()
+        most.append(sum(one() is not None for one in alive))
+        found = plain(key, *rest)
+        assert all(one.image is found[0].image and one.wanted is found[0].wanted for one in found)
+        return found
+
+    monkeypatch.setattr(examples_module, "grown_examples", watched)
+    statuses(reopened(shot, tiny_shot))
+    assert len(most) == 5 and max(most) <= 2
+
+
+def test_many_keyframes_are_thinned_out_evenly(
+    shot: Shot, always: None, tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1002, 1003, 1004):
+        paint(tiny_shot, number)
+    seen: list[int] = []
+    plain = fitting_module._solved_keyframes
+
+    def watched(run: Any, engine: Any, numbers: Any) -> Any:
+        seen.extend(numbers)
+        return plain(run, engine, numbers)
+
+    monkeypatch.setattr(fitting_module, "_solved_keyframes", watched)
+    few = changed(reopened(shot, tiny_shot), fit=replace(QUICK, most_keyframes=3))
+    assert set(statuses(few)[0].values()) == {"written"}
+    assert seen == [1001, 1003, 1005, 1003]  # the last to be tried on

@@ -1,0 +1,107 @@
+"""Weak ranges, what a new keyframe changed, and frames far from any keyframe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.conftest import TINY_WINDOW, tiny_alpha
+from vfxmatte.cli import commands
+from vfxmatte.io.writers import write_labels
+from vfxmatte.pipeline.coverage import coverage_note, far_frames
+from vfxmatte.reporting.pace import Pace
+from vfxmatte.reporting.totals import Totals
+from vfxmatte.reporting.weak_ranges import changes, trimap_stats_of, weak_ranges
+from vfxmatte.trimaps import from_matte
+from vfxmatte.types import FrameResult, Trimap
+
+
+def result(number: int, confidence: float, status: str = "written") -> FrameResult:
+    stats = {
+        "confidence": confidence,
+        "unknown_share": 0.1,
+        "keyframe_distance": float(confidence < 1),
+    }
+    return FrameResult(number=number, status=status, stats=stats)  # type: ignore[arg-type]
+
+
+def results(**confidences: float) -> list[FrameResult]:
+    return [result(int(name[1:]), value) for name, value in confidences.items()]
+
+
+def test_every_weak_range_is_listed_worst_first() -> None:
+    shot = results(f1=1.0, f2=0.4, f3=0.9, f4=0.3, f5=0.1, f6=0.2, f7=1.0, f8=0.49, f9=0.2)
+    found = weak_ranges(trimap_stats_of(reversed(shot)))
+    assert [one.numbers for one in found] == [(4, 5, 6), (8, 9), (2,)]
+    assert [(one.worst, one.confidence) for one in found] == [(5, 0.1), (9, 0.2), (2, 0.4)]
+    pace = Pace()
+    pace.add(shot[0])
+    totals = Totals.of(pace, device="cpu", weak=tuple(found), better=(2, 3, 4), worse=(8,))
+    lines = "\n".join(totals.lines())
+    assert lines.index("frames 4-6: confidence down to 0.10 on frame 5") < lines.index("8-9")
+    assert "better   frames 2-4 than in the run before" in lines and "worse    frames 8" in lines
+    plain = json.loads(json.dumps(totals.as_dict()))
+    assert plain["weak"][0] == {"frames": "4-6", "worst": 5, "confidence": 0.1}
+    assert (plain["better"], plain["worse"]) == ("2-4", "8")
+
+
+def test_a_sure_run_has_no_weak_range() -> None:
+    assert weak_ranges(trimap_stats_of(results(f1=1.0, f2=0.9))) == []
+    assert weak_ranges({}) == []
+
+
+def test_only_frames_that_were_solved_anew_and_changed_are_better_or_worse() -> None:
+    before = {n: {"confidence": 0.5} for n in (1, 2, 3, 4)} | {5: {}}
+    after = [result(1, 0.8), result(2, 0.52), result(3, 0.2), result(4, 0.9, "kept")]
+    found = changes(before, [*after, result(5, 0.9), result(6, 0.9)])
+    assert found == {"better": (1,), "worse": (3,)}
+
+
+def keyframe(shot: Path, number: int) -> None:
+    labels = from_matte(tiny_alpha(number - 1001), erode_px=3, dilate_px=3)
+    trimap = Trimap(number=number, labels=labels, is_keyframe=True)
+    write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+
+
+def run(shot: Path, *options: str) -> dict[str, object]:
+    command = ["run", str(shot), "--engine", "trimap", "--json", *options]
+    lines = CliRunner().invoke(commands, command).stdout.splitlines()
+    totals: dict[str, object] = json.loads(lines[-1])
+    assert totals["event"] == "totals"
+    return totals
+
+
+def test_a_run_says_what_a_new_keyframe_made_better(
+    tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfxmatte.reporting.weak_ranges.WEAK", 1.0)
+    monkeypatch.setattr("vfxmatte.reporting.weak_ranges.CHANGED", 1e-9)
+    first = run(tiny_shot)
+    assert first["weak"] and first["better"] == first["worse"] == ""
+    weakest = first["weak"][0]["worst"]  # type: ignore[index]
+    keyframe(tiny_shot, weakest)
+    second = run(tiny_shot)
+    assert str(weakest) in second["better"], (first, second)  # type: ignore[operator]
+    third = run(tiny_shot)
+    assert third["better"] == third["worse"] == "" and third["weak"] == second["weak"]
+
+
+def test_frames_far_from_any_keyframe_are_named() -> None:
+    assert far_frames(range(1, 201), [61, 85]) == [*range(1, 49), *range(98, 201)]
+    assert far_frames(range(1, 101), [1, 100]) == list(range(26, 76))
+    assert far_frames(range(1, 50), [1, 25, 49]) == []
+    note = coverage_note(range(1, 201), [61, 85])
+    assert note is not None and "frames 1-48,98-200, up to 115 frames away" in note
+    assert "paint frame 200" in note and coverage_note(range(1, 25), [1, 24]) is None
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "--engine", "trimap", "--json"]])
+def test_check_and_run_warn_of_them(
+    tiny_shot: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfxmatte.pipeline.coverage.FAR_BETWEEN", 1)
+    out = CliRunner().invoke(commands, [command[0], str(tiny_shot), *command[1:]]).stdout
+    assert "1 of 5 frames are far from any keyframe (1001,1005): frames 1003" in out

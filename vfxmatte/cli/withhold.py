@@ -1,0 +1,112 @@
+"""`vfxmatte evaluate --withhold`: judge a run by the artist's own keyframes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.errors import UsageError
+from vfxmatte.journal.error_log import logged
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.reporting.events import error_values
+from vfxmatte.review.withholding import WithheldFrame, Withholding
+from vfxmatte.types import FrameList, Frames, numbers_as_text
+
+INNER = "inner"
+"""Value of --withhold that withholds the inner keyframes, each in turn."""
+
+_FIGURES = ("fg_lost", "bg_won", "unknown", "holes", "leaks")
+_COLUMNS = ("withheld", "fg lost %", "bg won %", "unknown ×", "holes %", "leaks %", "confidence")
+
+
+def withhold(shot: Shot, named: Frames | None, *, as_json: bool) -> int:
+    """Run a shot without some of its keyframes and print how it compares; returns the exit code.
+
+    Args:
+        named: the keyframes to withhold together; None for the inner ones in turn.
+    """
+    withholding = Withholding(shot=shot, named=named)
+    frames: list[WithheldFrame] = []
+    try:
+        for frame in withholding.frames():
+            frames.append(frame)
+            if as_json:
+                click.echo(json.dumps({"event": "frame", **_plain(frame)}))
+    finally:  # report the measured frames, whatever ended the loop
+        if frames:
+            _report(shot, frames, as_json=as_json)
+    failed = [frame for frame in frames if frame.error is not None]
+    if not failed:
+        return 0
+    return NOTHING_DONE if len(failed) == len(frames) else SOME_FAILED
+
+
+def named_frames(withheld: str) -> Frames | None:
+    """Parse the value of --withhold; None for the inner keyframes. Raises UsageError."""
+    if withheld == INNER:
+        return None
+    try:
+        return FrameList.parse(withheld)
+    except UsageError as error:
+        raise UsageError(
+            f"--withhold {withheld!r}: {error.what}",
+            hint="put SHOT before it, and write --withhold alone, or --withhold 1010,1020",
+        ) from error
+
+
+def _report(shot: Shot, frames: list[WithheldFrame], *, as_json: bool) -> None:
+    """Print the means, or the table with them, and the failures."""
+    means = _means(frames)
+    if as_json:
+        click.echo(json.dumps({"event": "means", "frames": len(frames), **means}))
+    else:
+        Console().print(_table(frames, means))
+        click.echo(f"{shot.name}: {len(frames)} keyframes withheld, each compared with what was")
+        click.echo("painted there, within 30 px of the painted band")
+    for frame in frames:
+        if frame.error is not None:
+            click.echo(f"failed: {logged(frame.error)}", err=True)
+
+
+def _plain(frame: WithheldFrame) -> dict[str, Any]:
+    values = dict.fromkeys(_FIGURES) if frame.score is None else asdict(frame.score)
+    error = {} if frame.error is None else {"error": error_values(frame.error)}
+    confidence = frame.confidence
+    return {
+        "frame": frame.number,
+        "withheld": list(frame.withheld),
+        **values,
+        "confidence": None if confidence is None else round(confidence, 4),
+        **error,
+    }
+
+
+def _means(frames: list[WithheldFrame]) -> dict[str, float | None]:
+    rows = [_plain(frame) for frame in frames]
+    values = {name: [row[name] for row in rows if row[name] is not None] for name in _FIGURES}
+    return {name: round(float(np.mean(v)), 2) if v else None for name, v in values.items()}
+
+
+def _table(frames: list[WithheldFrame], means: dict[str, float | None]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("frame")
+    for name in _COLUMNS:
+        table.add_column(name, justify="right")
+    for frame in frames:
+        row = _plain(frame)
+        cells = (_cell(row[name]) for name in (*_FIGURES, "confidence"))
+        table.add_row(str(frame.number), numbers_as_text(frame.withheld), *cells)
+    table.add_section()
+    table.add_row("mean", "", *(_cell(means[name]) for name in _FIGURES))
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

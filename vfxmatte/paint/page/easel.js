@@ -1,0 +1,463 @@
+"use strict";
+/*
+ * The brush on the picture: pointers and keys over the paint pane become changes of labels.
+ */
+
+/** One frame on the easel: its labels, what the eraser brings back, and what can be undone. */
+class PaintedFrame {
+  history = new PaintHistory();
+
+  /**
+   * @param {number} number
+   * @param {Labels} labels
+   * @param {Labels} base
+   * @param {string} source  "keyframe", "propagated" or "nothing".
+   * @param {boolean} isSaved
+   */
+  constructor(number, labels, base, source, isSaved) {
+    this.number = number;
+    this.labels = labels;
+    this.base = base;
+    this.source = source;
+    this.isSaved = isSaved;
+  }
+}
+
+/** @typedef {"brush" | "eraser" | "edge" | "fill" | "box"} Tool */
+
+/**
+ * Dispatches `painted` (detail: the changed rectangle) when a change is complete, `edge` (detail:
+ * a stroke as x, y, x, y, … in px of the picture), `box` (detail: a rectangle), and `tool` when a
+ * setting changes by the pointer.
+ */
+class Easel extends EventTarget {
+  /** @type {Tool} */ tool = "brush";
+  label = UNKNOWN;
+  size = 24; // radius in px of the picture
+  soft = 0;
+  usesPressure = true;
+  /** @type {Rectangle | null} */ box = null;
+  /** @type {PaintedFrame | null} */ #frame = null;
+  /** Milliseconds from each pointer event to its paint, while they are measured.
+   * @type {number[] | null} */
+  latencies = null;
+  #colours = new Uint32Array(256);
+  #raster = new Raster(1, 1);
+  #before = new Uint8Array(0);
+  #dirty = new Dirty();
+  /** @type {Dab | null} */ #last = null;
+  /** @type {"paint" | "edge" | "box" | "pan" | "size" | null} */ #gesture = null;
+  #start = { x: 0, y: 0 };
+  #startSize = 0;
+  /** @type {number[]} */ #stroke = [];
+  #isSpaceDown = false;
+  #at = { x: 0, y: 0 }; // of the brush, on screen
+
+  /**
+   * @param {HTMLElement} host
+   * @param {PanZoom} view
+   * @param {Pane} pane
+   */
+  constructor(host, view, pane) {
+    super();
+    this.host = host;
+    this.view = view;
+    this.pane = pane;
+    this.cursor = /** @type {HTMLElement} */ (host.querySelector("#brush"));
+    this.marquee = /** @type {HTMLElement} */ (host.querySelector("#marquee"));
+    this.overlay = pane.add("overlay", (context, area) => this.#raster.draw(context, view, area));
+    view.addEventListener("change", () => this.#place());
+    this.#listen();
+  }
+
+  get frame() {
+    return this.#frame;
+  }
+
+  /** @param {PaintedFrame | null} frame */
+  show(frame) {
+    this.#frame = frame;
+    this.#gesture = null;
+    this.#last = null;
+    this.box = null;
+    if (!frame) return;
+    const { width, height } = frame.labels;
+    this.#raster = new Raster(width, height);
+    this.#before = new Uint8Array(width * height);
+    this.#tint({ x: 0, y: 0, width, height });
+    this.pane.redraw();
+    this.#place();
+  }
+
+  /**
+   * @param {number} label
+   * @param {string} colour  #rrggbb
+   */
+  colour(label, colour) {
+    const value = parseInt(colour.slice(1), 16);
+    const [red, green, blue] = [value >> 16, (value >> 8) & 255, value & 255];
+    this.#colours[label] = (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+    const labels = this.#frame?.labels;
+    if (!labels) return;
+    this.#tint({ x: 0, y: 0, width: labels.width, height: labels.height });
+    this.pane.redraw();
+  }
+
+  /**
+   * Put labels into the frame as one change that can be undone.
+   * @param {Rectangle} area
+   * @param {Uint8Array} part
+   */
+  apply(area, part) {
+    const frame = this.#frame;
+    if (!frame || !area.width) return;
+    const before = frame.labels.cut(area);
+    frame.labels.put(area, part);
+    frame.history.add(area, before, part);
+    this.#shown(area);
+  }
+
+  /** @param {boolean} again */
+  undo(again) {
+    if (this.#gesture) return;
+    const area = this.#frame?.history.step(this.#frame.labels, again);
+    if (area) this.#shown(area);
+  }
+
+  /** Place the brush's circle and the box again, after a change of size or view. */
+  refresh() {
+    this.#place();
+  }
+
+  /** @param {Rectangle} area */
+  #shown(area) {
+    this.#tint(area);
+    this.pane.drawNow(area);
+    this.dispatchEvent(new CustomEvent("painted", { detail: area }));
+  }
+
+  /** @param {Rectangle} area */
+  #tint(area) {
+    const { values, width } = /** @type {PaintedFrame} */ (this.#frame).labels;
+    const colours = this.#colours;
+    this.#raster.put(
+      area,
+      (pixels, from, at, count) => {
+        for (const end = at + count; at < end; ) pixels[at++] = colours[values[from++]];
+      },
+      width,
+    );
+  }
+
+  // -- pointers ----------------------------------------------------------------------------------
+
+  #listen() {
+    const { host } = this;
+    host.addEventListener("pointerdown", (event) => this.#down(event));
+    const moves = "onpointerrawupdate" in host ? "pointerrawupdate" : "pointermove";
+    host.addEventListener(moves, (event) => this.#move(/** @type {PointerEvent} */ (event)));
+    host.addEventListener("pointerup", (event) => this.#up(event));
+    host.addEventListener("pointercancel", (event) => this.#up(event));
+    host.addEventListener("pointerleave", () => (this.cursor.style.visibility = "hidden"));
+    host.addEventListener("contextmenu", (event) => event.preventDefault());
+    host.addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("keydown", (event) => this.#space(event, true));
+    addEventListener("keyup", (event) => this.#space(event, false));
+    addEventListener("blur", () => (this.#isSpaceDown = false));
+    listenToWheel(host, this.view, this.pane);
+  }
+
+  /** @param {PointerEvent} event */
+  #down(event) {
+    if (this.#gesture || !this.#frame) return;
+    this.host.focus({ preventScroll: true });
+    this.host.setPointerCapture(event.pointerId);
+    const at = this.pane.place(event);
+    this.#start = at;
+    if (event.button === 1 || this.#isSpaceDown) this.#gesture = "pan";
+    else if (event.button !== 0) return;
+    else if (event.ctrlKey || event.metaKey || event.altKey) this.#gesture = "size";
+    else this.#beginTool(event, at);
+    this.#startSize = this.size;
+    this.host.classList.toggle("panning", this.#gesture === "pan");
+    event.preventDefault();
+  }
+
+  /**
+   * @param {PointerEvent} event
+   * @param {{ x: number, y: number }} at
+   */
+  #beginTool(event, at) {
+    const point = this.view.toPicture(at.x, at.y);
+    if (this.tool === "fill") this.#fill(point);
+    else if (this.tool === "box") this.#gesture = "box";
+    else if (this.tool === "edge") {
+      this.#gesture = "edge";
+      this.#stroke = [point.x, point.y];
+      this.#begin();
+      this.#trace(point);
+    } else {
+      this.#gesture = "paint";
+      this.#begin();
+      const dab = this.#dab(event);
+      this.#paint(event.shiftKey && this.#last ? this.#last : dab, dab);
+      this.#note(event);
+    }
+  }
+
+  /** @param {PointerEvent} event */
+  #move(event) {
+    const at = this.pane.place(event);
+    if (this.#gesture !== "size") this.#at = at;
+    this.cursor.style.visibility = "visible";
+    if (this.#gesture === "pan") {
+      this.view.pan(at.x - this.#start.x, at.y - this.#start.y);
+      this.#start = at;
+    } else if (this.#gesture === "size") {
+      this.resize(this.#startSize * Math.exp((at.x - this.#start.x) / 120));
+    } else if (this.#gesture === "box") this.#drag(at);
+    else if (this.#gesture === "paint" || this.#gesture === "edge") this.#follow(event);
+    this.#place();
+  }
+
+  /** @param {PointerEvent} event */
+  #follow(event) {
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const one of events.length ? events : [event]) {
+      if (this.#gesture === "paint") {
+        const dab = this.#dab(one);
+        this.#paint(this.#last ?? dab, dab);
+      } else {
+        const at = this.pane.place(one);
+        const point = this.view.toPicture(at.x, at.y);
+        this.#stroke.push(point.x, point.y);
+        this.#trace(point);
+      }
+    }
+    this.#note(event);
+  }
+
+  /** @param {PointerEvent} event */
+  #up(event) {
+    const gesture = this.#gesture;
+    this.#gesture = null;
+    this.host.classList.remove("panning");
+    if (gesture === "paint") this.#end();
+    if (gesture === "edge") {
+      const area = this.#dirty.rectangle;
+      if (area) this.#tint(area); // the line that was drawn goes
+      if (area) this.pane.drawNow(area);
+      if (event.type === "pointerup") this.#say("edge", this.#stroke);
+    }
+    if (gesture === "box") this.#drag(this.pane.place(event), true);
+  }
+
+  /** @param {PointerEvent} event */
+  #dab(event) {
+    const at = this.pane.place(event);
+    const point = this.view.toPicture(at.x, at.y);
+    const presses = this.usesPressure && event.pointerType === "pen" && event.pressure > 0;
+    return { ...point, radius: this.size * (presses ? Math.max(0.1, event.pressure) : 1) };
+  }
+
+  /** @param {PointerEvent} event */
+  #note(event) {
+    this.latencies?.push(performance.now() - event.timeStamp);
+  }
+
+  // -- painting ----------------------------------------------------------------------------------
+
+  #begin() {
+    this.#before.set(/** @type {PaintedFrame} */ (this.#frame).labels.values);
+    this.#dirty = new Dirty();
+  }
+
+  /**
+   * @param {Dab} from
+   * @param {Dab} to
+   */
+  #paint(from, to) {
+    const frame = /** @type {PaintedFrame} */ (this.#frame);
+    const paint = this.tool === "eraser" ? frame.base : this.label;
+    const area = frame.labels.stroke(from, to, paint, this.soft);
+    this.#last = to;
+    if (!area) return;
+    this.#dirty.add(area);
+    this.#tint(area);
+    this.pane.drawNow(area);
+  }
+
+  #end() {
+    const area = this.#dirty.rectangle;
+    const frame = this.#frame;
+    if (!area || !frame) return;
+    const before = new Labels(frame.labels.width, frame.labels.height, this.#before).cut(area);
+    frame.history.add(area, before, frame.labels.cut(area));
+    this.#say("painted", area);
+  }
+
+  /** @param {{ x: number, y: number }} point */
+  #fill(point) {
+    this.#begin();
+    const { labels } = /** @type {PaintedFrame} */ (this.#frame);
+    const area = labels.fill(Math.floor(point.x), Math.floor(point.y), this.label);
+    if (!area) return;
+    this.#dirty.add(area);
+    this.#tint(area);
+    this.pane.drawNow(area);
+    this.#end();
+  }
+
+  /**
+   * Draw the stroke of the edge tool, which changes no labels yet.
+   * @param {{ x: number, y: number }} point
+   */
+  #trace(point) {
+    const { labels } = /** @type {PaintedFrame} */ (this.#frame);
+    const { x, y } = this.#last ?? point;
+    const away = 2 / this.view.scale + 1;
+    const area = labels.clipped(
+      Math.min(x, point.x) - away,
+      Math.min(y, point.y) - away,
+      Math.max(x, point.x) + away,
+      Math.max(y, point.y) + away,
+    );
+    const isFirst = this.#stroke.length === 2;
+    this.#last = { ...point, radius: this.size };
+    if (!area || isFirst) return;
+    this.#dirty.add(area);
+    this.#raster.replace(area, (_, context) => {
+      context.lineWidth = Math.max(1, 2 / this.view.scale);
+      context.strokeStyle = "#ffffff";
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(point.x, point.y);
+      context.stroke();
+    });
+    this.pane.drawNow(area);
+  }
+
+  /**
+   * @param {{ x: number, y: number }} at
+   * @param {boolean} [isDone]
+   */
+  #drag(at, isDone = false) {
+    const { labels } = /** @type {PaintedFrame} */ (this.#frame);
+    const from = this.view.toPicture(this.#start.x, this.#start.y);
+    const to = this.view.toPicture(at.x, at.y);
+    const [left, right] = from.x < to.x ? [from.x, to.x] : [to.x, from.x];
+    const [top, bottom] = from.y < to.y ? [from.y, to.y] : [to.y, from.y];
+    this.box = labels.clipped(left, top, right, bottom);
+    if (this.box && (this.box.width < 4 || this.box.height < 4)) this.box = null;
+    this.#place();
+    if (isDone) this.#say("box", this.box);
+  }
+
+  /** @param {number} size */
+  resize(size) {
+    this.size = Math.min(2000, Math.max(0.5, size));
+    this.#place();
+    this.dispatchEvent(new Event("tool"));
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} detail
+   */
+  #say(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  // -- keys and the cursor -----------------------------------------------------------------------
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {boolean} isDown
+   */
+  #space(event, isDown) {
+    if (event.code !== "Space" || (isDown && isTyping(event))) return;
+    this.#isSpaceDown = isDown;
+    this.host.classList.toggle("panning", isDown);
+    if (isDown && event.target === this.host) event.preventDefault();
+  }
+
+  /**
+   * Move the brush by Alt and arrow keys, and paint by Enter.
+   * @param {KeyboardEvent} event
+   */
+  #key(event) {
+    const step = event.shiftKey ? 40 : 8;
+    /** @type {Record<string, [number, number]>} */
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    const move = moves[event.key];
+    if (event.altKey && move) {
+      this.#at = { x: this.#at.x + move[0], y: this.#at.y + move[1] };
+      this.cursor.style.visibility = "visible";
+      this.#place();
+    } else if (event.key === "Enter" && this.#frame && !this.#gesture) {
+      const point = this.view.toPicture(this.#at.x, this.#at.y);
+      if (this.tool === "fill") this.#fill(point);
+      if (this.tool === "brush" || this.tool === "eraser") {
+        this.#begin();
+        const dab = { ...point, radius: this.size };
+        this.#paint(event.shiftKey && this.#last ? this.#last : dab, dab);
+        this.#end();
+      }
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #place() {
+    const ratio = window.devicePixelRatio || 1;
+    const radius = Math.max(1.5, (this.size * this.view.scale) / ratio);
+    const { style, dataset } = this.cursor;
+    style.width = style.height = `${2 * radius}px`;
+    style.transform = `translate(${this.#at.x / ratio - radius}px, ${this.#at.y / ratio - radius}px)`;
+    style.setProperty("--rim", `${radius * this.soft}px`);
+    dataset.hard = String(!(this.soft > 0 && this.tool === "brush" && this.label !== UNKNOWN));
+    this.cursor.hidden = this.tool === "fill" || this.tool === "box";
+    this.#placeBox(ratio);
+  }
+
+  /** @param {number} ratio */
+  #placeBox(ratio) {
+    const { box, view } = this;
+    this.marquee.hidden = !box;
+    if (!box) return;
+    const { style } = this.marquee;
+    style.left = `${(view.left + box.x * view.scale) / ratio}px`;
+    style.top = `${(view.top + box.y * view.scale) / ratio}px`;
+    style.width = `${(box.width * view.scale) / ratio}px`;
+    style.height = `${(box.height * view.scale) / ratio}px`;
+  }
+}
+
+/**
+ * Zoom by the wheel, to the cursor.
+ * @param {HTMLElement} host
+ * @param {PanZoom} view
+ * @param {Pane} pane
+ */
+function listenToWheel(host, view, pane) {
+  host.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      const at = pane.place(event);
+      const lines = event.deltaMode === 1 ? 33 : 1;
+      view.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), at.x, at.y);
+    },
+    { passive: false },
+  );
+}
+
+/**
+ * True where a key belongs to a control: text, sliders, selects.
+ * @param {KeyboardEvent} event
+ */
+function isTyping(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (target instanceof HTMLInputElement) return !["checkbox", "color"].includes(target.type);
+  return target instanceof HTMLSelectElement;
+}

@@ -1,0 +1,130 @@
+"""All subjects' mattes of a frame in one EXR: A is their sum, NAME.A the alpha of each.
+
+Made from the finished mattes, so that it says what they say. A frame of which a subject has no
+matte has no such file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vfxmatte.common.parallel import ordered_map
+from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.io.result_names import matte_path
+from vfxmatte.io.stills.exr import (
+    read_exr_attributes,
+    read_exr_header,
+    read_exr_planes,
+    write_exr,
+)
+from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.writers import OutputSettings
+from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside
+from vfxmatte.pipeline.settings import digest
+from vfxmatte.pipeline.subject_names import check_layer_names
+
+if TYPE_CHECKING:
+    from vfxmatte.pipeline.subjects_run import SubjectsRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredMattes:
+    """The files of several subjects' mattes."""
+
+    output: Path
+    """The shot's folder of results."""
+    subjects: Mapping[str, Path]
+    """Each subject's folder of results."""
+    settings: OutputSettings
+    padding: int
+    """Digits of a frame number."""
+    workers: int
+
+    @classmethod
+    def of(cls, run: SubjectsRun) -> LayeredMattes:
+        """Take the places of a run's subjects.
+
+        Raises:
+            UsageError: mattes that are no EXR.
+            ShotError: a subject whose name cannot be a layer.
+        """
+        output = run.settings.output
+        if output.format != "exr":
+            raise UsageError(
+                f"{output.format} has no layers",
+                shot=run.shot.name,
+                hint="leave out --subject-layers, or write EXR",
+            )
+        first = next(iter(run.runs.values()))
+        try:
+            check_layer_names(run.runs)
+            run.shot.check_apart(run.shot.output)
+        except VfxmatteError as error:
+            raise error.at(shot=run.shot.name) from error.__cause__
+        return cls(
+            output=run.shot.output,
+            subjects={name: one.shot.output for name, one in run.runs.items()},
+            settings=output,
+            padding=first.plate.info.padding,
+            workers=first.workers,
+        )
+
+    def path(self, number: int) -> Path:
+        """Return a frame's file."""
+        return matte_path(self.output, number, padding=self.padding)
+
+    def write(self, numbers: Iterable[int]) -> None:
+        """Write the files that are not up to date; raises OutputError, PlateError."""
+        for _ in ordered_map(self._write, numbers, workers=self.workers):
+            pass
+
+    def _write(self, number: int) -> None:
+        path = self.path(number)
+        mattes = {n: matte_path(f, number, padding=self.padding) for n, f in self.subjects.items()}
+        prints = {name: _fingerprint(matte) for name, matte in mattes.items()}
+        fingerprint = digest(prints)
+        if path.is_file() and _fingerprint(path) == fingerprint:
+            return
+        if None in prints.values():
+            move_aside(path, fingerprint, None)
+            return
+        with renamed_when_whole(path) as temporary:
+            self._write_layers(temporary, mattes, fingerprint)
+
+    def _write_layers(self, path: Path, mattes: Mapping[str, Path], fingerprint: str) -> None:
+        planes: dict[str, np.ndarray] = {}
+        for name, matte in mattes.items():
+            own = read_exr_planes(matte)
+            planes |= {_channel(name, channel): pixels for channel, pixels in own.items()}
+        alphas = [planes[f"{name}.A"] for name in mattes]
+        total = np.sum(alphas, axis=0, dtype=np.float32)
+        header = read_exr_header(next(iter(mattes.values())))
+        own_print = {FINGERPRINT_ATTRIBUTE: fingerprint, "vfxmatte/subjects": ", ".join(mattes)}
+        write_exr(
+            path,
+            {"A": total.astype(alphas[0].dtype), **planes},
+            data_window=header.data_window,
+            display_window=header.display_window,
+            attributes={**header.metadata, **own_print},
+            compression=self.settings.compression,
+        )
+
+
+def _channel(subject: str, channel: str) -> str:
+    """Return `hero.A`, and `hero_fg.R` for a channel that has a layer already."""
+    layer, _, name = channel.rpartition(".")
+    return f"{subject}_{layer}.{name}" if layer else f"{subject}.{name}"
+
+
+def _fingerprint(path: Path) -> str | None:
+    """Return the fingerprint in a file's header; None without a file, or a readable one."""
+    try:
+        value = read_exr_attributes(path).get(FINGERPRINT_ATTRIBUTE)
+    except (VfxmatteError, OSError):
+        return None
+    return None if value is None else str(value)

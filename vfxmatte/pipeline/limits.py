@@ -1,0 +1,184 @@
+"""Garbage and core mattes: outside of the one alpha is 0, inside of the other it is 1.
+
+Each is a sequence or a still over the plate, soft edges included; a frame without one of its own
+has the one before. Where both claim a pixel, garbage wins.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vfxmatte.errors import ShotError, VfxmatteError
+from vfxmatte.io.coverage import check_coverage, read_coverage
+from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.sequence import FrameSequence, find_sequence
+from vfxmatte.pipeline.shot import content_digest
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
+
+Kind = Literal["garbage", "core"]
+_KINDS: tuple[Kind, ...] = ("garbage", "core")
+
+_HARD = 1 / 512  # coverage this close to 0 or 1 is hard: less than half of an 8-bit step
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Limits:
+    """The garbage and the core matte of one frame, (H, W) float32 over the canvas; None without."""
+
+    garbage: FloatImage | None = None
+    core: FloatImage | None = None
+
+    def labels(self, labels: Labels) -> Labels:
+        """Make what is hard outside known background, and what is hard inside known foreground."""
+        limited = labels.copy()
+        if self.core is not None:
+            limited[self.core >= 1 - _HARD] = FOREGROUND
+        if self.garbage is not None:
+            limited[self.garbage <= _HARD] = BACKGROUND
+        return limited
+
+    def alpha(self, alpha: FloatImage) -> FloatImage:
+        """Keep alpha at or above the core, then at or below the garbage matte."""
+        if self.core is not None:
+            alpha = np.maximum(alpha, self.core)
+        if self.garbage is not None:
+            alpha = np.minimum(alpha, self.garbage)
+        return alpha
+
+    def stats(self) -> dict[str, float]:
+        """Return the shares of the picture that are hard outside, hard inside, and claimed by
+        both."""
+        stats: dict[str, float] = {}
+        if self.garbage is not None:
+            stats["garbage_share"] = float(np.mean(self.garbage <= _HARD))
+        if self.core is not None:
+            stats["core_share"] = float(np.mean(self.core >= 1 - _HARD))
+        if self.garbage is not None and self.core is not None:
+            clash = (self.garbage <= _HARD) & (self.core >= 1 - _HARD)
+            stats["garbage_over_core_share"] = float(np.mean(clash))
+        return stats
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitMattes:
+    """The garbage and the core mattes of a shot, by name; false if it has none."""
+
+    sequences: Mapping[Kind, FrameSequence] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, places: Mapping[str, Path | None]) -> LimitMattes:
+        """Find the files of `garbage` and `core`; each place is a folder, a pattern or a still.
+
+        Raises:
+            ShotError: nothing there, or more than one sequence.
+        """
+        found = {kind: places.get(kind) for kind in _KINDS}
+        return cls(sequences={k: find_sequence(place) for k, place in found.items() if place})
+
+    def __bool__(self) -> bool:
+        return bool(self.sequences)
+
+    def paths(self, number: int) -> dict[Kind, Path]:
+        """Return the files that a frame's mattes are read from."""
+        return {kind: one.path(_held(number, one)) for kind, one in self.sequences.items()}
+
+    def digest(self, number: int) -> list[tuple[str, str]]:
+        """Return what the files of a frame hold, as plain values; [] without any."""
+        return [(kind, self._content(path)) for kind, path in self.paths(number).items()]
+
+    def read(self, number: int, plate: PlateInfo) -> Limits:
+        """Read the mattes of a frame; raises TrimapError with frame and path."""
+        found: dict[Kind, FloatImage] = {}
+        for kind, path in self.paths(number).items():
+            try:
+                found[kind], _ = read_coverage(
+                    path,
+                    canvas=plate.canvas,
+                    display_window=plate.display_window,
+                    name=f"{kind} matte",
+                )
+            except VfxmatteError as error:
+                raise error.at(frame=number, path=path) from error.__cause__
+        return Limits(**found)
+
+    def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
+        """Read the headers of the files that frames need, each once.
+
+        Raises:
+            TrimapError: a bad one. ShotError: a sequence without any frame of the plate.
+        """
+        self._refuse_elsewhere(plate)
+        for number in numbers:
+            for kind, path in self.paths(number).items():
+                if path in self._checked:
+                    continue
+                try:
+                    check_coverage(
+                        path,
+                        canvas=plate.canvas,
+                        display_window=plate.display_window,
+                        name=f"{kind} matte",
+                    )
+                except VfxmatteError as error:
+                    raise error.at(frame=number, path=path) from error.__cause__
+                self._checked.add(path)
+
+    def _refuse_elsewhere(self, plate: PlateInfo) -> None:
+        for kind, one in self.sequences.items():
+            if len(one.numbers) > 1 and not set(one.numbers) & set(plate.numbers):
+                raise ShotError(
+                    f"no {kind} matte stands on a frame of the plate: they have frames "
+                    f"{numbers_as_text(one.numbers)}, the plate {numbers_as_text(plate.numbers)}",
+                    path=one.pattern,
+                    hint="their frame numbers must agree; a single file serves every frame",
+                )
+
+    def notes(self, numbers: Iterable[int]) -> Iterator[str]:
+        """Yield a sentence for each kind of which frames have none of their own."""
+        numbers = list(numbers)
+        for kind, one in self.sequences.items():
+            held = [n for n in numbers if n not in one.numbers]
+            if len(one.numbers) > 1 and held:
+                yield (
+                    f"frames {numbers_as_text(held)} have no {kind} matte of their own: the one "
+                    "before is held"
+                )
+
+    def texts(self) -> dict[Kind, str]:
+        """Return each kind's file or pattern, with its frames, for the screen."""
+        return {kind: _text(one) for kind, one in self.sequences.items()}
+
+    @cached_property
+    def _contents(self) -> dict[Path, str]:
+        return {}
+
+    @cached_property
+    def _checked(self) -> set[Path]:
+        return set()
+
+    def _content(self, path: Path) -> str:
+        if path not in self._contents:
+            try:
+                self._contents[path] = content_digest(path)
+            except OSError as error:  # the frame itself will fail and say so
+                self._contents[path] = f"unreadable: {error.strerror}"
+        return self._contents[path]
+
+
+def _held(number: int, sequence: FrameSequence) -> int:
+    """Return the frame whose matte a frame has: its own, the one before, else the first."""
+    numbers = sequence.numbers
+    return numbers[max(0, bisect_right(numbers, number) - 1)]
+
+
+def _text(sequence: FrameSequence) -> str:
+    if len(sequence.numbers) == 1:
+        return f"{sequence.path(sequence.numbers[0])}, on every frame"
+    return f"{sequence.pattern}, frames {numbers_as_text(sequence.numbers)}"

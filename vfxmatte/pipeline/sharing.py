@@ -1,0 +1,124 @@
+"""Frames of several subjects: each gives way where their alphas sum to more than 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from vfxmatte.errors import VfxmatteError, concerns_all_frames
+from vfxmatte.io.writers import alpha_type
+from vfxmatte.pipeline.excess import as_filed, without_excess
+from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.pipeline.parts import Part
+from vfxmatte.pipeline.plan import beside
+from vfxmatte.pipeline.unshared import (
+    OVERLAP_STAT,
+    forget_unshared,
+    has_own_alpha,
+    read_own_alpha,
+    write_unshared,
+)
+from vfxmatte.types import FloatImage, Frame, Matte
+
+
+def by_number(states: Iterable[FrameState]) -> Iterator[list[FrameState]]:
+    """Yield the states of one number together."""
+    for _, group in groupby(states, key=lambda state: state.number):
+        yield list(group)
+
+
+def give_way(parts: Mapping[str, Part], states: list[FrameState]) -> list[FrameState]:
+    """Let the subjects of one frame share it; what cannot be had of one does not count.
+
+    Args:
+        states: those that are solved or written anew, with their plate; the alpha of the other
+            subjects is read from their mattes.
+    """
+    ready = {state.subject: state for state in states if _try_alpha(parts[state.subject], state)}
+    if ready:
+        first = next(iter(ready.values()))
+        number, frame = first.number, first.needed(first.frame)
+        alphas = _alphas(parts, states, frame)
+        for name, state in ready.items():
+            others = {
+                other: part.alone.get(number) if other in alphas else None
+                for other, part in parts.items()
+                if other != name
+            }
+            state.fingerprint = beside(parts[name].alone[number], others)
+        _share(parts, ready, alphas, frame)
+    return states
+
+
+def _alphas(
+    parts: Mapping[str, Part], states: Sequence[FrameState], frame: Frame
+) -> dict[str, FloatImage]:
+    """Return the alpha of each subject that has one, in their order."""
+    fresh = {state.subject: state.matte for state in states}
+    alphas: dict[str, FloatImage] = {}
+    for name, part in parts.items():
+        matte = fresh[name] if name in fresh else _matte_on_disk(part, frame)
+        if matte is not None:
+            alphas[name] = matte.alpha
+    return alphas
+
+
+def _try_alpha(part: Part, state: FrameState) -> bool:
+    """Give a state that is not solved its alpha of an earlier run; return False if it failed."""
+    if state.kept is not None and state.error is None:
+        try:
+            frame = state.needed(state.frame)
+            with state.timed("read"):
+                alpha = read_own_alpha(state.kept, part.run.shot.output, frame.canvas)
+            state.matte = Matte(number=state.number, alpha=alpha)
+            state.stats = {**state.kept.stats, **state.stats}
+            state.stats.pop(OVERLAP_STAT, None)
+        except Exception as error:
+            if concerns_all_frames(error):
+                raise
+            state.fail(error)
+    return state.error is None
+
+
+def _matte_on_disk(part: Part, frame: Frame) -> Matte | None:
+    """Return the matte of a subject that stays as it is; None if it has no current one."""
+    run, number = part.run, frame.number
+    if number in run.plan.locked:
+        with suppress(VfxmatteError):
+            alpha = read_finished(run.plan.locked[number], number, run.plate.info)
+            return Matte(number=number, alpha=alpha)
+        return None
+    record, settings = part.records.get(number), run.settings.output
+    if record is not None and has_own_alpha(record, part.alone[number], settings, run.shot.output):
+        with suppress(VfxmatteError):
+            alpha = read_own_alpha(record, run.shot.output, frame.canvas)
+            return Matte(number=number, alpha=alpha)
+    return None
+
+
+def _share(
+    parts: Mapping[str, Part],
+    ready: Mapping[str, FrameState],
+    alphas: Mapping[str, FloatImage],
+    frame: Frame,
+) -> None:
+    settings = next(iter(parts.values())).run.settings.output
+    filed = [as_filed(alpha, frame, settings) for alpha in alphas.values()]
+    changes = without_excess(filed, alpha_type(settings))
+    for name, own, (pixels, values) in zip(alphas, filed, changes, strict=True):
+        if name not in ready:
+            continue
+        state, output = ready[name], parts[name].run.shot.output
+        if not len(pixels):
+            forget_unshared(output, state.number)
+            continue
+        write_unshared(output, state.number, state.fingerprint, pixels, own.reshape(-1)[pixels])
+        alpha = np.array(state.needed(state.matte).alpha)
+        alpha.reshape(-1)[pixels] = values
+        state.matte = replace(state.needed(state.matte), alpha=alpha)
+        state.stats[OVERLAP_STAT] = len(pixels) / alpha.size
