@@ -101,6 +101,8 @@ def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path) -> None:
     all_unknown[:, 3] = 0.5
     none_unknown[:, 3] = 1
     assert np.isfinite(session(all_unknown)).all() and (session(none_unknown) == 1).all()
+    tiny = np.ascontiguousarray(all_unknown[:, :, :5, :7])
+    assert np.isfinite(session(tiny)).all()
 
     described = json.loads(path.with_suffix(".json").read_text())["ModelDescription"]
     inputs = [

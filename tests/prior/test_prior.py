@@ -175,19 +175,20 @@ def test_torchscript_makes_the_priors_itself(weights: Path, tmp_path: Path) -> N
     assert export_torchscript(tmp_path / "model.pt", weights=weights) < 5e-3
 
 
-def test_onnx_makes_the_priors_itself_or_is_given_them(
-    weights: Path, tiny_weights: Path, tmp_path: Path
+@pytest.mark.parametrize("given", [True, False])
+def test_onnx_is_given_the_priors_or_makes_them(
+    given: bool, weights: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime")
     from vfxmatte.exports.onnx_model import OnnxSession, export_onnx
 
-    given, inside = tmp_path / "given.onnx", tmp_path / "inside.onnx"
-    assert export_onnx(given, weights=weights, priors=True) < 5e-3
-    assert export_onnx(inside, weights=weights) < 5e-3
-    assert OnnxSession(given).record["input"].startswith(f"(N, {4 + PRIORS}, H, W)")
-    assert OnnxSession(inside).record["input"].startswith("(N, 4, H, W)")
-    with pytest.raises(ExportError, match="take no alpha priors"):
-        export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)
+    path = tmp_path / "model.onnx"
+    assert export_onnx(path, weights=weights, priors=given) < 5e-3
+    channels = 4 + PRIORS if given else 4
+    assert OnnxSession(path).record["input"].startswith(f"(N, {channels}, H, W)")
+    if given:
+        with pytest.raises(ExportError, match="take no alpha priors"):
+            export_onnx(tmp_path / "none.onnx", weights=tiny_weights, priors=True)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])

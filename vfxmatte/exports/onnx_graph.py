@@ -30,6 +30,7 @@ def converted(
     with warnings.catch_warnings():
         for kind in (DeprecationWarning, FutureWarning, torch.jit.TracerWarning):
             warnings.simplefilter("ignore", kind)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             module.eval(),
             tuple(examples),

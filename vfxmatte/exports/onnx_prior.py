@@ -30,6 +30,7 @@ _LOW, _MIDDLE, _HIGH = DISTANT_WEIGHTS
 _NEAR, _SIDE = NEAR_PX, 2 * NEAR_PX + 1
 _ALLOWED, _ITERATIONS = TOLERANCE**2, ITERATIONS
 _DOWN, _RIGHT = [dy for dy, _ in STEPS], [dx for _, dx in STEPS]
+_ROUNDING = 1e-14  # share of a pixel's degree that sums of float64 do not resolve
 _AT_ONCE = 1 << 22
 _APART = 1e3  # between the pictures of a batch, in colours
 
@@ -120,6 +121,9 @@ def solved(degree, right, places, values, back, back_values, start):
     even = op.Expand(op.CastLike(0.5, right), op.Shape(right))
     apart = right - degree * even + product(even, places, values, back, back_values)
     goal = op.ReduceSum(apart * apart, keepdims=0) * op.CastLike(_ALLOWED, right)
+    rounded = degree * op.CastLike(_ROUNDING, degree)  # all there is where nothing is certain
+    nothing = op.ReduceSum(rounded * rounded, keepdims=0)
+    goal = op.Max(goal, nothing)
     residual = right - degree * start + product(start, places, values, back, back_values)
     inverse = 1.0 / op.Max(degree, op.CastLike(1e-12, degree))
     least = op.CastLike(1e-300, degree)
@@ -133,6 +137,8 @@ def solved(degree, right, places, values, back, back_values, start):
         energy = op.ReduceSum(inverse * left * left, keepdims=0)
         moved = degree * step - product(step, places, values, back, back_values)
         length = energy / op.Max(op.ReduceSum(step * moved, keepdims=0), least)
+        solvable = op.ReduceSum(left * left, keepdims=0) > nothing
+        length = op.Where(solvable, length, op.CastLike(0.0, length))
         left = left - length * moved
         z = inverse * left
         turned = z + (op.ReduceSum(left * z, keepdims=0) / op.Max(energy, least)) * step
