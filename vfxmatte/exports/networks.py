@@ -19,9 +19,8 @@ def load_any(path: Path) -> tuple[DeepImageMatting | LightMatting, WeightsInfo[A
     Raises:
         WeightsError: no, damaged or unfitting weights.
     """
-    network: DeepImageMatting | LightMatting
     if read_sidecar(path).get("architecture") == LightConfig.architecture:
-        network, info = load_light(path)
-    else:
-        network, info = load_weights(path)
+        light, light_info = load_light(path)
+        return light.requires_grad_(False), light_info
+    network, info = load_weights(path)
     return network.requires_grad_(False), info

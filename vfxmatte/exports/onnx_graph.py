@@ -28,13 +28,14 @@ def converted(
 
     traced = BytesIO()
     with warnings.catch_warnings():
-        for kind in (DeprecationWarning, FutureWarning, torch.jit.TracerWarning):
+        tracer: type[Warning] = torch.jit.TracerWarning  # type: ignore[attr-defined]
+        for kind in (DeprecationWarning, FutureWarning, tracer):
             warnings.simplefilter("ignore", kind)
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             module.eval(),
             tuple(examples),
-            traced,
+            traced,  # type: ignore[arg-type]  # a buffer does for the tracing exporter
             dynamo=False,
             opset_version=OPSET,
             input_names=list(inputs),

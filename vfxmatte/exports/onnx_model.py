@@ -156,15 +156,15 @@ def export_onnx(
     with written_when_equal(path, overwrite=overwrite) as partial:
         network, info = load_any(weights)
         dtype = torch.float16 if half else torch.float32
-        light = isinstance(network, LightMatting)
-        inside = light or (network.config.prior and not priors)
-        if priors and (light or not network.config.prior):
+        takes_priors = not isinstance(network, LightMatting) and network.config.prior
+        if priors and not takes_priors:
             raise ExportError(
                 "these weights take no alpha priors from outside",
                 path=weights,
                 hint="leave --priors out",
             )
-        if inside:
+        inside = isinstance(network, LightMatting) or (takes_priors and not priors)
+        if inside or isinstance(network, LightMatting):
             model = _with_prior_inside(network, space, dtype)
         else:
             model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
