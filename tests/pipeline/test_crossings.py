@@ -416,10 +416,10 @@ def test_a_narrowed_trimap_is_the_one_in_the_layer(fitted_shot: Shot) -> None:
 
 
 def test_narrowed_trimaps_agree_with_limited_alpha(fitted_shot: Shot) -> None:
-    ramp = np.clip((np.arange(64, dtype=np.float32) - 8) / 24, 0, 1)[None].repeat(48, 0)
+    ramp = np.linspace(-0.3, 2.3, 64, dtype=np.float32).clip(0, 1)[None].repeat(48, 0)
     folder = fitted_shot.plate.parent
     write_still(folder / "garbage" / "soft.png", ramp)
-    write_still(folder / "core" / "soft.png", 0.3 * ramp)
+    write_still(folder / "core" / "soft.png", np.float32(0.3) * ramp)
     shot = with_(fitted_shot)
     as_checked(shot)
     agree(shot)

@@ -142,7 +142,8 @@ def _named(keys: Sequence[int], named: tuple[int, ...]) -> Turn:
     unpainted = [number for number in named if number not in keys]
     if unpainted:
         raise ShotError(
-            f"frames {numbers_as_text(unpainted)} are no keyframes that were painted, and cannot be withheld",
+            f"frames {numbers_as_text(unpainted)} are no keyframes that were painted, "
+            "and cannot be withheld",
             hint=f"the keyframes are on {numbers_as_text(keys)}",
         )
     if len(named) == len(keys):
