@@ -72,6 +72,8 @@ class Shot:
     """The painted trimaps of each of several subjects, by name, see `subjects`."""
     chosen: frozenset[str] = frozenset()
     """The subjects to matte; empty for all."""
+    subject: str = ""
+    """The subject that this is, as a shot of its own; "" for a shot that is none of several."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)

@@ -28,6 +28,7 @@ from vfxmatte.pipeline.plan import (
     RunPlan,
     beside_each_other,
     last_description,
+    locked_prints,
     make_plan,
     weights_sidecar,
 )
@@ -37,6 +38,7 @@ from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.pipeline.subject_shots import (
     chosen,
     chosen_names,
+    is_keyed,
     subject_shots,
     subjects_without_keyframes,
 )
@@ -176,7 +178,7 @@ def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
     lacking = subjects_without_keyframes(shot)
     inspection.problems += lacking
     if lacking:
-        shot = chosen(shot, [name for name in chosen_names(shot) if shot.subjects[name]])
+        shot = chosen(shot, [name for name in chosen_names(shot) if is_keyed(shot, name)])
     parts = {name: Inspection(shot=one) for name, one in subject_shots(shot).items()}
     for one in parts.values():
         _inspect_keyframes(one, known)
@@ -317,13 +319,15 @@ class _Mattes:
         engine = described(opened, engine)
         prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
         self._locked = [n for n in plan.numbers if n in plan.locked]
-        self.prints = {n: prints.of(n) for n in plan.numbers}
+        self.prints = {**{n: prints.of(n) for n in plan.numbers}, **locked_prints(plan)}
         """The fingerprints of all frames, as of the only subject."""
         self.expected: Mapping[int, str] = self.prints
         """Those that mattes ought to have."""
 
     def has_own_alpha(self, number: int) -> bool:
-        """Return True if a subject's alpha can be had from its matte."""
+        """Return True if a subject's alpha can be had from its matte, or is locked."""
+        if number in self._locked:
+            return True
         shot, record = self._inspection.shot, self._journal.records.get(number)
         return has_own_alpha(record, self.prints[number], shot.settings.output, shot.output)
 
