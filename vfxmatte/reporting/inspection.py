@@ -21,7 +21,7 @@ from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.finished import finished_trimap
-from vfxmatte.pipeline.fitting import described
+from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
@@ -317,6 +317,11 @@ class _Mattes:
             shot=shot, settings=settings, plan=plan, plate=known.plate, colours=known.colours
         )
         engine = described(opened, engine)
+        if is_to_come(engine):
+            inspection.remarks.append(
+                "a light network is fitted to the keyframes before the first frame: about "
+                f"{settings.fit.minutes:g} min on two cores (--fit off does without)"
+            )
         prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
         self._locked = [n for n in plan.numbers if n in plan.locked]
         self.prints = {**{n: prints.of(n) for n in plan.numbers}, **locked_prints(plan)}
