@@ -319,7 +319,7 @@ def test_what_has_no_matte_cannot_be_locked(folder: Path, tmp_path: Path) -> Non
         lock(folder, 1005, 1006, 1012)
     assert caught.value.shot == folder.name and not locks_path(folder / "matte").exists()
     other = Shot.open(folder, output=tmp_path / "nothing")
-    with pytest.raises(OutputError, match="have no matte"):
+    with pytest.raises(OutputError, match="frame 1001 has no matte"):
         vfxmatte.lock(other, [1001])
     assert not (tmp_path / "nothing").exists()
 

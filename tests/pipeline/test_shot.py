@@ -158,3 +158,11 @@ def test_opening_a_shot_loads_no_torch(tiny_shot: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+def test_a_movie_in_place_of_a_shot_folder_is_called_a_file(tmp_path: Path) -> None:
+    movie = tmp_path / "clip.mov"
+    movie.write_bytes(b"a movie")
+    with pytest.raises(ShotError, match="a file, not a shot folder") as caught:
+        Shot.open(movie)
+    assert caught.value.path == str(movie) and "vfxmatte paint" in str(caught.value.hint)

@@ -50,9 +50,11 @@ class CheckedShot:
 
     @property
     def frames(self) -> int:
-        """Number of frames that a run would report, finished ones included."""
-        plan = None if self.inspection is None else self.inspection.plan
-        return 0 if plan is None else len(plan.numbers) + len(plan.skipped)
+        """Number of results of a run, finished ones included: for each subject one a frame."""
+        found = self.inspection
+        if found is None or found.plan is None:
+            return 0
+        return max(1, len(found.subjects)) * (len(found.plan.numbers) + len(found.plan.skipped))
 
     @property
     def finished(self) -> int:

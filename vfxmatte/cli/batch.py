@@ -32,7 +32,7 @@ _REPORT = "batch_report.html"
     "previews",
     type=click.Choice(["sheet", "movie"]),
     multiple=True,
-    help="Draw the composite over a checker: preview.png or preview.mp4 beside the mattes.",
+    help="Draw the composite over a colour: preview.png or .mp4 beside the mattes.",
 )
 @click.option("--overwrite", is_flag=True, help="Do finished frames again.")
 @click.option("--keep-going", is_flag=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,10 @@ from vfxmatte.cli.chunk_options import openjd_option, read_frames
 from vfxmatte.cli.report import fit_line, print_openjd
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
+from vfxmatte.pipeline.shot import Shot
 
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
@@ -41,9 +44,7 @@ def fit(as_json: bool, **values: Any) -> None:
 
     try:
         shot = shot_of(read_frames(values))
-        with Run(shot, chunk=True) as run:
-            run.fit_told = told
-            kept = run.fit()
+        kept = None if shot.subjects else _made(shot, told)
     except VfxmatteError as error:
         if openjd:
             print_openjd("fail", str(error))
@@ -53,3 +54,9 @@ def fit(as_json: bool, **values: Any) -> None:
         click.echo(json.dumps({"event": "fit", "fit": record}, ensure_ascii=False))
     else:
         click.echo("this shot is not to be fitted" if kept is None else kept.text)
+
+
+def _made(shot: Shot, told: Callable[[FitProgress], None]) -> KeptFit | None:
+    with Run(shot, chunk=True) as run:
+        run.fit_told = told
+        return run.fit()

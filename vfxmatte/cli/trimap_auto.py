@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("shot", type=PathOption())
 @click.option("--frames", required=True, metavar="1001,1050", help="Frames to make keyframes of.")
 @click.option("--band", "band_px", type=float, metavar="PX",
-              help="Reach of the unknown to either side [1.2% of the height].")  # fmt: skip
+              help="Reach of the unknown to either side [1.2% of the shorter side].")  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Take all portraits, not only the largest.")
 @click.option("--doubtful", is_flag=True, help="Write doubtful ones too, with their doubts.")
 @click.option("-o", "--output", "folder", type=PathOption(),

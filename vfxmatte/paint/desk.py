@@ -49,6 +49,15 @@ class Desk:
         Raises:
             VfxmatteError: it cannot be opened.
         """
+        if shot.subjects:
+            raise ShotError(
+                f"the shot has several subjects, and the page paints a single one: "
+                f"{', '.join(shot.subjects)}",
+                shot=shot.name,
+                path=folder / TRIMAP_FOLDER,
+                hint="paint a subject in a shot folder of its own with the same plate, and move "
+                "its keyframes here",
+            )
         self.shot, self.folder = shot, folder
         self._open = ExitStack()
         self.colours = ColourConfig.load(shot.settings.ocio)

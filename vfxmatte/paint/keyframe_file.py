@@ -13,7 +13,8 @@ from vfxmatte.io.writers import write_labels
 from vfxmatte.types import Trimap, Window
 
 REPLACED_FOLDER = "replaced"
-"""The folder beside the keyframes that holds copies of those that were replaced."""
+"""The folder beside the keyframes that holds copies of those that were replaced; it makes no
+subject, see `pipeline.subject_names`."""
 
 
 def save_keyframe(

@@ -16,7 +16,7 @@ from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.plan import RunPlan
-from vfxmatte.types import Failure, Frame, Matte, Trimap
+from vfxmatte.types import FOREGROUND, UNKNOWN, Failure, FloatImage, Frame, Labels, Matte, Trimap
 
 _MOST = np.float32(65535)  # of uint16
 
@@ -69,7 +69,9 @@ class Controls:
         if not self.plan.limits or matte.number in self.plan.finished:
             return matte, {}
         limits = self.plan.limits.read(matte.number, self.plate)
-        return replace(matte, alpha=limits.alpha(matte.alpha)), limits.stats()
+        alpha = limits.alpha(matte.alpha)
+        labels = None if matte.labels is None else _agreeing(matte.labels, alpha)
+        return replace(matte, alpha=alpha, labels=labels), limits.stats()
 
     def shapes(self, number: int) -> bool:
         """Return True if a frame's alpha is written otherwise than it was solved."""
@@ -77,7 +79,14 @@ class Controls:
 
     def shaped(self, matte: Matte, frame: Frame) -> Matte:
         """Shape the edges of solved alpha; garbage and core mattes hold for the result too."""
-        return self.limited(with_edges(matte, frame, self.edges, self.output))[0]
+        shaped = self.limited(with_edges(matte, frame, self.edges, self.output))[0]
+        return replace(shaped, labels=matte.labels)
+
+
+def _agreeing(labels: Labels, alpha: FloatImage) -> Labels:
+    """Return labels that are certain only where alpha is 0 or 1 accordingly."""
+    certain = np.where(labels == FOREGROUND, alpha == 1, alpha == 0)
+    return np.where(certain, labels, UNKNOWN).astype(np.uint8)
 
 
 def with_edges(matte: Matte, frame: Frame, edges: MatteSettings, output: OutputSettings) -> Matte:

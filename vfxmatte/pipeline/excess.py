@@ -7,7 +7,7 @@ several that do share it evenly. Everywhere else alphas stay as they are, to the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,24 @@ def as_filed(alpha: FloatImage, frame: Frame, settings: OutputSettings) -> Float
 
 
 def without_excess(
-    alphas: Sequence[FloatImage], kind: str
+    alphas: Sequence[FloatImage], kind: str, fixed: Collection[int] = ()
 ) -> list[tuple[NDArray[np.intp], FloatImage]]:
     """Return, for each alpha, the flat indices of the pixels that change and their new values.
 
     Args:
         alphas: (H, W) float32 in [0, 1], as files hold them.
         kind: how files hold alpha, see `alpha_type`; new values are held exactly.
+        fixed: the indices of those that stay as they are, and to which the others give way.
     """
     total = np.zeros(alphas[0].shape, np.float64)
     for alpha in alphas:
         total += alpha
     over = np.flatnonzero(total > 1 + _ROUNDING)
     own = np.stack([alpha.reshape(-1)[over] for alpha in alphas]).astype(np.float64)
-    shared = _reduced(own)
+    free = [index for index in range(len(own)) if index not in fixed]
+    room = np.maximum(1 - (own.sum(axis=0) - own[free].sum(axis=0)), 0)
+    shared = own.copy()
+    shared[free] = _reduced(own[free], room)
     changed = shared != own
     shared = _rounded_down(shared, kind)
     return [
@@ -56,11 +60,11 @@ def without_excess(
     ]
 
 
-def _reduced(own: Floats) -> Floats:
-    """Reduce (subjects, pixels) alphas that sum to more than 1 until they sum to 1."""
+def _reduced(own: Floats, room: Floats) -> Floats:
+    """Reduce (subjects, pixels) alphas until they sum to no more than the room that there is."""
     reduced = own.copy()
     for _ in range(len(own)):  # one that reaches 0 leaves its share to the others
-        excess = np.maximum(reduced.sum(axis=0) - 1, 0)
+        excess = np.maximum(reduced.sum(axis=0) - room, 0)
         doubt = reduced * (1 - reduced)
         whole = doubt.sum(axis=0) == 0
         doubt[:, whole] = reduced[:, whole]

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress, Trial
     from vfxmatte.network.light import LightMatting
 
+_TO_COME = "to come: "  # in place of the name of a fit
+
 FIT_VERSION = 2
 """Raise this when a change of the program changes fits."""
 
@@ -97,8 +99,13 @@ def described(opened: Opened, description: Mapping[str, Any]) -> dict[str, Any]:
     recipe = recipe_of(opened, usual)
     kept = kept_fit(opened.shot.output, recipe)
     if kept is None:
-        return {**usual, "fit": f"to come: {recipe}"}
+        return {**usual, "fit": f"{_TO_COME}{recipe}"}
     return {**usual, "fit": kept.name} if kept.used else usual
+
+
+def is_to_come(description: Mapping[str, Any]) -> bool:
+    """Return True if a run would make the fit of a description from `described`."""
+    return str(description.get("fit", "")).startswith(_TO_COME)
 
 
 def recipe_of(opened: Opened, description: Mapping[str, Any]) -> str:

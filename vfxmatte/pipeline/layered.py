@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfxmatte.common.parallel import ordered_map
-from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.errors import OutputError, UsageError, VfxmatteError
+from vfxmatte.io.canvas import crop
+from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.stills.exr import (
     read_exr_attributes,
@@ -25,8 +27,11 @@ from vfxmatte.io.stills.exr import (
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside
+from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.settings import digest
+from vfxmatte.pipeline.shot import content_digest
 from vfxmatte.pipeline.subject_names import check_layer_names
+from vfxmatte.types import Window
 
 if TYPE_CHECKING:
     from vfxmatte.pipeline.subjects_run import SubjectsRun
@@ -40,9 +45,10 @@ class LayeredMattes:
     """The shot's folder of results."""
     subjects: Mapping[str, Path]
     """Each subject's folder of results."""
+    locked: Mapping[str, Mapping[int, Path]]
+    """Each subject's mattes of locked frames, of any format and edited by hand or not."""
     settings: OutputSettings
-    padding: int
-    """Digits of a frame number."""
+    plate: PlateInfo
     workers: int
 
     @classmethod
@@ -69,14 +75,15 @@ class LayeredMattes:
         return cls(
             output=run.shot.output,
             subjects={name: one.shot.output for name, one in run.runs.items()},
+            locked={name: one.plan.locked for name, one in run.runs.items()},
             settings=output,
-            padding=first.plate.info.padding,
+            plate=first.plate.info,
             workers=first.workers,
         )
 
     def path(self, number: int) -> Path:
         """Return a frame's file."""
-        return matte_path(self.output, number, padding=self.padding)
+        return matte_path(self.output, number, padding=self.plate.padding)
 
     def write(self, numbers: Iterable[int]) -> None:
         """Write the files that are not up to date; raises OutputError, PlateError."""
@@ -85,8 +92,11 @@ class LayeredMattes:
 
     def _write(self, number: int) -> None:
         path = self.path(number)
-        mattes = {n: matte_path(f, number, padding=self.padding) for n, f in self.subjects.items()}
-        prints = {name: _fingerprint(matte) for name, matte in mattes.items()}
+        mattes = {name: self._matte(name, number) for name in self.subjects}
+        prints = {
+            name: content_digest(matte) if self._is_locked(name, number) else _fingerprint(matte)
+            for name, matte in mattes.items()
+        }
         fingerprint = digest(prints)
         if path.is_file() and _fingerprint(path) == fingerprint:
             return
@@ -94,16 +104,39 @@ class LayeredMattes:
             move_aside(path, fingerprint, None)
             return
         with renamed_when_whole(path) as temporary:
-            self._write_layers(temporary, mattes, fingerprint)
+            self._write_layers(temporary, number, mattes, fingerprint)
 
-    def _write_layers(self, path: Path, mattes: Mapping[str, Path], fingerprint: str) -> None:
+    def _matte(self, name: str, number: int) -> Path:
+        """Return the file of a subject's matte, which need not exist."""
+        usual = matte_path(self.subjects[name], number, padding=self.plate.padding)
+        return self.locked[name].get(number, usual)
+
+    def _is_locked(self, name: str, number: int) -> bool:
+        return number in self.locked[name]
+
+    def _write_layers(
+        self, path: Path, number: int, mattes: Mapping[str, Path], fingerprint: str
+    ) -> None:
+        exrs = [name for name, matte in mattes.items() if matte.suffix == ".exr"]
+        exrs.sort(key=lambda name: self._is_locked(name, number))  # a locked one may be edited
+        if not exrs:
+            raise OutputError(
+                "all subjects' mattes of this frame are locked and none is an EXR: there is no "
+                "header for their layers",
+                frame=number,
+                path=mattes[next(iter(mattes))],
+                hint="unlock one of them, or leave out --subject-layers",
+            )
+        header = read_exr_header(mattes[exrs[0]])
         planes: dict[str, np.ndarray] = {}
         for name, matte in mattes.items():
-            own = read_exr_planes(matte)
+            if self._is_locked(name, number):
+                own = self._locked_planes(matte, number, header.data_window)
+            else:
+                own = read_exr_planes(matte)
             planes |= {_channel(name, channel): pixels for channel, pixels in own.items()}
         alphas = [planes[f"{name}.A"] for name in mattes]
         total = np.sum(alphas, axis=0, dtype=np.float32)
-        header = read_exr_header(next(iter(mattes.values())))
         own_print = {FINGERPRINT_ATTRIBUTE: fingerprint, "vfxmatte/subjects": ", ".join(mattes)}
         write_exr(
             path,
@@ -113,6 +146,16 @@ class LayeredMattes:
             attributes={**header.metadata, **own_print},
             compression=self.settings.compression,
         )
+
+    def _locked_planes(self, matte: Path, number: int, window: Window) -> dict[str, np.ndarray]:
+        """Return a locked matte's channels, or only A where it was edited into something else."""
+        if matte.suffix == ".exr" and read_exr_header(matte).data_window == window:
+            planes = read_exr_planes(matte)
+            if "A" in planes:
+                return planes
+        alpha = read_finished(matte, number, self.plate)
+        kind = np.float32 if self.settings.pixel_type == "float" else np.float16
+        return {"A": crop(alpha, self.plate.canvas, window).astype(kind)}
 
 
 def _channel(subject: str, channel: str) -> str:

@@ -115,8 +115,10 @@ def _candidates(journal: Journal, number: int, padding: int) -> list[Path]:
 
 
 def _without_matte(numbers: Collection[int], output: Path) -> OutputError:
+    one = len(numbers) == 1
     return OutputError(
-        f"frames {numbers_as_text(numbers)} have no matte that could be locked",
+        f"frame{'' if one else 's'} {numbers_as_text(numbers)} {'has' if one else 'have'} no matte "
+        "that could be locked",
         frame=min(numbers, default=None),
         path=output,
         hint="solve them first: vfxmatte run SHOT",

@@ -19,6 +19,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
+from vfxmatte.pipeline.fitting import described
 from vfxmatte.pipeline.plan import last_description, weights_sidecar
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
@@ -145,7 +146,7 @@ def _of_all(reports: Mapping[str, MergeReport]) -> MergeReport:
 def _last_engine(run: Run, journal: Journal) -> tuple[dict[str, Any], str]:
     """Return the description of the engine of the last run, and the devices that it ran on."""
     engine = run.settings.engine
-    description = last_description(journal.runs, engine, weights_sidecar(engine))
+    description = described(run, last_description(journal.runs, engine, weights_sidecar(engine)))
     return description, _devices(journal.runs, description)
 
 

@@ -235,6 +235,11 @@ def keyframe_digest(plan: RunPlan, number: int) -> str:
     return f"finished {content}" if number in plan.finished else content
 
 
+def locked_prints(plan: RunPlan) -> dict[int, str]:
+    """Return what stands for the mattes of locked frames in the fingerprints of other subjects."""
+    return {n: digest(["locked", content_digest(path)]) for n, path in plan.locked.items()}
+
+
 def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
     """Return the fingerprint of a subject's matte beside those of others, which decide its file.
 

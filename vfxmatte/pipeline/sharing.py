@@ -108,8 +108,13 @@ def _share(
     frame: Frame,
 ) -> None:
     settings = next(iter(parts.values())).run.settings.output
-    filed = [as_filed(alpha, frame, settings) for alpha in alphas.values()]
-    changes = without_excess(filed, alpha_type(settings))
+    plans = {name: parts[name].run.plan for name in alphas}
+    filed = [
+        alpha if frame.number in plans[name].locked else as_filed(alpha, frame, settings)
+        for name, alpha in alphas.items()
+    ]
+    fixed = [i for i, plan in enumerate(plans.values()) if frame.number in plan.finished]
+    changes = without_excess(filed, alpha_type(settings), fixed)
     for name, own, (pixels, values) in zip(alphas, filed, changes, strict=True):
         if name not in ready:
             continue

@@ -72,6 +72,8 @@ class Shot:
     """The painted trimaps of each of several subjects, by name, see `subjects`."""
     chosen: frozenset[str] = frozenset()
     """The subjects to matte; empty for all."""
+    subject: str = ""
+    """The subject that this is, as a shot of its own; "" for a shot that is none of several."""
 
     def __post_init__(self) -> None:
         named = clean_path(self.plate)
@@ -91,6 +93,13 @@ class Shot:
             TrimapError: the trimaps folder holds something that cannot be a keyframe.
         """
         folder = clean_path(folder)
+        if folder.is_file():
+            raise ShotError(
+                "this is a file, not a shot folder",
+                path=folder,
+                hint="`vfxmatte paint MOVIE` makes a shot folder of a movie; "
+                "`vfxmatte batch` and `vfxmatte farm` take lists named .txt or .list",
+            )
         if not folder.is_dir():
             raise ShotError(
                 "there is no such shot folder",

@@ -12,6 +12,8 @@ from vfxmatte.io.sequence import is_hidden, is_image
 
 FindKeyframes = Callable[[Path], dict[int, Path]]
 
+PAINT_FOLDERS = frozenset({"replaced", "unsaved"})
+"""Folders that the paint page makes beside keyframes: copies, and what was not saved."""
 _RESERVED = frozenset({"stale", "solved", "trimaps"})
 """Folders that results have beside the mattes."""
 _LAYER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
@@ -28,7 +30,7 @@ def find_subjects(place: Path, find_keyframes: FindKeyframes) -> dict[str, dict[
     """
     if not place.is_dir():
         return {}
-    folders = sorted(path for path in place.iterdir() if path.is_dir() and not is_hidden(path.name))
+    folders = sorted(path for path in place.iterdir() if path.is_dir() and _may_count(path.name))
     subjects = {folder.name: find_keyframes(folder) for folder in folders}
     if not any(subjects.values()):
         return {}
@@ -57,8 +59,12 @@ def folders_beside(keyframes: Iterable[Path]) -> list[str]:
     """Return the folders of images beside keyframes, which are no subjects, by name."""
     parents = {path.parent for path in keyframes}
     folders = [p for parent in parents for p in parent.iterdir() if p.is_dir()]
-    visible = [p for p in folders if not is_hidden(p.name)]
+    visible = [p for p in folders if _may_count(p.name)]
     return sorted(p.name for p in visible if any(is_image(file) for file in p.iterdir()))
+
+
+def _may_count(name: str) -> bool:
+    return not is_hidden(name) and name not in PAINT_FOLDERS
 
 
 def check_layer_names(names: Collection[str]) -> None:

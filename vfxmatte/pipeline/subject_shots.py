@@ -56,13 +56,18 @@ def subject_shots(shot: Shot) -> dict[str, Shot]:
     return {
         name: _subject_shot(shot, name, keyframes)
         for name, keyframes in shot.subjects.items()
-        if keyframes
+        if is_keyed(shot, name)
     }
+
+
+def is_keyed(shot: Shot, name: str) -> bool:
+    """Return True if a subject has a keyframe trimap, or finished mattes; raises UsageError."""
+    return bool(shot.subjects[name]) or "keys" in _own(shot.sides_with(shot.settings), name)
 
 
 def subjects_without_keyframes(shot: Shot) -> list[ShotError]:
     """Return an error for each subject that is to be matted and has no keyframe."""
-    others = [f"--subject {name}" for name, keyframes in shot.subjects.items() if keyframes]
+    others = [f"--subject {name}" for name in shot.subjects if is_keyed(shot, name)]
     return [
         ShotError(
             f"the subject {name!r} has no keyframe trimap",
@@ -72,7 +77,7 @@ def subjects_without_keyframes(shot: Shot) -> list[ShotError]:
             f"others: {' '.join(others)}",
         )
         for name in chosen_names(shot)
-        if not shot.subjects[name]
+        if not is_keyed(shot, name)
     ]
 
 
@@ -101,6 +106,7 @@ def _subject_shot(shot: Shot, name: str, keyframes: Mapping[int, Path]) -> Shot:
         keyframes=keyframes,
         subjects={},
         chosen=frozenset(),
+        subject=name,
         output=shot.output / name,
         settings=subject_settings(shot.settings, name),
         sides=_own(shot.sides, name),

@@ -25,7 +25,12 @@ from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.frame import FrameState, result_of
 from vfxmatte.pipeline.layered import LayeredMattes
 from vfxmatte.pipeline.parts import Part, numbers_of
-from vfxmatte.pipeline.plan import RunPlan, beside_each_other, requested_engine
+from vfxmatte.pipeline.plan import (
+    RunPlan,
+    beside_each_other,
+    locked_prints,
+    requested_engine,
+)
 from vfxmatte.pipeline.run import Run, stages
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shared_proxies import SharedProxies, needed_proxies
@@ -289,15 +294,20 @@ class SubjectsRun:
         Returns:
             Those that each subject's would have if it were the only one.
         """
-        alone = {name: dict(run.expect(description, device)) for name, run in self.runs.items()}
+        alone = {
+            name: {**run.expect(description, device), **locked_prints(run.plan)}
+            for name, run in self.runs.items()
+        }
         expected = beside_each_other(
             alone,
             lambda name, n: (
-                name in self.chosen or self._has_alpha(name, journals[name], n, alone[name])
+                name in self.chosen
+                or n in self.runs[name].plan.locked
+                or self._has_alpha(name, journals[name], n, alone[name])
             ),
         )
         for name, run in self.runs.items():
-            run.expected = expected[name]
+            run.expected = {n: expected[name][n] for n in run.expected}
         return alone
 
     def _solved_on_several_devices(self, journals: Journals) -> Iterator[FrameResult]:

@@ -21,13 +21,14 @@ from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.finished import finished_trimap
-from vfxmatte.pipeline.fitting import described
+from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
     RunPlan,
     beside_each_other,
     last_description,
+    locked_prints,
     make_plan,
     weights_sidecar,
 )
@@ -37,6 +38,7 @@ from vfxmatte.pipeline.shot import Shot, read_keyframe
 from vfxmatte.pipeline.subject_shots import (
     chosen,
     chosen_names,
+    is_keyed,
     subject_shots,
     subjects_without_keyframes,
 )
@@ -176,7 +178,7 @@ def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
     lacking = subjects_without_keyframes(shot)
     inspection.problems += lacking
     if lacking:
-        shot = chosen(shot, [name for name in chosen_names(shot) if shot.subjects[name]])
+        shot = chosen(shot, [name for name in chosen_names(shot) if is_keyed(shot, name)])
     parts = {name: Inspection(shot=one) for name, one in subject_shots(shot).items()}
     for one in parts.values():
         _inspect_keyframes(one, known)
@@ -315,15 +317,22 @@ class _Mattes:
             shot=shot, settings=settings, plan=plan, plate=known.plate, colours=known.colours
         )
         engine = described(opened, engine)
+        if is_to_come(engine):
+            inspection.remarks.append(
+                "a light network is fitted to the keyframes before the first frame: about "
+                f"{settings.fit.minutes:g} min on two cores (--fit off does without)"
+            )
         prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
         self._locked = [n for n in plan.numbers if n in plan.locked]
-        self.prints = {n: prints.of(n) for n in plan.numbers}
+        self.prints = {**{n: prints.of(n) for n in plan.numbers}, **locked_prints(plan)}
         """The fingerprints of all frames, as of the only subject."""
         self.expected: Mapping[int, str] = self.prints
         """Those that mattes ought to have."""
 
     def has_own_alpha(self, number: int) -> bool:
-        """Return True if a subject's alpha can be had from its matte."""
+        """Return True if a subject's alpha can be had from its matte, or is locked."""
+        if number in self._locked:
+            return True
         shot, record = self._inspection.shot, self._journal.records.get(number)
         return has_own_alpha(record, self.prints[number], shot.settings.output, shot.output)
 

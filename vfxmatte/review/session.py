@@ -56,7 +56,7 @@ class Review:
         """Raise ShotError where there is nothing to review."""
         outputs = [self.run.shot.output]
         if self.against is not None:
-            outputs.append(_results_folder(self.against))
+            outputs.append(_results_folder(self.against, self.run.shot.subject))
         names = _distinct_names(outputs)
         self.takes = [
             Take.of(self.run, output, name) for output, name in zip(outputs, names, strict=True)
@@ -210,10 +210,15 @@ def _measured_together(footage: Footage, count: int) -> Iterator[tuple[Measured,
     return zip(*takes, strict=True)
 
 
-def _results_folder(place: Path) -> Path:
-    """Return the folder with mattes that a person has named: itself, or a shot's `matte/`."""
+def _results_folder(place: Path, subject: str) -> Path:
+    """Return the folder with mattes that a person has named: itself, or a shot's `matte/`.
+
+    Args:
+        subject: the one whose mattes are meant, where there are several; "" for a single one.
+    """
     inner = place / MATTE_FOLDER
-    return inner if inner.is_dir() else place
+    folder = inner if inner.is_dir() else place
+    return folder / subject if subject and (folder / subject).is_dir() else folder
 
 
 def _distinct_names(folders: Sequence[Path]) -> list[str]:

@@ -26,6 +26,7 @@ from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import (
     BACKGROUND,
@@ -141,7 +142,8 @@ def _named(keys: Sequence[int], named: tuple[int, ...]) -> Turn:
     unpainted = [number for number in named if number not in keys]
     if unpainted:
         raise ShotError(
-            f"frames {numbers_as_text(unpainted)} are no keyframes and cannot be withheld",
+            f"frames {numbers_as_text(unpainted)} are no keyframes that were painted, "
+            "and cannot be withheld",
             hint=f"the keyframes are on {numbers_as_text(keys)}",
         )
     if len(named) == len(keys):
@@ -168,14 +170,16 @@ class Withholding:
 
     def __post_init__(self) -> None:
         """Raise ShotError if nothing can be withheld, or whatever makes a run impossible."""
+        self.shot = one_subject(self.shot)
         with PreparedRun(self.shot) as run:
-            self._keyframes = run.plan.keyframes
+            finished = run.plan.finished
+            self._keyframes = {n: p for n, p in run.plan.keyframes.items() if n not in finished}
             self._info = run.plate.info
             self._painted = Keyframes(self._keyframes, self._info, 0.0)
             try:
                 self.turns = turns(self._keyframes, self.named, self.shot.settings.frames)
             except VfxmatteError as error:
-                path = next(iter(self._keyframes.values())).parent
+                path = next(iter(run.plan.keyframes.values())).parent
                 raise error.at(shot=self.shot.name, path=path) from error.__cause__
             run.check_keyframes()
 
