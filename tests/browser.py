@@ -1,7 +1,8 @@
 """A real browser for tests of pages: Chromium through Playwright, and pictures of what it shows.
 
-Import the fixtures `browser` and `open_page` in a `conftest.py`. Without Chromium, tests that use
-them are skipped; under CI=true a Chromium that is installed must also start.
+The fixtures `browser` and `open_page` are imported once, in `tests/conftest.py`: Playwright allows
+one of itself in a process. Without Chromium, tests that use them are skipped; under CI=true a
+Chromium that is installed must also start.
 """
 
 from __future__ import annotations

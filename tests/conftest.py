@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.browser import browser, open_page
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
@@ -19,6 +20,8 @@ from vfxmatte.types import Trimap, Window
 
 if TYPE_CHECKING:
     from vfxmatte.network.light import LightMatting
+
+__all__ = ["browser", "open_page"]  # one browser for all tests of a process
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C need it

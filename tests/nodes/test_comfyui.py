@@ -103,7 +103,10 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
         schema.validate()
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
-        (["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "COMBO", "STRING"], ["STRING", "INT"]),
+        (
+            ["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING"],
+            ["STRING", "INT"],
+        ),
         (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
     ]
     for schema in schemas:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser import OpenPage, browser, open_page
+from tests.browser import OpenPage
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.paint.desk import Desk
 from vfxmatte.paint.live import LiveMatte
@@ -23,8 +23,6 @@ from vfxmatte.types import Labels, Window
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-__all__ = ["browser", "open_page"]
 
 Serve = Callable[..., PaintServer]
 

@@ -32,9 +32,10 @@ class FitSettings(Checked):
     batch: int = limited(4, at_least=1, at_most=64)
     """Squares a step."""
     learning_rate: float = limited(4e-4, above=0, at_most=0.1)
+    """The largest rate of a step, at the beginning."""
     most_keyframes: int = limited(24, at_least=2)
     """Of more keyframes, so many are taken, spread evenly."""
-    fewest_frames: int = limited(6, at_least=1)
+    fewest_frames: int = limited(8, at_least=1)
     """With auto: a plate with fewer frames that are no keyframes is not worth it."""
     weights: Path | None = None
     """A light network's .safetensors to begin from; None for the one that is shipped."""
