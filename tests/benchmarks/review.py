@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.spoiling import TUNED, UNSEEN, Spoil
-from vfxmatte.io.writers import read_matte
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.propagation.flow import FlowPair

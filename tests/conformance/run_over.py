@@ -33,11 +33,12 @@ import reference
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.plates import Plate, SequencePlate, open_plate
 from vfxmatte.io.sequence import IMAGE_SUFFIXES, MOVIE_SUFFIXES, FrameSequence
 from vfxmatte.io.stills.image import Image
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import OutputSettings, read_matte, write_matte
+from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.types import Frame, Matte
 
 _PATIENCE = 20  # seconds of the clock for one of computing: others may use the machine

@@ -12,7 +12,8 @@ import pytest
 from tests.io.test_writers import CANVAS, DATA, shot
 from vfxmatte.errors import UsageError
 from vfxmatte.io.layers import KINDS, check_layer_name, parse_layers
-from vfxmatte.io.writers import OutputSettings, alpha_as_written, read_matte, write_matte
+from vfxmatte.io.mattes import read_matte
+from vfxmatte.io.writers import OutputSettings, alpha_as_written, write_matte
 
 
 def test_every_layer_has_channels_of_its_own_and_none_is_a_bare_y() -> None:

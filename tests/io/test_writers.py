@@ -14,12 +14,12 @@ import OpenEXR
 import pytest
 
 from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.stills.exr import read_exr_header
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import (
     OutputSettings,
-    read_matte,
     write_labels,
     write_matte,
 )

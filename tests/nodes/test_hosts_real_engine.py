@@ -22,7 +22,7 @@ from fake_comfy import FakeComfy  # isort: skip
 from fake_nuke import FakeNuke, Group, Node  # isort: skip
 
 from nodes.vfxmatte_client import Client
-from vfxmatte.io.writers import read_matte
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import Window
 

@@ -17,8 +17,9 @@ from tests.review.moving_matte import alpha_at, plate_at
 from tests.review.review_shots import write_moving_shot
 from tests.review.test_proxies import SIZE, difference, grainy_frame
 from vfxmatte.cli import commands
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.writers import read_matte, write_labels
+from vfxmatte.io.writers import write_labels
 from vfxmatte.journal.chunks import main_journal
 from vfxmatte.journal.records import FrameRecord, append
 from vfxmatte.review.figures import CHECKS

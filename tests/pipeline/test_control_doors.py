@@ -16,8 +16,8 @@ import vfxmatte
 from tests.conftest import TINY_WINDOW, tiny_alpha
 from vfxmatte.cli.group import commands
 from vfxmatte.errors import TrimapError, UsageError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.serve.engine_cache import EngineCache

@@ -16,10 +16,10 @@ from tests.conftest import TINY_NUMBERS, TINY_WINDOW, tiny_alpha
 from tests.pipeline.counting import run_counted
 from vfxmatte.cli.group import commands
 from vfxmatte.errors import ShotError, TrimapError, UsageError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import read_matte
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.edges import MatteSettings, shaped
 from vfxmatte.pipeline.plan import same_alpha

@@ -22,9 +22,11 @@ from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
+from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import fit as fit_module
+from vfxmatte.fitting.examples import Keyframe
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.writers import read_matte
 from vfxmatte.network.weights_file import save_folded
 from vfxmatte.paint.desk import Desk
 from vfxmatte.pipeline.edges import MatteSettings
@@ -470,18 +472,17 @@ def test_merge_calls_stale_what_another_fit_would_change(fitted_shot: Shot, tmp_
     assert statuses(as_checked(changed))[""] == [1002, 1004, 1005]
 
 
-@pytest.mark.xfail(reason="the test reads an older form of the fit's examples")
 def test_a_fit_learns_the_exact_alpha_of_finished_and_locked_mattes(
     fitted_shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: dict[int, FloatImage] = {}
-    whole = fit_module.fit
+    whole = examples_module.grown_examples
 
-    def seen(base: Any, keys: Any, *rest: Any) -> Any:
-        learned.update({key.number: key.alpha for key in keys})
-        return whole(base, keys, *rest)
+    def seen(key: Keyframe, *rest: Any) -> Any:
+        learned[key.number] = key.alpha
+        return whole(key, *rest)
 
-    monkeypatch.setattr(fit_module, "fit", seen)
+    monkeypatch.setattr(examples_module, "grown_examples", seen)
     folder, exact = fitted_shot.plate.parent, tiny_alpha(2)
     write_alpha(folder / "keys" / "matte.1003.exr", exact, TINY_WINDOW)
     shot = with_(fitted_shot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from tests.conftest import TINY_NUMBERS, tiny_alpha, tiny_plate
+from tests.conftest import TINY_NUMBERS, TINY_WINDOW, tiny_alpha, tiny_plate
 from tests.pipeline.test_same_pixels import Counting, results_of
 from vfxmatte.cli import commands
 from vfxmatte.foreground.planes import confidence_map
-from vfxmatte.io.writers import OutputSettings, read_matte
+from vfxmatte.io.mattes import read_matte
+from vfxmatte.io.writers import OutputSettings
 from vfxmatte.pipeline.plan import Fingerprints
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings, digest
@@ -98,11 +100,7 @@ def test_the_same_in_shot_toml_and_with_set(tiny_shot: Path, tmp_path: Path) -> 
         ({}, {"foreground": "premultiplied"}),
         ({"foreground": "straight"}, {}),
         ({}, {"layers": ALL, "despill": 0.5}),
-        pytest.param(
-            {"layers": ALL},
-            {"layers": ("trimap",)},
-            marks=pytest.mark.xfail(reason="known fault: such mattes are solved again"),
-        ),
+        ({"layers": ALL}, {"layers": ("trimap",)}),
         ({"pixel_type": "float"}, {"layers": ALL}),
     ],
 )
@@ -120,6 +118,38 @@ def test_layers_are_written_without_solving(
         assert first.keys() == second.keys()
         for name, plane in first.items():
             np.testing.assert_array_equal(plane, second[name], err_msg=name)
+
+
+@pytest.mark.parametrize("layers", [ALL, ("trimap",), ("foreground",)])
+def test_layered_mattes_are_read_like_others(
+    tiny_shot: Path, tmp_path: Path, layers: tuple[str, ...]
+) -> None:
+    """By merging, as finished mattes of another shot, as locked ones, as rotos, and by reviews."""
+    listed = ("--layers", ",".join(layers))
+    chunks = [CliRunner().invoke(commands, ["run", str(tiny_shot), "--engine", "trimap", *listed,
+                                            "--chunk"])]  # fmt: skip
+    merged = CliRunner().invoke(commands, ["merge", str(tiny_shot), "--engine", "trimap", *listed])
+    assert [chunk.exit_code for chunk in chunks] == [0] and merged.exit_code == 0, merged.output
+    mattes = tiny_shot / "matte"
+    expected = read_matte(mattes / "matte.1003.exr", TINY_WINDOW)
+
+    keys = tiny_shot / "keys"
+    keys.mkdir()
+    shutil.copy2(mattes / "matte.1003.exr", keys)
+    run(tiny_shot, "--output", tmp_path / "from-keys")
+    found = read_matte(tmp_path / "from-keys" / "matte.1003.exr", TINY_WINDOW)
+    np.testing.assert_array_equal(found, expected)
+    shutil.rmtree(keys)
+
+    assert CliRunner().invoke(commands, ["lock", str(tiny_shot), "1003"]).exit_code == 0
+    before = (mattes / "matte.1003.exr").read_bytes()
+    run(tiny_shot)
+    assert (mattes / "matte.1003.exr").read_bytes() == before
+
+    roto = ["trimap", "from-matte", str(mattes / "matte.1003.exr"), "-o", str(tmp_path / "roto")]
+    assert CliRunner().invoke(commands, roto).exit_code == 0
+    reviewed = CliRunner().invoke(commands, ["review", str(tiny_shot), "--engine", "trimap"])
+    assert reviewed.exit_code == 0, reviewed.output
 
 
 def test_without_the_stored_trimap_the_frame_is_solved(tiny_shot: Path, tmp_path: Path) -> None:

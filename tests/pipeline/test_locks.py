@@ -20,8 +20,8 @@ from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import OutputError, OutputLockedError, TrimapError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.writers import read_matte
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.locks import locks_path
 from vfxmatte.pipeline.merge import merge

@@ -37,10 +37,10 @@ from vfxmatte.errors import (
     WeightsError,
 )
 from vfxmatte.io import temporary
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import read_matte
 from vfxmatte.journal import records
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import file_sha256, save_weights

@@ -24,9 +24,9 @@ from tests.subjects import (
     write_subjects,
 )
 from vfxmatte.errors import ShotError, TrimapError, UsageError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.plates import MoviePlate, Plate
-from vfxmatte.io.writers import read_matte
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.merge import merge
 from vfxmatte.pipeline.shot import Shot

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from tests.conftest import TINY_WINDOW
 from vfxmatte.cli import commands
 from vfxmatte.errors import DeviceError, SolveError, UsageError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.sequence import find_sequence
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline import prepared
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot

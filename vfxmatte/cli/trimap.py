@@ -22,11 +22,11 @@ from vfxmatte.errors import (
     concerns_all_frames,
 )
 from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.mattes import matte_image
 from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.sequence import FrameSequence, find_sequence
 from vfxmatte.io.stills.image import Image
-from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.journal.error_log import logged
 from vfxmatte.trimaps import from_matte
@@ -161,7 +161,7 @@ def _trimap_of(
 ) -> tuple[Trimap, Window]:
     """Return the trimap, and the display window that it covers; raises TrimapError."""
     try:
-        image = read_image(path)
+        image = matte_image(path)
     except VfxmatteError as error:
         raise error.at(frame=number, path=path) from error.__cause__
     header = image.header

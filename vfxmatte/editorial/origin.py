@@ -9,7 +9,7 @@ from typing import Any
 
 from vfxmatte.editorial.package import opentimelineio
 from vfxmatte.errors import ShotError, VfxmatteError
-from vfxmatte.io.stills.reading import read_header
+from vfxmatte.io.mattes import read_attributes
 from vfxmatte.types import numbers_as_text
 
 _TIMECODE = re.compile(r"(\d+:\d+:\d+[:;.]\d+)")
@@ -59,7 +59,7 @@ def start_of(
 def header_timecode(path: Path) -> str | None:
     """Return the time code in an image's header, if any."""
     try:
-        value = read_header(path).metadata.get("timeCode")
+        value = read_attributes(path).get("timeCode")
     except VfxmatteError:
         return None
     if value is None:

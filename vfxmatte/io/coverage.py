@@ -11,8 +11,9 @@ import numpy as np
 
 from vfxmatte.errors import TrimapError, as_foreseen
 from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.mattes import matte_header
 from vfxmatte.io.stills.image import Image, ImageHeader
-from vfxmatte.io.stills.reading import read_header, read_pixels
+from vfxmatte.io.stills.reading import read_pixels
 from vfxmatte.trimaps import covered_window, place
 from vfxmatte.types import FloatImage, Window
 
@@ -38,7 +39,7 @@ def read_coverage(
         TrimapError: unreadable, of another size than the plate, a coloured picture, NaN.
     """
     try:
-        header = read_header(path)
+        header = matte_header(path)
         covered = _covered(header, canvas, display_window, name)
         values = coverage_of(Image(header=header, pixels=read_pixels(header)), name)
         if not np.isfinite(values).all():
@@ -59,7 +60,7 @@ def read_coverage(
 def check_coverage(path: Path, *, canvas: Window, display_window: Window, name: str) -> None:
     """Read a header; raises TrimapError if that fails, or for another size than the plate's."""
     try:
-        _covered(read_header(path), canvas, display_window, name)
+        _covered(matte_header(path), canvas, display_window, name)
     except TrimapError as error:
         raise error.at(path=path) from error.__cause__
     except Exception as error:

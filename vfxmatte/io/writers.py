@@ -1,11 +1,10 @@
-"""Write mattes and trimaps, and read mattes.
+"""Write mattes and trimaps.
 
 Files are written atomically. Alpha is linear coverage and never colour-converted.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +14,14 @@ import cv2
 import numpy as np
 
 from vfxmatte.common.checked import Checked, limited
-from vfxmatte.errors import OutputError, PlateError, UsageError
-from vfxmatte.io.canvas import crop, lay_on
+from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.io.canvas import crop
 from vfxmatte.io.layers import Layer, need_colours, need_trimaps, parse_layers
 from vfxmatte.io.marked import marked
 from vfxmatte.io.result_names import Format
 from vfxmatte.io.stills.attributes import carried
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.halves import narrowed, widened
-from vfxmatte.io.stills.image import Image
-from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.types import FloatImage, Frame, Matte, Trimap, Window
 
@@ -141,24 +138,6 @@ def write_matte(
         error.path = str(path)
         raise error.at(frame=frame.number) from error.__cause__
     return path
-
-
-def read_matte(path: str | Path, canvas: Window) -> FloatImage:
-    """Read (H, W) float32 alpha over the canvas, 0 outside the file's data window.
-
-    Raises PlateError if the file is missing or damaged.
-    """
-    image = _read_alpha(Path(path))
-    alpha = image.alpha if image.alpha is not None else image.pixels[:, :, -1]
-    return lay_on(alpha, image.header.data_window, canvas)
-
-
-def _read_alpha(path: Path) -> Image:
-    """Read an EXR's channel A alone, which layers may stand beside; of other files, all."""
-    if path.suffix.lower() == ".exr":
-        with contextlib.suppress(PlateError):  # it may have no A, and be grey
-            return read_image(path, layer="A")
-    return read_image(path)
 
 
 def write_labels(trimap: Trimap, path: str | Path, canvas: Window) -> Path:

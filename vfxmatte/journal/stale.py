@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.stills.reading import read_header
+from vfxmatte.io.mattes import read_attributes
 
 STALE_FOLDER = "stale"
 FINGERPRINT_ATTRIBUTE = "vfxmatte/fingerprint"
@@ -25,7 +25,7 @@ def written_fingerprint(path: Path) -> str | None:
     """
     if path.suffix != ".exr":
         return None
-    value = read_header(path).metadata.get(FINGERPRINT_ATTRIBUTE)
+    value = read_attributes(path).get(FINGERPRINT_ATTRIBUTE)
     return None if value is None else str(value)
 
 
@@ -44,7 +44,7 @@ def move_aside(path: Path, fingerprint: str, recorded: str | None) -> Path | Non
     """
     if not path.is_file():
         return None
-    made_from = _readable_fingerprint(path) or recorded
+    made_from = readable_fingerprint(path) or recorded
     if made_from == fingerprint:
         return None
     aside = path.parent / STALE_FOLDER / (made_from or "unknown")[:8] / path.name
@@ -60,8 +60,9 @@ def move_aside(path: Path, fingerprint: str, recorded: str | None) -> Path | Non
     return aside
 
 
-def _readable_fingerprint(path: Path) -> str | None:
+def readable_fingerprint(path: Path) -> str | None:
+    """Return the fingerprint in a matte's header; None without one, or without a readable file."""
     try:
         return written_fingerprint(path)
-    except VfxmatteError:
+    except (VfxmatteError, OSError):
         return None

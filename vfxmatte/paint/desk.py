@@ -12,8 +12,9 @@ import numpy as np
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.result_names import matte_path, trimap_path
-from vfxmatte.io.writers import read_matte, write_labels
+from vfxmatte.io.writers import write_labels
 from vfxmatte.paint.keyframe_file import save_keyframe
 from vfxmatte.paint.pictures import Pictures
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes, read_keyframe

@@ -19,14 +19,13 @@ from vfxmatte.io.canvas import crop
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.stills.exr import (
-    read_exr_attributes,
     read_exr_header,
     read_exr_planes,
     write_exr,
 )
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import OutputSettings
-from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside
+from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside, readable_fingerprint
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.settings import digest
 from vfxmatte.pipeline.shot import content_digest
@@ -94,11 +93,13 @@ class LayeredMattes:
         path = self.path(number)
         mattes = {name: self._matte(name, number) for name in self.subjects}
         prints = {
-            name: content_digest(matte) if self._is_locked(name, number) else _fingerprint(matte)
+            name: content_digest(matte)
+            if self._is_locked(name, number)
+            else readable_fingerprint(matte)
             for name, matte in mattes.items()
         }
         fingerprint = digest(prints)
-        if path.is_file() and _fingerprint(path) == fingerprint:
+        if path.is_file() and readable_fingerprint(path) == fingerprint:
             return
         if None in prints.values():
             move_aside(path, fingerprint, None)
@@ -162,12 +163,3 @@ def _channel(subject: str, channel: str) -> str:
     """Return `hero.A`, and `hero_fg.R` for a channel that has a layer already."""
     layer, _, name = channel.rpartition(".")
     return f"{subject}_{layer}.{name}" if layer else f"{subject}.{name}"
-
-
-def _fingerprint(path: Path) -> str | None:
-    """Return the fingerprint in a file's header; None without a file, or a readable one."""
-    try:
-        value = read_exr_attributes(path).get(FINGERPRINT_ATTRIBUTE)
-    except (VfxmatteError, OSError):
-        return None
-    return None if value is None else str(value)

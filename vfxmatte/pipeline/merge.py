@@ -15,7 +15,7 @@ from typing import Any
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
-from vfxmatte.io.stills.reading import read_image
+from vfxmatte.io.mattes import matte_image
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord, RunRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
@@ -219,7 +219,7 @@ def _check(journal: Journal, number: int, fingerprint: str | None, run: Run) -> 
 def _check_file(path: Path, fingerprint: str | None, canvas: Window) -> tuple[str, str]:
     """Read a whole matte; returns its kind, and why."""
     try:
-        image = read_image(path)
+        image = matte_image(path)
         if fingerprint is not None and (written_fingerprint(path) or fingerprint) != fingerprint:
             return "stale", ""
     except Exception as error:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
+from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.journal.records import FrameRecord, solved_file_of
-from vfxmatte.journal.stale import written_fingerprint
+from vfxmatte.journal.stale import readable_fingerprint
 from vfxmatte.pipeline.frame import FrameState, for_each_frame
 from vfxmatte.pipeline.plan import same_alpha
 from vfxmatte.pipeline.prepared import PreparedRun
@@ -43,7 +43,7 @@ def alpha_source(
         return None
     if record.solved is None:
         return path if is_as_recorded(path, record.fingerprint) else None
-    written = _fingerprint_in(path)
+    written = readable_fingerprint(path)
     return path if written is not None and same_alpha(written, record.fingerprint) else None
 
 
@@ -53,14 +53,7 @@ def is_as_recorded(path: Path, fingerprint: str) -> bool:
     A kill may have hit between a matte and its record; without compression, mattes that differ in
     their edges have the same size.
     """
-    return path.suffix != ".exr" or _fingerprint_in(path) == fingerprint
-
-
-def _fingerprint_in(path: Path) -> str | None:
-    try:
-        return written_fingerprint(path)
-    except VfxmatteError:
-        return None
+    return path.suffix != ".exr" or readable_fingerprint(path) == fingerprint
 
 
 def _read(path: Path, frame: Frame) -> FloatImage:

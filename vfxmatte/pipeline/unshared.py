@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError, VfxmatteError
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.io.writers import OutputSettings, alpha_type, read_matte
+from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.plan import same_alpha

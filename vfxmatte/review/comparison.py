@@ -20,8 +20,8 @@ from vfxmatte.engines.answers import answers, solve_one
 from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError, VfxmatteError, as_foreseen, concerns_all_frames
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.sequence import FrameSequence
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.detail_sheet import TRUTH, Detail, Place, find_places
 from vfxmatte.review.metrics import MatteErrors, dtssd, matte_errors

@@ -13,11 +13,11 @@ from vfxmatte.colour import ColourTags
 from vfxmatte.errors import PlateError, VfxmatteError, concerns_all_frames
 from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.canvas import crop
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import write_prores
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.timecode import text_of as timecode_text
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.preview import Panels, contact_sheet, make_panels, preview_movie, worst_chosen
 from vfxmatte.trimaps import labels_from_image

@@ -22,9 +22,9 @@ from vfxmatte.errors import (
     as_foreseen,
     concerns_all_frames,
 )
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.sequence import FrameSequence, find_sequence, list_sequences, whole_sequence
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.run import Run
 from vfxmatte.propagation.confidence import TrimapScore, area_ratio, missed_share
 from vfxmatte.propagation.flow import dense_flow, grey

@@ -16,6 +16,7 @@ import numpy as np
 
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
+from vfxmatte.io.mattes import matte_image
 from vfxmatte.io.plates import FrameOrError
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.sequence import list_sequences
@@ -145,7 +146,7 @@ class Take:
         path = self.mattes.get(number)
         if path is None:
             raise FileNotFoundError("none was written")
-        image = read_image(path)
+        image = matte_image(path)
         info = self.run.plate.info
 
         def laid(values: FloatImage) -> FloatImage:

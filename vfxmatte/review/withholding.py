@@ -21,8 +21,8 @@ from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import ShotError, VfxmatteError, as_foreseen, concerns_all_frames
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.io.writers import read_matte
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Keyframes, Shot
