@@ -22,7 +22,7 @@ SHOTS = (
 )  # fmt: skip
 """The shots; of one with several subjects, each of them."""
 SIZE = (360, 640)
-MOST_BYTES = 17_000_000
+MOST_BYTES = 16_000_000
 
 pytestmark = pytest.mark.parametrize("shot", SHOTS)
 
