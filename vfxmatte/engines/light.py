@@ -6,7 +6,7 @@ of threads, and equal descriptions have to mean equal pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,13 @@ class LightEngine:
         return described if self.prior else {**described, "prior": "off"}
 
     def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte]:
+        return self.each(self._matte, tasks)
+
+    def each(self, function: Callable[[Task], Matte], tasks: Iterable[Task]) -> Iterator[Matte]:
+        """Call a function that solves a task on each, in order: several at once on a CPU."""
         if self.place.type != "cpu":
-            return map(self._matte, tasks)
-        return single_threaded_map(self._matte, tasks)
+            return map(function, tasks)
+        return single_threaded_map(function, tasks)
 
     def close(self) -> None:
         self.network.to("cpu")

@@ -9,7 +9,6 @@ from typing import Any
 
 from vfxmatte.engines.light import LightEngine
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
-from vfxmatte.engines.single_threaded import single_threaded_map
 from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.tightening import tightened
 from vfxmatte.types import Failure, Matte
@@ -44,10 +43,8 @@ class FittedEngine:
         for is_keyframe, some in groupby(tasks, key=lambda task: task.trimap.is_keyframe):
             if is_keyframe:
                 yield from self.usual.mattes(some)
-            elif self.fitted.place.type == "cpu":
-                yield from single_threaded_map(self._matte, some)
             else:
-                yield from map(self._matte, some)
+                yield from self.fitted.each(self._matte, some)
 
     def close(self) -> None:
         self.fitted.close()

@@ -1,7 +1,7 @@
 """The steps of a fit: the same bits on any number of threads.
 
 Each square goes through the network alone, by one thread; its gradients are added to the others' in
-the squares' order.
+the squares' order. It learns on the processor, whatever the frames are solved on.
 """
 
 from __future__ import annotations
@@ -81,14 +81,10 @@ def _gradients(
     pool: ThreadPoolExecutor,
 ) -> list[_Gradients]:
     """Mean absolute error and gradients for each square, in order."""
-    place = trained[0].device
-
     def one(cut: Square) -> _Gradients:
-        seen = cut.input.to(place).contiguous(memory_format=torch.channels_last)
+        seen = cut.input.contiguous(memory_format=torch.channels_last)
         output = network(seen, refine=False)
-        loss, error = _loss(
-            output.stage1, output.log_error, cut.alpha.to(place), cut.unknown.to(place)
-        )
+        loss, error = _loss(output.stage1, output.log_error, cut.alpha, cut.unknown)
         return float(error), torch.autograd.grad(loss, trained)
 
     return list(pool.map(one, squares))
