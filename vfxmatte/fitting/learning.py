@@ -81,6 +81,7 @@ def _gradients(
     pool: ThreadPoolExecutor,
 ) -> list[_Gradients]:
     """Mean absolute error and gradients for each square, in order."""
+
     def one(cut: Square) -> _Gradients:
         seen = cut.input.contiguous(memory_format=torch.channels_last)
         output = network(seen, refine=False)
