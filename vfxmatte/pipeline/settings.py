@@ -33,7 +33,7 @@ class RunSettings(Checked):
     colorspace: str | None = None
     """The plate's OpenColorIO colour space; None chooses by file type."""
     ocio: Path | None = None
-    """An OpenColorIO configuration; None is $OCIO, else the built-in ACES one."""
+    """OpenColorIO configuration; None is $OCIO, else the built-in ACES one."""
     layer: str | None = None
     """Layer of an EXR plate."""
     part: int | str | None = None
