@@ -51,25 +51,23 @@ class EngineSettings(Checked):
     """
 
     name: str = "dim"
-    """The engine's name, see `registry.engine_names`."""
+    """dim, closed-form, knn, gmm, kmeans, trimap, or a registered engine."""
     weights: Path | None = None
     """A .safetensors file; None for the default weights."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N; a run also takes several, see `devices.device_names`."""
+    """auto, cpu, cuda or cuda:N; a run also takes several: cuda:0,1 or cuda:all."""
     precision: Precision = "auto"
     """The network's number format; auto is float16 on a GPU and float32 on a CPU."""
     mode: Mode = "exact"
-    """exact computes only what the unknown pixels depend on, with the dense result; fast looks half
-    as far around them, with a small error; windows computes whole windows around them; dense
-    computes the whole picture."""
+    """exact computes what the unknown pixels depend on, with the dense result; fast looks half as
+    far, with a small error; windows computes windows around them; dense the whole picture."""
     prior: bool = True
-    """Whether networks that take alpha priors are given them; without, a frame is solved a little
-    sooner and less exactly."""
+    """Give alpha priors to networks that take them; without, frames are sooner and less exact."""
     max_window_px: int | None = limited(None, at_least=1)
-    """Most pixels that the network sees at once, or most unknown pixels that a classical engine
-    solves at once; None chooses from the memory."""
+    """Most pixels that the network sees at once, or unknown pixels that a classical engine solves
+    at once; None chooses from the memory."""
     batch: int | None = limited(None, at_least=1)
-    """Windows at once in the modes windows and dense; None chooses by their size."""
+    """Windows at once, in the modes windows and dense; None chooses."""
     classical: ClassicalSettings = field(default_factory=ClassicalSettings)
     """Settings of engines without a network."""
 

@@ -22,23 +22,23 @@ class FitSettings(Checked):
     """Settings for fitting a light network to a shot's keyframes."""
 
     when: When = "auto"
-    """auto: where the default weights, or light ones, run on a shot of two keyframes or more, and
-    frames between them are worth it; on: wherever there are two keyframes; off: never. Kept
-    only if a keyframe that it has not seen comes out better than without."""
+    """auto: with the default or light weights, two keyframes and `fewest_frames`; on: wherever
+    there are two keyframes; off: never. Kept only if an unseen keyframe comes out better with it.
+    Several subjects are not fitted."""
     minutes: float = limited(1.0, above=0, at_most=120)
-    """How long, on two cores of a small server: a number of steps, the same on every machine."""
+    """Time on two cores of a small server; as many steps on every machine."""
     crop_px: int = limited(256, at_least=64, at_most=1024)
-    """Side of the squares that it learns from, in px of the picture as stage 1 sees it."""
+    """Side of the squares that it learns from, a multiple of 32."""
     batch: int = limited(4, at_least=1, at_most=64)
     """Squares a step."""
     learning_rate: float = limited(4e-4, above=0, at_most=0.1)
-    """The largest rate of a step, at the beginning."""
+    """Learning rate at the beginning, the largest."""
     most_keyframes: int = limited(24, at_least=2)
-    """Of more keyframes, so many are taken, spread evenly."""
+    """Maximum number of keyframes; of more, these are taken evenly."""
     fewest_frames: int = limited(8, at_least=1)
-    """With auto: a plate with fewer frames that are no keyframes is not worth it."""
+    """With auto: fewest frames besides the keyframes that are worth a fit."""
     weights: Path | None = None
-    """A light network's .safetensors to begin from; None for the one that is shipped."""
+    """A light network's .safetensors to begin from; None for the shipped one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

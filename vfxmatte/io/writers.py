@@ -40,17 +40,17 @@ class OutputSettings(Checked):
     compression: Literal["none", "zips", "zip", "piz", "dwaa"] = "zip"
     """Compression of EXR mattes; PNG and TIFF are ZIP."""
     rgba: Rgba | None = None
-    """Write the plate's R G B with alpha, multiplied by it or not; None for alpha alone."""
+    """Write the plate's R G B with alpha, multiplied by it or not."""
     foreground: Rgba | None = None
-    """Write the foreground's estimated R G B with alpha, without the background's colour,
-    multiplied by alpha or not; None for no foreground."""
+    """Write the foreground's estimated R G B, free of the background's, multiplied by alpha or
+    not."""
     despill: float = limited(0.0, at_least=0, at_most=1)
-    """How much of the background's colour to take out of the foreground; 0 for none."""
+    """Share of the background's colour to take out of the foreground."""
     layers: tuple[str, ...] = ()
-    """Layers to write beside alpha: foreground, despill, background, trimap, confidence; with a
-    name of your own as `foreground=hero_fg`."""
+    """Layers beside alpha: foreground, despill, background, trimap, confidence; under another name:
+    `foreground=hero_fg`."""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """Text to add to EXR headers, with names such as `vfxmatte/weights`."""
+    """Texts to add to EXR headers, by name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -34,9 +34,9 @@ class MatteSettings(Checked):
     white: float = limited(1.0, above=0, at_most=1)
     """Alpha from this on becomes 1."""
     gamma: float = limited(1.0, at_least=0.05, at_most=20)
-    """Raises partial alpha above 1, lowers it below 1; 0 and 1 stay."""
+    """Above 1 raises partial alpha, below 1 lowers it."""
     grow_px: float = limited(0.0, at_least=-100, at_most=100)
-    """Pixels, and parts of them, to move edges outward by; below 0, inward."""
+    """Pixels (or fractions) to move edges outward by; below 0, inward."""
     soften_px: float = limited(0.0, at_least=0, at_most=100)
     """Standard deviation of the blur of edges, in pixels."""
 

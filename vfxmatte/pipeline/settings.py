@@ -27,13 +27,13 @@ class RunSettings(Checked):
     """The settings of a run; `shot.toml` has the same names."""
 
     frames: FrameList | FrameRange | None = None
-    """Which frames to solve; None is the plate's whole range."""
+    """Frames to solve; None is the plate's whole range."""
     fps: float | None = limited(None, above=0)
-    """Frames per second of movies that are written, if the plate has no rate."""
+    """Rate of written movies, if the plate has none."""
     colorspace: str | None = None
     """The plate's OpenColorIO colour space; None chooses by file type."""
     ocio: Path | None = None
-    """An OpenColorIO configuration; None is $OCIO, else the built-in ACES one."""
+    """OpenColorIO configuration; None is $OCIO, else the built-in ACES one."""
     layer: str | None = None
     """Layer of an EXR plate."""
     part: int | str | None = None
@@ -41,19 +41,18 @@ class RunSettings(Checked):
     first_frame: int = limited(1, at_least=-1000000000, at_most=2000000000)
     """Number of a movie's first frame."""
     missing: Missing = "error"
-    """What to do if the plate lacks a frame of the range: refuse to start ("error"), solve it from
-    the nearest earlier frame ("hold"), or leave it out ("skip")."""
+    """If the plate lacks a frame: refuse to start ("error"), solve it from the nearest earlier one
+    ("hold"), or leave it out ("skip")."""
     keyframe_growth: float = limited(0.0, at_least=-10000, at_most=10000)
-    """Pixels to widen the unknown band of the painted keyframes by; below 0, to narrow it."""
+    """Pixels to widen painted keyframes' unknown bands by; below 0, to narrow them."""
     keys: Path | None = None
-    """Finished mattes that are keyframes, NAME.FRAME.ext in a folder; None takes SHOT/keys."""
+    """Folder of finished mattes, NAME.FRAME.ext, that are keyframes; None takes SHOT/keys."""
     garbage: Path | None = None
-    """Garbage mattes, outside of which alpha is 0: a folder, a pattern or a still; None takes
-    SHOT/garbage."""
+    """Garbage mattes (alpha is 0 outside): a folder, pattern or still; None takes SHOT/garbage."""
     core: Path | None = None
-    """Core mattes, inside of which alpha is 1; None takes SHOT/core."""
+    """Core mattes (alpha is 1 inside), likewise; None takes SHOT/core."""
     subject_layers: bool = False
-    """Of several subjects, write all mattes of a frame into one EXR too, as layers NAME.A."""
+    """Also write the mattes of several subjects into one EXR a frame, as layers NAME.A."""
     workers: int = limited(0, at_least=0)
     """Frames read and written at once; 0 chooses from the processors."""
     engine: EngineSettings = field(default_factory=EngineSettings)

@@ -36,13 +36,13 @@ class AppearanceSettings(Checked):
     blur_px: float = limited(1.0, above=0, at_most=1000)
     """Standard deviation of the blur before sampling, in px of the picture."""
     place: float = limited(0.35, at_least=0)
-    """Weight of the position: the longest side of the picture against the step black to white."""
+    """Weight of position: the picture's longest side against the step black to white."""
     nearby_px: float = limited(100.0, above=0)
     """Examples are taken within this distance of the unknown region."""
     examples: int = limited(1000, at_least=1)
-    """Maximum number of examples from a frame's foreground, and from its background."""
+    """Most examples from a frame's foreground, and from its background."""
     neighbours: int = limited(5, at_least=1)
-    """How many nearest examples a distance is averaged over."""
+    """Number of nearest examples that a distance is averaged over."""
 
     def stride(self, shape: Sequence[int]) -> int:
         """Distance in px between grid points of an (h, w) picture."""

@@ -34,11 +34,11 @@ class ContradictionSettings(Checked):
     least_difference: float = limited(8.0, at_least=0)
     """No smaller difference is doubted …"""
     most_difference: float = limited(60.0, at_least=0)
-    """… and none at all where the usual ones exceed this: the motion is not understood there."""
+    """… and none where the usual ones exceed this."""
     nearby_px: float = limited(40.0, at_least=0)
     """Usual differences are measured within this distance of the band."""
     touching_px: float = limited(6.0, at_least=0)
-    """Doubtful background counts within this distance of the band, or of other such background."""
+    """Doubtful background counts within this distance of the band or of other such background."""
     growth_px: float = limited(3.0, at_least=0)
     """Growth of a doubtful region."""
 

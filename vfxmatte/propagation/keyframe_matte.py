@@ -37,7 +37,7 @@ class KeyframeMatteSettings(Checked):
     rise_px: float = limited(12.0, above=0)
     """Distance into an unknown patch without foreground at which the guess reaches 0.5."""
     nearby_px: float = limited(40.0, above=0)
-    """Distance from the unknown region within which the background's colours are sampled."""
+    """The background's colours are sampled within this distance of the unknown region."""
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 
 

@@ -37,12 +37,10 @@ class TrackSettings(Checked):
 
     doubt_px: float = limited(0.2, above=0)
     """Forward-backward error at which the weight of a pixel's motion has halved."""
-    core_px: int = limited(8, at_least=1, at_most=1000)
-    """Radius of windows in which the matte must be solid: near an edge the flow is half the
-    background's.
-    """
+    core_px: int = limited(8, at_least=1, at_most=1000)  # near edges flow is half background's
+    """Radius of windows in which the matte must be solid."""
     core_power: float = limited(4.0, at_least=0)
-    """Power of the mean alpha in these windows: how strongly solid parts are preferred."""
+    """Power of the mean alpha in these windows: preference for solid parts."""
     hold_growth_px: float = limited(3.0, at_least=0)
     """Growth per frame across plate frames that cannot be read."""
     matte: KeyframeMatteSettings = field(default_factory=KeyframeMatteSettings)

@@ -41,9 +41,9 @@ class PropagationSettings(Checked):
     """Settings for propagating trimaps through time."""
 
     proxy_px: int = limited(960, at_least=16)
-    """Longest side of the proxies for motion; larger is slower and tracks thinner things."""
+    """Longest side of the proxies for motion; larger tracks thinner things, slower."""
     preset: Preset = "medium"
-    """OpenCV's DIS preset, "ultrafast", "fast" or "medium"."""
+    """Preset of OpenCV's DIS optical flow."""
     growth_px: float = limited(0.0, at_least=0)
     """Growth of every propagated unknown region, in px of the full picture."""
     alone_growth_px: float = limited(0.5, at_least=0)

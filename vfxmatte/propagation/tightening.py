@@ -40,11 +40,11 @@ class TighteningSettings(Checked):
     core_px: float = limited(3.0, at_least=0)
     """Erosion of what both directions agree on, before it is used."""
     sure: float = limited(0.9, above=0.5, at_most=1)
-    """The rough matte is solid above this, and empty below one minus this."""
+    """The rough matte is solid above this, empty below one minus this."""
     trust: float = limited(0.02, above=0)
     """Weight of the colours' likelihood in the rough matte."""
     matte_px: int = limited(640, at_least=16)
-    """Longest side of the picture that the rough matte is solved on."""
+    """Longest side of the rough matte."""
     practice_px: float = limited(20.0, at_least=0)
     """Growth of the keyframes' bands for the calibration."""
     practice_reach_px: float = limited(32.0, at_least=0)
@@ -58,11 +58,11 @@ class TighteningSettings(Checked):
     doubt_reach_px: float = limited(24.0, at_least=0)
     """Certain pixels within this distance of the band are checked."""
     doubt: float = limited(0.7, at_least=0, at_most=1)
-    """Those that look like the other side with this likelihood become unknown …"""
+    """Those this likely to belong to the other side become unknown …"""
     doubt_growth_px: float = limited(6.0, at_least=0)
     """… and so do pixels within this distance of them."""
     false_alarms: float = limited(0.1, at_least=0, at_most=1)
-    """Doubts are off if on a keyframe more than this share of its band would be doubted wrongly."""
+    """No doubts if on a keyframe more than this share of its band would be doubted wrongly."""
     looks: AppearanceSettings = field(default_factory=AppearanceSettings)
     lines: ColourLineSettings = field(default_factory=ColourLineSettings)
 

@@ -29,19 +29,17 @@ class MergeSettings(Checked):
     """Settings for merging two directions; sizes in px of the proxy."""
 
     growth_px: float = limited(1.0, at_least=0)
-    """Growth of a merged band, for errors of both directions, where they disagree at all."""
+    """Growth of a merged band where the directions disagree at all."""
     growth_per_gap: float = limited(1.5, at_least=0)
-    """How far from its expected edge a pixel is certain, as a multiple of half of what the two
-    directions lie apart there; that is half-way between the keyframes, and less towards them.
-    """
+    """Distance from the expected edge at which a pixel is certain, over half the gap between the
+    directions; half-way between the keyframes, less towards them."""
     most_growth_px: float = limited(24.0, at_least=0)
     """Upper limit of the growth into what both directions agree on."""
     corridor_slack_px: float = limited(1.0, at_least=0)
     """A pixel lies between the bands if the way through it is at most this much longer than the
-    direct one.
-    """
+    direct one."""
     gap_at_half_px: float = limited(8.0, above=0)
-    """The gap at which the agreement has fallen to one half."""
+    """Gap at which the agreement has halved."""
 
 
 @dataclass(frozen=True, kw_only=True)

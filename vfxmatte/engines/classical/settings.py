@@ -15,12 +15,12 @@ class ClassicalSettings(Checked):
     """How classical engines solve a frame."""
 
     light: Light = "linear"
-    """The space in which colours mix: linear light, or values as a display shows them."""
+    """Where colours mix: in linear light, or as a display shows them."""
     clusters: int | None = limited(None, at_least=1, at_most=32)
-    """kmeans and gmm: clusters on each side; None chooses for every frame."""
+    """kmeans and gmm: clusters on each side; None chooses, frame by frame."""
     epsilon: float = limited(1e-7, above=0, below=1)
     """closed-form: regularisation; larger is smoother where colours hardly differ."""
     tolerance: float = limited(1e-6, above=0, below=1)
-    """closed-form and knn: the solver ends at this residual, as a share of the right-hand side."""
+    """closed-form and knn: relative residual at which the solver ends."""
     iterations: int = limited(5000, at_least=1)
     """closed-form and knn: steps after which the solver fails."""
