@@ -16,7 +16,7 @@ import torch
 
 from training.config import TrainConfig
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import renamed_when_whole, write_whole
 from vfxmatte.network.architectures import network_config
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 
@@ -34,8 +34,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> N
         with interrupts_postponed():
             with renamed_when_whole(path) as partial, partial.open("wb") as stream:
                 torch.save({**state, "config": record}, stream)
-            with renamed_when_whole(path.with_suffix(".json")) as partial:
-                partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_whole(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
     except (OSError, RuntimeError, OutputError) as error:
         _raise_interruption(error)
         reason = error.what if isinstance(error, OutputError) else error
