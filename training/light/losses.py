@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from training.losses import l1_loss, laplacian_loss, masked_mean
-
-_LEAST_ERROR = 0.004  # an 8-bit alpha knows no less
-_ERROR_RANGE = (-5.5, 0.5)  # of the logarithm that the network may expect
+from vfxmatte.network.expected_error import negative_log_likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +31,8 @@ def gradient_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def error_loss(log_error: Tensor, predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """Negative log-likelihood of the error made, were it Laplacian of the expected size.
-
-    A proper score: least where exp(log_error) is the mean absolute error. No gradient reaches
-    alpha.
-    """
-    made = (predicted.detach().clamp(0, 1) - truth).abs().clamp(min=_LEAST_ERROR)
-    expected = log_error.clamp(*_ERROR_RANGE)
-    beyond = (log_error - expected).abs()
-    return masked_mean(made * torch.exp(-expected) + expected + beyond, unknown)
+    """Return the mean of `negative_log_likelihood` over the unknown region."""
+    return masked_mean(negative_log_likelihood(log_error, predicted, truth), unknown)
 
 
 def light_terms(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from training.light.losses import LightLosses, light_terms, weighted
 from training.light.validation import Errors, Picture, validate_light
-from training.loop.checkpoint import read_checkpoint
+from training.loop.checkpoint import read_checkpoint, save_state
 from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.samples.store_crops import CropBatch, CropConfig, StoreCrops
 from vfxmatte.errors import TrainingError
@@ -141,19 +140,7 @@ class LightTrainer:
         }
 
     def _save(self, path: Path) -> None:
-        partial = path.with_name(path.name + ".partial")
-        try:
-            with partial.open("wb") as stream:
-                torch.save(self._state(), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:
-            raise TrainingError(
-                f"the checkpoint cannot be written: {error}",
-                path=path,
-                hint="the previous checkpoint is intact; make room and start again",
-            ) from error
+        save_state(path, self._state())
 
     def resume(self) -> bool:
         """Go on from the last checkpoint, if there is one."""

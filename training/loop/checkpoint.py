@@ -16,7 +16,7 @@ import torch
 
 from training.config import TrainConfig
 from vfxmatte.errors import OutputError, TrainingError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import renamed_when_whole, write_whole
 from vfxmatte.network.architectures import network_config
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 
@@ -30,12 +30,28 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: TrainConfig) -> N
         TrainingError: full disk or the like; the previous checkpoint is still there.
     """
     record = config.as_dict()
+    with _writing(path):
+        _write_state(path, {**state, "config": record})
+        write_whole(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` alone, as `save_checkpoint` does."""
+    with _writing(path):
+        _write_state(path, state)
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    with renamed_when_whole(path) as partial, partial.open("wb") as stream:
+        torch.save(state, stream)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Postpone Ctrl-C to the end of the block, and turn what it raises into a TrainingError."""
     try:
         with interrupts_postponed():
-            with renamed_when_whole(path) as partial, partial.open("wb") as stream:
-                torch.save({**state, "config": record}, stream)
-            with renamed_when_whole(path.with_suffix(".json")) as partial:
-                partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            yield
     except (OSError, RuntimeError, OutputError) as error:
         _raise_interruption(error)
         reason = error.what if isinstance(error, OutputError) else error

@@ -19,7 +19,7 @@ from training.elements.extend_colour import extend_colour
 from training.render.scene import FPS
 from training.render.shots import SHOTS, layer_paths, subject_path
 from vfxmatte.errors import MissingFrameError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import renamed_when_whole, write_whole
 from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
@@ -59,8 +59,7 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
                 path = folder / "trimaps" / subject / f"trimap.{frame}.png"
                 write_trimap(path, trimap_of(alpha))
         write_plate(folder / f"plate/plate.{frame}.exr", grained(plate, seed, frame), frame)
-    with renamed_when_whole(folder / "shot.toml") as part:
-        part.write_text(_settings(name, frames), encoding="utf-8")
+    write_whole(folder / "shot.toml", _settings(name, frames))
 
 
 def _fronts(

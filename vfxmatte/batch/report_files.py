@@ -11,7 +11,7 @@ from pathlib import Path
 from vfxmatte.batch.outcome import Outcome, worst_code
 from vfxmatte.batch.page import COUNTS, html_page, markdown_page
 from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.version import __version__
 
 _PAGES = {".html": html_page, ".md": markdown_page}
@@ -72,8 +72,7 @@ class ReportFiles:
 
     def _write(self, path: Path, text: str) -> None:
         try:
-            with renamed_when_whole(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_whole(path, text)
         except OutputError as error:
             error.hint = f"{error.hint}; --report NAME.html puts the report elsewhere"
             raise

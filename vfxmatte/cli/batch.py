@@ -15,7 +15,7 @@ from vfxmatte.batch.session import BatchSession
 from vfxmatte.cli.batch_report import BatchScreen, JsonEvents, ScreenReport
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_list import ShotList, find_shots
-from vfxmatte.cli.shot_options import settings_options
+from vfxmatte.cli.shot_options import preview_option, settings_options
 from vfxmatte.common.exit_codes import SOME_FAILED
 from vfxmatte.errors import OutputError
 
@@ -27,13 +27,7 @@ _REPORT = "batch_report.html"
 @click.option("-o", "--output", "folder", type=PathOption(),
               help="Each shot gets OUTPUT/NAME [its own SHOT/matte].")  # fmt: skip
 @settings_options
-@click.option(
-    "--preview",
-    "previews",
-    type=click.Choice(["sheet", "movie"]),
-    multiple=True,
-    help="Draw the composite over a colour: preview.png or .mp4 beside the mattes.",
-)
+@preview_option
 @click.option("--overwrite", is_flag=True, help="Do finished frames again.")
 @click.option("--keep-going", is_flag=True,
               help="Do the other shots when one cannot run, or is ended by an error.")  # fmt: skip

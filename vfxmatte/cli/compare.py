@@ -19,7 +19,7 @@ from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import UsageError
 from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.sequence import FrameSequence
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
@@ -98,7 +98,7 @@ def _report(
     """Write record and sheet, and print the table (or the record) and the failures."""
     summaries = comparison.summaries()
     record = _record(shot, summaries, comparison.outcomes)
-    _write(folder / RECORD, json.dumps(record, indent=1))
+    write_whole(folder / RECORD, json.dumps(record, indent=1) + "\n")
     if comparison.details:
         write_sheet(comparison.details, names, folder / SHEET)
     if as_json:
@@ -137,11 +137,6 @@ def _alpha(
     if given is None and (shot is None or not (shot / "alpha").is_dir()):
         return None
     return open_alpha(shot, given, subjects)
-
-
-def _write(path: Path, text: str) -> None:
-    with renamed_when_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _record(

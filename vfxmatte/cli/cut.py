@@ -12,7 +12,7 @@ from vfxmatte.cli.cut_options import cut_options, read_cut_file
 from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
-from vfxmatte.cli.shot_options import settings_options
+from vfxmatte.cli.shot_options import preview_option, settings_options
 from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.errors import VfxmatteError
@@ -38,13 +38,7 @@ from vfxmatte.types import numbers_as_text
 )
 @click.option("--dry-run", is_flag=True, help="List what would be done; write nothing.")
 @settings_options
-@click.option(
-    "--preview",
-    "previews",
-    type=click.Choice(["sheet", "movie"]),
-    multiple=True,
-    help="Draw the worst frames, or all, over a colour: preview.png or .mp4 beside the mattes.",
-)
+@preview_option
 @click.option("--overwrite", is_flag=True, help="Solve finished frames again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON events; `end` is the last.")
 @click.option("--quiet", is_flag=True, help="Print failures only.")

@@ -11,14 +11,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.measured_frames import error_field, print_measured, table_of
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.cli.withhold import INNER, named_frames, withhold
-from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
-from vfxmatte.reporting.events import error_values
 from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
 
 _COLUMNS = ("missed %", "area", "SAD", "MSE", "Grad", "Conn", "dtSSD", "MESSDdt")
@@ -62,25 +60,19 @@ def evaluate(alpha: Path | None, withheld: str | None, as_json: bool, **values: 
         named = named_frames(withheld)
         click.get_current_context().exit(withhold(shot_of(values), named, as_json=as_json))
     shot = shot_of(values)
-    frames: list[FrameEvaluation] = []
     with Run(shot) as prepared:
         evaluation = Evaluation(run=prepared, alpha=open_alpha(values["shot"], alpha, shot.chosen))
-        try:
-            for frame in evaluation.frames():
-                frames.append(frame)
-                if as_json:
-                    click.echo(json.dumps({"event": "frame", **_plain(frame)}))
-        finally:  # report the measured frames, whatever ended the loop
-            if frames:
-                _report(evaluation, frames, as_json=as_json)
-    failed = [frame for frame in frames if frame.error is not None]
-    if failed:
-        all_failed = len(failed) == len(frames)
-        click.get_current_context().exit(NOTHING_DONE if all_failed else SOME_FAILED)
+        code = print_measured(
+            evaluation.frames(),
+            plain=_plain,
+            report=lambda frames: _report(evaluation, frames, as_json=as_json),
+            as_json=as_json,
+        )
+    click.get_current_context().exit(code)
 
 
 def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: bool) -> None:
-    """Print the means, or the table with them, and the failures."""
+    """Print the means, or the table with them."""
     means, shot = Means.of(frames), evaluation.run.shot
     if as_json:
         band_px = evaluation.band_px
@@ -91,9 +83,6 @@ def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: b
         click.echo(f"{shot.name}: {len(frames)} frames, {band}")
         if not evaluation.has_mattes:
             click.echo(f"no mattes in {shot.output} yet")
-    for frame in frames:
-        if frame.error is not None:
-            click.echo(f"failed: {logged(frame.error)}", err=True)
 
 
 def _plain(frame: FrameEvaluation) -> dict[str, Any]:
@@ -104,21 +93,16 @@ def _plain(frame: FrameEvaluation) -> dict[str, Any]:
     if frame.matte is not None:
         values |= {name: getattr(frame.matte, name) for name in names[2:]}
     values |= {"dtssd": frame.dtssd, "messddt": frame.messddt}
-    error = {} if frame.error is None else {"error": error_values(frame.error)}
-    return {"frame": frame.number, "is_keyframe": frame.is_keyframe, **values, **error}
+    own = {"frame": frame.number, "is_keyframe": frame.is_keyframe}
+    return {**own, **values, **error_field(frame)}
 
 
 def _table(frames: list[FrameEvaluation], means: Means) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("frame")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right")
-    for frame in frames:
-        key = " key" if frame.is_keyframe else ""
-        table.add_row(f"{frame.number}{key}", *_cells(_plain(frame)))
-    table.add_section()
-    table.add_row("mean", *_cells(asdict(means)))
-    return table
+    rows = (
+        [f"{frame.number}{' key' if frame.is_keyframe else ''}", *_cells(_plain(frame))]
+        for frame in frames
+    )
+    return table_of(_COLUMNS, rows, ["mean", *_cells(asdict(means))])
 
 
 def _cells(values: dict[str, Any]) -> list[str]:

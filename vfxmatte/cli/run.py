@@ -11,7 +11,7 @@ import click
 from vfxmatte.cli.chunk_options import chunk_options, part_of, read_frames
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
-from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.cli.shot_options import preview_option, shot_options
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
@@ -53,13 +53,7 @@ def _no_dry_run(context: click.Context, parameter: click.Parameter, value: bool)
     type=PathOption(),
     help="Also write a ProRes 4444 .mov: Rec.709, straight colour (or --foreground's), alpha.",
 )
-@click.option(
-    "--preview",
-    "previews",
-    type=click.Choice(["sheet", "movie"]),
-    multiple=True,
-    help="Draw the worst frames, or all, over a colour: preview.png or .mp4 beside the mattes.",
-)
+@preview_option
 @click.option("--overwrite", is_flag=True, help="Do finished frames again.")
 @click.option(
     "--chunk",

@@ -116,6 +116,14 @@ _SETTINGS = (
     ),
 )
 
+preview_option = click.option(
+    "--preview",
+    "previews",
+    type=click.Choice(["sheet", "movie"]),
+    multiple=True,
+    help="Draw the worst frames, or all, over a colour: preview.png or .mp4 beside the mattes.",
+)
+
 
 def shot_options(function: Function) -> Function:
     """Add SHOT and every option that changes the shot's parts or settings."""

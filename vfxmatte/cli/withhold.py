@@ -11,11 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
+from vfxmatte.cli.measured_frames import error_field, print_measured, table_of
 from vfxmatte.errors import UsageError
-from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.reporting.events import error_values
 from vfxmatte.review.withholding import WithheldFrame, Withholding
 from vfxmatte.types import FrameList, Frames, numbers_as_text
 
@@ -32,20 +30,12 @@ def withhold(shot: Shot, named: Frames | None, *, as_json: bool) -> int:
     Args:
         named: the keyframes to withhold together; None for the inner ones in turn.
     """
-    withholding = Withholding(shot=shot, named=named)
-    frames: list[WithheldFrame] = []
-    try:
-        for frame in withholding.frames():
-            frames.append(frame)
-            if as_json:
-                click.echo(json.dumps({"event": "frame", **_plain(frame)}))
-    finally:  # report the measured frames, whatever ended the loop
-        if frames:
-            _report(shot, frames, as_json=as_json)
-    failed = [frame for frame in frames if frame.error is not None]
-    if not failed:
-        return 0
-    return NOTHING_DONE if len(failed) == len(frames) else SOME_FAILED
+    return print_measured(
+        Withholding(shot=shot, named=named).frames(),
+        plain=_plain,
+        report=lambda frames: _report(shot, frames, as_json=as_json),
+        as_json=as_json,
+    )
 
 
 def named_frames(withheld: str) -> Frames | None:
@@ -62,7 +52,7 @@ def named_frames(withheld: str) -> Frames | None:
 
 
 def _report(shot: Shot, frames: list[WithheldFrame], *, as_json: bool) -> None:
-    """Print the means, or the table with them, and the failures."""
+    """Print the means, or the table with them."""
     means = _means(frames)
     if as_json:
         click.echo(json.dumps({"event": "means", "frames": len(frames), **means}))
@@ -70,21 +60,17 @@ def _report(shot: Shot, frames: list[WithheldFrame], *, as_json: bool) -> None:
         Console().print(_table(frames, means))
         click.echo(f"{shot.name}: {len(frames)} keyframes withheld, each compared with what was")
         click.echo("painted there, within 30 px of the painted band")
-    for frame in frames:
-        if frame.error is not None:
-            click.echo(f"failed: {logged(frame.error)}", err=True)
 
 
 def _plain(frame: WithheldFrame) -> dict[str, Any]:
     values = dict.fromkeys(_FIGURES) if frame.score is None else asdict(frame.score)
-    error = {} if frame.error is None else {"error": error_values(frame.error)}
     confidence = frame.confidence
     return {
         "frame": frame.number,
         "withheld": list(frame.withheld),
         **values,
         "confidence": None if confidence is None else round(confidence, 4),
-        **error,
+        **error_field(frame),
     }
 
 
@@ -95,17 +81,12 @@ def _means(frames: list[WithheldFrame]) -> dict[str, float | None]:
 
 
 def _table(frames: list[WithheldFrame], means: dict[str, float | None]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("frame")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right")
+    rows = []
     for frame in frames:
-        row = _plain(frame)
-        cells = (_cell(row[name]) for name in (*_FIGURES, "confidence"))
-        table.add_row(str(frame.number), numbers_as_text(frame.withheld), *cells)
-    table.add_section()
-    table.add_row("mean", "", *(_cell(means[name]) for name in _FIGURES))
-    return table
+        values = _plain(frame)
+        cells = (_cell(values[name]) for name in (*_FIGURES, "confidence"))
+        rows.append([str(frame.number), numbers_as_text(frame.withheld), *cells])
+    return table_of(_COLUMNS, rows, ["mean", "", *(_cell(means[name]) for name in _FIGURES)])
 
 
 def _cell(value: float | None) -> str:

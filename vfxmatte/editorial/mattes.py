@@ -13,7 +13,7 @@ from vfxmatte.editorial.places import Places
 from vfxmatte.editorial.uses import MATTES_KEY, METADATA_KEY, is_left_out
 from vfxmatte.errors import OutputError, ShotError
 from vfxmatte.io.result_names import matte_path
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 
 _MADE_FROM = "mattes_of"
 
@@ -50,8 +50,7 @@ def write_mattes(cut: Cut, path: Path) -> Path:
     metadata = dict(timeline.metadata.get(METADATA_KEY, {}))
     timeline.metadata[METADATA_KEY] = {**metadata, _MADE_FROM: str(cut.path)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with renamed_when_whole(path) as temporary:
-        temporary.write_text(otio.adapters.write_to_string(timeline, "otio_json"), "utf-8")
+    write_whole(path, otio.adapters.write_to_string(timeline, "otio_json"))
     return path
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from vfxmatte.errors import OutputError
 from vfxmatte.exports.working_space import NAMES, WorkingSpace
 from vfxmatte.io.overwriting import refuse_existing
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 
 
 def flame_path(model: Path) -> Path:
@@ -72,5 +72,4 @@ def _is_flames(path: Path) -> bool:
 
 def write_flame_description(path: Path, description: dict[str, Any]) -> None:
     """Write the file; raises OutputError if that fails."""
-    with renamed_when_whole(path) as partial:
-        partial.write_text(json.dumps(description, indent=4) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(description, indent=4) + "\n")

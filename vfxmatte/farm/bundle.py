@@ -11,7 +11,7 @@ from vfxmatte.errors import OutputError
 from vfxmatte.farm.job import FarmBatch, FarmJob
 from vfxmatte.farm.openjd_batch import batch_template
 from vfxmatte.farm.openjd_template import asset_references, template, values
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 
 
 def openjd_files(job: FarmJob, *, chunking: bool = True) -> dict[str, str]:
@@ -54,8 +54,7 @@ def write_bundle(folder: Path, files: Mapping[str, str], *, overwrite: bool = Fa
                 hint="give another folder to -o, or --overwrite",
             )
     for name, text in files.items():
-        with renamed_when_whole(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(folder / name, text)
     return [folder / name for name in files]
 
 

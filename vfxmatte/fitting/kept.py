@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.network.sidecar import file_sha256, sidecar_path
 
 FOLDER = "fit"
@@ -103,9 +103,8 @@ def discard(output: Path, recipe: str) -> None:
 
 def keep_unused(output: Path, recipe: str, record: dict[str, Any]) -> None:
     """Write that a fit did not help. Raises OutputError."""
-    with renamed_when_whole(sidecar_path(fit_path(output, recipe))) as partial:
-        text = json.dumps({"format": 1, "sha256": "", "training": record}, indent=2)
-        partial.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps({"format": 1, "sha256": "", "training": record}, indent=2)
+    write_whole(sidecar_path(fit_path(output, recipe)), text + "\n")
 
 
 def remove_others(output: Path, recipe: str) -> None:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from vfxmatte.engines.single_threaded import single_threads, threads_at_once
 from vfxmatte.fitting.examples import Example, Square, square
 from vfxmatte.fitting.settings import FitSettings
+from vfxmatte.network.expected_error import negative_log_likelihood
 from vfxmatte.network.light import LightMatting
 
 _SEED = 20
 _WARMUP, _LEFT = 10, 0.02  # steps; share of the learning rate that is left at the end
 _GRADIENT, _ERROR = 0.3, 0.04  # weights of the losses beside the absolute difference
-_LEAST_ERROR, _ERROR_RANGE = 0.004, (-5.5, 0.5)  # as in training; the latter of its logarithm
 _WEIGHT_DECAY, _CLIP = 0.01, 1.0
 
 Told = Callable[[int, float], None]
@@ -119,8 +119,5 @@ def _loss(
     error = wrong.abs().sum() / count
     across = (wrong[..., 1:] - wrong[..., :-1]).abs().sum() / count
     down = (wrong[..., 1:, :] - wrong[..., :-1, :]).abs().sum() / count
-    made = (alpha.detach().clamp(0, 1) - wanted).abs().clamp(min=_LEAST_ERROR)
-    expected = log_error.clamp(*_ERROR_RANGE)
-    beyond = (log_error - expected).abs()
-    likely = ((made * torch.exp(-expected) + expected + beyond) * unknown).sum() / count
-    return error + _GRADIENT * (across + down) + _ERROR * likely, error.detach()
+    unlikely = (negative_log_likelihood(log_error, alpha, wanted) * unknown).sum() / count
+    return error + _GRADIENT * (across + down) + _ERROR * unlikely, error.detach()

@@ -40,6 +40,19 @@ def renamed_when_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name first, as `renamed_when_whole` does; text as UTF-8.
+
+    Raises:
+        OutputError: the file cannot be written; an earlier one is still there.
+    """
+    with renamed_when_whole(path) as temporary:
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            temporary.write_bytes(content)
+
+
 def _is_of(error: OSError, temporary: Path) -> bool:
     """Return True if an error names the file being written, one of its folders, or nothing."""
     named = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.temporary import remove_leftovers, renamed_when_whole
+from vfxmatte.io.temporary import remove_leftovers, write_whole
 from vfxmatte.journal import chunks
 from vfxmatte.journal.claim import Claim, held
 from vfxmatte.journal.records import STATE_FOLDER, BaseJournal, FrameRecord
@@ -169,9 +169,7 @@ class Journal(BaseJournal):
             for _, record in sorted(self.records.items())
         ]
         path = self.output / MANIFEST_FILE
-        with renamed_when_whole(path) as temporary:
-            text = json.dumps({**header, "frames": frames}, indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_whole(path, json.dumps({**header, "frames": frames}, indent=1) + "\n")
         return path
 
 

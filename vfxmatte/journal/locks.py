@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.errors import OutputError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.journal.records import STATE_FOLDER
 
 _FILE = "locked.json"
@@ -61,8 +61,7 @@ def read_locks(output: Path) -> dict[int, Lock]:
 def write_locks(output: Path, locks: Iterable[Lock]) -> None:
     """Replace the list of locked frames; raises OutputError."""
     rows = [asdict(lock) for lock in sorted(locks, key=lambda lock: lock.number)]
-    with renamed_when_whole(locks_path(output)) as temporary:
-        temporary.write_text(json.dumps({"locked": rows}, indent=1) + "\n", encoding="utf-8")
+    write_whole(locks_path(output), json.dumps({"locked": rows}, indent=1) + "\n")
 
 
 def locked_matte(lock: Lock, output: Path) -> Path:

@@ -20,7 +20,7 @@ from torch import nn
 
 from vfxmatte.colour import NETWORK_ENCODING
 from vfxmatte.errors import OutputError, WeightsError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import renamed_when_whole, write_whole
 from vfxmatte.network.sidecar import SIDECAR_FORMAT, file_sha256, read_sidecar, sidecar_path
 
 _AGAIN = "copy the .safetensors and its .json again, together"
@@ -96,8 +96,7 @@ def save_folded(
             "training": dict(training or {}),
             "evaluation": dict(evaluation or {}),
         }
-        with renamed_when_whole(sidecar_path(path)) as partial:
-            partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_whole(sidecar_path(path), json.dumps(record, indent=2) + "\n")
     except (OutputError, SafetensorError) as error:
         raise WeightsError(
             f"weights cannot be written: {getattr(error, 'what', error)}",

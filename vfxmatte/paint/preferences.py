@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 
 _MOST = 64  # preferences
 _MOST_CHARACTERS = 200  # of a name or a value
@@ -44,8 +44,7 @@ class Preferences:
             if not (_is_fine(name) and _is_fine(value)) or len(changed) > _MOST:
                 raise UsageError("this preference cannot be kept: it is too long, or one too many")
             try:
-                with renamed_when_whole(self._path) as temporary:
-                    temporary.write_text(json.dumps(changed, indent=1), "utf-8")
+                write_whole(self._path, json.dumps(changed, indent=1))
             except (OSError, OutputError):
                 return
 

@@ -91,6 +91,18 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     return each(write, frames)
 
 
+@contextlib.contextmanager
+def ended_by(finish: Callable[[], None]) -> Iterator[None]:
+    """Call `finish` when the block ends; if the block fails, its error is the one to report."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            finish()
+        raise
+    finish()
+
+
 def _of_part(
     parts: Mapping[str, Part], stage: Callable[[Part, FrameState], None], state: FrameState
 ) -> None:
@@ -163,7 +175,7 @@ class Run(PreparedRun):
     @property
     def count(self) -> int:
         """Number of results of the whole run."""
-        return self.results_per_frame * (len(self.plan.numbers) + len(self.plan.skipped))
+        return len(self.plan.numbers) + len(self.plan.skipped)
 
     @property
     def subject_runs(self) -> dict[str | None, Run]:
@@ -190,14 +202,8 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            with self.open_journal() as journal:
-                try:
-                    yield from self._frames(journal)
-                except BaseException:
-                    with contextlib.suppress(Exception):  # the first error is the one to report
-                        self.write_manifest(journal)
-                    raise
-                self.write_manifest(journal)
+            with self.open_journal() as journal, ended_by(lambda: self.write_manifest(journal)):
+                yield from self._frames(journal)
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
@@ -209,16 +215,21 @@ class Run(PreparedRun):
         return ChunkJournal(self.shot.output, f"{numbers[0]}-{numbers[-1]}")
 
     def _frames(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
-        self.results.refuse_painted_over(self.numbers, self.plan.keyframes)
-        if self._only is None:
-            for number in self.plan.skipped:
-                yield FrameResult(number=number, status="skipped")
+        yield from self.skipped()
         if self.engine is None and names_several(self.settings.engine.device):
             yield from self._solved_on_several_devices(journal)
         else:
-            yield from self._solved(journal, self._fitted(self._open_engine()))
+            yield from self._solved(journal, self._fitted(self.ready_engine()))
 
-    def _open_engine(self) -> Engine:
+    def skipped(self, subject: str | None = None) -> Iterator[FrameResult]:
+        """Yield the frames that the plate lacks; raises TrimapError for trimaps painted over."""
+        self.results.refuse_painted_over(self.numbers, self.plan.keyframes)
+        if self._only is None:
+            for number in self.plan.skipped:
+                yield FrameResult(number=number, status="skipped", subject=subject)
+
+    def ready_engine(self) -> Engine:
+        """Return the engine; one that this run opens is closed with it."""
         if self.engine is None:
             engine = open_engine(self.settings.engine)
             self._open_files.callback(engine.close)
@@ -302,7 +313,7 @@ class Run(PreparedRun):
         """Lend the run's engine; of several devices, one on the first."""
         settings = self.settings.engine
         if self.engine is not None or not names_several(settings.device):
-            yield self._open_engine()
+            yield self.ready_engine()
             return
         first = replace(settings, device=device_names(settings.device)[0])
         with contextlib.closing(open_engine(first)) as engine:
@@ -335,13 +346,18 @@ class Run(PreparedRun):
         for result in finished:
             todo.pop(result.number, None)
         if todo:
-            requested = requested_engine(self.settings.engine)
-            run = RunRecord(engine=dict(description), device=device, requested=requested)
-            journal.add_run(run)
+            self.record_engine(journal, description, device)
         yield from finished
         if self._only is None and not self.overwrite:
             yield from self._rewritten(journal, todo)
         return todo
+
+    def record_engine(
+        self, journal: Journal | ChunkJournal, description: Mapping[str, Any], device: str
+    ) -> None:
+        """Record which engine solves the frames to come, and on what."""
+        requested = requested_engine(self.settings.engine)
+        journal.add_run(RunRecord(engine=dict(description), device=device, requested=requested))
 
     def reset(self, journal: Journal | ChunkJournal) -> None:
         """Forget all frames but the locked ones."""

@@ -8,7 +8,6 @@ changed.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -16,22 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.engines.protocol import Engine
-from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.journal import Journal
-from vfxmatte.journal.records import RunRecord
 from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.frame import FrameState, result_of
 from vfxmatte.pipeline.layered import LayeredMattes
 from vfxmatte.pipeline.parts import Part, numbers_of
-from vfxmatte.pipeline.plan import (
-    RunPlan,
-    beside_each_other,
-    locked_prints,
-    requested_engine,
-)
-from vfxmatte.pipeline.run import Run, stages
+from vfxmatte.pipeline.plan import RunPlan, beside_each_other, locked_prints
+from vfxmatte.pipeline.run import Run, ended_by, stages
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shared_proxies import SharedProxies, needed_proxies
 from vfxmatte.pipeline.shot import Shot
@@ -118,7 +110,7 @@ class SubjectsRun:
     @property
     def count(self) -> int:
         """Number of results of the whole run."""
-        return self.results_per_frame * (len(self.plan.numbers) + len(self.plan.skipped))
+        return self.results_per_frame * self._first.count
 
     @property
     def subject_runs(self) -> dict[str | None, Run]:
@@ -165,13 +157,8 @@ class SubjectsRun:
                 journals = {name: run.open_journal() for name, run in self.runs.items()}
                 for journal in journals.values():
                     stack.enter_context(journal)
-                try:
+                with ended_by(lambda: self._write_manifests(journals)):
                     yield from self._frames(journals)
-                except BaseException:
-                    with contextlib.suppress(Exception):  # the first error is the one to report
-                        self._write_manifests(journals)
-                    raise
-                self._write_manifests(journals)
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
@@ -182,25 +169,15 @@ class SubjectsRun:
 
     def _frames(self, journals: Journals) -> Iterator[FrameResult]:
         for name in self.chosen:
-            run = self.runs[name]
-            run.results.refuse_painted_over(run.numbers, run.plan.keyframes)
-            if not self._only:
-                for number in run.plan.skipped:
-                    yield FrameResult(number=number, status="skipped", subject=name)
+            yield from self.runs[name].skipped(name)
         if self._first.engine is None and names_several(self.settings.engine.device):
             yield from self._solved_on_several_devices(journals)
         else:
-            yield from self._solved(journals, self._open_engine())
+            engine = self._first.ready_engine()
+            self.lend(engine)
+            yield from self._solved(journals, engine)
         if self.layered is not None and not self._only:
             self.layered.write(self.plan.numbers)
-
-    def _open_engine(self) -> Engine:
-        if self._first.engine is None:
-            engine = open_engine(self.settings.engine)
-            self._open_files.callback(engine.close)
-            self.lend(engine)
-            return engine
-        return self._first.engine
 
     def _solved(self, journals: Journals, engine: Engine) -> Iterator[FrameResult]:
         parts = yield from self._begun(journals, engine.describe(), engine.device)
@@ -251,9 +228,7 @@ class SubjectsRun:
                 yield from (replace(result, subject=name) for result in finished)
             part = self._part(name, journals[name], alone[name], {r.number for r in finished})
             if part.numbers:
-                requested = requested_engine(self.settings.engine)
-                record = RunRecord(engine=dict(description), device=device, requested=requested)
-                journals[name].add_run(record)
+                run.record_engine(journals[name], description, device)
             parts[name] = part
         return parts
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.mattes import read_matte
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, file_of
 from vfxmatte.journal.stale import written_fingerprint
@@ -40,8 +40,7 @@ def write_unshared(
     content = io.BytesIO()
     np.savez_compressed(content, fingerprint=fingerprint, pixels=pixels, alpha=alpha)
     try:
-        with renamed_when_whole(path) as temporary:
-            temporary.write_bytes(content.getvalue())
+        write_whole(path, content.getvalue())
     except OutputError as error:
         raise error.at(frame=number) from error.__cause__
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from vfxmatte.colour import decode_srgb
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.pages import inlined
 from vfxmatte.review.figures import CHECKS
 from vfxmatte.review.flags import FrameReview
 from vfxmatte.review.preview import checker, evenly_chosen, grey_picture, over, resized, to_display
 from vfxmatte.review.proxies import as_text, decoded_webp, encoded_webp
-from vfxmatte.types import FloatImage, Picture
+from vfxmatte.types import Picture
 
 MOST_BYTES = 15_000_000
 """Size of a page of 200 frames of HD, at most."""
@@ -207,19 +208,14 @@ def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]
 
 def _thumbnail(planes: Mapping[str, bytes]) -> Picture:
     """Draw a frame's composite over a checker, and its matte below."""
-    linear = _linear(decoded_webp(planes.get("foreground", planes["plate"])))
+    colour = decoded_webp(planes.get("foreground", planes["plate"]))
+    linear = decode_srgb(np.asarray(colour / np.float32(255), np.float32))
     large = (decoded_webp(planes["alpha"])[:, :, 1] / 255).astype(np.float32)
     scale = min(1.0, _SHEET_PX / large.shape[1])
     size = max(1, round(large.shape[1] * scale)), max(1, round(large.shape[0] * scale))
     premultiplied, alpha = resized(linear * large[:, :, None], size), resized(large, size)
     composite = to_display(over(premultiplied, alpha, checker(alpha.shape)))
     return np.concatenate([composite, grey_picture(alpha)])
-
-
-def _linear(colour: Picture) -> FloatImage:
-    values = colour.astype(np.float32) / 255
-    encoded = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return encoded.astype(np.float32)
 
 
 def in_order_of_need(

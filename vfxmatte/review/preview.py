@@ -21,7 +21,7 @@ from vfxmatte.colour import ColourConfig, encode_for_network
 from vfxmatte.errors import OutputError
 from vfxmatte.io.canvas import crop
 from vfxmatte.io.rates import frame_rate
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import renamed_when_whole, write_whole
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Frame, Labels, Picture
 
 H264_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
@@ -148,8 +148,7 @@ def contact_sheet(rows: Sequence[Panels], path: str | Path) -> Path:
 def write_png(picture: Picture, path: Path) -> Path:
     """Write (h, w, 3) uint8 sRGB, completely or not at all; raises OutputError."""
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    with renamed_when_whole(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    write_whole(path, encoded.tobytes())
     return path
 
 

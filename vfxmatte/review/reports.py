@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from vfxmatte.io.temporary import renamed_when_whole
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.review.figures import CHECKS
 from vfxmatte.review.flags import FrameReview
 from vfxmatte.version import __version__
@@ -49,8 +49,7 @@ def as_plain(
 
 def write_json(path: Path, plain: Mapping[str, Any]) -> None:
     """Write review.json; raises OutputError."""
-    with renamed_when_whole(path) as temporary:
-        temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(plain, indent=1) + "\n")
 
 
 def write_junit(
@@ -80,8 +79,7 @@ def write_junit(
             output = ElementTree.SubElement(case, "system-out")
             output.text = _printable("\n".join(flag.text for flag in frame.flags))
     ElementTree.indent(suite)
-    with renamed_when_whole(path) as temporary:
-        temporary.write_bytes(ElementTree.tostring(suite, "utf-8", xml_declaration=True) + b"\n")
+    write_whole(path, ElementTree.tostring(suite, "utf-8", xml_declaration=True) + b"\n")
 
 
 def _frame(frame: FrameReview) -> dict[str, Any]:
