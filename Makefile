@@ -2,7 +2,7 @@
 # into .venv first. Any Python from 3.11 on: make PYTHON=python3.12 demo
 # `make blender` adds Blender as a module (Python 3.11 only, some 350 MB) in an environment of its own,
 # .venv-bpy: then the tests of the Blender add-on run too. `make extension` builds what Blender installs.
-# `make wheel` builds the wheel and tries it out; `make settings` writes docs/settings.md anew.
+# `make wheel` builds the wheel and tries it out; `make settings` writes docs/settings*.md anew.
 
 PYTHON ?= python3
 VENV := .venv

@@ -1,7 +1,7 @@
-"""Generate docs/settings.md, the reference of every setting of shot.toml, from the dataclasses.
+"""Generate docs/settings*.md, the reference of every setting of shot.toml, from the dataclasses.
 
-python -m tests.packaging.settings_reference            # write the page
-python -m tests.packaging.settings_reference --check    # exit code 1 where it is out of date
+python -m tests.packaging.settings_reference            # write the pages
+python -m tests.packaging.settings_reference --check    # exit code 1 where one is out of date
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from vfxmatte.common.checked import Allowed, allowed_of
 from vfxmatte.pipeline.settings import RunSettings
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "settings.md"
+OF_TABLES = {"propagation": DOCS / "settings_propagation.md"}  # tables with a page of their own
+_GENERATED = "*Generated from the code by `make settings`; do not edit.*\n"
 HEAD = """\
 # Settings
 
@@ -30,7 +33,6 @@ Every setting of `shot.toml`. On the command line: `--set TABLE.NAME=VALUE`, suc
 `shot.toml`. In Python: the fields of `vfxmatte.RunSettings`, where "not set" is `None`. An unknown
 name or a value out of range is refused.
 
-*Generated from the code by `make settings`; do not edit.*
 """
 _TYPES: Mapping[Any, str] = {
     bool: "true, false",
@@ -101,17 +103,23 @@ def rows(settings: Any, within: str = "") -> Iterator[list[str]]:
         ]
 
 
-def page() -> str:
-    """The text of docs/settings.md: a section for each table of shot.toml."""
+def pages() -> dict[Path, str]:
+    """Text of each page: a section for each table of shot.toml."""
     settings = RunSettings()
-    nested = {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(settings)
-        if dataclasses.is_dataclass(getattr(settings, field.name))
-    }
     sections = [_section("At the top", settings)]
-    sections += [_section(f"`[{name}]`", value) for name, value in nested.items()]
-    return "\n".join([HEAD, *sections])
+    texts: dict[Path, str] = {}
+    for field in dataclasses.fields(settings):
+        table = getattr(settings, field.name)
+        if not dataclasses.is_dataclass(table):
+            continue
+        own = OF_TABLES.get(field.name)
+        if own is None:
+            sections.append(_section(f"`[{field.name}]`", table))
+        else:
+            sections.append(f"## `[{field.name}]`\n\n[On a page of its own]({own.name}).\n")
+            title = f"# Settings of {field.name}\n\nThe other [settings]({PAGE.name}).\n"
+            texts[own] = "\n".join([title, _GENERATED, _section(f"`[{field.name}]`", table)])
+    return {PAGE: "\n".join([HEAD + _GENERATED, *sections]), **texts}
 
 
 def _section(title: str, settings: Any) -> str:
@@ -147,13 +155,18 @@ def _default(value: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or with `--check` compare it; returns the exit code."""
+    """Write the pages, or with `--check` compare them; returns the exit code."""
     if arguments == ["--check"]:
-        current = PAGE.is_file() and PAGE.read_text("utf-8") == page()
-        if not current:
-            print("docs/settings.md is out of date: make settings", file=sys.stderr)
-        return 0 if current else 1
-    PAGE.write_text(page(), "utf-8")
+        old = [
+            path.name
+            for path, text in pages().items()
+            if not path.is_file() or path.read_text("utf-8") != text
+        ]
+        if old:
+            print(f"out of date: {', '.join(old)}: make settings", file=sys.stderr)
+        return 1 if old else 0
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
     return 0
 
 
