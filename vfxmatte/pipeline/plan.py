@@ -29,7 +29,7 @@ from vfxmatte.types import numbers_as_text
 
 _LATER_OUTPUT = ("foreground", "despill", "layers")
 
-PIXELS_VERSION = 4
+PIXELS_VERSION = 5
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 
@@ -313,6 +313,7 @@ class Fingerprints:
         self._plan, self._plate = plan, plate
         self._keyframes = {n: keyframe_digest(plan, n) for n in plan.keyframes}
         self._fit = engine.get("fit")
+        self._steadies = settings.steadies
         self._common = digest(
             {
                 "pixels": PIXELS_VERSION,
@@ -321,6 +322,7 @@ class Fingerprints:
                 "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
                 "canvas": as_plain(plate.info.canvas),
                 "growth": settings.keyframe_growth,
+                "temporal": settings.temporal if settings.steadies else None,
             }
         )
         self._file = _file_digest(settings.output)
@@ -339,9 +341,15 @@ class Fingerprints:
         parts = [self._common, self._segments[segment], own]
         if number in self._plan.finished:  # nothing limits or shapes it
             return f"{digest(parts)}{_SEPARATOR}{self._file}"
-        limits = self._plan.limits.digest(number)
-        alpha = digest([*parts, limits] if limits else parts)
+        limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
+        alpha = digest([*parts, *limits] if any(limits) else parts)
         return f"{alpha}{_SEPARATOR}{self._shaped_file}"
+
+    def _that_decide(self, number: int) -> Sequence[int]:
+        """Return the frames whose garbage and core mattes decide a frame's alpha."""
+        if self._steadies and number not in self._keyframes:
+            return number - 1, number, number + 1
+        return (number,)
 
     def _segment_digest(self, segment: Segment) -> str:
         """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates and

@@ -47,6 +47,7 @@ from vfxmatte.pipeline.stages import (
     store_trimap,
     write_matte,
 )
+from vfxmatte.pipeline.steady import steady
 from vfxmatte.types import FrameResult
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
         begun[subject] = prefetch(frames, depth=_TRIMAPS_AHEAD)
     frames = in_step(parts, begun)
     frames = read_plates(run, frames, numbers_of(parts))
-    frames = each(lambda part, state: encode_colour(part.run, state), frames)  # becomes a task
+    frames = each(encode_colour, frames)  # becomes a task
     frames = solve(engine, frames)
+    frames = steady(parts, frames)  # averages neighbouring mattes
     if any(part.run.controls.change_alpha for part in parts.values()):
         frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
     frames = share(parts, frames)

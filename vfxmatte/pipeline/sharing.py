@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
 
 import numpy as np
 
@@ -24,12 +23,6 @@ from vfxmatte.pipeline.unshared import (
     write_unshared,
 )
 from vfxmatte.types import FloatImage, Frame, Matte
-
-
-def by_number(states: Iterable[FrameState]) -> Iterator[list[FrameState]]:
-    """Yield the states of one number together."""
-    for _, group in groupby(states, key=lambda state: state.number):
-        yield list(group)
 
 
 def give_way(parts: Mapping[str, Part], states: list[FrameState]) -> list[FrameState]:

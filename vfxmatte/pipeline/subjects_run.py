@@ -205,7 +205,9 @@ class SubjectsRun:
 
     def _proxies(self, parts: Mapping[str, Part]) -> SharedProxies:
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-        needs = {name: needed_proxies(part.run.plan, [*part.todo]) for name, part in parts.items()}
+        needs = {
+            name: needed_proxies(part.run.plan, [*part.solved]) for name, part in parts.items()
+        }
         scratch = next(iter(parts.values())).scratch
         return SharedProxies(self._first.proxies, needs, ProxyStore(scratch / "shared", size))
 
