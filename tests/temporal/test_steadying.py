@@ -85,7 +85,7 @@ def test_pictures_that_differ_do_not_count(other: str) -> None:
 
 
 def test_large_pictures_are_reduced_and_their_mattes_are_not() -> None:
-    """The motion of a 4K frame is estimated at HD, and followed at full size."""
+    """The motion is estimated on small pictures, and followed at full size."""
     height, width = 60, LONGEST_PX * 2
     columns = np.arange(width, dtype=np.float32)
     alphas = [np.tile(np.clip((columns - 2000 - 8 * i) / 6, 0, 1), (height, 1)) for i in (0, 1)]

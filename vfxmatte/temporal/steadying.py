@@ -26,11 +26,12 @@ from vfxmatte.propagation.flow import (
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FloatImage, Mask, Picture
 
-LONGEST_PX = 1920
+LONGEST_PX = 1280
 """Longest side of the pictures that the motion is estimated on."""
 _SOLID_POWER = 4  # of alpha: how much more solid parts decide the motion around them
 _DOUBT_PX = 1.0  # forward-backward error at which a pixel's motion counts for 1/e
 _ALIKE = 20.0  # mean absolute difference, of 255, at which a neighbour's alpha counts for 1/e
+_MEAN = np.full((1, 3), 1 / 3, np.float32)  # of three channels
 _BLUR_PX = 3  # side of the squares over which pictures are compared
 
 
@@ -110,7 +111,7 @@ def _motion(alpha: FloatImage, flows: FlowPair) -> FloatImage:
 def _alikeness(now: Picture, other: Picture, flow: FloatImage) -> FloatImage:
     """Return (h, w) float32 in (0, 1]: how alike a picture and the other along `flow` are."""
     followed = looked_up(other, positions(now.shape[:2]) + _enlarged(flow, now.shape[:2]))
-    difference = cv2.absdiff(followed, now).astype(np.float32).mean(axis=2)
+    difference = cv2.transform(cv2.absdiff(followed, now).astype(np.float32), _MEAN)
     difference = cv2.blur(difference, (_BLUR_PX, _BLUR_PX))
     return np.asarray(np.exp(-np.square(difference / _ALIKE)), np.float32)
 
@@ -118,8 +119,7 @@ def _alikeness(now: Picture, other: Picture, flow: FloatImage) -> FloatImage:
 def _enlarged(flow: FloatImage, shape: tuple[int, ...]) -> FloatImage:
     """Resize a flow to (h, w), its vectors with it."""
     scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
-    resized = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-    return cast(FloatImage, resized * scale)
+    return cast(FloatImage, cv2.resize(flow * scale, (shape[1], shape[0])))
 
 
 def _to_box(plane: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> FloatImage:
