@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.protocol import Task
@@ -16,6 +16,9 @@ from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.types import Failure, FloatImage, Frame, FrameResult, Matte, Picture, Trimap
+
+if TYPE_CHECKING:
+    from vfxmatte.pipeline.steady import Surroundings
 
 Part = TypeVar("Part")
 
@@ -43,6 +46,8 @@ class FrameState:
     """What the engine is given: the encoded picture and the trimap."""
     picture: Picture | None = None
     """The picture that neighbouring mattes are compared on."""
+    surroundings: Surroundings | None = None
+    """The mattes before and after it, if it is to be averaged with them."""
     matte: Matte | None = None
     known: str = "float"
     """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
@@ -85,7 +90,7 @@ class FrameState:
         """Set the error, unless there is one already, and release all pixels."""
         self.error = self.error or as_foreseen(error).at(frame=self.number)
         self.trimap = self.frame = self.task = self.matte = self.planes = self.path = None
-        self.picture = None
+        self.picture = self.surroundings = None
 
 
 def for_each_frame(

@@ -47,7 +47,7 @@ from vfxmatte.pipeline.stages import (
     store_trimap,
     write_matte,
 )
-from vfxmatte.pipeline.steady import steady
+from vfxmatte.pipeline.steady import average, surround
 from vfxmatte.types import FrameResult
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     frames = read_plates(run, frames, numbers_of(parts))
     frames = each(encode_colour, frames)  # becomes a task
     frames = solve(engine, frames)
-    frames = steady(parts, frames)  # averages neighbouring mattes
+    frames = surround(parts, frames)  # by their neighbours
+    if any(part.steadied for part in parts.values()):
+        frames = each(average, frames)  # with these
     if any(part.run.controls.change_alpha for part in parts.values()):
         frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
     frames = share(parts, frames)

@@ -126,6 +126,10 @@ def encode_colour(part: Part, state: FrameState) -> None:
             state.picture = picture_of(encoded)
         if state.matte is None:
             state.task = Task(image=encoded, trimap=trimap)
+    if not run.settings.output.needs_trimaps and state.number not in part.steadied:
+        state.trimap = None
+    if not run.settings.output.needs_plate:
+        state.frame = frame.without_pixels()
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -233,3 +237,4 @@ def write_matte(
         path = run.results.write_matte(matte, frame, state.fingerprint, attributes, state.planes)
         state.size_bytes = path.stat().st_size
     state.path, state.frame, state.matte, state.planes = path, None, None, None
+    state.trimap = None

@@ -1,4 +1,4 @@
-"""The stage that averages mattes with their neighbours', see `temporal.steadying`.
+"""Averaging mattes with their neighbours', see `temporal.steadying`.
 
 A frame's neighbours count whether they are to be solved or not, as long as the plate has them: one
 that is not to be solved is solved aside. So a frame is the same in every range, chunk and run.
@@ -7,11 +7,12 @@ that is not to be solved is solved aside. So a frame is the same in every range,
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TypeVar
 
-from vfxmatte.common.parallel import close, ordered_map
-from vfxmatte.pipeline.frame import FrameState, by_number, failing_alone
+from vfxmatte.common.parallel import close
+from vfxmatte.pipeline.frame import FrameState, by_number
 from vfxmatte.pipeline.parts import Part
 from vfxmatte.propagation.flow import FlowPair
 from vfxmatte.temporal.steadying import Moment, Neighbour, flows_between, steadied
@@ -20,12 +21,87 @@ from vfxmatte.types import UNKNOWN, Picture
 Item = TypeVar("Item")
 
 
+@dataclass(kw_only=True, eq=False)
+class _Motion:
+    """The motion between two frames, estimated once for both and for all subjects."""
+
+    first: Picture
+    second: Picture
+    _lock: Lock = field(default_factory=Lock)
+    _flows: FlowPair | None = None
+
+    def flows(self) -> FlowPair:
+        with self._lock:
+            if self._flows is None:
+                self._flows = flows_between(self.first, self.second)
+            return self._flows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surroundings:
+    """A frame's matte as it was solved, and its neighbours'; None for one that is not there."""
+
+    now: Moment
+    before: tuple[Moment, _Motion] | None
+    after: tuple[Moment, _Motion] | None
+
+    def neighbours(self) -> Iterator[Neighbour]:
+        """Yield the neighbours with the motion from this frame to them."""
+        if self.before is not None:
+            moment, motion = self.before
+            yield Neighbour(moment=moment, flows=motion.flows().reversed())
+        if self.after is not None:
+            moment, motion = self.after
+            yield Neighbour(moment=moment, flows=motion.flows())
+
+
+def surround(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Generator[FrameState]:
+    """Show every frame that is to be steadied its neighbours; drop those solved for that alone."""
+    instants = map(_Instant.of, by_number(states))
+    try:
+        for before, now, after in _in_threes(instants):
+            for state in now.states:
+                if not state.aside and state.number in parts[state.subject].steadied:
+                    state.surroundings = now.surroundings(state.subject, before, after)
+                if not state.aside:
+                    yield state
+    finally:
+        close(states)
+
+
+def average(part: Part, state: FrameState) -> None:
+    """Replace a matte by the average with its neighbours, if it is to be steadied."""
+    if state.surroundings is None:
+        return
+    matte, surroundings = state.needed(state.matte), state.surroundings
+    labels = state.needed(state.trimap).labels if matte.labels is None else matte.labels
+    with state.timed("steady"):
+        alpha = steadied(
+            surroundings.now,
+            [*surroundings.neighbours()],
+            labels == UNKNOWN,
+            strength=part.run.settings.temporal.strength,
+        )
+    state.matte, state.surroundings = replace(matte, alpha=alpha), None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Instant:
     """The frames of one number, with their mattes as they were solved, by subject."""
 
     states: list[FrameState]
     moments: Mapping[str, Moment]
+    motions: dict[int, _Motion] = field(default_factory=dict)
+    """The motion to the frame of a number."""
+
+    @classmethod
+    def of(cls, states: list[FrameState]) -> _Instant:
+        moments = {}
+        for state in states:
+            if state.matte is not None and state.picture is not None:
+                moments[state.subject] = Moment(alpha=state.matte.alpha, picture=state.picture)
+            state.picture = None
+        return cls(states=states, moments=moments)
 
     @property
     def number(self) -> int:
@@ -35,109 +111,34 @@ class _Instant:
     def picture(self) -> Picture | None:
         return next((moment.picture for moment in self.moments.values()), None)
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Linked:
-    """An instant, and the motion to it from the frame before; None if that is not there."""
-
-    instant: _Instant
-    flows: FlowPair | None
-
-
-def steady(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Generator[FrameState]:
-    """Average mattes with their neighbours', and drop frames that were solved for that alone."""
-    workers = next(iter(parts.values())).run.workers
-    steadied_states = _steadied(parts, states, workers) if _any(parts) else states
-    try:
-        for state in steadied_states:
-            if not parts[state.subject].run.settings.output.needs_trimaps:
-                state.trimap = None
-            if not state.aside:
-                yield state
-    finally:
-        close(steadied_states)
-        close(states)
-
-
-def _any(parts: Mapping[str, Part]) -> bool:
-    return any(part.steadied for part in parts.values())
-
-
-def _steadied(
-    parts: Mapping[str, Part], states: Iterable[FrameState], workers: int
-) -> Generator[FrameState]:
-    instants = map(_instant, by_number(states))
-    linked = ordered_map(_linked, _in_pairs(instants), workers=workers)
-
-    def among_neighbours(three: tuple[_Linked | None, _Linked, _Linked | None]) -> _Instant:
-        before, now, after = three
-        for state in now.instant.states:
-            failing_alone(
-                lambda state: _average(parts[state.subject], state, before, now, after),
-                state,
-                parts[state.subject].run.concerns_all,
-            )
-        return now.instant
-
-    done = ordered_map(among_neighbours, _in_threes(linked), workers=workers)
-    try:
-        for instant in done:
-            yield from instant.states
-    finally:
-        close(done)
-        close(linked)
-
-
-def _instant(states: list[FrameState]) -> _Instant:
-    moments = {}
-    for state in states:
-        if state.matte is not None and state.picture is not None:
-            moments[state.subject] = Moment(alpha=state.matte.alpha, picture=state.picture)
-        state.picture = None
-    return _Instant(states=states, moments=moments)
-
-
-def _linked(pair: tuple[_Instant | None, _Instant]) -> _Linked:
-    before, now = pair
-    if before is None or before.number != now.number - 1:
-        return _Linked(instant=now, flows=None)
-    first, second = before.picture, now.picture
-    flows = None if first is None or second is None else flows_between(first, second)
-    return _Linked(instant=now, flows=flows)
-
-
-def _average(
-    part: Part, state: FrameState, before: _Linked | None, now: _Linked, after: _Linked | None
-) -> None:
-    """Replace the matte of a frame that is to be steadied by the average."""
-    name = state.subject
-    if state.aside or state.number not in part.steadied or name not in now.instant.moments:
-        return
-    matte = state.needed(state.matte)
-    labels = state.needed(state.trimap).labels if matte.labels is None else matte.labels
-    neighbours = []
-    if before is not None and now.flows is not None and name in before.instant.moments:
-        neighbours.append(
-            Neighbour(moment=before.instant.moments[name], flows=now.flows.reversed())
+    def surroundings(
+        self, subject: str, before: _Instant | None, after: _Instant | None
+    ) -> Surroundings | None:
+        """Return those of a subject; None if it was not solved here."""
+        if subject not in self.moments:
+            return None
+        behind = None if before is None else before.motion_to(self)
+        ahead = None if after is None else self.motion_to(after)
+        return Surroundings(
+            now=self.moments[subject],
+            before=_at(before, subject, behind),
+            after=_at(after, subject, ahead),
         )
-    if after is not None and after.flows is not None and name in after.instant.moments:
-        neighbours.append(Neighbour(moment=after.instant.moments[name], flows=after.flows))
-    with state.timed("steady"):
-        alpha = steadied(
-            now.instant.moments[name],
-            neighbours,
-            labels == UNKNOWN,
-            strength=part.run.settings.temporal.strength,
-        )
-    state.matte = replace(matte, alpha=alpha)
+
+    def motion_to(self, after: _Instant) -> _Motion | None:
+        """Return the motion to the next frame; None if one of both is not there."""
+        first, second = self.picture, after.picture
+        if after.number != self.number + 1 or first is None or second is None:
+            return None
+        return self.motions.setdefault(after.number, _Motion(first=first, second=second))
 
 
-def _in_pairs(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item]]:
-    """Yield each item behind the one before."""
-    before = None
-    for item in items:
-        yield before, item
-        before = item
+def _at(
+    instant: _Instant | None, subject: str, motion: _Motion | None
+) -> tuple[Moment, _Motion] | None:
+    if instant is None or motion is None or subject not in instant.moments:
+        return None
+    return instant.moments[subject], motion
 
 
 def _in_threes(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:
