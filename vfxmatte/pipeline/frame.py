@@ -99,6 +99,7 @@ def for_each_frame(
     *,
     workers: int,
     concerns_all: Callable[[Exception], bool] = concerns_all_frames,
+    promptly: bool = False,
 ) -> Generator[FrameState]:
     """Put every frame through a stage, in order, several at once.
 
@@ -107,10 +108,14 @@ def for_each_frame(
 
     Args:
         concerns_all: returns True for an error that is raised instead, since it ends the run.
+        promptly: see `ordered_map`.
     """
 
     return ordered_map(
-        lambda state: failing_alone(stage, state, concerns_all), states, workers=workers
+        lambda state: failing_alone(stage, state, concerns_all),
+        states,
+        workers=workers,
+        promptly=promptly,
     )
 
 

@@ -59,13 +59,18 @@ class Part:
 
     @property
     def numbers(self) -> set[int]:
-        """The frames that are solved or written anew."""
-        return {*self.solved, *self.kept}
+        """The frames that are written."""
+        return {*self.todo, *self.kept}
 
 
 def numbers_of(parts: Mapping[str, Part]) -> list[int]:
-    """Return the frames of all parts, ascending."""
+    """Return the frames that all parts write, ascending."""
     return sorted(set[int]().union(*(part.numbers for part in parts.values())))
+
+
+def passing(parts: Mapping[str, Part]) -> list[int]:
+    """Return the frames that pass the stages, those that are solved aside included; ascending."""
+    return sorted(set[int]().union(*({*part.solved, *part.kept} for part in parts.values())))
 
 
 def in_step(
@@ -77,7 +82,7 @@ def in_step(
         begun: the frames to solve of each part, with their trimaps.
     """
     try:
-        for number in numbers_of(parts):
+        for number in passing(parts):
             for subject, part in parts.items():
                 if number in part.solved:
                     yield next(begun[subject])

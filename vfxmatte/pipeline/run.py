@@ -29,7 +29,7 @@ from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.fitting import described, fitted, is_wanted
 from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
-from vfxmatte.pipeline.parts import Part, in_step, numbers_of
+from vfxmatte.pipeline.parts import Part, in_step, passing
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
@@ -67,32 +67,49 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     """
     run = next(iter(parts.values())).run
 
-    def each(
-        stage: Callable[[Part, FrameState], None], frames: Iterable[FrameState]
-    ) -> Generator[FrameState]:
-        of_part = partial(_of_part, parts, stage)
-        return for_each_frame(of_part, frames, workers=run.workers, concerns_all=run.concerns_all)
-
+    each = partial(_each, parts)
     begun = {}
     for subject, part in parts.items():
         frames = carry_trimaps(part)  # from the keyframes, along the plate's motion
         frames = each(lambda part, state: store_trimap(part.run, state), frames)
         begun[subject] = prefetch(frames, depth=_TRIMAPS_AHEAD)
     frames = in_step(parts, begun)
-    frames = read_plates(run, frames, numbers_of(parts))
+    frames = read_plates(run, frames, passing(parts))
     frames = each(encode_colour, frames)  # becomes a task
     frames = solve(engine, frames)
     frames = surround(parts, frames)  # by their neighbours
     if any(part.steadied for part in parts.values()):
-        frames = each(average, frames)  # with these
+        frames = each(average, frames, promptly=True)  # with these
     if any(part.run.controls.change_alpha for part in parts.values()):
-        frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
+        frames = each(_shape, frames, promptly=True)  # garbage and core mattes, edges
     frames = share(parts, frames)
 
     def write(part: Part, state: FrameState) -> None:
         write_matte(part.run, part.attributes, engine.device, state)
 
-    return each(write, frames)
+    return each(write, frames, promptly=True)
+
+
+def _shape(part: Part, state: FrameState) -> None:
+    shape_matte(part.run, state)
+
+
+def _each(
+    parts: Mapping[str, Part],
+    stage: Callable[[Part, FrameState], None],
+    frames: Iterable[FrameState],
+    *,
+    promptly: bool = False,
+) -> Generator[FrameState]:
+    """Put every frame of every part through a stage, several at once, see `for_each_frame`."""
+    run = next(iter(parts.values())).run
+    return for_each_frame(
+        lambda state: stage(parts[state.subject], state),
+        frames,
+        workers=run.workers,
+        concerns_all=run.concerns_all,
+        promptly=promptly,
+    )
 
 
 @contextlib.contextmanager
@@ -105,12 +122,6 @@ def ended_by(finish: Callable[[], None]) -> Iterator[None]:
             finish()
         raise
     finish()
-
-
-def _of_part(
-    parts: Mapping[str, Part], stage: Callable[[Part, FrameState], None], state: FrameState
-) -> None:
-    stage(parts[state.subject], state)
 
 
 class Run(PreparedRun):
