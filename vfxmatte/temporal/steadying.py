@@ -1,4 +1,4 @@
-"""Average a matte with its neighbours' along the motion, where the pictures agree.
+"""Average a matte with its neighbours' along the motion, where pictures and mattes agree.
 
 Two-sided, so that nothing lags behind, and inside the unknown region alone. The motion in soft
 edges is that of the solid foreground beside them: hair moves with the head, while the optical flow
@@ -33,6 +33,8 @@ _DOUBT_PX = 1.0  # forward-backward error at which a pixel's motion counts for 1
 _ALIKE = 20.0  # mean absolute difference, of 255, at which a neighbour's alpha counts for 1/e
 _MEAN = np.full((1, 3), 1 / 3, np.float32)  # of three channels
 _BLUR_PX = 3  # side of the squares over which pictures are compared
+_AGREEING = 0.25  # mean difference of alpha at which a neighbour's counts for 1/e
+_REGIONS = 90  # squares over which alpha is compared, along the frame's longest side
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +74,7 @@ def flows_between(first: Picture, second: Picture) -> FlowPair:
 def steadied(
     now: Moment, neighbours: Sequence[Neighbour], unknown: Mask, *, strength: float
 ) -> FloatImage:
-    """Average alpha with the neighbours', each weighed by how alike the pictures are there.
+    """Average alpha with the neighbours', each weighed by how alike pictures and mattes are there.
 
     Args:
         neighbours: of both sides, or of one.
@@ -91,7 +93,9 @@ def steadied(
         flow = _motion(now.alpha, neighbour.flows)
         weight = _to_box(_alikeness(now.picture, neighbour.moment.picture, flow), unknown, box)
         where = _positions_in_box(flow, unknown, box)
-        total += weight * looked_up(neighbour.moment.alpha, where)
+        other = looked_up(neighbour.moment.alpha, where)
+        weight = weight * _agreement(own, other, max(unknown.shape))
+        total += weight * other
         weights += weight
     average = np.clip(own + strength * (total / weights - own), 0, 1)
     alpha = now.alpha.copy()
@@ -114,6 +118,16 @@ def _alikeness(now: Picture, other: Picture, flow: FloatImage) -> FloatImage:
     difference = cv2.transform(cv2.absdiff(followed, now).astype(np.float32), _MEAN)
     difference = cv2.blur(difference, (_BLUR_PX, _BLUR_PX))
     return np.asarray(np.exp(-np.square(difference / _ALIKE)), np.float32)
+
+
+def _agreement(own: FloatImage, other: FloatImage, longest: int) -> FloatImage:
+    """Return (h, w) float32 in (0, 1]: how alike two mattes are around each pixel.
+
+    Flicker is a small difference; a limb that has moved on, on a ground like itself, a large one.
+    """
+    side = max(_BLUR_PX, round(longest / _REGIONS))
+    difference = cv2.blur(other - own, (side, side))
+    return np.asarray(np.exp(-np.square(difference / _AGREEING)), np.float32)
 
 
 def _enlarged(flow: FloatImage, shape: tuple[int, ...]) -> FloatImage:
