@@ -139,7 +139,7 @@ def test_a_confident_error_is_not_trusted() -> None:
     assert calibrated(solved, labels, wanted) == 0.02
     wrong = solved.alpha.copy()
     wrong[30:60, 25:45] = 1
-    assert calibrated(replace(solved, alpha=wrong), labels, wanted) == 0.0
+    assert calibrated(replace(solved, alpha=wrong, prior=wrong), labels, wanted) == 0.0
 
 
 # -- runs ------------------------------------------------------------------------------------------
