@@ -199,9 +199,9 @@ class ProgressReport(QuietReport):
 
 def fit_line(progress: FitProgress) -> str:
     """Format the progress of a fit to the shot."""
-    return (
-        f"fitting to the shot: step {progress.step} of {progress.steps}, error {progress.error:.3f}"
-    )
+    name = f"{progress.subject}: " if progress.subject else ""
+    steps = f"step {progress.step} of {progress.steps}"
+    return f"{name}fitting to the shot: {steps}, error {progress.error:.3f}"
 
 
 def control_lines(plan: RunPlan) -> list[str]:

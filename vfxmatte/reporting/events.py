@@ -82,7 +82,13 @@ class JsonReport:
         )
 
     def fit(self, progress: FitProgress) -> None:
-        self._emit("fit", step=progress.step, steps=progress.steps, error=progress.error)
+        self._emit(
+            "fit",
+            subject=progress.subject or None,
+            step=progress.step,
+            steps=progress.steps,
+            error=progress.error,
+        )
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         self._emit(
