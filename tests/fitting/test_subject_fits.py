@@ -136,7 +136,7 @@ def test_chunks_after_the_command_equal_the_whole(
     apart = replace(shot, output=tmp_path / "apart")
     (folder_of(shot) / "shot.toml").write_text(
         f'[engine]\nweights = "{light_weights}"\ndevice = "cpu"\n'
-        '[fit]\nwhen = "on"\nminutes = 0.0333333\ncrop_px = 64\nbatch = 2\n'
+        f'[fit]\nwhen = "on"\nminutes = {QUICK.minutes}\ncrop_px = 64\nbatch = 2\n'
     )
     command = ["fit", str(folder_of(shot)), "-o", str(apart.output), "--json"]
     done = CliRunner().invoke(commands, command)
@@ -154,15 +154,20 @@ def test_chunks_after_the_command_equal_the_whole(
     ]  # fmt: skip
 
 
-def test_a_farm_makes_the_fits_first(shot: Shot, tmp_path: Path, light_weights: Path) -> None:
-    (folder_of(shot) / "shot.toml").write_text(
-        f'[engine]\nweights = "{light_weights}"\ndevice = "cpu"\n[fit]\nwhen = "on"\n'
-    )
-    job = tmp_path / "job"
-    made = CliRunner().invoke(commands, ["farm", str(folder_of(shot)), "--bundle", str(job)])
-    assert made.exit_code == 0, made.output
-    (template,) = job.glob("template.*")
-    assert '"fit"' in template.read_text() or " fit " in template.read_text()
+def test_a_job_begins_with_the_fits(shot: Shot, tmp_path: Path, light_weights: Path) -> None:
+    def steps(*how: str) -> list[str]:
+        weights = ["--weights", str(light_weights), "--device", "cpu"]
+        command = ["farm", str(folder_of(shot)), *weights, *how, "-o", str(tmp_path / "job")]
+        made = CliRunner().invoke(commands, [*command, "--overwrite"])
+        assert made.exit_code == 0, made.output
+        template = json.loads((tmp_path / "job" / "template.json").read_text())
+        return [step["name"] for step in template["steps"]]
+
+    assert steps("--fit", "1") == ["Fit", "Solve", "Merge"]
+    assert steps("--fit", "off") == ["Solve", "Merge"]
+    assert steps("--fit", "1", "--subject", "cat") == ["Fit", "Solve", "Merge"]
+    (folder_of(shot) / "trimaps" / "cat" / "trimap.1008.png").unlink()
+    assert steps("--fit", "1", "--subject", "cat") == ["Solve", "Merge"]
 
 
 def test_several_devices_find_the_fits(shot: Shot, tmp_path: Path) -> None:
