@@ -243,8 +243,19 @@ def test_a_sequence(bench: Bench) -> None:
 
 
 def test_a_sequence_of_one_subject(bench: Bench) -> None:
-    bench.sequence(subject=" dog ")
-    assert bench.client.requests[0]["subject"] == "dog"
+    bench.client.subjects = ["cat", "dog"]
+    folder, count = bench.sequence(subject=" dog ")
+    assert (Path(folder), count) == (Path(bench.file("output/out/dog")), 3)
+    (request,) = bench.client.requests
+    assert request["subject"] == "dog" and "subject_layers" not in request
+    assert request["output"] == bench.file("output/out")
+
+
+def test_a_sequence_of_all_subjects_with_layers(bench: Bench) -> None:
+    bench.client.subjects = ["cat", "dog"]
+    assert bench.sequence(subject_layers=True) == (bench.file("output/out"), 6)
+    (request,) = bench.client.requests
+    assert request["subject_layers"] is True and "subject" not in request
 
 
 def test_failed_frames_of_several_subjects_are_all_counted(bench: Bench) -> None:
