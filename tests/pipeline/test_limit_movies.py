@@ -20,7 +20,7 @@ from tests.subjects import NUMBERS as FRAMES
 from tests.subjects import alpha_of as subject_alpha
 from tests.subjects import solve, written
 from vfxmatte.cli.group import commands
-from vfxmatte.errors import ShotError, TrimapError
+from vfxmatte.errors import ShotError, TrimapError, UsageError
 from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import Movie, write_prores
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage
@@ -183,6 +183,13 @@ def test_each_subject_has_its_own(folder: Path) -> None:
     for number, edge in zip(FRAMES, edges, strict=True):
         assert (subject_alpha(folder, "cat", number)[edge <= x] == 0).all()
         assert subject_alpha(folder, "dog", number)[:, 80:].any()
+
+
+def test_one_for_no_subject_in_particular_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = movie(tmp_path / "wall.mkv", [levels(wall(20))])
+    with pytest.raises(UsageError, match="lie in a folder for each") as caught:
+        solve(folder, garbage=str(path))
+    assert caught.value.path == str(path)
 
 
 # -- bad input ------------------------------------------------------------------------------------

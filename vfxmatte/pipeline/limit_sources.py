@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vfxmatte.errors import TrimapError, VfxmatteError, as_foreseen
+from vfxmatte.errors import TrimapError, VfxmatteError, as_foreseen, own_copy
 from vfxmatte.io.coverage import check_coverage, coverage_of, read_coverage
 from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.plates import PlateInfo
@@ -162,7 +162,7 @@ class LimitMovie:
                 self._decode(number)
             kept = self._kept[number]
         if isinstance(kept, TrimapError):
-            raise kept
+            raise own_copy(kept)
         values = np.frombuffer(zlib.decompress(kept), np.float32).reshape(self._shape)
         canvas, display = self._plate.canvas, self._plate.display_window
         return place(values, None, canvas=canvas, display_window=display, name=self._name)

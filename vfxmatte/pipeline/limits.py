@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from vfxmatte.errors import ShotError, VfxmatteError, own_copy
+from vfxmatte.errors import ShotError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
@@ -106,7 +106,7 @@ class LimitMattes:
             try:
                 found[kind] = one.read(held)
             except VfxmatteError as error:
-                raise own_copy(error).at(frame=number, path=one.path(held)) from error.__cause__
+                raise error.at(frame=number, path=one.path(held)) from error.__cause__
         return Limits(**found)
 
     def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
