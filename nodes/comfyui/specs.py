@@ -91,8 +91,7 @@ SEQUENCE = Spec(
         Entry(
             "STRING",
             "subject",
-            "Of several folders in trimaps this one, whose mattes the "
-            "output folder is; empty: all.",
+            "Of several folders in trimaps this one, and folder is its own; empty: all.",
             "",
         ),
         Entry(

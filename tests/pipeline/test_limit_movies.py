@@ -143,6 +143,16 @@ def test_each_frame_is_decoded_once(tiny_shot: Path, monkeypatch: pytest.MonkeyP
     assert decoded == dict.fromkeys(NUMBERS, 1)
 
 
+def test_frames_that_were_not_kept_are_decoded_again(
+    tiny_shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walls(tiny_shot / "garbage" / "wall.mkv", EDGES)
+    run_counted(tiny_shot, tmp_path / "a", workers=3)
+    monkeypatch.setattr("vfxmatte.pipeline.limit_sources._MOST_KEPT_BYTES", 1)
+    run_counted(tiny_shot, tmp_path / "b", workers=3)
+    assert mattes(tmp_path / "a") == mattes(tmp_path / "b")
+
+
 def test_the_alpha_channel_counts_before_the_picture(tiny_shot: Path, tmp_path: Path) -> None:
     colour = np.random.default_rng(1).random((48, 64, 3)).astype(np.float32)
     pictures = [np.dstack((colour, wall(edge))) for edge in EDGES]

@@ -24,7 +24,7 @@ from vfxmatte.trimaps import covered_window, place
 from vfxmatte.types import FloatImage
 
 _NEAR = 16  # up to this many frames ahead, all between are decoded and kept
-_MOST_KEPT = 128  # frames: trimaps are limited that far ahead of alpha, at most
+_MOST_KEPT_BYTES = 1 << 28  # roto in 4K has some 100 kB a frame, and film grain 30 MB
 
 
 class LimitSource(Protocol):
@@ -180,8 +180,11 @@ class LimitMovie:
         for each in range(self._next if is_near else number, number + 1):
             self._kept[each] = self._packed(each)
         self._next = number + 1
-        while len(self._kept) > _MOST_KEPT:
+        while len(self._kept) > 1 and self._kept_bytes() > _MOST_KEPT_BYTES:
             del self._kept[next(iter(self._kept))]
+
+    def _kept_bytes(self) -> int:
+        return sum(len(kept) for kept in self._kept.values() if isinstance(kept, bytes))
 
     def _packed(self, number: int) -> bytes | TrimapError:
         try:
