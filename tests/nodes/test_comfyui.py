@@ -104,7 +104,8 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
         (
-            ["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING"],
+            ["STRING"] * 5
+            + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING", "BOOLEAN"],
             ["STRING", "INT"],
         ),
         (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
