@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -190,6 +191,15 @@ def test_each_subject_has_its_own(folder: Path) -> None:
     edges = [50 + 5 * i for i in range(len(FRAMES))]
     movie(folder / "garbage" / "cat" / "wall.mkv", [levels(wall(edge, x)) for edge in edges])
     assert written(solve(folder)) == {"cat": [*FRAMES], "dog": [*FRAMES]}
+    for command in ("check", "run"):
+        said = CliRunner().invoke(commands, [command, str(folder), "--engine", "trimap"]).output
+        assert f"garbage    cat: {folder / 'garbage' / 'cat' / 'wall.mkv'}, frames 1001-" in said
+    command = ["run", str(folder), "--engine", "trimap", "--json"]
+    start = json.loads(CliRunner().invoke(commands, command).output.splitlines()[0])
+    assert list(start["limits"]) == ["cat"] and "wall.mkv" in start["limits"]["cat"]["garbage"]
+    check = json.loads(CliRunner().invoke(commands, ["check", str(folder), "--json"]).output)
+    assert "wall.mkv" in check["subjects"]["cat"]["limits"]["garbage"]
+    solve(folder)
     for number, edge in zip(FRAMES, edges, strict=True):
         assert (subject_alpha(folder, "cat", number)[edge <= x] == 0).all()
         assert subject_alpha(folder, "dog", number)[:, 80:].any()

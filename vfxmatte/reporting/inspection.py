@@ -413,7 +413,7 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
         "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
         "locked": None if plan is None else numbers_as_text(plan.locked),
-        "limits": None if plan is None else plan.limits.texts(),
+        "limits": None if plan is None or inspection.subjects else plan.limits.texts(),
         "to_do": inspection.to_do,
         "finished": inspection.finished,
         "rewritten": inspection.rewritten,
@@ -427,7 +427,10 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
 
 
 def _subject_as_plain(inspection: Inspection) -> dict[str, Any]:
+    plan = inspection.plan
     return {
+        "locked": None if plan is None else numbers_as_text(plan.locked),
+        "limits": None if plan is None else plan.limits.texts(),
         "output": str(inspection.shot.output),
         "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
         "to_do": inspection.to_do,
