@@ -246,6 +246,11 @@ def subjects(work: Path, shot: Path) -> dict[str, Any]:
         chosen.subject = name
         trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
     alone = session().message
+    own = work / "subjects" / "hero" / "subjects" / "pair" / "painted trimaps"
+    flat = own / "trimaps" / "trimap.1003.png"
+    flat.touch()
+    trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    flat.unlink()
     chosen.trimap_source, chosen.subject = "FOLDER", "dog"
     trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
     chosen.subject = ""

@@ -216,8 +216,9 @@ def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], 
 def test_masks_are_subjects_of_one_plate(report: dict[str, Any], work: Path) -> None:
     """Each has its own trimaps and mattes, which share the picture, and nodes of its own."""
     outcomes = report["subjects"]
-    first, second, unknown, last = outcomes["trouble"]
+    first, second, flat, unknown, last = outcomes["trouble"]
     assert (first, second, last) == ("", "", "")
+    assert "holds trimaps that are no subject's" in flat
     assert "There are no trimaps in" in unknown and "subjects called hero, wall" in unknown
     assert outcomes["alone"] == "Mattes 1001 to 1005 of wall are in the compositor"
     assert outcomes["message"] == (

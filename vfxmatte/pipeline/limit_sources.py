@@ -125,13 +125,13 @@ class LimitMovie:
         self._path, self._name, self._plate = path, name, plate
         self._lock = threading.Lock()
         self._movie: Movie | None = None
-        self._next = 0
         self._kept: dict[int, bytes | TrimapError] = {}
         try:
             movie = self._opened()
         except VfxmatteError as error:
             raise self._unreadable(error) from error
         self._numbers = movie.numbers
+        self._next = movie.numbers[0]
         self._shape = movie.info.height, movie.info.width
 
     @property

@@ -271,7 +271,7 @@ def start(node: Any, plan: Plan, notes: Sequence[str] = ()) -> Render:
         if os.path.normcase(render.plan.output) == os.path.normcase(plan.output):
             raise Problem(
                 f"{render.name} is rendering into {plan.output}",
-                "Give this node another 'shot folder'.",
+                "Wait for it, or give this node another 'shot folder'.",
             )
     render = Render(node, plan, notes)
     render.start()
