@@ -199,18 +199,24 @@ class ProgressReport(QuietReport):
 
 def fit_line(progress: FitProgress) -> str:
     """Format the progress of a fit to the shot."""
-    return (
-        f"fitting to the shot: step {progress.step} of {progress.steps}, error {progress.error:.3f}"
-    )
+    name = f"{progress.subject}: " if progress.subject else ""
+    steps = f"step {progress.step} of {progress.steps}"
+    return f"{name}fitting to the shot: {steps}, error {progress.error:.3f}"
 
 
-def control_lines(plan: RunPlan) -> list[str]:
-    """Return the lines on locked frames and finished, garbage and core mattes, if there are any."""
+def control_lines(plan: RunPlan, subject: str | None = None) -> list[str]:
+    """Return the lines on locked frames and finished, garbage and core mattes, if there are any.
+
+    Args:
+        subject: whose plan it is, where there are several.
+    """
     finished = [number for number in plan.finished if number not in plan.locked]
-    lines = [f"finished   mattes on frames {numbers_as_text(finished)}"] if finished else []
+    texts = {"finished": f"mattes on frames {numbers_as_text(finished)}"} if finished else {}
     if plan.locked:
-        lines.append(f"locked     frames {numbers_as_text(plan.locked)} stay as they are")
-    return lines + [f"{kind:<10} {text}" for kind, text in plan.limits.texts().items()]
+        texts["locked"] = f"frames {numbers_as_text(plan.locked)} stay as they are"
+    texts.update(plan.limits.texts().items())
+    name = f"{subject}: " if subject else ""
+    return [f"{kind:<10} {name}{text}" for kind, text in texts.items()]
 
 
 def run_lines(run: AnyRun) -> list[str]:
@@ -224,7 +230,7 @@ def run_lines(run: AnyRun) -> list[str]:
             f"keyframes  {f'{name}: ' if name else ''}{numbers_as_text(one.plan.keyframes)}"
             for name, one in run.subject_runs.items()
         ),
-        *control_lines(plan),
+        *(line for name, one in run.subject_runs.items() for line in control_lines(one.plan, name)),
         f"to do      frames {numbers_as_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

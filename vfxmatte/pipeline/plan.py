@@ -105,7 +105,7 @@ def make_plan(
         keyframes=keys.used,
         finished=keys.used_finished,
         locked=keys.locked,
-        limits=LimitMattes.find(shot.sides_with(settings)),
+        limits=LimitMattes.find(shot.sides_with(settings), plate),
         notes=(),
     )
     notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
@@ -224,9 +224,14 @@ def last_description(
 _SEPARATOR = "."  # between the two parts of a fingerprint
 
 
+def alpha_part(fingerprint: str) -> str:
+    """Return the part of a fingerprint that stands for what decides alpha."""
+    return fingerprint.partition(_SEPARATOR)[0]
+
+
 def same_alpha(first: str, second: str) -> bool:
     """Return True if two fingerprints differ at most in what decides only the file."""
-    return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
+    return alpha_part(first) == alpha_part(second)
 
 
 def keyframe_digest(plan: RunPlan, number: int) -> str:
@@ -250,7 +255,7 @@ def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
     if not others:
         return fingerprint
     alpha, _, file = fingerprint.partition(_SEPARATOR)
-    alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
+    alphas = {name: other and alpha_part(other) for name, other in others.items()}
     return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
 
 

@@ -32,10 +32,10 @@ from vfxmatte.pipeline.manifest import header_attributes, manifest_header
 from vfxmatte.pipeline.parts import Part, in_step, passing
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
+from vfxmatte.pipeline.rewriting import rewrite
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.pipeline.solved import forget_solved
+from vfxmatte.pipeline.solved import alpha_source, forget_solved, is_as_recorded
 from vfxmatte.pipeline.spans import split
 from vfxmatte.pipeline.stages import (
     carry_trimaps,
@@ -234,7 +234,7 @@ class Run(PreparedRun):
         if self.engine is None and names_several(self.settings.engine.device):
             yield from self._solved_on_several_devices(journal)
         else:
-            yield from self._solved(journal, self._fitted(self.ready_engine()))
+            yield from self._solved(journal, self.fitted(self.ready_engine()))
 
     def skipped(self, subject: str | None = None) -> Iterator[FrameResult]:
         """Yield the frames that the plate lacks; raises TrimapError for trimaps painted over."""
@@ -260,7 +260,7 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            with self._engine_for_fit() as engine:
+            with self.engine_for_fit() as engine:
                 return self._fit(engine)[1]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
@@ -279,7 +279,7 @@ class Run(PreparedRun):
             self._open_files.callback(found.close)
         return found, kept
 
-    def _fitted(self, engine: Engine) -> Engine:
+    def fitted(self, engine: Engine) -> Engine:
         """Return the engine for the frames between the keyframes too: fitted to the shot, where
         that is wanted and helps."""
         try:
@@ -324,7 +324,7 @@ class Run(PreparedRun):
                     yield result
 
     @contextlib.contextmanager
-    def _engine_for_fit(self) -> Iterator[Engine]:
+    def engine_for_fit(self) -> Iterator[Engine]:
         """Lend the run's engine; of several devices, one on the first."""
         settings = self.settings.engine
         if self.engine is not None or not names_several(settings.device):
@@ -337,8 +337,8 @@ class Run(PreparedRun):
     def _fit_ahead(self) -> None:
         """Make the fit, if it is wanted and not on disk, for the children to find it there."""
         if is_wanted(self.plan, self.settings):
-            with self._engine_for_fit() as engine:
-                self._fitted(engine)
+            with self.engine_for_fit() as engine:
+                self.fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)

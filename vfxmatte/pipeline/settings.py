@@ -49,7 +49,8 @@ class RunSettings(Checked):
     keys: Path | None = None
     """Folder of finished mattes, NAME.FRAME.ext, that are keyframes; None takes SHOT/keys."""
     garbage: Path | None = None
-    """Garbage mattes (alpha is 0 outside): a folder, pattern or still; None takes SHOT/garbage."""
+    """Garbage mattes (alpha is 0 outside): a folder, pattern, still or movie; None takes
+    SHOT/garbage."""
     core: Path | None = None
     """Core mattes (alpha is 1 inside), likewise; None takes SHOT/core."""
     subject_layers: bool = False

@@ -17,13 +17,16 @@ from vfxmatte.errors import own_copy
 from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.plates import FrameOrError
 from vfxmatte.io.writers import alpha_as_written
+from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.frame import FrameState, by_number
 from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.sharing import give_way
+from vfxmatte.pipeline.solved import SolvedFile
+from vfxmatte.pipeline.unshared import OVERLAP_STAT, read_own_alpha
 from vfxmatte.propagation.confidence import trimap_stats
 from vfxmatte.temporal.steadying import picture_of
-from vfxmatte.types import Failure, Labels, Trimap
+from vfxmatte.types import Failure, Labels, Matte, Trimap
 
 
 def carry_trimaps(part: Part) -> Generator[FrameState]:
@@ -107,11 +110,12 @@ def read_plates(
 def encode_colour(part: Part, state: FrameState) -> None:
     """Make the engine's task: the plate in the network's encoding, and the trimap.
 
-    A frame with a finished matte has that instead, and one whose alpha is on disk has none.
+    A frame with a finished matte has that instead, and one whose alpha is on disk has this.
     """
-    if state.kept is not None:
-        return
     run = part.run
+    if state.kept is not None:
+        _take_kept(run, state, state.kept)
+        return
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
     state.matte = run.controls.finished(state.number)
     if state.matte is not None and state.number not in part.compared:
@@ -125,11 +129,23 @@ def encode_colour(part: Part, state: FrameState) -> None:
         if state.number in part.compared:
             state.picture = picture_of(encoded)
         if state.matte is None:
-            state.task = Task(image=encoded, trimap=trimap)
+            state.task = Task(image=encoded, trimap=trimap, subject=state.subject)
     if not run.settings.output.needs_trimaps and state.number not in part.steadied:
         state.trimap = None
     if not run.settings.output.needs_plate:
         state.frame = frame.without_pixels()
+
+
+def _take_kept(run: PreparedRun, state: FrameState, record: FrameRecord) -> None:
+    """Read the alpha that an earlier run has solved."""
+    with state.timed("read"):
+        alpha = read_own_alpha(record, run.shot.output, state.needed(state.frame))
+    state.matte = Matte(number=state.number, alpha=alpha)
+    state.known = record.alpha or "float"
+    if run.controls.shapes(state.number):
+        state.solved = SolvedFile.of(record)
+    state.stats = {**record.stats, **state.stats}
+    state.stats.pop(OVERLAP_STAT, None)
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -172,8 +188,6 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
 
 def shape_matte(run: PreparedRun, state: FrameState) -> None:
     """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
-    if state.kept is not None:
-        return
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
         matte, stats = run.controls.limited(matte)
