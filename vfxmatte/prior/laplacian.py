@@ -25,6 +25,7 @@ EPSILON = 1e-6
 """Regularisation of a window's colours: larger smooths flat regions."""
 
 _AREA = 9
+_WINDOWS_AT_ONCE = 4096  # on a CPU: their colours stay in its cache
 _PLACES = tuple((y, x) for y in range(3) for x in range(3))
 STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx >= 0)
 """(rows down, columns right) that the planes couple; the first is (0, 0), the diagonal."""
@@ -119,18 +120,20 @@ def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
 
 def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
     count, channels, height, width = image.shape
-    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
-    places = [corners + (y * width + x) for y, x in _PLACES]
     flat = image.reshape(count, channels, -1)
-    window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
-    window = window - _sum(window) / _AREA
-    whitened = _whitened(window, epsilon)
     planes = image.new_zeros(count, len(STEPS), height * width)
-    for one, (y1, x1) in enumerate(_PLACES):
-        for other, (y2, x2) in enumerate(_PLACES[one:], one):
-            value = _sum((whitened[one] * window[other]).unbind(1)).add_(1).div_(-_AREA)
-            step = STEPS.index((y2 - y1, x2 - x1))
-            planes[:, step].index_add_(1, places[one], value + (one == other))
+    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
+    at_once = _WINDOWS_AT_ONCE if image.device.type == "cpu" else max(1, len(corners))
+    for some in corners.split(at_once):
+        places = [some + (y * width + x) for y, x in _PLACES]
+        window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
+        window = window - _sum(window) / _AREA
+        whitened = _whitened(window, epsilon)
+        for one, (y1, x1) in enumerate(_PLACES):
+            for other, (y2, x2) in enumerate(_PLACES[one:], one):
+                value = _sum((whitened[one] * window[other]).unbind(1)).add_(1).div_(-_AREA)
+                step = STEPS.index((y2 - y1, x2 - x1))
+                planes[:, step].index_add_(1, places[one], value + (one == other))
     return planes.view(count, len(STEPS), height, width)
 
 
