@@ -144,9 +144,7 @@ def test_priors_on_a_device_are_the_same_and_need_no_scipy(
     assert np.abs(priors - expected).max() < 1e-3
 
 
-def test_an_engine_makes_priors_on_its_gpu(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_makes_priors_on_its_gpu(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = DeepEngine.open(settings_of(weights))
     gpu, devices = torch.device("cuda"), []
 

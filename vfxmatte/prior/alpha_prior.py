@@ -54,15 +54,17 @@ def alpha_priors(
         nothing is certain.
     """
     unknown = labels == UNKNOWN
-    priors = cv2.merge([(labels == FOREGROUND).astype(np.float32)] * PRIORS)
+    planes = [(labels == FOREGROUND).astype(np.float32)] * PRIORS
+    priors = np.asarray(cv2.merge(planes), np.float32)
     if not unknown.any():
         return priors
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
-    if device.type != "cpu":
-        return priors_on(device, image, labels, factor)
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), 2 * factor)
+    if device.type != "cpu":
+        priors[box] = priors_on(device, image[box], labels[box], factor)
+        return priors
     small = _Reduced.of(image[box], labels[box], factor)
     pixels = np.flatnonzero(unknown)
     y, x = np.divmod(pixels, unknown.shape[1])

@@ -124,7 +124,7 @@ def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
     planes = image.new_zeros(count, len(STEPS), height * width)
     corners = _corners(height, width, rows_of).to(image.device)  # of the windows
     at_once = _WINDOWS_AT_ONCE if image.device.type == "cpu" else max(1, len(corners))
-    for some in corners.split(at_once):
+    for some in torch.split(corners, at_once):
         places = [some + (y * width + x) for y, x in _PLACES]
         window = torch.stack([flat[:, :, place] for place in places], 2)  # (N, 3, 9, windows)
         window -= _sum(window.unbind(2))[:, :, None] / _AREA
@@ -151,9 +151,7 @@ def _whitened(window: Tensor, epsilon: float) -> Tensor:
     """Multiply centred colours (N, 3, 9, n) by the inverse of their regularised covariance."""
     inverse = inverse_positive(
         [
-            _dot(window[:, i], window[:, j])
-            .add_(epsilon if i == j else 0.0)
-            .div_(_AREA)
+            _dot(window[:, i], window[:, j]).add_(epsilon if i == j else 0.0).div_(_AREA)
             for i, j in PAIRS
         ]
     )

@@ -39,7 +39,8 @@ def linear_models(colours: Floats, alphas: Iterable[Floats]) -> Iterator[FloatIm
         offset = mean_alpha
         for slope, of_colour in zip(slopes, mean, strict=True):
             offset = offset - slope * of_colour
-        yield cv2.merge([_boxed(plane).astype(np.float32) for plane in (*slopes, offset)])
+        model = cv2.merge([_boxed(plane).astype(np.float32) for plane in (*slopes, offset)])
+        yield np.asarray(model, np.float32)
 
 
 def _row(matrix: Sequence[Floats], i: int, vector: Sequence[Floats]) -> Floats:

@@ -74,7 +74,7 @@ def priors_of_picture(
     columns = (width + reduction - 1) // reduction
     both = torch.cat((image, image * image), 0)  # as displayed, and in light
     wider = _repeated(both, rows * reduction, columns * reduction)[None]
-    small = torch._C._nn.avg_pool2d(wider.double(), reduction)[0]
+    small = torch._C._nn.avg_pool2d(wider, reduction)[0].double()
     certain = _repeated(trimap[None], rows * reduction, columns * reduction)[None]
     highest = torch.max_pool2d(certain, reduction)[0]
     lowest = -torch.max_pool2d(-certain, reduction)[0]
