@@ -176,14 +176,17 @@ def Solved(
         op.Reshape(op.Transpose(near_displayed, perm=[0, 2, 3, 1]), flat), queries
     )
     light = op.Gather(op.Reshape(op.Transpose(near_light, perm=[0, 2, 3, 1]), flat), queries)
-    # pixels alike wherever they are
+    # pixels alike wherever they are, of every other one
     held = op.MaxPool(open_plane, kernel_shape=[1, _SIDE], pads=[0, _NEAR, 0, _NEAR])
     held = op.MaxPool(held, kernel_shape=[_SIDE, 1], pads=[_NEAR, 0, _NEAR, 0])
     near = op.Reshape(op.NonZero(op.Reshape(held, all_)), all_)
+    row = near / width
+    on_board = op.Equal(op.Mod(row - row / height * height + near - row * width, 2), 0)
+    near = op.Compress(near, on_board, axis=0)
+    row, column = near / width, near - near / width * width
     colours, _light = op.Split(small, op.Constant(value_ints=[3, 3]), axis=1)
     colours = op.Reshape(op.Transpose(colours, perm=[0, 2, 3, 1]), op.Constant(value_ints=[-1, 3]))
     colours = op.Gather(colours, near)
-    row, column = near / width, near - near / width * width
     picture = op.Cast(row / height, to=11) * op.CastLike(_APART, colours)
     colours = op.Concat(colours, op.Unsqueeze(picture, one), axis=1)
     place = op.Concat(op.Unsqueeze(row, one), op.Unsqueeze(column, one), axis=1)
@@ -196,8 +199,13 @@ def Solved(
     mutual = op.Cast(op.Gather(is_open, others), to=11)
     there = (2.0 - mutual) * apart
     back_values = mutual * apart
-    back = op.Reshape(op.Gather(row_of, others), all_)
     # systems
+    seats = op.Unsqueeze(op.Gather(row_of, op.Gather(near, asking)), one)
+    joined = op.Concat(op.Shape(queries), op.Shape(others, start=1, end=2), axis=0)
+    others = op.ScatterND(op.Expand(op.CastLike(0, near), joined), seats, others)
+    none = op.Expand(op.CastLike(0.0, known), joined)
+    there, back_values = op.ScatterND(none, seats, there), op.ScatterND(none, seats, back_values)
+    back = op.Reshape(op.Gather(row_of, others), all_)
     places_all = op.Concat(beside, others, axis=1)
     places = op.Gather(row_of, places_all)
     unknown = op.Cast(op.Gather(is_open, places_all), to=11)
