@@ -19,7 +19,7 @@ def ball(size: int = 96, soft_px: float = 8) -> FloatImage:
     """(size, size) float32 alpha of a ball with a wide soft edge."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     distance = np.hypot(x - size / 2, y - size / 2)
-    return np.clip((size / 3 - distance) / soft_px + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((size / 3 - distance) / soft_px + 0.5, 0, 1), np.float32)
 
 
 def mixed(alpha: FloatImage, front: object = FRONT, back: object = BACK) -> FloatImage:
@@ -30,7 +30,8 @@ def mixed(alpha: FloatImage, front: object = FRONT, back: object = BACK) -> Floa
 
 def textured(size: int = 96, seed: int = 0) -> FloatImage:
     random = np.random.default_rng(seed)
-    return cv2.GaussianBlur(random.random((size, size, 3), np.float32), (0, 0), 3)
+    noise = random.random((size, size, 3), np.float32)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.float32)
 
 
 def test_uniform_layers_are_told_apart() -> None:
@@ -142,7 +143,7 @@ def test_a_pixel_that_alpha_does_not_explain_is_no_black_hole() -> None:
 
 def test_a_full_frame_is_quick() -> None:
     """0.3 s of one processor are wanted for 1080p; a quarter of that size, generously."""
-    alpha = cv2.resize(ball(96, 6), (960, 540))
+    alpha = np.asarray(cv2.resize(ball(96, 6), (960, 540)), np.float32)
     plate = mixed(alpha)
     estimate_colours(plate, alpha)
     began = time.process_time()
@@ -155,7 +156,8 @@ def strands(size: int = 128, seed: int = 4) -> FloatImage:
     random = np.random.default_rng(seed)
     lines = cv2.GaussianBlur(random.random((size, size), np.float32), (0, 0), 4, sigmaY=1)
     slope = np.linspace(1, 0, size, dtype=np.float32)[None, :]
-    return np.clip((lines - lines.mean()) / lines.std() * 0.35 + 3 * slope - 1, 0, 1)
+    alpha = (lines - lines.mean()) / lines.std() * 0.35 + 3 * slope - 1
+    return np.asarray(np.clip(alpha, 0, 1), np.float32)
 
 
 def shown_error(found: FloatImage, true: FloatImage, alpha: FloatImage) -> float:
@@ -189,7 +191,7 @@ def test_the_smoother_layer_is_taken_to_be_smooth(
 def test_any_number_of_threads_gives_the_same_bytes() -> None:
     import torch
 
-    alpha = cv2.resize(strands(), (700, 400))
+    alpha = np.asarray(cv2.resize(strands(), (700, 400)), np.float32)
     plate = mixed(alpha, cv2.resize(textured(), (700, 400)), 0.5)
     before, found = torch.get_num_threads(), set()
     try:
