@@ -43,7 +43,7 @@ def test_a_keyframe_is_never_overwritten(tiny_shot: Path, weights: Path) -> None
     before = (tiny_shot / "trimaps/trimap.1001.png").read_bytes()
     result = auto(tiny_shot, weights, "--frames", "1001-1003")
     assert result.exit_code == 3
-    assert "frames 1001 have a keyframe already" in result.output
+    assert "frame 1001 has a keyframe already" in result.output
     assert "frame 1001" in result.output and "trimap.1001.png" in result.output
     assert sorted(p.name for p in (tiny_shot / "trimaps").iterdir()) == [
         "trimap.1001.png", "trimap.1005.png",

@@ -141,7 +141,7 @@ def test_a_failed_frame_fails_its_task_and_says_so_to_the_scheduler(
     assert "openjd_progress: 100.0" in result.stdout
     result = invoke("merge", *how, "--frames", "1001-1007:2")
     assert result.exit_code == 1
-    assert "openjd_fail: missing frames 1007" in result.stdout
+    assert "openjd_fail: missing frame 1007\n" in result.stdout
     assert "openjd_fail: failed frame 1003" in result.stdout
     result = invoke("merge", *how[:-1], "--json")
     found = json.loads(result.stdout)

@@ -260,7 +260,7 @@ def test_running_asks_about_what_is_not_saved(painting: Painting) -> None:
     painting.page.keyboard.press("2")
     painting.stroke((10, 10), (20, 20))
     painting.page.click("#run")
-    assert "Frames 1001 are painted" in painting.page.inner_text("#ask")
+    assert "Frame 1001 is painted and not saved as a keyframe" in painting.page.inner_text("#ask")
     painting.page.click("#ask button[value='']")
     assert painting.value("paintPage.isRunning") is False
 

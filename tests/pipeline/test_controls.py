@@ -275,7 +275,7 @@ def test_a_finished_matte_counts_before_a_painted_trimap(tiny_shot: Path) -> Non
     assert 1001 not in engine.solved
     np.testing.assert_array_equal(alpha_of(results[1001].path), half(tiny_alpha(0)))
     manifest = json.loads((tiny_shot / "matte" / "manifest.json").read_text(encoding="utf-8"))
-    assert any("1001 have more than one keyframe" in note for note in manifest["notes"])
+    assert any("frame 1001 has more than one keyframe" in note for note in manifest["notes"])
 
 
 def test_neither_limits_nor_edges_touch_a_finished_matte(tiny_shot: Path) -> None:

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.subjects_run import AnyRun
@@ -19,7 +20,8 @@ from vfxmatte.types import FrameResult, numbers_as_text
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
 
-_FIT_STEPS_A_LINE = 20
+FIT_STEPS_A_LINE = 20
+"""Steps of a fit between two lines of its progress."""
 _FOLLOWING = "following the keyframes"
 
 
@@ -84,7 +86,7 @@ class LineReport(QuietReport):
             self.console.print(line)
 
     def fit(self, progress: FitProgress) -> None:
-        if progress.step % _FIT_STEPS_A_LINE == 0 or progress.step == progress.steps:
+        if progress.step % FIT_STEPS_A_LINE == 0 or progress.step == progress.steps:
             self.console.print(fit_line(progress))
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
@@ -207,9 +209,12 @@ def fit_line(progress: FitProgress) -> str:
 def control_lines(plan: RunPlan) -> list[str]:
     """Return the lines on locked frames and finished, garbage and core mattes, if there are any."""
     finished = [number for number in plan.finished if number not in plan.locked]
-    lines = [f"finished   mattes on frames {numbers_as_text(finished)}"] if finished else []
+    lines = []
+    if finished:
+        lines.append(f"finished   {frames_text(finished, ('has a matte', 'have mattes'))}")
     if plan.locked:
-        lines.append(f"locked     frames {numbers_as_text(plan.locked)} stay as they are")
+        stay = "stays as it is", "stay as they are"
+        lines.append(f"locked     {frames_text(plan.locked, stay)}")
     return lines + [f"{kind:<10} {text}" for kind, text in plan.limits.texts().items()]
 
 
@@ -225,6 +230,6 @@ def run_lines(run: AnyRun) -> list[str]:
             for name, one in run.subject_runs.items()
         ),
         *control_lines(plan),
-        f"to do      frames {numbers_as_text(plan.numbers)} into {run.shot.output}",
+        f"to do      {frames_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

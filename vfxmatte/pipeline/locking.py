@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.result_names import Format, matte_path
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.locks import Lock, locks_path, read_locks, write_locks
 from vfxmatte.pipeline.shot import Shot, content_digest
-from vfxmatte.types import numbers_as_text
 
 _FORMATS: tuple[Format, ...] = ("exr", "png", "tiff")
 
@@ -115,10 +115,8 @@ def _candidates(journal: Journal, number: int, padding: int) -> list[Path]:
 
 
 def _without_matte(numbers: Collection[int], output: Path) -> OutputError:
-    one = len(numbers) == 1
     return OutputError(
-        f"frame{'' if one else 's'} {numbers_as_text(numbers)} {'has' if one else 'have'} no matte "
-        "that could be locked",
+        f"{frames_text(numbers, ('has', 'have'))} no matte that could be locked",
         frame=min(numbers, default=None),
         path=output,
         hint="solve them first: vfxmatte run SHOT",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.mattes import matte_image
 from vfxmatte.journal.journal import Journal
@@ -25,7 +26,7 @@ from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
-from vfxmatte.types import Window, numbers_as_text
+from vfxmatte.types import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class MergeReport:
         if self.subjects:
             reports = self.subjects.items()
             return [f"{name}: {line}" for name, report in reports for line in report.lines()]
-        lines = [f"missing   frames {numbers_as_text(self.missing)}"] if self.missing else []
-        lines += [f"stale     frames {numbers_as_text(self.stale)}"] if self.stale else []
+        lines = [f"missing   {frames_text(self.missing)}"] if self.missing else []
+        lines += [f"stale     {frames_text(self.stale)}"] if self.stale else []
         lines += [f"failed    frame {n}: {why}" for n, why in sorted(self.failed.items())]
         return lines + [f"damaged   frame {n}: {why}" for n, why in sorted(self.damaged.items())]
 

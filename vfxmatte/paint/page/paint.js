@@ -229,7 +229,10 @@ class PaintPage {
   async #asked() {
     const dialog = /** @type {HTMLDialogElement} */ (byId("ask"));
     const frames = this.unsaved;
-    const text = `Frames ${frames.join(", ")} are painted and not saved as keyframes.`;
+    const isOne = frames.length === 1;
+    const text = isOne
+      ? `Frame ${frames[0]} is painted and not saved as a keyframe.`
+      : `Frames ${frames.join(", ")} are painted and not saved as keyframes.`;
     /** @type {HTMLElement} */ (dialog.querySelector("p")).textContent = text;
     dialog.returnValue = "";
     dialog.showModal();
@@ -252,7 +255,7 @@ class PaintPage {
       const { result } = await this.connection.request("review");
       const { frames, flagged, files, opened } = result;
       const found = flagged.length ? `look at ${flagged.join(", ")}` : "none is flagged";
-      this.say(`${frames} frames, ${found} · ${opened ? "opened" : "to see"} ${files[0]}`);
+      this.say(`${frames} ${frames === 1 ? "frame" : "frames"}, ${found} · ${opened ? "opened" : "to see"} ${files[0]}`);
     } catch (error) {
       this.fail(error);
     }
