@@ -144,7 +144,7 @@ def test_the_table_names_the_frames(tiny_shot: Path) -> None:
     ("painted", "value", "message"),
     [
         ((), [], "takes at least three, and there are 2: 1001,1005"),
-        ((1003,), ["1002"], "frames 1002 are no keyframes"),
+        ((1003,), ["1002"], "frame 1002 has no painted keyframe"),
         ((1003,), ["1001,1003,1005"], "all keyframes would be withheld"),
         ((1003,), ["shots/creature"], "put SHOT before it"),
     ],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vfxmatte.common.paths import is_same_place
+from vfxmatte.common.paths import existing_folder, is_same_place
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.shot import Shot
@@ -101,7 +101,7 @@ def full_disks(shots: Iterable[CheckedShot]) -> list[str]:
         found = one.inspection
         if found is None or found.needed_bytes is None or found.free_bytes is None or one.problems:
             continue
-        folder = _existing(found.shot.output.absolute())
+        folder = existing_folder(found.shot.output)
         disk = folder.stat().st_dev
         needed[disk] += found.needed_bytes
         disks.setdefault(disk, (folder, found.free_bytes))
@@ -111,7 +111,3 @@ def full_disks(shots: Iterable[CheckedShot]) -> list[str]:
         for disk, (folder, free) in disks.items()
         if needed[disk] > free
     ]
-
-
-def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())

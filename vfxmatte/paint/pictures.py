@@ -104,6 +104,14 @@ class Pictures:
         return self.colours.display_view(name)
 
 
+def level_count(shape: tuple[int, int]) -> int:
+    """Return how many levels the `Pyramid` of a picture (H, W) has."""
+    side, count = max(shape), 1
+    while side > _SMALLEST_PX:
+        side, count = (side + 1) // 2, count + 1
+    return count
+
+
 def _halved(picture: FloatImage) -> FloatImage:
     """Halve a picture by means of 2×2 pixels; an odd edge is repeated."""
     height, width = picture.shape[:2]

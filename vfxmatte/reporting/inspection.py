@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.paths import existing_folder
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.engines.registry import check_name
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
@@ -228,7 +230,7 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -
     edited = edited_since_locked(inspection.shot.output)
     if edited:
         inspection.remarks.append(
-            f"locked mattes {numbers_as_text(edited)} were edited since they were locked"
+            f"locked {frames_text(edited, ('was', 'were'))} edited since the lock"
         )
     needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
     _tried(inspection, lambda: plan.limits.check(needed, plate))
@@ -368,9 +370,7 @@ def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
 
 
 def _inspect_disk(inspection: Inspection) -> None:
-    folder = inspection.shot.output.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
+    folder = existing_folder(inspection.shot.output)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         inspection.problems.append(
             OutputError(

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
-from vfxmatte.propagation.confidence import suggest_keyframe
+from vfxmatte.common.wording import frames_text
+from vfxmatte.propagation.confidence import suggest_keyframe, suggestion_text
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.weak_ranges import WeakRange, trimap_stats_of
 from vfxmatte.types import FrameResult, numbers_as_text
@@ -96,12 +97,9 @@ class Totals:
         memory = "" if self.peak_rss_bytes is None else f", {self.peak_rss_bytes / 2**30:.1f} GiB"
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
-        if self.suggested_confidence is not None and self.suggested_confidence < SURE:
-            of = f" of {self.suggested_subject}" if self.suggested_subject else ""
-            lines.append(
-                f"a further keyframe{of} would help most on frame {self.suggested_keyframe} "
-                f"(confidence there {self.suggested_confidence:.2f})"
-            )
+        number, confidence = self.suggested_keyframe, self.suggested_confidence
+        if number is not None and confidence is not None and confidence < SURE:
+            lines.append(suggestion_text(number, confidence, self.suggested_subject))
         lines += self._weak_lines()
         mattes = self.subjects.values() or filter(None, [self.mattes])
         lines += [f"mattes   {pattern}" for pattern in mattes]
@@ -114,13 +112,13 @@ class Totals:
 
     def _weak_lines(self) -> list[str]:
         lines = [
-            f"weak     frames {numbers_as_text(one.numbers)}: confidence down to "
+            f"weak     {frames_text(one.numbers)}: confidence down to "
             f"{one.confidence:.2f} on frame {one.worst}"
             for one in self.weak
         ]
         changed = {"better": self.better, "worse": self.worse}
         return lines + [
-            f"{name:8} frames {numbers_as_text(numbers)} than in the run before"
+            f"{name:8} {frames_text(numbers)} than in the run before"
             for name, numbers in changed.items()
             if numbers
         ]

@@ -6,7 +6,7 @@ soft, or flickers equally, everywhere is no reason to look at one of its frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vfxmatte.review.figures import Figures, Values
@@ -62,6 +62,11 @@ def reviewed(shot: Sequence[Figures]) -> list[FrameReview]:
     worst = sorted((f for f in frames if f.flags), key=lambda f: (-f.severity, f.number))
     ranks = {frame.number: rank for rank, frame in enumerate(worst, start=1)}
     return [replace(frame, rank=ranks.get(frame.number)) for frame in frames]
+
+
+def ranked(frames: Iterable[FrameReview]) -> list[FrameReview]:
+    """Return the flagged frames, worst first."""
+    return sorted((frame for frame in frames if frame.rank), key=lambda frame: frame.rank or 0)
 
 
 def _blamed(usual: Usual, others: Sequence[float]) -> list[float]:

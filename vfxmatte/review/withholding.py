@@ -18,6 +18,7 @@ import numpy as np
 
 from vfxmatte.common.devices import device_names
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import ShotError, VfxmatteError, as_foreseen, concerns_all_frames
@@ -142,8 +143,7 @@ def _named(keys: Sequence[int], named: tuple[int, ...]) -> Turn:
     unpainted = [number for number in named if number not in keys]
     if unpainted:
         raise ShotError(
-            f"frames {numbers_as_text(unpainted)} are no keyframes that were painted, "
-            "and cannot be withheld",
+            f"{frames_text(unpainted, ('has', 'have'))} no painted keyframe to withhold",
             hint=f"the keyframes are on {numbers_as_text(keys)}",
         )
     if len(named) == len(keys):
