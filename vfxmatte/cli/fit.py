@@ -34,7 +34,7 @@ def fit(as_json: bool, **values: Any) -> None:
     """
     openjd = bool(values["openjd"])
 
-    def report(progress: FitProgress) -> None:
+    def told(progress: FitProgress) -> None:
         if openjd:
             print_openjd("progress", f"{100 * progress.step / progress.steps:.1f}")
         if not as_json and progress.step % FIT_STEPS_A_LINE == 0:
@@ -42,7 +42,7 @@ def fit(as_json: bool, **values: Any) -> None:
 
     try:
         shot = shot_of(read_frames(values))
-        kept = None if shot.subjects else _made(shot, report)
+        kept = None if shot.subjects else _made(shot, told)
     except VfxmatteError as error:
         if openjd:
             print_openjd("fail", str(error))
@@ -54,7 +54,7 @@ def fit(as_json: bool, **values: Any) -> None:
         click.echo("this shot is not to be fitted" if kept is None else kept.text)
 
 
-def _made(shot: Shot, report: Callable[[FitProgress], None]) -> KeptFit | None:
+def _made(shot: Shot, told: Callable[[FitProgress], None]) -> KeptFit | None:
     with Run(shot, chunk=True) as run:
-        run.fit_told = report
+        run.fit_told = told
         return run.fit()
