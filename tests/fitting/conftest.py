@@ -16,6 +16,8 @@ from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 
 QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
+QUICK_OPTIONS = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+"""`QUICK` on the command line."""
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from tests.browser import OpenPage, picture_of, wait_for_paint, wait_until
-from tests.review.moving_matte import alpha_at, plate_at
+from tests.review.moving_matte import alpha_at, half, plate_at, with_hole
 from tests.review.review_shots import write_moving_shot
 from vfxmatte.cli import commands
 
@@ -23,17 +22,8 @@ SAMPLE = Path(__file__).parents[2] / "sample_shots" / "furry_creature"
 Alpha = NDArray[np.float32]
 
 
-def with_hole(alpha: Alpha) -> Alpha:
-    rows, columns = np.nonzero(alpha >= 1)
-    return cv2.circle(alpha.copy(), (int(columns.mean()), int(rows.mean())), 8, 0.0, -1)
-
-
-def half(alpha: Alpha) -> Alpha:
-    return alpha * np.float32(0.5)
-
-
 def faint(alpha: Alpha) -> Alpha:
-    """Not quite black in a corner."""
+    """Return an alpha that is not quite black in a corner."""
     spoiled = alpha.copy()
     spoiled[4:24, 4:24] = 0.02
     return spoiled
@@ -69,7 +59,7 @@ def press(page: Page, *keys: str) -> None:
 
 
 def pixel(page: Page, x: int, y: int) -> tuple[int, int, int]:
-    """What the picture shows at a pixel of the matte, 0 to 255."""
+    """Return what the picture shows at a pixel of the matte, 0 to 255."""
     wait_for_paint(page)
     red, green, blue = page.evaluate(
         """([x, y]) => {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.browser import IMAGES, OpenPage, assert_looks_like, picture_of, wait_for_paint
+from tests.conftest import write_rgb
 from tests.paint.conftest import Painting, Serve, opened
-from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.paint.desk import Desk
@@ -30,18 +30,10 @@ ROWS, COLUMNS = slice(40, 168), slice(330, 490)  # an ear against the background
 def crop(tmp_path: Path) -> Path:
     """Three frames of a part of the sample shot, with the first one's keyframe."""
     folder = tmp_path / "ear"
-    (folder / "plate").mkdir(parents=True)
     window = Window.of_size(COLUMNS.stop - COLUMNS.start, ROWS.stop - ROWS.start)
     for number in NUMBERS:
         pixels = read_image(SHOT / "plate" / f"plate.{number}.exr").pixels[ROWS, COLUMNS]
-        planes = {name: pixels[:, :, i].astype(np.float16) for i, name in enumerate("RGB")}
-        write_exr(
-            folder / "plate" / f"plate.{number}.exr",
-            planes,
-            data_window=window,
-            display_window=window,
-            attributes={},
-        )
+        write_rgb(folder / "plate" / f"plate.{number}.exr", pixels, display=window)
     trimap = labels_from_image(read_image(SHOT / "trimaps" / "trimap.1001.png").pixels)
     labels = np.ascontiguousarray(trimap[ROWS, COLUMNS])
     painted = Trimap(number=1001, labels=labels, is_keyframe=True)

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TINY_WINDOW, tiny_alpha
+from tests.conftest import write_tiny_keyframe
 from vfxmatte.cli import commands
-from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.coverage import coverage_note, far_frames
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals
 from vfxmatte.reporting.weak_ranges import changes, trimap_stats_of, weak_ranges
-from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FrameResult, Trimap
+from vfxmatte.types import FrameResult
 
 
 def result(number: int, confidence: float, status: str = "written") -> FrameResult:
@@ -61,12 +59,6 @@ def test_only_frames_that_were_solved_anew_and_changed_are_better_or_worse() -> 
     assert found == {"better": (1,), "worse": (3,)}
 
 
-def keyframe(shot: Path, number: int) -> None:
-    labels = from_matte(tiny_alpha(number - 1001), erode_px=3, dilate_px=3)
-    trimap = Trimap(number=number, labels=labels, is_keyframe=True)
-    write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
-
-
 def run(shot: Path, *options: str) -> dict[str, object]:
     command = ["run", str(shot), "--engine", "trimap", "--json", *options]
     lines = CliRunner().invoke(commands, command).stdout.splitlines()
@@ -83,7 +75,7 @@ def test_a_run_says_what_a_new_keyframe_made_better(
     first = run(tiny_shot)
     assert first["weak"] and first["better"] == first["worse"] == ""
     weakest = first["weak"][0]["worst"]  # type: ignore[index]
-    keyframe(tiny_shot, weakest)
+    write_tiny_keyframe(tiny_shot, weakest)
     second = run(tiny_shot)
     assert str(weakest) in second["better"], (first, second)  # type: ignore[operator]
     third = run(tiny_shot)
