@@ -10,7 +10,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vfxmatte.colour import ColourConfig, DisplayView
+from vfxmatte.colour import ColourConfig
+from vfxmatte.display_view import DisplayView
 from vfxmatte.io.plates import Plate
 from vfxmatte.types import FloatImage, Picture
 

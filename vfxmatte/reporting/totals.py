@@ -42,7 +42,7 @@ class Totals:
     suggested_keyframe: int | None = None
     """The frame where a further keyframe would help most."""
     suggested_subject: str | None = None
-    """Of several subjects, the one that it would help."""
+    """The subject that it would help, where there are several."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
     weak: tuple[WeakRange, ...] = ()

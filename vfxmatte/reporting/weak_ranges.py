@@ -23,7 +23,7 @@ class WeakRange:
     worst: int
     """The frame with the least confidence."""
     confidence: float
-    """Its confidence, 0 to 1."""
+    """The worst frame's confidence, 0 to 1."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values for JSON."""
