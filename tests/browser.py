@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 RENEW = "VFXMATTE_NEW_SCREENSHOTS"
-"""With this variable set, `assert_looks_like` writes its pictures instead of comparing."""
+"""The variable with which `assert_looks_like` writes its pictures instead of comparing."""
 
 OpenPage = Callable[..., "Page"]
 

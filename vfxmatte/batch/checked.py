@@ -24,7 +24,7 @@ class NamedShot(Protocol):
 
     @property
     def source(self) -> str:
-        """Where the batch names it."""
+        """The argument or list that names it."""
 
     def open(self) -> Shot:
         """Open the shot; raises VfxmatteError."""
@@ -32,7 +32,7 @@ class NamedShot(Protocol):
 
 @dataclass(eq=False)
 class CheckedShot:
-    """What was found out about a shot before the batch starts."""
+    """The findings about a shot before the batch starts."""
 
     name: str
     source: str

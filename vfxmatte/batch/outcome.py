@@ -1,4 +1,4 @@
-"""How a shot of a batch has ended."""
+"""The end of a batch's shot: done, failed, skipped or cancelled."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _open_matter(weights: Path | None, device: str) -> PortraitMatter:
 @dataclass(frozen=True)
 class _Keyframe:
     trimap: Trimap
-    """Over the frame's canvas."""
+    """The trimap over the frame's canvas."""
     doubts: list[str]
     """Why it may be no portrait, or no usable trimap."""
     remark: str

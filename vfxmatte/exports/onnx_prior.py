@@ -1,7 +1,7 @@
-"""The alpha prior as ONNX, what has loops or sizes that data decide; needs `onnxscript`.
+"""The steps of the alpha prior with loops or with sizes that data decide, as ONNX.
 
-The steps are those of `prior.torchscript_prior`. All pictures of a batch are solved at once: their
-pixels are numbered through, and no pixel is joined to one of another picture.
+They are those of `prior.torchscript_prior`, and need `onnxscript`. All pictures of a batch are
+solved at once: their pixels are numbered through, and none is joined to one of another picture.
 """
 
 # mypy: ignore-errors

@@ -1,4 +1,4 @@
-"""What a fit learns from: keyframes with wider and wider trimaps, and random squares of them."""
+"""The examples of a fit: keyframes with wider and wider trimaps, and random squares of them."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ class KeptFit:
 
     @property
     def name(self) -> str:
-        """What decides the pixels: the weights, and how sure they have to be."""
+        """A digest of the weights, and how sure they have to be: what decides the pixels."""
         return f"{self.sha256[:24]}-{self.record['sure']:g}"
 
     @property
     def text(self) -> str:
-        """What came of it, in words."""
+        """The outcome in words."""
         record = self.record
         if record["withheld"] is None:
             return f"not fitted to the shot: {record['why']}"

@@ -40,7 +40,7 @@ class Shape:
     radius: float | None = None
     """Half of a stroke's width in pixels; None for the default."""
     source: str
-    """What an error calls it: `--fg-stroke 2`, or `keys.json, foreground 2`."""
+    """The name in errors: `--fg-stroke 2`, or `keys.json, foreground 2`."""
 
     def check(self, width: int, height: int, *, fewest: int) -> None:
         """Raise UsageError for too few points, or one outside of the picture."""

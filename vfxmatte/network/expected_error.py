@@ -1,4 +1,4 @@
-"""How well a network's expected error fits the error that it made; what it learns to be sure by."""
+"""The loss by which a network learns to expect its own error."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ class Draft:
     labels: Labels
     """(H, W), changed in place."""
     base: Labels
-    """What the eraser brings back: the propagated trimap, else the keyframe."""
+    """The labels that the eraser brings back: the propagated trimap, else the keyframe."""
     source: str
-    """Where the labels come from: "keyframe", "propagated" or "nothing"."""
+    """The origin of the labels: "keyframe", "propagated" or "nothing"."""
     is_saved: bool = True
     """False once something is painted that is in no file."""
 

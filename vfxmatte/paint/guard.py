@@ -1,4 +1,4 @@
-"""Who may talk to the server: this machine's browser, on the page's own address, with the token."""
+"""Admission to the server: this machine's browser, on the page's own address, with the token."""
 
 from __future__ import annotations
 

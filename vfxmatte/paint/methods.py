@@ -1,4 +1,4 @@
-"""What the page may ask for. Frames are named by number and pixels by rectangle: never a path."""
+"""The methods of the page. Frames are named by number and pixels by rectangle: never a path."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Methods:
     opens_browser: bool = False
     """Whether other pages may be opened in the user's browser."""
     preferences: Preferences = field(default_factory=Preferences)
-    """How the artist likes the page."""
+    """The artist's preferences for the page."""
     _run: int | None = None
     _is_cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)

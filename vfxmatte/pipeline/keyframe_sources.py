@@ -52,7 +52,7 @@ class KeyframeSources:
 
     @property
     def used_finished(self) -> dict[int, Path]:
-        """Those of `used` that are mattes and no trimaps."""
+        """The keyframes of `used` that are mattes and no trimaps."""
         return {n: p for n, p in self.used.items() if n in self.finished or n in self.locked}
 
     def notes(self, signature: Callable[[int], str] | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How a matte behaves in time, and on its plate, in figures that need no true alpha.
+"""Figures of a matte in time, and on its plate, that need no true alpha.
 
 Frames pass through a window that holds a few neighbours on both sides. The motion is the plate's
 (`propagation.flow`); only pixels that it explains count.
@@ -53,10 +53,10 @@ class Measures:
     flicker: float | None = None
     """Mean difference between alpha and the warped previous alpha, over the unknown pixels."""
     apart: tuple[float | None, ...] = (None,) * len(DISTANCES)
-    """How far alpha lies outside of what both neighbours have, at each of `DISTANCES`: a mean over
-    the picture."""
+    """The mean over the picture by which alpha lies outside of what both neighbours have, at each
+    of `DISTANCES`."""
     neighbours: tuple[tuple[int, ...], ...] = ((),) * len(DISTANCES)
-    """Which two those are, counted from the frame: nearer ones near the ends of a shot, and two on
+    """The two neighbours, counted from the frame: nearer ones near the ends of a shot, and two on
     one side at its very ends."""
     band: float = 0.0
     """Share of the band in the picture."""
@@ -103,7 +103,7 @@ class _Entry:
     half_luma: Picture | None
     half_alpha: FloatImage | None
     motion: FlowPair | None
-    """From this frame to the one before, and back, at half size; None without either."""
+    """The motion to the frame before, and back, at half size; None without either."""
 
 
 class _Window:

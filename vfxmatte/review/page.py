@@ -25,7 +25,7 @@ MOST_BYTES = 15_000_000
 """Size of a page of 200 frames of HD, at most."""
 
 PICTURES_BYTES = 13_800_000
-"""Of which are the frames' pictures; the rest is for figures, the report and the scripts."""
+"""The frames' pictures in it; the rest is for figures, the report and the scripts."""
 
 _SHEET_FRAMES, _SHEET_PX = 6, 320
 _TABLE_ROWS = 60  # flagged frames in the report
@@ -33,7 +33,7 @@ _TABLE_ROWS = 60  # flagged frames in the report
 
 @dataclass(frozen=True, kw_only=True)
 class PageContent:
-    """What a page shows."""
+    """The content of a page."""
 
     shot: str
     take: str
@@ -42,18 +42,18 @@ class PageContent:
     facts: Sequence[str]
     """Words about shot and takes."""
     notes: Sequence[str]
-    """What concerns the whole shot, a sentence each."""
+    """Remarks on the whole shot, a sentence each."""
     size: tuple[int, int]
     """(width, height) of the embedded pictures."""
     full_size: tuple[int, int]
-    """Of the plate."""
+    """The plate's size."""
     fps: float
     frames: Sequence[FrameReview]
     other_frames: Sequence[FrameReview] | None
     planes: Mapping[int, Mapping[str, bytes]]
     """The pictures of each frame by name, see `proxies.Proxies`."""
     failures: Mapping[int, Sequence[str]]
-    """What fails the gate, by frame number."""
+    """The conditions that fail, by frame number."""
 
 
 def write_page(path: Path, content: PageContent) -> None:

@@ -14,7 +14,7 @@ from vfxmatte.review.preview import resized
 from vfxmatte.types import UNKNOWN, FloatImage, Picture
 
 OTHER = "other-"
-"""Before the names of another take's planes."""
+"""The prefix of the names of another take's planes."""
 
 _QUALITIES = (90, 82, 74, 66, 58, 50, 42, 34, 26, 18, 10)  # of WebP
 _LOSSLESS = 101  # OpenCV: a quality above 100

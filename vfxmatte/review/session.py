@@ -36,16 +36,16 @@ PAGE_FILE, JSON_FILE, JUNIT_FILE = "review.html", "review.json", "review.junit.x
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a review has found."""
+    """The findings of a review."""
 
     frames: Sequence[FrameReview]
     failures: dict[int, list[str]]
-    """What fails the gate, by frame number; frames without a matte are among them."""
+    """The conditions that fail, by frame number; frames without a matte are among them."""
     page: Path
     files: tuple[Path, ...]
     """All that was written."""
     notes: Sequence[str] = ()
-    """What concerns the whole shot, a sentence each."""
+    """Remarks on the whole shot, a sentence each."""
 
 
 @dataclass(kw_only=True)

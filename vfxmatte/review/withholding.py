@@ -57,7 +57,7 @@ class WithheldScore:
     bg_won: float
     """Painted background that it calls foreground."""
     unknown: float | None
-    """Its unknown area over the painted one; None if nothing was painted unknown."""
+    """The unknown area over the painted one; None if nothing was painted unknown."""
     holes: float
     """Painted foreground with alpha below 0.9."""
     leaks: float
@@ -73,7 +73,7 @@ class WithheldFrame:
     """The keyframes that the run went without."""
     score: WithheldScore | None = None
     confidence: float | None = None
-    """Of the propagated trimap, 0 to 1."""
+    """The propagated trimap's confidence, 0 to 1."""
     error: VfxmatteError | None = None
     """Reason why the frame could not be measured."""
 
