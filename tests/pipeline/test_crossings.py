@@ -15,30 +15,21 @@ import OpenEXR
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TINY_NUMBERS, TINY_WINDOW, tiny_alpha
-from tests.fitting.test_fit import QUICK, light_network
+from tests.pipeline.checked_runs import as_checked, files, solve, statuses, write_alpha, write_still
 from tests.subjects import NUMBERS, WINDOW, alpha, settings_of, write_keyframe, write_subjects
 from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.cli.group import commands
-from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ShotError, UsageError
-from vfxmatte.fitting import examples as examples_module
-from vfxmatte.fitting import fit as fit_module
-from vfxmatte.fitting.examples import Keyframe
 from vfxmatte.io.mattes import read_matte
-from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.network.weights_file import save_folded
 from vfxmatte.paint.desk import Desk
-from vfxmatte.pipeline.edges import MatteSettings
 from vfxmatte.pipeline.locking import lock
 from vfxmatte.pipeline.merge import merge
-from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import chosen, one_subject
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.review.withholding import Withholding
-from vfxmatte.types import FloatImage, FrameResult, Window
+from vfxmatte.types import FloatImage, Window
 
 CROSSING = 1006  # here the cat and the dog touch
 
@@ -52,60 +43,12 @@ def shot_at(folder: Path, *subjects: str, **settings: Any) -> Shot:
     return chosen(replace(Shot.open(folder), settings=settings_of(**settings)), subjects)
 
 
-def solve(shot: Shot, **options: Any) -> list[FrameResult]:
-    with open_run(shot, **options) as run:
-        results = list(run.frames())
-    for result in results:
-        assert result.error is None, result.error
-    return results
-
-
-def as_checked(shot: Shot, **options: Any) -> list[FrameResult]:
-    """Run, and compare with what `check` has said before, and says afterwards."""
-    before = inspect(shot)
-    assert not before.problems
-    results = solve(shot, **options)
-    done = sum(result.status == "kept" for result in results)
-    assert (before.finished, before.to_do) == (done, len(results) - done)
-    after = inspect(shot)
-    assert (after.to_do, after.finished) == (0, len(results))
-    return results
-
-
-def statuses(results: Sequence[FrameResult]) -> dict[str, list[int]]:
-    """Written frames by subject."""
-    found: dict[str, list[int]] = {}
-    for result in results:
-        if result.status == "written":
-            found.setdefault(result.subject or "", []).append(result.number)
-    return found
-
-
 def matte(folder: Path, subject: str, number: int, window: Window = WINDOW) -> FloatImage:
     return read_matte(folder / "matte" / subject / f"matte.{number}.exr", window)
 
 
 def lock_frames(folder: Path, subject: str, *numbers: int) -> None:
     lock(one_subject(shot_at(folder, subject)), numbers)
-
-
-def files(output: Path) -> dict[str, bytes]:
-    """Every matte and trimap."""
-    return {
-        path.relative_to(output).as_posix(): path.read_bytes()
-        for path in sorted(output.rglob("*"))
-        if path.suffix in (".exr", ".png")
-    }
-
-
-def write_alpha(path: Path, values: FloatImage, window: Window = WINDOW) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_exr(path, {"A": values}, data_window=window, display_window=window)
-
-
-def write_still(path: Path, values: FloatImage) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", np.rint(values * 255).astype(np.uint8))[1].tobytes())
 
 
 # -- subjects and locks ----------------------------------------------------------------------------
@@ -353,150 +296,6 @@ def test_a_finished_matte_is_not_withheld(folder: Path) -> None:
     write_alpha(folder / "keys" / "dog" / "matte.1004.exr", alpha("dog", 1004))
     found = list(Withholding(shot=shot_at(folder, "dog")).frames())
     assert [one.number for one in found] == [1006] and found[0].error is None
-
-
-# -- fits ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fitted_shot(tiny_shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shot:
-    """A shot whose fit counts as better and narrows its trimaps."""
-    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
-    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 10.0)
-    monkeypatch.setattr("vfxmatte.fitting.tightening._SOLID", 0.55)
-    network, path = light_network(), tmp_path / "light.safetensors"
-    save_folded(path, network, network.config, name="light")
-    settings = RunSettings(engine=EngineSettings(weights=path, device="cpu"), fit=QUICK)
-    return replace(Shot.open(tiny_shot), settings=settings)
-
-
-def with_(shot: Shot, **changes: Any) -> Shot:
-    """The shot opened again, with other settings."""
-    folder = shot.plate.parent
-    opened = Shot.open(folder, output=shot.output)
-    output = replace(shot.settings.output, **changes.pop("output", {}))
-    return replace(opened, settings=replace(shot.settings, output=output, **changes))
-
-
-def tiny_trimap(shot: Shot, number: int) -> np.ndarray[Any, Any]:
-    labels = cv2.imread(str(shot.trimap_output / f"trimap.{number}.png"), 0)
-    assert labels is not None
-    return labels
-
-
-def agree(shot: Shot) -> int:
-    """Check that trimaps on disk agree with alpha; returns how much is known of frames between."""
-    known = 0
-    for number in TINY_NUMBERS[1:-1]:
-        solved = read_matte(shot.output / f"matte.{number}.exr", TINY_WINDOW)
-        labels = tiny_trimap(shot, number)
-        assert (solved[labels == 255] == 1).all() and (solved[labels == 0] == 0).all()
-        known += int(np.count_nonzero(labels != 128))
-    return known
-
-
-def trimap_in(shot: Shot, number: int) -> FloatImage:
-    path = str(shot.output / f"matte.{number}.exr")
-    with OpenEXR.File(path, separate_channels=True) as file:
-        return np.asarray(file.channels()["trimap.Y"].pixels, np.float32)
-
-
-def test_a_narrowed_trimap_is_the_one_in_the_layer(fitted_shot: Shot) -> None:
-    layered = with_(fitted_shot, output={"layers": ("alpha", "trimap")})
-    as_checked(layered)
-    assert agree(layered)
-    for number in TINY_NUMBERS:
-        found = trimap_in(layered, number)
-        np.testing.assert_allclose(found, tiny_trimap(layered, number) / 255, atol=0.01)
-    plain = with_(fitted_shot)
-    assert len(statuses(as_checked(plain))[""]) == 5
-    as_checked(layered)
-    for number in TINY_NUMBERS:
-        found = trimap_in(layered, number)
-        np.testing.assert_allclose(found, tiny_trimap(layered, number) / 255, atol=0.01)
-    agree(layered)
-
-
-def test_narrowed_trimaps_agree_with_limited_alpha(fitted_shot: Shot) -> None:
-    ramp = np.linspace(-0.3, 2.3, 64, dtype=np.float32).clip(0, 1)[None].repeat(48, 0)
-    folder = fitted_shot.plate.parent
-    write_still(folder / "garbage" / "soft.png", ramp)
-    write_still(folder / "core" / "soft.png", np.float32(0.3) * ramp)
-    shot = with_(fitted_shot)
-    as_checked(shot)
-    agree(shot)
-    before = files(shot.output)
-    edged = with_(shot, matte=MatteSettings(gamma=2.0))
-    as_checked(edged)
-    trimaps = {name: data for name, data in before.items() if name.startswith("trimaps/")}
-    after = files(shot.output)
-    assert {name: after[name] for name in trimaps} == trimaps
-    as_checked(shot)
-    assert files(shot.output) == before
-    fresh = replace(edged, output=folder / "fresh")
-    as_checked(fresh)
-    assert {n: d for n, d in files(fresh.output).items() if n in trimaps} == trimaps
-
-
-def test_an_overwritten_fit_makes_the_same(fitted_shot: Shot) -> None:
-    solve(fitted_shot)
-    before = files(fitted_shot.output)
-    solve(with_(fitted_shot), overwrite=True)
-    assert files(fitted_shot.output) == before
-
-
-def test_chunks_of_a_fitted_shot_and_their_merge(fitted_shot: Shot, tmp_path: Path) -> None:
-    solve(fitted_shot)
-    apart = replace(fitted_shot, output=tmp_path / "apart")
-    for numbers in ((1001, 1002), (1003, 1004, 1005)):
-        solve(apart, chunk=True, only=numbers)
-    assert merge(apart).complete
-    found = files(apart.output)
-    assert found == files(fitted_shot.output)
-    assert inspect(apart).finished == 5
-
-
-def test_merge_calls_stale_what_another_fit_would_change(fitted_shot: Shot, tmp_path: Path) -> None:
-    """A keyframe beyond a segment changes it by the fit alone."""
-    trimaps = fitted_shot.plate.parent / "trimaps"
-    shutil.copy(trimaps / "trimap.1005.png", trimaps / "trimap.1003.png")
-    shot = with_(fitted_shot)
-    solve(shot)
-    labels = cv2.imread(str(trimaps / "trimap.1005.png"), 0)
-    assert labels is not None
-    labels[:4] = 128
-    cv2.imwrite(str(trimaps / "trimap.1005.png"), labels)
-    changed = with_(shot)
-    report = merge(changed)
-    assert report.stale == (1002, 1004, 1005) and inspect(changed).finished == len(report.good)
-    assert statuses(as_checked(changed))[""] == [1002, 1004, 1005]
-
-
-def test_a_fit_learns_the_exact_alpha_of_finished_and_locked_mattes(
-    fitted_shot: Shot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learned: dict[int, FloatImage] = {}
-    whole = examples_module.grown_examples
-
-    def seen(key: Keyframe, *rest: Any) -> Any:
-        learned[key.number] = key.alpha
-        return whole(key, *rest)
-
-    monkeypatch.setattr(examples_module, "grown_examples", seen)
-    folder, exact = fitted_shot.plate.parent, tiny_alpha(2)
-    write_alpha(folder / "keys" / "matte.1003.exr", exact, TINY_WINDOW)
-    shot = with_(fitted_shot)
-    as_checked(shot)
-    np.testing.assert_array_equal(learned[1003], exact)
-    lock(shot, [1002])
-    locked = (shot.output / "matte.1002.exr").read_bytes()
-    learned.clear()
-    shot = with_(shot)
-    as_checked(shot)
-    expected = read_matte(shot.output / "matte.1002.exr", TINY_WINDOW)
-    np.testing.assert_array_equal(learned[1002], expected)
-    assert (shot.output / "matte.1002.exr").read_bytes() == locked
-    assert not statuses(as_checked(shot))
 
 
 def test_several_subjects_are_not_fitted(folder: Path, tiny_weights: Path) -> None:
