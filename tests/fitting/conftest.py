@@ -45,3 +45,12 @@ def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int
 
 def fits(shot: Shot) -> list[Path]:
     return sorted((shot.output / "fit").glob("*.safetensors"))
+
+
+def changed(shot: Shot, **settings: Any) -> Shot:
+    return replace(shot, settings=replace(shot.settings, **settings))
+
+
+def reopened(shot: Shot, folder: Path) -> Shot:
+    """The shot with the keyframes that are there now."""
+    return replace(Shot.open(folder), settings=shot.settings)
