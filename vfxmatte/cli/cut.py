@@ -226,4 +226,4 @@ def _list(cut: Cut, report: _CutReport) -> int:
 def _state(code: int, to_do: int) -> str:
     if code > SOME_FAILED:
         return "cannot run"
-    return f"{to_do} frames to do" + (", some of them cannot be read" if code else "")
+    return counted(to_do, "frame") + " to do" + (", some of them cannot be read" if code else "")
