@@ -284,8 +284,8 @@ class ColourConfig:
         linear = self.scene_linear()
         try:
             if view:
-                shown = ocio.DisplayViewTransform(src=linear, display=display, view=view)
-                return DisplayView(self._config, shown)
+                transform = ocio.DisplayViewTransform(src=linear, display=display, view=view)
+                return DisplayView(self._config, transform)
             target = self.find(*_SRGB) or linear
             return DisplayView(self._config, ocio.ColorSpaceTransform(src=linear, dst=target))
         except ocio.Exception as error:

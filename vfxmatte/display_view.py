@@ -18,7 +18,7 @@ class DisplayView:
     _STOPS = (-11.0, 8.0)  # of the table: 2^-11 to 2^8
     _SIDE = 65  # of the table
 
-    def __init__(self, config: Any, shown: Any) -> None:
+    def __init__(self, config: Any, transform: Any) -> None:
         """Tabulate an OpenColorIO transform from scene-linear colour to a display."""
         import PyOpenColorIO as ocio
 
@@ -37,7 +37,7 @@ class DisplayView:
         table.setInterpolation(ocio.INTERP_TETRAHEDRAL)
         grid = np.linspace(0, 1, self._SIDE, dtype=np.float32)
         values = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), -1).reshape(-1, 3).copy()
-        exact = config.getProcessor(ocio.GroupTransform([back, shown])).getDefaultCPUProcessor()
+        exact = config.getProcessor(ocio.GroupTransform([back, transform])).getDefaultCPUProcessor()
         exact.applyRGB(values)
         table.setData(values.reshape(-1))
         processor = config.getProcessor(ocio.GroupTransform([shaper, table]))
@@ -50,14 +50,14 @@ class DisplayView:
         import PyOpenColorIO as ocio
 
         height, width = linear.shape[:2]
-        shown = np.empty(linear.shape, np.uint8)
+        picture = np.empty(linear.shape, np.uint8)
         order = ocio.CHANNEL_ORDERING_RGB
         self._processor.apply(
             ocio.PackedImageDesc(
                 linear, width, height, order, ocio.BIT_DEPTH_F32, 4, 12, 12 * width
             ),
             ocio.PackedImageDesc(
-                shown, width, height, order, ocio.BIT_DEPTH_UINT8, 1, 3, 3 * width
+                picture, width, height, order, ocio.BIT_DEPTH_UINT8, 1, 3, 3 * width
             ),
         )
-        return shown
+        return picture

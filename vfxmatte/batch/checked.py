@@ -51,10 +51,12 @@ class CheckedShot:
     @property
     def frames(self) -> int:
         """Number of results of a run, finished ones included: for each subject one a frame."""
-        found = self.inspection
-        if found is None or found.plan is None:
+        inspection = self.inspection
+        if inspection is None or inspection.plan is None:
             return 0
-        return max(1, len(found.subjects)) * (len(found.plan.numbers) + len(found.plan.skipped))
+        return max(1, len(inspection.subjects)) * (
+            len(inspection.plan.numbers) + len(inspection.plan.skipped)
+        )
 
     @property
     def finished(self) -> int:
@@ -98,13 +100,18 @@ def full_disks(shots: Iterable[CheckedShot]) -> list[str]:
     needed: dict[int, int] = defaultdict(int)
     disks: dict[int, tuple[Path, int]] = {}
     for one in shots:
-        found = one.inspection
-        if found is None or found.needed_bytes is None or found.free_bytes is None or one.problems:
+        inspection = one.inspection
+        if (
+            inspection is None
+            or inspection.needed_bytes is None
+            or inspection.free_bytes is None
+            or one.problems
+        ):
             continue
-        folder = existing_folder(found.shot.output)
+        folder = existing_folder(inspection.shot.output)
         disk = folder.stat().st_dev
-        needed[disk] += found.needed_bytes
-        disks.setdefault(disk, (folder, found.free_bytes))
+        needed[disk] += inspection.needed_bytes
+        disks.setdefault(disk, (folder, inspection.free_bytes))
     return [
         f"the disk of {folder} may be too full for all mattes to come: at most "
         f"{needed[disk] / 2**30:.1f} GiB, of which {free / 2**30:.1f} GiB are free"

@@ -115,14 +115,14 @@ class JsonEvents:
         emit("error", **error_values(error))
 
     def checked(self, one: CheckedShot) -> None:
-        found = {} if one.inspection is None else as_plain(one.inspection)
+        values = {} if one.inspection is None else as_plain(one.inspection)
         own = {
             "shot": one.name,
             "source": one.source,
             "problems": [str(problem) for problem in one.problems],
             "exit_code": one.exit_code,
         }
-        emit(**{"event": "check", **found, **own})
+        emit(**{"event": "check", **values, **own})
 
     def ended(self, outcome: Outcome) -> None:
         emit("shot", **outcome.as_plain())
@@ -142,12 +142,12 @@ class JsonEvents:
 
 def _state(one: CheckedShot) -> str:
     """Return what is to do for a shot, in words."""
-    found = one.inspection
-    if one.problems or found is None or found.plan is None:
+    inspection = one.inspection
+    if one.problems or inspection is None or inspection.plan is None:
         return "cannot run"
     frames = counted(one.frames, "frame")
-    text = f"{one.to_do} of {frames} to do ({numbers_as_text(found.plan.numbers)})"
-    unreadable = () if found.plate is None else found.plate.unreadable
+    text = f"{one.to_do} of {frames} to do ({numbers_as_text(inspection.plan.numbers)})"
+    unreadable = () if inspection.plate is None else inspection.plate.unreadable
     if unreadable:
         text += f"; {frames_text(unreadable)} cannot be read"
     return text

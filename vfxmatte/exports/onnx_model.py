@@ -155,7 +155,7 @@ def export_onnx(
         check_flame_path(flame_path(path), overwrite=overwrite)
     with written_when_equal(path, overwrite=overwrite) as partial:
         network, info = load_any(weights)
-        source = _prior_source(network, weights, given=priors)
+        source = _prior_source(network, weights, are_inputs=priors)
         model = _model(network, space, torch.float16 if half else torch.float32, source)
         for key, value in record_of(info, space, priors=priors).items():
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
@@ -169,17 +169,17 @@ def export_onnx(
 
 
 def _prior_source(
-    network: DeepImageMatting | LightMatting, weights: Path, *, given: bool
+    network: DeepImageMatting | LightMatting, weights: Path, *, are_inputs: bool
 ) -> Priors:
     """Return where a model's alpha priors come from; raises ExportError if they cannot be given."""
     is_light = isinstance(network, LightMatting)
-    if given and (is_light or not network.config.prior):
+    if are_inputs and (is_light or not network.config.prior):
         raise ExportError(
             "these weights take no alpha priors from outside",
             path=weights,
             hint="leave --priors out",
         )
-    if given:
+    if are_inputs:
         return "given"
     return "inside" if is_light or network.config.prior else "none"
 

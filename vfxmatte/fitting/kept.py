@@ -110,7 +110,7 @@ def keep_unused(output: Path, recipe: str, record: dict[str, Any]) -> None:
 def remove_others(output: Path, recipe: str) -> None:
     """Remove the fits of earlier recipes, as far as that is possible."""
     for path in (output / FOLDER).glob("*"):
-        ours = not path.name.startswith(".")  # what others are writing begins with a dot
-        if ours and path.stem != recipe and path.suffix in (".safetensors", ".json"):
+        is_whole = not path.name.startswith(".")  # what others are writing begins with a dot
+        if is_whole and path.stem != recipe and path.suffix in (".safetensors", ".json"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -96,8 +96,8 @@ def _engine_record(settings: RunSettings) -> dict[str, Any]:
 
 def changes(base: Any, settings: Any) -> dict[str, Any]:
     """Return what differs between two settings of a kind, by dotted names as in a request."""
-    found = differences(base, settings)
-    return {name: value for name, value in found if value is not None}
+    changed = differences(base, settings)
+    return {name: value for name, value in changed if value is not None}
 
 
 def _reduced(visible: Window, step: int, shape: tuple[int, int]) -> Window:

@@ -211,8 +211,8 @@ class Methods:
     def review(self, params: Params, _: memoryview) -> Answer:
         """Write the review page, and open it unless this page was opened by hand, too."""
         opened = ["--open"] if self.opens_browser else []
-        said = ask_command(["review", str(self.desk.folder), "--json", *opened])
-        record = json.loads(said.strip().splitlines()[-1])
+        output = ask_command(["review", str(self.desk.folder), "--json", *opened])
+        record = json.loads(output.strip().splitlines()[-1])
         about = {name: record[name] for name in ("frames", "flagged", "files")}
         return {**about, "opened": self.opens_browser}, b""
 

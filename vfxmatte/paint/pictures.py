@@ -97,8 +97,8 @@ class Pictures:
         return self._shown(small, view, 0.0)
 
     def _shown(self, linear: FloatImage, view: str, stops: float) -> Picture:
-        shown = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))
-        return np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2RGBA), np.uint8)
+        displayed = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))
+        return np.asarray(cv2.cvtColor(displayed, cv2.COLOR_RGB2RGBA), np.uint8)
 
     @lru_cache(maxsize=8)  # noqa: B019  (one instance for the life of the process)
     def _view(self, name: str) -> DisplayView:

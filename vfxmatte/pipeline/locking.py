@@ -89,11 +89,11 @@ def locked_files(output: Path) -> list[Path]:
 
 def _mattes(journal: Journal, numbers: Iterable[int], padding: int) -> dict[int, Path]:
     """Return the mattes of frames: those that the journal names, else the only one on disk."""
-    found: dict[int, list[Path]] = {n: _candidates(journal, n, padding) for n in numbers}
-    lacking = [number for number, paths in found.items() if not paths]
+    candidates: dict[int, list[Path]] = {n: _candidates(journal, n, padding) for n in numbers}
+    lacking = [number for number, paths in candidates.items() if not paths]
     if lacking:
         raise _without_matte(lacking, journal.output)
-    for number, paths in found.items():
+    for number, paths in candidates.items():
         if len(paths) > 1:
             raise OutputError(
                 f"the frame has several mattes: {', '.join(path.name for path in paths)}",
@@ -101,7 +101,7 @@ def _mattes(journal: Journal, numbers: Iterable[int], padding: int) -> dict[int,
                 path=journal.output,
                 hint="move away those that are not to be locked",
             )
-    return {number: paths[0] for number, paths in found.items()}
+    return {number: paths[0] for number, paths in candidates.items()}
 
 
 def _candidates(journal: Journal, number: int, padding: int) -> list[Path]:

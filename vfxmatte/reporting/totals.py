@@ -134,14 +134,14 @@ def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
         subjects.setdefault(result.subject, []).append(result)
     stats = {subject: trimap_stats_of(frames) for subject, frames in subjects.items()}
     suggested = {subject: suggest_keyframe(ones.values()) for subject, ones in stats.items()}
-    found = [
+    suggestions = [
         (subject, one)
         for subject, ones in stats.items()
         for one in ones.values()
         if one.number == suggested[subject]
     ]
-    if not found:
+    if not suggestions:
         return {}
-    subject, worst = min(found, key=lambda pair: pair[1].confidence)
+    subject, worst = min(suggestions, key=lambda pair: pair[1].confidence)
     of = {} if subject is None else {"suggested_subject": subject}
     return {"suggested_keyframe": worst.number, "suggested_confidence": worst.confidence, **of}

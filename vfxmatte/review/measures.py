@@ -127,30 +127,30 @@ class _Window:
 
     def neighbour(self, index: int, step: int) -> Seen | None:
         """Return the previous (-1) or following (1) alpha as it lies in a frame, at full size."""
-        here, there = self.entries[index], self.entries.get(index + step)
+        entry, other = self.entries[index], self.entries.get(index + step)
         flow = self._flow(index, step)
-        if flow is None or there is None or here.luma is None:
+        if flow is None or other is None or entry.luma is None:
             return None
-        if there.luma is None or there.frame.alpha is None:
+        if other.luma is None or other.frame.alpha is None:
             return None
-        where = _enlarged(flow, here.luma.shape[:2])
-        return _seen(here.luma, there.luma, there.frame.alpha, where)
+        where = _enlarged(flow, entry.luma.shape[:2])
+        return _seen(entry.luma, other.luma, other.frame.alpha, where)
 
     def farther(self, index: int, offset: int) -> Seen | None:
         """Return the alpha of any frame in the window as it lies in a frame, at half size."""
-        here, there = self.entries[index], self.entries.get(index + offset)
-        if there is None or there.half_alpha is None or there.half_luma is None:
+        entry, other = self.entries[index], self.entries.get(index + offset)
+        if other is None or other.half_alpha is None or other.half_luma is None:
             return None
-        if here.half_luma is None:
+        if entry.half_luma is None:
             return None
-        where = positions(here.half_luma.shape[:2]).copy()
+        where = positions(entry.half_luma.shape[:2]).copy()
         step = 1 if offset > 0 else -1
         for at in range(index, index + offset, step):
             flow = self._flow(at, step)
             if flow is None:
                 return None
             where += looked_up(flow, where)
-        return _seen(here.half_luma, there.half_luma, there.half_alpha, where)
+        return _seen(entry.half_luma, other.half_luma, other.half_alpha, where)
 
     def nearest(self, index: int, offset: int) -> tuple[int, Seen] | None:
         """Return how far away the frame at an offset is, or one that is nearer where that has no
@@ -179,10 +179,10 @@ class _Window:
         return later.motion.forward if step < 0 else later.motion.backward
 
 
-def _seen(here: Picture, there: Picture, alpha: FloatImage, where: FloatImage) -> Seen:
+def _seen(luma: Picture, other: Picture, alpha: FloatImage, where: FloatImage) -> Seen:
     """Look a neighbour up at (h, w, 2) positions; see `Seen`."""
-    height, width = there.shape
-    same = cv2.blur(cv2.absdiff(looked_up(there, where), here), (3, 3)) <= _EXPLAINED
+    height, width = other.shape
+    same = cv2.blur(cv2.absdiff(looked_up(other, where), luma), (3, 3)) <= _EXPLAINED
     x, y = where[:, :, 0], where[:, :, 1]
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
     return looked_up(alpha, where), same & inside
@@ -277,8 +277,8 @@ def _come_and_go(alpha: FloatImage, neighbours: list[FloatImage], area: int) -> 
         return 0.0
     small = np.flatnonzero(sizes >= max(4, _SMALLEST * alpha.size)) + 1
     small = small[small != int(np.argmax(sizes)) + 1]
-    there = np.maximum.reduce([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in neighbours])
-    fresh = np.isin(marks, small) & (there <= _SOLID)
+    nearby = np.maximum.reduce([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in neighbours])
+    fresh = np.isin(marks, small) & (nearby <= _SOLID)
     return float(np.count_nonzero(fresh) / area)
 
 

@@ -37,8 +37,8 @@ class Proxies:
         self._left, self._count = most_bytes * 3 // 4, count  # base64 makes 4 of 3
         self._quality = 0
         share = self._left / max(1, count)
-        wanted = _BYTES_A_PIXEL * (1 + 0.5 * (takes - 1)) * size[0] * size[1]
-        scale = min(1.0, math.sqrt(share / wanted))
+        needed = _BYTES_A_PIXEL * (1 + 0.5 * (takes - 1)) * size[0] * size[1]
+        scale = min(1.0, math.sqrt(share / needed))
         scale = max(scale, min(1.0, _SMALLEST_PX / max(size)))
         self.size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
