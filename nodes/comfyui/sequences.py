@@ -49,7 +49,9 @@ def run(
             overwrite=overwrite,
             device=device,
             mode=mode,
-            **_chosen(subject, foreground, layers, fit),
+            subject=subject.strip() or None,
+            **_colours(foreground, layers),
+            fit=None if fit.strip() in ("", "auto") else fit.strip(),
             on_event=watch.events.put,
         )
     )
@@ -59,15 +61,9 @@ def run(
     return folder, int(totals["written"]) + int(totals["kept"])
 
 
-def _chosen(subject: str, foreground: str, layers: str, fit: str) -> dict[str, str]:
-    """Return the settings that differ from the program's own."""
-    texts = {
-        "subject": subject.strip(),
-        "foreground": "" if foreground == "none" else foreground,
-        "layers": layers.strip(),
-        "fit": "" if fit.strip() == "auto" else fit.strip(),
-    }
-    return {name: text for name, text in texts.items() if text}
+def _colours(foreground: str, layers: str) -> dict[str, str]:
+    chosen = {"foreground": "" if foreground == "none" else foreground, "layers": layers.strip()}
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from tests.subjects import WINDOW
+from tests.subjects import WINDOW, settings_of
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
+from vfxmatte.pipeline.locking import lock
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subject_shots import chosen, one_subject
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.types import FloatImage, FrameResult, Window
+
+CROSSING = 1006  # here the cat and the dog touch
+
+
+def shot_at(folder: Path, *subjects: str, **settings: Any) -> Shot:
+    return chosen(replace(Shot.open(folder), settings=settings_of(**settings)), subjects)
 
 
 def solve(shot: Shot, **options: Any) -> list[FrameResult]:
@@ -44,6 +54,14 @@ def statuses(results: Sequence[FrameResult]) -> dict[str, list[int]]:
         if result.status == "written":
             found.setdefault(result.subject or "", []).append(result.number)
     return found
+
+
+def matte(folder: Path, subject: str, number: int, window: Window = WINDOW) -> FloatImage:
+    return read_matte(folder / "matte" / subject / f"matte.{number}.exr", window)
+
+
+def lock_frames(folder: Path, subject: str, *numbers: int) -> None:
+    lock(one_subject(shot_at(folder, subject)), numbers)
 
 
 def files(output: Path) -> dict[str, bytes]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,129 +11,40 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
-from click.testing import CliRunner
 
-from tests.pipeline.checked_runs import as_checked, files, solve, statuses, write_alpha, write_still
-from tests.subjects import NUMBERS, WINDOW, alpha, settings_of, write_keyframe, write_subjects
-from vfxmatte.batch.checked import CheckedShot
-from vfxmatte.cli.group import commands
+from tests.conftest import TINY_NUMBERS, TINY_WINDOW, tiny_alpha
+from tests.fitting.conftest import QUICK
+from tests.pipeline.checked_runs import (
+    CROSSING,
+    as_checked,
+    files,
+    matte,
+    shot_at,
+    solve,
+    statuses,
+    write_alpha,
+    write_still,
+)
+from tests.subjects import NUMBERS, WINDOW, alpha, settings_of, write_subjects
+from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ShotError, UsageError
+from vfxmatte.fitting import examples as examples_module
+from vfxmatte.fitting import fit as fit_module
+from vfxmatte.fitting.examples import Keyframe
 from vfxmatte.io.mattes import read_matte
-from vfxmatte.paint.desk import Desk
+from vfxmatte.pipeline.edges import MatteSettings
 from vfxmatte.pipeline.locking import lock
 from vfxmatte.pipeline.merge import merge
+from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.pipeline.subject_shots import chosen, one_subject
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
-from vfxmatte.review.withholding import Withholding
-from vfxmatte.types import FloatImage, Window
-
-CROSSING = 1006  # here the cat and the dog touch
+from vfxmatte.types import FloatImage
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_subjects(tmp_path / "pair")
-
-
-def shot_at(folder: Path, *subjects: str, **settings: Any) -> Shot:
-    return chosen(replace(Shot.open(folder), settings=settings_of(**settings)), subjects)
-
-
-def matte(folder: Path, subject: str, number: int, window: Window = WINDOW) -> FloatImage:
-    return read_matte(folder / "matte" / subject / f"matte.{number}.exr", window)
-
-
-def lock_frames(folder: Path, subject: str, *numbers: int) -> None:
-    lock(one_subject(shot_at(folder, subject)), numbers)
-
-
-# -- subjects and locks ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("again", [("dog",), ()])
-def test_others_give_way_to_a_locked_matte(folder: Path, again: tuple[str, ...]) -> None:
-    solve(shot_at(folder))
-    lock_frames(folder, "cat", CROSSING)
-    path = folder / "matte" / "cat" / f"matte.{CROSSING}.exr"
-    kept = path.read_bytes()
-    for number in (1004, 1006, 1008):
-        write_keyframe(folder / "trimaps" / "dog", "dog", number, band_px=8)
-    as_checked(shot_at(folder, *again))
-    assert path.read_bytes() == kept
-    total = matte(folder, "cat", CROSSING).astype(np.float64) + matte(folder, "dog", CROSSING)
-    assert total.max() <= 1
-    solve(shot_at(folder), overwrite=True)
-    assert path.read_bytes() == kept
-    assert (matte(folder, "cat", CROSSING) + matte(folder, "dog", CROSSING)).max() <= 1
-
-
-def test_an_edited_locked_matte_makes_the_others_give_way_again(folder: Path) -> None:
-    solve(shot_at(folder))
-    lock_frames(folder, "cat", CROSSING)
-    as_checked(shot_at(folder))
-    edited = np.clip(matte(folder, "cat", CROSSING) + 0.5 * alpha("dog", CROSSING), 0, 1)
-    write_alpha(folder / "matte" / "cat" / f"matte.{CROSSING}.exr", edited)
-    results = as_checked(shot_at(folder))
-    assert CROSSING in statuses(results)["dog"]
-    assert (edited.astype(np.float64) + matte(folder, "dog", CROSSING)).max() <= 1
-    assert not statuses(as_checked(shot_at(folder)))
-
-
-def test_locks_of_both_subjects_in_every_order_of_runs(folder: Path) -> None:
-    solve(shot_at(folder))
-    lock_frames(folder, "cat", 1005, CROSSING)
-    lock_frames(folder, "dog", CROSSING)
-    before = files(folder / "matte")
-    as_checked(shot_at(folder, "dog"))
-    as_checked(shot_at(folder))
-    assert not statuses(as_checked(shot_at(folder, "cat")))
-    after = files(folder / "matte")
-    locked = (f"cat/matte.{CROSSING}.exr", f"dog/matte.{CROSSING}.exr", "cat/matte.1005.exr")
-    assert all(after[name] == before[name] for name in locked)
-
-
-def test_a_lock_in_chunks_and_merge(folder: Path) -> None:
-    solve(shot_at(folder))
-    lock_frames(folder, "cat", CROSSING)
-    output = folder.parent / "apart"
-    shutil.copytree(folder / "matte", output)
-    solve(shot_at(folder))
-    for frames in ("1001-1005", "1006-1008"):
-        solve(replace(shot_at(folder, frames=frames), output=output), chunk=True)
-    report = merge(replace(shot_at(folder), output=output))
-    assert report.complete, report.lines()
-    found, expected = files(output), files(folder / "matte")
-    assert {n: found[n] for n in expected} == expected
-
-
-def test_layers_of_a_locked_matte_that_was_edited(folder: Path) -> None:
-    solve(shot_at(folder, subject_layers=True))
-    lock_frames(folder, "cat", CROSSING)
-    solve(shot_at(folder, subject_layers=True))
-    edited = (0.5 * alpha("cat", CROSSING)).astype(np.float32)
-    write_alpha(folder / "matte" / "cat" / f"matte.{CROSSING}.exr", edited)
-    solve(shot_at(folder, subject_layers=True))
-    path = folder / "matte" / f"matte.{CROSSING}.exr"
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        planes = {name: one.pixels.astype(np.float32) for name, one in file.channels().items()}
-    np.testing.assert_allclose(planes["cat.A"], edited, atol=1e-3)
-    np.testing.assert_array_equal(planes["dog.A"], matte(folder, "dog", CROSSING))
-    before = path.read_bytes()
-    solve(shot_at(folder, subject_layers=True))
-    assert path.read_bytes() == before
-
-
-def test_layers_of_a_matte_locked_in_another_format(folder: Path) -> None:
-    solve(shot_at(folder, output={"format": "tiff"}))
-    lock_frames(folder, "cat", CROSSING)
-    solve(shot_at(folder, subject_layers=True))
-    path = folder / "matte" / f"matte.{CROSSING}.exr"
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        own = file.channels()["cat.A"].pixels.astype(np.float32)
-    locked = read_matte(folder / "matte" / "cat" / f"matte.{CROSSING}.tif", WINDOW)
-    np.testing.assert_allclose(own, locked, atol=1e-3)
 
 
 # -- subjects and garbage, core and finished mattes ------------------------------------------------
@@ -222,80 +131,146 @@ def test_layers_of_rewritten_frames_have_the_trimap_on_disk(folder: Path) -> Non
     assert {n: found[n] for n in expected} == expected
 
 
-# -- subjects and the other doors ------------------------------------------------------------------
+# -- fits ------------------------------------------------------------------------------------------
 
 
-def test_a_batch_counts_a_result_for_each_subject(folder: Path) -> None:
-    shot = shot_at(folder)
-    one = CheckedShot("pair", "here", shot, inspect(shot))
-    assert (one.frames, one.to_do) == (2 * len(NUMBERS), 2 * len(NUMBERS))
+@pytest.fixture
+def fitted_shot(tiny_shot: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Shot:
+    """A shot whose fit counts as better and narrows its trimaps."""
+    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
+    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 10.0)
+    monkeypatch.setattr("vfxmatte.fitting.tightening._SOLID", 0.55)
+    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
+    return replace(Shot.open(tiny_shot), settings=settings)
+
+
+def with_(shot: Shot, **changes: Any) -> Shot:
+    """The shot opened again, with other settings."""
+    folder = shot.plate.parent
+    opened = Shot.open(folder, output=shot.output)
+    output = replace(shot.settings.output, **changes.pop("output", {}))
+    return replace(opened, settings=replace(shot.settings, output=output, **changes))
+
+
+def tiny_trimap(shot: Shot, number: int) -> np.ndarray[Any, Any]:
+    labels = cv2.imread(str(shot.trimap_output / f"trimap.{number}.png"), 0)
+    assert labels is not None
+    return labels
+
+
+def agree(shot: Shot) -> int:
+    """Check that trimaps on disk agree with alpha; returns how much is known of frames between."""
+    known = 0
+    for number in TINY_NUMBERS[1:-1]:
+        solved = read_matte(shot.output / f"matte.{number}.exr", TINY_WINDOW)
+        labels = tiny_trimap(shot, number)
+        assert (solved[labels == 255] == 1).all() and (solved[labels == 0] == 0).all()
+        known += int(np.count_nonzero(labels != 128))
+    return known
+
+
+def trimap_in(shot: Shot, number: int) -> FloatImage:
+    path = str(shot.output / f"matte.{number}.exr")
+    with OpenEXR.File(path, separate_channels=True) as file:
+        return np.asarray(file.channels()["trimap.Y"].pixels, np.float32)
+
+
+def test_a_narrowed_trimap_is_the_one_in_the_layer(fitted_shot: Shot) -> None:
+    layered = with_(fitted_shot, output={"layers": ("alpha", "trimap")})
+    as_checked(layered)
+    assert agree(layered)
+    for number in TINY_NUMBERS:
+        found = trimap_in(layered, number)
+        np.testing.assert_allclose(found, tiny_trimap(layered, number) / 255, atol=0.01)
+    plain = with_(fitted_shot)
+    assert len(statuses(as_checked(plain))[""]) == 5
+    as_checked(layered)
+    for number in TINY_NUMBERS:
+        found = trimap_in(layered, number)
+        np.testing.assert_allclose(found, tiny_trimap(layered, number) / 255, atol=0.01)
+    agree(layered)
+
+
+def test_narrowed_trimaps_agree_with_limited_alpha(fitted_shot: Shot) -> None:
+    ramp = np.linspace(-0.3, 2.3, 64, dtype=np.float32).clip(0, 1)[None].repeat(48, 0)
+    folder = fitted_shot.plate.parent
+    write_still(folder / "garbage" / "soft.png", ramp)
+    write_still(folder / "core" / "soft.png", np.float32(0.3) * ramp)
+    shot = with_(fitted_shot)
+    as_checked(shot)
+    agree(shot)
+    before = files(shot.output)
+    edged = with_(shot, matte=MatteSettings(gamma=2.0))
+    as_checked(edged)
+    trimaps = {name: data for name, data in before.items() if name.startswith("trimaps/")}
+    after = files(shot.output)
+    assert {name: after[name] for name in trimaps} == trimaps
+    as_checked(shot)
+    assert files(shot.output) == before
+    fresh = replace(edged, output=folder / "fresh")
+    as_checked(fresh)
+    assert {n: d for n, d in files(fresh.output).items() if n in trimaps} == trimaps
+
+
+def test_an_overwritten_fit_makes_the_same(fitted_shot: Shot) -> None:
+    solve(fitted_shot)
+    before = files(fitted_shot.output)
+    solve(with_(fitted_shot), overwrite=True)
+    assert files(fitted_shot.output) == before
+
+
+def test_chunks_of_a_fitted_shot_and_their_merge(fitted_shot: Shot, tmp_path: Path) -> None:
+    solve(fitted_shot)
+    apart = replace(fitted_shot, output=tmp_path / "apart")
+    for numbers in ((1001, 1002), (1003, 1004, 1005)):
+        solve(apart, chunk=True, only=numbers)
+    assert merge(apart).complete
+    found = files(apart.output)
+    assert found == files(fitted_shot.output)
+    assert inspect(apart).finished == 5
+
+
+def test_merge_calls_stale_what_another_fit_would_change(fitted_shot: Shot, tmp_path: Path) -> None:
+    """A keyframe beyond a segment changes it by the fit alone."""
+    trimaps = fitted_shot.plate.parent / "trimaps"
+    shutil.copy(trimaps / "trimap.1005.png", trimaps / "trimap.1003.png")
+    shot = with_(fitted_shot)
     solve(shot)
-    one = CheckedShot("pair", "here", shot, inspect(shot))
-    assert (one.frames, one.finished, one.to_do) == (16, 16, 0)
+    labels = cv2.imread(str(trimaps / "trimap.1005.png"), 0)
+    assert labels is not None
+    labels[:4] = 128
+    cv2.imwrite(str(trimaps / "trimap.1005.png"), labels)
+    changed = with_(shot)
+    report = merge(changed)
+    assert report.stale == (1002, 1004, 1005) and inspect(changed).finished == len(report.good)
+    assert statuses(as_checked(changed))[""] == [1002, 1004, 1005]
 
 
-def invoke(*arguments: object) -> Any:
-    return CliRunner().invoke(commands, list(map(str, arguments)))
+def test_a_fit_learns_the_exact_alpha_of_finished_and_locked_mattes(
+    fitted_shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: dict[int, FloatImage] = {}
+    whole = examples_module.grown_examples
 
+    def seen(key: Keyframe, *rest: Any) -> Any:
+        learned[key.number] = key.alpha
+        return whole(key, *rest)
 
-def test_a_batch_of_both_kinds_of_shots(folder: Path, tiny_shot: Path) -> None:
-    done = invoke("batch", folder, tiny_shot, "--engine", "trimap")
-    assert done.exit_code == 0, done.output
-    assert "21/21" in done.stdout
-    assert (folder / "matte" / "dog" / "matte.1003.exr").is_file()
-
-
-def test_a_review_is_of_one_subject(folder: Path, tmp_path: Path) -> None:
-    solve(shot_at(folder))
-    refused = invoke("review", folder)
-    assert refused.exit_code == 2 and "--subject cat" in refused.output
-    other = tmp_path / "other"
-    shutil.copytree(folder, other)
-    done = invoke("review", folder, "--subject", "dog", "--against", other, "--json")
-    assert done.exit_code == 0, done.output
-    assert (folder / "matte" / "dog" / "review.html").is_file()
-    record = json.loads((folder / "matte" / "dog" / "review.json").read_text("utf-8"))
-    assert list(record["against"]) == ["other/matte/dog"]
-
-
-def test_the_page_paints_no_shot_with_several_subjects(folder: Path) -> None:
-    with pytest.raises(ShotError, match="cat, dog"):
-        Desk(Shot.open(folder), folder)
-
-
-def test_folders_of_the_paint_page_are_no_subjects(folder: Path, tiny_shot: Path) -> None:
-    for place in (folder / "trimaps", folder / "trimaps" / "cat", tiny_shot / "trimaps"):
-        for name in ("replaced", "unsaved"):
-            (place / name).mkdir()
-            shutil.copy(tiny_shot / "trimaps" / "trimap.1001.png", place / name)
-    assert list(Shot.open(folder).subjects) == ["cat", "dog"]
-    shot = Shot.open(tiny_shot)
-    assert not shot.subjects and not any("folders of images" in n for n in notes_of(shot))
-    for path in (tiny_shot / "trimaps").glob("*.png"):
-        path.unlink()
-    shot = Shot.open(tiny_shot)
-    assert not shot.subjects and not shot.keyframes
-    with pytest.raises(ShotError, match="no keyframe"):
-        open_run(shot)
-
-
-def notes_of(shot: Shot) -> Sequence[str]:
-    with open_run(shot) as run:
-        return run.plan.notes
-
-
-def test_withholding_from_one_subject_withholds(folder: Path) -> None:
-    with pytest.raises(UsageError, match="--subject cat"):
-        Withholding(shot=shot_at(folder))
-    found = list(Withholding(shot=shot_at(folder, "dog")).frames())
-    assert [(one.number, one.withheld) for one in found] == [(1004, (1004,)), (1006, (1006,))]
-    assert all(one.error is None and (one.confidence or 1) < 1 for one in found)
-
-
-def test_a_finished_matte_is_not_withheld(folder: Path) -> None:
-    write_alpha(folder / "keys" / "dog" / "matte.1004.exr", alpha("dog", 1004))
-    found = list(Withholding(shot=shot_at(folder, "dog")).frames())
-    assert [one.number for one in found] == [1006] and found[0].error is None
+    monkeypatch.setattr(examples_module, "grown_examples", seen)
+    folder, exact = fitted_shot.plate.parent, tiny_alpha(2)
+    write_alpha(folder / "keys" / "matte.1003.exr", exact, TINY_WINDOW)
+    shot = with_(fitted_shot)
+    as_checked(shot)
+    np.testing.assert_array_equal(learned[1003], exact)
+    lock(shot, [1002])
+    locked = (shot.output / "matte.1002.exr").read_bytes()
+    learned.clear()
+    shot = with_(shot)
+    as_checked(shot)
+    expected = read_matte(shot.output / "matte.1002.exr", TINY_WINDOW)
+    np.testing.assert_array_equal(learned[1002], expected)
+    assert (shot.output / "matte.1002.exr").read_bytes() == locked
+    assert not statuses(as_checked(shot))
 
 
 def test_several_subjects_are_not_fitted(folder: Path, tiny_weights: Path) -> None:

@@ -173,7 +173,8 @@ def _prior_source(
 ) -> Priors:
     """Return where a model's alpha priors come from; raises ExportError if they cannot be given."""
     is_light = isinstance(network, LightMatting)
-    if are_inputs and (is_light or not network.config.prior):
+    takes_priors = not isinstance(network, LightMatting) and network.config.prior
+    if are_inputs and not takes_priors:
         raise ExportError(
             "these weights take no alpha priors from outside",
             path=weights,
@@ -181,7 +182,7 @@ def _prior_source(
         )
     if are_inputs:
         return "given"
-    return "inside" if is_light or network.config.prior else "none"
+    return "inside" if is_light or takes_priors else "none"
 
 
 def require_packages() -> None:
