@@ -56,7 +56,7 @@ def statuses(results: Sequence[FrameResult]) -> dict[str, list[int]]:
     return found
 
 
-def matte(folder: Path, subject: str, number: int, window: Window = WINDOW) -> FloatImage:
+def matte_of(folder: Path, subject: str, number: int, window: Window = WINDOW) -> FloatImage:
     return read_matte(folder / "matte" / subject / f"matte.{number}.exr", window)
 
 

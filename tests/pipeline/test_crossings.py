@@ -18,7 +18,7 @@ from tests.pipeline.checked_runs import (
     CROSSING,
     as_checked,
     files,
-    matte,
+    matte_of,
     shot_at,
     solve,
     statuses,
@@ -57,8 +57,8 @@ def test_each_subject_has_its_own_limits(folder: Path) -> None:
     write_still(folder / "core" / "cat" / "solid.png", np.where(alpha("cat", 1008) == 1, 1, 0))
     as_checked(shot_at(folder))
     for number in NUMBERS:
-        assert (matte(folder, "dog", number)[:, :64] == 0).all()
-    assert matte(folder, "cat", 1001)[:, :64].max() > 0.9
+        assert (matte_of(folder, "dog", number)[:, :64] == 0).all()
+    assert matte_of(folder, "cat", 1001)[:, :64].max() > 0.9
     assert not statuses(as_checked(shot_at(folder)))
     write_still(folder / "garbage" / "dog" / "wall.png", np.ones(WINDOW.shape, np.float32))
     results = as_checked(shot_at(folder, "dog"))
@@ -86,11 +86,11 @@ def test_a_finished_matte_is_delivered_as_it_is_beside_another_subject(folder: P
     soft = soft.astype(np.float16).astype(np.float32)
     write_alpha(folder / "keys" / "cat" / f"matte.{CROSSING}.exr", soft)
     as_checked(shot_at(folder))
-    np.testing.assert_array_equal(matte(folder, "cat", CROSSING), soft)
-    assert (soft.astype(np.float64) + matte(folder, "dog", CROSSING)).max() <= 1
+    np.testing.assert_array_equal(matte_of(folder, "cat", CROSSING), soft)
+    assert (soft.astype(np.float64) + matte_of(folder, "dog", CROSSING)).max() <= 1
     results = as_checked(shot_at(folder, output={"pixel_type": "float"}))
     assert CROSSING in statuses(results)["cat"]
-    np.testing.assert_array_equal(matte(folder, "cat", CROSSING), soft)
+    np.testing.assert_array_equal(matte_of(folder, "cat", CROSSING), soft)
 
 
 def test_finished_mattes_are_keyframes_enough_for_a_subject(folder: Path) -> None:

@@ -15,7 +15,7 @@ from tests.pipeline.checked_runs import (
     as_checked,
     files,
     lock_frames,
-    matte,
+    matte_of,
     shot_at,
     solve,
     statuses,
@@ -41,22 +41,22 @@ def test_others_give_way_to_a_locked_matte(folder: Path, again: tuple[str, ...])
         write_keyframe(folder / "trimaps" / "dog", "dog", number, band_px=8)
     as_checked(shot_at(folder, *again))
     assert path.read_bytes() == kept
-    total = matte(folder, "cat", CROSSING).astype(np.float64) + matte(folder, "dog", CROSSING)
+    total = matte_of(folder, "cat", CROSSING).astype(np.float64) + matte_of(folder, "dog", CROSSING)
     assert total.max() <= 1
     solve(shot_at(folder), overwrite=True)
     assert path.read_bytes() == kept
-    assert (matte(folder, "cat", CROSSING) + matte(folder, "dog", CROSSING)).max() <= 1
+    assert (matte_of(folder, "cat", CROSSING) + matte_of(folder, "dog", CROSSING)).max() <= 1
 
 
 def test_an_edited_locked_matte_makes_the_others_give_way_again(folder: Path) -> None:
     solve(shot_at(folder))
     lock_frames(folder, "cat", CROSSING)
     as_checked(shot_at(folder))
-    edited = np.clip(matte(folder, "cat", CROSSING) + 0.5 * alpha("dog", CROSSING), 0, 1)
+    edited = np.clip(matte_of(folder, "cat", CROSSING) + 0.5 * alpha("dog", CROSSING), 0, 1)
     write_alpha(folder / "matte" / "cat" / f"matte.{CROSSING}.exr", edited)
     results = as_checked(shot_at(folder))
     assert CROSSING in statuses(results)["dog"]
-    assert (edited.astype(np.float64) + matte(folder, "dog", CROSSING)).max() <= 1
+    assert (edited.astype(np.float64) + matte_of(folder, "dog", CROSSING)).max() <= 1
     assert not statuses(as_checked(shot_at(folder)))
 
 
@@ -98,7 +98,7 @@ def test_layers_of_a_locked_matte_that_was_edited(folder: Path) -> None:
     with OpenEXR.File(str(path), separate_channels=True) as file:
         planes = {name: one.pixels.astype(np.float32) for name, one in file.channels().items()}
     np.testing.assert_allclose(planes["cat.A"], edited, atol=1e-3)
-    np.testing.assert_array_equal(planes["dog.A"], matte(folder, "dog", CROSSING))
+    np.testing.assert_array_equal(planes["dog.A"], matte_of(folder, "dog", CROSSING))
     before = path.read_bytes()
     solve(shot_at(folder, subject_layers=True))
     assert path.read_bytes() == before
