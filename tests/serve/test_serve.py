@@ -28,8 +28,7 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.reporting.inspection import inspect
-from vfxmatte.reporting.inspection_values import as_plain
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import endpoint, rpc
 from vfxmatte.serve.endpoint import Endpoint, published, sole_server
 from vfxmatte.serve.framing import MESSAGE_LIMIT, UNAUTHENTICATED_LIMIT

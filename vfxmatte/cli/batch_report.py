@@ -15,7 +15,7 @@ from vfxmatte.cli.report import make_report
 from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.reporting.events import JsonReport, Report, emit, error_values
-from vfxmatte.reporting.inspection_values import as_plain
+from vfxmatte.reporting.inspection import as_plain
 from vfxmatte.types import numbers_as_text
 
 

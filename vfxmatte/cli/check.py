@@ -13,8 +13,8 @@ from vfxmatte.cli.shot_options import given_words, shot_options
 from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.reporting.inspection import Inspection, KeyframeFinding, inspect
-from vfxmatte.reporting.inspection_values import as_plain
+from vfxmatte.reporting.inspection import Inspection, as_plain, inspect
+from vfxmatte.reporting.keyframe_findings import KeyframeFinding
 from vfxmatte.types import numbers_as_text
 
 

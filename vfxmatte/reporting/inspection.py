@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vfxmatte.colour import ColourConfig
-from vfxmatte.common.parallel import ordered_map
 from vfxmatte.common.paths import existing_folder
 from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.engines.registry import check_name
-from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
+from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
-from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
@@ -45,30 +43,11 @@ from vfxmatte.pipeline.subject_shots import (
     subjects_without_keyframes,
 )
 from vfxmatte.pipeline.unshared import has_own_alpha
+from vfxmatte.reporting.keyframe_findings import KeyframeFinding, findings, finished_findings
 from vfxmatte.trimaps import oddity
-from vfxmatte.types import Trimap
+from vfxmatte.types import Trimap, numbers_as_text
 
 Value = TypeVar("Value")
-
-_WORKERS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyframeFinding:
-    """One painted trimap or finished matte."""
-
-    number: int
-    path: Path
-    used: bool
-    """Whether the plate has such a frame."""
-    unknown_share: float | None = None
-    """0 to 1; None if it cannot be read."""
-    remark: str = ""
-    """What is odd about it."""
-    error: VfxmatteError | None = None
-    """Why it cannot be used."""
-    finished: bool = False
-    """Whether it is a finished matte."""
 
 
 @dataclass(kw_only=True)
@@ -167,7 +146,7 @@ def _inspect_keyframes(inspection: Inspection, known: _Known) -> None:
     signature = known.plate.signature
     plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate, signature))
     if plan is not None:
-        inspection.keyframes += _finished(plan, plate)
+        inspection.keyframes += finished_findings(plan, plate)
     inspection.problems += [k.error for k in inspection.keyframes if k.error and _counts(k, plan)]
     if plan is not None:
         inspection.plan = plan
@@ -255,48 +234,7 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
         trimap = read_keyframe(path, number, plate)
         return trimap, oddity(trimap.labels)
 
-    return _findings(shot.keyframes, plate, read)
-
-
-def _finished(plan: RunPlan, plate: PlateInfo) -> list[KeyframeFinding]:
-    """Inspect finished mattes; of locked ones, those that cannot be used."""
-
-    def read(number: int, path: Path) -> tuple[Trimap, str]:
-        return finished_trimap(path, number, plate)
-
-    found = _findings(plan.finished, plate, read, finished=True)
-    return [one for one in found if one.error or one.number not in plan.locked]
-
-
-def _findings(
-    paths: Mapping[int, Path],
-    plate: PlateInfo,
-    read: Callable[[int, Path], tuple[Trimap, str]],
-    *,
-    finished: bool = False,
-) -> list[KeyframeFinding]:
-    """Read keyframes; `read` returns a trimap, and what is odd about it."""
-
-    def inspect_one(item: tuple[int, Path]) -> KeyframeFinding:
-        number, path = item
-        used = number in plate.numbers
-        try:
-            trimap, remark = read(number, path)
-        except Exception as error:
-            foreseen = as_foreseen(error).at(frame=number, path=path)
-            return KeyframeFinding(
-                number=number, path=path, used=used, error=logged(foreseen), finished=finished
-            )
-        return KeyframeFinding(
-            number=number,
-            path=path,
-            used=used,
-            unknown_share=trimap.unknown_share,
-            remark=remark,
-            finished=finished,
-        )
-
-    return list(ordered_map(inspect_one, sorted(paths.items()), workers=_WORKERS))
+    return findings(shot.keyframes, plate, read)
 
 
 def _needed(value: Value | None) -> Value:
@@ -383,3 +321,64 @@ def _inspect_disk(inspection: Inspection) -> None:
     inspection.free_bytes = shutil.disk_usage(folder).free
     if inspection.needed_bytes is not None and inspection.free_bytes < inspection.needed_bytes:
         inspection.remarks.append("the disk may be too full for the mattes to come")
+
+
+def as_plain(inspection: Inspection) -> dict[str, Any]:
+    """Return an inspection's values for JSON; unknown ones are None."""
+    plate, plan = inspection.plate, inspection.plan
+    return {
+        "event": "check",
+        "shot": inspection.shot.name,
+        "output": str(inspection.shot.output),
+        "plate": None
+        if plate is None
+        else {
+            "spec": plate.spec,
+            "frames": numbers_as_text(plate.numbers),
+            "missing": numbers_as_text(plate.missing),
+            "unreadable": numbers_as_text(plate.unreadable),
+            "width": plate.display_window.width,
+            "height": plate.display_window.height,
+            "fps": None if plate.fps is None else float(plate.fps),
+            "description": plate.description,
+            "colorspace": plate.colour_space,
+            "colorspace_reason": plate.colour_reason,
+        },
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "subjects": {name: _subject_as_plain(one) for name, one in inspection.subjects.items()},
+        "weights": inspection.weights,
+        "frames": None if plan is None else numbers_as_text(plan.numbers),
+        "locked": None if plan is None else numbers_as_text(plan.locked),
+        "limits": None if plan is None else plan.limits.texts(),
+        "to_do": inspection.to_do,
+        "finished": inspection.finished,
+        "rewritten": inspection.rewritten,
+        "stale": inspection.stale,
+        "needed_bytes": inspection.needed_bytes,
+        "free_bytes": inspection.free_bytes,
+        "notes": inspection.remarks,
+        "problems": [str(problem) for problem in inspection.problems],
+        "exit_code": inspection.exit_code,
+    }
+
+
+def _subject_as_plain(inspection: Inspection) -> dict[str, Any]:
+    return {
+        "output": str(inspection.shot.output),
+        "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
+        "to_do": inspection.to_do,
+        "finished": inspection.finished,
+        "rewritten": inspection.rewritten,
+        "stale": inspection.stale,
+    }
+
+
+def _keyframe_as_plain(one: KeyframeFinding) -> dict[str, Any]:
+    return {
+        "frame": one.number,
+        "path": str(one.path),
+        "used": one.used,
+        "unknown_share": one.unknown_share,
+        "remark": one.remark,
+        "error": None if one.error is None else str(one.error),
+    }

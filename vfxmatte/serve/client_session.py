@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.reporting.inspection import inspect
-from vfxmatte.reporting.inspection_values import as_plain
+from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import rpc
 from vfxmatte.serve.endpoint import PROTOCOL
 from vfxmatte.serve.engine_cache import EngineCache
