@@ -1,8 +1,10 @@
-"""A small shot with two subjects whose soft edges cross, and an engine that solves them at once."""
+"""A small shot with two subjects whose soft edges cross, an engine that solves them at once, and
+runs over it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +15,15 @@ import numpy as np
 from vfxmatte.common.configuration import changed
 from vfxmatte.engines.classical.framewise import FramewiseEngine, Solution
 from vfxmatte.engines.registry import register
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.settings import RunSettings
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subject_shots import chosen
+from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import UNKNOWN, FloatImage, Floats, Labels, Trimap, Window
+from vfxmatte.types import UNKNOWN, FloatImage, Floats, FrameResult, Labels, Trimap, Window
 
 WINDOW = Window.of_size(128, 80)
 NUMBERS = tuple(range(1001, 1009))
@@ -95,3 +101,46 @@ def settings_of(**values: Any) -> RunSettings:
     """Return settings with the engine of this module."""
     engine = {"name": "bright", **values.pop("engine", {})}
     return changed(RunSettings(), {"engine": engine, "workers": 2, **values})
+
+
+def solve(
+    folder: Path,
+    *subjects: str,
+    into: Path | None = None,
+    run: dict[str, Any] | None = None,
+    **settings: Any,
+) -> list[FrameResult]:
+    """Run a shot to its end; settings by name."""
+    shot = chosen(Shot.open(folder, output=into), subjects)
+    with open_run(shot, settings_of(**settings), **(run or {})) as opened:
+        return list(opened.frames())
+
+
+def alpha_of(folder: Path, subject: str, number: int) -> FloatImage:
+    return read_matte(folder / "matte" / subject / f"matte.{number}.exr", WINDOW)
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Every matte and trimap, byte by byte."""
+    return {
+        path.relative_to(output).as_posix(): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.suffix in (".exr", ".png")
+    }
+
+
+def written(results: Sequence[FrameResult]) -> dict[str, list[int]]:
+    """The frames that were written, by subject."""
+    frames: dict[str, list[int]] = {}
+    for result in results:
+        assert result.error is None, result.error
+        if result.status == "written":
+            frames.setdefault(str(result.subject), []).append(result.number)
+    return frames
+
+
+def as_single_shot(folder: Path, subject: str, into: Path) -> Path:
+    """The same plate with one subject's keyframes in trimaps/ itself."""
+    shutil.copytree(folder / "plate", into / "plate")
+    shutil.copytree(folder / "trimaps" / subject, into / "trimaps")
+    return into

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -278,6 +278,11 @@ class Frame:
         size, canvas = self.pixels.shape[:2], self.canvas
         if size != canvas.shape:
             raise ValueError(f"pixels is {size}, its canvas {canvas} is {canvas.shape}")
+
+    def without_pixels(self) -> Frame:
+        """Return the frame with black pixels that take no memory."""
+        black = np.broadcast_to(np.float32(0), self.pixels.shape)
+        return replace(self, pixels=black)
 
     def __repr__(self) -> str:
         return f"Frame({self.number}, {self.pixels.shape}, {self.colour_space})"

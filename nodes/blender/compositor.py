@@ -12,9 +12,8 @@ from typing import Any
 import bpy
 
 from . import trees
-from .owner import Owner
 from .plate import Plate
-from .results import Mattes
+from .results import Mattes, ShotFolder
 
 _KEY = "vfxmatte"  # the custom property of a node: what it shows
 _CUT_OUT = "cut out/"
@@ -56,7 +55,13 @@ def _beside_the_file(path: Path) -> str:
 
 
 def wire(
-    scene: Any, plate: Plate, block: Any, mattes: Mattes, owner: Owner, *, foreground: bool = False
+    scene: Any,
+    plate: Plate,
+    block: Any,
+    mattes: Mattes,
+    folder: ShotFolder,
+    *,
+    foreground: bool = False,
 ) -> Any:
     """Wire plate and mattes into a Set Alpha node, and that into the output if it is free.
 
@@ -64,15 +69,16 @@ def wire(
         scene: the scene whose compositor is wired.
         plate, block: the plate and its MovieClip or Image.
         mattes: the mattes on disk.
-        owner: their owner; nodes are named after its plate and mask.
+        folder: theirs; nodes are named after its plate, and its subject or mask.
         foreground: the mattes hold the foreground's premultiplied colour, which takes the place of
             the plate's.
 
     Returns:
         The Set Alpha node, whose Image is premultiplied by the matte.
     """
-    name = f"{owner.plate} {owner.mask or 'painted'}"[:_MOST_OF_A_NAME]
-    key = f"{owner.plate}/{owner.mask or ''}"
+    owner, subject = folder.owner, folder.subject
+    name = f"{owner.plate} {subject or owner.mask or 'painted'}"[:_MOST_OF_A_NAME]
+    key = f"{owner.plate}/{owner.mask or ''}" + (f"/{subject}" if subject else "")
     tree = trees.tree_of(scene)
     shown = _plate_node(tree, plate, block)
     below = -_ROW * sum(node.get(_KEY, "").startswith(_CUT_OUT) for node in tree.nodes)

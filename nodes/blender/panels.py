@@ -58,6 +58,7 @@ def _draw_plate(layout: Any, chosen: Any) -> None:
 def _draw_trimaps(layout: Any, chosen: Any) -> None:
     box = layout.box()
     box.prop(chosen, "trimap_source")
+    box.prop(chosen, "subject")
     if chosen.trimap_source == "FOLDER":
         return
     box.prop(chosen, "mask")

@@ -82,7 +82,8 @@ def shot_folder(place: Place) -> ShotFolder:
         raise Problem(
             "The .blend file has no folder yet", "Save it, or choose a folder for the results"
         )
-    return ShotFolder.of(bpy.path.abspath(typed), owner(place))
+    subject = place.scene.vfxmatte.subject.strip()
+    return ShotFolder.of(bpy.path.abspath(typed), owner(place), subject)
 
 
 def owner(place: Place) -> Owner:
@@ -90,8 +91,8 @@ def owner(place: Place) -> Owner:
     chosen, block = place.scene.vfxmatte, plate_block(place)
     kind = " image" if chosen.plate_kind == "IMAGE" else ""
     names = blend_file(), place.scene.name_full, f"{block.name_full}{kind}"
-    if chosen.trimap_source == "FOLDER":
-        return Owner(*names, None)
+    if chosen.trimap_source == "FOLDER" or chosen.subject.strip():
+        return Owner(*names, None)  # the masks of several subjects share a folder
     mask = mask_block(place)
     return Owner(*names, mask.name_full, mask.get(_MASK_ID))
 

@@ -63,6 +63,13 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         type=bpy.types.Mask,
         description="The mask to draw trimaps from; leave empty for the one in the editor",
     )
+    subject: StringProperty(
+        name="Subject",
+        description=(
+            "Of several subjects, the one that these trimaps are of; leave empty for a single one, "
+            "or, with painted trimaps, for all that have a folder in the trimaps folder"
+        ),
+    )
     inward_px: _band_width("Inward", "inside")
     outward_px: _band_width("Outward", "outside")
     keyframes: StringProperty(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .names import folder_name
@@ -45,9 +45,11 @@ class ShotFolder:
     """The folder chosen in the panel, absolute."""
     owner: Owner
     """The owner of the results."""
+    subject: str = ""
+    """Of several subjects the one that is meant; "" for a single one, or for all."""
 
     @classmethod
-    def of(cls, base: str, owner: Owner) -> ShotFolder:
+    def of(cls, base: str, owner: Owner, subject: str = "") -> ShotFolder:
         """Return the owner's folder in `base`; raises Problem where that is not absolute."""
         if not base.strip():
             raise Problem("No folder is chosen for the results", "Choose one, such as //vfxmatte/")
@@ -56,7 +58,12 @@ class ShotFolder:
                 f"The results' folder '{base}' does not say where it begins",
                 "Begin it with // (the folder of the .blend file), ~ or /",
             )
-        return cls(Path(os.path.normpath(base)), owner)
+        if subject and folder_name(subject) != subject:
+            raise Problem(
+                f"'{subject}' cannot be a subject: its folder could not be called so everywhere",
+                "Use letters, digits and _",
+            )
+        return cls(Path(os.path.normpath(base)), owner, subject)
 
     @property
     def path(self) -> Path:
@@ -68,12 +75,34 @@ class ShotFolder:
         return self.base.joinpath(*parts, mask)
 
     @property
-    def trimaps(self) -> Path:
+    def all_trimaps(self) -> Path:
+        """The folder of trimaps; of several subjects, with a folder for each."""
         return self.path / "trimaps"
 
     @property
-    def matte(self) -> Path:
+    def all_mattes(self) -> Path:
         return self.path / "matte"
+
+    @property
+    def trimaps(self) -> Path:
+        return self.all_trimaps / self.subject
+
+    @property
+    def matte(self) -> Path:
+        return self.all_mattes / self.subject
+
+    @property
+    def whole(self) -> ShotFolder:
+        """The same folder, for all subjects."""
+        return replace(self, subject="")
+
+    def subjects(self) -> list[str]:
+        """Return the names of the subjects that have trimaps; none where trimaps lie beside."""
+        if self.whole.trimap_numbers():
+            return []
+        names = (path.name for path in _listed(self.all_trimaps) if path.is_dir())
+        visible = (name for name in names if not name.startswith("."))
+        return sorted(n for n in visible if replace(self, subject=n).trimap_numbers())
 
     def trimap(self, number: int) -> Path:
         return self.trimaps / f"trimap.{number:04d}.png"
@@ -94,8 +123,8 @@ class ShotFolder:
             Problem: it cannot be written.
         """
         with writing(self.path):
-            self.trimaps.mkdir(parents=True, exist_ok=True)
-            self.matte.mkdir(exist_ok=True)
+            self.all_trimaps.mkdir(parents=True, exist_ok=True)
+            self.all_mattes.mkdir(exist_ok=True)
             if take_over:
                 write_owner(self.path, self.owner, replace=True)
                 return
@@ -104,6 +133,9 @@ class ShotFolder:
             with contextlib.suppress(FileExistsError):
                 write_owner(self.path, self.owner, replace=False)
         self._check()
+
+    def has_mattes(self) -> bool:
+        return bool(self._numbered())
 
     def mattes(self) -> Mattes:
         """Return the mattes that are there.

@@ -69,13 +69,7 @@ def write_trimaps(place: Place, shot: Plate) -> str:
     chosen, folder = place.scene.vfxmatte, owned_folder(place)
     if chosen.trimap_source == "FOLDER":
         folder.claim()
-        numbers = folder.trimap_numbers()
-        if not numbers:
-            raise Problem(
-                f"There are no trimaps in {folder.trimaps}",
-                "Paint at least one, named like trimap.1001.png",
-            )
-        return f"{len(numbers)} painted trimaps"
+        return trimaps.painted(folder)
     mask, frames = mask_block(place), key_frames(place, shot)
     folder.claim()
     if chosen.trimap_source == "LAYERS":
@@ -182,8 +176,9 @@ def _request(place: Place, shot: Plate) -> dict[str, Any]:
     saved = preferences()
     return {
         "plate": shot.source,
-        "trimaps": str(folder.trimaps),
-        "output": str(folder.matte),
+        "trimaps": str(folder.all_trimaps),
+        "output": str(folder.all_mattes),
+        "subject": folder.subject or None,
         "frames": _frames(place.scene, shot),
         "colorspace": _colorspace(chosen, shot),
         "device": saved.device.strip() or None,

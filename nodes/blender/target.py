@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -12,7 +12,7 @@ from . import compositor
 from .place import Place, plate_block, shot_folder
 from .plate import Plate
 from .problem import Problem
-from .results import ShotFolder
+from .results import Mattes, ShotFolder
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _with_uid(blocks: Iterable[Any], uid: int) -> Any | None:
 
 def load(target: Target) -> str:
     """Load the mattes on disk into the compositor; returns a summary. Raises Problem."""
-    mattes = target.folder.mattes()
+    folders = _folders(target.folder)
     scene, block = target.scene, target.block
     if scene is None or block is None:
         raise Problem(
@@ -61,9 +61,23 @@ def load(target: Target) -> str:
             f"cannot be changed here: mattes are in {target.folder.matte}",
             "Load them in a scene of this file",
         )
-    foreground = scene.vfxmatte.foreground
-    compositor.wire(scene, target.plate, block, mattes, target.folder.owner, foreground=foreground)
-    text = f"Mattes {mattes.first} to {mattes.last} are in the compositor"
+    for folder, mattes in folders.items():
+        compositor.wire(
+            scene, target.plate, block, mattes, folder, foreground=scene.vfxmatte.foreground
+        )
+    return "; ".join(_text(folder, mattes) for folder, mattes in folders.items())
+
+
+def _folders(folder: ShotFolder) -> dict[ShotFolder, Mattes]:
+    """Return the mattes to load: of the one subject, or of each that has any; raises Problem."""
+    subjects = [] if folder.subject else folder.subjects()
+    each = [replace(folder, subject=name) for name in subjects]
+    return {one: one.mattes() for one in each if one.has_mattes()} or {folder: folder.mattes()}
+
+
+def _text(folder: ShotFolder, mattes: Mattes) -> str:
+    name = f" of {folder.subject}" if folder.subject else ""
+    text = f"Mattes {mattes.first} to {mattes.last}{name} are in the compositor"
     missing = mattes.missing()
     if not missing:
         return text

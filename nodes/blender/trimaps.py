@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import masks
@@ -63,11 +63,30 @@ def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Lab
     return _checked(made, mask.name)
 
 
+def painted(folder: ShotFolder) -> str:
+    """Return what is painted already, in words; raises Problem if nothing is."""
+    _refuse_flat(folder)
+    subjects = folder.subjects()
+    chosen = [folder.subject] if folder.subject else subjects or [""]
+    found = {name: replace(folder, subject=name).trimap_numbers() for name in chosen}
+    if not all(found.values()):
+        there = f"It has subjects called {', '.join(subjects)}. " if subjects else ""
+        raise Problem(
+            f"There are no trimaps in {folder.trimaps}",
+            f"{there}Paint at least one, named like trimap.1001.png",
+        )
+    named = f" of {', '.join(chosen)}" if any(chosen) else ""
+    return f"{_count(sum(map(len, found.values())), 'painted trimap')}{named}"
+
+
 def sync(folder: ShotFolder, labels: Mapping[int, Labels]) -> Written:
     """Write and delete trimaps until the folder holds `labels`, by file number.
 
     Painted trimaps are left alone. Raises Problem.
     """
+    _refuse_flat(folder)
+    with writing(folder.trimaps):
+        folder.trimaps.mkdir(parents=True, exist_ok=True)
     painted, removed = [], []
     for number in folder.trimap_numbers():
         path = folder.trimap(number)
@@ -82,6 +101,15 @@ def sync(folder: ShotFolder, labels: Mapping[int, Labels]) -> Written:
         with writing(folder.trimaps):
             write_png(folder.trimap(number), labels[number])
     return Written(tuple(made), tuple(painted), tuple(removed))
+
+
+def _refuse_flat(folder: ShotFolder) -> None:
+    """Raise Problem if a subject is meant, and trimaps lie where its folder would."""
+    if folder.subject and folder.whole.trimap_numbers():
+        raise Problem(
+            f"{folder.all_trimaps} holds trimaps that are no subject's",
+            f"Move them into a folder there, called like their subject, beside {folder.subject}",
+        )
 
 
 def _named(mask: Any, beginning: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from typing import Any
 
@@ -25,18 +26,20 @@ def run(
     subject: str = "",
     foreground: str = "none",
     layers: str = "",
+    subject_layers: bool = False,
     fit: str = "auto",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
     Returns:
-        The output folder, and how many mattes of the range are there.
+        The output folder (of one subject that was named: its own in it), and how many mattes of
+        the range are there.
 
     Raises:
         RuntimeError: nothing could be done, or a frame failed; the other frames are finished then.
     """
     paths = _paths(plate, trimaps, output)
-    folder = paths["output"]
+    folder, name = paths["output"], subject.strip()
     _wait_for_last(folder)
     watch = _Watch()
     job = (
@@ -49,7 +52,8 @@ def run(
             overwrite=overwrite,
             device=device,
             mode=mode,
-            subject=subject.strip() or None,
+            subject=name or None,
+            subject_layers=subject_layers or None,
             **_colours(foreground, layers),
             fit=None if fit.strip() in ("", "auto") else fit.strip(),
             on_event=watch.events.put,
@@ -58,7 +62,8 @@ def run(
     _last_jobs[folder] = job
     totals = _totals(job, watch)
     watch.refuse_failures(folder)
-    return folder, int(totals["written"]) + int(totals["kept"])
+    mattes = os.path.join(folder, name) if name else folder
+    return mattes, int(totals["written"]) + int(totals["kept"])
 
 
 def _colours(foreground: str, layers: str) -> dict[str, str]:

@@ -88,7 +88,12 @@ SEQUENCE = Spec(
         Entry("STRING", "colorspace", "The plate's OpenColorIO space; empty: by file type.", ""),
         Entry("BOOLEAN", "overwrite", "Do finished frames again.", False),
         *_SOLVING,
-        Entry("STRING", "subject", "Of several folders in trimaps this one; empty: all.", ""),
+        Entry(
+            "STRING",
+            "subject",
+            "Of several folders in trimaps this one, and folder is its own; empty: all.",
+            "",
+        ),
         Entry(
             "COMBO",
             "foreground",
@@ -98,6 +103,7 @@ SEQUENCE = Spec(
         ),
         Entry("STRING", "layers", "More layers of the EXRs: trimap,confidence,background.", ""),
         Entry("STRING", "fit", "Fit to the shot's keyframes first: auto, off, minutes.", "auto"),
+        Entry("BOOLEAN", "subject_layers", "All subjects in one EXR too, as layers NAME.A.", False),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,

@@ -60,6 +60,7 @@ PARAMETERS = (
     Parameter("trimaps", _SHOT, None, absolute_path),  # folder of the keyframes, or one file
     Parameter("trimap", ("matte",), None, absolute_path),  # one file
     Parameter("subject", _SHOT, None, _names),  # one of several subjects, or a list; None: all
+    Parameter("subject_layers", _SHOT, "subject_layers", bool),  # all in one EXR too, as NAME.A
     Parameter("output", _FILES, None, absolute_path),  # a folder; one file for matte
     Parameter("overwrite", ("run", "matte"), None, bool),  # solve finished frames again
     Parameter("frames", _SHOT, "frames", str),  # a number, or "1001-1100x2"; None: all

@@ -43,6 +43,24 @@ def test_no_more_than_depth_items_are_taken_ahead() -> None:
     assert _threads() == []
 
 
+def test_promptly_what_is_done_does_not_wait_for_further_items() -> None:
+    done = threading.Event()
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert done.wait(10)
+        time.sleep(0.2)  # until its future knows
+        yield 1
+        taken.append(2)
+        yield 2
+
+    results = ordered_map(lambda n: done.set(), items(), workers=1, depth=5, promptly=True)
+    next(results)
+    assert taken == []
+    assert len(list(results)) == 2 and taken == [2]
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_an_error_is_raised_in_the_caller_after_the_results_before_it(workers: int) -> None:
     def work(n: int) -> int:

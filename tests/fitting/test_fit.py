@@ -109,7 +109,7 @@ def solved_edge() -> tuple[Solved, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     labels = np.full((96, 128), UNKNOWN, np.uint8)
     labels[:, :20], labels[:, 100:] = BACKGROUND, FOREGROUND
     expected = np.where((wanted > 0) & (wanted < 1), np.float32(0.1), np.float32(0.001))
-    return Solved(alpha=wanted, error=expected), labels, wanted
+    return Solved(alpha=wanted, error=expected, prior=wanted), labels, wanted
 
 
 def test_tightening_leaves_a_margin_around_what_is_soft() -> None:
@@ -123,12 +123,23 @@ def test_tightening_leaves_a_margin_around_what_is_soft() -> None:
     assert np.array_equal(tightened(solved, labels, 0.0).labels, labels)
 
 
+def test_what_the_colours_contradict_stays_unknown() -> None:
+    solved, labels, _ = solved_edge()
+    colours = solved.prior.copy()
+    colours[20:50, 25:45], colours[20:50, 75:95] = 0.2, 0.8
+    found = tightened(replace(solved, prior=colours), labels, 0.02)
+    assert (found.labels[20:50, 25:45] == UNKNOWN).all()
+    assert (found.labels[20:50, 75:95] == UNKNOWN).all()
+    assert (found.labels[60:, 25:45] == BACKGROUND).all()
+    assert (found.labels[60:, 75:95] == FOREGROUND).all()
+
+
 def test_a_confident_error_is_not_trusted() -> None:
     solved, labels, wanted = solved_edge()
     assert calibrated(solved, labels, wanted) == 0.02
     wrong = solved.alpha.copy()
     wrong[30:60, 25:45] = 1
-    assert calibrated(replace(solved, alpha=wrong), labels, wanted) == 0.0
+    assert calibrated(replace(solved, alpha=wrong, prior=wrong), labels, wanted) == 0.0
 
 
 # -- runs ------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
         report["clip"] = clip(work, shot)
         report["image"] = image(work, shot)
         report["foreground"] = foreground(work)
+        report["subjects"] = subjects(work, shot)
         report["movie"] = movie(work, Path(job["movie"]))
         report["cancelled"] = cancelled(work)
         report["painted"] = painted(work)
@@ -228,6 +229,44 @@ def painted(work: Path) -> dict[str, str]:
     by_hand.save()
     scene.vfxmatte.keyframes = "1 3"
     return {"trouble": attempt(bpy.ops.vfxmatte.trimaps), "message": session().message}
+
+
+def subjects(work: Path, shot: Path) -> dict[str, Any]:
+    """Two masks as two subjects of one plate, each run by itself; then both, as if painted."""
+    scene = fresh_scene("subjects", *SIZE)
+    chosen = scene.vfxmatte
+    chosen.clip = bpy.data.movieclips.load(str(shot / "plate" / "plate.1001.exr"))
+    chosen.clip.name = "pair"
+    chosen.folder, chosen.keyframes = str(work / "subjects"), "1"
+    chosen.inward_px = chosen.outward_px = 3
+    trouble = []
+    for name, at in (("hero", centre(0)), ("wall", (60.0, 24.0))):
+        chosen.mask = bpy.data.masks.new(name)
+        disc(chosen.mask.layers.new(name="outline"), SIZE, at, RADIUS)
+        chosen.subject = name
+        trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    alone = session().message
+    own = work / "subjects" / "hero" / "subjects" / "pair" / "painted trimaps"
+    flat = own / "trimaps" / "trimap.1003.png"
+    flat.touch()
+    trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    flat.unlink()
+    chosen.trimap_source, chosen.subject = "FOLDER", "dog"
+    trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    chosen.subject = ""
+    trouble.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    render(scene, 1, 5, work / "subjects" / "render")
+    images = [
+        node.image for node in compositor(scene).nodes if node.get("vfxmatte", "")[:5] == "matte"
+    ]
+    folders = [Path(bpy.path.abspath(image.filepath)).parent.name for image in images]
+    return {
+        "trouble": trouble,
+        "alone": alone,
+        "message": session().message,
+        "kept": session().run.progress.done,
+        "loaded": sorted(folders),
+    }
 
 
 def foreground(work: Path) -> dict[str, str]:

@@ -23,6 +23,8 @@ class FakeClient(Client):
     """Frames that fail."""
     fit_steps: list[tuple[int, int]]
     """Step and steps of a fit to the shot, before the frames."""
+    subjects: list[str]
+    """The subjects of the shot; those that a job names are solved, else all."""
     error: ClientError | None
     """Ends every job."""
     pixels: Callable[[dict[str, Any]], bytes]
@@ -52,12 +54,13 @@ class FakeClient(Client):
         for step, steps in self.fit_steps:
             job.report({"event": "fit", "step": step, "steps": steps, "error": 0.05})
         written = 0
-        for number in numbers:
+        subjects = params.get("subject") or self.subjects or [None]
+        for number, subject in ((n, name) for n in numbers for name in subjects):
             while not self.gate.wait(0.005) and not stop.is_set():
                 continue
             if stop.is_set():
                 break
-            job.report(self._frame(number, Path(params["output"])))
+            job.report(self._frame(number, subject, Path(params["output"])))
             written += number not in self.failing
         totals = {"written": written, "kept": 0, "failed": len(self.failing), "skipped": 0}
         totals |= {"interrupted": stop.is_set(), "suggested_keyframe": 1012}
@@ -65,12 +68,12 @@ class FakeClient(Client):
         job.report({"event": "totals", **totals})
         return totals
 
-    def _frame(self, number: int, output: Path) -> dict[str, Any]:
-        frame: dict[str, Any] = {"event": "frame", "frame": number}
+    def _frame(self, number: int, subject: str | None, output: Path) -> dict[str, Any]:
+        frame: dict[str, Any] = {"event": "frame", "frame": number, "subject": subject}
         if number in self.failing:
             error = {"message": "this frame is damaged", "hint": "Look."}
             return {**frame, "status": "failed", "path": None, "error": error}
-        path = str(output / f"matte.{number:04d}.exr")
+        path = str(output / (subject or "") / f"matte.{number:04d}.exr")
         return {**frame, "status": "written", "path": path, "error": None}
 
     def _pixels(self, job: Job, params: dict[str, Any], image: Any, trimap: Any) -> bytes:
@@ -86,7 +89,7 @@ def fake_package() -> Any:
     """Make a fresh module with the names of `vfxmatte_client` that hosts use."""
     fresh = type("FreshClient", (FakeClient,), {
         "requests": [], "gate": threading.Event(), "failing": set(), "fit_steps": [],
-        "error": None,
+        "subjects": [], "error": None,
         "pixels": staticmethod(lambda arrays: bytes(arrays["width"] * arrays["height"] * 4)),
     })  # fmt: skip
     fresh.gate.set()

@@ -213,6 +213,32 @@ def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], 
     assert len(list(mattes.glob("matte.*.exr"))) == 5
 
 
+def test_masks_are_subjects_of_one_plate(report: dict[str, Any], work: Path) -> None:
+    """Each has its own trimaps and mattes, which share the picture, and nodes of its own."""
+    outcomes = report["subjects"]
+    first, second, flat, unknown, last = outcomes["trouble"]
+    assert (first, second, last) == ("", "", "")
+    assert "holds trimaps that are no subject's" in flat
+    assert "There are no trimaps in" in unknown and "subjects called hero, wall" in unknown
+    assert outcomes["alone"] == "Mattes 1001 to 1005 of wall are in the compositor"
+    assert outcomes["message"] == (
+        "Mattes 1001 to 1005 of hero are in the compositor; "
+        "Mattes 1001 to 1005 of wall are in the compositor"
+    )
+    assert outcomes["loaded"] == ["hero", "wall"] and outcomes["kept"] == 10
+    folder = results(work, "subjects", "pair", "painted trimaps")
+    assert sorted(p.name for p in (folder / "trimaps").iterdir()) == ["hero", "wall"]
+    for index, number in enumerate(TINY_NUMBERS):
+        mattes = [folder / "matte" / name / f"matte.{number}.exr" for name in ("hero", "wall")]
+        hero, wall = (planes(path)["A"] for path in mattes)
+        assert (hero + wall).max() <= 1 and wall[:, 60:].mean() > 0.2
+        assert_cut_out(
+            work / "subjects" / "render" / f"{index + 1:04d}.exr",
+            work / "shot" / "plate" / f"plate.{number}.exr",
+            mattes[0],
+        )
+
+
 def test_a_painters_work_is_left_alone(report: dict[str, Any], work: Path) -> None:
     assert report["painted"]["trouble"] == ""
     message = "1 trimap from the mask; painted by hand and left alone: 1001; 1 old one removed"
@@ -246,6 +272,7 @@ def test_the_panels_say_what_there_is_to_do(report: dict[str, Any]) -> None:
     texts = report["panels"]["texts"]
     assert "Foreground Colour" in texts["OUTLINE"]
     assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(texts["OUTLINE"])
+    assert all("Subject" in texts[source] for source in ("OUTLINE", "LAYERS", "FOLDER"))
     assert "Add Trimap Layers" in texts["LAYERS"] and "Inward" not in texts["LAYERS"]
     assert "Mask" not in texts["FOLDER"]
     assert {"Image", "Name"} <= set(texts["named"])
@@ -263,6 +290,8 @@ def test_the_panels_were_drawn_strictly(report: dict[str, Any]) -> None:
 
 
 def test_nothing_is_left_behind(report: dict[str, Any]) -> None:
-    assert report["leftovers"]["scenes"] == ["Scene", "clip", "image", "movie", "troubles"]
-    assert report["leftovers"]["masks"] == ["layers", "movie", "roto", "still"]
+    assert report["leftovers"]["scenes"] == [
+        "Scene", "clip", "image", "movie", "subjects", "troubles",
+    ]  # fmt: skip
+    assert report["leftovers"]["masks"] == ["hero", "layers", "movie", "roto", "still", "wall"]
     assert report["removed"] == {"settings": False, "panels": [], "timer": False}

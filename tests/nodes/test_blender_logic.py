@@ -34,6 +34,46 @@ from vfxmatte.trimaps import from_matte
 from vfxmatte.version import __version__
 
 
+def paint(folder: Path, *numbers: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (folder / f"trimap.{number:04d}.png").touch()
+
+
+def test_subjects_are_the_folders_with_trimaps(tmp_path: Path) -> None:
+    folder = ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask=None))
+    assert folder.subjects() == []
+    paint(folder.trimaps / "hero", 1001, 1004)
+    paint(folder.trimaps / "dog", 1002)
+    paint(folder.trimaps / "nothing yet")
+    paint(folder.trimaps / ".hidden", 1001)
+    assert folder.subjects() == ["dog", "hero"]
+    hero = ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask=None), "hero")
+    assert (hero.trimaps, hero.matte) == (folder.trimaps / "hero", folder.matte / "hero")
+    assert hero.trimap_numbers() == [1001, 1004] and hero.whole == folder
+    assert hero.subjects() == ["dog", "hero"]
+    paint(folder.trimaps, 1001)  # then it has a single one
+    assert folder.subjects() == [] == hero.subjects()
+
+
+def test_mattes_of_a_subject_are_its_own(tmp_path: Path) -> None:
+    hero = ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask=None), "hero")
+    hero.claim()
+    assert not hero.has_mattes() and not hero.trimaps.exists()  # no subject without a trimap
+    with pytest.raises(Problem, match=r"no mattes in .*hero"):
+        hero.mattes()
+    hero.matte.mkdir()
+    (hero.matte / "matte.1001.exr").touch()
+    assert hero.mattes().files == {1001: hero.matte / "matte.1001.exr"}
+    assert not hero.whole.has_mattes()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "con", "x" * 60])
+def test_a_subject_that_is_no_folders_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Problem, match="cannot be a subject"):
+        ShotFolder.of(str(tmp_path), owner_in(tmp_path), name)
+
+
 def owner_in(folder: Path, **changes: Any) -> Owner:
     """The owner of results: a mask in `shot.blend` of this folder."""
     usual = {

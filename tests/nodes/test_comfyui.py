@@ -104,7 +104,8 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
     kinds = [([i.io_type for i in s.inputs], [o.io_type for o in s.outputs]) for s in schemas]
     assert kinds == [
         (
-            ["STRING"] * 5 + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING"],
+            ["STRING"] * 5
+            + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING", "BOOLEAN"],
             ["STRING", "INT"],
         ),
         (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
@@ -243,8 +244,19 @@ def test_a_sequence(bench: Bench) -> None:
 
 
 def test_a_sequence_of_one_subject(bench: Bench) -> None:
-    bench.sequence(subject=" dog ")
-    assert bench.client.requests[0]["subject"] == "dog"
+    bench.client.subjects = ["cat", "dog"]
+    folder, count = bench.sequence(subject=" dog ")
+    assert (Path(folder), count) == (Path(bench.file("output/out/dog")), 3)
+    (request,) = bench.client.requests
+    assert request["subject"] == "dog" and "subject_layers" not in request
+    assert request["output"] == bench.file("output/out")
+
+
+def test_a_sequence_of_all_subjects_with_layers(bench: Bench) -> None:
+    bench.client.subjects = ["cat", "dog"]
+    assert bench.sequence(subject_layers=True) == (bench.file("output/out"), 6)
+    (request,) = bench.client.requests
+    assert request["subject_layers"] is True and "subject" not in request
 
 
 def test_failed_frames_of_several_subjects_are_all_counted(bench: Bench) -> None:

@@ -23,6 +23,7 @@ from fake_nuke import FakeNuke, Group, Node  # isort: skip
 
 from nodes.vfxmatte_client import Client
 from vfxmatte.io.mattes import read_matte
+from vfxmatte.io.stills.exr import read_exr_planes
 from vfxmatte.trimaps import labels_from_values
 from vfxmatte.types import Window
 
@@ -93,6 +94,45 @@ def test_nuke_renders_the_current_frame(
     assert np.all(alpha[trimap == 0] == 0) and np.all(alpha[trimap == 255] == 1)
     assert alpha[trimap == 128].std() > 0
     assert Path(node["trimap_file"].value() % 1001).is_file()
+
+
+def test_nuke_renders_two_subjects_as_layers(
+    engine_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nuke = FakeNuke(GIZMO, gui=True)
+    monkeypatch.setitem(sys.modules, "nuke", nuke.module)
+    runpy.run_path(str(PLUGIN / "init.py"))
+    actions = importlib.import_module("vfxmatte_nuke.actions")
+    renders = importlib.import_module("vfxmatte_nuke.renders")
+    trimap = paint_shot(tmp_path)
+    for name, labels in (("hero", trimap), ("wall", 255 - trimap)):  # what is left of the picture
+        (tmp_path / "painted" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "painted" / name / "trimap.1001.png"), labels)
+    nuke.root()["name"].setValue(str(tmp_path / "comp.nk"))
+    read = nuke.add("Read", file=str(tmp_path / "plate.%04d.png"), first=1001, last=1001)
+    read["colorspace"].setValue("default (sRGB)")
+    node = nuke.add("VfxMatte")
+    assert isinstance(node, Group)
+    node.setInput(0, read)
+    node["trimaps_from"].setValue("folder")
+    node["trimap_folder"].setValue(str(tmp_path / "painted"))
+    actions.range_from_input(node)
+    nuke.patience = 120.0
+
+    def rendered(subject: str) -> Path:
+        node["subject"].setValue(subject)
+        actions.render(node)
+        nuke.pump(lambda: not renders._running)
+        assert node["status"].value().startswith("Done"), node["status"].value()
+        return Path(node["matte_file"].value() % 1001)
+
+    planes = read_exr_planes(rendered(""))
+    assert set(planes) == {"A", "hero.A", "wall.A"}
+    assert planes["A"].max() <= 1 and (planes["hero.A"][trimap == 255] == 1).all()
+    path = rendered("wall")
+    assert path.parent.name == "wall"
+    alone = read_matte(path, Window.of_size(WIDTH, HEIGHT))
+    assert (alone == planes["wall.A"]).all() and (alone[trimap == 0] == 1).all()
 
 
 def test_comfyui_mattes_a_tensor(

@@ -45,9 +45,12 @@ def run_counted(
     folder: Path | Shot, into: Path | None = None, *, overwrite: bool = False, chunk: bool = False,
     **settings: Any,
 ) -> tuple[dict[int, FrameResult], Counting]:  # fmt: skip
-    """Run a shot with settings by name; returns the results by frame, and the engine."""
+    """Run a shot with settings by name; returns the results by frame, and the engine.
+
+    Frame by frame, unless `temporal` is among the settings: no neighbour is solved aside.
+    """
     shot = folder if isinstance(folder, Shot) else Shot.open(folder, output=into)
     engine = Counting()
-    chosen = changed(RunSettings(), settings)
+    chosen = changed(RunSettings(), {"temporal": {"strength": 0}, **settings})
     with Run(shot, chosen, overwrite=overwrite, engine=engine, chunk=chunk) as prepared:
         return {result.number: result for result in prepared.frames()}, engine

@@ -74,11 +74,13 @@ def test_flat_limits_are_refused_by_run_and_check(folder: Path, kind: str) -> No
     assert any(kind in str(problem) for problem in inspect(shot_at(folder)).problems)
 
 
-def test_edges_are_refused_by_run_and_check(folder: Path) -> None:
-    shot = shot_at(folder, matte={"gamma": 2.0})
-    with pytest.raises(UsageError, match="several"):
-        open_run(shot)
-    assert any("[matte]" in str(problem) for problem in inspect(shot).problems)
+def test_edges_are_done_as_check_says(folder: Path) -> None:
+    as_checked(shot_at(folder))
+    for matte in ({"gamma": 2.0}, {"grow_px": 1.5}, {}):
+        results = as_checked(shot_at(folder, matte=matte))
+        assert set(statuses(results)) == {"cat", "dog"}
+    as_checked(shot_at(folder, "cat", matte={"gamma": 2.0}))
+    as_checked(shot_at(folder, matte={"gamma": 2.0}, output={"pixel_type": "float"}))
 
 
 def test_a_finished_matte_is_delivered_as_it_is_beside_another_subject(folder: Path) -> None:
@@ -273,11 +275,22 @@ def test_a_fit_learns_the_exact_alpha_of_finished_and_locked_mattes(
     assert not statuses(as_checked(shot))
 
 
-def test_several_subjects_are_not_fitted(folder: Path, tiny_weights: Path) -> None:
-    engine = {"name": "dim", "weights": str(tiny_weights), "device": "cpu"}
-    shot = shot_at(folder, engine=engine, fit={"when": "on"}, frames="1001-1002")
+def test_several_subjects_are_fitted_as_check_says(
+    folder: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "_BETTER", 1e9)
+    settings = {
+        "engine": {"name": "dim", "weights": str(light_weights), "device": "cpu"},
+        "fit": {"when": "on", "minutes": QUICK.minutes, "crop_px": 64, "batch": 2},
+        "frames": "1001-1002",
+    }
+    shot = shot_at(folder, **settings)
+    remarks = [text for text in inspect(shot).remarks if "is fitted to the keyframes" in text]
+    assert [text.split(":")[0] for text in remarks] == ["cat", "dog"]
     assert set(statuses(as_checked(shot))) == {"cat", "dog"}
-    assert not list((folder / "matte").rglob("*.safetensors"))
+    assert not statuses(as_checked(shot))
+    assert len(list((folder / "matte").rglob("*.safetensors"))) == 2
+    as_checked(shot_at(folder, **settings, matte={"gamma": 2.0}))
 
 
 # -- two runs --------------------------------------------------------------------------------------

@@ -366,7 +366,7 @@ def test_an_interrupt_leaves_no_thread_and_the_run_goes_on(
 
     def interrupted(self: DeepEngine, tasks: Iterator[Task]) -> Iterator[Matte]:
         for matte in mattes(self, tasks):
-            if matte.number == 1005:
+            if matte.number == 1007:
                 raise KeyboardInterrupt
             yield matte
 
@@ -376,7 +376,7 @@ def test_an_interrupt_leaves_no_thread_and_the_run_goes_on(
             solve(folder)
     assert threads_left() == [] and leftovers(folder / "matte") == []
     results = solve(folder)
-    assert "kept" in states(results).values() and 1005 in redone(results)
+    assert "kept" in states(results).values() and 1007 in redone(results)
     solve(folder, tmp_path / "undisturbed")
     assert contents(folder / "matte") == contents(tmp_path / "undisturbed")
 

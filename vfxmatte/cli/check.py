@@ -48,10 +48,12 @@ def screen_lines(inspection: Inspection) -> list[str]:
         if plate.missing:
             lines.append(f"missing    {frames_text(plate.missing)}")
     lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
-    if inspection.plan is not None:
+    if inspection.plan is not None and not inspection.subjects:
         lines += control_lines(inspection.plan)
     for name, subject in inspection.subjects.items():
         lines += [f"keyframe   {name}: {_keyframe(one)}" for one in subject.keyframes]
+        if subject.plan is not None:
+            lines += control_lines(subject.plan, name)
     if inspection.weights:
         lines.append(f"weights    {inspection.weights}")
     lines += _to_do(inspection)

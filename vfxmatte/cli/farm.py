@@ -224,7 +224,8 @@ def _planned(shot: Shot) -> tuple[Frames, bool]:
     with open_run(shot) as run:
         numbers = sorted({*run.plan.numbers, *run.plan.skipped})
         frames = run.settings.frames or FrameRange(first=numbers[0], last=numbers[-1])
-        return frames, not shot.subjects and is_wanted(run.plan, run.settings)
+        each = run.subject_runs.values()
+        return frames, any(is_wanted(one.plan, one.settings) for one in each)
 
 
 def _gpus(device: str) -> int:

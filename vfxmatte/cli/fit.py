@@ -14,8 +14,8 @@ from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
 
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @shot_options
 @openjd_option
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each fit.")
 def fit(as_json: bool, **values: Any) -> None:
     """Fit a light network to SHOT's keyframes and keep it in the output folder.
 
@@ -41,20 +41,23 @@ def fit(as_json: bool, **values: Any) -> None:
             click.echo(fit_line(progress))
 
     try:
-        shot = shot_of(read_frames(values))
-        kept = None if shot.subjects else _made(shot, told)
+        fits = _made(shot_of(read_frames(values)), told)
     except VfxmatteError as error:
         if openjd:
             print_openjd("fail", str(error))
         raise
-    if as_json:
-        record = None if kept is None else {**kept.record, "path": str(kept.path)}
-        click.echo(json.dumps({"event": "fit", "fit": record}, ensure_ascii=False))
-    else:
-        click.echo("this shot is not to be fitted" if kept is None else kept.text)
+    for name, kept in fits.items():
+        if as_json:
+            subject = {"subject": name} if name else {}
+            record = None if kept is None else {**kept.record, "path": str(kept.path)}
+            click.echo(json.dumps({"event": "fit", **subject, "fit": record}, ensure_ascii=False))
+        else:
+            text = "this shot is not to be fitted" if kept is None else kept.text
+            click.echo(f"{name}: {text}" if name else text)
 
 
-def _made(shot: Shot, told: Callable[[FitProgress], None]) -> KeptFit | None:
-    with Run(shot, chunk=True) as run:
-        run.fit_told = told
-        return run.fit()
+def _made(shot: Shot, told: Callable[[FitProgress], None]) -> dict[str, KeptFit | None]:
+    """Return the fit of each subject by its name, "" for a shot with a single one."""
+    with open_run(shot, chunk=True) as run:
+        run.tell(told, lambda text: None)
+        return run.fits() if isinstance(run, SubjectsRun) else {"": run.fit()}

@@ -201,21 +201,26 @@ class ProgressReport(QuietReport):
 
 def fit_line(progress: FitProgress) -> str:
     """Format the progress of a fit to the shot."""
-    return (
-        f"fitting to the shot: step {progress.step} of {progress.steps}, error {progress.error:.3f}"
-    )
+    name = f"{progress.subject}: " if progress.subject else ""
+    steps = f"step {progress.step} of {progress.steps}"
+    return f"{name}fitting to the shot: {steps}, error {progress.error:.3f}"
 
 
-def control_lines(plan: RunPlan) -> list[str]:
-    """Return the lines on locked frames and finished, garbage and core mattes, if there are any."""
+def control_lines(plan: RunPlan, subject: str | None = None) -> list[str]:
+    """Return the lines on locked frames and finished, garbage and core mattes, if there are any.
+
+    Args:
+        subject: whose plan it is, where there are several.
+    """
     finished = [number for number in plan.finished if number not in plan.locked]
-    lines = []
+    texts = {}
     if finished:
-        lines.append(f"finished   {frames_text(finished, ('has a matte', 'have mattes'))}")
+        texts["finished"] = frames_text(finished, ("has a matte", "have mattes"))
     if plan.locked:
-        stay = "stays as it is", "stay as they are"
-        lines.append(f"locked     {frames_text(plan.locked, stay)}")
-    return lines + [f"{kind:<10} {text}" for kind, text in plan.limits.texts().items()]
+        texts["locked"] = frames_text(plan.locked, ("stays as it is", "stay as they are"))
+    texts.update(plan.limits.texts().items())
+    name = f"{subject}: " if subject else ""
+    return [f"{kind:<10} {name}{text}" for kind, text in texts.items()]
 
 
 def run_lines(run: AnyRun) -> list[str]:
@@ -229,7 +234,7 @@ def run_lines(run: AnyRun) -> list[str]:
             f"keyframes  {f'{name}: ' if name else ''}{numbers_as_text(one.plan.keyframes)}"
             for name, one in run.subject_runs.items()
         ),
-        *control_lines(plan),
+        *(line for name, one in run.subject_runs.items() for line in control_lines(one.plan, name)),
         f"to do      {frames_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

@@ -65,12 +65,21 @@ class _Stop(threading.Event):
 
 
 def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int | None = None
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    depth: int | None = None,
+    promptly: bool = False,
 ) -> Generator[R]:
     """Call `function` on each item, up to `workers` at once; yield results in the items' order.
 
     At most `depth` items (default: workers + 1) are in progress or waiting. An exception of
     `function` or `items` is raised in place of the result.
+
+    Args:
+        promptly: yield what is done before a further item is taken, for items that come slowly;
+            else items are taken ahead.
     """
     depth = depth or workers + 1
     stop = _Stop()
@@ -80,7 +89,7 @@ def ordered_map(
         for item in items:
             _check_caller()
             pending.append(pool.submit(function, item))
-            if len(pending) >= depth:
+            while pending and (len(pending) >= depth or (promptly and pending[0].done())):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

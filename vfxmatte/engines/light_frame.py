@@ -76,11 +76,12 @@ class Solved:
     """A frame's result, (H, W) float32 each.
 
     alpha: in [0, 1], exactly 0 and 1 where the trimap is certain. error: the absolute error of
-    alpha that stage 1 expects, 0 where the trimap is certain.
+    alpha that stage 1 expects, 0 where the trimap is certain. prior: the mean of the alpha priors.
     """
 
     alpha: FloatImage
     error: FloatImage
+    prior: FloatImage
 
 
 def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> FloatImage:
@@ -107,9 +108,10 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
     """Solve a frame; without `refine`, by stage 1 alone."""
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
     error = np.zeros_like(alpha)
+    prior = np.asarray(frame.priors.mean(axis=2), np.float32)
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
-        return Solved(alpha=alpha, error=error)
+        return Solved(alpha=alpha, error=error, prior=prior)
     small = _Reduced.of(frame, unknown)
     maps = small.maps(network)
     places = np.nonzero(unknown)
@@ -120,7 +122,7 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
         needed[places] = log_error > math.log(REFINED_ABOVE)
         for tiles in _batches(needed):
             _refine_tiles(network, frame, small, maps, tiles, needed, alpha)
-    return Solved(alpha=alpha, error=error)
+    return Solved(alpha=alpha, error=error, prior=prior)
 
 
 def _mixed(

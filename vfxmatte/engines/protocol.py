@@ -30,6 +30,8 @@ class Task:
     """(H, W, 3) float32 RGB, network-encoded, see `colour.encode_for_network`."""
     trimap: Trimap
     """The trimap, of the same size."""
+    subject: str = ""
+    """Whose matte it is, where a shot has several subjects."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.trimap.labels.shape, 3) or self.image.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""The engine of a fitted shot: keyframes by its own engine, others by the fitted network."""
+"""The engines of fitted shots: keyframes by the run's own engine, others by the fitted network."""
 
 from __future__ import annotations
 
@@ -44,12 +44,43 @@ class FittedEngine:
             if is_keyframe:
                 yield from self.usual.mattes(some)
             else:
-                yield from self.fitted.each(self._matte, some)
+                yield from self.fitted.each(self.matte, some)
 
     def close(self) -> None:
         self.fitted.close()
 
-    def _matte(self, task: Task) -> Matte:
+    def matte(self, task: Task) -> Matte:
+        """Solve a frame between keyframes; raises WeightsError."""
         labels = task.trimap.labels
         found = tightened(self.fitted.solved(task), labels, float(self.kept.record["sure"]))
         return Matte(number=task.number, alpha=found.alpha, labels=found.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectsEngine:
+    """The engine of several subjects, some of them fitted; closing it leaves all others open."""
+
+    usual: Engine
+    fits: Mapping[str, FittedEngine]
+    """By subject, one at least."""
+
+    @property
+    def device(self) -> str:
+        return self.usual.device
+
+    def describe(self) -> Mapping[str, Any]:
+        return self.usual.describe()
+
+    def mattes(self, tasks: Iterable[Task]) -> Iterator[Matte | Failure]:
+        for is_fitted, some in groupby(tasks, key=self._is_fitted):
+            if is_fitted:  # of several subjects at once, which is faster on a CPU
+                each = next(iter(self.fits.values())).fitted.each
+                yield from each(lambda task: self.fits[task.subject].matte(task), some)
+            else:
+                yield from self.usual.mattes(some)
+
+    def close(self) -> None:
+        return
+
+    def _is_fitted(self, task: Task) -> bool:
+        return task.subject in self.fits and not task.trimap.is_keyframe

@@ -29,6 +29,8 @@ class FitProgress:
     steps: int
     error: float
     """Mean absolute error of alpha in the unknown region, on this step's squares."""
+    subject: str = ""
+    """Whose fit it is, where a shot has several subjects."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

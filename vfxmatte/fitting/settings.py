@@ -23,8 +23,7 @@ class FitSettings(Checked):
 
     when: When = "auto"
     """auto: with the default or light weights, two keyframes and `fewest_frames`; on: wherever
-    there are two keyframes; off: never. Kept only if an unseen keyframe comes out better with it.
-    Several subjects are not fitted."""
+    there are two; off: never. It is kept only if an unseen keyframe comes out better with it."""
     minutes: float = limited(1.0, above=0, at_most=120)
     """Time on two cores of a small server; as many steps on every machine."""
     crop_px: int = limited(256, at_least=64, at_most=1024)

@@ -11,6 +11,7 @@ from vfxmatte.engines.light_frame import Solved, stage1_reduction
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
 _SOLID = 0.97
+_AGREEING = 0.95  # of the prior: colours that say otherwise keep a pixel unknown
 _DEPTH_PX = 3  # into what is certain, in px of the picture as stage 1 sees it
 _SURE = (0.02, 0.01, 0.005)
 _SOFT, _WRONG = 0.02, 0.05
@@ -26,7 +27,7 @@ class Tightened:
 
 
 def tightened(solved: Solved, labels: Labels, sure: float) -> Tightened:
-    """Make certain what lies `_DEPTH_PX` deep in the solid or in the empty part.
+    """Make certain what lies `_DEPTH_PX` deep in the solid or in the empty part, as colours agree.
 
     Args:
         labels: (H, W) uint8, what was solved; certain pixels stay as they are.
@@ -37,8 +38,10 @@ def tightened(solved: Solved, labels: Labels, sure: float) -> Tightened:
         unknown = labels == UNKNOWN
         expected = solved.error < sure
         depth = _DEPTH_PX * stage1_reduction(*labels.shape)
-        solid = unknown & _eroded((alpha > _SOLID) & expected, depth)
-        empty = unknown & _eroded((alpha < 1 - _SOLID) & expected, depth)
+        is_solid = (alpha > _SOLID) & (solved.prior > _AGREEING)
+        is_empty = (alpha < 1 - _SOLID) & (solved.prior < 1 - _AGREEING)
+        solid = unknown & _eroded(is_solid & expected, depth)
+        empty = unknown & _eroded(is_empty & expected, depth)
         result[solid], result[empty] = FOREGROUND, BACKGROUND
         alpha[solid], alpha[empty] = 1, 0
     return Tightened(alpha=alpha, labels=result)

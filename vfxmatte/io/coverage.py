@@ -1,4 +1,4 @@
-"""Read coverage from stills of any kind: finished mattes, garbage and core mattes.
+"""Read coverage from pictures of any kind: finished mattes, garbage and core mattes.
 
 Values are linear coverage: they are neither converted nor rounded.
 """
@@ -41,9 +41,8 @@ def read_coverage(
     try:
         header = matte_header(path)
         covered = _covered(header, canvas, display_window, name)
-        values = coverage_of(Image(header=header, pixels=read_pixels(header)), name)
-        if not np.isfinite(values).all():
-            raise TrimapError(f"the {name} has NaN or infinite pixels", hint="write it again")
+        image = Image(header=header, pixels=read_pixels(header))
+        values = coverage_of(image.pixels[:, :, : len(header.colour_channels)], image.alpha, name)
     except TrimapError as error:
         raise error.at(path=path) from error.__cause__
     except Exception as error:
@@ -68,18 +67,23 @@ def check_coverage(path: Path, *, canvas: Window, display_window: Window, name: 
         raise TrimapError(what, path=path) from error
 
 
-def coverage_of(image: Image, name: str = "matte") -> FloatImage:
-    """Return a picture's (H, W) float32 coverage: its alpha, or its grey.
+def coverage_of(colours: FloatImage, alpha: FloatImage | None, name: str) -> FloatImage:
+    """Return the (H, W) float32 coverage in (H, W, C) colours and (H, W) alpha, if there is any.
 
     An alpha that is 1 everywhere beside grey says nothing: programs add it to any picture.
 
     Raises:
-        TrimapError: a coloured picture without alpha.
+        TrimapError: a coloured picture without alpha, NaN.
     """
-    colours = image.pixels[:, :, : len(image.header.colour_channels)]
+    values = _alpha_or_grey(colours, alpha, name)
+    if not np.isfinite(values).all():
+        raise TrimapError(f"the {name} has NaN or infinite pixels", hint="write it again")
+    return values
+
+
+def _alpha_or_grey(colours: FloatImage, alpha: FloatImage | None, name: str) -> FloatImage:
     first = colours[:, :, 0]
     spread = np.ptp(colours, axis=2).max() if colours.size and colours.shape[2] > 1 else 0.0
-    alpha = image.alpha
     if alpha is not None and not (spread <= _GREY_WITHIN and (alpha >= 1).all()):
         return alpha
     if spread > _GREY_WITHIN:

@@ -90,6 +90,11 @@ class OutputSettings(Checked):
         return self.foreground is not None or need_colours(self.parsed_layers)
 
     @property
+    def needs_plate(self) -> bool:
+        """True if the file holds colours that come from the plate's."""
+        return self.rgba is not None or self.needs_colours
+
+    @property
     def needs_trimaps(self) -> bool:
         """Return True if the file holds what is made from the trimap."""
         return need_trimaps(self.parsed_layers)

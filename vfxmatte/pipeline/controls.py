@@ -50,7 +50,7 @@ class Controls:
         if isinstance(trimap, Failure) or trimap.number in self.plan.finished:
             return trimap
         try:
-            limits = self.plan.limits.read(trimap.number, self.plate)
+            limits = self.plan.limits.read(trimap.number)
         except Exception as error:
             if concerns_all_frames(error):
                 raise
@@ -68,7 +68,7 @@ class Controls:
         """Limit solved alpha by the garbage and core mattes; returns it with figures to report."""
         if not self.plan.limits or matte.number in self.plan.finished:
             return matte, {}
-        limits = self.plan.limits.read(matte.number, self.plate)
+        limits = self.plan.limits.read(matte.number)
         alpha = limits.alpha(matte.alpha)
         labels = None if matte.labels is None else _agreeing(matte.labels, alpha)
         return replace(matte, alpha=alpha, labels=labels), limits.stats()

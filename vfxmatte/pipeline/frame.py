@@ -6,15 +6,19 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.solved import SolvedFile
-from vfxmatte.types import Failure, FloatImage, Frame, FrameResult, Matte, Trimap
+from vfxmatte.types import Failure, FloatImage, Frame, FrameResult, Matte, Picture, Trimap
+
+if TYPE_CHECKING:
+    from vfxmatte.pipeline.steady import Surroundings
 
 Part = TypeVar("Part")
 
@@ -31,6 +35,8 @@ class FrameState:
     """What its matte is made from, see `plan.Fingerprints`."""
     subject: str = ""
     """Whose frame it is, where a shot has several subjects."""
+    aside: bool = False
+    """Solved for its neighbours alone; nothing of it is written."""
     kept: FrameRecord | None = None
     """The record of its matte of an earlier run, which has its alpha: nothing is solved."""
     trimap: Trimap | None = None
@@ -38,6 +44,10 @@ class FrameState:
     """The plate."""
     task: Task | None = None
     """What the engine is given: the encoded picture and the trimap."""
+    picture: Picture | None = None
+    """The picture that neighbouring mattes are compared on."""
+    surroundings: Surroundings | None = None
+    """The mattes before and after it, if it is to be averaged with them."""
     matte: Matte | None = None
     known: str = "float"
     """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
@@ -80,6 +90,7 @@ class FrameState:
         """Set the error, unless there is one already, and release all pixels."""
         self.error = self.error or as_foreseen(error).at(frame=self.number)
         self.trimap = self.frame = self.task = self.matte = self.planes = self.path = None
+        self.picture = self.surroundings = None
 
 
 def for_each_frame(
@@ -88,6 +99,7 @@ def for_each_frame(
     *,
     workers: int,
     concerns_all: Callable[[Exception], bool] = concerns_all_frames,
+    promptly: bool = False,
 ) -> Generator[FrameState]:
     """Put every frame through a stage, in order, several at once.
 
@@ -96,19 +108,37 @@ def for_each_frame(
 
     Args:
         concerns_all: returns True for an error that is raised instead, since it ends the run.
+        promptly: see `ordered_map`.
     """
 
-    def failing_alone(state: FrameState) -> FrameState:
-        if state.error is None:
-            try:
-                stage(state)
-            except Exception as error:
-                if concerns_all(error):
-                    raise
-                state.fail(error)
-        return state
+    return ordered_map(
+        lambda state: failing_alone(stage, state, concerns_all),
+        states,
+        workers=workers,
+        promptly=promptly,
+    )
 
-    return ordered_map(failing_alone, states, workers=workers)
+
+def failing_alone(
+    stage: Callable[[FrameState], None],
+    state: FrameState,
+    concerns_all: Callable[[Exception], bool],
+) -> FrameState:
+    """Put one frame through a stage, see `for_each_frame`, and return it."""
+    if state.error is None:
+        try:
+            stage(state)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            state.fail(error)
+    return state
+
+
+def by_number(states: Iterable[FrameState]) -> Iterator[list[FrameState]]:
+    """Yield the states of one number together."""
+    for _, group in groupby(states, key=lambda state: state.number):
+        yield list(group)
 
 
 def record_of(state: FrameState, output: Path, *, alpha: str | None = None) -> FrameRecord:

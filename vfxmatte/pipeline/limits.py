@@ -1,7 +1,7 @@
 """Garbage and core mattes: outside of the one alpha is 0, inside of the other it is 1.
 
-Each is a sequence or a still over the plate, soft edges included; a frame without one of its own
-has the one before. Where both claim a pixel, garbage wins.
+Each is a sequence, a movie or a still over the plate, soft edges included, see `limit_sources`; a
+frame without one of its own has the one before. Where both claim a pixel, garbage wins.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from vfxmatte.errors import ShotError, VfxmatteError
-from vfxmatte.io.coverage import check_coverage, read_coverage
 from vfxmatte.io.plates import PlateInfo
-from vfxmatte.io.sequence import FrameSequence, find_sequence
-from vfxmatte.pipeline.shot import content_digest
+from vfxmatte.pipeline.limit_sources import LimitSource, find_source
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
 
 Kind = Literal["garbage", "core"]
@@ -70,42 +67,46 @@ class Limits:
 class LimitMattes:
     """The garbage and the core mattes of a shot, by name; false if it has none."""
 
-    sequences: Mapping[Kind, FrameSequence] = field(default_factory=dict)
+    sources: Mapping[Kind, LimitSource] = field(default_factory=dict)
 
     @classmethod
-    def find(cls, places: Mapping[str, Path | None]) -> LimitMattes:
-        """Find the files of `garbage` and `core`; each place is a folder, a pattern or a still.
+    def find(cls, places: Mapping[str, Path | None], plate: PlateInfo) -> LimitMattes:
+        """Find the files of `garbage` and `core`; each place is a folder, a pattern, a still or a
+        movie.
 
         Raises:
-            ShotError: nothing there, or more than one sequence.
+            ShotError: nothing there, or more than one sequence. TrimapError: an unreadable movie.
         """
         found = {kind: places.get(kind) for kind in _KINDS}
-        return cls(sequences={k: find_sequence(place) for k, place in found.items() if place})
+        return cls(
+            sources={
+                kind: find_source(place, f"{kind} matte", plate)
+                for kind, place in found.items()
+                if place
+            }
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.sequences)
+        return bool(self.sources)
 
-    def paths(self, number: int) -> dict[Kind, Path]:
-        """Return the files that a frame's mattes are read from."""
-        return {kind: one.path(_held(number, one)) for kind, one in self.sequences.items()}
+    def close(self) -> None:
+        """Close movies; one that is read again opens again."""
+        for one in self.sources.values():
+            one.close()
 
     def digest(self, number: int) -> list[tuple[str, str]]:
         """Return what the files of a frame hold, as plain values; [] without any."""
-        return [(kind, self._content(path)) for kind, path in self.paths(number).items()]
+        return [(kind, one.content(_held(number, one))) for kind, one in self.sources.items()]
 
-    def read(self, number: int, plate: PlateInfo) -> Limits:
+    def read(self, number: int) -> Limits:
         """Read the mattes of a frame; raises TrimapError with frame and path."""
         found: dict[Kind, FloatImage] = {}
-        for kind, path in self.paths(number).items():
+        for kind, one in self.sources.items():
+            held = _held(number, one)
             try:
-                found[kind], _ = read_coverage(
-                    path,
-                    canvas=plate.canvas,
-                    display_window=plate.display_window,
-                    name=f"{kind} matte",
-                )
+                found[kind] = one.read(held)
             except VfxmatteError as error:
-                raise error.at(frame=number, path=path) from error.__cause__
+                raise error.at(frame=number, path=one.path(held)) from error.__cause__
         return Limits(**found)
 
     def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
@@ -116,34 +117,27 @@ class LimitMattes:
         """
         self._refuse_elsewhere(plate)
         for number in numbers:
-            for kind, path in self.paths(number).items():
-                if path in self._checked:
-                    continue
+            for one in self.sources.values():
+                held = _held(number, one)
                 try:
-                    check_coverage(
-                        path,
-                        canvas=plate.canvas,
-                        display_window=plate.display_window,
-                        name=f"{kind} matte",
-                    )
+                    one.check(held)
                 except VfxmatteError as error:
-                    raise error.at(frame=number, path=path) from error.__cause__
-                self._checked.add(path)
+                    raise error.at(frame=number, path=one.path(held)) from error.__cause__
 
     def _refuse_elsewhere(self, plate: PlateInfo) -> None:
-        for kind, one in self.sequences.items():
+        for kind, one in self.sources.items():
             if len(one.numbers) > 1 and not set(one.numbers) & set(plate.numbers):
                 raise ShotError(
                     f"no {kind} matte stands on a frame of the plate: they have frames "
                     f"{numbers_as_text(one.numbers)}, the plate {numbers_as_text(plate.numbers)}",
-                    path=one.pattern,
+                    path=one.spec,
                     hint="their frame numbers must agree; a single file serves every frame",
                 )
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
         """Yield a sentence for each kind of which frames have none of their own."""
         numbers = list(numbers)
-        for kind, one in self.sequences.items():
+        for kind, one in self.sources.items():
             held = [n for n in numbers if n not in one.numbers]
             if len(one.numbers) > 1 and held:
                 yield (
@@ -153,32 +147,16 @@ class LimitMattes:
 
     def texts(self) -> dict[Kind, str]:
         """Return each kind's file or pattern, with its frames, for the screen."""
-        return {kind: _text(one) for kind, one in self.sequences.items()}
-
-    @cached_property
-    def _contents(self) -> dict[Path, str]:
-        return {}
-
-    @cached_property
-    def _checked(self) -> set[Path]:
-        return set()
-
-    def _content(self, path: Path) -> str:
-        if path not in self._contents:
-            try:
-                self._contents[path] = content_digest(path)
-            except OSError as error:  # the frame itself will fail and say so
-                self._contents[path] = f"unreadable: {error.strerror}"
-        return self._contents[path]
+        return {kind: _text(one) for kind, one in self.sources.items()}
 
 
-def _held(number: int, sequence: FrameSequence) -> int:
+def _held(number: int, source: LimitSource) -> int:
     """Return the frame whose matte a frame has: its own, the one before, else the first."""
-    numbers = sequence.numbers
+    numbers = source.numbers
     return numbers[max(0, bisect_right(numbers, number) - 1)]
 
 
-def _text(sequence: FrameSequence) -> str:
-    if len(sequence.numbers) == 1:
-        return f"{sequence.path(sequence.numbers[0])}, on every frame"
-    return f"{sequence.pattern}, frames {numbers_as_text(sequence.numbers)}"
+def _text(source: LimitSource) -> str:
+    if len(source.numbers) == 1:
+        return f"{source.path(source.numbers[0])}, on every frame"
+    return f"{source.spec}, frames {numbers_as_text(source.numbers)}"

@@ -25,6 +25,7 @@ from vfxmatte.pipeline.plan import last_description, weights_sidecar
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.subject_fits import descriptions_of
 from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
 from vfxmatte.types import Window
 
@@ -103,7 +104,8 @@ def _merge_subjects(run: SubjectsRun, progress: Callable[[int, int], None]) -> M
             name: stack.enter_context(Journal(one.shot.output)) for name, one in run.runs.items()
         }
         first = run.chosen[0]
-        run.expect(*_last_engine(run.runs[first], journals[first]), journals)
+        engine, devices = _last_engine(run.runs[first], journals[first])
+        run.expect(descriptions_of(run.runs, engine), devices, journals)
         for index, name in enumerate(run.chosen):
             before = partial(_of_all_subjects, progress, index, len(run.chosen))
             reports[name] = _merge(run.runs[name], journals[name], before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from vfxmatte.common.parallel import close
@@ -33,15 +34,43 @@ class Part:
     records: Mapping[int, FrameRecord] = field(default_factory=dict)
     """The journal's records of the mattes that are on disk."""
 
+    @cached_property
+    def steadied(self) -> frozenset[int]:
+        """The frames whose mattes are averaged with their neighbours'."""
+        if not self.run.settings.steadies:
+            return frozenset()
+        return frozenset(self.todo.keys() - self.run.plan.keyframes.keys())
+
+    @cached_property
+    def compared(self) -> frozenset[int]:
+        """These frames and their neighbours, as far as the plate has them."""
+        near = {n + step for n in self.steadied for step in (-1, 0, 1)}
+        return frozenset(near.intersection(self.run.plan.trail))
+
+    @cached_property
+    def aside(self) -> frozenset[int]:
+        """The frames that are solved for their neighbours alone."""
+        return self.compared - self.todo.keys()
+
+    @property
+    def solved(self) -> set[int]:
+        """The frames that are solved."""
+        return {*self.todo, *self.aside}
+
     @property
     def numbers(self) -> set[int]:
-        """The frames that are solved or written anew."""
+        """The frames that are written."""
         return {*self.todo, *self.kept}
 
 
 def numbers_of(parts: Mapping[str, Part]) -> list[int]:
-    """Return the frames of all parts, ascending."""
+    """Return the frames that all parts write, ascending."""
     return sorted(set[int]().union(*(part.numbers for part in parts.values())))
+
+
+def passing(parts: Mapping[str, Part]) -> list[int]:
+    """Return the frames that pass the stages, those that are solved aside included; ascending."""
+    return sorted(set[int]().union(*({*part.solved, *part.kept} for part in parts.values())))
 
 
 def in_step(
@@ -53,11 +82,11 @@ def in_step(
         begun: the frames to solve of each part, with their trimaps.
     """
     try:
-        for number in numbers_of(parts):
+        for number in passing(parts):
             for subject, part in parts.items():
-                if number in part.todo:
+                if number in part.solved:
                     yield next(begun[subject])
-                elif number in part.kept:
+                if number in part.kept:
                     yield FrameState(
                         number=number,
                         fingerprint=part.kept[number],

@@ -30,7 +30,7 @@ from vfxmatte.types import numbers_as_text
 
 _LATER_OUTPUT = ("foreground", "despill", "layers")
 
-PIXELS_VERSION = 4
+PIXELS_VERSION = 5
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 
@@ -106,7 +106,7 @@ def make_plan(
         keyframes=keys.used,
         finished=keys.used_finished,
         locked=keys.locked,
-        limits=LimitMattes.find(shot.sides_with(settings)),
+        limits=LimitMattes.find(shot.sides_with(settings), plate),
         notes=(),
     )
     notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
@@ -227,9 +227,14 @@ def last_description(
 _SEPARATOR = "."  # between the two parts of a fingerprint
 
 
+def alpha_part(fingerprint: str) -> str:
+    """Return the part of a fingerprint that stands for what decides alpha."""
+    return fingerprint.partition(_SEPARATOR)[0]
+
+
 def same_alpha(first: str, second: str) -> bool:
     """Return True if two fingerprints differ at most in what decides only the file."""
-    return first.partition(_SEPARATOR)[0] == second.partition(_SEPARATOR)[0]
+    return alpha_part(first) == alpha_part(second)
 
 
 def keyframe_digest(plan: RunPlan, number: int) -> str:
@@ -253,7 +258,7 @@ def beside(fingerprint: str, others: Mapping[str, str | None]) -> str:
     if not others:
         return fingerprint
     alpha, _, file = fingerprint.partition(_SEPARATOR)
-    alphas = {name: other and other.partition(_SEPARATOR)[0] for name, other in others.items()}
+    alphas = {name: other and alpha_part(other) for name, other in others.items()}
     return f"{alpha}{_SEPARATOR}{digest([file, alphas])[:12]}"
 
 
@@ -316,6 +321,7 @@ class Fingerprints:
         self._plan, self._plate = plan, plate
         self._keyframes = {n: keyframe_digest(plan, n) for n in plan.keyframes}
         self._fit = engine.get("fit")
+        self._steadies = settings.steadies
         self._common = digest(
             {
                 "pixels": PIXELS_VERSION,
@@ -324,6 +330,7 @@ class Fingerprints:
                 "picture": [plate.info.kind, settings.layer, settings.part, settings.first_frame],
                 "canvas": as_plain(plate.info.canvas),
                 "growth": settings.keyframe_growth,
+                "temporal": settings.temporal if settings.steadies else None,
             }
         )
         self._file = _file_digest(settings.output)
@@ -342,9 +349,15 @@ class Fingerprints:
         parts = [self._common, self._segments[segment], own]
         if number in self._plan.finished:  # nothing limits or shapes it
             return f"{digest(parts)}{_SEPARATOR}{self._file}"
-        limits = self._plan.limits.digest(number)
-        alpha = digest([*parts, limits] if limits else parts)
+        limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
+        alpha = digest([*parts, *limits] if any(limits) else parts)
         return f"{alpha}{_SEPARATOR}{self._shaped_file}"
+
+    def _that_decide(self, number: int) -> Sequence[int]:
+        """Return the frames whose garbage and core mattes decide a frame's alpha."""
+        if self._steadies and number not in self._keyframes:
+            return number - 1, number, number + 1
+        return (number,)
 
     def _segment_digest(self, segment: Segment) -> str:
         """Digest a segment's keyframes and, unless it is a keyframe itself, all of its plates and

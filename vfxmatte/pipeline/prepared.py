@@ -61,6 +61,7 @@ class PreparedRun:
             self.plan: RunPlan = make_plan(
                 shot, self.settings, self.plate.info, self.plate.signature
             )
+            self._open_files.callback(self.plan.limits.close)
             self._check_only()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
             self.plate_reader: PlateReader = (

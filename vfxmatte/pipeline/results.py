@@ -16,6 +16,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, alpha_type, write_labels, write_matte
 from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
+from vfxmatte.pipeline.plan import alpha_part
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.trimaps import labels_from_image
@@ -90,7 +91,7 @@ class Results:
             frame,
             output=self.shot.output,
             kind="half" if alpha_type(self.settings) == "half" else known,
-            fingerprint=fingerprint,
+            fingerprint=alpha_part(fingerprint),  # whatever its edges and its neighbours become
             padding=self.plate.padding,
         )
 

@@ -29,13 +29,13 @@ from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.fitting import described, fitted, is_wanted
 from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
-from vfxmatte.pipeline.parts import Part, in_step, numbers_of
+from vfxmatte.pipeline.parts import Part, in_step, passing
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.rewriting import alpha_source, is_as_recorded, rewrite
+from vfxmatte.pipeline.rewriting import rewrite
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.pipeline.solved import forget_solved
+from vfxmatte.pipeline.solved import alpha_source, forget_solved, is_as_recorded
 from vfxmatte.pipeline.spans import split
 from vfxmatte.pipeline.stages import (
     carry_trimaps,
@@ -47,6 +47,7 @@ from vfxmatte.pipeline.stages import (
     store_trimap,
     write_matte,
 )
+from vfxmatte.pipeline.steady import average, surround
 from vfxmatte.types import FrameResult
 
 if TYPE_CHECKING:
@@ -66,29 +67,49 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     """
     run = next(iter(parts.values())).run
 
-    def each(
-        stage: Callable[[Part, FrameState], None], frames: Iterable[FrameState]
-    ) -> Generator[FrameState]:
-        of_part = partial(_of_part, parts, stage)
-        return for_each_frame(of_part, frames, workers=run.workers, concerns_all=run.concerns_all)
-
+    each = partial(_each, parts)
     begun = {}
     for subject, part in parts.items():
         frames = carry_trimaps(part)  # from the keyframes, along the plate's motion
         frames = each(lambda part, state: store_trimap(part.run, state), frames)
         begun[subject] = prefetch(frames, depth=_TRIMAPS_AHEAD)
     frames = in_step(parts, begun)
-    frames = read_plates(run, frames, numbers_of(parts))
-    frames = each(lambda part, state: encode_colour(part.run, state), frames)  # becomes a task
+    frames = read_plates(run, frames, passing(parts))
+    frames = each(encode_colour, frames)  # becomes a task
     frames = solve(engine, frames)
+    frames = surround(parts, frames)  # by their neighbours
+    if any(part.steadied for part in parts.values()):
+        frames = each(average, frames, promptly=True)  # with these
     if any(part.run.controls.change_alpha for part in parts.values()):
-        frames = each(lambda part, state: shape_matte(part.run, state), frames)  # garbage, edges
+        frames = each(_shape, frames, promptly=True)  # garbage and core mattes, edges
     frames = share(parts, frames)
 
     def write(part: Part, state: FrameState) -> None:
         write_matte(part.run, part.attributes, engine.device, state)
 
-    return each(write, frames)
+    return each(write, frames, promptly=True)
+
+
+def _shape(part: Part, state: FrameState) -> None:
+    shape_matte(part.run, state)
+
+
+def _each(
+    parts: Mapping[str, Part],
+    stage: Callable[[Part, FrameState], None],
+    frames: Iterable[FrameState],
+    *,
+    promptly: bool = False,
+) -> Generator[FrameState]:
+    """Put every frame of every part through a stage, several at once, see `for_each_frame`."""
+    run = next(iter(parts.values())).run
+    return for_each_frame(
+        lambda state: stage(parts[state.subject], state),
+        frames,
+        workers=run.workers,
+        concerns_all=run.concerns_all,
+        promptly=promptly,
+    )
 
 
 @contextlib.contextmanager
@@ -101,12 +122,6 @@ def ended_by(finish: Callable[[], None]) -> Iterator[None]:
             finish()
         raise
     finish()
-
-
-def _of_part(
-    parts: Mapping[str, Part], stage: Callable[[Part, FrameState], None], state: FrameState
-) -> None:
-    stage(parts[state.subject], state)
 
 
 class Run(PreparedRun):
@@ -219,7 +234,7 @@ class Run(PreparedRun):
         if self.engine is None and names_several(self.settings.engine.device):
             yield from self._solved_on_several_devices(journal)
         else:
-            yield from self._solved(journal, self._fitted(self.ready_engine()))
+            yield from self._solved(journal, self.fitted(self.ready_engine()))
 
     def skipped(self, subject: str | None = None) -> Iterator[FrameResult]:
         """Yield the frames that the plate lacks; raises TrimapError for trimaps painted over."""
@@ -245,7 +260,7 @@ class Run(PreparedRun):
         """
         try:
             self.check_keyframes()
-            with self._engine_for_fit() as engine:
+            with self.engine_for_fit() as engine:
                 return self._fit(engine)[1]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
@@ -264,7 +279,7 @@ class Run(PreparedRun):
             self._open_files.callback(found.close)
         return found, kept
 
-    def _fitted(self, engine: Engine) -> Engine:
+    def fitted(self, engine: Engine) -> Engine:
         """Return the engine for the frames between the keyframes too: fitted to the shot, where
         that is wanted and helps."""
         try:
@@ -309,7 +324,7 @@ class Run(PreparedRun):
                     yield result
 
     @contextlib.contextmanager
-    def _engine_for_fit(self) -> Iterator[Engine]:
+    def engine_for_fit(self) -> Iterator[Engine]:
         """Lend the run's engine; of several devices, one on the first."""
         settings = self.settings.engine
         if self.engine is not None or not names_several(settings.device):
@@ -322,8 +337,8 @@ class Run(PreparedRun):
     def _fit_ahead(self) -> None:
         """Make the fit, if it is wanted and not on disk, for the children to find it there."""
         if is_wanted(self.plan, self.settings):
-            with self._engine_for_fit() as engine:
-                self._fitted(engine)
+            with self.engine_for_fit() as engine:
+                self.fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)

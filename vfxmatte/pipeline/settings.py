@@ -18,6 +18,7 @@ from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.pipeline.edges import MatteSettings
 from vfxmatte.propagation.shot_trimaps import PropagationSettings
+from vfxmatte.temporal.settings import TemporalSettings
 from vfxmatte.types import FrameList, FrameRange
 
 Missing = Literal["error", "hold", "skip"]
@@ -49,7 +50,8 @@ class RunSettings(Checked):
     keys: Path | None = None
     """Folder of finished mattes, NAME.FRAME.ext, that are keyframes; None takes SHOT/keys."""
     garbage: Path | None = None
-    """Garbage mattes (alpha is 0 outside): a folder, pattern or still; None takes SHOT/garbage."""
+    """Garbage mattes (alpha is 0 outside): a folder, pattern, still or movie; None takes
+    SHOT/garbage."""
     core: Path | None = None
     """Core mattes (alpha is 1 inside), likewise; None takes SHOT/core."""
     subject_layers: bool = False
@@ -59,6 +61,7 @@ class RunSettings(Checked):
     engine: EngineSettings = field(default_factory=EngineSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    temporal: TemporalSettings = field(default_factory=TemporalSettings)
     matte: MatteSettings = field(default_factory=MatteSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
 
@@ -66,6 +69,11 @@ class RunSettings(Checked):
         super().__post_init__()
         if self.fps is not None:
             frame_rate(self.fps)  # raises for absurd rates
+
+    @property
+    def steadies(self) -> bool:
+        """True if mattes are averaged with their neighbours'; not if they only show trimaps."""
+        return bool(self.temporal) and self.engine.name != "trimap"
 
 
 def as_plain(value: Any) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
 
 import numpy as np
 
-from vfxmatte.errors import VfxmatteError, concerns_all_frames
+from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.writers import alpha_type
 from vfxmatte.pipeline.excess import as_filed, without_excess
 from vfxmatte.pipeline.finished import read_finished
@@ -26,20 +25,14 @@ from vfxmatte.pipeline.unshared import (
 from vfxmatte.types import FloatImage, Frame, Matte
 
 
-def by_number(states: Iterable[FrameState]) -> Iterator[list[FrameState]]:
-    """Yield the states of one number together."""
-    for _, group in groupby(states, key=lambda state: state.number):
-        yield list(group)
-
-
 def give_way(parts: Mapping[str, Part], states: list[FrameState]) -> list[FrameState]:
     """Let the subjects of one frame share it; what cannot be had of one does not count.
 
     Args:
-        states: those that are solved or written anew, with their plate; the alpha of the other
-            subjects is read from their mattes.
+        states: those that are solved or written anew, with their plate and their edges shaped; the
+            alpha of the other subjects is read from their mattes.
     """
-    ready = {state.subject: state for state in states if _try_alpha(parts[state.subject], state)}
+    ready = {state.subject: state for state in states if state.error is None}
     if ready:
         first = next(iter(ready.values()))
         number, frame = first.number, first.needed(first.frame)
@@ -68,23 +61,6 @@ def _alphas(
     return alphas
 
 
-def _try_alpha(part: Part, state: FrameState) -> bool:
-    """Give a state that is not solved its alpha of an earlier run; return False if it failed."""
-    if state.kept is not None and state.error is None:
-        try:
-            frame = state.needed(state.frame)
-            with state.timed("read"):
-                alpha = read_own_alpha(state.kept, part.run.shot.output, frame.canvas)
-            state.matte = Matte(number=state.number, alpha=alpha)
-            state.stats = {**state.kept.stats, **state.stats}
-            state.stats.pop(OVERLAP_STAT, None)
-        except Exception as error:
-            if concerns_all_frames(error):
-                raise
-            state.fail(error)
-    return state.error is None
-
-
 def _matte_on_disk(part: Part, frame: Frame) -> Matte | None:
     """Return the matte of a subject that stays as it is; None if it has no current one."""
     run, number = part.run, frame.number
@@ -96,8 +72,8 @@ def _matte_on_disk(part: Part, frame: Frame) -> Matte | None:
     record, settings = part.records.get(number), run.settings.output
     if record is not None and has_own_alpha(record, part.alone[number], settings, run.shot.output):
         with suppress(VfxmatteError):
-            alpha = read_own_alpha(record, run.shot.output, frame.canvas)
-            return Matte(number=number, alpha=alpha)
+            matte = Matte(number=number, alpha=read_own_alpha(record, run.shot.output, frame))
+            return run.controls.shaped(matte, frame) if run.controls.shapes(number) else matte
     return None
 
 
@@ -119,10 +95,12 @@ def _share(
         if name not in ready:
             continue
         state, output = ready[name], parts[name].run.shot.output
-        if not len(pixels):
+        if not len(pixels) or state.solved is not None:
             forget_unshared(output, state.number)
+        else:
+            write_unshared(output, state.number, state.fingerprint, pixels, own.reshape(-1)[pixels])
+        if not len(pixels):
             continue
-        write_unshared(output, state.number, state.fingerprint, pixels, own.reshape(-1)[pixels])
         alpha = np.array(state.needed(state.matte).alpha)
         alpha.reshape(-1)[pixels] = values
         state.matte = replace(state.needed(state.matte), alpha=alpha)

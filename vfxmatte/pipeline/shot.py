@@ -437,5 +437,6 @@ def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, P
 
 
 def content_digest(path: Path) -> str:
-    """Return a digest of a small file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+    """Return a digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:24]

@@ -2,6 +2,9 @@
 
 A matte whose edges are shaped no longer says what was solved. What was solved is kept until mattes
 are written as solved again, at the precision that makes these the very files of a first run.
+
+`alpha_source` is the one place that decides where the alpha of an earlier run can be taken from:
+the matte itself, or the file beside it.
 """
 
 from __future__ import annotations
@@ -10,11 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.result_names import matte_path
-from vfxmatte.io.writers import OutputSettings, write_matte
-from vfxmatte.journal.records import FrameRecord
-from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE
-from vfxmatte.types import Frame, Matte
+from vfxmatte.io.stills.reading import read_image
+from vfxmatte.io.writers import OutputSettings, alpha_type, write_matte
+from vfxmatte.journal.records import FrameRecord, solved_file_of
+from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, readable_fingerprint
+from vfxmatte.pipeline.plan import same_alpha
+from vfxmatte.types import FloatImage, Frame, Matte
 
 SOLVED_FOLDER = "solved"
 
@@ -72,3 +79,45 @@ def forget_solved(record: FrameRecord | None, output: Path) -> None:
         with suppress(OSError):
             path.unlink()
             path.parent.rmdir()  # if it was the last one
+
+
+def alpha_source(
+    record: FrameRecord | None, fingerprint: str, settings: OutputSettings, output: Path
+) -> Path | None:
+    """Return the file that gives the very pixels that solving a frame would give, or None.
+
+    A file in single precision will do for any other, one in half precision for half alone, and
+    one of 16-bit integers for such ones.
+
+    Args:
+        fingerprint: what the matte ought to be made from.
+    """
+    if record is None or not same_alpha(record.fingerprint, fingerprint):
+        return None
+    if record.alpha not in ("float", alpha_type(settings)):
+        return None
+    path = solved_file_of(record, output)
+    if path is None:
+        return None
+    if record.solved is None:
+        return path if is_as_recorded(path, record.fingerprint) else None
+    written = readable_fingerprint(path)
+    return path if written is not None and same_alpha(written, record.fingerprint) else None
+
+
+def is_as_recorded(path: Path, fingerprint: str) -> bool:
+    """Return True if a matte's own fingerprint is the recorded one; PNG and TIFF have none.
+
+    A kill may have hit between a matte and its record; without compression, mattes that differ in
+    their edges have the same size.
+    """
+    return path.suffix != ".exr" or readable_fingerprint(path) == fingerprint
+
+
+def read_alpha(path: Path, frame: Frame) -> FloatImage:
+    """Read a matte of an earlier run over the canvas; PNG and TIFF cover the display window, see
+    `write_matte`. Raises PlateError."""
+    if path.suffix == ".exr":
+        return read_matte(path, frame.canvas)
+    alpha = read_image(path).pixels[:, :, -1]
+    return lay_on(alpha, frame.display_window, frame.canvas)

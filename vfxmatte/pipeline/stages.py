@@ -17,23 +17,31 @@ from vfxmatte.errors import own_copy
 from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.plates import FrameOrError
 from vfxmatte.io.writers import alpha_as_written
-from vfxmatte.pipeline.frame import FrameState
+from vfxmatte.journal.records import FrameRecord
+from vfxmatte.pipeline.frame import FrameState, by_number
 from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.sharing import by_number, give_way
+from vfxmatte.pipeline.sharing import give_way
+from vfxmatte.pipeline.solved import SolvedFile
+from vfxmatte.pipeline.unshared import OVERLAP_STAT, read_own_alpha
 from vfxmatte.propagation.confidence import trimap_stats
-from vfxmatte.types import Failure, Labels, Trimap
+from vfxmatte.temporal.steadying import picture_of
+from vfxmatte.types import Failure, Labels, Matte, Trimap
 
 
 def carry_trimaps(part: Part) -> Generator[FrameState]:
     """Begin every frame to solve with its trimap, followed from the keyframes; ascending."""
-    todo, subject = part.todo, part.subject
-    trimaps = part.run.carried(todo.keys(), scratch=part.scratch)
+    trimaps = part.run.carried(part.solved, scratch=part.scratch)
     started = time.perf_counter()
     try:
         for trimap in trimaps:
             number = trimap.number
-            state = FrameState(number=number, fingerprint=todo[number], subject=subject)
+            state = FrameState(
+                number=number,
+                fingerprint=part.todo.get(number, ""),
+                subject=part.subject,
+                aside=number in part.aside,
+            )
             state.stats["trimap_ms"] = (time.perf_counter() - started) * 1000
             if isinstance(trimap, Failure):
                 state.fail(trimap.error)
@@ -47,6 +55,8 @@ def carry_trimaps(part: Part) -> Generator[FrameState]:
 
 def store_trimap(run: PreparedRun, state: FrameState) -> None:
     """Write the trimap to disk, and its confidence into the stats."""
+    if state.aside:
+        return
     trimap = state.needed(state.trimap)
     with state.timed("trimap"):
         score = trimap_stats(trimap, run.plan.keyframes)
@@ -97,27 +107,45 @@ def read_plates(
         close(states)
 
 
-def encode_colour(run: PreparedRun, state: FrameState) -> None:
+def encode_colour(part: Part, state: FrameState) -> None:
     """Make the engine's task: the plate in the network's encoding, and the trimap.
 
-    A frame with a finished matte has that instead, and one whose alpha is on disk has none.
+    A frame with a finished matte has that instead, and one whose alpha is on disk has this.
     """
+    run = part.run
     if state.kept is not None:
+        _take_kept(run, state, state.kept)
         return
     frame, trimap = state.needed(state.frame), state.needed(state.trimap)
     state.matte = run.controls.finished(state.number)
-    if state.matte is not None:
-        if not run.settings.output.needs_trimaps:
-            state.trimap = None
+    if state.matte is not None and state.number not in part.compared:
         return
     with state.timed("colour"):
         finite = np.isfinite(frame.pixels)
         if not finite.all():
             bad = np.count_nonzero(~finite.all(axis=2))
             state.stats["nonfinite_pixels"] = float(bad)
-        state.task = Task(image=to_network(frame, run.colours), trimap=trimap)
-        if not run.settings.output.needs_trimaps:
-            state.trimap = None
+        encoded = to_network(frame, run.colours)
+        if state.number in part.compared:
+            state.picture = picture_of(encoded)
+        if state.matte is None:
+            state.task = Task(image=encoded, trimap=trimap, subject=state.subject)
+    if not run.settings.output.needs_trimaps and state.number not in part.steadied:
+        state.trimap = None
+    if not run.settings.output.needs_plate:
+        state.frame = frame.without_pixels()
+
+
+def _take_kept(run: PreparedRun, state: FrameState, record: FrameRecord) -> None:
+    """Read the alpha that an earlier run has solved."""
+    with state.timed("read"):
+        alpha = read_own_alpha(record, run.shot.output, state.needed(state.frame))
+    state.matte = Matte(number=state.number, alpha=alpha)
+    state.known = record.alpha or "float"
+    if run.controls.shapes(state.number):
+        state.solved = SolvedFile.of(record)
+    state.stats = {**record.stats, **state.stats}
+    state.stats.pop(OVERLAP_STAT, None)
 
 
 def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]:
@@ -160,8 +188,6 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
 
 def shape_matte(run: PreparedRun, state: FrameState) -> None:
     """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
-    if state.kept is not None:
-        return
     matte, frame = state.needed(state.matte), state.needed(state.frame)
     with state.timed("write"):
         matte, stats = run.controls.limited(matte)
@@ -225,3 +251,4 @@ def write_matte(
         path = run.results.write_matte(matte, frame, state.fingerprint, attributes, state.planes)
         state.size_bytes = path.stat().st_size
     state.path, state.frame, state.matte, state.planes = path, None, None, None
+    state.trimap = None

@@ -114,21 +114,15 @@ def _subject_shot(shot: Shot, name: str, keyframes: Mapping[int, Path]) -> Shot:
 
 
 def subject_settings(settings: RunSettings, name: str) -> RunSettings:
-    """Return the settings for one of several subjects, which are not fitted to.
+    """Return the settings for one of several subjects.
 
     Raises:
-        UsageError: settings that one subject alone may have.
+        UsageError: finished, garbage or core mattes for no subject in particular.
     """
-    if not settings.matte.is_neutral:
-        raise UsageError(
-            "[matte] shapes the edges of a single subject; this shot has several",
-            hint="leave the settings of [matte] out, and shape the edges in the composite",
-        )
     sides = {kind: getattr(settings, kind) for kind in SIDE_FOLDERS}
     own = _own({kind: place for kind, place in sides.items() if place is not None}, name)
     return replace(
         settings,
-        fit=replace(settings.fit, when="off"),
         keys=own.get("keys"),
         garbage=own.get("garbage"),
         core=own.get("core"),

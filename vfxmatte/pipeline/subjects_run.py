@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from vfxmatte.common.devices import device_names, names_several
@@ -28,6 +29,7 @@ from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shared_proxies import SharedProxies, needed_proxies
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.spans import split
+from vfxmatte.pipeline.subject_fits import descriptions_of, fit_ahead, fitted, made_fits
 from vfxmatte.pipeline.subject_shots import chosen_names, subject_settings, subject_shots
 from vfxmatte.pipeline.unshared import has_own_alpha
 from vfxmatte.propagation.proxy_store import ProxyStore
@@ -36,6 +38,7 @@ from vfxmatte.types import FrameResult
 
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
+    from vfxmatte.fitting.kept import KeptFit
 
 Journals = Mapping[str, Journal | ChunkJournal]
 
@@ -138,7 +141,13 @@ class SubjectsRun:
             run.lend(engine)
 
     def tell(self, fit: Callable[[FitProgress], None], said: Callable[[str], None]) -> None:
-        """See `Run.tell`; shots of several subjects are not fitted."""
+        """See `Run.tell`; progress and texts name the subject."""
+        for name, run in self.runs.items():
+            run.tell(partial(_tell_progress, fit, name), partial(_tell_text, said, name))
+
+    def fits(self) -> dict[str, KeptFit | None]:
+        """Make the fits of the chosen subjects and nothing else; see `Run.fit`."""
+        return made_fits(self.runs, self.chosen)
 
     def check_keyframes(self) -> list[str]:
         """Read the painted trimaps and return what is odd about them; raises TrimapError."""
@@ -175,12 +184,14 @@ class SubjectsRun:
         else:
             engine = self._first.ready_engine()
             self.lend(engine)
-            yield from self._solved(journals, engine)
+            yield from self._solved(journals, *fitted(self.runs, self.chosen, engine))
         if self.layered is not None and not self._only:
             self.layered.write(self.plan.numbers)
 
-    def _solved(self, journals: Journals, engine: Engine) -> Iterator[FrameResult]:
-        parts = yield from self._begun(journals, engine.describe(), engine.device)
+    def _solved(
+        self, journals: Journals, engine: Engine, descriptions: Mapping[str, Any]
+    ) -> Iterator[FrameResult]:
+        parts = yield from self._begun(journals, descriptions, engine.device)
         if not numbers_of(parts):
             return
         with self._proxies(parts) as proxies:
@@ -205,22 +216,25 @@ class SubjectsRun:
 
     def _proxies(self, parts: Mapping[str, Part]) -> SharedProxies:
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-        needs = {name: needed_proxies(part.run.plan, [*part.todo]) for name, part in parts.items()}
+        needs = {
+            name: needed_proxies(part.run.plan, [*part.solved]) for name, part in parts.items()
+        }
         scratch = next(iter(parts.values())).scratch
         return SharedProxies(self._first.proxies, needs, ProxyStore(scratch / "shared", size))
 
     def _begun(
-        self, journals: Journals, description: Mapping[str, Any], device: str
+        self, journals: Journals, descriptions: Mapping[str, Any], device: str
     ) -> Generator[FrameResult, None, dict[str, Part]]:
         """Yield the mattes that are finished, and return what is to be done.
 
         Args:
-            description, device: of the engine.
+            descriptions: of the engine, by subject.
+            device: what it runs on.
         """
         if self._overwrite and not self._only:
             for name in self.chosen:
                 self.runs[name].reset(journals[name])
-        alone = self.expect(description, device, journals)
+        alone = self.expect(descriptions, device, journals)
         parts: dict[str, Part] = {}
         for name, run in self.runs.items():
             finished = run.finished(journals[name])
@@ -228,7 +242,7 @@ class SubjectsRun:
                 yield from (replace(result, subject=name) for result in finished)
             part = self._part(name, journals[name], alone[name], {r.number for r in finished})
             if part.numbers:
-                run.record_engine(journals[name], description, device)
+                run.record_engine(journals[name], descriptions[name], device)
             parts[name] = part
         return parts
 
@@ -262,15 +276,19 @@ class SubjectsRun:
         return has_own_alpha(record, alone[number], settings, run.shot.output)
 
     def expect(
-        self, description: Mapping[str, Any], device: str | None, journals: Journals
+        self, descriptions: Mapping[str, Any], device: str | None, journals: Journals
     ) -> dict[str, dict[int, str]]:
         """Set the fingerprints that mattes have when an engine makes them, beside each other.
+
+        Args:
+            descriptions: of the engine, by subject, see `Engine.describe`.
+            device: what it runs on.
 
         Returns:
             Those that each subject's would have if it were the only one.
         """
         alone = {
-            name: {**run.expect(description, device), **locked_prints(run.plan)}
+            name: {**run.expect(descriptions[name], device), **locked_prints(run.plan)}
             for name, run in self.runs.items()
         }
         expected = beside_each_other(
@@ -288,13 +306,16 @@ class SubjectsRun:
     def _solved_on_several_devices(self, journals: Journals) -> Iterator[FrameResult]:
         """Solve in one child process per device, yielding results as they come."""
         devices = device_names(self.settings.engine.device)
+        fit_ahead(self.runs, self.chosen)
         crew = Crew(devices, self.shot, self.settings, logs=next(iter(journals.values())).scratch)
         with ExitStack() as stack:
             for journal in journals.values():
                 stack.callback(journal.fold)
             stack.enter_context(crew)
             self.lost_devices = crew.lost
-            parts = yield from self._begun(journals, *crew.ready())
+            description, device = crew.ready()
+            descriptions = descriptions_of(self.runs, description)
+            parts = yield from self._begun(journals, descriptions, device)
             waiting: set[tuple[int, str | None]] = {
                 (n, name) for name in self.chosen for n in parts[name].numbers
             }
@@ -322,6 +343,14 @@ class SubjectsRun:
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         keys = set.intersection(*(set(run.plan.keyframes) for run in self.runs.values()))
         return split(numbers, self.plan.trail, keys or self._first.plan.keyframes.keys(), parts)
+
+
+def _tell_progress(fit: Callable[[FitProgress], None], name: str, progress: FitProgress) -> None:
+    fit(replace(progress, subject=name))
+
+
+def _tell_text(said: Callable[[str], None], name: str, text: str) -> None:
+    said(f"{name}: {text}")
 
 
 AnyRun = Run | SubjectsRun

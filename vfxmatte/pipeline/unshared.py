@@ -1,7 +1,8 @@
 """The alpha that a subject had before it gave way to others, beside the mattes.
 
 Kept for the pixels that changed alone, under the fingerprint of the matte that lacks them. With it
-the matte still tells what was solved: others can be done again without this one.
+the matte still tells what was solved: others can be done again without this one. A matte whose
+edges are shaped needs none of it: what was solved lies in `solved/` whole.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.temporary import write_whole
-from vfxmatte.io.writers import OutputSettings, alpha_type
-from vfxmatte.journal.records import STATE_FOLDER, FrameRecord, file_of
+from vfxmatte.io.writers import OutputSettings
+from vfxmatte.journal.records import STATE_FOLDER, FrameRecord
 from vfxmatte.journal.stale import written_fingerprint
 from vfxmatte.pipeline.plan import same_alpha
-from vfxmatte.types import FloatImage, Window
+from vfxmatte.pipeline.solved import alpha_source, read_alpha
+from vfxmatte.types import FloatImage, Frame
 
 OVERLAP_STAT = "overlap_share"
 """Of a frame's stats: the share of the canvas that a subject has given to others."""
@@ -60,24 +61,28 @@ def has_own_alpha(
     Args:
         fingerprint: what the matte ought to be made from.
     """
-    if record is None or not same_alpha(record.fingerprint, fingerprint):
+    if record is None or alpha_source(record, fingerprint, settings, output) is None:
         return False
-    if record.alpha not in ("float", alpha_type(settings)) or file_of(record, output) is None:
-        return False
-    return not record.stats.get(OVERLAP_STAT) or _load(output, record) is not None
+    return not _is_shared(record) or _load(output, record) is not None
 
 
-def read_own_alpha(record: FrameRecord, output: Path, canvas: Window) -> FloatImage:
-    """Read a subject's alpha as it was before it gave way to others.
+def read_own_alpha(record: FrameRecord, output: Path, frame: Frame) -> FloatImage:
+    """Read a subject's alpha as it was solved, before its edges were shaped and it gave way.
+
+    Args:
+        frame: its plate.
 
     Raises:
         VfxmatteError: the matte, or what was kept beside it, is gone, damaged or another one.
     """
-    path = output / (record.file or "")
-    alpha = read_matte(path, canvas)
-    if written_fingerprint(path) not in (None, record.fingerprint):
+    path = output / (record.solved or record.file or "")
+    alpha = read_alpha(path, frame)
+    written = written_fingerprint(path) or record.fingerprint
+    if written != record.fingerprint and not (
+        record.solved and same_alpha(written, record.fingerprint)
+    ):
         raise OutputError("this matte is not the one that the journal knows", path=path)
-    if record.stats.get(OVERLAP_STAT):
+    if _is_shared(record):
         kept = _load(output, record)
         if kept is None:
             raise OutputError(
@@ -87,6 +92,11 @@ def read_own_alpha(record: FrameRecord, output: Path, canvas: Window) -> FloatIm
         alpha = alpha.copy()
         alpha.reshape(-1)[pixels] = values
     return alpha
+
+
+def _is_shared(record: FrameRecord) -> bool:
+    """Return True if the file with a record's alpha lacks what the subject has given to others."""
+    return record.solved is None and bool(record.stats.get(OVERLAP_STAT))
 
 
 def _load(output: Path, record: FrameRecord) -> tuple[NDArray[np.intp], FloatImage] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from vfxmatte.errors import VfxmatteError
+from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals
@@ -49,6 +50,14 @@ def error_values(error: VfxmatteError) -> dict[str, Any]:
     }
 
 
+def _limits(runs: Mapping[str | None, Run]) -> dict[str, Any]:
+    """Return the garbage and core mattes by kind; of several subjects, of each by its name."""
+    texts: dict[str, Any] = {
+        name or "": dict(one.plan.limits.texts()) for name, one in runs.items()
+    }
+    return dict(texts[""]) if "" in texts else {name: one for name, one in texts.items() if one}
+
+
 class JsonReport:
     """A report as JSON events: start, fit, frame, note, error, totals."""
 
@@ -60,7 +69,7 @@ class JsonReport:
         self._emit = emit
 
     def start(self, run: AnyRun) -> None:
-        info = run.plate.info
+        info, each = run.plate.info, run.subject_runs
         self._emit(
             "start",
             shot=run.shot.name,
@@ -71,18 +80,22 @@ class JsonReport:
             frames=numbers_as_text(run.plan.numbers),
             count=run.count,
             keyframes=sorted(run.plan.keyframes),
-            subjects={
-                name: list(one.plan.keyframes) for name, one in run.subject_runs.items() if name
-            },
-            finished=list(run.plan.finished),
-            locked=list(run.plan.locked),
-            limits=run.plan.limits.texts(),
+            subjects={name: list(one.plan.keyframes) for name, one in each.items() if name},
+            finished=sorted({n for one in each.values() for n in one.plan.finished}),
+            locked=sorted({n for one in each.values() for n in one.plan.locked}),
+            limits=_limits(each),
             output=str(run.shot.output),
             notes=list(run.plan.notes),
         )
 
     def fit(self, progress: FitProgress) -> None:
-        self._emit("fit", step=progress.step, steps=progress.steps, error=progress.error)
+        self._emit(
+            "fit",
+            subject=progress.subject or None,
+            step=progress.step,
+            steps=progress.steps,
+            error=progress.error,
+        )
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
         self._emit(

@@ -32,9 +32,9 @@ from vfxmatte.pipeline.plan import (
     make_plan,
     weights_sidecar,
 )
-from vfxmatte.pipeline.rewriting import alpha_source
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.solved import alpha_source
 from vfxmatte.pipeline.subject_shots import (
     chosen,
     chosen_names,
@@ -213,6 +213,7 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -
         )
     needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
     _tried(inspection, lambda: plan.limits.check(needed, plate))
+    plan.limits.close()
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
@@ -258,8 +259,9 @@ class _Mattes:
         )
         engine = described(opened, engine)
         if is_to_come(engine):
+            name = f"{shot.subject}: " if shot.subject else ""
             inspection.remarks.append(
-                "a light network is fitted to the keyframes before the first frame: about "
+                f"{name}a light network is fitted to the keyframes before the first frame: about "
                 f"{settings.fit.minutes:g} min on two cores (--fit off does without)"
             )
         prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
@@ -349,7 +351,7 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
         "weights": inspection.weights,
         "frames": None if plan is None else numbers_as_text(plan.numbers),
         "locked": None if plan is None else numbers_as_text(plan.locked),
-        "limits": None if plan is None else plan.limits.texts(),
+        "limits": None if plan is None or inspection.subjects else plan.limits.texts(),
         "to_do": inspection.to_do,
         "finished": inspection.finished,
         "rewritten": inspection.rewritten,
@@ -363,7 +365,10 @@ def as_plain(inspection: Inspection) -> dict[str, Any]:
 
 
 def _subject_as_plain(inspection: Inspection) -> dict[str, Any]:
+    plan = inspection.plan
     return {
+        "locked": None if plan is None else numbers_as_text(plan.locked),
+        "limits": None if plan is None else plan.limits.texts(),
         "output": str(inspection.shot.output),
         "keyframes": [_keyframe_as_plain(one) for one in inspection.keyframes],
         "to_do": inspection.to_do,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,8 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
         trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
-        limits = LimitMattes.find(vars(settings)).read(frame.number, plate.info)
+        with closing(LimitMattes.find(vars(settings), plate.info)) as found:
+            limits = found.read(frame.number)
     yield
     with _one_engine(settings.engine, engines) as engine:
         trimap = replace(trimap, labels=limits.labels(trimap.labels))

@@ -13,9 +13,8 @@ from vfxmatte_nuke.problem import Problem
 
 SETTINGS = (
     "first", "last", "plate_from", "trimaps_from", "keyframes", "trimap_channel", "trimap_folder",
-    "quality", "foreground", "shot_fit", "device", "shot_folder", "colorspace", "ocio", "layer",
-    "missing",
-    "command",
+    "subject", "quality", "foreground", "shot_fit", "device", "shot_folder", "colorspace", "ocio",
+    "layer", "missing", "command",
 )  # fmt: skip
 RESULTS = ("matte_file", "trimap_file", "matte_first", "matte_last", "has_matte")
 
@@ -32,6 +31,8 @@ class Settings(NamedTuple):
     """Frames on which the trimap input is painted; [] if trimaps come from a folder."""
     trimap_folder: str
     """Folder of painted trimaps; "" if they come from the input."""
+    subject: str
+    """Of several subjects the one to matte and to show; "" for a single one, or for all."""
     quality: str
     """exact or fast."""
     foreground: str
@@ -71,6 +72,7 @@ def settings_of(node: Any) -> Settings:
         first=first,
         last=last,
         always_render=values["plate_from"] != "automatic",
+        subject=_subject(values["subject"]),
         quality=str(values["quality"]),
         foreground=str(values["foreground"]),
         fit=_fit(values["shot_fit"]),
@@ -80,6 +82,17 @@ def settings_of(node: Any) -> Settings:
         **_trimaps(values),
         **texts,
     )
+
+
+def _subject(text: str) -> str:
+    """Return a subject's name; raises Problem for one that Nuke cannot show as a layer."""
+    name = text.strip()
+    if name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII):
+        raise Problem(
+            f"'{name}' cannot be a subject: Nuke could not show it as a layer",
+            "Use letters, digits and _, a letter first; rename its folder if it has one.",
+        )
+    return name
 
 
 def _fit(text: str) -> str:

@@ -2,7 +2,9 @@
 
 SHOT/plate_from_nuke/1920x1080/plate.1001.exr    only if Nuke rendered the plate
 SHOT/trimaps_from_nuke/trimap.1001.png           the painted keyframes
+SHOT/subjects_from_nuke/hero/trimap.1001.png     those of one of several subjects
 SHOT/matte/                                      results: mattes, trimaps/, manifest
+SHOT/matte/hero/                                 those of one of several subjects
 """
 
 from __future__ import annotations
@@ -74,6 +76,11 @@ def plate_folder(shot: str, width: int, height: int) -> str:
 
 def trimap_folder(shot: str) -> str:
     return shot + "/trimaps_from_nuke"
+
+
+def subjects_folder(shot: str) -> str:
+    """Return the folder with a folder of painted keyframes for each of several subjects."""
+    return shot + "/subjects_from_nuke"
 
 
 def matte_folder(shot: str) -> str:

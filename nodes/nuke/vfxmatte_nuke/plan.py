@@ -47,6 +47,8 @@ class Plan(NamedTuple):
     last: int
     """First and last frame to matte."""
     keyframes: list[int]
+    shows_layers: bool
+    """Whether several subjects are matted, and shown by the EXRs with a layer for each."""
     note: str
     """Why the plate is rendered through Nuke; "" if it is read from its files."""
 
@@ -65,6 +67,7 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
     first, last = (frame, frame) if frame is not None else (settings.first, settings.last)
     shot = paths.shot_folder(settings.shot_folder, host.script_path(), host.full_name(node))
     trimaps, keyframes, steps = _trimaps(node, settings, shot)
+    several = not settings.subject and settings.from_folder and bool(subjects_in(trimaps))
     project = host.project()
     plate, note = _plate(node, settings, project, shot, plate_span(first, last, keyframes))
     options = plate.pop("settings")
@@ -76,6 +79,8 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
         "device": settings.device,
         "mode": settings.quality,
         "fit": settings.fit or None,
+        "subject": settings.subject or None,
+        "subject_layers": several or None,
         "settings": dict(options, missing=settings.missing),
     }
     if settings.foreground != "none":
@@ -87,40 +92,77 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
             "the script is in proxy mode, in which Nuke would render small trimaps and plates",
             "Switch proxy mode off, and press Render again.",
         )
-    return Plan(steps, request, first, last, keyframes, note)
+    return Plan(steps, request, first, last, keyframes, several, note)
 
 
 def _trimaps(node: Any, settings: Settings, shot: str) -> tuple[str, list[int], list[Step]]:
     """Return the trimap folder, the keyframes, and the frames that Nuke has to render for them."""
     if settings.from_folder:
-        return settings.trimap_folder, painted_frames(settings.trimap_folder), []
+        folder = settings.trimap_folder
+        return folder, _frames_in(folder, settings.subject), []
     if not host.is_connected(node, 1):
         raise Problem(
             "the trimap input is not connected",
             "Connect a Roto or RotoPaint with the trimap, or set 'trimaps' to 'folder'.",
         )
     folder = paths.trimap_folder(shot)
-    steps = [_step("TrimapWrite", "trimap", number, folder, "png") for number in settings.keyframes]
+    painted = folder
+    if settings.subject:
+        folder = paths.subjects_folder(shot)
+        painted = f"{folder}/{settings.subject}"
+    steps = [_step("TrimapWrite", "trimap", n, painted, "png") for n in settings.keyframes]
     return folder, settings.keyframes, steps
+
+
+def _frames_in(folder: str, subject: str) -> list[int]:
+    """Return the frames that are painted in a folder: of one subject, or of all that it has."""
+    subjects = subjects_in(folder)
+    if subject and subject not in subjects:
+        there = ", ".join(subjects) or "none: its trimaps lie in the folder itself"
+        raise Problem(
+            f"{folder} has no folder of trimaps for the subject '{subject}'",
+            f"It has {there}. Set 'subject' to one of them, or empty it.",
+        )
+    if not subjects:
+        return painted_frames(folder)
+    chosen = [subject] if subject else subjects
+    return sorted({n for name in chosen for n in painted_frames(f"{folder}/{name}")})
+
+
+def subjects_in(folder: str) -> list[str]:
+    """Return the folders of trimaps in a folder without trimaps of its own: a subject each."""
+    names = _listed(folder)
+    if _numbers(names):
+        return []
+    inside = [n for n in names if not n.startswith(".") and os.path.isdir(f"{folder}/{n}")]
+    return sorted(name for name in inside if _numbers(_listed(f"{folder}/{name}")))
 
 
 def painted_frames(folder: str) -> list[int]:
     """Return the frame numbers of the trimaps in a folder; raises Problem if there are none."""
+    numbers = _numbers(_listed(folder))
+    if not numbers:
+        raise Problem(
+            f"no trimap is in {folder}",
+            "Trimaps are called NAME.FRAME.ext, for example trimap.1001.png; with several "
+            "subjects each has a folder of them.",
+        )
+    return numbers
+
+
+def _numbers(names: list[str]) -> list[int]:
+    matches = (re.search(r"[._](-?\d+)\.\w+$", n) for n in names if not n.startswith("."))
+    return sorted({int(match.group(1)) for match in matches if match})
+
+
+def _listed(folder: str) -> list[str]:
     try:
-        names = os.listdir(folder)
+        return os.listdir(folder)
     except OSError as error:
         raise Problem(
             f"the trimap folder {folder} cannot be read: {error.strerror}",
             "Choose the folder that holds the painted trimaps (NAME.FRAME.ext).",
         ) from error
-    matches = (re.search(r"[._](-?\d+)\.\w+$", n) for n in names if not n.startswith("."))
-    numbers = sorted({int(match.group(1)) for match in matches if match})
-    if not numbers:
-        raise Problem(
-            f"no trimap is in {folder}",
-            "Trimaps are called NAME.FRAME.ext, for example trimap.1001.png.",
-        )
-    return numbers
 
 
 def _plate(

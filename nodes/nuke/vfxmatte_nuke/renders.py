@@ -103,6 +103,8 @@ class Render:
         if self._path is not None:
             pattern = paths.pattern_of(*self._path)
             folder, _, name = pattern.rpartition("/")
+            if self.plan.shows_layers:
+                pattern = self.plan.output + "/" + name
             trimaps = folder + "/trimaps/trimap" + name[len("matte") :].rpartition(".")[0] + ".png"
             first, last = self._shown_range(pattern)
             host.set_values(
@@ -203,7 +205,11 @@ class Render:
             self._path = (str(record["path"]), number)
         if error:
             hint = " " + error["hint"] if error.get("hint") else ""
-            self.failures[number] = error["message"] + "." + hint
+            text = error["message"] + "." + hint
+            if record.get("subject"):
+                text = "{}: {}".format(record["subject"], text)
+            before = self.failures.get(number)
+            self.failures[number] = before + " " + text if before else text
 
     def _show_progress(self) -> None:
         self._text_waits.clear()
@@ -265,7 +271,7 @@ def start(node: Any, plan: Plan, notes: Sequence[str] = ()) -> Render:
         if os.path.normcase(render.plan.output) == os.path.normcase(plan.output):
             raise Problem(
                 f"{render.name} is rendering into {plan.output}",
-                "Give this node another 'shot folder'.",
+                "Wait for it, or give this node another 'shot folder'.",
             )
     render = Render(node, plan, notes)
     render.start()

@@ -23,7 +23,7 @@ from vfxmatte.io.movies.notes import movie_notes
 from vfxmatte.io.movies.pixel_formats import layout_of
 from vfxmatte.io.movies.quicktime import QuickTime
 from vfxmatte.io.movies.tags import PRIMARIES, TRANSFERS, MovieTags, timecode_of
-from vfxmatte.io.movies.yuv import Encoding, picture_of
+from vfxmatte.io.movies.yuv import Encoding, alpha_of, picture_of
 from vfxmatte.io.rates import frame_rate
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.timecode import advance_timecode, recounted, valid_timecode
@@ -84,6 +84,11 @@ class Movie:
     def read(self, number: int) -> FloatImage:
         """Read (H, W, 3) float32; raises MissingFrameError or PlateError."""
         return self._picture(number, self._decode(number))
+
+    def read_with_alpha(self, number: int) -> tuple[FloatImage, FloatImage | None]:
+        """Read the same, and (H, W) float32 alpha; None for a movie without."""
+        frame = self._decode(number)
+        return self._picture(number, frame), alpha_of(frame)
 
     def pictures(
         self, numbers: Iterable[int], *, workers: int = 2

@@ -98,7 +98,7 @@ def _frame_notes(frame: Any, side: dict[str, bytes]) -> Iterator[str]:
             "the movie is interlaced; frames are matted with both fields as they are stored "
             "(deinterlace it first: ffmpeg -vf bwdif)"
         )
-    if layout is not None and layout.has_alpha:
+    if layout is not None and layout.alpha:
         yield "the movie's alpha channel is not read"
     if (layout is None or layout.kind != "yuv") and int(frame.color_range) == 1:
         yield "the movie is tagged as legal range; grey and RGB are read as full range nonetheless"

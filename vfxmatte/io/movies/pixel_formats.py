@@ -19,6 +19,7 @@ _SUBSAMPLING = {
     "410": (4, 4), "411": (4, 1), "420": (2, 2), "422": (2, 1), "440": (1, 2), "444": (1, 1),
 }  # fmt: skip
 _ENDS = (("le", "<"), ("be", ">"))
+_BYTES = ("", "u1", 8, 0)  # like the tuples of `_words`
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Layout:
     """R, G, B, or Y, Cb, Cr, or Y alone."""
     subsampling: tuple[int, int] = (1, 1)
     """Luma samples per chroma sample, across and down."""
-    has_alpha: bool = False
+    alpha: Component | None = None
+    """Alpha, at luma's size; None for a format without."""
 
     @property
     def is_float(self) -> bool:
@@ -51,9 +53,20 @@ class Layout:
 
     def values(self, frame: Any, index: int) -> FloatImage:
         """Read code values of a component as (h, w) float32; chroma at its own size."""
-        component = self.components[index]
-        plane, word = frame.planes[component.plane], np.dtype(self.word)
         across, down = self.subsampling if self.kind == "yuv" and index else (1, 1)
+        return self._values(frame, self.components[index], across, down)
+
+    def levels(self, frame: Any, component: Component) -> FloatImage:
+        """Read a component of full range as (H, W) float32, 0 to 1; floats are unchanged."""
+        values = self._values(frame, component)
+        if self.is_float:
+            return values
+        return values / np.float32((1 << component.bits) - 1)
+
+    def _values(
+        self, frame: Any, component: Component, across: int = 1, down: int = 1
+    ) -> FloatImage:
+        plane, word = frame.planes[component.plane], np.dtype(self.word)
         height, width = -(-frame.height // down), -(-frame.width // across)
         rows = np.ndarray((height, plane.line_size // word.itemsize), word, plane)
         words = rows[:, component.offset :: component.step][:, :width]
@@ -89,14 +102,18 @@ def _planes(order: tuple[int, ...], bits: int, shift: int = 0) -> tuple[Componen
     return tuple(Component(plane, bits=bits, shift=shift) for plane in order)
 
 
+def _fourth(has_alpha: bool, bits: int, shift: int = 0) -> Component | None:
+    """Return the alpha of a planar format, which is its last plane."""
+    return Component(3, bits=bits, shift=shift) if has_alpha else None
+
+
 def _planar_yuv() -> Iterator[tuple[str, Layout]]:
     for subsampling, ratio in _SUBSAMPLING.items():
-        for prefix, alpha in (("yuv", False), ("yuva", True)):
-            name = f"{prefix}{subsampling}p"
-            eight = Layout("yuv", "u1", _planes((0, 1, 2), 8), ratio, alpha)
-            yield name, eight
-            for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
-                yield name + end, Layout("yuv", word, _planes((0, 1, 2), bits, shift), ratio, alpha)
+        for prefix, has_alpha in (("yuv", False), ("yuva", True)):
+            name, order = f"{prefix}{subsampling}p", (0, 1, 2)
+            for end, word, bits, shift in (_BYTES, *_words((9, 10, 12, 14, 16))):
+                alpha = _fourth(has_alpha, bits, shift)
+                yield name + end, Layout("yuv", word, _planes(order, bits, shift), ratio, alpha)
         yield f"yuvj{subsampling}p", Layout("yuv", "u1", _planes((0, 1, 2), 8), ratio)
 
 
@@ -142,25 +159,21 @@ def _packed_yuv() -> Iterator[tuple[str, Layout]]:
 def _grey() -> Iterator[tuple[str, Layout]]:
     """Yield grey formats of integers; FFmpeg would read grey floats as legal range."""
     yield "gray", Layout("grey", "u1", (Component(0),))
-    yield "ya8", Layout("grey", "u1", (Component(0, 0, 2),), has_alpha=True)
+    yield "ya8", Layout("grey", "u1", (Component(0, 0, 2),), alpha=Component(0, 1, 2))
     for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
         yield f"gray{end}", Layout("grey", word, _planes((0,), bits, shift))
     for end, order in _ENDS:
-        wide = Component(0, 0, 2, 0, 16)
-        yield f"ya16{end}", Layout("grey", f"{order}u2", (wide,), has_alpha=True)
+        grey, alpha = (Component(0, at, 2, 0, 16) for at in (0, 1))
+        yield f"ya16{end}", Layout("grey", f"{order}u2", (grey,), alpha=alpha)
 
 
 def _planar_rgb() -> Iterator[tuple[str, Layout]]:
     order = (2, 0, 1)  # planes are G, B, R
-    for name, alpha in (("gbrp", False), ("gbrap", True)):
-        yield name, Layout("rgb", "u1", _planes(order, 8), has_alpha=alpha)
-        for end, word, bits, shift in _words((9, 10, 12, 14, 16)):
-            yield name + end, Layout("rgb", word, _planes(order, bits, shift), has_alpha=alpha)
-        for end, sign in _ENDS:
-            for bits in (16, 32):
-                word = f"{sign}f{bits // 8}"
-                floats = Layout("rgb", word, _planes(order, bits), has_alpha=alpha)
-                yield f"{name}f{bits}{end}", floats
+    floats = [(f"f{b}{end}", f"{sign}f{b // 8}", b, 0) for end, sign in _ENDS for b in (16, 32)]
+    for name, has_alpha in (("gbrp", False), ("gbrap", True)):
+        for end, word, bits, shift in (_BYTES, *_words((9, 10, 12, 14, 16)), *floats):
+            alpha = _fourth(has_alpha, bits, shift)
+            yield name + end, Layout("rgb", word, _planes(order, bits, shift), alpha=alpha)
 
 
 def _packed_rgb() -> Iterator[tuple[str, Layout]]:
@@ -187,8 +200,8 @@ def _lettered(
     kind: Literal["rgb", "yuv"], letters: str, word: str, bits: int, *, shift: int = 0
 ) -> Layout:
     """Lay out packed components, a word each, in the order of the letters."""
-    parts = (Component(0, letters.index(c), len(letters), shift, bits) for c in kind)
-    return Layout(kind, word, tuple(parts), has_alpha="a" in letters)
+    parts = {c: Component(0, letters.index(c), len(letters), shift, bits) for c in letters}
+    return Layout(kind, word, tuple(parts[c] for c in kind), alpha=parts.get("a"))
 
 
 def _bit_fields(

@@ -114,8 +114,16 @@ def picture_of(frame: Any, encoding: Encoding) -> FloatImage:
         raise _unsupported_format(frame.format.name)
     if layout.kind == "yuv":
         return _from_yuv(frame, layout, encoding)
-    levels = [_levels(frame, layout, index) for index in range(len(layout.components))]
+    levels = [layout.levels(frame, component) for component in layout.components]
     return np.stack(levels * (3 // len(levels)), axis=-1)
+
+
+def alpha_of(frame: Any) -> FloatImage | None:
+    """Return a decoded frame's (H, W) float32 alpha; None for a pixel format without."""
+    layout = layout_of(frame.format.name)
+    if layout is None or layout.alpha is None:
+        return None
+    return layout.levels(frame, layout.alpha)
 
 
 def _from_yuv(frame: Any, layout: Layout, encoding: Encoding) -> FloatImage:
@@ -123,14 +131,6 @@ def _from_yuv(frame: Any, layout: Layout, encoding: Encoding) -> FloatImage:
     full = [_upsampled(plane, luma.shape, layout.subsampling) for plane in chroma]
     matrix = encoding.affine(layout.components[0].bits)
     return np.asarray(cv2.transform(cv2.merge([luma, *full]), matrix))
-
-
-def _levels(frame: Any, layout: Layout, index: int) -> FloatImage:
-    """Scale a component of a grey or RGB picture to 0 to 1; floats are unchanged."""
-    values = layout.values(frame, index)
-    if layout.is_float:
-        return values
-    return values / np.float32((1 << layout.components[index].bits) - 1)
 
 
 def _from_palette(frame: Any) -> FloatImage:

@@ -1,0 +1,1 @@
+"""Mattes through time: what neighbouring frames agree on."""
