@@ -64,15 +64,6 @@ def lock_frames(folder: Path, subject: str, *numbers: int) -> None:
     lock(one_subject(shot_at(folder, subject)), numbers)
 
 
-def files(output: Path) -> dict[str, bytes]:
-    """Every matte and trimap."""
-    return {
-        path.relative_to(output).as_posix(): path.read_bytes()
-        for path in sorted(output.rglob("*"))
-        if path.suffix in (".exr", ".png")
-    }
-
-
 def write_alpha(path: Path, values: FloatImage, window: Window = WINDOW) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_exr(path, {"A": values}, data_window=window, display_window=window)

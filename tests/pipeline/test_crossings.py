@@ -17,7 +17,6 @@ from tests.fitting.conftest import QUICK
 from tests.pipeline.checked_runs import (
     CROSSING,
     as_checked,
-    files,
     matte_of,
     shot_at,
     solve,
@@ -25,7 +24,7 @@ from tests.pipeline.checked_runs import (
     write_alpha,
     write_still,
 )
-from tests.subjects import NUMBERS, WINDOW, alpha, settings_of, write_subjects
+from tests.subjects import NUMBERS, WINDOW, alpha, contents, settings_of
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ShotError, UsageError
 from vfxmatte.fitting import examples as examples_module
@@ -40,12 +39,6 @@ from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.types import FloatImage
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_subjects(tmp_path / "pair")
-
 
 # -- subjects and garbage, core and finished mattes ------------------------------------------------
 
@@ -129,7 +122,7 @@ def test_layers_of_rewritten_frames_have_the_trimap_on_disk(folder: Path) -> Non
         assert {f"{s}_{n}" for s in ("cat", "dog") for n in names if "." in n} <= layered
         assert {"A", "cat.A", "dog.A"} <= layered
     solve(replace(shot_at(folder, output=layers), output=folder.parent / "afresh"))
-    found, expected = files(folder / "matte"), files(folder.parent / "afresh")
+    found, expected = contents(folder / "matte"), contents(folder.parent / "afresh")
     assert {n: found[n] for n in expected} == expected
 
 
@@ -201,24 +194,24 @@ def test_narrowed_trimaps_agree_with_limited_alpha(fitted_shot: Shot) -> None:
     shot = with_(fitted_shot)
     as_checked(shot)
     agree(shot)
-    before = files(shot.output)
+    before = contents(shot.output)
     edged = with_(shot, matte=MatteSettings(gamma=2.0))
     as_checked(edged)
     trimaps = {name: data for name, data in before.items() if name.startswith("trimaps/")}
-    after = files(shot.output)
+    after = contents(shot.output)
     assert {name: after[name] for name in trimaps} == trimaps
     as_checked(shot)
-    assert files(shot.output) == before
+    assert contents(shot.output) == before
     fresh = replace(edged, output=folder / "fresh")
     as_checked(fresh)
-    assert {n: d for n, d in files(fresh.output).items() if n in trimaps} == trimaps
+    assert {n: d for n, d in contents(fresh.output).items() if n in trimaps} == trimaps
 
 
 def test_an_overwritten_fit_makes_the_same(fitted_shot: Shot) -> None:
     solve(fitted_shot)
-    before = files(fitted_shot.output)
+    before = contents(fitted_shot.output)
     solve(with_(fitted_shot), overwrite=True)
-    assert files(fitted_shot.output) == before
+    assert contents(fitted_shot.output) == before
 
 
 def test_chunks_of_a_fitted_shot_and_their_merge(fitted_shot: Shot, tmp_path: Path) -> None:
@@ -227,8 +220,8 @@ def test_chunks_of_a_fitted_shot_and_their_merge(fitted_shot: Shot, tmp_path: Pa
     for numbers in ((1001, 1002), (1003, 1004, 1005)):
         solve(apart, chunk=True, only=numbers)
     assert merge(apart).complete
-    found = files(apart.output)
-    assert found == files(fitted_shot.output)
+    found = contents(apart.output)
+    assert found == contents(fitted_shot.output)
     assert inspect(apart).finished == 5
 
 
@@ -309,6 +302,6 @@ def test_several_subjects_are_fitted_as_check_says(
 def test_a_second_run_does_nothing(tiny_shot: Path, settings: dict[str, Any]) -> None:
     shot = replace(Shot.open(tiny_shot), settings=settings_of(**settings))
     as_checked(shot)
-    before = files(shot.output)
+    before = contents(shot.output)
     assert not statuses(as_checked(shot))
-    assert files(shot.output) == before
+    assert contents(shot.output) == before

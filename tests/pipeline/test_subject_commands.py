@@ -16,7 +16,7 @@ from tests.pipeline.checked_runs import (
     solve,
     write_alpha,
 )
-from tests.subjects import NUMBERS, alpha, write_subjects
+from tests.subjects import NUMBERS, alpha
 from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.cli.group import commands
 from vfxmatte.errors import ShotError, UsageError
@@ -25,11 +25,6 @@ from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.review.withholding import Withholding
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_subjects(tmp_path / "pair")
 
 
 def test_a_batch_counts_a_result_for_each_subject(folder: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from tests.pipeline.checked_runs import (
     CROSSING,
     as_checked,
-    files,
     lock_frames,
     matte_of,
     shot_at,
@@ -21,14 +20,9 @@ from tests.pipeline.checked_runs import (
     statuses,
     write_alpha,
 )
-from tests.subjects import WINDOW, alpha, write_keyframe, write_subjects
+from tests.subjects import WINDOW, alpha, contents, write_keyframe
 from vfxmatte.io.mattes import read_matte
 from vfxmatte.pipeline.merge import merge
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_subjects(tmp_path / "pair")
 
 
 @pytest.mark.parametrize("again", [("dog",), ()])
@@ -64,11 +58,11 @@ def test_locks_of_both_subjects_in_every_order_of_runs(folder: Path) -> None:
     solve(shot_at(folder))
     lock_frames(folder, "cat", 1005, CROSSING)
     lock_frames(folder, "dog", CROSSING)
-    before = files(folder / "matte")
+    before = contents(folder / "matte")
     as_checked(shot_at(folder, "dog"))
     as_checked(shot_at(folder))
     assert not statuses(as_checked(shot_at(folder, "cat")))
-    after = files(folder / "matte")
+    after = contents(folder / "matte")
     locked = (f"cat/matte.{CROSSING}.exr", f"dog/matte.{CROSSING}.exr", "cat/matte.1005.exr")
     assert all(after[name] == before[name] for name in locked)
 
@@ -83,7 +77,7 @@ def test_a_lock_in_chunks_and_merge(folder: Path) -> None:
         solve(replace(shot_at(folder, frames=frames), output=output), chunk=True)
     report = merge(replace(shot_at(folder), output=output))
     assert report.complete, report.lines()
-    found, expected = files(output), files(folder / "matte")
+    found, expected = contents(output), contents(folder / "matte")
     assert {n: found[n] for n in expected} == expected
 
 

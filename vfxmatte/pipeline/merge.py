@@ -46,7 +46,7 @@ class MergeReport:
     skipped: tuple[int, ...] = ()
     """The plate lacks it, and it is left out."""
     subjects: Mapping[str, MergeReport] = field(default_factory=dict)
-    """Of several subjects, the report of each; the others then say what holds for any of them, and
+    """The report of each of several subjects; the others then say what holds for any of them, and
     `good` what holds for all."""
 
     @property

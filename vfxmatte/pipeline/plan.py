@@ -49,7 +49,7 @@ class RunPlan:
     keyframes: Mapping[int, Path]
     """The painted trimaps, finished mattes and locked mattes on frames of the plate."""
     finished: Mapping[int, Path] = field(default_factory=dict)
-    """Those of the keyframes that are finished mattes, locked ones included."""
+    """The keyframes that are finished mattes, locked ones included."""
     locked: Mapping[int, Path] = field(default_factory=dict)
     """The mattes of all locked frames, which no run touches."""
     limits: LimitMattes = field(default_factory=LimitMattes)

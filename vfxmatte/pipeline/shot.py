@@ -68,7 +68,7 @@ class Shot:
     named_by: Path | None = None
     """The one file that the plate's sequence was named by; None if the plate itself was."""
     sides: Mapping[str, Path] = field(default_factory=dict)
-    """Those of `SIDE_FOLDERS` that the shot's folder has, by name."""
+    """The folders of `SIDE_FOLDERS` that the shot's folder has, by name."""
     subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     """The painted trimaps of each of several subjects, by name, see `subjects`."""
     chosen: frozenset[str] = frozenset()

@@ -73,7 +73,7 @@ class Inspection:
     remarks: list[str] = field(default_factory=list)
     """What a person should know."""
     subjects: dict[str, Inspection] = field(default_factory=dict)
-    """Of several subjects, the findings about each that would be matted."""
+    """The findings about each of several subjects that would be matted."""
 
     @property
     def to_do(self) -> int | None:
@@ -120,12 +120,12 @@ def inspect(shot: Shot) -> Inspection:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of a shot whatever its keyframes."""
+    """The plate, colours and weights of a shot, the same for all its subjects."""
 
     plate: Plate
     colours: ColourConfig
     sidecar: Mapping[str, Any] | None
-    """Of the weights, if the engine has any."""
+    """The sidecar of the weights, if the engine has any."""
 
 
 def _inspect_plate(inspection: Inspection, known: _Known) -> None:
