@@ -121,7 +121,7 @@ class PlainForward:
 
     def _alpha(self, task: Task) -> FloatImage:
         height, width = task.trimap.labels.shape
-        picture = network_input(task, priors_of(task, self.network.config))
+        picture = network_input(task, priors_of(task, self.network.config, self.torch_device))
         stacked = pad_reflect(picture, *padded_size(height, width, STRIDE))
         batch = torch.from_numpy(stacked).permute(2, 0, 1)[None].contiguous()
         with torch.inference_mode():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +14,17 @@ import torch
 from tests.engine_tasks import MODES, settings_of, solve
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.engines.deep import DeepEngine
+from vfxmatte.engines.light import LightEngine
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import ExportError
 from vfxmatte.network.dim import PRIORS, DeepImageMatting, DimConfig
+from vfxmatte.network.light import LightConfig, LightMatting
 from vfxmatte.network.weights import save_weights
-from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior import alpha_prior
+from vfxmatte.prior.affinities import Region, adjacent, distant
+from vfxmatte.prior.alpha_prior import alpha_priors, priors_on
 from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, usual_reduction
+from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.prior.magnified import read_at
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
@@ -119,6 +126,79 @@ def test_exported_models_have_the_same_priors() -> None:
         picture, torch.from_numpy(trimap), usual_reduction(*labels.shape), **SETTINGS
     )
     assert np.abs(priors.permute(1, 2, 0).numpy() - alpha_priors(image, labels)).max() < 1e-3
+
+
+def test_priors_on_a_device_are_the_same_and_need_no_scipy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, labels, _ = ramp(200, 331)
+    expected = alpha_priors(image, labels)
+    for name in [*(name for name in sys.modules if name.startswith("scipy")), "scipy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError):
+        alpha_priors(image, labels)
+    priors = priors_on(torch.device("cpu"), image, labels, usual_reduction(*labels.shape))
+    assert priors.dtype == np.float32 and priors.flags.c_contiguous
+    known = labels != UNKNOWN
+    assert (priors[known] == expected[known]).all()
+    assert np.abs(priors - expected).max() < 1e-3
+
+
+def test_an_engine_makes_priors_on_its_gpu(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DeepEngine.open(settings_of(weights))
+    gpu, devices = torch.device("cuda"), []
+
+    def note(device: torch.device, image: FloatImage, labels: Labels, factor: int) -> FloatImage:
+        devices.append((device, factor))
+        return np.zeros((*labels.shape, PRIORS), np.float32)
+
+    monkeypatch.setattr(alpha_prior, "priors_on", note)
+    task = one_task(600, 800)
+    replace(engine.model, device=gpu).priors(task)
+    LightEngine(LightMatting(LightConfig()), "", weights, gpu, torch.float16)._priors(task)
+    assert devices == [(gpu, usual_reduction(600, 800))] * 2
+
+
+def test_neighbours_are_those_of_the_matting_laplacian() -> None:
+    """At the border too, where windows would leave the picture."""
+    random = np.random.default_rng(3)
+    pictures = random.random((2, 9, 7, 3))
+    unknown = random.random((9, 7)) < 0.5
+    known = np.where(unknown, 0.0, random.random((9, 7)) < 0.5)
+    region = Region(unknown=unknown, known=known)
+    for colours, near in zip(pictures, adjacent(list(pictures), region), strict=True):
+        whole = torch.from_numpy(colours).permute(2, 0, 1)[None]
+        matrix = -MattingLaplacian.of(whole).sparse(0).toarray()
+        np.fill_diagonal(matrix, 0.0)
+        open_ = unknown.ravel()
+        assert np.allclose(near.matrix.toarray(), matrix[open_][:, open_], atol=1e-9)
+        assert np.allclose(near.degree, matrix[open_].sum(1), atol=1e-9)
+        assert np.allclose(near.arriving, matrix[open_] @ known.ravel(), atol=1e-9)
+
+
+def test_every_other_pixel_is_joined_to_distant_ones() -> None:
+    image, labels, _ = ramp(60, 90)
+    unknown = labels == UNKNOWN
+    region = Region(unknown=unknown, known=(labels == FOREGROUND).astype(float))
+    far = distant(image.astype(np.float64), region)
+    y, x = np.nonzero(unknown)
+    joins = (y + x) % 2 == 0
+    assert (far.degree[joins] >= 10).all() and (far.degree[~joins] == 0).all()
+    assert abs(far.matrix - far.matrix.T).max() == 0 and far.matrix.diagonal().max() == 0
+    total = far.degree - np.asarray(far.matrix.sum(1)).ravel()
+    assert (total >= far.arriving).all(), "known pixels are 1 at most"
+
+
+def test_a_larger_unknown_region_elsewhere_changes_no_pixel_that_is_joined() -> None:
+    """Mattes would flicker otherwise."""
+    image, labels, _ = ramp(120, 400)
+    labels[:40], labels[-40:] = FOREGROUND, BACKGROUND
+    priors = alpha_priors(image, labels)
+    for left in range(64, 72, 2):
+        wider = labels.copy()
+        wider[40:44, left : left + 60] = UNKNOWN
+        right = np.abs(alpha_priors(image, wider) - priors)[:, 200:]
+        assert right[labels[:, 200:] == UNKNOWN].mean() < 5e-4
 
 
 @pytest.fixture(scope="module")

@@ -103,5 +103,5 @@ class LightEngine:
     def _priors(self, task: Task) -> FloatImage:
         labels = task.trimap.labels
         if self.prior:
-            return alpha_priors(task.image, labels)
+            return alpha_priors(task.image, labels, device=self.place)
         return np.repeat(trimap_values(labels)[:, :, None], PRIORS, axis=2)

@@ -72,7 +72,7 @@ class Model:
 
     def priors(self, task: Task) -> FloatImage:
         """Compute the priors that this network takes, see `priors_of`."""
-        return priors_of(task, self.info.network, shown=self.prior)
+        return priors_of(task, self.info.network, self.device, shown=self.prior)
 
     def affordable_px(self, planes: float) -> int:
         """Return how many pixels fit into a quarter of the device's memory.
@@ -124,7 +124,9 @@ class Model:
             torch.cuda.empty_cache()
 
 
-def priors_of(task: Task, network: DimConfig, *, shown: bool = True) -> FloatImage:
+def priors_of(
+    task: Task, network: DimConfig, device: torch.device, *, shown: bool = True
+) -> FloatImage:
     """Compute what the network takes beside picture and trimap.
 
     Args:
@@ -136,7 +138,7 @@ def priors_of(task: Task, network: DimConfig, *, shown: bool = True) -> FloatIma
     if not network.prior:
         return np.empty((*labels.shape, 0), np.float32)
     if shown:
-        return alpha_priors(task.image, labels)
+        return alpha_priors(task.image, labels, device=device)
     return np.repeat(trimap_values(labels)[:, :, None], network.priors, axis=2)
 
 

@@ -168,14 +168,22 @@ def around(labels):
 
 
 @script(default_opset=op)
-def pixels_alike(small, labels, is_open):
-    """Find pixels of like colours, near or anywhere, for each unknown pixel.
+def every_other(pixels, height, width):
+    """Keep the pixels of one colour of a checkerboard."""
+    row = pixels / width
+    on_board = op.Equal(op.Mod(row - row / height * height + pixels - row * width, 2), 0)
+    return op.Compress(pixels, on_board, axis=0)
 
-    Returns their numbers (u, n), and 1 (u, n) where one is not the unknown pixel itself, else 0.
+
+@script(default_opset=op)
+def pixels_alike(small, labels, is_open, unknown, row_of):
+    """Find pixels of like colours, near or anywhere, for every other unknown pixel.
+
+    Returns their numbers (u, n), and 1 (u, n) where one is joined to the unknown pixel, else 0.
     """
     one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
     height, width = op.Shape(labels, start=2, end=3), op.Shape(labels, start=3, end=4)
-    near = around(labels)
+    near = every_other(around(labels), height, width)
     colours, _light = op.Split(small, op.Constant(value_ints=[3, 3]), axis=1)
     colours = op.Gather(listed(colours, op.Constant(value_ints=[3])), near)
     row, column = near / width, near - near / width * width
@@ -188,7 +196,11 @@ def pixels_alike(small, labels, is_open):
     by_colour = nearest(colours, queries, op.Constant(value_ints=[_SECOND]))
     alike = op.Concat(by_place, by_colour, axis=1)
     others = op.Cast(op.Not(op.Equal(alike, op.Unsqueeze(queries, one))), to=11)
-    return op.Gather(near, alike), others
+    rows = op.Unsqueeze(op.Gather(row_of, op.Gather(near, queries)), one)
+    shape = op.Concat(op.Shape(unknown), op.Shape(alike, start=1, end=2), axis=0)
+    pixels = op.Expand(op.CastLike(0, near), shape)
+    pixels = op.ScatterND(pixels, rows, op.Gather(near, alike))
+    return pixels, op.ScatterND(op.Expand(op.CastLike(0.0, others), shape), rows, others)
 
 
 @script(default_opset=op)
@@ -248,7 +260,7 @@ def Solved(
     queries = op.Reshape(op.NonZero(is_open), all_)
     row_of = op.Max(op.CumSum(op.Cast(is_open, to=7), op.Constant(value_int=0)) - 1, 0)
     beside, displayed, light = neighbours(labels, queries, near_displayed, near_light)
-    alike, others = pixels_alike(small, labels, is_open)
+    alike, others = pixels_alike(small, labels, is_open, queries, row_of)
     there, back_values, back, far_degree = weights_of(alike, others, is_open, row_of)
     joined = op.Concat(beside, alike, axis=1)
     places, known = op.Gather(row_of, joined), op.Gather(certain, joined)

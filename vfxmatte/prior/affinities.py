@@ -34,100 +34,27 @@ _LEAST_DEGREE = 1e-12  # of a pixel that is joined to none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Affinities:
-    """A sparse matrix as n entries; a pair may occur several times, and its values add up."""
+class Region:
+    """The unknown region of a reduced picture, and what is known around it."""
 
-    rows: Places
-    """(n,) unknown pixels, numbered in reading order."""
-    columns: Places
-    """(n,) pixels of the picture."""
-    values: Floats
-    """(n,) affinities."""
-    count: int
-    """Number of unknown pixels."""
+    unknown: Mask
+    """(h, w), at least one."""
+    known: Floats
+    """(h, w) alphas; 0 where unknown."""
 
+    @property
+    def pixels(self) -> Places:
+        """(u,) unknown pixels, in reading order."""
+        return np.flatnonzero(self.unknown)
 
-def adjacent(colours: Floats, unknown: Mask) -> Affinities:
-    """Join unknown pixels (h, w) to those at most two px away, by their colours (h, w, 3)."""
-    height, width = unknown.shape
-    picture, rows_of = torch.from_numpy(colours).permute(2, 0, 1)[None], torch.from_numpy(unknown)
-    laplacian = MattingLaplacian.of(picture, epsilon=LAPLACIAN_EPSILON, rows_of=rows_of)
-    planes = laplacian.planes[0].numpy()
-    y, x = np.nonzero(unknown)
-    rows, columns, values = [], [], []
-    for plane, (dy, dx) in zip(planes[1:], STEPS[1:], strict=True):
-        for sign in (1, -1):
-            other_y, other_x = y + sign * dy, x + sign * dx
-            inside = (other_y >= 0) & (other_y < height) & (other_x >= 0) & (other_x < width)
-            row = np.flatnonzero(inside)
-            other = other_y[row], other_x[row]
-            rows.append(row)
-            columns.append(other[0] * width + other[1])
-            values.append(-plane[(y[row], x[row]) if sign == 1 else other])
-    return _all(rows, columns, values, len(y))
-
-
-def distant(colours: Floats, unknown: Mask) -> Affinities:
-    """Join unknown pixels (h, w) to those most like them in colour (h, w, 3).
-
-    Known pixels count twice, as if they had chosen the unknown ones too."""
-    from scipy.spatial import cKDTree
-
-    square = np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)
-    near = np.flatnonzero(cv2.dilate(unknown.astype(np.uint8), square))
-    open_ = unknown.ravel()[near]
-    queries, row_of = np.flatnonzero(open_), np.cumsum(open_) - 1
-    near_colours = colours.reshape(-1, 3)[near]
-    place = np.stack(np.divmod(near, unknown.shape[1]), axis=1)
-    rows, columns, values = [], [], []
-    for count, weight in NEIGHBOURS:
-        points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
-        tree, threads = cKDTree(points, leafsize=_LEAF_SIZE), torch.get_num_threads()
-        _, nearest = tree.query(points[queries], min(count, len(points)), workers=threads)
-        one, other = np.repeat(queries, nearest.size // len(queries)), nearest.ravel()
-        apart = one != other
-        one, other = one[apart], other[apart]
-        mutual = open_[other]
-        rows += [row_of[one], row_of[other[mutual]]]
-        columns += [near[other], near[one[mutual]]]
-        values += [np.where(mutual, 1.0, 2.0), np.ones(np.count_nonzero(mutual))]
-    return _all(rows, columns, values, len(queries))
-
-
-def means(
-    near_by: Sequence[Affinities],
-    far_apart: Affinities,
-    weights: Sequence[float],
-    unknown: Mask,
-    known: Floats,
-) -> Floats:
-    """Solve alphas of the unknown pixels, each the mean of what it is joined to, n times.
-
-    Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, which need not converge: no result has to
-    be exact. The largest weight is solved first and is the start of the others.
-
-    Args:
-        near_by: n affinities of neighbours.
-        far_apart: those of distant pixels.
-        weights: n weights of these.
-        unknown: (h, w).
-        known: (h, w) alphas.
-    Returns:
-        (u, n) alphas of the u unknown pixels.
-    """
-    far = _Joined.of(far_apart, unknown, known)
-    distinct = {id(near): near for near in near_by}
-    joined = {key: _Joined.of(near, unknown, known) for key, near in distinct.items()}
-    alphas = np.full((far_apart.count, len(weights)), 0.5)
-    start = alphas[:, 0]
-    for number in np.argsort(weights)[::-1]:
-        near = joined[id(near_by[number])]
-        start = alphas[:, number] = _solve(near, far, weights[number], start)
-    return alphas
+    @property
+    def numbers(self) -> Places:
+        """(h, w) which of the unknown pixels each is."""
+        return np.reshape(np.cumsum(self.unknown, dtype=np.int32) - 1, self.unknown.shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Joined:
+class Affinities:
     """Affinities as a system of equations of the u unknown pixels."""
 
     degree: Floats
@@ -137,30 +64,106 @@ class _Joined:
     matrix: Any
     """(u, u) sparse, the affinities among unknown pixels."""
 
-    @classmethod
-    def of(cls, some: Affinities, unknown: Mask, known: Floats) -> _Joined:
-        import scipy.sparse
 
-        inside = unknown.ravel()[some.columns]
-        rows, columns, values = some.rows[inside], some.columns[inside], some.values[inside]
-        outside = some.values * np.where(unknown, 0.0, known).ravel()[some.columns]
-        own, shape = np.cumsum(unknown.ravel()) - 1, (some.count, some.count)
-        return cls(
-            degree=_sums(some.rows, some.values, some.count),
-            arriving=_sums(some.rows, outside, some.count),
-            matrix=scipy.sparse.coo_matrix((values, (rows, own[columns])), shape).tocsr(),
-        )
+def adjacent(pictures: Sequence[Floats], region: Region) -> list[Affinities]:
+    """Join pixels to those at most two px away, by the colours of each picture (h, w, 3)."""
+    picture, rows_of = torch.from_numpy(np.stack(pictures)), torch.from_numpy(region.unknown)
+    laplacian = MattingLaplacian.of(
+        picture.permute(0, 3, 1, 2), epsilon=LAPLACIAN_EPSILON, rows_of=rows_of
+    )
+    pixels, (height, width) = region.pixels[:, None], region.unknown.shape
+    ahead = np.array([dy * width + dx for dy, dx in STEPS[1:]])
+    # Beyond the border they come in again elsewhere, where their affinities are 0.
+    columns = np.concatenate((pixels + ahead, pixels - ahead), axis=1) % (height * width)
+    own = np.broadcast_to(pixels, (len(pixels), len(ahead)))
+    planes = np.tile(np.arange(1, len(STEPS)), 2) * (height * width)
+    places = np.concatenate((own, columns[:, len(ahead) :]), axis=1) + planes
+    values = [-plane.take(places) for plane in laplacian.planes.flatten(1).numpy()]
+    return _systems(region, np.arange(len(pixels)), columns, values)
 
 
-def _sums(rows: Places, values: Floats, count: int) -> Floats:
-    return np.bincount(rows, values, count).astype(np.float64)
+def distant(colours: Floats, region: Region) -> Affinities:
+    """Join pixels to those most like them in colour (h, w, 3), on every other pixel.
+
+    Known pixels count twice, as if they had chosen the unknown ones too."""
+    from scipy.spatial import cKDTree
+
+    unknown, square = region.unknown, np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)
+    held = cv2.dilate(unknown.astype(np.uint8), square)
+    held[::2, 1::2] = held[1::2, ::2] = 0
+    near = np.flatnonzero(held)
+    queries = np.flatnonzero(unknown.ravel()[near])
+    if not len(queries):
+        return _systems(region, queries, queries[:, None], [np.zeros((0, 1))])[0]
+    near_colours = colours.reshape(-1, 3)[near]
+    place = np.stack(np.divmod(near, unknown.shape[1]), axis=1)
+    found = []
+    for count, weight in NEIGHBOURS:
+        points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
+        tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False, compact_nodes=False)
+        ranks = range(1, min(count, len(near)) + 1)
+        found.append(tree.query(points[queries], ranks, workers=torch.get_num_threads())[1])
+    own, others = near[queries], near[np.concatenate(found, axis=1)]
+    values = np.where(unknown.ravel()[others], 1.0, 2.0) * (others != own[:, None])
+    chosen = _systems(region, region.numbers.ravel()[own], others, [values])[0]
+    choosing = chosen.matrix.T.tocsr()
+    return Affinities(
+        degree=chosen.degree + np.asarray(choosing.sum(1)).ravel(),
+        arriving=chosen.arriving,
+        matrix=chosen.matrix + choosing,
+    )
 
 
-def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
+def _systems(
+    region: Region, rows: Places, columns: Places, values: Sequence[Floats]
+) -> list[Affinities]:
+    """Join some of the unknown pixels, number `rows` (n,), ascending, to k pixels each.
+
+    Args:
+        columns: (n, k) pixels of the picture.
+        values: (n, k) affinities of each system.
+    """
+    import scipy.sparse
+
+    count = np.count_nonzero(region.unknown)
+    inside, known = region.unknown.take(columns), region.known.take(columns)
+    ends = np.zeros(count + 1, np.int32)
+    ends[rows + 1] = np.count_nonzero(inside, axis=1)
+    among, ends = region.numbers.take(columns[inside]), ends.cumsum(dtype=np.int32)
+    systems = []
+    for affinities in values:
+        degree, arriving = np.zeros((2, count))
+        degree[rows] = affinities.sum(1)
+        arriving[rows] = (affinities * known).sum(1)
+        matrix = scipy.sparse.csr_matrix((affinities[inside], among, ends), (count, count))
+        systems.append(Affinities(degree=degree, arriving=arriving, matrix=matrix))
+    return systems
+
+
+def means(near_by: Sequence[Affinities], far: Affinities, weights: Sequence[float]) -> Floats:
+    """Solve alphas of the unknown pixels, each the mean of what it is joined to, n times.
+
+    Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, which need not converge: no result has to
+    be exact. The largest weight is solved first and is the start of the others.
+
+    Args:
+        near_by: n affinities of neighbours.
+        far: those of distant pixels.
+        weights: n weights of these.
+    Returns:
+        (u, n) alphas of the u unknown pixels.
+    """
+    alphas = np.full((len(far.degree), len(weights)), 0.5)
+    start = alphas[:, 0].copy()
+    for number in np.argsort(weights)[::-1]:
+        start = alphas[:, number] = _solve(near_by[number], far, weights[number], start)
+    return alphas
+
+
+def _solve(near: Affinities, far: Affinities, weight: float, start: Floats) -> Floats:
     """Conjugate gradients, preconditioned by the diagonal."""
     degree = near.degree + weight * far.degree
     right = near.arriving + weight * far.arriving
-
     joined = near.matrix + weight * far.matrix
 
     def product(x: Floats) -> Floats:
@@ -177,12 +180,3 @@ def _solve(near: _Joined, far: _Joined, weight: float, start: Floats) -> Floats:
         precondition=lambda residual: inverse * residual,
     )
     return alphas
-
-
-def _all(rows: list[Places], columns: list[Places], values: list[Floats], count: int) -> Affinities:
-    return Affinities(
-        rows=np.concatenate(rows),
-        columns=np.concatenate(columns),
-        values=np.concatenate(values),
-        count=count,
-    )

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
-from vfxmatte.prior.affinities import adjacent, distant, means
+from vfxmatte.prior.affinities import Region, adjacent, distant, means
 from vfxmatte.prior.constants import (
     DISTANT_WEIGHTS,
     IN_LIGHT,
@@ -25,10 +26,12 @@ from vfxmatte.prior.constants import (
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models
-from vfxmatte.prior.magnified import read_at
+from vfxmatte.prior.magnified import Places, read_at
+from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import box_around
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Floats, Labels, Mask
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
 
+_CPU = torch.device("cpu")
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
 
 
@@ -37,6 +40,7 @@ def alpha_priors(
     labels: Labels,
     *,
     reduction: int | None = None,
+    device: torch.device = _CPU,
 ) -> FloatImage:
     """Compute the alpha priors of a picture; the same bits on any number of threads.
 
@@ -44,29 +48,50 @@ def alpha_priors(
         image: (H, W, 3) float32 network-encoded RGB.
         labels: (H, W) uint8.
         reduction: how many pixels become one along each axis; None: `usual_reduction`.
+        device: where; on another than the CPU the results differ by rounding.
     Returns:
         (H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain; 0.5 where
         nothing is certain.
     """
     unknown = labels == UNKNOWN
-    known = (labels == FOREGROUND).astype(np.float32)
-    priors = np.repeat(known[:, :, None], PRIORS, axis=2)
+    planes = [(labels == FOREGROUND).astype(np.float32)] * PRIORS
+    priors = np.asarray(cv2.merge(planes), np.float32)
     if not unknown.any():
         return priors
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
-    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), factor)
+    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), 2 * factor)
+    if device.type != "cpu":
+        priors[box] = priors_on(device, image[box], labels[box], factor)
+        return priors
     small = _Reduced.of(image[box], labels[box], factor)
-    priors[unknown] = _enlarged(image[box], small, factor, unknown[box])
+    pixels = np.flatnonzero(unknown)
+    y, x = np.divmod(pixels, unknown.shape[1])
+    places = y - box[0].start, x - box[1].start
+    priors.reshape(-1, PRIORS)[pixels] = _enlarged(
+        small, factor, places, image.reshape(-1, 3).take(pixels, 0)
+    )
     return priors
 
 
-def _on_grid(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
-    """Start the box at multiples of the factor.
+def priors_on(
+    device: torch.device, image: FloatImage, labels: Labels, reduction: int
+) -> FloatImage:
+    """Compute the same in torch alone, on any device."""
+    with torch.inference_mode():
+        painted = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+        trimap = torch.where(painted == UNKNOWN, 0.5, (painted == FOREGROUND).float())
+        planes = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)
+        priors = priors_of_picture(planes, trimap, reduction, **SETTINGS)
+    return np.asarray(priors.permute(1, 2, 0).contiguous().cpu().numpy())
 
-    Were other pixels averaged from frame to frame, the matte would flicker."""
-    rows, columns = (slice(side.start // factor * factor, side.stop) for side in box)
+
+def _on_grid(box: tuple[slice, slice], step: int) -> tuple[slice, slice]:
+    """Start the box at multiples of the step.
+
+    Were other pixels averaged, or joined, from frame to frame, the matte would flicker."""
+    rows, columns = (slice(side.start // step * step, side.stop) for side in box)
     return rows, columns
 
 
@@ -88,10 +113,8 @@ class _Reduced:
         more = (0, below), (0, right)
         if below or right:
             image, labels = np.pad(image, (*more, (0, 0)), "edge"), np.pad(labels, more, "edge")
-        blocks = labels.reshape(height, factor, width, factor)
-        reduced = np.full((height, width), UNKNOWN, np.uint8)
-        for value in (BACKGROUND, FOREGROUND):
-            reduced[(blocks == value).all((1, 3))] = value
+        lowest, highest = (_of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
+        reduced = np.where(lowest == highest, lowest, np.uint8(UNKNOWN))
         more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
         small = [
             np.pad(_averaged(picture, width, height), (*more, (0, 0)), "edge")
@@ -100,15 +123,22 @@ class _Reduced:
         return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
 
     def alphas(self) -> Floats:
-        """Solve the priors at this size: (h, w, PRIORS) in [0, 1]."""
-        unknown, known = self.labels == UNKNOWN, (self.labels == FOREGROUND).astype(np.float64)
-        alphas = np.repeat(known[:, :, None], PRIORS, axis=2)
-        if unknown.any():
-            in_light, as_displayed = (adjacent(c, unknown) for c in (self.light, self.displayed))
+        """Solve the priors at this size: (PRIORS, h, w) in [0, 1]."""
+        known = (self.labels == FOREGROUND).astype(np.float64)
+        alphas = np.stack([known] * PRIORS)
+        region = Region(unknown=self.labels == UNKNOWN, known=known)
+        if region.unknown.any():
+            in_light, as_displayed = adjacent([self.light, self.displayed], region)
             near_by = [in_light if light else as_displayed for light in IN_LIGHT]
-            far_apart = distant(self.displayed, unknown)
-            alphas[unknown] = means(near_by, far_apart, DISTANT_WEIGHTS, unknown, known)
+            far = distant(self.displayed, region)
+            alphas[:, region.unknown] = means(near_by, far, DISTANT_WEIGHTS).T
         return alphas.clip(0, 1)
+
+
+def _of_blocks(ufunc: np.ufunc, labels: Labels, factor: int) -> Labels:
+    """Reduce squares of pixels by a function of two arguments."""
+    rows = ufunc.reduce([labels[first::factor] for first in range(factor)])
+    return np.asarray(ufunc.reduce([rows[:, first::factor] for first in range(factor)]))
 
 
 def _averaged(image: FloatImage, width: int, height: int) -> Floats:
@@ -117,19 +147,16 @@ def _averaged(image: FloatImage, width: int, height: int) -> Floats:
     return small.reshape(height, width, 3).astype(np.float64)
 
 
-def _enlarged(image: FloatImage, small: _Reduced, factor: int, wanted: Mask) -> FloatImage:
-    """Apply the linear models of alpha by colour at the wanted pixels: (n, PRIORS) float32."""
-    alphas, colours = small.alphas(), image[wanted]
-    places = np.nonzero(wanted)
+def _enlarged(small: _Reduced, factor: int, places: Places, colours: FloatImage) -> FloatImage:
+    """Apply the linear models of alpha by colour at n places with colours (n, 3): (n, PRIORS)."""
+    alphas = small.alphas()
     result = np.empty((len(colours), PRIORS), np.float32)
     for light in set(IN_LIGHT):
         numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
-        slopes, offsets = linear_models(small.light if light else small.displayed,
-                                        alphas[:, :, numbers])  # fmt: skip
-        own = colours * colours if light else colours
-        for place, number in enumerate(numbers):
-            model = np.concatenate((slopes[:, :, place], offsets[:, :, place, None]), axis=2)
-            full = read_at(model.astype(np.float32), places, factor)
+        own = np.square(colours) if light else colours
+        models = linear_models(small.light if light else small.displayed, alphas[numbers])
+        for number, model in zip(numbers, models, strict=True):
+            full = read_at(model, places, factor)
             alpha = full[:, 3]
             for channel in range(3):
                 alpha = alpha + full[:, channel] * own[:, channel]

@@ -25,6 +25,7 @@ EPSILON = 1e-6
 """Regularisation of a window's colours: larger smooths flat regions."""
 
 _AREA = 9
+_WINDOWS_AT_ONCE = 4096  # on a CPU: their colours stay in its cache
 _PLACES = tuple((y, x) for y in range(3) for x in range(3))
 STEPS = tuple((dy, dx) for dy in range(3) for dx in range(-2, 3) if dy > 0 or dx >= 0)
 """(rows down, columns right) that the planes couple; the first is (0, 0), the diagonal."""
@@ -119,18 +120,20 @@ def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
 
 def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
     count, channels, height, width = image.shape
-    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
-    places = [corners + (y * width + x) for y, x in _PLACES]
     flat = image.reshape(count, channels, -1)
-    window = torch.stack([flat[:, :, place] for place in places])  # (9, N, 3, windows)
-    window = window - _sum(window) / _AREA
-    whitened = _whitened(window, epsilon)
     planes = image.new_zeros(count, len(STEPS), height * width)
-    for one, (y1, x1) in enumerate(_PLACES):
-        for other, (y2, x2) in enumerate(_PLACES[one:], one):
-            value = _sum((whitened[one] * window[other]).unbind(1)).add_(1).div_(-_AREA)
-            step = STEPS.index((y2 - y1, x2 - x1))
-            planes[:, step].index_add_(1, places[one], value + (one == other))
+    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
+    at_once = _WINDOWS_AT_ONCE if image.device.type == "cpu" else max(1, len(corners))
+    for some in torch.split(corners, at_once):
+        places = [some + (y * width + x) for y, x in _PLACES]
+        window = torch.stack([flat[:, :, place] for place in places], 2)  # (N, 3, 9, windows)
+        window -= _sum(window.unbind(2))[:, :, None] / _AREA
+        whitened = _whitened(window, epsilon).div_(-_AREA)
+        for one, (y1, x1) in enumerate(_PLACES):
+            for other, (y2, x2) in enumerate(_PLACES[one:], one):
+                value = _dot(whitened[:, :, one], window[:, :, other])
+                value += float(one == other) - 1 / _AREA
+                planes[:, STEPS.index((y2 - y1, x2 - x1))].index_add_(1, places[one], value)
     return planes.view(count, len(STEPS), height, width)
 
 
@@ -145,18 +148,26 @@ def _corners(height: int, width: int, rows_of: Tensor | None) -> Tensor:
 
 
 def _whitened(window: Tensor, epsilon: float) -> Tensor:
-    """Multiply centred colours (9, N, 3, n) by the inverse of their regularised covariance."""
+    """Multiply centred colours (N, 3, 9, n) by the inverse of their regularised covariance."""
     inverse = inverse_positive(
         [
-            (_sum(window[:, :, i] * window[:, :, j]) + (epsilon if i == j else 0.0)) / _AREA
+            _dot(window[:, i], window[:, j]).add_(epsilon if i == j else 0.0).div_(_AREA)
             for i, j in PAIRS
         ]
     )
     rows = [
-        _sum([inverse[PAIRS.index((min(i, j), max(i, j)))] * window[:, :, j] for j in range(3)])
+        torch.stack([inverse[PAIRS.index((min(i, j), max(i, j)))] for j in range(3)], 1)
         for i in range(3)
     ]
-    return torch.stack(rows, 2)
+    return torch.stack([_dot(row[:, :, None], window) for row in rows], 1)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Sum the products over the second axis, one after the other, in a fixed order."""
+    result = first[:, 0] * second[:, 0]
+    for number in range(1, first.shape[1]):
+        result.addcmul_(first[:, number], second[:, number])
+    return result
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

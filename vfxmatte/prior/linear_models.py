@@ -6,55 +6,53 @@ reduced picture give alpha at full size (He, Sun 2015, "Fast guided filter").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from vfxmatte.common import symmetric
 from vfxmatte.prior.constants import MODEL_EPSILON, MODEL_RADIUS_PX
-from vfxmatte.types import Floats
+from vfxmatte.types import FloatImage, Floats
 
 
-def linear_models(colours: Floats, alphas: Floats) -> tuple[Floats, Floats]:
+def linear_models(colours: Floats, alphas: Iterable[Floats]) -> Iterator[FloatImage]:
     """Fit alpha = slope · colour + offset; each model is the mean of those around it.
 
     Args:
         colours: (h, w, 3).
-        alphas: (h, w, n).
-    Returns:
-        Slopes (h, w, n, 3) and offsets (h, w, n).
+        alphas: (h, w) each.
+    Yields:
+        For each alpha slopes and offset, (h, w, 4) float32.
     """
-    mean, mean_alpha = _boxed(colours), _boxed(alphas)
-    products = _boxed(
-        np.stack([colours[..., i] * colours[..., j] for i, j in symmetric.PAIRS], axis=2)
+    planes = [np.ascontiguousarray(colours[..., i]) for i in range(3)]
+    mean = [_boxed(plane) for plane in planes]
+    covariance = [
+        _boxed(planes[i] * planes[j]) - mean[i] * mean[j] + (MODEL_EPSILON if i == j else 0.0)
+        for i, j in symmetric.PAIRS
+    ]
+    inverse = symmetric.inverse(covariance)
+    for alpha in alphas:
+        mean_alpha = _boxed(alpha)
+        shared = [_boxed(planes[i] * alpha) - mean[i] * mean_alpha for i in range(3)]
+        slopes = [_row(inverse, i, shared) for i in range(3)]
+        offset = mean_alpha
+        for slope, of_colour in zip(slopes, mean, strict=True):
+            offset = offset - slope * of_colour
+        model = cv2.merge([_boxed(plane).astype(np.float32) for plane in (*slopes, offset)])
+        yield np.asarray(model, np.float32)
+
+
+def _row(matrix: Sequence[Floats], i: int, vector: Sequence[Floats]) -> Floats:
+    """Multiply row i of symmetric matrices, six planes (h, w), by vectors, three planes."""
+    first, second, third = (
+        matrix[symmetric.PAIRS.index((min(i, j), max(i, j)))] * vector[j] for j in range(3)
     )
-    for n, (i, j) in enumerate(symmetric.PAIRS):
-        products[..., n] -= mean[..., i] * mean[..., j] - (MODEL_EPSILON if i == j else 0.0)
-    inverse = symmetric.inverse([products[..., n] for n in range(len(symmetric.PAIRS))])
-    slopes, offsets = [], []
-    for number in range(alphas.shape[2]):
-        shared = _boxed(colours * alphas[..., number, None])
-        shared -= mean * mean_alpha[..., number, None]
-        slope = np.stack([_row(inverse, i, shared) for i in range(3)], axis=2)
-        slopes.append(_boxed(slope))
-        offsets.append(_boxed((mean_alpha[..., number] - (slope * mean).sum(2))[..., None])[..., 0])
-    return np.stack(slopes, axis=2), np.stack(offsets, axis=2)
-
-
-def _row(matrix: Sequence[Floats], i: int, vector: Floats) -> Floats:
-    """Multiply row i of symmetric matrices, six planes (h, w), by vectors (h, w, 3)."""
-    result = np.zeros(vector.shape[:2])
-    for j in range(3):
-        result += matrix[symmetric.PAIRS.index((min(i, j), max(i, j)))] * vector[..., j]
+    result: Floats = first + second + third
     return result
 
 
-def _boxed(values: Floats) -> Floats:
-    """Average over the square around each pixel, (h, w, n)."""
+def _boxed(plane: Floats) -> Floats:
+    """Average over the square around each pixel."""
     side = 2 * MODEL_RADIUS_PX + 1
-    blurred = np.empty(values.shape)
-    for n in range(values.shape[2]):
-        plane = np.ascontiguousarray(values[..., n])
-        blurred[..., n] = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
-    return blurred
+    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT))

@@ -1,4 +1,4 @@
-"""The alpha prior in torch alone, for exported models.
+"""The alpha prior in torch alone, for GPUs and exported models.
 
 The steps are those of `alpha_prior`, `affinities` and `linear_models`, on any device; slower on a
 CPU, because the nearest colours are found by trying all. Written for TorchScript, with operations
@@ -74,7 +74,7 @@ def priors_of_picture(
     columns = (width + reduction - 1) // reduction
     both = torch.cat((image, image * image), 0)  # as displayed, and in light
     wider = _repeated(both, rows * reduction, columns * reduction)[None]
-    small = torch._C._nn.avg_pool2d(wider.double(), reduction)[0]
+    small = torch._C._nn.avg_pool2d(wider, reduction)[0].double()
     certain = _repeated(trimap[None], rows * reduction, columns * reduction)[None]
     highest = torch.max_pool2d(certain, reduction)[0]
     lowest = -torch.max_pool2d(-certain, reduction)[0]
@@ -181,15 +181,18 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
 def _distant(
     colours: Tensor, unknown: Tensor, counts: list[int], places: list[float], near_px: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Join pixels to those most like them: rows, columns and values as of `_adjacent`."""
+    """Join every other pixel to those most like it: rows, columns, values as of `_adjacent`."""
     width = unknown.size(1)
     side = 2 * near_px + 1
     held = torch.max_pool2d(unknown[None].double(), [1, side], 1, [0, near_px])
     held = torch.max_pool2d(held, [side, 1], 1, [near_px, 0])[0] > 0
+    y = torch.arange(held.size(0), device=held.device)
+    x = torch.arange(width, device=held.device)
+    held = held & ((y[:, None] + x) % 2 == 0)
     near = held.flatten().nonzero()[:, 0]
     open_ = unknown.flatten()[near]
     queries = open_.nonzero()[:, 0]
-    row_of = open_.long().cumsum(0) - 1
+    row_of = (unknown.flatten().long().cumsum(0) - 1)[near]
     near_colours = colours.flatten(1)[:, near].t()
     place = torch.stack((torch.div(near, width, rounding_mode="floor"), near % width), 1).double()
     rows, columns, values = [near[:0]], [near[:0]], [near_colours[:0, 0]]
@@ -210,7 +213,7 @@ def _distant(
 
 def _nearest(points: Tensor, queries: Tensor, count: int) -> Tensor:
     """Find the indices (queries, count) of the points nearest to the queried ones, in chunks."""
-    step = max(1, (1 << 25) // points.size(0))
+    step = max(1, (1 << 23) // max(1, points.size(0)))
     nearest = [queries[:0, None].expand(0, count)]
     for start in range(0, queries.size(0), step):
         some = points[queries[start : start + step]]
@@ -246,12 +249,12 @@ def _solved(
     inverse = 1.0 / degree.clamp(min=1e-12)
     even = torch.full_like(x, 0.5)
     even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
-    goal = tolerance * _dot(even, even) ** 0.5
+    goal = tolerance * tolerance * _dot(even, even)
     residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
     z = inverse * residual
     step, energy = z, _dot(residual, z)
     for _ in range(iterations):
-        if not _dot(residual, residual) ** 0.5 > goal:
+        if not bool(_dot(residual, residual) > goal):  # all that a device waits for
             break
         moved = degree * step - zeros.index_add(0, rows, values * step[columns])
         length = energy / _dot(step, moved)
@@ -264,8 +267,8 @@ def _solved(
     return x
 
 
-def _dot(first: Tensor, second: Tensor) -> float:
-    return float(row_sums((first * second)[None]))
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    return row_sums((first * second)[None])[0]
 
 
 def _diagonal(value: float, like: Tensor) -> Tensor:
