@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 RENEW = "VFXMATTE_NEW_SCREENSHOTS"
-"""With this variable set, `assert_looks_like` writes its pictures instead of comparing."""
+"""The variable with which `assert_looks_like` writes its pictures instead of comparing."""
 
 OpenPage = Callable[..., "Page"]
 
@@ -63,13 +63,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Return a function that opens a path or address in a context of its own.
 
     Keyword arguments are those of `Browser.new_context` (color_scheme, java_script_enabled, …);
-    1280×800 and dark by default. `page.requests` lists the addresses the page has asked for,
-    itself included. Errors of the page's scripts fail the test when it ends.
+    1280×800 and dark by default; `wait_until` is that of `Page.goto`. `page.requests` lists the
+    addresses the page has asked for, itself included. Errors of the page's scripts fail the test
+    when it ends.
     """
     errors: list[str] = []
     contexts = []
 
-    def opened(address: str | Path, **options: Any) -> Page:
+    def opened(address: str | Path, *, wait_until: Any = "load", **options: Any) -> Page:
         usual = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"}
         context = browser.new_context(**{**usual, **options})
         contexts.append(context)
@@ -78,7 +79,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.goto(address.as_uri() if isinstance(address, Path) else address)
+        page.goto(address.as_uri() if isinstance(address, Path) else address, wait_until=wait_until)
         return page
 
     yield opened
@@ -93,6 +94,11 @@ def wait_until(page: Page, expression: str, *, seconds: float = 30.0) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"never true: {expression}"
         time.sleep(0.02)
+
+
+def wait_for_paint(page: Page) -> None:
+    """Wait until what is to be drawn with the next animation frame is on screen."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def picture_of(png: bytes) -> np.ndarray:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from tests.browser import browser, open_page
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import Trimap, Window
+from vfxmatte.types import Labels, Trimap, Window
 
 if TYPE_CHECKING:
     from vfxmatte.network.light import LightMatting
@@ -50,23 +51,43 @@ def tiny_plate(index: int) -> NDArray[np.float32]:
 
 def write_tiny_shot(folder: Path) -> Path:
     """plate/, trimaps/ and the exact alpha/ of 5 frames of 64×48, keyframes on the ends."""
+    attributes = {"framesPerSecond": Fraction(24), "comment": "a tiny shot"}
     for index, number in enumerate(TINY_NUMBERS):
-        pixels, alpha = tiny_plate(index).astype(np.float16), tiny_alpha(index)
-        planes = {name: pixels[:, :, i] for i, name in enumerate("RGB")}
-        _write(folder / "plate" / f"plate.{number}.exr", planes)
-        _write(folder / "alpha" / f"alpha.{number}.exr", {"A": alpha.astype(np.float16)})
+        alpha = tiny_alpha(index)
+        path = folder / "plate" / f"plate.{number}.exr"
+        write_rgb(path, tiny_plate(index), attributes=attributes)
+        write_rgb(folder / "alpha" / f"alpha.{number}.exr", alpha, "A", attributes=attributes)
         if number in TINY_KEYFRAMES:
-            labels = from_matte(alpha, erode_px=3, dilate_px=3)
-            trimap = Trimap(number=number, labels=labels, is_keyframe=True)
-            write_labels(trimap, folder / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+            write_tiny_keyframe(folder, number)
     return folder
 
 
-def _write(path: Path, planes: dict[str, NDArray[np.float16]]) -> None:
+def write_tiny_keyframe(shot: Path, number: int, labels: Labels | None = None) -> None:
+    """Write a keyframe of the tiny shot: its own, or other labels (48, 64)."""
+    if labels is None:
+        labels = from_matte(tiny_alpha(number - TINY_NUMBERS[0]), erode_px=3, dilate_px=3)
+    trimap = Trimap(number=number, labels=labels, is_keyframe=True)
+    write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+
+
+def write_rgb(
+    path: Path,
+    pixels: NDArray[Any],
+    names: str = "RGB",
+    *,
+    display: Window = TINY_WINDOW,
+    data: Window | None = None,
+    attributes: Mapping[str, object] | None = None,
+) -> None:
+    """Write (h, w, 3), or (h, w) for one name, as an EXR in half precision."""
+    planes = pixels.reshape(*pixels.shape[:2], -1).astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    attributes = {"framesPerSecond": Fraction(24), "comment": "a tiny shot"}
     write_exr(
-        path, planes, data_window=TINY_WINDOW, display_window=TINY_WINDOW, attributes=attributes
+        path,
+        {name: planes[:, :, i] for i, name in enumerate(names)},
+        data_window=data or display,
+        display_window=display,
+        attributes=attributes or {},
     )
 
 

@@ -28,7 +28,7 @@ from vfxmatte.types import UNKNOWN, FloatImage, Floats, FrameResult, Labels, Tri
 WINDOW = Window.of_size(128, 80)
 NUMBERS = tuple(range(1001, 1009))
 KEYFRAMES = {"cat": (1001, 1008), "dog": (1001, 1004, 1006, 1008)}
-"""On 1001 and 1002 they are apart; then they cross."""
+"""The keyframes: on 1001 and 1002 the subjects are apart; then they cross."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from vfxmatte.display_view import DisplayView
 from vfxmatte.errors import ColourError
-from vfxmatte.types import FloatImage, Frame, Picture
+from vfxmatte.types import FloatImage, Frame
 
 ArrayT = TypeVar("ArrayT")  # numpy.ndarray or torch.Tensor, float
 
@@ -283,8 +284,8 @@ class ColourConfig:
         linear = self.scene_linear()
         try:
             if view:
-                shown = ocio.DisplayViewTransform(src=linear, display=display, view=view)
-                return DisplayView(self._config, shown)
+                transform = ocio.DisplayViewTransform(src=linear, display=display, view=view)
+                return DisplayView(self._config, transform)
             target = self.find(*_SRGB) or linear
             return DisplayView(self._config, ocio.ColorSpaceTransform(src=linear, dst=target))
         except ocio.Exception as error:
@@ -348,60 +349,6 @@ class ColourConfig:
         near += [key for key in known if letters and letters in key]
         names = list(dict.fromkeys(known[key] for key in near))[:5]
         return f"did you mean {', '.join(names)}?" if names else "vfxmatte info lists the names"
-
-
-class DisplayView:
-    """A display's view of scene-linear pictures as a table: fast, right to a few steps of 8 bits.
-
-    Views that map tones take a microsecond a pixel as they stand.
-    """
-
-    _STOPS = (-11.0, 8.0)  # of the table: 2^-11 to 2^8
-    _SIDE = 65  # of the table
-
-    def __init__(self, config: Any, shown: Any) -> None:
-        """Tabulate an OpenColorIO transform from scene-linear colour to a display."""
-        import PyOpenColorIO as ocio
-
-        least = 2.0 ** self._STOPS[0]
-        shaper = ocio.AllocationTransform(
-            allocation=ocio.ALLOCATION_LG2,
-            vars=[*self._STOPS, least],
-            direction=ocio.TRANSFORM_DIR_FORWARD,
-        )
-        back = ocio.AllocationTransform(
-            allocation=ocio.ALLOCATION_LG2,
-            vars=[*self._STOPS, least],
-            direction=ocio.TRANSFORM_DIR_INVERSE,
-        )
-        table = ocio.Lut3DTransform(self._SIDE)
-        table.setInterpolation(ocio.INTERP_TETRAHEDRAL)
-        grid = np.linspace(0, 1, self._SIDE, dtype=np.float32)
-        values = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), -1).reshape(-1, 3).copy()
-        exact = config.getProcessor(ocio.GroupTransform([back, shown])).getDefaultCPUProcessor()
-        exact.applyRGB(values)
-        table.setData(values.reshape(-1))
-        processor = config.getProcessor(ocio.GroupTransform([shaper, table]))
-        self._processor = processor.getOptimizedCPUProcessor(
-            ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_UINT8, ocio.OPTIMIZATION_DEFAULT
-        )
-
-    def apply(self, linear: FloatImage) -> Picture:
-        """Return (H, W, 3) uint8 of a contiguous (H, W, 3) float32 scene-linear picture."""
-        import PyOpenColorIO as ocio
-
-        height, width = linear.shape[:2]
-        shown = np.empty(linear.shape, np.uint8)
-        order = ocio.CHANNEL_ORDERING_RGB
-        self._processor.apply(
-            ocio.PackedImageDesc(
-                linear, width, height, order, ocio.BIT_DEPTH_F32, 4, 12, 12 * width
-            ),
-            ocio.PackedImageDesc(
-                shown, width, height, order, ocio.BIT_DEPTH_UINT8, 1, 3, 3 * width
-            ),
-        )
-        return shown
 
 
 def to_network(frame: Frame, config: ColourConfig) -> FloatImage:

@@ -216,7 +216,9 @@ def from_matte(alpha: FloatImage, *, erode_px: float, dilate_px: float) -> Label
 
 
 def grow(labels: Labels, radius_px: float) -> Labels:
-    """Dilate the unknown region by a disc."""
+    """Dilate the unknown region by a disc; below 0, `shrink` it."""
+    if radius_px < 0:
+        return shrink(labels, -radius_px)
     grown = labels.copy()
     grown[dilate(labels == UNKNOWN, radius_px)] = UNKNOWN
     return grown

@@ -360,7 +360,7 @@ class FrameResult:
     number: int
     status: FrameStatus
     subject: str | None = None
-    """Whose frame it is, where a shot has several subjects."""
+    """The subject whose frame it is, where a shot has several."""
     path: Path | None = None
     error: VfxmatteError | None = None
     stats: Mapping[str, float] = field(default_factory=dict)

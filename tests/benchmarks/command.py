@@ -234,7 +234,7 @@ def review(
     lasting: int | None,
     record: Path | None,
 ) -> None:
-    """Which truly bad frames of SHOTS a review flags: as solved, and spoiled on purpose.
+    """Measure which truly bad frames of SHOTS a review flags: as solved, and spoiled on purpose.
 
     A frame is truly bad whose SAD is over twice the shot's median. SHOTS have been matted, and have
     their true alpha.

@@ -1,4 +1,4 @@
-"""How soon a stroke shows on the paint page, in headless Chromium.
+"""The time from a stroke to its paint on the paint page, in headless Chromium.
 
     python -m tests.benchmarks.painting --size 4096x2160
 

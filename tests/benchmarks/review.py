@@ -1,4 +1,4 @@
-"""How well a review flags the frames that are truly bad: sample shots, as solved and spoiled."""
+"""A review's score on frames that are truly bad: sample shots, as solved and spoiled."""
 
 from __future__ import annotations
 

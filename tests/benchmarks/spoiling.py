@@ -107,7 +107,7 @@ TUNED: Mapping[str, Spoil] = {
 UNSEEN: Mapping[str, Spoil] = {
     one.__name__: one for one in (shifted, missing_tile, undecided, hard, inverted, dropped)
 }
-"""No threshold was chosen with these in sight."""
+"""The kinds of fault that no threshold was chosen by."""
 
 
 def _unknown(frame: ReviewFrame) -> np.ndarray:

@@ -16,7 +16,7 @@ from vfxmatte.io.stills.exr import write_exr
 
 
 def wavering(alpha: np.ndarray) -> np.ndarray:
-    """As good as an engine's: a little off everywhere in the soft edge."""
+    """Return an alpha as good as an engine's: a little off everywhere in the soft edge."""
     chance = np.random.default_rng(int(alpha.sum() * 1000) % 1000)
     noise = chance.standard_normal(alpha.shape).astype(np.float32) * 0.03
     return np.where((alpha > 0) & (alpha < 1), np.clip(alpha + noise, 0, 1), alpha)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -324,7 +325,7 @@ def test_check_names_what_is_odd_and_what_is_missing(tiny_shot: Path, tiny_weigh
     assert "1003 100.0% unknown; everything is unknown" in result.stdout
     assert "1004 cannot be used" in result.stdout
     assert "20x20, the plate is 64x48" in result.stdout
-    assert "not used: the plate has no such frame" in result.stdout
+    assert "keyframe 2001 is not used: the plate has no such frame" in result.stdout
     assert "cannot run" in result.stdout
 
 
@@ -332,11 +333,21 @@ def test_check_tells_of_missing_and_damaged_frames(tiny_shot: Path, tiny_weights
     (tiny_shot / "plate" / "plate.1003.exr").unlink()
     (tiny_shot / "plate" / "plate.1004.exr").write_bytes(b"not an EXR")
     refused = invoke("check", tiny_shot, "--weights", tiny_weights)
-    assert refused.exit_code == 3 and "missing    frames 1003" in refused.stdout
+    assert refused.exit_code == 3 and "missing    frame 1003\n" in refused.stdout
     held = invoke("check", tiny_shot, "--weights", tiny_weights, "--missing", "hold")
     assert held.exit_code == 1
-    assert "1003 are missing" in held.stdout and "1004 cannot be read" in held.stdout
-    assert "ready" in held.stdout
+    assert "frame 1003 is missing from the plate: solved" in held.stdout
+    assert "frame 1004 cannot be read, or differs from the first one: it will" in held.stdout
+    assert "ready: " in held.stdout
+
+
+def test_check_ends_with_the_command_that_runs_the_shot(tiny_shot: Path) -> None:
+    options = ["--engine", "trimap", "--frames", "1001-1002", "--set", "output.rgba=straight"]
+    lines = invoke("check", tiny_shot, *options).stdout.splitlines()
+    command = shlex.split(lines[-1].removeprefix("ready: "))
+    assert command[:3] == ["vfxmatte", "run", str(tiny_shot)]
+    done = invoke(*command[1:])
+    assert done.exit_code == 0 and "2 written" in done.stdout
 
 
 def test_check_without_weights_or_keyframes(tiny_shot: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_shot_that_cannot_be_done_does_not_stop_the_others(cut: Path, tiny_wei
     assert "frame 1002 failed" in result.stderr
     assert mattes(cut)["sh020"] == ["matte.1002.exr", "matte.1003.exr"]
     assert mattes(cut)["sh010"] == ["matte.1005.exr"]
-    assert "with failures: sh010; 1 clips or shots not matted" in result.stdout
+    assert "with failures: sh010; 1 clip or shot not matted" in result.stdout
 
 
 def test_ctrl_c_ends_the_whole_cut(

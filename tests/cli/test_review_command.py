@@ -13,20 +13,14 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from numpy.typing import NDArray
 
-from tests.review.moving_matte import alpha_at
+from tests.review.moving_matte import alpha_at, with_hole
 from tests.review.review_shots import write_matte_file, write_moving_shot
 from vfxmatte.cli import commands
 from vfxmatte.journal.chunks import main_journal
 from vfxmatte.journal.records import FrameRecord, append
 from vfxmatte.review.gate import conditions
 from vfxmatte.review.proxies import decoded_webp
-
-
-def with_hole(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows, columns = np.nonzero(alpha >= 1)
-    return cv2.circle(alpha.copy(), (int(columns.mean()), int(rows.mean())), 8, 0.0, -1)
 
 
 @pytest.fixture(scope="module")

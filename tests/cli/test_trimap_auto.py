@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.conftest import TINY_WINDOW, tiny_alpha
+from tests.conftest import TINY_WINDOW, tiny_alpha, write_rgb
 from tests.portrait_fixtures import save_colour_weights
 from vfxmatte.cli.group import commands
-from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.pipeline.shot import Shot
 
 
@@ -43,7 +42,7 @@ def test_a_keyframe_is_never_overwritten(tiny_shot: Path, weights: Path) -> None
     before = (tiny_shot / "trimaps/trimap.1001.png").read_bytes()
     result = auto(tiny_shot, weights, "--frames", "1001-1003")
     assert result.exit_code == 3
-    assert "frames 1001 have a keyframe already" in result.output
+    assert "frame 1001 has a keyframe already" in result.output
     assert "frame 1001" in result.output and "trimap.1001.png" in result.output
     assert sorted(p.name for p in (tiny_shot / "trimaps").iterdir()) == [
         "trimap.1001.png", "trimap.1005.png",
@@ -55,11 +54,7 @@ def test_without_a_portrait_in_one_frame_nothing_is_written(
     tiny_shot: Path, weights: Path, tmp_path: Path
 ) -> None:
     ground = np.full((*TINY_WINDOW.shape, 3), (0.1, 0.3, 0.8), np.float16)
-    write_exr(
-        tiny_shot / "plate" / "plate.1003.exr",
-        {name: np.ascontiguousarray(ground[..., i]) for i, name in enumerate("RGB")},
-        data_window=TINY_WINDOW, display_window=TINY_WINDOW,
-    )  # fmt: skip
+    write_rgb(tiny_shot / "plate" / "plate.1003.exr", ground)
     folder = tmp_path / "keys"
     result = auto(tiny_shot, weights, "--frames", "1002,1003", "-o", str(folder))
     assert result.exit_code == 3
@@ -71,12 +66,8 @@ def letter(shot: Path, number: int) -> None:
     """Replace a plate by one with a warm L, which is not much like a disc."""
     y, x = np.mgrid[0:48, 0:64]
     warm = (y > 4) & (y < 44) & (x > 10) & (x < 56) & ((x < 22) | (y > 32))
-    picture = np.where(warm[..., None], (0.9, 0.4, 0.1), (0.1, 0.3, 0.8)).astype(np.float16)
-    write_exr(
-        shot / "plate" / f"plate.{number}.exr",
-        {name: np.ascontiguousarray(picture[..., i]) for i, name in enumerate("RGB")},
-        data_window=TINY_WINDOW, display_window=TINY_WINDOW,
-    )  # fmt: skip
+    picture = np.where(warm[..., None], (0.9, 0.4, 0.1), (0.1, 0.3, 0.8))
+    write_rgb(shot / "plate" / f"plate.{number}.exr", picture)
 
 
 def test_doubtful_keyframes_are_not_written_unless_told_so(

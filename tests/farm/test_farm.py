@@ -7,72 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.cli import commands
+from tests.farm.conftest import ROOT, assert_same, invoke, openjd, parameters, read
 from vfxmatte.errors import UsageError
 from vfxmatte.farm.ranges import from_openjd, part_from, starts, to_openjd
-from vfxmatte.io.stills.reading import read_image
-from vfxmatte.journal.journal import Journal
 from vfxmatte.types import FrameList, FrameRange, frames_of
 
 NUMBERS = list(range(1001, 1009))
-ROOT = str(Path(__file__).parents[2])
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shot = MovingShot(frames=8, width=64, height=48, keyframes=(1001, 1004, 1008))
-    return shot.write(tmp_path / "show a" / "creature")
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """How workers call vfxmatte."""
-    path = tmp_path / "vfxmatte.sh"
-    path.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{ROOT}" OMP_NUM_THREADS=1 '
-        f'exec "{sys.executable}" -m vfxmatte.cli "$@"\n'
-    )
-    path.chmod(0o755)
-    return path
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(commands, [str(a) for a in arguments], prog_name="vfxmatte")
-
-
-def openjd(*arguments: object) -> str:
-    """What the program says; it must be content."""
-    pytest.importorskip("openjd.cli")
-    done = subprocess.run(
-        [sys.executable, "-m", "openjd", *map(str, arguments)],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def parameters(bundle: Path) -> str:
-    return f"file://{bundle / 'openjd_parameters.json'}"
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def assert_same(one: Path, other: Path, numbers: list[int]) -> None:
-    for number in numbers:
-        a, b = (read_image(f / f"matte.{number}.exr") for f in (one, other))
-        assert a.pixels.tobytes() == b.pixels.tobytes() and a.pixels.std() > 0
-    a, b = ({n: r.fingerprint for n, r in Journal.peek(f).records.items()} for f in (one, other))
-    assert a == b and sorted(a) == numbers
 
 
 def test_a_job_runs_step_by_step_and_gives_what_a_run_gives(
@@ -141,7 +86,7 @@ def test_a_failed_frame_fails_its_task_and_says_so_to_the_scheduler(
     assert "openjd_progress: 100.0" in result.stdout
     result = invoke("merge", *how, "--frames", "1001-1007:2")
     assert result.exit_code == 1
-    assert "openjd_fail: missing frames 1007" in result.stdout
+    assert "openjd_fail: missing frame 1007\n" in result.stdout
     assert "openjd_fail: failed frame 1003" in result.stdout
     result = invoke("merge", *how[:-1], "--json")
     found = json.loads(result.stdout)
@@ -380,181 +325,3 @@ def test_writing_a_job_loads_no_torch(folder: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "job" / "template.json").is_file()
-
-
-# -- the fit to the shot -----------------------------------------------------------------------
-
-
-QUICK_FIT = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
-
-
-def step_names(bundle: Path) -> list[str]:
-    return [step["name"] for step in read(bundle / "template.json")["steps"]]
-
-
-@pytest.mark.parametrize("more", [[], ["--no-chunking"]])
-def test_a_job_begins_with_the_fit_that_its_chunks_use(
-    folder: Path, tmp_path: Path, light_weights: Path, program: Path, more: list[str]
-) -> None:
-    how = ["--weights", light_weights, "--device", "cpu", *QUICK_FIT]
-    bundle = tmp_path / "job"
-    made = invoke("farm", folder, *how, "-o", bundle, "--chunk", 4, "--vfxmatte", program, *more)
-    assert made.exit_code == 0, made.output
-    assert step_names(bundle) == ["Fit", "Solve", "Merge"]
-    fit, solve, _ = read(bundle / "template.json")["steps"]
-    assert solve["dependencies"] == [{"dependsOn": "Fit"}]
-    assert fit["hostRequirements"] == solve["hostRequirements"]
-    said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
-    before, _, after = said.partition("Running step 'Solve'")
-    assert "Running step 'Fit'" in before and "openjd_progress: 25.0" in before
-    assert "fitted to the shot: on keyframe 1004" in before and "fitting to the shot" not in after
-    manifest = read(folder / "matte" / "manifest.json")
-    assert [frame["state"] for frame in manifest["frames"]] == ["done"] * 8
-    assert len(list((folder / "matte" / "fit").glob("*.json"))) == 1
-
-
-def test_a_job_without_a_fit_has_no_task_for_it(
-    folder: Path, tmp_path: Path, light_weights: Path, tiny_weights: Path
-) -> None:
-    def steps(*how: object) -> list[str]:
-        bundle = tmp_path / "job"
-        result = invoke("farm", folder, *how, "--device", "cpu", "-o", bundle, "--overwrite")
-        assert result.exit_code == 0, result.output
-        return step_names(bundle)
-
-    light = ["--weights", light_weights]
-    assert steps(*light, "--fit", "1") == ["Fit", "Solve", "Merge"]
-    assert steps(*light) == ["Solve", "Merge"]  # five frames between keyframes are not worth it
-    assert steps(*light, "--set", "fit.fewest_frames=5") == ["Fit", "Solve", "Merge"]
-    assert steps(*light, "--fit", "off") == ["Solve", "Merge"]
-    assert steps(*light, "--fit", "1", "--engine", "trimap") == ["Solve", "Merge"]
-    assert steps("--weights", tiny_weights) == ["Solve", "Merge"]
-    part = ["--frames", "1002-1003"]  # the fit is the shot's, whichever frames a job has
-    assert steps(*light, "--fit", "1", *part) == ["Fit", "Solve", "Merge"]
-    for number in (1004, 1008):
-        next((folder / "trimaps").glob(f"*.{number}.png")).unlink()
-    assert steps(*light, "--fit", "1") == ["Solve", "Merge"]  # one keyframe
-
-
-def test_each_shot_of_a_batch_has_its_own_fit(
-    shots: Path, tmp_path: Path, light_weights: Path
-) -> None:
-    list_of = shots.read_text().replace("--keyframe-growth 0.5", "--keyframe-growth 0.5 --fit off")
-    shots.write_text(list_of)
-    how = ["--weights", light_weights, "--device", "cpu", *QUICK_FIT]
-    bundle = tmp_path / "job"
-    assert invoke("farm", shots, *how, "-o", bundle).exit_code == 0
-    assert step_names(bundle) == [
-        "Fit sh010_show", "Solve sh010_show", "Merge sh010_show", "Solve sh020", "Merge sh020",
-        "Fit sh010_elsewhere", "Solve sh010_elsewhere", "Merge sh010_elsewhere",
-    ]  # fmt: skip
-    assert "passes validation" in openjd("check", bundle / "template.json")
-    steps = {step["name"]: step for step in read(bundle / "template.json")["steps"]}
-    assert steps["Solve sh010_show"]["dependencies"] == [{"dependsOn": "Fit sh010_show"}]
-    assert "dependencies" not in steps["Solve sh020"]
-
-
-def test_a_fit_on_several_devices(folder: Path, light_weights: Path) -> None:
-    how = ["--weights", light_weights, "--device", "cpu,cpu", *QUICK_FIT, "--openjd"]
-    result = invoke("fit", folder, *how, "--frames", "1001-1007:2")
-    assert result.exit_code == 0, result.output
-    assert "openjd_progress: 25.0" in result.stdout
-
-
-# -- many shots as one job ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Two shots of different settings and lengths, a third in another place, and their list."""
-    for name, count in (("show/sh010", 4), ("show/sh020", 6), ("elsewhere/sh010", 4)):
-        numbers = (1001, 1000 + count)
-        MovingShot(frames=count, width=64, height=48, keyframes=numbers).write(tmp_path / name)
-    (tmp_path / "tonight.txt").write_text(
-        "show/sh010\nshow/sh020 --frames 1002-1006x2 --keyframe-growth 0.5\nelsewhere/sh010\n"
-    )
-    return tmp_path / "tonight.txt"
-
-
-def test_many_shots_are_one_job_that_gives_what_a_batch_gives(
-    shots: Path, tmp_path: Path, program: Path
-) -> None:
-    how = ["--engine", "trimap", "--device", "cpu"]
-    plain = tmp_path / "plain"
-    assert invoke("batch", shots, *how, "-o", plain).exit_code == 0
-    bundle = tmp_path / "job"
-    made = invoke("farm", shots, *how, "-o", bundle, "--chunk", 3, "--vfxmatte", program)
-    assert made.exit_code == 0, made.output
-    content, chosen = read(bundle / "template.json"), read(bundle / "openjd_parameters.json")
-    assert content["name"] == "vfxmatte tonight"
-    assert [step["name"] for step in content["steps"]] == [
-        "Solve sh010_show", "Merge sh010_show", "Solve sh020", "Merge sh020",
-        "Solve sh010_elsewhere", "Merge sh010_elsewhere",
-    ]  # fmt: skip
-    assert (chosen["Shots"], chosen["Shots2"]) == (
-        str(tmp_path / "show"),
-        str(shots.parent / "elsewhere"),
-    )
-    assert str(tmp_path) not in json.dumps(content["steps"])
-    assert "passes validation" in openjd("check", bundle / "template.json")
-    said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
-    assert "openjd_fail" not in said
-    for place, name, numbers in (
-        ("show/sh010", "sh010_show", [1001, 1002, 1003, 1004]),
-        ("show/sh020", "sh020", [1002, 1004, 1006]),
-        ("elsewhere/sh010", "sh010_elsewhere", [1001, 1002, 1003, 1004]),
-    ):
-        assert_same(tmp_path / place / "matte", plain / name, numbers)
-
-
-def test_many_shots_by_pattern_without_chunking(shots: Path, tmp_path: Path) -> None:
-    how = ["--no-chunking", "--chunk", 4, "--output", tmp_path / "out"]
-    made = invoke("farm", tmp_path / "show", *how, "-o", tmp_path / "job")
-    assert made.exit_code == 0, made.output
-    content, chosen = (
-        read(tmp_path / "job" / f"{n}.json") for n in ("template", "openjd_parameters")
-    )
-    assert content["name"] == "vfxmatte show" and len(content["steps"]) == 4
-    openjd("check", tmp_path / "job" / "template.json", "--extensions", "")
-    assert chosen["Output"] == str(tmp_path / "out" / "sh010")
-    assert chosen["Output2"] == str(tmp_path / "out" / "sh020")
-    flows = {one["name"]: one.get("dataFlow") for one in content["parameterDefinitions"]}
-    assert (flows["Shots"], flows["Output2"]) == ("NONE", "INOUT")
-    references = read(tmp_path / "job" / "asset_references.json")["assetReferences"]
-    assert references["outputs"]["directories"] == [chosen["Output"], chosen["Output2"]]
-
-
-def test_a_broken_shot_keeps_the_job_from_being_written(shots: Path, tmp_path: Path) -> None:
-    (tmp_path / "show" / "sh020" / "trimaps" / "trimap.1001.png").write_bytes(b"rubbish")
-    result = invoke("farm", shots, "-o", tmp_path / "job")
-    assert result.exit_code == 3 and "sh020" in result.stderr and "trimap.1001" in result.stderr
-    assert not (tmp_path / "job").exists()
-    result = invoke("farm", shots, "-o", tmp_path / "job", "--keep-going")
-    assert result.exit_code == 1 and "sh020" in result.stderr
-    names = [step["name"] for step in read(tmp_path / "job" / "template.json")["steps"]]
-    assert names[::2] == ["Solve sh010_show", "Solve sh010_elsewhere"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--frames", "1001-1002"], "--frames cannot go with several shots"),
-        (["--cut", "{list}"], "SHOT cannot go with --cut"),
-        (["--handles", "3"], "--handles without a cut"),
-    ],
-)
-def test_what_does_not_go_with_many_shots(
-    shots: Path, tmp_path: Path, arguments: list[str], said: str
-) -> None:
-    words = [word.format(list=shots) for word in arguments]
-    result = invoke("farm", shots, "-o", tmp_path / "job", *words)
-    assert result.exit_code == 2 and said in result.stderr, result.output
-    assert not (tmp_path / "job").exists()
-
-
-def test_shots_in_too_many_places_are_no_single_job(tmp_path: Path) -> None:
-    for number in range(46):
-        place = tmp_path / f"place{number}" / "sh010"
-        MovingShot(frames=2, width=16, height=16, keyframes=(1001,)).write(place)
-    result = invoke("farm", tmp_path / "place*" / "sh010", "-o", tmp_path / "job")
-    assert result.exit_code == 2 and "46 places, too many for one job" in result.stderr

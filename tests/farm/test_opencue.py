@@ -8,10 +8,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.farm.conftest import invoke
+from tests.fitting.conftest import QUICK_OPTIONS
 from vfxmatte.bench.moving_shot import MovingShot
-from vfxmatte.cli import commands
 from vfxmatte.io.stills.reading import read_image
 
 
@@ -19,10 +19,6 @@ from vfxmatte.io.stills.reading import read_image
 def folder(tmp_path: Path) -> Path:
     shot = MovingShot(frames=8, width=64, height=48, keyframes=(1001, 1004, 1008))
     return shot.write(tmp_path / "show a" / "creature 毛")
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(commands, [str(a) for a in arguments], prog_name="vfxmatte")
 
 
 def written(folder: Path, bundle: Path, *more: object) -> ElementTree.Element:
@@ -133,8 +129,7 @@ def test_many_shots_are_one_job_with_two_layers_each(
 def test_the_fit_is_a_layer_before_the_chunks(
     folder: Path, tmp_path: Path, light_weights: Path
 ) -> None:
-    how = ["--weights", light_weights, "--device", "cpu", "--fit", "0.0333", "--chunk", 8]
-    how += ["--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+    how = ["--weights", light_weights, "--device", "cpu", "--chunk", 8, *QUICK_OPTIONS]
     root = written(folder, tmp_path / "job", *how)
     layers = {layer.attrib["name"]: layer for layer in root.findall("job/layers/layer")}
     assert list(layers) == ["fit", "solve", "merge"]

@@ -16,6 +16,8 @@ from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 
 QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
+QUICK_OPTIONS = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+"""`QUICK` on the command line."""
 
 
 @pytest.fixture
@@ -43,3 +45,12 @@ def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int
 
 def fits(shot: Shot) -> list[Path]:
     return sorted((shot.output / "fit").glob("*.safetensors"))
+
+
+def changed(shot: Shot, **settings: Any) -> Shot:
+    return replace(shot, settings=replace(shot.settings, **settings))
+
+
+def reopened(shot: Shot, folder: Path) -> Shot:
+    """The shot with the keyframes that are there now."""
+    return replace(Shot.open(folder), settings=shot.settings)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import shutil
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,54 +15,24 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TINY_WINDOW, tiny_alpha, tiny_plate
-from tests.fitting.conftest import QUICK, fits, statuses
+from tests.conftest import TINY_WINDOW, tiny_plate, write_rgb, write_tiny_keyframe
+from tests.fitting.conftest import QUICK, changed, fits, reopened, statuses
 from vfxmatte.cli.group import commands
-from vfxmatte.engines.light_frame import Frame
 from vfxmatte.engines.protocol import Task
 from vfxmatte.errors import DeviceError, OutputError, SolveError
-from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import learning as learning_module
-from vfxmatte.fitting.examples import GROWTHS_PX, Example, Keyframe
 from vfxmatte.fitting.kept import remove_others
-from vfxmatte.io.stills.exr import write_exr
-from vfxmatte.io.writers import write_labels
-from vfxmatte.network.light import PRIORS
-from vfxmatte.pipeline import fitting as fitting_module
 from vfxmatte.pipeline.merge import merge
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.reporting.inspection import inspect
-from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FrameRange, Trimap, Window
+from vfxmatte.types import FrameRange, Window
 
 NUMBERS = range(1001, 1006)
 
 
-def changed(shot: Shot, **settings: Any) -> Shot:
-    return replace(shot, settings=replace(shot.settings, **settings))
-
-
-def paint(shot: Path, number: int, labels: Any = None) -> None:
-    if labels is None:
-        labels = from_matte(tiny_alpha(number - 1001), erode_px=3, dilate_px=3)
-    trimap = Trimap(number=number, labels=labels, is_keyframe=True)
-    write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
-
-
-def write_plate(shot: Path, number: int, pixels: Any, window: Window = TINY_WINDOW) -> None:
-    planes = {name: pixels[:, :, i].astype(np.float16) for i, name in enumerate("RGB")}
-    path = shot / "plate" / f"plate.{number}.exr"
-    write_exr(path, planes, data_window=window, display_window=TINY_WINDOW)
-
-
 def _window(left: int, top: int, right: int, bottom: int) -> Window:
     return Window(x_min=left, y_min=top, x_max=right, y_max=bottom)
-
-
-def reopened(shot: Shot, folder: Path) -> Shot:
-    """The shot with the keyframes that are there now."""
-    return replace(Shot.open(folder), settings=shot.settings)
 
 
 def leftovers(shot: Shot) -> list[str]:
@@ -260,7 +228,7 @@ def test_a_keyframe_that_is_all_one_teaches_nothing(
 ) -> None:
     """Two keyframes, of which one is left: no fit, said once, and all agree that the shot is
     done."""
-    paint(tiny_shot, 1005, np.full(TINY_WINDOW.shape, value, np.uint8))
+    write_tiny_keyframe(tiny_shot, 1005, np.full(TINY_WINDOW.shape, value, np.uint8))
     found, said, steps = statuses(shot)
     assert set(found.values()) == {"written"} and not steps
     assert "fewer than two of its keyframes" in said[-1]
@@ -271,9 +239,9 @@ def test_a_keyframe_that_is_all_one_teaches_nothing(
 def test_keyframes_that_cannot_be_used_are_left_out(
     shot: Shot, always: None, tiny_shot: Path
 ) -> None:
-    paint(tiny_shot, 1002)
-    paint(tiny_shot, 1003, np.full(TINY_WINDOW.shape, 128, np.uint8))
-    paint(tiny_shot, 1004)
+    write_tiny_keyframe(tiny_shot, 1002)
+    write_tiny_keyframe(tiny_shot, 1003, np.full(TINY_WINDOW.shape, 128, np.uint8))
+    write_tiny_keyframe(tiny_shot, 1004)
     (tiny_shot / "plate" / "plate.1004.exr").write_bytes(b"rubbish")
     found, said, steps = statuses(reopened(shot, tiny_shot))
     assert found == {n: "failed" if n == 1004 else "written" for n in NUMBERS}
@@ -283,7 +251,7 @@ def test_keyframes_that_cannot_be_used_are_left_out(
 def test_a_damaged_keyframe_elsewhere_stops_no_chunk(
     shot: Shot, always: None, tiny_shot: Path
 ) -> None:
-    paint(tiny_shot, 1003)
+    write_tiny_keyframe(tiny_shot, 1003)
     (tiny_shot / "trimaps" / "trimap.1005.png").write_bytes(b"rubbish")
     found, said, _ = statuses(reopened(shot, tiny_shot), chunk=True, only=(1001, 1002, 1003))
     assert set(found.values()) == {"written"} and "on keyframe 1003" in said[0]
@@ -293,7 +261,7 @@ def test_pixels_that_are_no_numbers(shot: Shot, always: None, tiny_shot: Path) -
     pixels = tiny_plate(4)
     pixels[20:24, 30:34] = np.nan
     pixels[10:12], pixels[12:14] = np.inf, -np.inf
-    write_plate(tiny_shot, 1005, pixels)
+    write_rgb(tiny_shot / "plate" / "plate.1005.exr", pixels)
     found, _, steps = statuses(shot)
     assert set(found.values()) == {"written"} and steps == QUICK.steps
     (path,) = fits(shot)
@@ -303,15 +271,17 @@ def test_pixels_that_are_no_numbers(shot: Shot, always: None, tiny_shot: Path) -
 
 def test_data_windows_of_several_sizes(shot: Shot, always: None, tiny_shot: Path) -> None:
     smaller, larger = _window(8, 6, 55, 41), _window(-4, -2, 67, 49)
-    write_plate(tiny_shot, 1005, tiny_plate(4)[6:42, 8:56], smaller)
-    write_plate(tiny_shot, 1001, np.pad(tiny_plate(0), ((2, 2), (4, 4), (0, 0))), larger)
+    plate = tiny_shot / "plate"
+    write_rgb(plate / "plate.1005.exr", tiny_plate(4)[6:42, 8:56], data=smaller)
+    wider = np.pad(tiny_plate(0), ((2, 2), (4, 4), (0, 0)))
+    write_rgb(plate / "plate.1001.exr", wider, data=larger)
     found, _, steps = statuses(shot)
     assert set(found.values()) == {"written"} and steps == QUICK.steps
 
 
 @pytest.mark.parametrize("missing", ["hold", "skip"])
 def test_missing_frames(shot: Shot, always: None, tiny_shot: Path, missing: str) -> None:
-    paint(tiny_shot, 1003)
+    write_tiny_keyframe(tiny_shot, 1003)
     for number in (1002, 1003):  # a keyframe too
         (tiny_shot / "plate" / f"plate.{number}.exr").unlink()
     gaps = changed(
@@ -363,63 +333,3 @@ def test_several_devices_share_a_fit(shot: Shot, always: None, tmp_path: Path) -
     for number in NUMBERS:
         name = f"matte.{number}.exr"
         assert (several.output / name).read_bytes() == (shot.output / name).read_bytes()
-
-
-# -- memory ----------------------------------------------------------------------------------------
-
-
-def test_examples_of_a_long_shot_are_small() -> None:
-    """24 keyframes of the largest size that stage 1 sees, nearly all of it unknown."""
-    shape, random = (600, 1000), np.random.default_rng(0)
-    labels = np.full(shape, 128, np.uint8)
-    labels[0], labels[-1] = 0, 255
-    image = random.random((*shape, 3), np.float32)
-    priors = random.random((*shape, PRIORS), np.float32)
-    one = Example.of(Frame(image=image, labels=labels, priors=priors), priors[:, :, 0])
-    shared = one.image.nbytes + one.wanted.nbytes
-    assert 24 * (shared + len(GROWTHS_PX) * (one.nbytes - shared)) < 420e6
-    back = one.frame
-    assert np.array_equal(back.labels, labels) and np.abs(back.image - image).max() < 1e-3
-    unknown = labels == 128
-    assert np.abs(back.priors - priors)[unknown].max() < 0.0021
-    assert (back.priors[0] == 0).all() and (back.priors[-1] == 1).all()
-
-
-def test_one_keyframe_is_held_at_a_time(
-    shot: Shot, tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in (1002, 1003, 1004):
-        paint(tiny_shot, number)
-    alive: list[weakref.ref[Keyframe]] = []
-    most = []
-    plain = examples_module.grown_examples
-
-    def watched(key: Keyframe, *rest: Any) -> list[Example]:
-        alive.append(weakref.ref(key))
-        gc.collect()
-        most.append(sum(one() is not None for one in alive))
-        found = plain(key, *rest)
-        assert all(one.image is found[0].image and one.wanted is found[0].wanted for one in found)
-        return found
-
-    monkeypatch.setattr(examples_module, "grown_examples", watched)
-    statuses(reopened(shot, tiny_shot))
-    assert len(most) == 5 and max(most) <= 2
-
-
-def test_many_keyframes_are_thinned_out_evenly(
-    shot: Shot, always: None, tiny_shot: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in (1002, 1003, 1004):
-        paint(tiny_shot, number)
-    seen: list[int] = []
-    plain = fitting_module._solved_keyframes
-
-    def watched(run: Any, engine: Any, numbers: Any) -> Any:
-        seen.extend(numbers)
-        return plain(run, engine, numbers)
-
-    monkeypatch.setattr(fitting_module, "_solved_keyframes", watched)
-    few = changed(reopened(shot, tiny_shot), fit=replace(QUICK, most_keyframes=3))
-    assert set(statuses(few)[0].values()) == {"written"}
-    assert seen == [1001, 1003, 1005, 1003]  # the last to be tried on

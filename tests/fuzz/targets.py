@@ -237,7 +237,7 @@ def _check_answers(outbox: Any) -> None:
 
 
 def _page(data: bytes, folder: Path, _: str) -> None:
-    """What the paint page sends; other commands and the engine are not started."""
+    """Take what the paint page sends; other commands and the engine are not started."""
     import numpy as np
 
     from vfxmatte.paint import guesses, methods

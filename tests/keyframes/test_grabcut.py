@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.conftest import tiny_alpha
+from tests.conftest import tiny_alpha, write_rgb
 from vfxmatte.cli import commands
 from vfxmatte.errors import TrimapError
 from vfxmatte.io.plates import open_plate
-from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.keyframes import grabcut as first_guess
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.keyframes.strokes import Hints, parsed_shape
@@ -90,7 +89,7 @@ def test_a_keyframe_is_written_that_a_run_takes(tiny_shot: Path) -> None:
     assert (alpha[labels == FOREGROUND] > 0.5).mean() > 0.97
     assert (alpha[labels == BACKGROUND] < 0.5).mean() > 0.97
     again = guessed(tiny_shot, "--frame", 1003, "--box", BOX)
-    assert again.exit_code == 3 and "have a keyframe already" in again.output
+    assert again.exit_code == 3 and "frame 1003 has a keyframe already" in again.output
     run = ["run", str(tiny_shot), "--engine", "trimap", "--quiet"]
     assert CliRunner().invoke(commands, run).exit_code == 0
 
@@ -115,11 +114,8 @@ def test_the_canvas_of_a_plate_with_overscan_is_covered(tmp_path: Path) -> None:
     """Data window 8 px wider than the display window: boxes count from what is shown."""
     image, inside = subject()
     data = Window(x_min=-8, y_min=-8, x_max=111, y_max=81)
-    planes = {name: image[:, :, i].astype(np.float16) for i, name in enumerate("RGB")}
-    plate = tmp_path / "plate"
-    plate.mkdir()
-    write_exr(plate / "plate.1001.exr", planes, data_window=data,
-              display_window=Window.of_size(104, 74), attributes={})  # fmt: skip
+    display = Window.of_size(104, 74)
+    write_rgb(tmp_path / "plate" / "plate.1001.exr", image, display=display, data=data)
     result = guessed(tmp_path, "--frame", 1001, "--box", "12,12,80,50", "--band", 3)
     assert result.exit_code == 0, result.output
     labels = cv2.imread(str(tmp_path / "trimaps" / "trimap.1001.png"), 0)

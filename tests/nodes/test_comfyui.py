@@ -278,10 +278,18 @@ def test_a_sequence_with_foreground_and_layers(bench: Bench) -> None:
 
 
 def test_a_sequence_is_fitted_first(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    class Shown(list[tuple[int, int]]):
+        """Lets the frames come once the fit is on the bar."""
+
+        def append(self, step: tuple[int, int]) -> None:
+            super().append(step)
+            if step == (21, 120) or len(self) > 100:
+                bench.client.gate.set()
+
     bench.client.fit_steps = [(20, 120), (21, 120)]
     bench.client.gate.clear()
+    bench.comfy.shown = Shown()
     caplog.set_level("INFO", "vfxmatte")
-    threading.Timer(0.5, bench.client.gate.set).start()
     bench.sequence(fit=" 2 ")
     assert bench.client.requests[0]["fit"] == "2"
     assert (21, 120) in bench.comfy.shown and bench.comfy.shown[-1] == (3, 3)

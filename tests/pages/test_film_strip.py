@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser import OpenPage, picture_of
+from tests.browser import OpenPage, picture_of, wait_for_paint
 from vfxmatte.pages import page_file
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_bars_rise_and_both_themes_are_drawn(strip: Page) -> None:
     strip.wait_for_function("document.querySelector('canvas').height > 40")
     for theme, is_dark in (("dark", True), ("light", False)):
         strip.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        strip.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+        wait_for_paint(strip)
         shot = picture_of(strip.locator("#strip").screenshot()).astype(float)
         assert (shot.mean() < 128) == is_dark
         saturated = np.ptp(shot, axis=2) > 40

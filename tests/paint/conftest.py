@@ -121,7 +121,7 @@ def solving(
 def painting(
     tiny_shot: Path, serve: Serve, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> Painting:
-    """The same without an engine, which takes seconds to start: the trimap stands for the matte."""
+    """A server without an engine, which takes seconds to start: the trimap stands for the matte."""
 
     def solve(_: LiveMatte, number: int, labels: Labels, visible: Window, level: int) -> Any:
         rows, columns = visible.slices_in(Window.of_size(*labels.shape[::-1]))

@@ -1,4 +1,4 @@
-"""Who gets nothing: other hosts, other origins, other tokens, other pages in the same browser."""
+"""Visitors who get nothing: other hosts, origins, tokens, and pages in the same browser."""
 
 from __future__ import annotations
 

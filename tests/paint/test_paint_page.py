@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser import OpenPage
+from tests.browser import OpenPage, wait_for_paint
 from tests.paint.conftest import Painting, Serve, opened
 from vfxmatte.pipeline.settings import RunSettings
 
@@ -260,7 +260,7 @@ def test_running_asks_about_what_is_not_saved(painting: Painting) -> None:
     painting.page.keyboard.press("2")
     painting.stroke((10, 10), (20, 20))
     painting.page.click("#run")
-    assert "Frames 1001 are painted" in painting.page.inner_text("#ask")
+    assert "Frame 1001 is painted and not saved as a keyframe" in painting.page.inner_text("#ask")
     painting.page.click("#ask button[value='']")
     assert painting.value("paintPage.isRunning") is False
 
@@ -311,7 +311,7 @@ def test_exposure_and_view_change_the_plate_alone(painting: Painting) -> None:
         one.dispatchEvent(new Event("input")); })()"""
     )
     painting.wait_for("paintPage.plate.isComplete && paintPage.plate.stops === 3")
-    painting.page.wait_for_timeout(300)
+    wait_for_paint(painting.page)
     bright = painting.page.locator("#paint").screenshot()
     assert _mean(bright) > _mean(dark) + 10
     assert painting.labels() == labels

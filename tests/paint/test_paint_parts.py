@@ -113,7 +113,8 @@ def test_only_settings_that_differ_are_sent(tiny_weights: Path) -> None:
     assert changes(base, base) == {}
     engine = replace(base.engine, weights=tiny_weights, mode="fast")
     assert changes(base, replace(base, engine=engine, missing="hold")) == {
-        "engine": {"weights": str(tiny_weights), "mode": "fast"},
+        "engine.weights": str(tiny_weights),
+        "engine.mode": "fast",
         "missing": "hold",
     }
 
@@ -211,7 +212,7 @@ def test_painting_is_written_before_a_terminated_server_ends(tiny_shot: Path) ->
             box = {"frame": 1003, "x": 0, "y": 0, "width": 2, "height": 1}
             assert "result" in ask(page, {"method": "paint", "params": box}, b"\x80\xff")
         child.send_signal(signal.SIGTERM)
-        assert "frames 1003" in child.stdout.read()
+        assert "next time: frame 1003" in child.stdout.read()
     assert (tiny_shot / "trimaps" / "unsaved" / "trimap.1003.png").is_file()
 
 

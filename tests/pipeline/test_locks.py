@@ -152,7 +152,7 @@ def test_a_changed_plate_is_reported(folder: Path) -> None:
     other_plate(folder)
     run_counted(folder)
     manifest = json.loads((folder / "matte" / "manifest.json").read_text(encoding="utf-8"))
-    text = "the plate of locked frames 1004-1005 has changed since they were locked"
+    text = "the plate of locked frames 1004-1005 has changed since the lock"
     assert any(text in note for note in manifest["notes"]) and manifest["locked"] == LOCKED
     states = {frame["frame"]: frame["state"] for frame in manifest["frames"]}
     assert states == {n: "locked" if n in LOCKED else "done" for n in NUMBERS}
@@ -232,7 +232,7 @@ def test_a_matte_that_is_painted_over_is_respected(folder: Path) -> None:
     edit(matte(folder, 1005), size=8)
     assert run_counted(folder)[1].solved == [1006, 1007, 1008]
     assert (
-        "1005 were edited since they were locked"
+        "locked frame 1005 was edited since the lock"
         in invoke("check", folder, "--engine", "trimap").output
     )
 
@@ -297,7 +297,7 @@ def test_frames_are_locked_listed_and_unlocked(folder: Path) -> None:
     again = json.loads(invoke("lock", folder, "1005,1007", "--json").output)
     assert (again["changed"], again["locked"]) == ([1007], [1003, 1004, 1005, 1007])
     assert invoke("lock", folder).output == "locked     frames 1003-1005,1007\n"
-    assert "unlocked   frames 1004" in invoke("unlock", folder, "1004").output
+    assert "unlocked   frame 1004\n" in invoke("unlock", folder, "1004").output
     assert invoke("unlock", folder).exit_code == 2
     assert "nothing is locked" in invoke("unlock", folder, "--all").output
     assert invoke("unlock", folder, "--all").exit_code == 0
@@ -343,7 +343,7 @@ def test_an_edited_matte_is_named_when_it_is_unlocked(folder: Path) -> None:
     lock(folder)
     edit(matte(folder, 1004))
     answer = invoke("unlock", folder, "--all")
-    assert answer.exit_code == 0 and "1004 were edited by hand" in answer.output
+    assert answer.exit_code == 0 and "frame 1004 was edited by hand" in answer.output
 
 
 def test_a_lock_is_no_part_of_the_pixels(folder: Path) -> None:

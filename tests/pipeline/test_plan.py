@@ -89,8 +89,8 @@ def test_a_range_beside_the_plate_is_refused() -> None:
 def test_keyframes_outside_of_the_plate_are_noted_or_refused() -> None:
     plan = plan_of(plate_of(1, 2, 3), 2, 9)
     assert list(plan.keyframes) == [2]
-    assert any("keyframes 9 are not used" in note for note in plan.notes)
-    with pytest.raises(ShotError, match="no keyframe stands on a frame of the plate: keyframes 9"):
+    assert any("keyframe 9 is not used: the plate has no such frame" in note for note in plan.notes)
+    with pytest.raises(ShotError, match="no keyframe stands on a frame of the plate: keyframe 9,"):
         plan_of(plate_of(1, 2, 3), 9)
     with pytest.raises(ShotError, match="no keyframe trimap"):
         plan_of(plate_of(1, 2, 3))

@@ -494,7 +494,7 @@ def test_without_a_keyframe_on_the_plate_nothing_is_done(folder: Path, solve: An
     for number in (1001, 1004):
         trimap_path(folder, number).unlink()
     trimap_path(folder, 1008).rename(trimap_path(folder, 1020))
-    with pytest.raises(ShotError, match="keyframes 1020, plate 1001-1008") as caught:
+    with pytest.raises(ShotError, match="keyframe 1020, plate 1001-1008") as caught:
         solve(folder)
     assert caught.value.shot == folder.name and nothing_written(folder)
     trimap_path(folder, 1020).unlink()

@@ -140,7 +140,7 @@ def test_keyframes_that_the_plate_has_not_are_left_out(tmp_path: Path) -> None:
     info = info_of(MovingShot(frames=3, width=32, height=24, first=10).write(tmp_path))
     paths = {n: Path(f"t.{n}.png") for n in (9, 11, 30)}
     assert list(keyframes_in(paths, info)) == [11]
-    with pytest.raises(ShotError, match="keyframes 9, plate 10-12"):
+    with pytest.raises(ShotError, match="keyframe 9, plate 10-12"):
         keyframes_in({9: paths[9]}, info)
     with pytest.raises(ShotError, match="no keyframe trimap") as caught:
         keyframes_in({}, info)

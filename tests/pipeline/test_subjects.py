@@ -29,7 +29,7 @@ from tests.subjects import (
 from vfxmatte.errors import ShotError, TrimapError, UsageError
 from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import write_prores
-from vfxmatte.io.plates import MoviePlate, Plate
+from vfxmatte.io.plates import MoviePlate
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.merge import merge
 from vfxmatte.pipeline.shot import Shot
@@ -479,11 +479,10 @@ def test_painting_over_a_propagated_trimap_is_noticed_for_each_subject(folder: P
         solve(folder)
 
 
-def test_subjects_share_one_setting_of_everything(folder: Path) -> None:
+def test_subjects_share_one_plate(folder: Path) -> None:
     with open_run(Shot.open(folder), settings_of()) as run:
-        assert isinstance(run, SubjectsRun)
-        plates = {id(one.plate) for one in run.runs.values()}
-        assert len(plates) == 1 and isinstance(next(iter(run.runs.values())).plate, Plate)
+        assert isinstance(run, SubjectsRun) and len(run.runs) == 2
+        assert all(one.plate is run.plate for one in run.runs.values())
 
 
 def test_the_sample_shot_with_two_creatures(tmp_path: Path) -> None:

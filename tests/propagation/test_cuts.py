@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TINY_WINDOW
+from tests.conftest import write_rgb
 from vfxmatte.cli import commands
-from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.propagation.confidence import missed_share
 from vfxmatte.propagation.cuts import find_breaks
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, carry
@@ -186,13 +185,7 @@ def test_a_run_says_where_the_cut_is(tiny_shot: Path) -> None:
         rng = np.random.default_rng(number // 1000)
         pixels = cv2.GaussianBlur(rng.random((48, 64, 3)).astype(np.float32), (0, 0), 5)
         pixels = (pixels - pixels.min()) / np.ptp(pixels)
-        planes = {name: pixels[:, :, i].astype(np.float16) for i, name in enumerate("RGB")}
-        write_exr(
-            tiny_shot / "plate" / f"plate.{number}.exr",
-            planes,
-            data_window=TINY_WINDOW,
-            display_window=TINY_WINDOW,
-        )
+        write_rgb(tiny_shot / "plate" / f"plate.{number}.exr", pixels)
     command = ["run", str(tiny_shot), "--engine", "trimap", "--json"]
     events = [
         json.loads(line) for line in CliRunner().invoke(commands, command).stdout.splitlines()

@@ -1,4 +1,4 @@
-"""On the sample shots: confidence ranks frames as their errors do, and a keyframe more helps."""
+"""Propagation on the sample shots: confidence ranks frames as errors do, a keyframe more helps."""
 
 from __future__ import annotations
 

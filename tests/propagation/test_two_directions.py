@@ -56,7 +56,7 @@ def test_growth_is_bounded():
 def test_one_direction_without_an_unknown_region():
     flat = np.zeros((40, 80), np.uint8)
     labels, agreement = merge(flat, edge_at(40), 0.5, MergeSettings())
-    assert (labels[:, 37:] == UNKNOWN).all() and (labels[:, :10] == BACKGROUND).all()
+    assert (labels[:, 37:] == UNKNOWN).all() and (labels[:, :25] == BACKGROUND).all()
     assert agreement == 0.5
     assert merge(flat, flat, 0.5, MergeSettings())[1] == 1
 

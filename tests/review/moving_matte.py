@@ -22,6 +22,17 @@ KEYFRAMES = (1001, 1020)
 Spoil = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
+def with_hole(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A hole in the middle of what is solid."""
+    rows, columns = np.nonzero(alpha >= 1)
+    return cv2.circle(alpha.copy(), (int(columns.mean()), int(rows.mean())), 8, 0.0, -1)
+
+
+def half(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Half as opaque everywhere."""
+    return alpha * np.float32(0.5)
+
+
 def alpha_at(index: int) -> NDArray[np.float32]:
     """(120, 160) float32: a disc that moves by 2 px a frame."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.review.moving_matte import COUNT, FIRST, moving_matte, review_of, without_matte
+from tests.review.moving_matte import (
+    COUNT,
+    FIRST,
+    half,
+    moving_matte,
+    review_of,
+    with_hole,
+    without_matte,
+)
 from vfxmatte.review.exact import exact_figures
 from vfxmatte.review.figures import CHECKS
 from vfxmatte.review.flags import FrameReview
@@ -23,11 +31,6 @@ def blurred(alpha: Alpha) -> Alpha:
     return cv2.GaussianBlur(alpha, (0, 0), 8.0)
 
 
-def with_hole(alpha: Alpha) -> Alpha:
-    rows, columns = np.nonzero(alpha >= 1)
-    return cv2.circle(alpha.copy(), (int(columns.mean()), int(rows.mean())), 8, 0.0, -1)
-
-
 def with_island(alpha: Alpha) -> Alpha:
     return cv2.circle(alpha.copy(), (20, 100), 7, 1.0, -1)
 
@@ -38,10 +41,6 @@ def grown(alpha: Alpha) -> Alpha:
 
 def shrunk(alpha: Alpha) -> Alpha:
     return cv2.erode(alpha, np.ones((9, 9), np.uint8))
-
-
-def half(alpha: Alpha) -> Alpha:
-    return alpha * np.float32(0.5)
 
 
 def flagged(frames: dict[int, FrameReview]) -> list[int]:

@@ -11,7 +11,7 @@ from vfxmatte.review.page import PICTURES_BYTES
 from vfxmatte.review.proxies import Proxies, decoded_webp
 
 SIZE = (MOST_PX, MOST_PX * 9 // 16)
-"""Of the reduced pictures of HD."""
+"""The size of the reduced pictures of HD."""
 
 
 def grainy_frame(number: int, size: tuple[int, int] = SIZE) -> ReviewFrame:

@@ -11,25 +11,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TINY_WINDOW, tiny_alpha
+from tests.conftest import write_tiny_keyframe
 from vfxmatte.cli import commands
 from vfxmatte.engines import registry
-from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.review import withholding
 from vfxmatte.review.withholding import score, turns
-from vfxmatte.trimaps import from_matte
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FrameList, Trimap
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FrameList
 
 FIGURES = ("fg_lost", "bg_won", "unknown", "holes", "leaks")
 
 
 def paint(shot: Path, *numbers: int) -> Path:
     for number in numbers:
-        labels = from_matte(tiny_alpha(number - 1001), erode_px=3, dilate_px=3)
-        trimap = Trimap(number=number, labels=labels, is_keyframe=True)
-        write_labels(trimap, shot / "trimaps" / f"trimap.{number}.png", TINY_WINDOW)
+        write_tiny_keyframe(shot, number)
     return shot
 
 
@@ -144,7 +140,7 @@ def test_the_table_names_the_frames(tiny_shot: Path) -> None:
     ("painted", "value", "message"),
     [
         ((), [], "takes at least three, and there are 2: 1001,1005"),
-        ((1003,), ["1002"], "frames 1002 are no keyframes"),
+        ((1003,), ["1002"], "frame 1002 has no painted keyframe"),
         ((1003,), ["1001,1003,1005"], "all keyframes would be withheld"),
         ((1003,), ["shots/creature"], "put SHOT before it"),
     ],

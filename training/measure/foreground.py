@@ -94,7 +94,7 @@ class Errors:
     band: list[float] = field(default_factory=list)
     """Mean difference over the band of each picture."""
     soft: list[float] = field(default_factory=list)
-    """The same where alpha is partial."""
+    """The error where alpha is partial."""
     boil: float | None = None
     """Mean difference between a shot's frame and the next one, moved back along the motion."""
 

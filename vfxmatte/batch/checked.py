@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vfxmatte.common.paths import is_same_place
+from vfxmatte.common.paths import existing_folder, is_same_place
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.shot import Shot
@@ -24,7 +24,7 @@ class NamedShot(Protocol):
 
     @property
     def source(self) -> str:
-        """Where the batch names it."""
+        """The argument or list that names it."""
 
     def open(self) -> Shot:
         """Open the shot; raises VfxmatteError."""
@@ -32,7 +32,7 @@ class NamedShot(Protocol):
 
 @dataclass(eq=False)
 class CheckedShot:
-    """What was found out about a shot before the batch starts."""
+    """The findings about a shot before the batch starts."""
 
     name: str
     source: str
@@ -51,10 +51,12 @@ class CheckedShot:
     @property
     def frames(self) -> int:
         """Number of results of a run, finished ones included: for each subject one a frame."""
-        found = self.inspection
-        if found is None or found.plan is None:
+        inspection = self.inspection
+        if inspection is None or inspection.plan is None:
             return 0
-        return max(1, len(found.subjects)) * (len(found.plan.numbers) + len(found.plan.skipped))
+        return max(1, len(inspection.subjects)) * (
+            len(inspection.plan.numbers) + len(inspection.plan.skipped)
+        )
 
     @property
     def finished(self) -> int:
@@ -98,20 +100,21 @@ def full_disks(shots: Iterable[CheckedShot]) -> list[str]:
     needed: dict[int, int] = defaultdict(int)
     disks: dict[int, tuple[Path, int]] = {}
     for one in shots:
-        found = one.inspection
-        if found is None or found.needed_bytes is None or found.free_bytes is None or one.problems:
+        inspection = one.inspection
+        if (
+            inspection is None
+            or inspection.needed_bytes is None
+            or inspection.free_bytes is None
+            or one.problems
+        ):
             continue
-        folder = _existing(found.shot.output.absolute())
+        folder = existing_folder(inspection.shot.output)
         disk = folder.stat().st_dev
-        needed[disk] += found.needed_bytes
-        disks.setdefault(disk, (folder, found.free_bytes))
+        needed[disk] += inspection.needed_bytes
+        disks.setdefault(disk, (folder, inspection.free_bytes))
     return [
         f"the disk of {folder} may be too full for all mattes to come: at most "
         f"{needed[disk] / 2**30:.1f} GiB, of which {free / 2**30:.1f} GiB are free"
         for disk, (folder, free) in disks.items()
         if needed[disk] > free
     ]
-
-
-def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())

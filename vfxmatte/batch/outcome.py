@@ -1,4 +1,4 @@
-"""How a shot of a batch has ended."""
+"""The end of a batch's shot: done, failed, skipped or cancelled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vfxmatte.common.exit_codes import DONE, INTERRUPTED, SOME_FAILED
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.reporting.events import error_values
 from vfxmatte.reporting.totals import Totals
-from vfxmatte.types import FrameResult, numbers_as_text
+from vfxmatte.types import FrameResult
 
 State = Literal[
     "done",
@@ -67,9 +68,7 @@ class Outcome:
         for result in self.failed:
             alike.setdefault("" if result.error is None else result.error.what, []).append(result)
         return [str(error) for error in self.errors] + [
-            f"frames {numbers_as_text(r.number for r in results)}: {results[0].error}"
-            if len(results) > 1
-            else f"frame {results[0].number}: {results[0].error}"
+            f"{frames_text([result.number for result in results])}: {results[0].error}"
             for results in alike.values()
         ]
 

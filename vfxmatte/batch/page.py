@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vfxmatte.common.wording import counted
 from vfxmatte.reporting.pace import clock_text
 from vfxmatte.reporting.totals import SURE
 
@@ -39,7 +40,8 @@ def summary(content: Mapping[str, Any]) -> str:
     words = ", ".join(f"{count} {name}" for name, count in content["frames"].items() if count)
     end = f"ended {content['ended']}" if content["ended"] else "not ended"
     return (
-        f"{content['done']} of {len(content['shots'])} shots done; frames: {words or 'none'}; "
+        f"{content['done']} of {counted(len(content['shots']), 'shot')} done; "
+        f"frames: {words or 'none'}; "
         f"started {content['started']}, {end}; exit code {content['exit_code']}"
     )
 

@@ -67,7 +67,7 @@ class BatchSession:
 
     @property
     def is_refused(self) -> bool:
-        """True if a shot cannot run, and the others must not be done without it."""
+        """Return True if a shot cannot run, and the others must not be done without it."""
         can_run = [not one.problems for one in self._shots]
         return not any(can_run) or not (all(can_run) or self._keep_going)
 

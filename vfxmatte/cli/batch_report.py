@@ -1,4 +1,4 @@
-"""What `vfxmatte batch` prints: lines with one progress over all shots, or JSON events."""
+"""The output of `vfxmatte batch`: lines with one progress over all shots, or JSON events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vfxmatte.batch.checked import CheckedShot
 from vfxmatte.batch.outcome import Outcome
 from vfxmatte.batch.pace import BatchPace
 from vfxmatte.cli.report import make_report
+from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.reporting.events import JsonReport, Report, emit, error_values
 from vfxmatte.reporting.inspection import as_plain
@@ -58,11 +59,9 @@ class ScreenReport:
     def refused(self, bad: Sequence[str], good: int) -> None:
         """Print why no shot was begun."""
         self._refused = True
-        hint = (
-            f"\n  put them right, or give --keep-going to do the other {good} without them"
-            if good
-            else ""
-        )
+        others = "other shot" if good == 1 else f"other {good} shots"
+        them = "it" if len(bad) == 1 else "them"
+        hint = f"\n  put {them} right, or give --keep-going to do the {others}" if good else ""
         click.echo(f"nothing was begun: {', '.join(bad)} cannot run{hint}", err=True)
 
     def end(self, outcomes: Sequence[Outcome], code: int, files: Sequence[str]) -> None:
@@ -74,7 +73,7 @@ class ScreenReport:
 
     def _ends(self, outcomes: Sequence[Outcome]) -> None:
         done = sum(outcome.state == "done" for outcome in outcomes)
-        self.line(f"\n{done} of {len(outcomes)} shots done")
+        self.line(f"\n{done} of {counted(len(outcomes), 'shot')} done")
         for outcome in outcomes:
             if outcome.state == "done":
                 continue
@@ -116,14 +115,14 @@ class JsonEvents:
         emit("error", **error_values(error))
 
     def checked(self, one: CheckedShot) -> None:
-        found = {} if one.inspection is None else as_plain(one.inspection)
+        values = {} if one.inspection is None else as_plain(one.inspection)
         own = {
             "shot": one.name,
             "source": one.source,
             "problems": [str(problem) for problem in one.problems],
             "exit_code": one.exit_code,
         }
-        emit(**{"event": "check", **found, **own})
+        emit(**{"event": "check", **values, **own})
 
     def ended(self, outcome: Outcome) -> None:
         emit("shot", **outcome.as_plain())
@@ -143,13 +142,14 @@ class JsonEvents:
 
 def _state(one: CheckedShot) -> str:
     """Return what is to do for a shot, in words."""
-    found = one.inspection
-    if one.problems or found is None or found.plan is None:
+    inspection = one.inspection
+    if one.problems or inspection is None or inspection.plan is None:
         return "cannot run"
-    text = f"{one.to_do} of {one.frames} frames to do ({numbers_as_text(found.plan.numbers)})"
-    unreadable = () if found.plate is None else found.plate.unreadable
+    frames = counted(one.frames, "frame")
+    text = f"{one.to_do} of {frames} to do ({numbers_as_text(inspection.plan.numbers)})"
+    unreadable = () if inspection.plate is None else inspection.plate.unreadable
     if unreadable:
-        text += f"; frames {numbers_as_text(unreadable)} cannot be read"
+        text += f"; {frames_text(unreadable)} cannot be read"
     return text
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vfxmatte.common.wording import counted
 from vfxmatte.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _lines(settings: BenchSettings, costs: Costs) -> list[str]:
     timing, shot = costs.engine.seconds_per_frame, costs.shot
     precision = costs.engine.engine.get("precision", "")
     lines = [
-        f"machine     {machine_in_words()}, {threads()['torch']} threads",
+        f"machine     {machine_in_words()}, {counted(threads()['torch'], 'thread')}",
         f"engine      {timing.median:.2f} s a frame ({min(timing.seconds):.2f} to "
         f"{max(timing.seconds):.2f}), {settings.width}×{settings.height}, "
         f"{settings.unknown_share:.0%} unknown, {costs.engine.device} {precision}".rstrip(),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import click
 
 from vfxmatte.cli.report import control_lines
-from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.cli.shot_options import given_words, shot_options
+from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.reporting.inspection import Inspection, KeyframeFinding, as_plain, inspect
+from vfxmatte.reporting.inspection import Inspection, as_plain, inspect
+from vfxmatte.reporting.keyframe_findings import KeyframeFinding
 from vfxmatte.types import numbers_as_text
 
 
@@ -30,6 +33,8 @@ def check(as_json: bool, **values: Any) -> None:
     else:
         for line in screen_lines(inspection):
             click.echo(line)
+        words = ["vfxmatte", "run", *given_words(values, values)]
+        click.echo("cannot run" if inspection.problems else f"ready: {shlex.join(words)}")
     click.get_current_context().exit(inspection.exit_code)
 
 
@@ -41,7 +46,7 @@ def screen_lines(inspection: Inspection) -> list[str]:
         lines.append(f"plate      {plate}{_rate(plate)}")
         lines.append(f"colour     {plate.colour_space} ({plate.colour_reason})")
         if plate.missing:
-            lines.append(f"missing    frames {numbers_as_text(plate.missing)}")
+            lines.append(f"missing    {frames_text(plate.missing)}")
     lines += [f"keyframe   {_keyframe(one)}" for one in inspection.keyframes]
     if inspection.plan is not None and not inspection.subjects:
         lines += control_lines(inspection.plan)
@@ -54,7 +59,6 @@ def screen_lines(inspection: Inspection) -> list[str]:
     lines += _to_do(inspection)
     lines += [f"note       {remark}" for remark in inspection.remarks]
     lines += [f"problem    {problem}" for problem in inspection.problems]
-    lines.append("cannot run" if inspection.problems else "ready: vfxmatte run")
     return lines
 
 
@@ -84,7 +88,8 @@ def _to_do(inspection: Inspection) -> list[str]:
         again += f", {inspection.rewritten} of them without solving: only the file changes"
     lines = [
         f"to do      {inspection.to_do} of {_mattes(inspection)} "
-        f"({numbers_as_text(inspection.plan.numbers)}){again}; {inspection.finished} are finished",
+        f"({numbers_as_text(inspection.plan.numbers)}){again}; "
+        f"{inspection.finished} {'is' if inspection.finished == 1 else 'are'} finished",
         f"output     {inspection.shot.output}",
     ]
     if inspection.needed_bytes is not None and inspection.free_bytes is not None:
@@ -97,9 +102,10 @@ def _mattes(inspection: Inspection) -> str:
     """Return how many mattes the run is to have."""
     frames = 0 if inspection.plan is None else len(inspection.plan.numbers)
     if not inspection.subjects:
-        return f"{frames} frames"
+        return counted(frames, "frame")
     names = ", ".join(inspection.subjects)
-    return f"{frames * len(inspection.subjects)} mattes of {frames} frames, for {names}"
+    mattes = counted(frames * len(inspection.subjects), "matte")
+    return f"{mattes} of {counted(frames, 'frame')}, for {names}"
 
 
 def _size(count: int) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import UsageError
 from vfxmatte.io.overwriting import refuse_existing
@@ -28,7 +29,6 @@ from vfxmatte.reporting.events import error_values
 from vfxmatte.review.comparison import Comparison, Outcome, Summary
 from vfxmatte.review.detail_sheet import write_sheet
 from vfxmatte.review.evaluation import open_alpha
-from vfxmatte.types import numbers_as_text
 
 RECORD, SHEET = "comparison.json", "comparison.png"
 FOLDER = "comparison"
@@ -74,12 +74,8 @@ def compare(
         message="there is a comparison already",
         hint="give --overwrite, or another --output",
     )
-    with (
-        Run(shot) as prepared,
-        Comparison(
-            prepared, names, _alpha(values["shot"], alpha, shot.chosen), details=details
-        ) as comparison,
-    ):
+    true_alpha = _alpha(values["shot"], alpha, shot.chosen)
+    with Run(shot) as run, Comparison(run, names, true_alpha, details=details) as comparison:
         try:
             for _ in comparison.frames():
                 pass
@@ -183,7 +179,7 @@ def _divided_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
             divided.setdefault(one.engine, []).append(one.number)
     for engine, numbers in divided.items():
         yield (
-            f"{engine}: frames {numbers_as_text(numbers)} were too large to be solved at once: "
+            f"{engine}: {frames_text(numbers, ('was', 'were'))} too large to be solved at once: "
             "coarse first, then in overlapping pieces (engine.max_window_px)"
         )
 

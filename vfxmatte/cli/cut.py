@@ -13,6 +13,7 @@ from vfxmatte.cli.group import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.shot_options import preview_option, settings_options
+from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.editorial.cut import Cut, CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.errors import VfxmatteError
@@ -21,7 +22,6 @@ from vfxmatte.reporting.events import Report, emit, error_values
 from vfxmatte.reporting.inspection import Inspection, inspect
 from vfxmatte.reporting.session import RunSession
 from vfxmatte.serve.engine_cache import EngineCache
-from vfxmatte.types import numbers_as_text
 
 
 @click.command()
@@ -153,7 +153,7 @@ class _CutReport:
         if self.as_json:
             emit("cut", path=str(cut.path), shots=list(map(_plain, cut.shots)), notes=cut.notes)
         elif not self.quiet:
-            click.echo(f"cut        {cut.path}: {len(cut.shots)} shots to matte")
+            click.echo(f"cut        {cut.path}: {counted(len(cut.shots), 'shot')} to matte")
             for line in _lines(cut):
                 click.echo(line)
         self.problems(cut.problems)
@@ -174,16 +174,21 @@ class _CutReport:
             emit("end", exit_codes=ends, not_matted=len(cut.problems), exit_code=code)
         elif not self.quiet:
             click.echo(
-                f"{len(codes) - len(bad)} of {len(codes)} shots whole"
+                f"{len(codes) - len(bad)} of {counted(len(codes), 'shot')} whole"
                 + (f"; with failures: {', '.join(bad)}" if bad else "")
-                + (f"; {len(cut.problems)} clips or shots not matted" if cut.problems else "")
+                + (f"; {_not_matted(len(cut.problems))}" if cut.problems else "")
             )
+
+
+def _not_matted(count: int) -> str:
+    return "1 clip or shot not matted" if count == 1 else f"{count} clips or shots not matted"
 
 
 def _lines(cut: Cut) -> Iterator[str]:
     for shot in cut.shots:
-        frames = ",".join(map(str, shot.ranges))
-        yield f"  {shot.name}  frames {frames}, keyframes {numbers_as_text(shot.keyframes)}"
+        noun = "frame" if sum(map(len, shot.ranges)) == 1 else "frames"
+        frames = f"{noun} {','.join(map(str, shot.ranges))}"
+        yield f"  {shot.name}  {frames}, {frames_text(shot.keyframes, noun='keyframe')}"
         yield f"    of {shot.media.plate} into {shot.output}"
         yield from (f"    note: {note}" for note in shot.notes)
     yield from (f"  note: {note}" for note in cut.notes)
@@ -221,4 +226,4 @@ def _list(cut: Cut, report: _CutReport) -> int:
 def _state(code: int, to_do: int) -> str:
     if code > SOME_FAILED:
         return "cannot run"
-    return f"{to_do} frames to do" + (", some of them cannot be read" if code else "")
+    return counted(to_do, "frame") + " to do" + (", some of them cannot be read" if code else "")

@@ -15,6 +15,7 @@ from vfxmatte.cli.measured_frames import error_field, print_measured, table_of
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.cli.withhold import INNER, named_frames, withhold
+from vfxmatte.common.wording import counted
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.run import Run
 from vfxmatte.review.evaluation import Evaluation, FrameEvaluation, Means, open_alpha
@@ -80,7 +81,7 @@ def _report(evaluation: Evaluation, frames: list[FrameEvaluation], *, as_json: b
     else:
         Console().print(_table(frames, means))
         band = f"keyframes' band {evaluation.band_px:.1f} px"
-        click.echo(f"{shot.name}: {len(frames)} frames, {band}")
+        click.echo(f"{shot.name}: {counted(len(frames), 'frame')}, {band}")
         if not evaluation.has_mattes:
             click.echo(f"no mattes in {shot.output} yet")
 

@@ -15,7 +15,7 @@ from vfxmatte.cli.cut_options import cut_options, read_cut_file, refuse_cut_opti
 from vfxmatte.cli.group import NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_list import find_shots, names_many
-from vfxmatte.cli.shot_options import job_shot_options, settings_names
+from vfxmatte.cli.shot_options import given_words, job_shot_options, settings_names
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.common.paths import clean_path
 from vfxmatte.editorial.cut import CutShot
@@ -98,25 +98,20 @@ def farm(
     The shot's options are those of `run`. Workers get them unchanged, and paths as parameters that
     the scheduler maps. Nothing is solved here.
     """
-
-    def files(jobs: FarmBatch, *, is_one: bool) -> dict[str, str]:
-        if scheduler == "opencue":
-            return {"opencue.xml": spec(jobs, this_user(show))}
-        if is_one:
-            return openjd_files(jobs.jobs[0], chunking=not no_chunking)
-        return openjd_batch_files(jobs, chunking=not no_chunking)
-
     is_batch = cut_file is None and names_many(shots, values)
     values["shot"] = clean_path(shots[0]) if len(shots) == 1 and not is_batch else None
-    problems: list[VfxmatteError] = []
     if cut_file is not None:
         jobs, problems = _jobs_of_cut(cut_file, bundle, shots, values)
     elif is_batch:
         jobs, problems = _job_of_batch(shots, bundle, values, keep_going=keep_going)
     else:
-        refuse_cut_options(values)
-        jobs = {bundle: _alone(_job(shot_of(values), values, _given_options(values)))}
-    contents = {folder: files(job, is_one=not is_batch) for folder, job in jobs.items()}
+        jobs, problems = {bundle: _job_of_shot(values)}, []
+    contents = {
+        folder: {"opencue.xml": spec(job, this_user(show))}
+        if scheduler == "opencue"
+        else _openjd(job, is_batch=is_batch, chunking=not no_chunking)
+        for folder, job in jobs.items()
+    }
     for folder, texts in contents.items():
         for path in write_bundle(folder, texts, overwrite=overwrite):
             click.echo(path)
@@ -124,6 +119,17 @@ def farm(
         click.echo(f"error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(SOME_FAILED if jobs else NOTHING_DONE)
+
+
+def _openjd(batch: FarmBatch, *, is_batch: bool, chunking: bool) -> dict[str, str]:
+    if is_batch:
+        return openjd_batch_files(batch, chunking=chunking)
+    return openjd_files(batch.jobs[0], chunking=chunking)
+
+
+def _job_of_shot(values: Mapping[str, Any]) -> FarmBatch:
+    refuse_cut_options(values)
+    return _alone(_job(shot_of(values), values, given_words(values, _OPTIONS)))
 
 
 def _alone(job: FarmJob) -> FarmBatch:
@@ -152,7 +158,7 @@ def _job_of_batch(
         checked.append(one)
         if one.shot is not None and not one.problems:
             shot = replace(one.shot, name=named.name)
-            jobs.append(_job(shot, named.values, _given_options(named.values)))
+            jobs.append(_job(shot, named.values, given_words(named.values, _OPTIONS)))
     problems = [problem for one in checked for problem in one.problems]
     if not jobs or (problems and not keep_going):
         return {}, problems
@@ -273,14 +279,3 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
         paths += [weights, weights.with_suffix(".json")] if weights else []
     paths += [ocio] if ocio else []
     return [path.absolute() for path in paths]
-
-
-def _given_options(values: Mapping[str, Any]) -> list[str]:
-    """Return the given settings options as command line arguments."""
-    arguments: list[str] = []
-    for parameter in click.get_current_context().command.params:
-        value = values.get(parameter.name or "")
-        if parameter.name in _OPTIONS and value is not None:
-            for one in value if isinstance(value, tuple) else (value,):
-                arguments += [parameter.opts[-1], *([] if one is True else [str(one)])]
-    return arguments

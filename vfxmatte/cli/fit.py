@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vfxmatte.cli.chunk_options import openjd_option, read_frames
-from vfxmatte.cli.report import fit_line, print_openjd
+from vfxmatte.cli.report import FIT_STEPS_A_LINE, fit_line, print_openjd
 from vfxmatte.cli.shot_options import shot_options
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.fitting.kept import KeptFit
@@ -20,8 +20,6 @@ from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
 
-_STEPS_A_LINE = 20
-
 
 @click.command()
 @shot_options
@@ -31,15 +29,15 @@ def fit(as_json: bool, **values: Any) -> None:
     """Fit a light network to SHOT's keyframes and keep it in the output folder.
 
     `run` does this itself before its first frame; chunks that run at the same time find it made.
-    Give the same options as to them. Where a fit is not wanted (--fit) or does not help, that is
-    said and nothing else happens.
+    Give the same options as to them. Where a fit is not wanted (--fit) or does not help, this is
+    reported and nothing else happens.
     """
     openjd = bool(values["openjd"])
 
     def told(progress: FitProgress) -> None:
         if openjd:
             print_openjd("progress", f"{100 * progress.step / progress.steps:.1f}")
-        if not as_json and progress.step % _STEPS_A_LINE == 0:
+        if not as_json and progress.step % FIT_STEPS_A_LINE == 0:
             click.echo(fit_line(progress))
 
     try:

@@ -14,6 +14,7 @@ import click
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig
+from vfxmatte.common.wording import counted
 from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
@@ -61,11 +62,13 @@ def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
 def _devices() -> list[dict[str, Any]]:
     import torch
 
+    threads = counted(torch.get_num_threads(), "thread")
+    processors = counted(os.cpu_count() or 1, "processor")
     devices: list[dict[str, Any]] = [
         {
             "name": "cpu",
             "description": f"{platform.processor() or platform.machine()}, "
-            f"{torch.get_num_threads()} threads of {os.cpu_count()} processors",
+            f"{threads} of {processors}",
         }
     ]
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):

@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import UsageError
 from vfxmatte.journal.locks import read_locks
 from vfxmatte.pipeline import locking
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import one_subject
-from vfxmatte.types import FrameList, Frames, numbers_as_text
+from vfxmatte.types import FrameList, Frames
 
 _range = click.argument("numbers", required=False, metavar="[FRAMES]")
 _json = click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
@@ -58,11 +59,12 @@ def unlock(numbers: str | None, everything: bool, as_json: bool, **values: Any) 
     lost = [number for number in unlocked if number in edited]
     _report(shot, unlocked, "unlocked", as_json=as_json)
     if lost:
-        click.echo(
-            f"note       {numbers_as_text(lost)} were edited by hand: the next run solves them "
-            "again; to keep them, copy them to keys/ first",
-            err=True,
+        solved = (
+            "was edited by hand: the next run solves it again; to keep it, copy it to keys/ first",
+            "were edited by hand: the next run solves them again; to keep them, copy them to keys/ "
+            "first",
         )
+        click.echo(f"note       {frames_text(lost, solved)}", err=True)
 
 
 def _shot_and_frames(numbers: str | None, values: Mapping[str, Any]) -> tuple[Shot, Frames | None]:
@@ -82,7 +84,7 @@ def _report(shot: Shot, changed: list[int], text: str, *, as_json: bool) -> None
         return
     show: Callable[[str], None] = click.echo
     if changed:
-        show(f"{text:<10} frames {numbers_as_text(changed)}")
-    show(f"locked     frames {numbers_as_text(locked)}" if locked else "nothing is locked")
+        show(f"{text:<10} {frames_text(changed)}")
+    show(f"locked     {frames_text(locked)}" if locked else "nothing is locked")
     if edited:
-        show(f"edited     frames {numbers_as_text(edited)}, since they were locked")
+        show(f"edited     {frames_text(edited)}, since the lock")

@@ -11,6 +11,7 @@ from vfxmatte.cli.chunk_options import openjd_option, read_frames
 from vfxmatte.cli.group import DONE, NOTHING_DONE, SOME_FAILED
 from vfxmatte.cli.report import print_openjd
 from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.merge import MergeReport
 from vfxmatte.pipeline.merge import merge as merge_shot
@@ -75,7 +76,7 @@ def _print(report: MergeReport, *, openjd: bool) -> None:
     for name, one in (report.subjects or {"": report}).items():
         if one.good:
             who = f"{name}: " if name else ""
-            click.echo(f"{who}good      frames {numbers_as_text(one.good)}")
+            click.echo(f"{who}good      {frames_text(one.good)}")
     for line in report.lines():
         click.echo(line, err=True)
         if openjd:

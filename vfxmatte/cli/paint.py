@@ -12,10 +12,10 @@ import click
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import settings_options
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.options import settings_with
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import numbers_as_text
 
 
 @click.command("paint")
@@ -54,8 +54,8 @@ def paint(place: Path, no_browser: bool, **values: Any) -> None:
             server.serve(browser=not no_browser)
         unsaved = desk.leave()
     if unsaved:
-        frames = numbers_as_text(unsaved)
-        click.echo(f"painted, not saved as keyframes, and there again next time: frames {frames}")
+        frames = frames_text(unsaved)
+        click.echo(f"painted, not saved as keyframes, and there again next time: {frames}")
 
 
 def _folder_of(place: Path) -> Path:

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.subjects_run import AnyRun
@@ -19,7 +20,8 @@ from vfxmatte.types import FrameResult, numbers_as_text
 if TYPE_CHECKING:
     from vfxmatte.fitting.fit import FitProgress
 
-_FIT_STEPS_A_LINE = 20
+FIT_STEPS_A_LINE = 20
+"""Steps of a fit between two lines of its progress."""
 _FOLLOWING = "following the keyframes"
 
 
@@ -84,7 +86,7 @@ class LineReport(QuietReport):
             self.console.print(line)
 
     def fit(self, progress: FitProgress) -> None:
-        if progress.step % _FIT_STEPS_A_LINE == 0 or progress.step == progress.steps:
+        if progress.step % FIT_STEPS_A_LINE == 0 or progress.step == progress.steps:
             self.console.print(fit_line(progress))
 
     def frame(self, result: FrameResult, pace: Pace) -> None:
@@ -211,9 +213,11 @@ def control_lines(plan: RunPlan, subject: str | None = None) -> list[str]:
         subject: whose plan it is, where there are several.
     """
     finished = [number for number in plan.finished if number not in plan.locked]
-    texts = {"finished": f"mattes on frames {numbers_as_text(finished)}"} if finished else {}
+    texts = {}
+    if finished:
+        texts["finished"] = frames_text(finished, ("has a matte", "have mattes"))
     if plan.locked:
-        texts["locked"] = f"frames {numbers_as_text(plan.locked)} stay as they are"
+        texts["locked"] = frames_text(plan.locked, ("stays as it is", "stay as they are"))
     texts.update(plan.limits.texts().items())
     name = f"{subject}: " if subject else ""
     return [f"{kind:<10} {name}{text}" for kind, text in texts.items()]
@@ -231,6 +235,6 @@ def run_lines(run: AnyRun) -> list[str]:
             for name, one in run.subject_runs.items()
         ),
         *(line for name, one in run.subject_runs.items() for line in control_lines(one.plan, name)),
-        f"to do      frames {numbers_as_text(plan.numbers)} into {run.shot.output}",
+        f"to do      {frames_text(plan.numbers)} into {run.shot.output}",
         *(f"note       {note}" for note in plan.notes),
     ]

@@ -12,9 +12,11 @@ import click
 from vfxmatte.cli.group import SOME_FAILED
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import shot_options
+from vfxmatte.common.wording import counted
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.review.figures import CHECKS
+from vfxmatte.review.flags import ranked
 from vfxmatte.review.gate import conditions
 from vfxmatte.review.session import Outcome, Review
 
@@ -61,23 +63,23 @@ def review(
 
 
 def _report(outcome: Outcome, *, as_json: bool) -> None:
-    ranked = sorted((f for f in outcome.frames if f.rank), key=lambda f: f.rank or 0)
+    flagged = ranked(outcome.frames)
     if as_json:
         plain = {
             "event": "review",
             "frames": len(outcome.frames),
             "notes": list(outcome.notes),
-            "flagged": [frame.number for frame in ranked],
+            "flagged": [frame.number for frame in flagged],
             "failures": {str(number): texts for number, texts in outcome.failures.items()},
             "files": [str(path) for path in outcome.files],
         }
         click.echo(json.dumps(plain))
         return
-    for frame in ranked:
+    for frame in flagged:
         click.echo(f"{frame.number}  {'; '.join(flag.text for flag in frame.flags)}")
     for note in outcome.notes:
         click.echo(f"note: {note}")
-    click.echo(f"{len(ranked)} of {len(outcome.frames)} frames flagged")
+    click.echo(f"{len(flagged)} of {counted(len(outcome.frames), 'frame')} flagged")
     for number, texts in outcome.failures.items():
         click.echo(f"failed: frame {number}: {'; '.join(texts)}", err=True)
     click.echo(f"to see   {outcome.page}")

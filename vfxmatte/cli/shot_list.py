@@ -38,7 +38,7 @@ class ListedShot:
     values: Mapping[str, Any]
     """Options by parameter name, see `pipeline.options.shot_of`."""
     source: str
-    """Where it is named: the argument, or the list and its line."""
+    """The place that names it: the argument, or the list and its line."""
 
     def open(self) -> Shot:
         """Open the shot with its settings; raises VfxmatteError."""

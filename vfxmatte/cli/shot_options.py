@@ -5,7 +5,7 @@ Options override the shot's folder and its shot.toml; see `pipeline.options`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -139,6 +139,19 @@ def settings_names() -> tuple[str, ...]:
     """Return the parameter names of `settings_options`."""
     tables = (name for names in TABLES.values() for name in names)
     return (*TOP_LEVEL, *tables, "part", "fit", "extra")
+
+
+def given_words(values: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """Return the words that give the running command some of its values, by parameter name."""
+    words: list[str] = []
+    for parameter in click.get_current_context().command.params:
+        value = values.get(parameter.name or "")
+        if parameter.name not in names or value is None:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            named = [] if isinstance(parameter, click.Argument) else [parameter.opts[-1]]
+            words += [*named, *([] if one is True else [str(one)])]
+    return words
 
 
 def job_shot_options(function: Function) -> Function:

@@ -101,7 +101,7 @@ def from_matte_command(
     refuse_existing(
         targets.values(),
         overwrite=overwrite,
-        message="{count} of these trimaps are there already, perhaps painted by hand",
+        message="{count} of these trimaps {are} there already, perhaps painted by hand",
         hint="give --overwrite to replace them, or another --output",
     )
     count = 0

@@ -11,12 +11,13 @@ import click
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes
-from vfxmatte.types import Frame, FrameRange, Trimap, numbers_as_text
+from vfxmatte.types import Frame, FrameRange, Trimap
 
 if TYPE_CHECKING:
     from vfxmatte.keyframes.portrait import PortraitGuess, PortraitMatter
@@ -51,8 +52,7 @@ def auto(
     \b
     vfxmatte trimap auto shots/interview --frames 1001,1050
     """
-    if band_px is not None and band_px < 0:
-        raise UsageError(f"--band must not be negative, found {band_px:g}")
+    check_band(band_px)
     opened = Shot.open(shot)
     target = folder or shot / TRIMAP_FOLDER
     try:
@@ -73,13 +73,19 @@ def auto(
     click.echo("look at each, and paint over what is wrong, before you run")
 
 
+def check_band(band_px: float | None) -> None:
+    """Raise UsageError for a negative --band."""
+    if band_px is not None and band_px < 0:
+        raise UsageError(f"--band must not be negative, found {band_px:g}")
+
+
 def refuse_keyframes(numbers: Sequence[int], folder: Path) -> None:
     """Raise OutputError if one of the frames has a keyframe in the folder."""
     existing = find_keyframes(folder)
     taken = [number for number in numbers if number in existing]
     if taken:
         raise OutputError(
-            f"frames {numbers_as_text(taken)} have a keyframe already",
+            f"{frames_text(taken, ('has', 'have'))} a keyframe already",
             frame=taken[0],
             path=existing[taken[0]],
             hint="keyframes are never overwritten: move it away, or leave the frame out",
@@ -98,7 +104,7 @@ def _open_matter(weights: Path | None, device: str) -> PortraitMatter:
 @dataclass(frozen=True)
 class _Keyframe:
     trimap: Trimap
-    """Over the frame's canvas."""
+    """The trimap over the frame's canvas."""
     doubts: list[str]
     """Why it may be no portrait, or no usable trimap."""
     remark: str

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.trimap_auto import refuse_keyframes
+from vfxmatte.cli.trimap_auto import check_band, refuse_keyframes
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
@@ -80,12 +80,8 @@ def grabcut(
         --bg-stroke 40,40,600,60
     """
     hints = _hints(polygons, fg_strokes, bg_strokes, strokes_file)
-    if mask is not None and (box is not None or hints.polygons):
-        raise UsageError("give either --mask, or --box and --polygon")
-    if box is None and mask is None and not hints:
-        raise UsageError("give --box, --polygon, --mask or strokes on the subject")
-    if band_px is not None and band_px < 0:
-        raise UsageError(f"--band must not be negative, found {band_px:g}")
+    _check_use(box, mask, hints)
+    check_band(band_px)
     opened = Shot.open(shot)
     target = folder or shot / TRIMAP_FOLDER
     try:
@@ -107,6 +103,13 @@ def grabcut(
         raise error.at(shot=opened.name, frame=number) from error.__cause__
     click.echo(f"{path}  {100 * trimap.unknown_share:.1f}% unknown, band {band_px:g} px")
     click.echo("look at it, and paint over what is wrong, before you run")
+
+
+def _check_use(box: str | None, mask: Path | None, hints: Hints) -> None:
+    if mask is not None and (box is not None or hints.polygons):
+        raise UsageError("give either --mask, or --box and --polygon")
+    if box is None and mask is None and not hints:
+        raise UsageError("give --box, --polygon, --mask or strokes on the subject")
 
 
 def _hints(

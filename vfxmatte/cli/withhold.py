@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vfxmatte.cli.measured_frames import error_field, print_measured, table_of
+from vfxmatte.common.wording import counted
 from vfxmatte.errors import UsageError
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.review.withholding import WithheldFrame, Withholding
@@ -58,8 +59,8 @@ def _report(shot: Shot, frames: list[WithheldFrame], *, as_json: bool) -> None:
         click.echo(json.dumps({"event": "means", "frames": len(frames), **means}))
     else:
         Console().print(_table(frames, means))
-        click.echo(f"{shot.name}: {len(frames)} keyframes withheld, each compared with what was")
-        click.echo("painted there, within 30 px of the painted band")
+        click.echo(f"{shot.name}: {counted(len(frames), 'keyframe')} withheld, compared with what")
+        click.echo("was painted there, within 30 px of the painted band")
 
 
 def _plain(frame: WithheldFrame) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def normalised(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def existing_folder(path: Path) -> Path:
+    """Return a path, made absolute, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if place.exists()), path)
+
+
 def is_same_place(one: Path, other: Path) -> bool:
     """Return True if two paths are the same file or folder, also through links and mounts."""
     try:

@@ -19,6 +19,7 @@ from typing import Any
 
 from vfxmatte.common.configuration import changed
 from vfxmatte.common.paths import clean_path
+from vfxmatte.common.wording import counted
 from vfxmatte.editorial.edl import ADAPTER, read_edl
 from vfxmatte.editorial.media import Media, address_in_cut, media_of
 from vfxmatte.editorial.names import safe_name, unique_names
@@ -388,7 +389,7 @@ def _frames(use: Use, media: Media, handles: int) -> tuple[FrameRange, list[str]
         raise _outside(use.wide, media)
     for lacking, where in ((first - low, "before"), (high - last, "after")):
         if lacking > 0 and not media.is_still:
-            frames = "1 frame" if lacking == 1 else f"{lacking} frames"
+            frames = counted(lacking, "frame")
             notes.append(f"{frames} fewer than asked for {where} the shot: there are no more")
     return media.frames(first, last), notes
 

@@ -90,15 +90,15 @@ class LightEngine:
     def solved(self, task: Task) -> Solved:
         """Solve one frame; raises WeightsError for a result that is not finite."""
         frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
-        found = solved(self.network, frame)
-        if not np.isfinite(found.alpha).all():
+        solution = solved(self.network, frame)
+        if not np.isfinite(solution.alpha).all():
             raise WeightsError(
                 f"the network's result is not a number in {self.dtype}",
                 frame=task.number,
                 path=self.path,
                 hint="use --precision bfloat16 or float32, or other weights",
             )
-        return found
+        return solution
 
     def _priors(self, task: Task) -> FloatImage:
         labels = task.trimap.labels

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vfxmatte.common.wording import counted
 from vfxmatte.engines.protocol import Precision, Task
 from vfxmatte.errors import DeviceError, VfxmatteError, WeightsError
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
@@ -169,7 +170,7 @@ def choose_device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise DeviceError(
-                f"{name} was asked for, and torch sees {count} GPUs",
+                f"{name} was asked for, and torch sees {counted(count, 'GPU')}",
                 hint="use --device cpu, or install a torch build with CUDA and its driver",
             )
     elif device.type != "cpu":

@@ -19,12 +19,17 @@ def written_when_equal(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     if path.is_dir():
         raise OutputError("this is a folder, not a file", path=path, hint="name a file in it")
+    refuse_existing_file(path, overwrite=overwrite)
+    with renamed_when_whole(path) as partial:
+        partial.touch()  # fail before the work if the folder cannot be written
+        yield partial
+
+
+def refuse_existing_file(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError if the file exists, unless `overwrite`."""
     refuse_existing(
         [path],
         overwrite=overwrite,
         message="the file is there already",
         hint="use --overwrite, or another name",
     )
-    with renamed_when_whole(path) as partial:
-        partial.touch()  # fail before the work if the folder cannot be written
-        yield partial

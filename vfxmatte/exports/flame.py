@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.errors import OutputError
+from vfxmatte.exports.destination import refuse_existing_file
 from vfxmatte.exports.working_space import NAMES, WorkingSpace
-from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.temporary import write_whole
 
 
@@ -49,12 +49,7 @@ def flame_description(name: str, space: WorkingSpace, inputs: str, output: str) 
 
 def check_flame_path(path: Path, *, overwrite: bool) -> None:
     """Raise OutputError if the file exists and is not to be replaced, or is not Flame's."""
-    refuse_existing(
-        [path],
-        overwrite=overwrite,
-        message="the file is there already",
-        hint="use --overwrite, or another name",
-    )
+    refuse_existing_file(path, overwrite=overwrite)
     if path.exists() and not _is_flames(path):
         raise OutputError(
             "this file does not describe a model for Flame and is kept",

@@ -46,8 +46,8 @@ class LightStage1(nn.Module):
 
 
 class LightStage2(nn.Module):
-    """What comes to alpha, for picture and priors (N, 4 + PRIORS, h, w), alpha (N, 1, h, w) and the
-    stacked maps of that size; 0 where the network has no second stage."""
+    """The correction of alpha, for picture and priors (N, 4 + PRIORS, h, w), alpha (N, 1, h, w) and
+    the stacked maps of that size; 0 where the network has no second stage."""
 
     def __init__(self, network: LightMatting) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class LightStage2(nn.Module):
 
 
 class ExportedLight(ExportedMatting):
-    """As `ExportedMatting`, for a light network; `tile_px` is the side of stage 2's tiles."""
+    """An `ExportedMatting` of a light network; `tile_px` is the side of stage 2's tiles."""
 
     def __init__(
         self,

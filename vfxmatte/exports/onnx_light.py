@@ -1,6 +1,6 @@
-"""What of a light network's frame has loops or sizes that data decide, as ONNX.
+"""The steps of a light network's frame with loops or with sizes that data decide, as ONNX.
 
-The steps are those of `exports.light_wrapper`; the pictures of a batch share one box.
+They are those of `exports.light_wrapper`; the pictures of a batch share one box.
 """
 
 # mypy: ignore-errors

@@ -155,29 +155,34 @@ def export_onnx(
         check_flame_path(flame_path(path), overwrite=overwrite)
     with written_when_equal(path, overwrite=overwrite) as partial:
         network, info = load_any(weights)
-        dtype = torch.float16 if half else torch.float32
-        takes_priors = not isinstance(network, LightMatting) and network.config.prior
-        if priors and not takes_priors:
-            raise ExportError(
-                "these weights take no alpha priors from outside",
-                path=weights,
-                hint="leave --priors out",
-            )
-        inside = isinstance(network, LightMatting) or (takes_priors and not priors)
-        if inside or isinstance(network, LightMatting):
-            model = _with_prior_inside(network, space, dtype)
-        else:
-            model = _converted(OnnxMatting(network, space, dtype, priors=priors).eval())
+        source = _prior_source(network, weights, are_inputs=priors)
+        model = _model(network, space, torch.float16 if half else torch.float32, source)
         for key, value in record_of(info, space, priors=priors).items():
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
         partial.write_bytes(model.SerializeToString())
         tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
-        source: Priors = "given" if priors else "inside" if inside else "none"
         difference = check_equal(OnnxSession(partial), weights, space, tolerance, priors=source)
     if not priors:
         described = flame_description(path.stem, space, INPUT, OUTPUT)
         write_flame_description(flame_path(path), described)
     return difference
+
+
+def _prior_source(
+    network: DeepImageMatting | LightMatting, weights: Path, *, are_inputs: bool
+) -> Priors:
+    """Return where a model's alpha priors come from; raises ExportError if they cannot be given."""
+    is_light = isinstance(network, LightMatting)
+    takes_priors = not isinstance(network, LightMatting) and network.config.prior
+    if are_inputs and not takes_priors:
+        raise ExportError(
+            "these weights take no alpha priors from outside",
+            path=weights,
+            hint="leave --priors out",
+        )
+    if are_inputs:
+        return "given"
+    return "inside" if is_light or takes_priors else "none"
 
 
 def require_packages() -> None:
@@ -238,6 +243,17 @@ def _with_prior_inside(
         matting = OnnxMatting(network, space, dtype, priors=True)
         last = [_exported(_Solved(matting).eval(), matting.channels, "picture")]
     return chained([first, *prior_pieces(image), *last])
+
+
+def _model(
+    network: DeepImageMatting | LightMatting,
+    space: WorkingSpace,
+    dtype: torch.dtype,
+    source: Priors,
+) -> onnx.ModelProto:
+    if isinstance(network, LightMatting) or source == "inside":
+        return _with_prior_inside(network, space, dtype)
+    return _converted(OnnxMatting(network, space, dtype, priors=source == "given").eval())
 
 
 def _converted(module: OnnxMatting) -> onnx.ModelProto:

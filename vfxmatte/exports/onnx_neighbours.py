@@ -1,6 +1,6 @@
-"""What of the alpha prior has fixed shapes, as modules that torch exports to ONNX.
+"""The steps of the alpha prior with fixed shapes, as modules that torch exports to ONNX.
 
-The steps are those of `prior.torchscript_prior`, for all pictures of a batch at once.
+They are those of `prior.torchscript_prior`, for all pictures of a batch at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The alpha prior as ONNX, what has loops or sizes that data decide; needs `onnxscript`.
+"""The steps of the alpha prior with loops or with sizes that data decide, as ONNX.
 
-The steps are those of `prior.torchscript_prior`. All pictures of a batch are solved at once: their
-pixels are numbered through, and no pixel is joined to one of another picture.
+They are those of `prior.torchscript_prior`, and need `onnxscript`. All pictures of a batch are
+solved at once: their pixels are numbered through, and none is joined to one of another picture.
 """
 
 # mypy: ignore-errors
@@ -151,6 +151,102 @@ def solved(degree, right, places, values, back, back_values, start):
 
 
 @script(default_opset=op)
+def listed(planes, count):
+    """List the pixels of (N, C, h, w), C being `count` [1]: (N·h·w, C)."""
+    shape = op.Concat(op.Constant(value_ints=[-1]), count, axis=0)
+    return op.Reshape(op.Transpose(planes, perm=[0, 2, 3, 1]), shape)
+
+
+@script(default_opset=op)
+def around(labels):
+    """Number the pixels in reach of an unknown one, of labels (N, 1, h, w), ascending."""
+    all_ = op.Constant(value_ints=[-1])
+    held = op.Cast(labels == 0.5, to=1)
+    held = op.MaxPool(held, kernel_shape=[1, _SIDE], pads=[0, _NEAR, 0, _NEAR])
+    held = op.MaxPool(held, kernel_shape=[_SIDE, 1], pads=[_NEAR, 0, _NEAR, 0])
+    return op.Reshape(op.NonZero(op.Reshape(held, all_)), all_)
+
+
+@script(default_opset=op)
+def every_other(pixels, height, width):
+    """Keep the pixels of one colour of a checkerboard."""
+    row = pixels / width
+    on_board = op.Equal(op.Mod(row - row / height * height + pixels - row * width, 2), 0)
+    return op.Compress(pixels, on_board, axis=0)
+
+
+@script(default_opset=op)
+def pixels_alike(small, labels, is_open, unknown, row_of):
+    """Find pixels of like colours, near or anywhere, for every other unknown pixel.
+
+    Returns their numbers (u, n), and 1 (u, n) where one is joined to the unknown pixel, else 0.
+    """
+    one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
+    height, width = op.Shape(labels, start=2, end=3), op.Shape(labels, start=3, end=4)
+    near = every_other(around(labels), height, width)
+    colours, _light = op.Split(small, op.Constant(value_ints=[3, 3]), axis=1)
+    colours = op.Gather(listed(colours, op.Constant(value_ints=[3])), near)
+    row, column = near / width, near - near / width * width
+    picture = op.Cast(row / height, to=11) * op.CastLike(_APART, colours)
+    colours = op.Concat(colours, op.Unsqueeze(picture, one), axis=1)
+    place = op.Concat(op.Unsqueeze(row, one), op.Unsqueeze(column, one), axis=1)
+    placed = op.Concat(colours, op.Cast(place, to=11) * op.CastLike(_PLACE, colours), axis=1)
+    queries = op.Reshape(op.NonZero(op.Gather(is_open, near)), all_)
+    by_place = nearest(placed, queries, op.Constant(value_ints=[_FIRST]))
+    by_colour = nearest(colours, queries, op.Constant(value_ints=[_SECOND]))
+    alike = op.Concat(by_place, by_colour, axis=1)
+    others = op.Cast(op.Not(op.Equal(alike, op.Unsqueeze(queries, one))), to=11)
+    rows = op.Unsqueeze(op.Gather(row_of, op.Gather(near, queries)), one)
+    shape = op.Concat(op.Shape(unknown), op.Shape(alike, start=1, end=2), axis=0)
+    pixels = op.Expand(op.CastLike(0, near), shape)
+    pixels = op.ScatterND(pixels, rows, op.Gather(near, alike))
+    return pixels, op.ScatterND(op.Expand(op.CastLike(0.0, others), shape), rows, others)
+
+
+@script(default_opset=op)
+def neighbours(labels, queries, near_displayed, near_light):
+    """Number the 24 neighbours (u, 24) of unknown pixels, and list both affinities (u, 24)."""
+    one, steps = op.Constant(value_ints=[1]), op.Constant(value_ints=[24])
+    width, last = op.Shape(labels, start=3, end=4), op.Size(labels) - 1
+    offsets = op.Constant(value_ints=_DOWN) * width + op.Constant(value_ints=_RIGHT)
+    beside = op.Unsqueeze(queries, one) + offsets
+    beside = op.Min(op.Max(beside, op.Constant(value_ints=[0])), last)
+    displayed = op.Gather(listed(near_displayed, steps), queries)
+    return beside, displayed, op.Gather(listed(near_light, steps), queries)
+
+
+@script(default_opset=op)
+def weights_of(alike, others, is_open, row_of):
+    """Weigh pixels alike (u, n): those that an unknown pixel finds, and that find it.
+
+    Returns the weights there, the weights back with their rows (u·n,), and the sums of both (u,).
+    """
+    one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
+    mutual = op.Cast(op.Gather(is_open, alike), to=11)
+    there, back_values = (2.0 - mutual) * others, mutual * others
+    back = op.Reshape(op.Gather(row_of, alike), all_)
+    sums, sent = op.ReduceSum(there, one, keepdims=0), op.Reshape(back_values, all_)
+    degree = op.ScatterElements(sums, back, sent, axis=0, reduction="add")
+    return there, back_values, back, degree
+
+
+@script(default_opset=op)
+def system_solved(near, far, known, unknown, places, far_degree, back, back_values, start):
+    """Solve (u,) for the affinities (u, 24) of neighbours and (u, n) of pixels alike."""
+    one = op.Constant(value_ints=[1])
+    values = op.Concat(near, far, axis=1)
+    right = op.ReduceSum(values * known, one, keepdims=0)
+    degree = op.ReduceSum(near, one, keepdims=0) + far_degree
+    return solved(degree, right, places, values * unknown, back, back_values, start)
+
+
+@script(default_opset=op)
+def put_back(known, queries, alpha, shape):
+    """Return planes of a shape with the alpha of the unknown pixels among the known ones."""
+    return op.Reshape(op.ScatterElements(known, queries, alpha, axis=0), shape)
+
+
+@script(default_opset=op)
 def Solved(
     small: DOUBLE["N", 6, "h", "w"],
     labels: FLOAT["N", 1, "h", "w"],
@@ -158,86 +254,31 @@ def Solved(
     near_light: DOUBLE["N", 24, "h", "w"],
 ):
     """Solve the reduced pictures' alphas (N, 3, h, w)."""
-    one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
-    height, width = op.Shape(labels, start=2, end=3), op.Shape(labels, start=3, end=4)
-    open_plane = op.Cast(labels == 0.5, to=1)
-    is_open = op.Reshape(open_plane, all_)
-    known = op.Reshape(op.Cast(labels == 1.0, to=11), all_)
-    total = op.Shape(known)
+    all_ = op.Constant(value_ints=[-1])
+    is_open = op.Reshape(op.Cast(labels == 0.5, to=1), all_)
+    certain = op.Reshape(op.Cast(labels == 1.0, to=11), all_)
     queries = op.Reshape(op.NonZero(is_open), all_)
-    open_long = op.Cast(is_open, to=7)
-    row_of = op.Max(op.CumSum(open_long, op.Constant(value_int=0)) - 1, 0)
-    # neighbours
-    offsets = op.Constant(value_ints=_DOWN) * width + op.Constant(value_ints=_RIGHT)
-    beside = op.Unsqueeze(queries, one) + offsets
-    beside = op.Min(op.Max(beside, op.Constant(value_ints=[0])), total - 1)
-    flat = op.Concat(all_, op.Constant(value_ints=[24]), axis=0)
-    displayed = op.Gather(
-        op.Reshape(op.Transpose(near_displayed, perm=[0, 2, 3, 1]), flat), queries
-    )
-    light = op.Gather(op.Reshape(op.Transpose(near_light, perm=[0, 2, 3, 1]), flat), queries)
-    # pixels alike wherever they are, of every other one
-    held = op.MaxPool(open_plane, kernel_shape=[1, _SIDE], pads=[0, _NEAR, 0, _NEAR])
-    held = op.MaxPool(held, kernel_shape=[_SIDE, 1], pads=[_NEAR, 0, _NEAR, 0])
-    near = op.Reshape(op.NonZero(op.Reshape(held, all_)), all_)
-    row = near / width
-    on_board = op.Equal(op.Mod(row - row / height * height + near - row * width, 2), 0)
-    near = op.Compress(near, on_board, axis=0)
-    row, column = near / width, near - near / width * width
-    colours, _light = op.Split(small, op.Constant(value_ints=[3, 3]), axis=1)
-    colours = op.Reshape(op.Transpose(colours, perm=[0, 2, 3, 1]), op.Constant(value_ints=[-1, 3]))
-    colours = op.Gather(colours, near)
-    picture = op.Cast(row / height, to=11) * op.CastLike(_APART, colours)
-    colours = op.Concat(colours, op.Unsqueeze(picture, one), axis=1)
-    place = op.Concat(op.Unsqueeze(row, one), op.Unsqueeze(column, one), axis=1)
-    placed = op.Concat(colours, op.Cast(place, to=11) * op.CastLike(_PLACE, colours), axis=1)
-    asking = op.Reshape(op.NonZero(op.Gather(is_open, near)), all_)
-    by_place = nearest(placed, asking, op.Constant(value_ints=[_FIRST]))
-    alike = op.Concat(by_place, nearest(colours, asking, op.Constant(value_ints=[_SECOND])), axis=1)
-    apart = op.Cast(op.Not(op.Equal(alike, op.Unsqueeze(asking, one))), to=11)
-    others = op.Gather(near, alike)
-    mutual = op.Cast(op.Gather(is_open, others), to=11)
-    there = (2.0 - mutual) * apart
-    back_values = mutual * apart
-    # systems
-    seats = op.Unsqueeze(op.Gather(row_of, op.Gather(near, asking)), one)
-    joined = op.Concat(op.Shape(queries), op.Shape(others, start=1, end=2), axis=0)
-    others = op.ScatterND(op.Expand(op.CastLike(0, near), joined), seats, others)
-    none = op.Expand(op.CastLike(0.0, known), joined)
-    there, back_values = op.ScatterND(none, seats, there), op.ScatterND(none, seats, back_values)
-    back = op.Reshape(op.Gather(row_of, others), all_)
-    places_all = op.Concat(beside, others, axis=1)
-    places = op.Gather(row_of, places_all)
-    unknown = op.Cast(op.Gather(is_open, places_all), to=11)
-    arriving = op.Gather(known, places_all)
-    nobody = op.ReduceSum(there, one, keepdims=0)
-    far_degree = op.ScatterElements(
-        nobody, back, op.Reshape(back_values, all_), axis=0, reduction="add"
-    )
-    displayed_degree = op.ReduceSum(displayed, one, keepdims=0)
-    light_degree = op.ReduceSum(light, one, keepdims=0)
-    x = op.Expand(op.CastLike(0.5, known), op.Shape(queries))
-    high, medium = op.CastLike(_HIGH, known), op.CastLike(_MIDDLE, known)
-    low = op.CastLike(_LOW, known)
-
-    values = op.Concat(light, there * high, axis=1)
-    right = op.ReduceSum(values * arriving, one, keepdims=0)
-    last = solved(light_degree + far_degree * high, right, places, values * unknown, back,
-                  back_values * high, x)  # fmt: skip
-    values = op.Concat(displayed, there * medium, axis=1)
-    right = op.ReduceSum(values * arriving, one, keepdims=0)
-    middle = solved(displayed_degree + far_degree * medium, right, places, values * unknown, back,
-                    back_values * medium, last)  # fmt: skip
-    values = op.Concat(light, there * low, axis=1)
-    right = op.ReduceSum(values * arriving, one, keepdims=0)
-    first = solved(light_degree + far_degree * low, right, places, values * unknown, back,
-                   back_values * low, middle)  # fmt: skip
-
+    row_of = op.Max(op.CumSum(op.Cast(is_open, to=7), op.Constant(value_int=0)) - 1, 0)
+    beside, displayed, light = neighbours(labels, queries, near_displayed, near_light)
+    alike, others = pixels_alike(small, labels, is_open, queries, row_of)
+    there, back_values, back, far_degree = weights_of(alike, others, is_open, row_of)
+    joined = op.Concat(beside, alike, axis=1)
+    places, known = op.Gather(row_of, joined), op.Gather(certain, joined)
+    unknown = op.Cast(op.Gather(is_open, joined), to=11)
+    start = op.Expand(op.CastLike(0.5, certain), op.Shape(queries))
+    weight = op.CastLike(_HIGH, certain)
+    last = system_solved(light, there * weight, known, unknown, places, far_degree * weight, back,
+                         back_values * weight, start)  # fmt: skip
+    weight = op.CastLike(_MIDDLE, certain)
+    middle = system_solved(displayed, there * weight, known, unknown, places, far_degree * weight,
+                           back, back_values * weight, last)  # fmt: skip
+    weight = op.CastLike(_LOW, certain)
+    first = system_solved(light, there * weight, known, unknown, places, far_degree * weight, back,
+                          back_values * weight, middle)  # fmt: skip
     shape = op.Shape(labels)
-    first = op.Reshape(op.ScatterElements(known, queries, first, axis=0), shape)
-    middle = op.Reshape(op.ScatterElements(known, queries, middle, axis=0), shape)
-    last = op.Reshape(op.ScatterElements(known, queries, last, axis=0), shape)
-    alphas = op.Concat(first, middle, last, axis=1)
+    alphas = op.Concat(put_back(certain, queries, first, shape),
+                       put_back(certain, queries, middle, shape),
+                       put_back(certain, queries, last, shape), axis=1)  # fmt: skip
     return op.Min(op.Max(alphas, op.CastLike(0.0, alphas)), op.CastLike(1.0, alphas))
 
 

@@ -27,7 +27,7 @@ class JobPath:
 
     @property
     def is_output(self) -> bool:
-        """True for the path that the job writes to; it reads the others."""
+        """Return True for the path that the job writes to; it reads the others."""
         return self.option == OUTPUT_OPTION
 
     @property

@@ -22,10 +22,10 @@ _SHOT, _WORKERS = "Shot", "Workers"  # groups of parameters in a submitter's win
 
 @dataclass(frozen=True, kw_only=True)
 class ShotTexts:
-    """What the commands of a shot's steps say: parameters of the job, or plain values."""
+    """The values in the commands of a shot's steps: parameters of the job, or plain ones."""
 
     paths: Mapping[str, str]
-    """By the names of the job's paths."""
+    """The paths of the job, by name."""
     frames: str = "{{Param.Frames}}"
     """A range of Open Job Description."""
     device: str = "{{Param.Device}}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.pipeline.settings import RunSettings, as_plain
+from vfxmatte.pipeline.settings import RunSettings, differences
 
 _OWN_OPTIONS = frozenset(
     {"frames", "ocio", "engine.weights", "engine.device", "keys", "garbage", "core"}
@@ -20,18 +20,9 @@ def settings_options(settings: RunSettings) -> list[str]:
     Frames, device, weights, the colour configuration, and finished, garbage and core mattes have
     options of their own.
     """
-    changes = _changes(as_plain(RunSettings()), as_plain(settings), "")
+    changes = differences(RunSettings(), settings)
     pairs = [f"{name}={toml_value(value)}" for name, value in changes if name not in _OWN_OPTIONS]
     return [word for pair in pairs for word in ("--set", pair)]
-
-
-def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and values of the differences, in nested tables too."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and set(old) == set(new) and old:
-        for key in new:
-            yield from _changes(old[key], new[key], f"{name}.{key}" if name else key)
-    elif new != old:
-        yield name, new
 
 
 def toml_value(value: Any) -> str:

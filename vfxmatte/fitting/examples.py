@@ -1,4 +1,4 @@
-"""What a fit learns from: keyframes with wider and wider trimaps, and random squares of them."""
+"""The examples of a fit: keyframes with wider and wider trimaps, and random squares of them."""
 
 from __future__ import annotations
 
@@ -116,12 +116,14 @@ def grown_examples(key: Keyframe, check: Callable[[], None] = lambda: None) -> l
         check: called before each; what it raises ends this.
     """
     factor = stage1_reduction(*key.labels.shape)
-    found: list[Example] = []
+    examples: list[Example] = []
     for px in GROWTHS_PX:
         check()
         one = example(key, grow(key.labels, px * factor))
-        found.append(replace(one, image=found[0].image, wanted=found[0].wanted) if found else one)
-    return found
+        examples.append(
+            replace(one, image=examples[0].image, wanted=examples[0].wanted) if examples else one
+        )
+    return examples
 
 
 def trial_labels(key: Keyframe) -> Labels:

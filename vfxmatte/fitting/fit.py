@@ -23,7 +23,7 @@ _BETTER = 0.97  # times the usual error: from there on a fit is used
 
 @dataclass(frozen=True, kw_only=True)
 class FitProgress:
-    """How far a fit is."""
+    """The progress of a fit."""
 
     step: int
     steps: int
@@ -48,7 +48,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """What came of a fit."""
+    """The outcome of a fit."""
 
     used: bool
     withheld: int

@@ -36,12 +36,12 @@ class KeptFit:
 
     @property
     def name(self) -> str:
-        """What decides the pixels: the weights, and how sure they have to be."""
+        """A digest of the weights, and how sure they have to be: what decides the pixels."""
         return f"{self.sha256[:24]}-{self.record['sure']:g}"
 
     @property
     def text(self) -> str:
-        """What came of it, in words."""
+        """The outcome in words."""
         record = self.record
         if record["withheld"] is None:
             return f"not fitted to the shot: {record['why']}"
@@ -110,7 +110,7 @@ def keep_unused(output: Path, recipe: str, record: dict[str, Any]) -> None:
 def remove_others(output: Path, recipe: str) -> None:
     """Remove the fits of earlier recipes, as far as that is possible."""
     for path in (output / FOLDER).glob("*"):
-        ours = not path.name.startswith(".")  # what others are writing begins with a dot
-        if ours and path.stem != recipe and path.suffix in (".safetensors", ".json"):
+        is_whole = not path.name.startswith(".")  # what others are writing begins with a dot
+        if is_whole and path.stem != recipe and path.suffix in (".safetensors", ".json"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -54,9 +54,9 @@ def learn(
     with single_threads(1) as alone, single_threads(_at_once(settings)) as pool:
         for step in range(steps):
             squares = [square(examples, settings.crop_px, random) for _ in range(settings.batch)]
-            found = _gradients(network, trained, squares, pool)
+            parts = _gradients(network, trained, squares, pool)
             rate = settings.learning_rate * _share(step, steps)
-            error = alone.submit(_advance, optimiser, trained, found, rate).result()
+            error = alone.submit(_advance, optimiser, trained, parts, rate).result()
             told(step + 1, error)
     return network.requires_grad_(False).eval()
 
@@ -94,30 +94,30 @@ def _gradients(
 def _advance(
     optimiser: torch.optim.Optimizer,
     trained: list[nn.Parameter],
-    found: Sequence[_Gradients],
+    parts: Sequence[_Gradients],
     rate: float,
 ) -> float:
     """Take one step by the mean of the gradients; returns the mean error."""
     for number, parameter in enumerate(trained):
-        total = found[0][1][number].clone()
-        for _, gradients in found[1:]:
+        total = parts[0][1][number].clone()
+        for _, gradients in parts[1:]:
             total += gradients[number]
-        parameter.grad = total / len(found)
+        parameter.grad = total / len(parts)
     nn.utils.clip_grad_norm_(trained, _CLIP)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
-    return sum(error for error, _ in found) / len(found)
+    return sum(error for error, _ in parts) / len(parts)
 
 
 def _loss(
-    alpha: Tensor, log_error: Tensor, wanted: Tensor, unknown: Tensor
+    alpha: Tensor, log_error: Tensor, truth: Tensor, unknown: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The loss over the unknown region, and the mean absolute error in it."""
     count = unknown.sum().clamp(min=1)
-    wrong = (alpha - wanted) * unknown
+    wrong = (alpha - truth) * unknown
     error = wrong.abs().sum() / count
     across = (wrong[..., 1:] - wrong[..., :-1]).abs().sum() / count
     down = (wrong[..., 1:, :] - wrong[..., :-1, :]).abs().sum() / count
-    unlikely = (negative_log_likelihood(log_error, alpha, wanted) * unknown).sum() / count
+    unlikely = (negative_log_likelihood(log_error, alpha, truth) * unknown).sum() / count
     return error + _GRADIENT * (across + down) + _ERROR * unlikely, error.detach()

@@ -47,19 +47,19 @@ def tightened(solved: Solved, labels: Labels, sure: float) -> Tightened:
     return Tightened(alpha=alpha, labels=result)
 
 
-def calibrated(solved: Solved, labels: Labels, wanted: FloatImage) -> float:
+def calibrated(solved: Solved, labels: Labels, truth: FloatImage) -> float:
     """Choose `sure` on a frame whose alpha is known: the largest that loses next to nothing.
 
     Args:
         labels: (H, W) uint8, what was solved.
-        wanted: (H, W) float32, the right alpha.
+        truth: (H, W) float32, the right alpha.
     """
-    soft = (wanted > _SOFT) & (wanted < 1 - _SOFT)
+    soft = (truth > _SOFT) & (truth < 1 - _SOFT)
     may_lose = int(_LOST_SHARE * np.count_nonzero(soft))
     for sure in _SURE:
-        found = tightened(solved, labels, sure)
-        new = (found.labels != UNKNOWN) & (labels == UNKNOWN)
-        if np.count_nonzero(new & (np.abs(found.alpha - wanted) > _WRONG)) <= may_lose:
+        narrowed = tightened(solved, labels, sure)
+        new = (narrowed.labels != UNKNOWN) & (labels == UNKNOWN)
+        if np.count_nonzero(new & (np.abs(narrowed.alpha - truth) > _WRONG)) <= may_lose:
             return sure
     return 0.0
 

@@ -21,9 +21,9 @@ class LayerKind:
     name: str
     """The layer's name in the file, unless another is given."""
     channels: str
-    """Its channels, a letter each."""
+    """The channels, a letter each."""
     content: str
-    """What it holds, its type and its range."""
+    """The content, its type and its range."""
 
 
 KINDS = {
@@ -63,7 +63,7 @@ class Layer:
     kind: str
     """A key of `KINDS`."""
     name: str
-    """Its name in the file; empty for alpha."""
+    """The name in the file; empty for alpha."""
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool, message: str, hin
     """Raise OutputError naming the first of the files that exists, unless `overwrite`.
 
     Args:
-        message: `{count}` in it is replaced by how many of them exist.
+        message: `{count}` in it is replaced by how many of them exist, `{are}` by the verb.
     """
     existing = [path for path in paths if path.exists()]
     if existing and not overwrite:
-        raise OutputError(message.format(count=len(existing)), path=existing[0], hint=hint)
+        count, are = len(existing), "is" if len(existing) == 1 else "are"
+        raise OutputError(message.format(count=count, are=are), path=existing[0], hint=hint)

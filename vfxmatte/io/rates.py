@@ -9,6 +9,9 @@ from typing import Any
 
 from vfxmatte.errors import UsageError
 
+DEFAULT_FPS = Fraction(24)
+"""Rate of what is played or written where neither the settings nor the plate have one."""
+
 _SLOWEST, _FASTEST = Fraction(1, 100), Fraction(10_000)
 _INTEGER_TOLERANCE = 1e-4  # relative; clocks of 1 ms or 1 µs turn 24 into 23.9998
 _BROADCAST_TOLERANCE = 0.005  # absolute; 23.976 is often written as 23.98

@@ -86,7 +86,7 @@ class OutputSettings(Checked):
 
     @property
     def needs_colours(self) -> bool:
-        """True if the file holds estimated colours."""
+        """Return True if the file holds estimated colours."""
         return self.foreground is not None or need_colours(self.parsed_layers)
 
     @property
@@ -96,7 +96,7 @@ class OutputSettings(Checked):
 
     @property
     def needs_trimaps(self) -> bool:
-        """True if the file holds what is made from the trimap."""
+        """Return True if the file holds what is made from the trimap."""
         return need_trimaps(self.parsed_layers)
 
 

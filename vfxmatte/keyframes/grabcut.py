@@ -52,22 +52,11 @@ def cut_out(
     none = np.zeros_like(region)
     foreground = none if foreground is None else foreground
     background = none if background is None else background
-    possible = (region | foreground) & ~background
-    if not possible.any():
-        raise TrimapError("the region is empty", hint="it must hold the subject")
-    if possible.all():
-        raise TrimapError(
-            "the region is the whole picture: nothing is left that is background for certain",
-            hint="draw it closer around the subject, or a stroke on the background",
-        )
-    height, width = region.shape
-    scale = min(1.0, (_MOST_PX / (height * width)) ** 0.5)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(np.clip(image, 0, 1), size, interpolation=cv2.INTER_AREA)
-    picture = np.rint(small * 255).astype(np.uint8)
+    possible = _possible(region, foreground, background)
+    picture = _reduced(image)
     marks = _marks(picture, region, foreground, background)
     subject = _grab(picture, marks).astype(np.float32)
-    smooth = cv2.resize(subject, (width, height), interpolation=cv2.INTER_LINEAR)
+    smooth = cv2.resize(subject, region.shape[::-1], interpolation=cv2.INTER_LINEAR)
     cut = ((smooth > 0.5) & possible) | foreground
     if region.all() and foreground.any():
         cut = _touching(cut, foreground)
@@ -77,6 +66,28 @@ def cut_out(
             hint="draw it closer around the subject, add strokes, or paint this trimap",
         )
     return np.asarray(cut)
+
+
+def _possible(region: Mask, foreground: Mask, background: Mask) -> Mask:
+    """Return where foreground may be; raises TrimapError if that is nowhere or everywhere."""
+    possible: Mask = (region | foreground) & ~background
+    if not possible.any():
+        raise TrimapError("the region is empty", hint="it must hold the subject")
+    if possible.all():
+        raise TrimapError(
+            "the region is the whole picture: nothing is left that is background for certain",
+            hint="draw it closer around the subject, or a stroke on the background",
+        )
+    return possible
+
+
+def _reduced(image: FloatImage) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) as 8 bits, with at most `_MOST_PX` pixels."""
+    height, width = image.shape[:2]
+    scale = min(1.0, (_MOST_PX / (height * width)) ** 0.5)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(np.clip(image, 0, 1), size, interpolation=cv2.INTER_AREA)
+    return np.rint(small * 255).astype(np.uint8)
 
 
 def trimap_around(

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.common.wording import counted
 from vfxmatte.errors import UsageError
 from vfxmatte.types import Mask, Window
 
@@ -39,14 +40,13 @@ class Shape:
     radius: float | None = None
     """Half of a stroke's width in pixels; None for the default."""
     source: str
-    """What an error calls it: `--fg-stroke 2`, or `keys.json, foreground 2`."""
+    """The name in errors: `--fg-stroke 2`, or `keys.json, foreground 2`."""
 
     def check(self, width: int, height: int, *, fewest: int) -> None:
         """Raise UsageError for too few points, or one outside of the picture."""
         if len(self.points) < fewest:
-            raise UsageError(
-                f"{self.source} has {len(self.points)} points, and needs {fewest} or more"
-            )
+            points = counted(len(self.points), "point")
+            raise UsageError(f"{self.source} has {points}, and needs {fewest} or more")
         for number, (x, y) in enumerate(self.points, start=1):
             if not (0 <= x <= width and 0 <= y <= height):
                 raise UsageError(
@@ -118,7 +118,8 @@ def parsed_shape(text: str, source: str) -> Shape:
     numbers = [_number(word, source) for word in words]
     if not numbers or len(numbers) % 2:
         raise UsageError(
-            f"{source} has {len(numbers)} numbers: each point is an x and a y", hint=_WRITE
+            f"{source} has {counted(len(numbers), 'number')}: each point is an x and a y",
+            hint=_WRITE,
         )
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
     return Shape(

@@ -1,4 +1,4 @@
-"""How well a network's expected error fits the error that it made; what it learns to be sure by."""
+"""The loss by which a network learns to expect its own error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def negative_log_likelihood(log_error: Tensor, predicted: Tensor, truth: Tensor)
         log_error: (N, 1, h, w) logarithm of the error that the network expects.
         predicted, truth: (N, 1, h, w) alpha.
     """
-    made = (predicted.detach().clamp(0, 1) - truth).abs().clamp(min=_LEAST_ERROR)
+    error = (predicted.detach().clamp(0, 1) - truth).abs().clamp(min=_LEAST_ERROR)
     expected = log_error.clamp(*_ERROR_RANGE)
     beyond = (log_error - expected).abs()
-    return made * torch.exp(-expected) + expected + beyond
+    return error * torch.exp(-expected) + expected + beyond

@@ -17,7 +17,7 @@ SCALES_PX = (6.4, 25.6, 51.2)
 """Standard deviations of the Gaussians."""
 
 FARTHEST_PX = 300
-"""From there on the widest Gaussian is 0 in eight bits, and in sixteen."""
+"""The distance from which on the widest Gaussian is 0 in eight bits, and in sixteen."""
 
 
 def nearness(labels: Labels) -> FloatImage:

@@ -2,19 +2,6 @@
 /* The review page: the film strip, the picture with its views and the wipe, figures, keys. */
 
 /**
- * @typedef {object} FrameData
- * @property {number} number
- * @property {boolean} keyframe
- * @property {string[]} planes  See frame_store.js.
- * @property {Record<string, number | null>} values  By the checks' names.
- * @property {{ check: string, text: string, severity: number }[]} flags  Why it is flagged.
- * @property {string[]} problems  What is missing.
- * @property {number | null} rank  1 for the worst of the flagged frames.
- *
- * @typedef {object} CheckData
- * @property {string} name
- * @property {string} means
- *
  * @typedef {object} ReviewData
  * @property {string} shot
  * @property {string} take
@@ -26,50 +13,6 @@
  * @property {CheckData[]} checks
  * @property {FrameData[]} frames
  */
-
-/** @type {Record<View, string>} */
-const VIEW_NAMES = {
-  plate: "plate",
-  trimap: "trimap",
-  alpha: "alpha",
-  composite: "comp",
-  foreground: "foreground",
-  difference: "difference",
-  monitor: "monitor",
-};
-
-/** @type {Record<View, string>} */
-const VIEW_HELP = {
-  plate: "The plate",
-  trimap: "The plate, tinted: blue background, yellow unknown, green foreground",
-  alpha: "The matte",
-  composite: "The subject over the background",
-  foreground: "The foreground's own colour where the matte is not empty; without one, the plate times alpha",
-  difference: `What has changed since the previous frame, motion taken out, ×${DIFFERENCE_GAIN}`,
-  monitor: "Matte monitor: all that is not exactly 0 or 1 is grey",
-};
-
-const KEYS = [
-  ["← →", "frame before, frame after"],
-  ["Home End", "first, last frame"],
-  ["N P", "next, previous flagged frame, worst first"],
-  ["Space", "play"],
-  ["1 … 7", "plate, trimap, alpha, composite, foreground, difference, matte monitor"],
-  ["B", "next background (Shift: the one before)"],
-  ["G", "gain ×8 into the blacks, and back"],
-  ["R", "gain and gamma back to 1"],
-  ["W", "wipe between A and B"],
-  ["X", "B instead of A, and back"],
-  ["+ − F Z", "zoom in, out, fit, 1:1; the wheel zooms to the cursor"],
-];
-
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- */
-function element(id) {
-  return /** @type {T} */ (document.getElementById(id));
-}
 
 class Review {
   /** @type {{ view: View, other: boolean } | null} */ second = null;
@@ -110,11 +53,14 @@ class Review {
         return this.store.thumbnail(index, 84).catch(() => null);
       },
     });
-    this.strip.show(data.frames.map((frame) => frame.number), this.#lanes());
+    this.strip.show(data.frames.map((frame) => frame.number), lanesOf(data.frames));
     this.strip.addEventListener("select", () => this.show());
     this.picture.resize(...data.size);
     this.#buildControls();
-    this.#buildFlagged();
+    listFlagged(
+      this.flagged.map((index) => data.frames[index]),
+      (frame) => this.strip.select(data.frames.indexOf(frame)),
+    );
     this.#listen();
     this.#goToHash();
     this.#isShown = this.show();
@@ -130,7 +76,7 @@ class Review {
   async show() {
     const index = this.strip.index;
     const drawing = ++this.#drawing;
-    this.#describe();
+    describeFrame(this.frame, this.data.checks);
     const planes = await this.store.get(index);
     if (drawing !== this.#drawing) return; // another frame was selected meanwhile
     this.#planes = planes;
@@ -225,21 +171,7 @@ class Review {
     const point = this.picture.cursor;
     const output = element("pixel");
     output.hidden = !point || !this.#planes;
-    if (!point || !this.#planes) return;
-    const [width, height] = this.data.size;
-    const [x, y] = [Math.floor(point.x), Math.floor(point.y)];
-    const [fullX, fullY] = [
-      Math.floor((point.x * this.data.full[0]) / width),
-      Math.floor((point.y * this.data.full[1]) / height),
-    ];
-    const at = y * width + x;
-    const parts = [`${fullX}, ${fullY}`];
-    const { own, other } = this.#planes;
-    if (own.plate) parts.push(`rgb ${[0, 1, 2].map((c) => own.plate?.[at * 4 + c]).join(" ")}`);
-    if (own.alpha) parts.push(`alpha ${valueOf(own, at)}`);
-    if (other?.alpha) parts.push(`other ${valueOf(other, at)}`);
-    if (own.labels) parts.push({ 0: "background", 128: "unknown", 255: "foreground" }[own.labels[at]] ?? "");
-    output.textContent = parts.join("   ");
+    if (point && this.#planes) output.textContent = pixelText(point, this.data, this.#planes);
   }
 
   // -- controls ----------------------------------------------------------------------------------
@@ -308,8 +240,8 @@ class Review {
     element("keys").append(
       ...KEYS.flatMap(([keys, text]) => {
         const term = document.createElement("dt");
-        term.append(...keys.split(" ").flatMap((key) => [made("kbd", key), " "]));
-        return [term, made("dd", text)];
+        term.append(...keys.split(" ").flatMap((key) => [textElement("kbd", key), " "]));
+        return [term, textElement("dd", text)];
       }),
     );
     this.#showControls();
@@ -322,7 +254,7 @@ class Review {
       const group = document.createElement("optgroup");
       group.label = other ? String(this.data.other) : this.data.take;
       for (const view of VIEWS) {
-        const option = /** @type {HTMLOptionElement} */ (made("option", VIEW_NAMES[view]));
+        const option = /** @type {HTMLOptionElement} */ (textElement("option", VIEW_NAMES[view]));
         option.value = `${other ? "other" : "own"} ${view}`;
         group.append(option);
       }
@@ -457,171 +389,6 @@ class Review {
     image.alt = `frame ${this.frame.number}`;
     caption.textContent = `frame ${this.frame.number}: ${VIEW_NAMES[this.settings.view]}`;
   }
-
-  // -- figures -----------------------------------------------------------------------------------
-
-  /** @returns {Lane[]} */
-  #lanes() {
-    const { frames } = this.data;
-    /** @param {string} name */
-    const highest = (name) => Math.max(1e-9, ...frames.map((frame) => frame.values[name] ?? 0));
-    /**
-     * @param {string} name
-     * @param {number} most
-     * @returns {Lane}
-     */
-    const bars = (name, most) => ({
-      name,
-      kind: "bars",
-      colour: `--lane-${name}`,
-      values: frames.map((frame) => {
-        const value = frame.values[name];
-        return value === null || value === undefined ? null : value / most;
-      }),
-      describe: (index) => {
-        const value = frames[index].values[name];
-        return value === null || value === undefined ? "" : `${name} ${shortly(value)}`;
-      },
-    });
-    return [
-      {
-        name: "keyframe",
-        kind: "marks",
-        colour: "--lane-keyframe",
-        values: frames.map((frame) => Number(frame.keyframe)),
-      },
-      bars("unknown", highest("unknown")),
-      bars("confidence", 1),
-      bars("flicker", highest("flicker")),
-      {
-        name: "flagged",
-        kind: "bars",
-        colour: "--lane-warning",
-        values: frames.map((frame) => {
-          if (frame.rank === null) return frame.problems.length ? 1 : 0;
-          return Math.min(1, 0.4 + 0.15 * Math.max(...frame.flags.map((flag) => flag.severity)));
-        }),
-        describe: (index) =>
-          [...frames[index].problems, ...frames[index].flags.map((flag) => flag.text)].join("\n"),
-      },
-    ];
-  }
-
-  #describe() {
-    const { frame } = this;
-    element("frame-title").textContent = `${frame.number}${frame.keyframe ? " · keyframe" : ""}`;
-    const warnings = [...frame.problems, ...frame.flags.map((flag) => flag.text)];
-    const items = warnings.map((text) => made("li", text));
-    if (!items.length) {
-      items.push(made("li", "nothing found"));
-      items[0].className = "fine";
-    }
-    element("warnings").replaceChildren(...items);
-    const bad = new Set(frame.flags.map((flag) => flag.check));
-    const rows = this.data.checks.map((check) => {
-      const row = document.createElement("tr");
-      const value = frame.values[check.name];
-      row.append(made("td", check.name), made("td", value === null ? "–" : shortly(value)));
-      row.title = check.means;
-      row.className = bad.has(check.name) ? "bad" : "";
-      return row;
-    });
-    document.querySelector("#values tbody")?.replaceChildren(...rows);
-    for (const button of document.querySelectorAll("#flagged button")) {
-      const isHere = button.getAttribute("data-number") === String(frame.number);
-      button.setAttribute("aria-pressed", String(isHere));
-    }
-  }
-
-  #buildFlagged() {
-    const count = this.flagged.length;
-    element("flagged-title").textContent = count ? `Flagged: ${count}` : "No frame is flagged";
-    element("flagged-hint").hidden = !count;
-    element("flagged").replaceChildren(
-      ...this.flagged.map((index) => {
-        const frame = this.data.frames[index];
-        const button = toggle("", frame.flags.map((flag) => flag.text).join("\n"));
-        button.dataset.number = String(frame.number);
-        button.append(made("strong", String(frame.number)), made("span", frame.flags[0]?.text ?? ""));
-        button.addEventListener("click", () => this.strip.select(index));
-        const item = document.createElement("li");
-        item.append(button);
-        return item;
-      }),
-    );
-  }
-}
-
-/** One side of a comparison: a picture of the frames' size. */
-class Side {
-  /** @type {HTMLCanvasElement | null} */ canvas = null;
-  /** @type {Look | null} */ #look = null;
-  #settings = "";
-
-  /**
-   * @param {Planes} planes
-   * @param {LookSettings} settings
-   */
-  draw(planes, settings) {
-    const text = JSON.stringify(settings);
-    if (!this.#look || text !== this.#settings) this.#look = new Look({ ...settings });
-    this.#settings = text;
-    const image = new ImageData(planes.width, planes.height);
-    const isShown = this.#look.draw(planes, image);
-    this.canvas ??= Object.assign(document.createElement("canvas"), {
-      width: planes.width,
-      height: planes.height,
-    });
-    this.canvas.getContext("2d")?.putImageData(image, 0, 0);
-    return isShown;
-  }
-}
-
-/**
- * @param {Planes} planes
- * @param {number} at
- */
-function valueOf(planes, at) {
-  const value = planes.alpha?.[at] ?? 0;
-  const isExact = planes.monitor?.[at] !== 128;
-  return isExact ? String(value / 255) : (value / 255).toFixed(2);
-}
-
-/** @param {number} value */
-function shortly(value) {
-  if (value === 0) return "0";
-  if (Math.abs(value) >= 100) return value.toFixed(0);
-  return Number(value.toPrecision(value < 0.001 ? 1 : 3)).toString();
-}
-
-/**
- * @param {string} tag
- * @param {string} text
- */
-function made(tag, text) {
-  const one = document.createElement(tag);
-  one.textContent = text;
-  return one;
-}
-
-/**
- * @param {string} text
- * @param {string} title
- */
-function toggle(text, title) {
-  const button = /** @type {HTMLButtonElement} */ (made("button", text));
-  button.type = "button";
-  button.title = title;
-  button.setAttribute("aria-pressed", "false");
-  return button;
-}
-
-function toggleTheme() {
-  const root = document.documentElement;
-  const isDark = root.dataset.theme
-    ? root.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = isDark ? "light" : "dark";
 }
 
 const review = new Review(JSON.parse(element("data").textContent ?? ""));

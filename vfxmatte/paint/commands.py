@@ -27,6 +27,6 @@ def ask_command(words: Sequence[str]) -> str:
     except subprocess.TimeoutExpired as error:
         raise VfxmatteError(f"vfxmatte {words[0]} took too long") from error
     if done.returncode:
-        said = [line.strip() for line in done.stderr.strip().splitlines()] or ["it said nothing"]
-        raise VfxmatteError(said[0].removeprefix("error: "), hint=" ".join(said[1:]) or None)
+        lines = [line.strip() for line in done.stderr.strip().splitlines()] or ["it said nothing"]
+        raise VfxmatteError(lines[0].removeprefix("error: "), hint=" ".join(lines[1:]) or None)
     return done.stdout

@@ -31,9 +31,9 @@ class Draft:
     labels: Labels
     """(H, W), changed in place."""
     base: Labels
-    """What the eraser brings back: the propagated trimap, else the keyframe."""
+    """The labels that the eraser brings back: the propagated trimap, else the keyframe."""
     source: str
-    """Where the labels come from: "keyframe", "propagated" or "nothing"."""
+    """The origin of the labels: "keyframe", "propagated" or "nothing"."""
     is_saved: bool = True
     """False once something is painted that is in no file."""
 
@@ -168,18 +168,18 @@ class Desk:
 
     def matte(self, number: int) -> Picture | None:
         """Return the matte of the last run, (H, W) uint8; None if there is none to be read."""
-        settings = self.shot.settings.output
-        path = matte_path(self.shot.output, number, settings.format, padding=self.info.padding)
         try:
-            alpha = read_matte(path, self.canvas)
+            alpha = read_matte(self._matte_path(number), self.canvas)
         except VfxmatteError:
             return None
         return np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
 
     def has_matte(self, number: int) -> bool:
-        settings = self.shot.settings.output
-        padding = self.info.padding
-        return matte_path(self.shot.output, number, settings.format, padding=padding).is_file()
+        return self._matte_path(number).is_file()
+
+    def _matte_path(self, number: int) -> Path:
+        format = self.shot.settings.output.format
+        return matte_path(self.shot.output, number, format, padding=self.info.padding)
 
     def forget_propagated(self) -> None:
         """Read propagated trimaps again where nothing is painted, after a run."""

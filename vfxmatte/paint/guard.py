@@ -1,4 +1,4 @@
-"""Who may talk to the server: this machine's browser, on the page's own address, with the token."""
+"""Admission to the server: this machine's browser, on the page's own address, with the token."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Admission:
         """The code for one use; "" once it is used."""
         return self._code or ""
 
-    def admits(self, shown: Iterable[str]) -> bool:
-        """Return True if the token or the unused code is among the words that were shown."""
-        words = [word.encode("utf-8", "replace") for word in shown]
+    def admits(self, offered: Iterable[str]) -> bool:
+        """Return True if the token or the unused code is among the offered words."""
+        words = [word.encode("utf-8", "replace") for word in offered]
         with self._lock:
             if any(hmac.compare_digest(word, self.token.encode()) for word in words):
                 return True

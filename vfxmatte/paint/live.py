@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.paint.engine_process import EngineProcess
 from vfxmatte.paint.pictures import Pictures
-from vfxmatte.pipeline.settings import RunSettings, as_plain
+from vfxmatte.pipeline.settings import RunSettings, differences
 from vfxmatte.trimaps import resized
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Picture, Window
 
@@ -88,28 +87,17 @@ class LiveMatte:
 
 def _engine_record(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide how a picture is solved, as a request names them."""
-    record: dict[str, Any] = {"engine": changes(EngineSettings(), settings.engine)}
+    engine = changes(EngineSettings(), settings.engine)
+    record = {f"engine.{name}": value for name, value in engine.items()}
     if settings.ocio is not None:
         record["ocio"] = str(settings.ocio)
     return record
 
 
 def changes(base: Any, settings: Any) -> dict[str, Any]:
-    """Return what differs between two settings of a kind, as the tables of a request."""
-    return _differing(as_plain(base), as_plain(settings))
-
-
-def _differing(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    record: dict[str, Any] = {}
-    for name, value in new.items():
-        before = base.get(name)
-        if isinstance(value, dict) and isinstance(before, dict):
-            inner = _differing(before, value)
-            if inner:
-                record[name] = inner
-        elif value != before and value is not None:
-            record[name] = value
-    return record
+    """Return what differs between two settings of a kind, by dotted names as in a request."""
+    changed = differences(base, settings)
+    return {name: value for name, value in changed if value is not None}
 
 
 def _reduced(visible: Window, step: int, shape: tuple[int, int]) -> Window:

@@ -1,11 +1,11 @@
-"""What the page may ask for. Frames are named by number and pixels by rectangle: never a path."""
+"""The methods of the page. Frames are named by number and pixels by rectangle: never a path."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ from vfxmatte.paint.edges import band_along
 from vfxmatte.paint.engine_process import EngineCancelled, EngineProcess
 from vfxmatte.paint.guesses import METHODS, guess
 from vfxmatte.paint.live import LiveMatte, changes
-from vfxmatte.paint.pictures import TILE_PX
+from vfxmatte.paint.pictures import TILE_PX, level_count
 from vfxmatte.paint.preferences import Preferences
 from vfxmatte.pipeline.shot import SETTINGS_FILE, read_settings
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, NO_SUCH_METHOD, RpcError
-from vfxmatte.trimaps import grow, shrink
+from vfxmatte.trimaps import grow
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels, Window
 
 Answer = tuple[dict[str, Any], bytes]
@@ -46,7 +46,7 @@ class Methods:
     opens_browser: bool = False
     """Whether other pages may be opened in the user's browser."""
     preferences: Preferences = field(default_factory=Preferences)
-    """How the artist likes the page."""
+    """The artist's preferences for the page."""
     _run: int | None = None
     _is_cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,7 +73,7 @@ class Methods:
             "width": desk.canvas.width,
             "height": desk.canvas.height,
             "tile": TILE_PX,
-            "levels": _levels(desk.canvas),
+            "levels": level_count(desk.canvas.shape),
             "views": views or [""],
             "colour_space": info.colour_space,
             "description": str(info),
@@ -153,7 +153,7 @@ class Methods:
         """Widen the unknown band, or narrow it; nothing is kept until it comes back by `paint`."""
         labels = self.desk.draft(self._frame(params)).labels
         px = params.number("px", _MOST_PX)
-        return _changed(labels, grow(labels, px) if px > 0 else shrink(labels, -px))
+        return _changed(labels, grow(labels, px))
 
     def edge(self, params: Params, _: memoryview) -> Answer:
         """Lay an unknown band along the edge that a stroke follows."""
@@ -211,8 +211,8 @@ class Methods:
     def review(self, params: Params, _: memoryview) -> Answer:
         """Write the review page, and open it unless this page was opened by hand, too."""
         opened = ["--open"] if self.opens_browser else []
-        said = ask_command(["review", str(self.desk.folder), "--json", *opened])
-        record = json.loads(said.strip().splitlines()[-1])
+        output = ask_command(["review", str(self.desk.folder), "--json", *opened])
+        record = json.loads(output.strip().splitlines()[-1])
         about = {name: record[name] for name in ("frames", "flagged", "files")}
         return {**about, "opened": self.opens_browser}, b""
 
@@ -242,7 +242,7 @@ class Methods:
 
     def _level(self, params: Params) -> int:
         level = params.whole("level")
-        if level >= _levels(self.desk.canvas):
+        if level >= level_count(self.desk.canvas.shape):
             raise RpcError(INVALID_PARAMS, "the picture has no such level")
         return level
 
@@ -259,14 +259,6 @@ class Methods:
         return Window(x_min=x, y_min=y, x_max=x + width - 1, y_max=y + height - 1)
 
 
-def _levels(canvas: Window) -> int:
-    """Return how many levels the pyramid of a picture has, see `Pyramid`."""
-    side, levels = max(canvas.shape), 1
-    while side > 256:
-        side, levels = (side + 1) // 2, levels + 1
-    return levels
-
-
 def _changed(before: Labels, after: Labels) -> Answer:
     """Return the rectangle of labels that have changed; its size is 0 where none has."""
     rows, columns = np.nonzero(before != after)
@@ -280,9 +272,9 @@ def _changed(before: Labels, after: Labels) -> Answer:
 
 def _own_settings(desk: Desk) -> dict[str, Any]:
     """Return the settings that were given beside those of the shot's folder."""
-    settings = desk.shot.settings
-    record = changes(read_settings(desk.folder / SETTINGS_FILE), settings)
-    if "frames" in record:
+    settings, base = desk.shot.settings, read_settings(desk.folder / SETTINGS_FILE)
+    record = changes(replace(base, frames=settings.frames), settings)
+    if settings.frames not in (None, base.frames):
         record["frames"] = str(settings.frames)
     return record
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vfxmatte.colour import ColourConfig, DisplayView
+from vfxmatte.colour import ColourConfig
+from vfxmatte.display_view import DisplayView
 from vfxmatte.io.plates import Plate
 from vfxmatte.types import FloatImage, Picture
 
@@ -96,12 +97,20 @@ class Pictures:
         return self._shown(small, view, 0.0)
 
     def _shown(self, linear: FloatImage, view: str, stops: float) -> Picture:
-        shown = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))
-        return np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2RGBA), np.uint8)
+        displayed = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))
+        return np.asarray(cv2.cvtColor(displayed, cv2.COLOR_RGB2RGBA), np.uint8)
 
     @lru_cache(maxsize=8)  # noqa: B019  (one instance for the life of the process)
     def _view(self, name: str) -> DisplayView:
         return self.colours.display_view(name)
+
+
+def level_count(shape: tuple[int, int]) -> int:
+    """Return how many levels the `Pyramid` of a picture (H, W) has."""
+    side, count = max(shape), 1
+    while side > _SMALLEST_PX:
+        side, count = (side + 1) // 2, count + 1
+    return count
 
 
 def _halved(picture: FloatImage) -> FloatImage:

@@ -1,4 +1,4 @@
-"""How the artist likes the page: brush, overlay, background; kept for the next time.
+"""The artist's preferences for the page: brush, overlay, background; kept for the next time.
 
 The browser forgets them: to it, every port is another site.
 """

@@ -33,6 +33,7 @@ from vfxmatte.serve.rpc import RpcError
 
 _MESSAGE_BYTES = 64 << 20  # the labels of an 8K picture
 _AT_ONCE = 4  # requests of a page
+_SHARED = ("theme.css", "film_strip.js", "elements.js")  # with the other pages
 _TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -46,7 +47,7 @@ def page_files() -> dict[str, tuple[bytes, str]]:
     files = {}
     shared = resources.files("vfxmatte.pages")
     own = resources.files("vfxmatte.paint").joinpath("page").iterdir()
-    for file in (shared.joinpath("theme.css"), shared.joinpath("film_strip.js"), *own):
+    for file in (*(shared.joinpath(name) for name in _SHARED), *own):
         files[f"/{file.name}"] = file.read_bytes(), _TYPES[Path(file.name).suffix]
     files["/"] = files.pop("/index.html")
     return files

@@ -35,7 +35,7 @@ class Controls:
 
     @property
     def change_alpha(self) -> bool:
-        """Whether solved alpha is not simply written."""
+        """Return True if solved alpha is not simply written."""
         return bool(self.plan.limits) or not self.edges.is_neutral
 
     def limited_trimaps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 
+from vfxmatte.common.wording import counted, frames_text
 from vfxmatte.types import numbers_as_text
 
 FAR_BETWEEN, FAR_OUTSIDE = 24, 12
@@ -36,8 +37,8 @@ def coverage_note(numbers: Collection[int], keyframes: Collection[int]) -> str |
     keys = sorted(keyframes)
     farthest = max(far, key=lambda number: _distance(number, keys))
     return (
-        f"{len(far)} of {len(numbers)} frames are far from any keyframe "
-        f"({numbers_as_text(keys)}): frames {numbers_as_text(far)}, up to "
-        f"{_distance(farthest, keys)} frames away. Their trimaps are little better than a guess: "
-        f"paint frame {farthest}, or give --frames"
+        f"{len(far)} of {counted(len(numbers), 'frame')} {'is' if len(far) == 1 else 'are'} far "
+        f"from any keyframe ({numbers_as_text(keys)}): {frames_text(far)}, up to "
+        f"{counted(_distance(farthest, keys), 'frame')} away. Trimaps there are little better than "
+        f"a guess: paint frame {farthest}, or give --frames"
     )

@@ -50,7 +50,7 @@ class MatteSettings(Checked):
 
     @property
     def is_neutral(self) -> bool:
-        """True if alpha is written as it was solved."""
+        """Return True if alpha is written as it was solved."""
         return self == MatteSettings()
 
 

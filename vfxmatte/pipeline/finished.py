@@ -7,7 +7,7 @@ from pathlib import Path
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.coverage import read_coverage
 from vfxmatte.io.plates import PlateInfo
-from vfxmatte.trimaps import from_matte, grow, shrink
+from vfxmatte.trimaps import from_matte, grow
 from vfxmatte.types import FloatImage, Trimap
 
 _BAND_SHARE = 0.02  # of the height; with 0.01, three times as many soft pixels are lost on the way
@@ -35,11 +35,7 @@ def finished_trimap(
     """
     alpha, clipped = _read(path, number, plate)
     band = max(_LEAST_BAND_PX, round(_BAND_SHARE * plate.display_window.height))
-    labels = from_matte(alpha, erode_px=band, dilate_px=band)
-    if growth_px > 0:
-        labels = grow(labels, growth_px)
-    elif growth_px < 0:
-        labels = shrink(labels, -growth_px)
+    labels = grow(from_matte(alpha, erode_px=band, dilate_px=band), growth_px)
     remark = "values outside of 0 to 1 are clipped" if clipped else ""
     return Trimap(number=number, labels=labels, is_keyframe=True), remark
 

@@ -61,7 +61,7 @@ def is_wanted(plan: RunPlan, settings: RunSettings) -> bool:
 
 
 def _is_ours(settings: RunSettings) -> bool:
-    """Whether the run's weights are the default ones, or a light network's."""
+    """Return True if the run's weights are the default ones, or a light network's."""
     path = settings.engine.weights
     if path is None or path == DEFAULT_WEIGHTS:
         return settings.fit.weights is not None or LIGHT_WEIGHTS.is_file()

@@ -34,7 +34,7 @@ class FrameState:
     fingerprint: str
     """What its matte is made from, see `plan.Fingerprints`."""
     subject: str = ""
-    """Whose frame it is, where a shot has several subjects."""
+    """The subject whose frame it is, where a shot has several."""
     aside: bool = False
     """Solved for its neighbours alone; nothing of it is written."""
     kept: FrameRecord | None = None
@@ -50,14 +50,14 @@ class FrameState:
     """The mattes before and after it, if it is to be averaged with them."""
     matte: Matte | None = None
     known: str = "float"
-    """How exactly the matte is known, see `FrameRecord.alpha`: one that was read, as its file."""
+    """The exactness of the matte, see `FrameRecord.alpha`: one that was read, as its file."""
     planes: Mapping[str, FloatImage] | None = None
     """Further channels of its file, by name."""
     path: Path | None = None
     """The matte's file, once it is written."""
     size_bytes: int = 0
     solved: SolvedFile | None = None
-    """Where solved alpha is kept, if the file does not hold it."""
+    """The file that keeps solved alpha, if the file does not hold it."""
     error: VfxmatteError | None = None
     stale: Path | None = None
     """Where the matte of an earlier run was moved because this frame failed."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.journal.locks import Lock, locked_matte, read_locks
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot, find_finished, keyframes_in
-from vfxmatte.types import numbers_as_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class KeyframeSources:
 
     @property
     def used_finished(self) -> dict[int, Path]:
-        """Those of `used` that are mattes and no trimaps."""
+        """The keyframes of `used` that are mattes and no trimaps."""
         return {n: p for n, p in self.used.items() if n in self.finished or n in self.locked}
 
     def notes(self, signature: Callable[[int], str] | None) -> Iterator[str]:
@@ -68,20 +68,20 @@ class KeyframeSources:
         ]
         if several:
             yield (
-                f"frames {numbers_as_text(several)} have more than one keyframe: a locked matte "
+                f"{frames_text(several, ('has', 'have'))} more than one keyframe: a locked matte "
                 "counts before a finished one, and that before a painted trimap"
             )
         unused = [number for number in self.finished if number not in self.used]
         if unused:
             yield (
-                f"finished mattes {numbers_as_text(unused)} are not used: the plate has no such "
-                "frames"
+                f"{frames_text(unused, ('is', 'are'), noun='finished matte')} not used: the plate "
+                "has no such frame"
             )
         changed = [] if signature is None else self._changed(signature)
         if changed:
             yield (
-                f"the plate of locked frames {numbers_as_text(changed)} has changed since they "
-                "were locked: their mattes are kept as they are"
+                f"the plate of locked {frames_text(changed)} has changed since the lock: locked "
+                "mattes are kept as they are"
             )
 
     def _changed(self, signature: Callable[[int], str]) -> list[int]:

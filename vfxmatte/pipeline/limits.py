@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
@@ -140,10 +141,8 @@ class LimitMattes:
         for kind, one in self.sources.items():
             held = [n for n in numbers if n not in one.numbers]
             if len(one.numbers) > 1 and held:
-                yield (
-                    f"frames {numbers_as_text(held)} have no {kind} matte of their own: the one "
-                    "before is held"
-                )
+                lack = f"has no {kind} matte of its own", f"have no {kind} matte of their own"
+                yield f"{frames_text(held, lack)}: the one before is held"
 
     def texts(self) -> dict[Kind, str]:
         """Return each kind's file or pattern, with its frames, for the screen."""
@@ -159,4 +158,4 @@ def _held(number: int, source: LimitSource) -> int:
 def _text(source: LimitSource) -> str:
     if len(source.numbers) == 1:
         return f"{source.path(source.numbers[0])}, on every frame"
-    return f"{source.spec}, frames {numbers_as_text(source.numbers)}"
+    return f"{source.spec}, {frames_text(source.numbers)}"

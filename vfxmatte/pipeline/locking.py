@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.result_names import Format, matte_path
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.locks import Lock, locks_path, read_locks, write_locks
 from vfxmatte.pipeline.shot import Shot, content_digest
-from vfxmatte.types import numbers_as_text
 
 _FORMATS: tuple[Format, ...] = ("exr", "png", "tiff")
 
@@ -89,11 +89,11 @@ def locked_files(output: Path) -> list[Path]:
 
 def _mattes(journal: Journal, numbers: Iterable[int], padding: int) -> dict[int, Path]:
     """Return the mattes of frames: those that the journal names, else the only one on disk."""
-    found: dict[int, list[Path]] = {n: _candidates(journal, n, padding) for n in numbers}
-    lacking = [number for number, paths in found.items() if not paths]
+    candidates: dict[int, list[Path]] = {n: _candidates(journal, n, padding) for n in numbers}
+    lacking = [number for number, paths in candidates.items() if not paths]
     if lacking:
         raise _without_matte(lacking, journal.output)
-    for number, paths in found.items():
+    for number, paths in candidates.items():
         if len(paths) > 1:
             raise OutputError(
                 f"the frame has several mattes: {', '.join(path.name for path in paths)}",
@@ -101,7 +101,7 @@ def _mattes(journal: Journal, numbers: Iterable[int], padding: int) -> dict[int,
                 path=journal.output,
                 hint="move away those that are not to be locked",
             )
-    return {number: paths[0] for number, paths in found.items()}
+    return {number: paths[0] for number, paths in candidates.items()}
 
 
 def _candidates(journal: Journal, number: int, padding: int) -> list[Path]:
@@ -115,10 +115,8 @@ def _candidates(journal: Journal, number: int, padding: int) -> list[Path]:
 
 
 def _without_matte(numbers: Collection[int], output: Path) -> OutputError:
-    one = len(numbers) == 1
     return OutputError(
-        f"frame{'' if one else 's'} {numbers_as_text(numbers)} {'has' if one else 'have'} no matte "
-        "that could be locked",
+        f"{frames_text(numbers, ('has', 'have'))} no matte that could be locked",
         frame=min(numbers, default=None),
         path=output,
         hint="solve them first: vfxmatte run SHOT",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
 from vfxmatte.io.mattes import matte_image
 from vfxmatte.journal.journal import Journal
@@ -26,7 +27,7 @@ from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_fits import descriptions_of
 from vfxmatte.pipeline.subjects_run import SubjectsRun, open_run
-from vfxmatte.types import Window, numbers_as_text
+from vfxmatte.types import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class MergeReport:
     skipped: tuple[int, ...] = ()
     """The plate lacks it, and it is left out."""
     subjects: Mapping[str, MergeReport] = field(default_factory=dict)
-    """Of several subjects, the report of each; the others then say what holds for any of them, and
+    """The report of each of several subjects; the others then say what holds for any of them, and
     `good` what holds for all."""
 
     @property
@@ -58,8 +59,8 @@ class MergeReport:
         if self.subjects:
             reports = self.subjects.items()
             return [f"{name}: {line}" for name, report in reports for line in report.lines()]
-        lines = [f"missing   frames {numbers_as_text(self.missing)}"] if self.missing else []
-        lines += [f"stale     frames {numbers_as_text(self.stale)}"] if self.stale else []
+        lines = [f"missing   {frames_text(self.missing)}"] if self.missing else []
+        lines += [f"stale     {frames_text(self.stale)}"] if self.stale else []
         lines += [f"failed    frame {n}: {why}" for n, why in sorted(self.failed.items())]
         return lines + [f"damaged   frame {n}: {why}" for n, why in sorted(self.damaged.items())]
 

@@ -15,18 +15,18 @@ from vfxmatte.pipeline.prepared import PreparedRun
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What a run does for one subject; a shot with a single one has one part."""
+    """The part of a run for one subject; a shot with a single one has one part."""
 
     run: PreparedRun
     """The subject as a shot of its own."""
     todo: Mapping[int, str]
     """Fingerprints of the frames to solve, by number."""
     attributes: Mapping[str, str]
-    """For the mattes' headers."""
+    """The attributes of the mattes' headers."""
     scratch: Path
     """A folder for intermediate results."""
     subject: str = ""
-    """Its name, where there are several."""
+    """The subject's name, where there are several."""
     kept: Mapping[int, str] = field(default_factory=dict)
     """Fingerprints of frames whose alpha is right on disk, and whose file is to be written anew."""
     alone: Mapping[int, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.foreground.estimation import COLOURS_VERSION
@@ -48,7 +49,7 @@ class RunPlan:
     keyframes: Mapping[int, Path]
     """The painted trimaps, finished mattes and locked mattes on frames of the plate."""
     finished: Mapping[int, Path] = field(default_factory=dict)
-    """Those of the keyframes that are finished mattes, locked ones included."""
+    """The keyframes that are finished mattes, locked ones included."""
     locked: Mapping[int, Path] = field(default_factory=dict)
     """The mattes of all locked frames, which no run touches."""
     limits: LimitMattes = field(default_factory=LimitMattes)
@@ -155,7 +156,7 @@ def _notes(
     if shot.named_by is not None:
         notes.append(
             f"the plate is the whole sequence that {shot.named_by.name} is one frame of: "
-            f"{shot.plate.name}, frames {numbers_as_text(plate.numbers)}; --frames takes less"
+            f"{shot.plate.name}, {frames_text(plate.numbers)}; --frames takes less"
         )
     ignored = folders_beside(shot.keyframes.values())
     if ignored:
@@ -166,18 +167,20 @@ def _notes(
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(
-            f"keyframes {numbers_as_text(outside)} are not used: the plate has no such frames"
+            f"{frames_text(outside, ('is', 'are'), noun='keyframe')} not used: the plate has no "
+            "such frame"
         )
     if settings.output.needs_colours:
         notes += _colour_notes(plate)
     if lacking:
         done = "solved from the frame before" if settings.missing == "hold" else "left out"
-        notes.append(f"frames {numbers_as_text(lacking)} are missing from the plate: {done}")
+        notes.append(f"{frames_text(lacking, ('is', 'are'))} missing from the plate: {done}")
     if plate.unreadable:
-        notes.append(
-            f"frames {numbers_as_text(plate.unreadable)} cannot be read, or differ from the "
-            "first one: they will fail"
+        will = (
+            "cannot be read, or differs from the first one: it will fail",
+            "cannot be read, or differ from the first one: they will fail",
         )
+        notes.append(frames_text(plate.unreadable, will))
     return notes
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
 from vfxmatte.pipeline.controls import Controls
@@ -21,7 +22,7 @@ from vfxmatte.pipeline.settings import RunSettings, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
-from vfxmatte.types import Failure, Trimap, numbers_as_text
+from vfxmatte.types import Failure, Trimap
 
 
 class PreparedRun:
@@ -171,7 +172,8 @@ class PreparedRun:
     def _check_only(self) -> None:
         outside = sorted((self._only or set()) - set(self.plan.numbers))
         if outside:
-            raise UsageError(f"frames {numbers_as_text(outside)} are not in the range of the run")
+            named = frames_text(outside, ("is", "are"))
+            raise UsageError(f"{named} not in the range of the run")
 
     def _open_plate(self) -> Plate:
         plate = self.shot.open_plate(self.colours, self.settings)

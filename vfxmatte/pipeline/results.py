@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError
 from vfxmatte.io.marked import as_written
 from vfxmatte.io.plates import PlateInfo
@@ -19,7 +20,7 @@ from vfxmatte.pipeline.plan import alpha_part
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.trimaps import labels_from_image
-from vfxmatte.types import FloatImage, Frame, Matte, Trimap, numbers_as_text
+from vfxmatte.types import FloatImage, Frame, Matte, Trimap
 
 _PROBE_BYTES = 4096
 
@@ -120,8 +121,8 @@ class Results:
         painted = [n for n in numbers if n not in keyframes and self._painted_over(n)]
         if painted:
             raise TrimapError(
-                f"{len(painted)} propagated trimaps have been painted over where they were "
-                f"written: frames {numbers_as_text(painted)}",
+                "propagated trimaps have been painted over where they were written: "
+                f"{frames_text(painted)}",
                 path=self.trimap_path(painted[0]),
                 hint="move them to the folder of the keyframes and run again, or delete them",
             )

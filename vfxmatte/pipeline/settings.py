@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,19 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def differences(base: Any, settings: Any) -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and plain values of the settings that differ, in nested tables too."""
+    yield from _differences(as_plain(base), as_plain(settings), "")
+
+
+def _differences(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and set(old) == set(new) and old:
+        for key in new:
+            yield from _differences(old[key], new[key], f"{name}.{key}" if name else key)
+    elif new != old:
+        yield name, new
 
 
 def digest(value: Any) -> str:

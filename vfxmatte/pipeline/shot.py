@@ -24,6 +24,7 @@ import numpy as np
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.configuration import changed, read_toml
 from vfxmatte.common.paths import clean_path, is_same_place
+from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, ShotError, TrimapError, VfxmatteError, as_foreseen
 from vfxmatte.io.plates import Plate, PlateInfo, open_plate
 from vfxmatte.io.sequence import (
@@ -39,7 +40,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.subject_names import find_subjects
-from vfxmatte.trimaps import grow, labels_from_image, oddity, place, shrink
+from vfxmatte.trimaps import grow, labels_from_image, oddity, place
 from vfxmatte.types import Trimap, numbers_as_text
 
 PLATE_FOLDER = "plate"
@@ -67,7 +68,7 @@ class Shot:
     named_by: Path | None = None
     """The one file that the plate's sequence was named by; None if the plate itself was."""
     sides: Mapping[str, Path] = field(default_factory=dict)
-    """Those of `SIDE_FOLDERS` that the shot's folder has, by name."""
+    """The folders of `SIDE_FOLDERS` that the shot's folder has, by name."""
     subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     """The painted trimaps of each of several subjects, by name, see `subjects`."""
     chosen: frozenset[str] = frozenset()
@@ -344,11 +345,7 @@ def read_keyframe(path: Path, number: int, plate: PlateInfo, growth_px: float = 
         raise TrimapError(
             f"this trimap cannot be read: {as_foreseen(error).what}", frame=number, path=path
         ) from error
-    if growth_px > 0:
-        labels = grow(labels, growth_px)
-    elif growth_px < 0:
-        labels = shrink(labels, -growth_px)
-    return Trimap(number=number, labels=labels, is_keyframe=True)
+    return Trimap(number=number, labels=grow(labels, growth_px), is_keyframe=True)
 
 
 class Keyframes(Mapping[int, Trimap]):
@@ -432,8 +429,8 @@ def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, P
     inside = {number: path for number, path in keyframes.items() if number in plate.numbers}
     if not inside:
         raise ShotError(
-            f"no keyframe stands on a frame of the plate: keyframes {numbers_as_text(keyframes)}, "
-            f"plate {numbers_as_text(plate.numbers)}",
+            "no keyframe stands on a frame of the plate: "
+            f"{frames_text(keyframes, noun='keyframe')}, plate {numbers_as_text(plate.numbers)}",
             hint="frame numbers of trimaps and plate must agree",
         )
     return inside

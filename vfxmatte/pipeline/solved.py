@@ -28,13 +28,13 @@ SOLVED_FOLDER = "solved"
 
 @dataclass(frozen=True, kw_only=True)
 class SolvedFile:
-    """Where the solved alpha of a frame is kept."""
+    """The file in which the solved alpha of a frame is kept."""
 
     file: str
     """Relative to the output folder."""
     size_bytes: int
     alpha: str
-    """How exactly it holds alpha, see `FrameRecord.alpha`."""
+    """The exactness of its alpha, see `FrameRecord.alpha`."""
 
     @classmethod
     def write(

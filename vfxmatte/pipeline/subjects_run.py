@@ -122,7 +122,7 @@ class SubjectsRun:
 
     @property
     def device(self) -> str | None:
-        """What the engine runs on."""
+        """The device that the engine runs on."""
         return self._first.device
 
     def __enter__(self) -> Self:

@@ -25,7 +25,7 @@ from vfxmatte.pipeline.solved import alpha_source, read_alpha
 from vfxmatte.types import FloatImage, Frame
 
 OVERLAP_STAT = "overlap_share"
-"""Of a frame's stats: the share of the canvas that a subject has given to others."""
+"""The name in a frame's stats of the share of the canvas that a subject has given to others."""
 
 
 def write_unshared(

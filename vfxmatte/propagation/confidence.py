@@ -15,6 +15,9 @@ import numpy as np
 from vfxmatte.trimaps import SOFT_HIGH, SOFT_LOW
 from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
+WEAK = 0.5
+"""Frames with less confidence are weak."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrimapStats:
@@ -86,6 +89,20 @@ def suggest_keyframe(stats: Iterable[TrimapStats]) -> int | None:
             worst, run = max(worst, run, key=_loss), []
     worst = max(worst, run, key=_loss)
     return _middle_of_loss(worst) if worst else None
+
+
+def suggestion_text(number: int, confidence: float, subject: str | None = None) -> str:
+    """Format the suggestion of a keyframe.
+
+    Args:
+        confidence: of the trimap on that frame.
+        subject: whose keyframe it is, if there are several.
+    """
+    of = f" of {subject}" if subject else ""
+    return (
+        f"a further keyframe{of} would help most on frame {number} "
+        f"(confidence there {confidence:.2f})"
+    )
 
 
 def _loss(run: Sequence[TrimapStats]) -> tuple[float, int]:

@@ -19,9 +19,9 @@ class Correction:
 
     tightener: Tightener
     first: KeyframeLook
-    """What the earlier keyframe shows."""
+    """The look of the frame by the earlier keyframe."""
     last: KeyframeLook
-    """What the later one shows."""
+    """The look by the later one."""
     first_labels: Labels
     """The earlier keyframe's labels."""
     settings: ContradictionSettings

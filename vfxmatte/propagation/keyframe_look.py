@@ -1,4 +1,4 @@
-"""What a keyframe shows of another frame beside its labels: colours, and how deep its band is.
+"""The look of a frame by a keyframe: colours to compare, and how deep the keyframe's band is.
 
 Foreground is looked up along the foreground's motion and background along the background's, so
 that a frame's picture can be compared with what the keyframe says is there.

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vfxmatte.colour import ColourConfig
-from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.paths import existing_folder
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.engines.registry import check_name
-from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
+from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
-from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
@@ -43,30 +43,11 @@ from vfxmatte.pipeline.subject_shots import (
     subjects_without_keyframes,
 )
 from vfxmatte.pipeline.unshared import has_own_alpha
+from vfxmatte.reporting.keyframe_findings import KeyframeFinding, findings, finished_findings
 from vfxmatte.trimaps import oddity
 from vfxmatte.types import Trimap, numbers_as_text
 
 Value = TypeVar("Value")
-
-_WORKERS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyframeFinding:
-    """One painted trimap or finished matte."""
-
-    number: int
-    path: Path
-    used: bool
-    """Whether the plate has such a frame."""
-    unknown_share: float | None = None
-    """0 to 1; None if it cannot be read."""
-    remark: str = ""
-    """What is odd about it."""
-    error: VfxmatteError | None = None
-    """Why it cannot be used."""
-    finished: bool = False
-    """Whether it is a finished matte."""
 
 
 @dataclass(kw_only=True)
@@ -92,7 +73,7 @@ class Inspection:
     remarks: list[str] = field(default_factory=list)
     """What a person should know."""
     subjects: dict[str, Inspection] = field(default_factory=dict)
-    """Of several subjects, the findings about each that would be matted."""
+    """The findings about each of several subjects that would be matted."""
 
     @property
     def to_do(self) -> int | None:
@@ -139,12 +120,12 @@ def inspect(shot: Shot) -> Inspection:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of a shot whatever its keyframes."""
+    """The plate, colours and weights of a shot, the same for all its subjects."""
 
     plate: Plate
     colours: ColourConfig
     sidecar: Mapping[str, Any] | None
-    """Of the weights, if the engine has any."""
+    """The sidecar of the weights, if the engine has any."""
 
 
 def _inspect_plate(inspection: Inspection, known: _Known) -> None:
@@ -165,7 +146,7 @@ def _inspect_keyframes(inspection: Inspection, known: _Known) -> None:
     signature = known.plate.signature
     plan = _tried(inspection, lambda: make_plan(shot, shot.settings, plate, signature))
     if plan is not None:
-        inspection.keyframes += _finished(plan, plate)
+        inspection.keyframes += finished_findings(plan, plate)
     inspection.problems += [k.error for k in inspection.keyframes if k.error and _counts(k, plan)]
     if plan is not None:
         inspection.plan = plan
@@ -228,7 +209,7 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -
     edited = edited_since_locked(inspection.shot.output)
     if edited:
         inspection.remarks.append(
-            f"locked mattes {numbers_as_text(edited)} were edited since they were locked"
+            f"locked {frames_text(edited, ('was', 'were'))} edited since the lock"
         )
     needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
     _tried(inspection, lambda: plan.limits.check(needed, plate))
@@ -254,48 +235,7 @@ def _keyframes(shot: Shot, plate: PlateInfo) -> list[KeyframeFinding]:
         trimap = read_keyframe(path, number, plate)
         return trimap, oddity(trimap.labels)
 
-    return _findings(shot.keyframes, plate, read)
-
-
-def _finished(plan: RunPlan, plate: PlateInfo) -> list[KeyframeFinding]:
-    """Inspect finished mattes; of locked ones, those that cannot be used."""
-
-    def read(number: int, path: Path) -> tuple[Trimap, str]:
-        return finished_trimap(path, number, plate)
-
-    found = _findings(plan.finished, plate, read, finished=True)
-    return [one for one in found if one.error or one.number not in plan.locked]
-
-
-def _findings(
-    paths: Mapping[int, Path],
-    plate: PlateInfo,
-    read: Callable[[int, Path], tuple[Trimap, str]],
-    *,
-    finished: bool = False,
-) -> list[KeyframeFinding]:
-    """Read keyframes; `read` returns a trimap, and what is odd about it."""
-
-    def inspect_one(item: tuple[int, Path]) -> KeyframeFinding:
-        number, path = item
-        used = number in plate.numbers
-        try:
-            trimap, remark = read(number, path)
-        except Exception as error:
-            foreseen = as_foreseen(error).at(frame=number, path=path)
-            return KeyframeFinding(
-                number=number, path=path, used=used, error=logged(foreseen), finished=finished
-            )
-        return KeyframeFinding(
-            number=number,
-            path=path,
-            used=used,
-            unknown_share=trimap.unknown_share,
-            remark=remark,
-            finished=finished,
-        )
-
-    return list(ordered_map(inspect_one, sorted(paths.items()), workers=_WORKERS))
+    return findings(shot.keyframes, plate, read)
 
 
 def _needed(value: Value | None) -> Value:
@@ -370,9 +310,7 @@ def _largest_matte_bytes(settings: RunSettings, plate: PlateInfo) -> int:
 
 
 def _inspect_disk(inspection: Inspection) -> None:
-    folder = inspection.shot.output.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
+    folder = existing_folder(inspection.shot.output)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         inspection.problems.append(
             OutputError(

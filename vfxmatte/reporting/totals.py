@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vfxmatte.common.process_memory import peak_rss_bytes
-from vfxmatte.propagation.confidence import suggest_keyframe
+from vfxmatte.common.wording import frames_text
+from vfxmatte.propagation.confidence import suggest_keyframe, suggestion_text
 from vfxmatte.reporting.pace import Pace, clock_text
 from vfxmatte.reporting.weak_ranges import WeakRange, trimap_stats_of
 from vfxmatte.types import FrameResult, numbers_as_text
@@ -41,7 +42,7 @@ class Totals:
     suggested_keyframe: int | None = None
     """The frame where a further keyframe would help most."""
     suggested_subject: str | None = None
-    """Of several subjects, the one that it would help."""
+    """The subject that it would help, where there are several."""
     suggested_confidence: float | None = None
     """The trimap's confidence there, 0 to 1."""
     weak: tuple[WeakRange, ...] = ()
@@ -96,12 +97,9 @@ class Totals:
         memory = "" if self.peak_rss_bytes is None else f", {self.peak_rss_bytes / 2**30:.1f} GiB"
         pace = f"{clock_text(self.seconds)}, {self.fps:.2f} fps{where}{memory}"
         lines = [f"{', '.join(parts)} in {pace}"]
-        if self.suggested_confidence is not None and self.suggested_confidence < SURE:
-            of = f" of {self.suggested_subject}" if self.suggested_subject else ""
-            lines.append(
-                f"a further keyframe{of} would help most on frame {self.suggested_keyframe} "
-                f"(confidence there {self.suggested_confidence:.2f})"
-            )
+        number, confidence = self.suggested_keyframe, self.suggested_confidence
+        if number is not None and confidence is not None and confidence < SURE:
+            lines.append(suggestion_text(number, confidence, self.suggested_subject))
         lines += self._weak_lines()
         mattes = self.subjects.values() or filter(None, [self.mattes])
         lines += [f"mattes   {pattern}" for pattern in mattes]
@@ -114,13 +112,13 @@ class Totals:
 
     def _weak_lines(self) -> list[str]:
         lines = [
-            f"weak     frames {numbers_as_text(one.numbers)}: confidence down to "
+            f"weak     {frames_text(one.numbers)}: confidence down to "
             f"{one.confidence:.2f} on frame {one.worst}"
             for one in self.weak
         ]
         changed = {"better": self.better, "worse": self.worse}
         return lines + [
-            f"{name:8} frames {numbers_as_text(numbers)} than in the run before"
+            f"{name:8} {frames_text(numbers)} than in the run before"
             for name, numbers in changed.items()
             if numbers
         ]
@@ -136,14 +134,14 @@ def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
         subjects.setdefault(result.subject, []).append(result)
     stats = {subject: trimap_stats_of(frames) for subject, frames in subjects.items()}
     suggested = {subject: suggest_keyframe(ones.values()) for subject, ones in stats.items()}
-    found = [
+    suggestions = [
         (subject, one)
         for subject, ones in stats.items()
         for one in ones.values()
         if one.number == suggested[subject]
     ]
-    if not found:
+    if not suggestions:
         return {}
-    subject, worst = min(found, key=lambda pair: pair[1].confidence)
+    subject, worst = min(suggestions, key=lambda pair: pair[1].confidence)
     of = {} if subject is None else {"suggested_subject": subject}
     return {"suggested_keyframe": worst.number, "suggested_confidence": worst.confidence, **of}

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vfxmatte.propagation.confidence import TrimapStats
+from vfxmatte.propagation.confidence import WEAK, TrimapStats
 from vfxmatte.types import FrameResult, numbers_as_text
 
-WEAK = 0.5
-"""Frames with less confidence are weak."""
 CHANGED = 0.05
 """A confidence that changed by less is the same."""
 
@@ -25,7 +23,7 @@ class WeakRange:
     worst: int
     """The frame with the least confidence."""
     confidence: float
-    """Its confidence, 0 to 1."""
+    """The worst frame's confidence, 0 to 1."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values for JSON."""

@@ -15,7 +15,7 @@ from vfxmatte.foreground.planes import PlaneMaker
 from vfxmatte.io.canvas import crop
 from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.movies.movie import write_prores
-from vfxmatte.io.rates import frame_rate
+from vfxmatte.io.rates import DEFAULT_FPS, frame_rate
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.timecode import text_of as timecode_text
 from vfxmatte.pipeline.run import Run
@@ -23,7 +23,6 @@ from vfxmatte.review.preview import Panels, contact_sheet, make_panels, preview_
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Frame, FrameResult, Labels
 
-DEFAULT_FPS = Fraction(24)
 SHEET_ROWS = 6
 SHEET_PANEL_PX = 480
 MOVIE_PANEL_PX = 960

@@ -32,7 +32,7 @@ Values = Mapping[str, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What is known of one frame without its pictures."""
+    """The figures of one frame, without its pictures."""
 
     number: int
     is_keyframe: bool

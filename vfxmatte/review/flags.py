@@ -1,4 +1,4 @@
-"""Which frames a person should look at, and why.
+"""The frames that a person should look at, and why.
 
 A frame is compared with its neighbours and with what is usual in the shot: a matte that is equally
 soft, or flickers equally, everywhere is no reason to look at one of its frames.
@@ -6,7 +6,7 @@ soft, or flickers equally, everywhere is no reason to look at one of its frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vfxmatte.review.figures import Figures, Values
@@ -31,17 +31,17 @@ class FrameReview:
     number: int
     is_keyframe: bool
     values: Values
-    """By the names of `CHECKS`; None where it cannot be known."""
+    """The figures by the names of `CHECKS`; None where one cannot be known."""
     flags: tuple[Flag, ...]
     """Worst first."""
     problems: tuple[str, ...]
-    """What is missing."""
+    """The files that are missing."""
     rank: int | None = None
     """1 for the worst of the flagged frames."""
 
     @property
     def is_missing(self) -> bool:
-        """True if there is no matte."""
+        """Return True if there is no matte."""
         return any(problem.startswith("no matte") for problem in self.problems)
 
     @property
@@ -62,6 +62,11 @@ def reviewed(shot: Sequence[Figures]) -> list[FrameReview]:
     worst = sorted((f for f in frames if f.flags), key=lambda f: (-f.severity, f.number))
     ranks = {frame.number: rank for rank, frame in enumerate(worst, start=1)}
     return [replace(frame, rank=ranks.get(frame.number)) for frame in frames]
+
+
+def ranked(frames: Iterable[FrameReview]) -> list[FrameReview]:
+    """Return the flagged frames, worst first."""
+    return sorted((frame for frame in frames if frame.rank), key=lambda frame: frame.rank or 0)
 
 
 def _blamed(usual: Usual, others: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a solved shot holds of each frame, reduced: plate, alpha, trimap, foreground colour.
+"""The footage of a solved shot, reduced: plate, alpha, trimap, foreground colour.
 
 Pictures cover the display window, at most `MOST_PX` wide or high, with square pixels. What has to
 be exact to the pixel is taken before they are reduced.
@@ -60,7 +60,7 @@ class ReviewFrame:
     foreground: Picture | None = None
     """(h, w, 3) uint8 sRGB, not multiplied by alpha; the plate where alpha is 0."""
     confidence: float | None = None
-    """Of the trimap, 0 to 1."""
+    """The trimap's confidence, 0 to 1."""
     exact: Exact | None = None
     problems: tuple[str, ...] = ()
     """Why there is no plate, no matte."""
@@ -74,9 +74,9 @@ class Take:
     """Prepared; its plate and plan are used."""
     output: Path
     name: str
-    """For people."""
+    """The name that people read."""
     records: Mapping[int, FrameRecord]
-    """What the journal has of each frame."""
+    """The journal's record of each frame."""
     mattes: Mapping[int, Path]
     """The mattes on disk."""
     is_straight: bool

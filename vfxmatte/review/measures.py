@@ -1,4 +1,4 @@
-"""How a matte behaves in time, and on its plate, in figures that need no true alpha.
+"""Figures of a matte in time, and on its plate, that need no true alpha.
 
 Frames pass through a window that holds a few neighbours on both sides. The motion is the plate's
 (`propagation.flow`); only pixels that it explains count.
@@ -53,10 +53,10 @@ class Measures:
     flicker: float | None = None
     """Mean difference between alpha and the warped previous alpha, over the unknown pixels."""
     apart: tuple[float | None, ...] = (None,) * len(DISTANCES)
-    """How far alpha lies outside of what both neighbours have, at each of `DISTANCES`: a mean over
-    the picture."""
+    """The mean over the picture by which alpha lies outside of what both neighbours have, at each
+    of `DISTANCES`."""
     neighbours: tuple[tuple[int, ...], ...] = ((),) * len(DISTANCES)
-    """Which two those are, counted from the frame: nearer ones near the ends of a shot, and two on
+    """The two neighbours, counted from the frame: nearer ones near the ends of a shot, and two on
     one side at its very ends."""
     band: float = 0.0
     """Share of the band in the picture."""
@@ -103,7 +103,7 @@ class _Entry:
     half_luma: Picture | None
     half_alpha: FloatImage | None
     motion: FlowPair | None
-    """From this frame to the one before, and back, at half size; None without either."""
+    """The motion to the frame before, and back, at half size; None without either."""
 
 
 class _Window:
@@ -127,30 +127,30 @@ class _Window:
 
     def neighbour(self, index: int, step: int) -> Seen | None:
         """Return the previous (-1) or following (1) alpha as it lies in a frame, at full size."""
-        here, there = self.entries[index], self.entries.get(index + step)
+        entry, other = self.entries[index], self.entries.get(index + step)
         flow = self._flow(index, step)
-        if flow is None or there is None or here.luma is None:
+        if flow is None or other is None or entry.luma is None:
             return None
-        if there.luma is None or there.frame.alpha is None:
+        if other.luma is None or other.frame.alpha is None:
             return None
-        where = _enlarged(flow, here.luma.shape[:2])
-        return _seen(here.luma, there.luma, there.frame.alpha, where)
+        where = _enlarged(flow, entry.luma.shape[:2])
+        return _seen(entry.luma, other.luma, other.frame.alpha, where)
 
     def farther(self, index: int, offset: int) -> Seen | None:
         """Return the alpha of any frame in the window as it lies in a frame, at half size."""
-        here, there = self.entries[index], self.entries.get(index + offset)
-        if there is None or there.half_alpha is None or there.half_luma is None:
+        entry, other = self.entries[index], self.entries.get(index + offset)
+        if other is None or other.half_alpha is None or other.half_luma is None:
             return None
-        if here.half_luma is None:
+        if entry.half_luma is None:
             return None
-        where = positions(here.half_luma.shape[:2]).copy()
+        where = positions(entry.half_luma.shape[:2]).copy()
         step = 1 if offset > 0 else -1
         for at in range(index, index + offset, step):
             flow = self._flow(at, step)
             if flow is None:
                 return None
             where += looked_up(flow, where)
-        return _seen(here.half_luma, there.half_luma, there.half_alpha, where)
+        return _seen(entry.half_luma, other.half_luma, other.half_alpha, where)
 
     def nearest(self, index: int, offset: int) -> tuple[int, Seen] | None:
         """Return how far away the frame at an offset is, or one that is nearer where that has no
@@ -179,10 +179,10 @@ class _Window:
         return later.motion.forward if step < 0 else later.motion.backward
 
 
-def _seen(here: Picture, there: Picture, alpha: FloatImage, where: FloatImage) -> Seen:
+def _seen(luma: Picture, other: Picture, alpha: FloatImage, where: FloatImage) -> Seen:
     """Look a neighbour up at (h, w, 2) positions; see `Seen`."""
-    height, width = there.shape
-    same = cv2.blur(cv2.absdiff(looked_up(there, where), here), (3, 3)) <= _EXPLAINED
+    height, width = other.shape
+    same = cv2.blur(cv2.absdiff(looked_up(other, where), luma), (3, 3)) <= _EXPLAINED
     x, y = where[:, :, 0], where[:, :, 1]
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
     return looked_up(alpha, where), same & inside
@@ -277,8 +277,8 @@ def _come_and_go(alpha: FloatImage, neighbours: list[FloatImage], area: int) -> 
         return 0.0
     small = np.flatnonzero(sizes >= max(4, _SMALLEST * alpha.size)) + 1
     small = small[small != int(np.argmax(sizes)) + 1]
-    there = np.maximum.reduce([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in neighbours])
-    fresh = np.isin(marks, small) & (there <= _SOLID)
+    nearby = np.maximum.reduce([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in neighbours])
+    fresh = np.isin(marks, small) & (nearby <= _SOLID)
     return float(np.count_nonzero(fresh) / area)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.colour import decode_srgb
+from vfxmatte.common.wording import counted
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.pages import inlined
 from vfxmatte.review.figures import CHECKS
-from vfxmatte.review.flags import FrameReview
+from vfxmatte.review.flags import FrameReview, ranked
 from vfxmatte.review.preview import checker, evenly_chosen, grey_picture, over, resized, to_display
 from vfxmatte.review.proxies import as_text, decoded_webp, encoded_webp
 from vfxmatte.types import Picture
@@ -24,7 +25,7 @@ MOST_BYTES = 15_000_000
 """Size of a page of 200 frames of HD, at most."""
 
 PICTURES_BYTES = 13_800_000
-"""Of which are the frames' pictures; the rest is for figures, the report and the scripts."""
+"""The frames' pictures in it; the rest is for figures, the report and the scripts."""
 
 _SHEET_FRAMES, _SHEET_PX = 6, 320
 _TABLE_ROWS = 60  # flagged frames in the report
@@ -32,7 +33,7 @@ _TABLE_ROWS = 60  # flagged frames in the report
 
 @dataclass(frozen=True, kw_only=True)
 class PageContent:
-    """What a page shows."""
+    """The content of a page."""
 
     shot: str
     take: str
@@ -41,18 +42,18 @@ class PageContent:
     facts: Sequence[str]
     """Words about shot and takes."""
     notes: Sequence[str]
-    """What concerns the whole shot, a sentence each."""
+    """Remarks on the whole shot, a sentence each."""
     size: tuple[int, int]
     """(width, height) of the embedded pictures."""
     full_size: tuple[int, int]
-    """Of the plate."""
+    """The plate's size."""
     fps: float
     frames: Sequence[FrameReview]
     other_frames: Sequence[FrameReview] | None
     planes: Mapping[int, Mapping[str, bytes]]
     """The pictures of each frame by name, see `proxies.Proxies`."""
     failures: Mapping[int, Sequence[str]]
-    """What fails the gate, by frame number."""
+    """The conditions that fail, by frame number."""
 
 
 def write_page(path: Path, content: PageContent) -> None:
@@ -114,39 +115,42 @@ def _frame(frame: FrameReview, planes: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _report(content: PageContent) -> Iterator[str]:
-    ranked = sorted((f for f in content.frames if f.rank), key=lambda f: f.rank or 0)
+    flagged = ranked(content.frames)
     yield f"<h1>{escape(content.shot)}</h1>\n"
     yield f'<p class="hint">{escape("; ".join(content.facts))}</p>\n'
-    yield _verdict(content, ranked)
+    yield _verdict(content, flagged)
     for note in content.notes:
         yield f"<p>{escape(note[:1].upper() + note[1:])}.</p>\n"
-    if ranked:
+    if flagged:
         yield "<h2>Flagged frames, worst first</h2>\n"
-        yield from _flag_table(ranked[:_TABLE_ROWS], content.failures)
-        if len(ranked) > _TABLE_ROWS:
-            yield f"<p>and {len(ranked) - _TABLE_ROWS} more: review.json has all.</p>\n"
-    yield from _sheet(content, ranked)
+        yield from _flag_table(flagged[:_TABLE_ROWS], content.failures)
+        if len(flagged) > _TABLE_ROWS:
+            yield f"<p>and {len(flagged) - _TABLE_ROWS} more: review.json has all.</p>\n"
+    yield from _sheet(content, flagged)
     yield "<h2>Figures</h2>\n"
     yield from _figures(content)
 
 
-def _verdict(content: PageContent, ranked: Sequence[FrameReview]) -> str:
+def _verdict(content: PageContent, flagged: Sequence[FrameReview]) -> str:
     count = len(content.frames)
     lacking = sum(frame.is_missing for frame in content.frames)
     parts = [
-        f"{len(ranked)} of {count} frames flagged" if ranked else f"no frame of {count} flagged"
+        f"{len(flagged)} of {counted(count, 'frame')} flagged"
+        if flagged
+        else f"no frame of {count} flagged"
     ]
     parts += [f"{lacking} without a matte"] if lacking else []
-    parts += [f"{len(content.failures)} fail the conditions"] if content.failures else []
+    failing = len(content.failures)
+    parts += [f"{failing} fail{'s' if failing == 1 else ''} the conditions"] if failing else []
     kind = "bad" if lacking or content.failures else ""
     return f'<p class="verdict {kind}">{"; ".join(parts)}</p>\n'
 
 
 def _flag_table(
-    ranked: Sequence[FrameReview], failures: Mapping[int, Sequence[str]]
+    flagged: Sequence[FrameReview], failures: Mapping[int, Sequence[str]]
 ) -> Iterator[str]:
     yield "<table><thead><tr><th>frame</th><th>why</th></tr></thead><tbody>\n"
-    for frame in ranked:
+    for frame in flagged:
         texts = [flag.text for flag in frame.flags] + list(failures.get(frame.number, ()))
         number = f'<a href="#{frame.number}">{frame.number}</a>'
         key = " keyframe" if frame.is_keyframe else ""
@@ -185,12 +189,12 @@ def _cells(check: str, frames: Sequence[FrameReview]) -> str:
     )
 
 
-def _sheet(content: PageContent, ranked: Sequence[FrameReview]) -> Iterator[str]:
+def _sheet(content: PageContent, flagged: Sequence[FrameReview]) -> Iterator[str]:
     """Yield composites of the worst frames; of frames spread over the shot without any."""
     solved = [
         f.number for f in content.frames if {"plate", "alpha"} <= set(content.planes[f.number])
     ]
-    worst = [f.number for f in ranked if f.number in solved][:_SHEET_FRAMES]
+    worst = [f.number for f in flagged if f.number in solved][:_SHEET_FRAMES]
     chosen = worst or evenly_chosen(solved, _SHEET_FRAMES)
     if not chosen:
         return

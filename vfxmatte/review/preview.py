@@ -80,26 +80,15 @@ def make_panels(
     Raises:
         ColourError: the frame's colour space is unknown.
     """
-    linear = colours.to_linear_rec709(frame.pixels, frame.colour_space)
-    np.nan_to_num(linear, copy=False, nan=0.0, posinf=65504.0, neginf=0.0)
-    linear = crop(linear, frame.canvas, frame.display_window)
+    linear = _displayed(colours.to_linear_rec709(frame.pixels, frame.colour_space), frame)
     size = _size(frame, width_px)
     plate = to_display(resized(linear, size))
-    if alpha is None:
-        black = np.zeros_like(plate)
-        matte, composite = black, black
-    else:
+    matte = composite = np.zeros_like(plate)
+    if alpha is not None:
         coverage = crop(alpha, frame.canvas, frame.display_window)
-        small = resized(coverage, size)
-        matte = grey_picture(small)
-        own = linear
-        if foreground is not None:
-            own = np.nan_to_num(foreground, nan=0.0, posinf=65504.0, neginf=0.0)
-            own = crop(own, frame.canvas, frame.display_window)
-        premultiplied = resized(own * coverage[:, :, None], size)
-        composite = to_display(
-            over(premultiplied, small, np.broadcast_to(GROUND, premultiplied.shape))
-        )
+        matte = grey_picture(resized(coverage, size))
+        own = linear if foreground is None else _displayed(foreground, frame)
+        composite = _over_ground(own, coverage, size)
     sure = "" if confidence is None or is_keyframe else f" confidence {confidence:.2f}"
     return Panels(
         caption=f"{frame.number}{' keyframe' if is_keyframe else sure}"
@@ -109,6 +98,19 @@ def make_panels(
         alpha=matte,
         composite=composite,
     )
+
+
+def _displayed(linear: FloatImage, frame: Frame) -> FloatImage:
+    """Crop colour over the canvas to the display window; finite."""
+    finite = np.nan_to_num(linear, nan=0.0, posinf=65504.0, neginf=0.0)
+    return crop(finite, frame.canvas, frame.display_window)
+
+
+def _over_ground(colour: FloatImage, alpha: FloatImage, size: tuple[int, int]) -> Picture:
+    """Composite straight colour over `GROUND`, reduced."""
+    premultiplied = resized(colour * alpha[:, :, None], size)
+    ground = np.broadcast_to(GROUND, premultiplied.shape)
+    return to_display(over(premultiplied, resized(alpha, size), ground))
 
 
 def over(premultiplied: FloatImage, alpha: FloatImage, ground: FloatImage) -> FloatImage:

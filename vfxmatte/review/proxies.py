@@ -14,7 +14,7 @@ from vfxmatte.review.preview import resized
 from vfxmatte.types import UNKNOWN, FloatImage, Picture
 
 OTHER = "other-"
-"""Before the names of another take's planes."""
+"""The prefix of the names of another take's planes."""
 
 _QUALITIES = (90, 82, 74, 66, 58, 50, 42, 34, 26, 18, 10)  # of WebP
 _LOSSLESS = 101  # OpenCV: a quality above 100
@@ -37,8 +37,8 @@ class Proxies:
         self._left, self._count = most_bytes * 3 // 4, count  # base64 makes 4 of 3
         self._quality = 0
         share = self._left / max(1, count)
-        wanted = _BYTES_A_PIXEL * (1 + 0.5 * (takes - 1)) * size[0] * size[1]
-        scale = min(1.0, math.sqrt(share / wanted))
+        needed = _BYTES_A_PIXEL * (1 + 0.5 * (takes - 1)) * size[0] * size[1]
+        scale = min(1.0, math.sqrt(share / needed))
         scale = max(scale, min(1.0, _SMALLEST_PX / max(size)))
         self.size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

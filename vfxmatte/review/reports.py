@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from vfxmatte.io.temporary import write_whole
 from vfxmatte.review.figures import CHECKS
-from vfxmatte.review.flags import FrameReview
+from vfxmatte.review.flags import FrameReview, ranked
 from vfxmatte.version import __version__
 
 FORMAT = 1
@@ -39,7 +39,7 @@ def as_plain(
         "take": name,
         "notes": list(notes),
         "checks": dict(CHECKS),
-        "flagged": [f.number for f in sorted(frames, key=lambda f: f.rank or 0) if f.rank],
+        "flagged": [frame.number for frame in ranked(frames)],
         "without_matte": [f.number for f in frames if f.is_missing],
         "failures": {str(number): list(texts) for number, texts in failures.items()},
         "frames": [_frame(frame) for frame in frames],

@@ -8,10 +8,17 @@ from itertools import pairwise, tee
 from pathlib import Path
 from statistics import median
 
+from vfxmatte.common.wording import counted
 from vfxmatte.errors import ShotError
+from vfxmatte.io.rates import DEFAULT_FPS
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import MATTE_FOLDER
-from vfxmatte.propagation.confidence import TrimapStats, suggest_keyframe
+from vfxmatte.propagation.confidence import (
+    WEAK,
+    TrimapStats,
+    suggest_keyframe,
+    suggestion_text,
+)
 from vfxmatte.propagation.flow import FlowPair
 from vfxmatte.review.figures import Figures, figures_of
 from vfxmatte.review.flags import FrameReview, reviewed
@@ -22,25 +29,23 @@ from vfxmatte.review.page import PICTURES_BYTES, PageContent, in_order_of_need, 
 from vfxmatte.review.proxies import Proxies
 from vfxmatte.review.reports import as_plain, write_json, write_junit
 
-DEFAULT_FPS = 24.0
 _WIDE = 0.4  # share of unknown pixels
-_UNSURE = 0.5  # confidence
 _STEP, _LEAST_AREA = 0.2, 0.001  # of a matte's area, and what counts as area
 PAGE_FILE, JSON_FILE, JUNIT_FILE = "review.html", "review.json", "review.junit.xml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a review has found."""
+    """The findings of a review."""
 
     frames: Sequence[FrameReview]
     failures: dict[int, list[str]]
-    """What fails the gate, by frame number; frames without a matte are among them."""
+    """The conditions that fail, by frame number; frames without a matte are among them."""
     page: Path
     files: tuple[Path, ...]
     """All that was written."""
     notes: Sequence[str] = ()
-    """What concerns the whole shot, a sentence each."""
+    """Remarks on the whole shot, a sentence each."""
 
 
 @dataclass(kw_only=True)
@@ -135,7 +140,7 @@ class Review:
 
     def _facts(self) -> list[str]:
         plan = self.run.plan
-        facts = [str(self.run.plate.info), f"{len(plan.keyframes)} keyframes"]
+        facts = [str(self.run.plate.info), counted(len(plan.keyframes), "keyframe")]
         for take in self.takes:
             engine = take.engine()
             facts.append(f"{take.name}: {engine}" if engine else take.name)
@@ -165,11 +170,8 @@ def shot_notes(frames: Sequence[FrameReview]) -> list[str]:
     ]
     number = suggest_keyframe(stats)
     confidence = next((one.confidence for one in stats if one.number == number), 1.0)
-    if number is not None and confidence < _UNSURE:
-        notes.append(
-            f"a further keyframe would help most on frame {number} (confidence there "
-            f"{confidence:.2f})"
-        )
+    if number is not None and confidence < WEAK:
+        notes.append(suggestion_text(number, confidence))
     return notes
 
 

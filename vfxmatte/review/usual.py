@@ -1,4 +1,4 @@
-"""What is usual in a shot, and how far single frames are from it."""
+"""The usual figures of a shot, and how far single frames are from them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ _AROUND = 5  # frames to either side that a frame is compared with
 _DEPARTS, _DEPARTS_RATIO = 0.012, 4.5  # at least, in bands, and times the shot's usual
 _DEPARTS_SPREAD = 8.0  # standard deviations above the usual
 _EASED = (1.0, 3.0, 5.0)
-"""Times the limit where none, one or both of these hold: the frame is a painted keyframe, which is
-better than its neighbours and so differs; its neighbours are on one side, and tell less."""
+"""Factors of the limit where none, one or both of these hold: the frame is a painted keyframe,
+which is better than its neighbours and so differs; its neighbours are on one side, and tell less.
+"""
 _OUTLYING = 8.0  # standard deviations
 _LEAST = {"jump": 0.01, "coverage": 0.03, "softness": 0.05, "detail": 0.10}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Departure:
-    """How far a frame departs from some of its neighbours, 1 where it matters."""
+    """The departure of a frame from some of its neighbours."""
 
     severity: float
+    """1 where it matters."""
     offsets: tuple[int, ...]
     """The neighbours, counted from the frame."""
 
 
 NOTHING = Departure(severity=0.0, offsets=())
-"""What a frame without neighbours departs by."""
+"""The departure of a frame without neighbours."""
 
 
 class Usual:
-    """What is usual in a shot, and how far its frames are from it."""
+    """The usual figures of a shot, and how far its frames are from them."""
 
     def __init__(self, shot: Sequence[Figures]) -> None:
         self.shot = shot

@@ -18,6 +18,7 @@ import numpy as np
 
 from vfxmatte.common.devices import device_names
 from vfxmatte.common.parallel import ordered_map
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import ShotError, VfxmatteError, as_foreseen, concerns_all_frames
@@ -56,7 +57,7 @@ class WithheldScore:
     bg_won: float
     """Painted background that it calls foreground."""
     unknown: float | None
-    """Its unknown area over the painted one; None if nothing was painted unknown."""
+    """The unknown area over the painted one; None if nothing was painted unknown."""
     holes: float
     """Painted foreground with alpha below 0.9."""
     leaks: float
@@ -72,7 +73,7 @@ class WithheldFrame:
     """The keyframes that the run went without."""
     score: WithheldScore | None = None
     confidence: float | None = None
-    """Of the propagated trimap, 0 to 1."""
+    """The propagated trimap's confidence, 0 to 1."""
     error: VfxmatteError | None = None
     """Reason why the frame could not be measured."""
 
@@ -142,8 +143,7 @@ def _named(keys: Sequence[int], named: tuple[int, ...]) -> Turn:
     unpainted = [number for number in named if number not in keys]
     if unpainted:
         raise ShotError(
-            f"frames {numbers_as_text(unpainted)} are no keyframes that were painted, "
-            "and cannot be withheld",
+            f"{frames_text(unpainted, ('has', 'have'))} no painted keyframe to withhold",
             hint=f"the keyframes are on {numbers_as_text(keys)}",
         )
     if len(named) == len(keys):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from training.cli import cli
+from training.measure import foreground
 from training.measure.colour_difference import ciede2000, lab_of
 from training.measure.foreground import (
     METHODS,
@@ -124,13 +126,17 @@ def test_boiling_is_what_changes_beside_the_motion(tmp_path: Path) -> None:
     assert boiling(shot, steady) < 1e-6 < 0.1 < boiling(shot, boiling_colour)
 
 
-def test_time_is_of_the_processor_and_for_the_share_that_is_unknown() -> None:
+def test_time_is_the_least_of_some_and_for_the_share_that_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[float] = []
+    clock = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
+    monkeypatch.setattr(foreground, "time", SimpleNamespace(process_time=lambda: next(clock)))
 
     def watching(plate: FloatImage, alpha: FloatImage) -> FloatImage:
         seen.append(float(((alpha > 0) & (alpha < 1)).mean()))
         return plate
 
-    assert seconds_of_a_frame(watching, size=(90, 160), repeats=1) < 1
-    assert abs(seen[0] - 0.1) < 0.01
+    assert seconds_of_a_frame(watching, size=(90, 160), repeats=3) == 2
+    assert len(seen) == 4 and all(abs(share - 0.1) < 0.01 for share in seen)
     assert plate_colour(np.ones((1, 1, 3), np.float32), np.ones((1, 1), np.float32)).all()

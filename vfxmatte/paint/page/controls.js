@@ -1,6 +1,6 @@
 "use strict";
 /*
- * The paint page's buttons, sliders and keys, and how the artist likes them.
+ * The paint page's buttons, sliders and keys.
  */
 
 const COLOURS = { 0: "#2f6bff", 128: "#ffd21f", 255: "#19b26b" };
@@ -22,57 +22,13 @@ const PAINT_KEYS = [
   ["Alt + arrows, Enter", "move the brush and paint without a pointer"],
 ];
 
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} name
- * @returns {T}
- */
-const byId = (name) => /** @type {T} */ (document.getElementById(name));
 /** @param {string} name */
-const input = (name) => /** @type {HTMLInputElement} */ (byId(name));
+const input = (name) => /** @type {HTMLInputElement} */ (element(name));
 /** @param {string} name */
-const button = (name) => /** @type {HTMLButtonElement} */ (byId(name));
-
-/** What the artist has set, kept by the server for the next time. */
-class Preferences {
-  /** @type {Map<string, number>} */ #due = new Map();
-
-  /**
-   * @param {Record<string, string>} values
-   * @param {Connection} connection
-   */
-  constructor(values, connection) {
-    this.values = values;
-    this.connection = connection;
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} usual
-   */
-  get(name, usual) {
-    return this.values[name] ?? usual;
-  }
-
-  /**
-   * Keep a value, once it stays for a while.
-   * @param {string} name
-   * @param {string | number | boolean} value
-   */
-  set(name, value) {
-    if (this.values[name] === String(value)) return;
-    this.values[name] = String(value);
-    clearTimeout(this.#due.get(name));
-    const keep = () => this.connection.request("prefer", { name, value: this.values[name] });
-    this.#due.set(name, setTimeout(() => keep().catch(() => {}), 800));
-  }
-}
+const button = (name) => /** @type {HTMLButtonElement} */ (element(name));
 
 /** The page's buttons, sliders and keys. */
 class Controls {
-  #done = 0;
-  #count = 0;
-
   /** @param {PaintPage} page */
   constructor(page) {
     this.page = page;
@@ -89,7 +45,7 @@ class Controls {
     // Keys are the brush's again once a control has been used by the pointer.
     document.addEventListener("click", (event) => {
       const used = /** @type {Element} */ (event.target).closest("button, input:not([type=color])");
-      if (event.detail && used && !used.closest("dialog")) byId("paint").focus({ preventScroll: true });
+      if (event.detail && used && !used.closest("dialog")) element("paint").focus({ preventScroll: true });
     });
     this.showTool();
     this.showZoom();
@@ -140,7 +96,7 @@ class Controls {
     const show = () => {
       const value = input("opacity").value;
       easel.overlay.style.opacity = String(Number(value) / 100);
-      byId("opacity-text").textContent = `${value} %`;
+      element("opacity-text").textContent = `${value} %`;
       this.preferences.set("opacity", value);
     };
     input("opacity").addEventListener("input", show);
@@ -161,19 +117,19 @@ class Controls {
 
   #plate() {
     const { plate, shot } = this.page;
-    const views = /** @type {HTMLSelectElement} */ (byId("view"));
+    const views = /** @type {HTMLSelectElement} */ (element("view"));
     for (const name of shot.views) views.add(new Option(name || "sRGB", name));
     plate.view = shot.views[0];
     const show = () => {
       plate.view = views.value;
       plate.stops = Number(input("exposure").value);
       const sign = plate.stops > 0 ? "+" : "";
-      byId("exposure-text").textContent = `${sign}${plate.stops.toFixed(2)}`;
+      element("exposure-text").textContent = `${sign}${plate.stops.toFixed(2)}`;
       this.page.paintPane.redraw();
       this.page.resultPane.redraw();
     };
     views.addEventListener("change", () => {
-      byId("paint").focus({ preventScroll: true });
+      element("paint").focus({ preventScroll: true });
       show();
       this.page.strip.refresh();
     });
@@ -186,7 +142,7 @@ class Controls {
   }
 
   #result() {
-    const host = byId("result");
+    const host = element("result");
     const { view, resultPane } = this.page;
     for (const one of buttonsIn("grounds")) {
       one.addEventListener("click", () => this.#ground(/** @type {string} */ (one.dataset.ground)));
@@ -209,7 +165,7 @@ class Controls {
 
   /** @param {string} ground */
   #ground(ground) {
-    const host = byId("result");
+    const host = element("result");
     host.dataset.ground = ground;
     host.style.background = ground === "colour" ? input("ground").value : "";
     this.preferences.set("ground", ground);
@@ -226,7 +182,7 @@ class Controls {
     button("review").addEventListener("click", () => page.review());
     button("cancel").addEventListener("click", () => {
       page.connection.request("cancel");
-      byId("run-text").textContent = "ends with this frame …";
+      element("run-text").textContent = "ends with this frame …";
     });
     button("grow").addEventListener("click", () => this.#grow(1));
     button("shrink").addEventListener("click", () => this.#grow(-1));
@@ -278,16 +234,12 @@ class Controls {
   }
 
   #help() {
-    const dialog = /** @type {HTMLDialogElement} */ (byId("keys"));
+    const dialog = /** @type {HTMLDialogElement} */ (element("keys"));
     const list = /** @type {HTMLElement} */ (dialog.querySelector("dl"));
     for (const [keys, text] of PAINT_KEYS) {
       const term = document.createElement("dt");
-      const key = document.createElement("kbd");
-      key.textContent = keys;
-      term.append(key);
-      const description = document.createElement("dd");
-      description.textContent = text;
-      list.append(term, description);
+      term.append(textElement("kbd", keys));
+      list.append(term, textElement("dd", text));
     }
     button("help").addEventListener("click", () => dialog.showModal());
   }
@@ -354,7 +306,7 @@ class Controls {
   }
 
   #nextGround() {
-    const now = GROUNDS.indexOf(byId("result").dataset.ground ?? "");
+    const now = GROUNDS.indexOf(element("result").dataset.ground ?? "");
     this.#ground(GROUNDS[(now + 1) % GROUNDS.length]);
   }
 
@@ -373,24 +325,24 @@ class Controls {
       press(one, uses && Number(one.dataset.label) === easel.label);
     }
     for (const one of buttonsIn("tools")) press(one, one.dataset.tool === easel.tool);
-    byId("paint").dataset.tool = easel.tool;
+    element("paint").dataset.tool = easel.tool;
     input("size").value = String((100 * Math.log(easel.size / 0.5)) / Math.log(2000));
-    byId("size-text").textContent = `${(2 * easel.size).toFixed(easel.size < 5 ? 1 : 0)} px`;
+    element("size-text").textContent = `${(2 * easel.size).toFixed(easel.size < 5 ? 1 : 0)} px`;
     input("soft").value = String(Math.round(easel.soft * 100));
-    byId("soft-text").textContent = easel.soft ? `${Math.round(easel.soft * 100)} %` : "hard";
+    element("soft-text").textContent = easel.soft ? `${Math.round(easel.soft * 100)} %` : "hard";
     this.preferences.set("size", easel.size);
     this.preferences.set("soft", easel.soft);
-    easel.refresh();
+    easel.placeBrush();
   }
 
   showFrame() {
     const frame = this.easel.frame;
     if (!frame) return;
     const { shot } = this.page;
-    byId("frame").textContent = String(frame.number);
+    element("frame").textContent = String(frame.number);
     const names = { keyframe: "keyframe", propagated: "propagated trimap", nothing: "no trimap yet" };
     const name = names[/** @type {keyof typeof names} */ (frame.source)];
-    byId("source").textContent = frame.isSaved ? name : `${name} · painted, not saved`;
+    element("source").textContent = frame.isSaved ? name : `${name} · painted, not saved`;
     button("save").dataset.due = String(!frame.isSaved);
     button("undo").disabled = !frame.history.canUndo;
     button("redo").disabled = !frame.history.canRedo;
@@ -406,56 +358,13 @@ class Controls {
   }
 
   showZoom() {
-    byId("zoom").textContent = `${(100 * this.page.view.scale).toFixed(0)} %`;
+    element("zoom").textContent = `${(100 * this.page.view.scale).toFixed(0)} %`;
   }
 
   showLive() {
     const { live } = this.page;
     const time = live.seconds === null ? "" : `matte in ${live.seconds.toFixed(2)} s`;
-    byId("live").textContent = live.isBusy ? "matte …" : time;
-  }
-
-  /**
-   * @param {string} state
-   * @param {string} [text]
-   */
-  showEngine(state, text) {
-    const names = { starting: "engine starting", ready: "engine ready", lost: "engine restarting" };
-    const engine = byId("engine");
-    engine.dataset.state = state;
-    engine.textContent = names[/** @type {keyof typeof names} */ (state)] ?? "no engine";
-    engine.title = text ?? "";
-    if (state === "lost") this.page.say(text ?? "");
-    if (state === "failed") this.page.fail(new Refusal({ message: text ?? "no engine" }));
-  }
-
-  /**
-   * @param {number} done
-   * @param {number} count
-   * @param {string | null} text  null leaves it.
-   */
-  showRun(done, count, text) {
-    const { isRunning } = this.page;
-    [this.#done, this.#count] = [done, count];
-    button("run").disabled = isRunning;
-    button("cancel").hidden = !isRunning;
-    const progress = /** @type {HTMLProgressElement} */ (byId("progress"));
-    progress.hidden = !isRunning;
-    if (count) progress.value = done / count;
-    else progress.removeAttribute("value");
-    if (text !== null) byId("run-text").textContent = text;
-  }
-
-  /** @param {any} event  A frame of the run. */
-  frameDone(event) {
-    const { shot } = this.page;
-    const text = `${this.#done + 1} of ${this.#count} · frame ${event.frame}`;
-    this.showRun(this.#done + 1, this.#count, text);
-    if (event.status === "failed") this.page.fail(new Refusal(event.error));
-    if (event.path && !shot.mattes.includes(event.frame)) {
-      shot.mattes.push(event.frame);
-      this.page.showMarks();
-    }
+    element("live").textContent = live.isBusy ? "matte …" : time;
   }
 }
 
@@ -464,7 +373,7 @@ class Controls {
  * @returns {HTMLButtonElement[]}
  */
 function buttonsIn(name) {
-  return [...byId(name).querySelectorAll("button")];
+  return [...element(name).querySelectorAll("button")];
 }
 
 /**
@@ -473,4 +382,14 @@ function buttonsIn(name) {
  */
 function press(one, isPressed) {
   one.setAttribute("aria-pressed", String(isPressed));
+}
+
+/**
+ * True where a key belongs to a control: text, sliders, selects.
+ * @param {KeyboardEvent} event
+ */
+function isTyping(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (target instanceof HTMLInputElement) return !["checkbox", "color"].includes(target.type);
+  return target instanceof HTMLSelectElement;
 }

@@ -3,26 +3,6 @@
  * The brush on the picture: pointers and keys over the paint pane become changes of labels.
  */
 
-/** One frame on the easel: its labels, what the eraser brings back, and what can be undone. */
-class PaintedFrame {
-  history = new PaintHistory();
-
-  /**
-   * @param {number} number
-   * @param {Labels} labels
-   * @param {Labels} base
-   * @param {string} source  "keyframe", "propagated" or "nothing".
-   * @param {boolean} isSaved
-   */
-  constructor(number, labels, base, source, isSaved) {
-    this.number = number;
-    this.labels = labels;
-    this.base = base;
-    this.source = source;
-    this.isSaved = isSaved;
-  }
-}
-
 /** @typedef {"brush" | "eraser" | "edge" | "fill" | "box"} Tool */
 
 /**
@@ -66,7 +46,7 @@ class Easel extends EventTarget {
     this.cursor = /** @type {HTMLElement} */ (host.querySelector("#brush"));
     this.marquee = /** @type {HTMLElement} */ (host.querySelector("#marquee"));
     this.overlay = pane.add("overlay", (context, area) => this.#raster.draw(context, view, area));
-    view.addEventListener("change", () => this.#place());
+    view.addEventListener("change", () => this.placeBrush());
     this.#listen();
   }
 
@@ -86,7 +66,7 @@ class Easel extends EventTarget {
     this.#before = new Uint8Array(width * height);
     this.#tint({ x: 0, y: 0, width, height });
     this.pane.redraw();
-    this.#place();
+    this.placeBrush();
   }
 
   /**
@@ -122,11 +102,6 @@ class Easel extends EventTarget {
     if (this.#gesture) return;
     const area = this.#frame?.history.step(this.#frame.labels, again);
     if (area) this.#shown(area);
-  }
-
-  /** Place the brush's circle and the box again, after a change of size or view. */
-  refresh() {
-    this.#place();
   }
 
   /** @param {Rectangle} area */
@@ -217,7 +192,7 @@ class Easel extends EventTarget {
       this.resize(this.#startSize * Math.exp((at.x - this.#start.x) / 120));
     } else if (this.#gesture === "box") this.#drag(at);
     else if (this.#gesture === "paint" || this.#gesture === "edge") this.#follow(event);
-    this.#place();
+    this.placeBrush();
   }
 
   /** @param {PointerEvent} event */
@@ -349,14 +324,14 @@ class Easel extends EventTarget {
     const [top, bottom] = from.y < to.y ? [from.y, to.y] : [to.y, from.y];
     this.box = labels.clipped(left, top, right, bottom);
     if (this.box && (this.box.width < 4 || this.box.height < 4)) this.box = null;
-    this.#place();
+    this.placeBrush();
     if (isDone) this.#say("box", this.box);
   }
 
   /** @param {number} size */
   resize(size) {
     this.size = Math.min(2000, Math.max(0.5, size));
-    this.#place();
+    this.placeBrush();
     this.dispatchEvent(new Event("tool"));
   }
 
@@ -393,7 +368,7 @@ class Easel extends EventTarget {
     if (event.altKey && move) {
       this.#at = { x: this.#at.x + move[0], y: this.#at.y + move[1] };
       this.cursor.style.visibility = "visible";
-      this.#place();
+      this.placeBrush();
     } else if (event.key === "Enter" && this.#frame && !this.#gesture) {
       const point = this.view.toPicture(this.#at.x, this.#at.y);
       if (this.tool === "fill") this.#fill(point);
@@ -408,7 +383,8 @@ class Easel extends EventTarget {
     event.stopPropagation();
   }
 
-  #place() {
+  /** Place the brush's circle and the box, after a change of size or view. */
+  placeBrush() {
     const ratio = window.devicePixelRatio || 1;
     const radius = Math.max(1.5, (this.size * this.view.scale) / ratio);
     const { style, dataset } = this.cursor;
@@ -417,47 +393,6 @@ class Easel extends EventTarget {
     style.setProperty("--rim", `${radius * this.soft}px`);
     dataset.hard = String(!(this.soft > 0 && this.tool === "brush" && this.label !== UNKNOWN));
     this.cursor.hidden = this.tool === "fill" || this.tool === "box";
-    this.#placeBox(ratio);
+    layOver(this.marquee, this.box, this.view);
   }
-
-  /** @param {number} ratio */
-  #placeBox(ratio) {
-    const { box, view } = this;
-    this.marquee.hidden = !box;
-    if (!box) return;
-    const { style } = this.marquee;
-    style.left = `${(view.left + box.x * view.scale) / ratio}px`;
-    style.top = `${(view.top + box.y * view.scale) / ratio}px`;
-    style.width = `${(box.width * view.scale) / ratio}px`;
-    style.height = `${(box.height * view.scale) / ratio}px`;
-  }
-}
-
-/**
- * Zoom by the wheel, to the cursor.
- * @param {HTMLElement} host
- * @param {PanZoom} view
- * @param {Pane} pane
- */
-function listenToWheel(host, view, pane) {
-  host.addEventListener(
-    "wheel",
-    (event) => {
-      event.preventDefault();
-      const at = pane.place(event);
-      const lines = event.deltaMode === 1 ? 33 : 1;
-      view.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), at.x, at.y);
-    },
-    { passive: false },
-  );
-}
-
-/**
- * True where a key belongs to a control: text, sliders, selects.
- * @param {KeyboardEvent} event
- */
-function isTyping(event) {
-  const target = /** @type {HTMLElement} */ (event.target);
-  if (target instanceof HTMLInputElement) return !["checkbox", "color"].includes(target.type);
-  return target instanceof HTMLSelectElement;
 }

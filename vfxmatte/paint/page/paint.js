@@ -24,25 +24,26 @@ class PaintPage {
     this.view = new PanZoom(shot.width, shot.height);
     const tile = (/** @type {object} */ params) => connection.request("tile", params);
     this.plate = new Plate(tile, shot);
-    this.paintPane = new Pane(byId("paint"), this.view, true);
-    this.resultPane = new Pane(byId("result"), this.view, false);
+    this.paintPane = new Pane(element("paint"), this.view, true);
+    this.resultPane = new Pane(element("result"), this.view, false);
     this.paintPane.add("plate", (context, area) => this.plate.draw(context, this.view, area));
-    this.easel = new Easel(byId("paint"), this.view, this.paintPane);
+    this.easel = new Easel(element("paint"), this.view, this.paintPane);
     const solve = (/** @type {object} */ params) => connection.request("solve", params);
     this.live = new LiveMatte(solve, shot, this.view, this.resultPane);
     this.mask = /** @type {Context} */ (new OffscreenCanvas(1, 1).getContext("2d"));
     this.resultPane.add("matte", (context, area) => this.#drawResult(context, area));
-    this.strip = new FilmStrip(byId("strip"), {
+    this.strip = new FilmStrip(element("strip"), {
       label: "Frames",
       aspect: shot.width / shot.height,
       thumbnail: (index) => this.#thumbnail(index),
     });
     this.controls = new Controls(this);
+    this.runBar = new RunBar(this);
     this.#listen();
   }
 
   async begin() {
-    byId("name").textContent = this.shot.name;
+    element("name").textContent = this.shot.name;
     document.title = `${this.shot.name} – vfxmatte paint`;
     this.#showProgress(this.shot);
     this.view.fit(this.paintPane.width, this.paintPane.height);
@@ -212,24 +213,27 @@ class PaintPage {
   async run() {
     if (this.unsaved.length && !(await this.#asked())) return;
     this.isRunning = true;
-    this.controls.showRun(0, 0, "starting");
+    this.runBar.show(0, 0, "starting");
     try {
       const { result } = await this.connection.request("run");
       const { totals } = result;
-      this.controls.showRun(0, 0, result.cancelled ? "cancelled" : runSummary(totals));
+      this.runBar.show(0, 0, result.cancelled ? "cancelled" : runSummary(totals));
     } catch (error) {
-      this.controls.showRun(0, 0, "");
+      this.runBar.show(0, 0, "");
       this.fail(error);
     }
     this.isRunning = false;
-    this.controls.showRun(0, 0, null);
+    this.runBar.show(0, 0, null);
     await this.#afterRun();
   }
 
   async #asked() {
-    const dialog = /** @type {HTMLDialogElement} */ (byId("ask"));
+    const dialog = /** @type {HTMLDialogElement} */ (element("ask"));
     const frames = this.unsaved;
-    const text = `Frames ${frames.join(", ")} are painted and not saved as keyframes.`;
+    const isOne = frames.length === 1;
+    const text = isOne
+      ? `Frame ${frames[0]} is painted and not saved as a keyframe.`
+      : `Frames ${frames.join(", ")} are painted and not saved as keyframes.`;
     /** @type {HTMLElement} */ (dialog.querySelector("p")).textContent = text;
     dialog.returnValue = "";
     dialog.showModal();
@@ -252,7 +256,7 @@ class PaintPage {
       const { result } = await this.connection.request("review");
       const { frames, flagged, files, opened } = result;
       const found = flagged.length ? `look at ${flagged.join(", ")}` : "none is flagged";
-      this.say(`${frames} frames, ${found} · ${opened ? "opened" : "to see"} ${files[0]}`);
+      this.say(`${frames} ${frames === 1 ? "frame" : "frames"}, ${found} · ${opened ? "opened" : "to see"} ${files[0]}`);
     } catch (error) {
       this.fail(error);
     }
@@ -317,7 +321,7 @@ class PaintPage {
   #drawResult(context, area) {
     const { view, live, plate } = this;
     const { width, height } = this.resultPane;
-    if (byId("result").dataset.ground === "alpha") {
+    if (element("result").dataset.ground === "alpha") {
       const { scale, left, top } = view;
       context.fillStyle = "#000000";
       context.fillRect(left, top, this.shot.width * scale, this.shot.height * scale);
@@ -338,10 +342,10 @@ class PaintPage {
 
   /** @param {any} event */
   #event(event) {
-    if (event.event === "engine") this.controls.showEngine(event.state, event.text);
+    if (event.event === "engine") this.runBar.showEngine(event.state, event.text);
     if (event.event === "replaced") this.#replaced();
-    if (event.event === "run-start") this.controls.showRun(0, event.count, "");
-    if (event.event === "run-frame") this.controls.frameDone(event);
+    if (event.event === "run-start") this.runBar.show(0, event.count, "");
+    if (event.event === "run-frame") this.runBar.frameDone(event);
     if (event.event === "run-note") this.say(event.text);
     if (event.event === "run-error") this.fail(new Refusal(event));
   }
@@ -355,7 +359,7 @@ class PaintPage {
   /** @param {string} text */
   say(text) {
     if (this.#isOver) return;
-    const message = byId("message");
+    const message = element("message");
     message.dataset.kind = "note";
     message.textContent = text;
   }
@@ -363,7 +367,7 @@ class PaintPage {
   /** @param {any} error */
   fail(error) {
     if (this.#isOver) return;
-    const message = byId("message");
+    const message = element("message");
     message.dataset.kind = "error";
     message.textContent = [error.message, error.hint].filter(Boolean).join(" – ");
   }
@@ -376,46 +380,3 @@ function runSummary(totals) {
     .map((name) => `${totals[name]} ${name}`);
   return parts.join(", ") || "nothing to do";
 }
-
-/** Take the token out of the address, so that it stands in no history. */
-function takeToken() {
-  const shown = location.hash.slice(1);
-  if (shown) {
-    sessionStorage.setItem("token", shown);
-    history.replaceState(null, "", location.pathname);
-  }
-  return sessionStorage.getItem("token") ?? "";
-}
-
-function startPainting() {
-  const connection = new Connection();
-  const message = byId("message");
-  let isOpen = false;
-  connection.addEventListener("event", (event) => {
-    const { detail } = /** @type {CustomEvent} */ (event);
-    if (detail.event === "token") sessionStorage.setItem("token", detail.token);
-  });
-  connection.addEventListener("open", async () => {
-    isOpen = true;
-    /** @type {any[]} */ const early = [];
-    const keep = (/** @type {Event} */ event) => early.push(event);
-    connection.addEventListener("event", keep);
-    const { result } = await connection.request("shot");
-    connection.removeEventListener("event", keep);
-    const page = new PaintPage(result, connection);
-    Object.assign(window, { paintPage: page });
-    for (const event of early) connection.dispatchEvent(new CustomEvent("event", { detail: event.detail }));
-    await page.begin();
-    document.documentElement.dataset.ready = "true";
-  });
-  connection.addEventListener("close", () => {
-    if (message.dataset.kind === "error" && isOpen) return;
-    message.dataset.kind = "error";
-    message.textContent = isOpen
-      ? "The server has ended: start vfxmatte paint again. What you had not saved is lost."
-      : "This page needs the address that vfxmatte paint has printed: its end is the key.";
-  });
-  connection.connect(takeToken());
-}
-
-startPainting();

@@ -1,0 +1,21 @@
+"use strict";
+
+/** One frame on the easel: its labels, what the eraser brings back, and what can be undone. */
+class PaintedFrame {
+  history = new PaintHistory();
+
+  /**
+   * @param {number} number
+   * @param {Labels} labels
+   * @param {Labels} base
+   * @param {string} source  "keyframe", "propagated" or "nothing".
+   * @param {boolean} isSaved
+   */
+  constructor(number, labels, base, source, isSaved) {
+    this.number = number;
+    this.labels = labels;
+    this.base = base;
+    this.source = source;
+    this.isSaved = isSaved;
+  }
+}

@@ -1,0 +1,45 @@
+"use strict";
+/* The way from the address to a page that paints. */
+
+/** Take the token out of the address, so that it stands in no history. */
+function takeToken() {
+  const shown = location.hash.slice(1);
+  if (shown) {
+    sessionStorage.setItem("token", shown);
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem("token") ?? "";
+}
+
+function startPainting() {
+  const connection = new Connection();
+  const message = element("message");
+  let isOpen = false;
+  connection.addEventListener("event", (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.event === "token") sessionStorage.setItem("token", detail.token);
+  });
+  connection.addEventListener("open", async () => {
+    isOpen = true;
+    /** @type {any[]} */ const early = [];
+    const keep = (/** @type {Event} */ event) => early.push(event);
+    connection.addEventListener("event", keep);
+    const { result } = await connection.request("shot");
+    connection.removeEventListener("event", keep);
+    const page = new PaintPage(result, connection);
+    Object.assign(window, { paintPage: page });
+    for (const event of early) connection.dispatchEvent(new CustomEvent("event", { detail: event.detail }));
+    await page.begin();
+    document.documentElement.dataset.ready = "true";
+  });
+  connection.addEventListener("close", () => {
+    if (message.dataset.kind === "error" && isOpen) return;
+    message.dataset.kind = "error";
+    message.textContent = isOpen
+      ? "The server has ended: start vfxmatte paint again. What you had not saved is lost."
+      : "This page needs the address that vfxmatte paint has printed: its end is the key.";
+  });
+  connection.connect(takeToken());
+}
+
+startPainting();
