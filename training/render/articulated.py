@@ -82,7 +82,7 @@ def hair_toss(stage: Stage, rng: Generator, frames: range) -> None:
     first = start + rng.uniform(2, 4)
     last = first + rng.uniform(6.5, 8)
     turn = HeadTurn(start=-0.45 * side, end=0.75 * side, first=first, last=last, nod=-0.15)
-    bent = rng.uniform(0.42, 0.55)
+    bent = rng.uniform(0.32, 0.4)
     keys: dict[str, tuple[tuple[float, Vec3], ...]] = {
         name: (
             (first, (share * bent, 0.0, -0.25 * side)),
