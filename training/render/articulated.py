@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from training.render import gestures
 from training.render.dynamics import Swing
 from training.render.figure import Outfit, Pattern, Person
 from training.render.gait import GALLOP, SIDES, TROT, Gesture, Run, Travel, Walk
@@ -41,32 +42,8 @@ def walk(stage: Stage, rng: Generator, frames: range) -> None:
 
 def crossed_arms(stage: Stage, rng: Generator, frames: range) -> None:
     """Cross the arms before the body, then throw them open."""
-    first, fold, spread = (frames.start + 2 + t for t in (0.0, 10.5, 22.0))
     late = float(rng.uniform(1.0, 2.5))
-    keys: dict[str, tuple[tuple[float, Vec3], ...]] = {
-        "chest": (
-            (first, (0.0, 0.0, 0.1)),
-            (fold, (0.08, 0.0, -0.12)),
-            (spread, (-0.05, 0.0, 0.25)),
-        )
-    }
-    higher = rng.choice(list(SIDES))
-    for name, s in SIDES.items():
-        up = 1.0 if name == higher else 0.0
-        wait = late * up
-        keys[f"arm.{name}"] = (
-            (first + wait, (0.05, 0.16 * s, 0.0)),
-            (fold + wait, (-0.12 - 0.35 * up, 0.05 * s, -1.35 * s)),
-            (spread + wait, (-0.35, (-0.5 - 0.75 * up) * s, -0.2 * s)),
-        )
-        keys[f"forearm.{name}"] = (
-            (first + wait, (-0.25, 0.1 * s, 0.0)),
-            (fold + wait, (-1.45 - 0.3 * up, 0.0, 0.0)),
-            (spread + wait, (-0.5 - 0.6 * up, 0.0, 0.0)),
-        )
-        keys[f"hand.{name}"] = (
-            (first, (-0.1, 0.0, 0.0)), (spread, (0.25, 0.3 * s, 0.0)),
-        )  # fmt: skip
+    keys = gestures.crossing(frames.start + 2, late=late, higher=rng.choice(list(SIDES)))
     motion = Gesture(travel=Travel(start=(0.0, 0.0, 0.0), yaw=rng.uniform(-0.2, 0.2)), keys=keys)
     person = Person(
         stage, _outfit(rng), motion, _hairdo(rng), _glance(rng, frames, 0.35), rng,
@@ -76,34 +53,17 @@ def crossed_arms(stage: Stage, rng: Generator, frames: range) -> None:
 
 
 def hair_toss(stage: Stage, rng: Generator, frames: range) -> None:
-    """Throw the head and its long hair round to the other side."""
-    start = frames.start + 2
+    """Throw the head and its long hair up and over to the other side."""
     side = float(rng.choice((-1.0, 1.0)))
-    first = start + rng.uniform(2, 4)
+    first = frames.start + 2 + rng.uniform(2, 4)
     last = first + rng.uniform(6.5, 8)
     turn = HeadTurn(start=-0.45 * side, end=0.75 * side, first=first, last=last, nod=-0.15)
-    bent = rng.uniform(0.32, 0.4)
-    keys: dict[str, tuple[tuple[float, Vec3], ...]] = {
-        name: (
-            (first, (share * bent, 0.0, -0.25 * side)),
-            (last, (-0.16 * share, 0.0, 0.3 * side)),
-            (last + 6, (0.0, 0.0, 0.15 * side)),
-        )
-        for name, share in (("spine", 1.0), ("chest", 1.4))
-    }
-    for name, s in SIDES.items():
-        keys[f"arm.{name}"] = (
-            (first, (-0.1, 0.12 * s, 0.0)),
-            (last, (-0.2, (-0.55 if s == side else -0.1) * s, 0.0)),
-        )
-        keys[f"forearm.{name}"] = ((first, (-0.4, 0.0, 0.0)), (last, (-0.9, 0.0, 0.0)))
-    motion = Gesture(
-        travel=Travel(start=(0.0, 0.0, 0.0), yaw=side * rng.uniform(0.5, 0.9)), keys=keys
-    )
+    keys = gestures.toss(first, last, side=side, bent=rng.uniform(0.32, 0.4))
+    travel = Travel(start=(0.0, 0.0, 0.0), yaw=side * rng.uniform(0.5, 0.9))
     do = _hairdo(rng, length_m=rng.uniform(0.42, 0.52), count=8500)
     person = Person(
-        stage, _outfit(rng), motion, do, turn, rng, frames=frames, grounded=False,
-        swing=Swing(drag=1.2, hold=0.1, seed_phase=rng.uniform(0, 6)),
+        stage, _outfit(rng), Gesture(travel=travel, keys=keys), do, turn, rng, frames=frames,
+        grounded=False, swing=Swing(drag=1.2, hold=0.1, seed_phase=rng.uniform(0, 6)),
     )  # fmt: skip
     _start(stage, person)
 
@@ -114,19 +74,9 @@ def own_colours(stage: Stage, rng: Generator, frames: range) -> None:
     side = float(rng.choice((-1.0, 1.0)))
     first, last = start + rng.uniform(2, 5), start + rng.uniform(14, 18)
     turn = HeadTurn(start=-0.8 * side, end=0.8 * side, first=first, last=last, nod=0.05)
-    keys: dict[str, tuple[tuple[float, Vec3], ...]] = {
-        "chest": ((first, (0.0, 0.0, -0.22 * side)), (last + 2, (0.0, 0.0, 0.25 * side)))
-    }
-    for name, s in SIDES.items():
-        points = s == side
-        keys[f"arm.{name}"] = (
-            (first, (0.0, 0.14 * s, -0.2 * s)),
-            (last, (-0.75, -0.6 * s, 0.0) if points else (0.15, 0.05 * s, -0.5 * s)),
-        )
-        keys[f"forearm.{name}"] = (
-            (first, (-0.5, 0.0, 0.0)), (last, (-0.55 if points else -1.3, 0.0, 0.0)),
-        )  # fmt: skip
-    motion = Gesture(travel=Travel(start=(0.0, 0.0, 0.0)), keys=keys)
+    motion = Gesture(
+        travel=Travel(start=(0.0, 0.0, 0.0)), keys=gestures.pointing(first, last, side=side)
+    )
     tone = rng.uniform(0.7, 1.3)
     outfit = Outfit(
         top=(0.15 * tone, 0.1 * tone, 0.05), second=(0.09, 0.14 * tone, 0.025), pattern="blotches",
