@@ -1,7 +1,8 @@
 """Subjects of the articulated shots: people and a dog whose limbs move.
 
 Every subject is a function of its generator: clothes, hair, coat, gait and timing are drawn. Those
-that stand on the ground stand at `GROUND_M`, as the street and the park have it.
+that stand on the ground stand at `GROUND_M`, as the street and the park have it. The frames that
+they get begin and end two frames outside the shot.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from training.render.shader_tree import Colour, Vec3
 from training.render.strands import Generator
 
 GROUND_M = -1.45
-MIDDLE = 12.0
-"""Frames from a shot's first to its middle."""
 
 _WALK_M = 0.0585
 """Metres a frame of a walk whose feet do not slide."""
@@ -132,11 +131,11 @@ def _start(stage: Stage, *actors: Any) -> None:
 
 
 def _way(rng: Generator, frames: range, *, yaw: float, metres: float, aside: float = 0.0) -> Travel:
-    """Return a way whose middle is `aside` metres right of the picture's middle."""
-    first = frames.start + 2
+    """Return a way that is `aside` metres right of the picture's middle half through the shot."""
+    first, half = frames.start + 2, 0.5 * (len(frames) - 5)
     pace = metres * float(rng.uniform(0.97, 1.03))
     velocity = (pace * float(np.sin(yaw)), -pace * float(np.cos(yaw)), 0.0)
-    start = (aside - MIDDLE * velocity[0], -MIDDLE * velocity[1], GROUND_M)
+    start = (aside - half * velocity[0], -half * velocity[1], GROUND_M)
     return Travel(start=start, velocity=velocity, yaw=yaw, first=float(first))
 
 

@@ -14,6 +14,9 @@ from training.render.strands import Generator
 KEYFRAME_STEP = 12
 """Frames between the keyframes of an articulated shot."""
 
+_STEADY_FRAMES = 28
+"""Frames of a steady camera's way: 24, and two before and after the shot."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CameraMove:
@@ -27,7 +30,15 @@ class CameraMove:
     fstop: float
     shake_m: float = 0.003
     steady: bool = False
-    """Whether it moves evenly, beside its subject, instead of easing in and out."""
+    """Whether it moves evenly, beside its subject, instead of easing in and out; as fast in a long
+    shot as in one of 25 frames."""
+
+    def progress(self, frame: float, frames: range) -> float:
+        """Return the share of the way that is done at a frame of a shot."""
+        if self.steady:
+            return 0.5 + (frame - 0.5 * (frames[0] + frames[-1])) / _STEADY_FRAMES
+        share = (frame - frames.start) / max(1, len(frames) - 1)
+        return share * share * (3 - 2 * share)
 
     @property
     def locked_off(self) -> bool:

@@ -50,8 +50,7 @@ def _move_camera(stage: Stage, move: CameraMove, frames: range, rng: Generator) 
     phases = rng.uniform(0, 6.28, (2, 3))
 
     def place(frame: float) -> None:
-        share = (frame - frames.start) / max(1, len(frames) - 1)
-        ease = share if move.steady else share * share * (3 - 2 * share)
+        ease = move.progress(frame, frames)
         shake = move.shake_m * (
             np.sin(0.8 * frame + phases[0]) + 0.5 * np.sin(1.9 * frame + phases[1])
         )

@@ -58,6 +58,19 @@ def test_some_cameras_move_and_some_are_locked_off() -> None:
     assert locked == {"crossed_arms", "leash"}
 
 
+@pytest.mark.parametrize("length", [1, 25, 60])
+def test_a_steady_camera_stays_beside_its_subject_in_shots_of_any_length(length: int) -> None:
+    frames = range(1001 - 2, 1001 + length + 2)
+    move = SHOTS["running_dog"].camera
+    way = articulated._way(np.random.default_rng(0), frames, yaw=1.5, metres=0.19)
+    for frame in (1001, 1000 + length):
+        share = move.progress(frame, frames)
+        look = move.look_start[0] + share * (move.look_end[0] - move.look_start[0])
+        assert abs(way.place(frame)[0] - look) < 0.9 + 0.02 * length
+    eased = SHOTS["hair_toss"].camera
+    assert [eased.progress(f, frames) for f in (frames[0], frames[-1])] == [0.0, 1.0]
+
+
 def test_a_missing_interpreter_of_blender_is_said_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
