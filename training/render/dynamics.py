@@ -40,6 +40,10 @@ class Pose:
         """Move points (…, 3) from the body's space to the world."""
         return points @ self.rotation.T + self.translation
 
+    def after(self, first: Pose) -> Pose:
+        """Return the placement that does `first`, then this one."""
+        return Pose(self.rotation @ first.rotation, self.apply(first.translation))
+
     def undo(self, points: Array) -> Array:
         """Move points (…, 3) from the world to the body's space."""
         return (points - self.translation) @ self.rotation
@@ -68,20 +72,31 @@ def simulate(
     *,
     fps: int,
     warm_up: int = 30,
+    body_at: Callable[[float], Pose] | None = None,
 ) -> dict[float, Array]:
     """Simulate guide strands: (G, P, 3) in world space at every frame and half frame of `frames`.
 
     `groomed` is (G, P, 3) in the head's own space. Before the first frame the hair settles for
-    `warm_up` frames with the head at rest.
+    `warm_up` frames: with the head at rest, or on a body that is already under way.
+
+    Args:
+        body_at: where a moving body puts the obstacles that do not follow the head.
     """
-    first = pose_at(frames.start)
-    now = before = _push_out(first.apply(groomed), first, obstacles)
+    rest = Pose(np.eye(3), np.zeros(3))
+
+    def poses(time: float) -> tuple[Pose, Pose]:
+        if body_at is None:
+            return pose_at(max(time, frames.start)), rest
+        return pose_at(time), body_at(time)
+
+    first = poses(frames.start - warm_up)
+    now = before = _push_out(first[0].apply(groomed), first, obstacles)
     length = np.linalg.norm(np.diff(groomed, axis=1), axis=-1, keepdims=True)
     ticks: list[Array] = []
     for tick in range(-warm_up * SUBSTEPS, (len(frames) - 1) * SUBSTEPS + 1):
         time = frames.start + tick / SUBSTEPS
-        pose = pose_at(max(time, frames.start))
-        now, before = _substep(now, before, groomed, length, pose, obstacles, swing, time, fps)
+        placed = poses(time)
+        now, before = _substep(now, before, groomed, length, placed, obstacles, swing, time, fps)
         if tick >= 0:
             ticks.append(now)
     half = SUBSTEPS // 2
@@ -101,7 +116,7 @@ def _substep(
     before: Array,
     groomed: Array,
     length: Array,
-    pose: Pose,
+    poses: tuple[Pose, Pose],
     obstacles: list[Ellipsoid],
     swing: Swing,
     time: float,
@@ -110,13 +125,13 @@ def _substep(
     step = 1.0 / (fps * SUBSTEPS)
     force = GRAVITY + _wind(now, swing, time / fps)
     moved = now + (now - before) * np.exp(-swing.drag * step) + force * step**2
-    target = pose.apply(groomed)
+    target = poses[0].apply(groomed)
     s = np.linspace(0, 1, now.shape[1])[None, :, None]
     hold = np.exp(-((s / swing.hold) ** 2)) * 0.5
     moved += hold * (target - moved)
     moved[:, :2] = target[:, :2]
     moved = _relax(moved, length)
-    outside = _restore(_push_out(moved, pose, obstacles), length)
+    outside = _restore(_push_out(moved, poses, obstacles), length)
     soft = outside - moved  # contact only reduces speed
     return outside, _calmed(outside, now + soft, step)
 
@@ -158,14 +173,15 @@ def _restore(points: Array, length: Array) -> Array:
     return points
 
 
-def _push_out(points: Array, pose: Pose, obstacles: list[Ellipsoid]) -> Array:
+def _push_out(points: Array, poses: tuple[Pose, Pose], obstacles: list[Ellipsoid]) -> Array:
+    """Push points out of the obstacles, of which some follow the head and some the body."""
     for body in obstacles:
-        local = pose.undo(points) if body.follows_head else points
+        pose = poses[0 if body.follows_head else 1]
+        local = pose.undo(points)
         scaled = (local - body.centre) / body.radii
         depth = np.linalg.norm(scaled, axis=-1, keepdims=True)
         outside = np.where(depth < 1, scaled / np.maximum(depth, 1e-6), scaled)
-        local = outside * body.radii + body.centre
-        points = pose.apply(local) if body.follows_head else local
+        points = pose.apply(outside * body.radii + body.centre)
     return points
 
 

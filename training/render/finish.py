@@ -16,6 +16,7 @@ import numpy as np
 import OpenEXR
 
 from training.elements.extend_colour import extend_colour
+from training.render.plans import ShotPlan
 from training.render.scene import FPS
 from training.render.shots import SHOTS, layer_paths, subject_path
 from vfxmatte.errors import MissingFrameError
@@ -35,20 +36,19 @@ _DWA_LEVEL = 240.0
 
 
 def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: int) -> None:
-    """Write plate/, alpha/, trimaps/ (first and last frame) and shot.toml into `folder`.
+    """Write plate/, alpha/, trimaps/ (the plan's keyframes) and shot.toml into `folder`.
 
-    Of several subjects each has a folder of its own in alpha/ and trimaps/, and a keyframe in the
-    middle too, where they cross.
+    Of several subjects each has a folder of its own in alpha/ and trimaps/.
 
     Existing files are overwritten: they cost little beside the layers.
 
     Raises:
         MissingFrameError: a layer of a frame has not been rendered.
     """
-    subjects = SHOTS[name].subjects if name in SHOTS else ()
-    keyframes = {frames[0], frames[-1], *(frames[len(frames) // 2 :][:1] if subjects else ())}
+    plan = SHOTS.get(name)
+    keyframes = plan.keyframes(frames) if plan else {frames[0], frames[-1]}
     for frame in frames:
-        fronts, back = _fronts(layers, frame, subjects)
+        fronts, back = _fronts(layers, frame, plan)
         plate = (
             1 - np.stack([a for _, a in fronts.values()], axis=2).sum(axis=2, keepdims=True)
         ) * back
@@ -62,25 +62,28 @@ def finish_shot(name: str, layers: Path, frames: range, folder: Path, *, seed: i
     write_whole(folder / "shot.toml", _settings(name, frames))
 
 
-def _fronts(
-    layers: Path, frame: int, subjects: Sequence[str]
-) -> tuple[dict[str, Front], FloatImage]:
-    if subjects:
-        return read_subjects(layers, frame, subjects)
-    colour, alpha, back = read_layers(layers, frame)
+def _fronts(layers: Path, frame: int, plan: ShotPlan | None) -> tuple[dict[str, Front], FloatImage]:
+    if plan and plan.subjects:
+        return read_subjects(layers, frame, plan.subjects)
+    trusted = _SURE if plan and plan.articulated else _FAINT
+    colour, alpha, back = read_layers(layers, frame, trusted_alpha=trusted)
     return {"": (colour, alpha)}, back
 
 
-def read_layers(folder: Path, frame: int) -> tuple[FloatImage, FloatImage, FloatImage]:
+_FAINT, _SURE = 0.08, 0.7
+"""The coverage in the shaded pass from which its colour is taken; with few samples, or in motion,
+less than the second leaves speckles."""
+
+
+def read_layers(
+    folder: Path, frame: int, *, trusted_alpha: float = _FAINT
+) -> tuple[FloatImage, FloatImage, FloatImage]:
     """Read straight foreground (H, W, 3), alpha (H, W) and background (H, W, 3), scene-linear."""
     front, cover, back = (_read_layer(path, frame) for path in layer_paths(folder, frame))
     alpha = exact_alpha(cover)
-    colour = _enlarged(straight_colour(front), alpha)
+    colour = _enlarged(straight_colour(front, trusted_alpha), alpha)
     return colour, alpha, _enlarged(back[..., :3], alpha)
 
-
-_SURE = 0.7
-"""The coverage in the shaded pass from which its colour is taken; fewer samples leave speckles."""
 
 Front = tuple[FloatImage, FloatImage]
 """Straight foreground colour (H, W, 3) and alpha (H, W)."""
@@ -130,7 +133,7 @@ def exact_alpha(cover: FloatImage) -> FloatImage:
     return np.clip(cover[..., 3], 0, 1).astype(np.float16).astype(np.float32)
 
 
-def straight_colour(front: FloatImage, trusted_alpha: float = 0.08) -> FloatImage:
+def straight_colour(front: FloatImage, trusted_alpha: float = _FAINT) -> FloatImage:
     """Un-premultiply colour (H, W, 3) and extend it over the whole picture.
 
     The shaded pass and the alpha pass are sampled separately, so a thin strand may have coverage

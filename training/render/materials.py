@@ -52,6 +52,22 @@ def knit(colour: Colour, *, scale: float = 220.0) -> Any:
     return tree.finish(node.outputs[0])
 
 
+def worn(*, scale: float = 300.0, sheen: float = 0.3) -> Any:
+    """Create cloth of the mesh's `tint`, woven and a little soiled; it stays in place on a mesh
+    that bends, by the mesh's `rest`."""
+    tree = Tree("worn")
+    place = tree.attribute("rest", "Vector")
+    soil = tree.add("TexNoise", Vector=place, Scale=23.0, Detail=6.0).outputs[0]
+    weave = tree.add("TexNoise", Vector=place, Scale=scale, Detail=2.0).outputs[0]
+    shade = tree.ramp(soil, [(0.3, (0.62, 0.62, 0.62)), (0.7, (1.0, 1.0, 1.0))])
+    grain = tree.ramp(weave, [(0.3, (0.6, 0.6, 0.6)), (0.7, (1.0, 1.0, 1.0))])
+    colour = tree.multiply(tree.multiply(tree.attribute("tint"), shade), grain)
+    bump = tree.add("Bump", Strength=0.4, Distance=0.004, Height=soil)
+    node = tree.add("BsdfPrincipled", Base_Color=colour, Roughness=0.8, Normal=bump.outputs[0])
+    tree.set(node, "Sheen Weight", sheen)
+    return tree.finish(node.outputs[0])
+
+
 def tinted(*, roughness: float = 0.6, translucent: float = 0.0, grain: float = 0.0) -> Any:
     """Create a surface of the mesh's `tint`; `translucent` lets light through, as leaves do."""
     tree = Tree("tinted")

@@ -40,24 +40,28 @@ def add_mesh(
     mesh.polygons.foreach_set("loop_start", np.arange(0, count * corners, corners, dtype=np.int32))
     mesh.update(calc_edges=True)
     mesh.polygons.foreach_set("use_smooth", np.ones(count, dtype=bool))
-    if tint is not None:
-        colours = mesh.attributes.new("tint", "FLOAT_COLOR", "POINT")
-        opaque = np.concatenate([tint, np.ones((len(tint), 1))], axis=1)
-        colours.data.foreach_set("color", opaque.astype(np.float32).ravel())
     mesh.materials.append(material)
-    return bpy.data.objects.new(name, mesh)
+    thing = bpy.data.objects.new(name, mesh)
+    if tint is not None:
+        fill_attribute(thing, "tint", tint, colour=True)
+    return thing
 
 
 def place_vertices(thing: Any, vertices: Array, travel: Array, fps: int) -> None:
     """Move a mesh's vertices to (V, 3); `travel` is each one's motion in a frame, for blur."""
     mesh = thing.data
     mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
-    velocity = mesh.attributes.get("velocity") or mesh.attributes.new(
-        "velocity", "FLOAT_VECTOR", "POINT"
-    )
-    velocity.data.foreach_set("vector", (travel * fps).astype(np.float32).ravel())
+    fill_attribute(thing, "velocity", travel * fps)
     mesh.update()
     mesh.update_tag()
+
+
+def fill_attribute(thing: Any, name: str, values: Array, *, colour: bool = False) -> None:
+    """Store a vector or a linear colour (V, 3) with each of a mesh's vertices."""
+    kind, key = ("FLOAT_COLOR", "color") if colour else ("FLOAT_VECTOR", "vector")
+    stored = np.concatenate([values, np.ones((len(values), 1))], axis=1) if colour else values
+    attribute = thing.data.attributes.get(name) or thing.data.attributes.new(name, kind, "POINT")
+    attribute.data.foreach_set(key, np.ascontiguousarray(stored, dtype=np.float32).ravel())
 
 
 def sphere(segments: int = 32, rings: int = 20) -> tuple[Array, Faces]:

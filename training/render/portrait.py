@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,12 +98,20 @@ class Portrait:
         cloth: Colour,
         frames: range,
         swing: Swing | None = None,
+        carrier: Callable[[float], Pose] | None = None,
     ) -> None:
-        self.turn, self.hairdo = turn, hairdo
+        """Put a person on the stage.
+
+        Args:
+            carrier: where a moving body puts the shoulders at a time in frames; it brings a torso
+                of its own. None rests the shoulders below the origin, with a torso.
+        """
+        self.turn, self.hairdo, self.carrier = turn, hairdo, carrier
         tone = materials.skin(skin)
         self.head = stage.put(meshes.melt("head", _head(rng), tone, voxel_m=0.003, smooth=5))
-        torso = meshes.melt("torso", _SHOULDERS, materials.knit(cloth), voxel_m=0.008, smooth=12)
-        stage.put(torso)
+        if carrier is None:
+            knit = materials.knit(cloth)
+            stage.put(meshes.melt("torso", _SHOULDERS, knit, voxel_m=0.008, smooth=12))
         self.parts = [self.head, *_eyes(stage, rng)]
         surface = meshes.surface_arrays(self.head)
         self._grow_hair(stage, surface, rng, frames, swing or Swing(seed_phase=rng.uniform(0, 6)))
@@ -113,7 +122,9 @@ class Portrait:
         do = self.hairdo
         guides = _scalp(surface, 420, do, rng)
         groomed = _groom(guides, do, rng)
-        self.guides = dynamics.simulate(groomed, self.turn.pose, _OBSTACLES, swing, frames, fps=FPS)
+        self.guides = dynamics.simulate(
+            groomed, self._place, _OBSTACLES, swing, frames, fps=FPS, body_at=self.carrier
+        )
         roots = _scalp(surface, do.count, do, rng)
         self.lock = _Locks(roots, guides, do, rng)
         strand = self._hair_at(float(frames.start))
@@ -131,10 +142,19 @@ class Portrait:
         for part in self.parts:
             local = np.array(part.location)
             for frame in frames:
-                part.location = tuple(self.turn.pose(frame).apply(local[None])[0])
-                part.rotation_euler = self.turn.angles(frame)
+                part.location = tuple(self._place(frame).apply(local[None])[0])
+                part.rotation_euler = self._angles(frame)
                 part.keyframe_insert("location", frame=frame)
                 part.keyframe_insert("rotation_euler", frame=frame)
+
+    def _place(self, frame: float) -> Pose:
+        """Return where the head is, on its body if it has one."""
+        turn = self.turn.pose(frame)
+        return turn if self.carrier is None else self.carrier(frame).after(turn)
+
+    def _angles(self, frame: float) -> tuple[float, float, float]:
+        turn = self.turn.angles(frame)
+        return turn if self.carrier is None else _angles_of(self._place(frame).rotation)
 
     def pose(self, frame: int) -> None:
         """Move the hair to its place on this frame, with its velocity."""
@@ -142,7 +162,7 @@ class Portrait:
         hair.place_curves(self.hair, self._hair_at(float(frame)), after - before)
 
     def _hair_at(self, frame: float) -> Array:
-        return self.lock.follow(self.guides[frame], self.turn.pose(frame))
+        return self.lock.follow(self.guides[frame], self._place(frame))
 
 
 class _Locks:
@@ -286,3 +306,10 @@ def _turn(angle: float, axis: int) -> Array:
 def _euler(x: float, y: float, z: float) -> Array:
     """Return the matrix of Blender's Euler XYZ: first about X, then Y, then Z."""
     return _turn(z, 2) @ _turn(y, 1) @ _turn(x, 0)
+
+
+def _angles_of(matrix: Array) -> tuple[float, float, float]:
+    """Return the angles whose `_euler` is the matrix; about Y within a quarter of a turn."""
+    about_y = -np.arcsin(np.clip(matrix[2, 0], -1, 1))
+    about_x = np.arctan2(matrix[2, 1], matrix[2, 2])
+    return float(about_x), float(about_y), float(np.arctan2(matrix[1, 0], matrix[0, 0]))

@@ -1,4 +1,4 @@
-"""Sets behind the subject: a forest at low sun, a wet street at dusk, a hazy valley.
+"""Sets behind the subject: a forest at low sun, a wet street at dusk, a hazy valley, a park.
 
 Each set fills the stage's background layer with geometry and lights and gives the stage its sky.
 The subject stands at the origin, the camera in front of it at negative Y; sets reach to +Y.
@@ -77,7 +77,39 @@ def valley(stage: Stage, rng: Generator) -> None:
     )
 
 
-SETS = {"forest": forest, "street": street, "valley": valley}
+def park(stage: Stage, rng: Generator) -> None:
+    """Build a lawn with tufts of grass, a path, shrubs, trees and a wall, under a clear sky."""
+    haze: Colour = (0.4, 0.45, 0.5)
+    ground = materials.set_piece(haze=haze, haze_m=160.0, grain=5.0)
+    leaf = materials.set_piece(haze=haze, haze_m=160.0, translucent=0.5, gloss=0.5)
+    spots = np.stack([rng.uniform(-15, 15, 22), rng.uniform(4.5, 24, 22)], axis=1)
+    wall = _box(np.array([-25, 26.0, -1.45]), np.array([25, 26.5, 1.1]), (0.32, 0.2, 0.14))
+    benches = [
+        _box(np.array([x, 3.4, z]), np.array([x + 1.7, 3.6, z + 0.1]), (0.2, 0.09, 0.04))
+        for x in (-3.4, 1.1)
+        for z in (-1.05, -0.85, -0.65)
+    ]
+    _join(stage, "lawn", [_lawn(rng), wall, *benches], ground)
+    _join(stage, "trees", [_trunk(x, y, rng) for x, y in spots], ground)
+    crowns = [
+        (x, y, rng.uniform(1.3, 3.8), rng.uniform(0.8, 1.5)) for x, y in np.repeat(spots, 4, 0)
+    ]
+    shrubs = [
+        (rng.uniform(-14, 14), rng.uniform(5, 14), -1.1, rng.uniform(0.35, 0.8)) for _ in range(60)
+    ]
+    clouds = [_leaf_cloud(ball, 200, 0.08, _LEAF_GREENS, rng) for ball in [*crowns, *shrubs]]
+    tufts = [
+        _leaf_cloud((rng.uniform(-7, 7), rng.uniform(-2, 6), -1.43, 0.09), 60, 0.022, _GRASS, rng)
+        for _ in range(130)
+    ]
+    _join(stage, "leaves", [*clouds, *tufts], leaf)
+    scene.set_sky(stage, _CLEAR_SKY, 1.0, clouds=0.4)
+    scene.add_sun(
+        stage, (-0.62, 0.3, -0.62), strength=4.0, colour=(1, 0.9, 0.76), layer="background"
+    )
+
+
+SETS = {"forest": forest, "street": street, "valley": valley, "park": park}
 
 _LEAF_GREENS: list[Colour] = [
     (0.09, 0.16, 0.02),
@@ -90,6 +122,13 @@ _AUTUMN: list[Colour] = [
     (0.12, 0.1, 0.02),
     (0.24, 0.11, 0.02),
     (0.05, 0.07, 0.03),
+]
+_GRASS: list[Colour] = [(0.06, 0.11, 0.015), (0.1, 0.15, 0.02), (0.16, 0.16, 0.04)]
+_CLEAR_SKY: list[tuple[float, Colour]] = [
+    (0.0, (0.08, 0.09, 0.05)),
+    (0.5, (0.75, 0.8, 0.85)),
+    (0.6, (0.5, 0.65, 0.9)),
+    (1.0, (0.15, 0.3, 0.65)),
 ]
 _GOLDEN_SKY: list[tuple[float, Colour]] = [
     (0.0, (0.05, 0.045, 0.02)),
@@ -158,6 +197,18 @@ def _ground(rng: Generator, colour: Colour, level: float) -> tuple[Array, meshes
     bumps = 0.12 * np.sin(1.1 * x + 2) * np.cos(0.9 * y) + 0.05 * np.sin(4.1 * x + 1.7 * y)
     vertices = np.stack([x, y, level + bumps + 0.03 * (y - 5)], axis=1)
     return vertices, faces, _flat_tint(vertices, colour) * rng.uniform(0.4, 1.6, (len(x), 1))
+
+
+def _lawn(rng: Generator) -> tuple[Array, meshes.Faces, Array]:
+    """Create flat grass that a gravel path crosses behind the subject."""
+    uv, faces = meshes.grid(200, 160)
+    x, y = uv[:, 0] * 60 - 30, uv[:, 1] * 50 - 8
+    vertices = np.stack([x, y, np.full(len(x), -1.45)], axis=1)
+    path = (np.abs(y - 2.2 - 0.5 * np.sin(0.35 * x)) < 0.65)[:, None]
+    worn = np.clip(np.sin(0.9 * x + 2) * np.cos(0.8 * y + 1) + 0.3, 0, 1)[:, None]
+    grass = np.array([0.075, 0.12, 0.02]) * (1 - worn) + np.array([0.15, 0.15, 0.045]) * worn
+    tint = np.where(path, np.array([0.3, 0.25, 0.18]), grass)
+    return vertices, faces, tint * rng.uniform(0.6, 1.4, (len(x), 1))
 
 
 def _canopy(rng: Generator) -> list[tuple[float, float, float, float]]:

@@ -61,10 +61,10 @@ class Tree:
         else:
             node.inputs[name].default_value = value
 
-    def attribute(self, name: str) -> Any:
+    def attribute(self, name: str, output: str = "Color") -> Any:
         node = self.add("Attribute")
         node.attribute_name = name
-        return node.outputs["Color"]
+        return node.outputs[output]
 
     def noise(self, scale: float, detail: float = 4.0, roughness: float = 0.6) -> Any:
         """Add noise, 0 to 1, in object space."""

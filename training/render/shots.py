@@ -6,44 +6,21 @@ stage needs `bpy`; naming and describing shots does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 
+from training.render import articulated
+from training.render.articulated_shots import ARTICULATED
+from training.render.plans import CameraMove, ShotPlan
 from training.render.portrait import Hairdo, HeadTurn
 from training.render.scene import Quality, Stage
-from training.render.shader_tree import Vec3
 from training.render.strands import Generator
 
 FIRST_FRAME = 1001
 FRAME_COUNT = 25
-
-
-@dataclass(frozen=True, kw_only=True)
-class CameraMove:
-    """A camera that glides from one place to another while it looks at a drifting target."""
-
-    start: Vec3
-    end: Vec3
-    look_start: Vec3
-    look_end: Vec3
-    lens_mm: float
-    fstop: float
-    shake_m: float = 0.003
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShotPlan:
-    """A shot's subject, set and camera."""
-
-    name: str
-    subject: Callable[[Stage, Generator, range], None]
-    place: str
-    camera: CameraMove
-    subjects: tuple[str, ...] = ()
-    """Names of the subjects of a shot that has several; each has an alpha of its own."""
 
 
 def build(name: str, seed: int, quality: Quality, frames: range, *, threads: int = 1) -> Stage:
@@ -54,9 +31,15 @@ def build(name: str, seed: int, quality: Quality, frames: range, *, threads: int
     stage = scene.new_stage(quality, threads=threads)
     rng = np.random.default_rng([seed, *plan.name.encode()])
     margin = range(frames.start - 2, frames.stop + 2)
+    place = plan.place_of(seed)
     plan.subject(stage, rng, margin)
-    sets.SETS[plan.place](stage, np.random.default_rng([seed, *plan.place.encode()]))
-    _move_camera(stage, plan.camera, margin, rng)
+    if plan.articulated:
+        articulated.light_subject(stage, place)
+    sets.SETS[place](stage, np.random.default_rng([seed, *place.encode()]))
+    camera = plan.camera_of(seed)
+    _move_camera(stage, camera, margin, rng)
+    stage.framed = plan.articulated
+    stage.still_background = camera.locked_off and not stage.casts_shadows
     return stage
 
 
@@ -67,8 +50,7 @@ def _move_camera(stage: Stage, move: CameraMove, frames: range, rng: Generator) 
     phases = rng.uniform(0, 6.28, (2, 3))
 
     def place(frame: float) -> None:
-        share = (frame - frames.start) / max(1, len(frames) - 1)
-        ease = share * share * (3 - 2 * share)
+        ease = move.progress(frame, frames)
         shake = move.shake_m * (
             np.sin(0.8 * frame + phases[0]) + 0.5 * np.sin(1.9 * frame + phases[1])
         )
@@ -97,7 +79,20 @@ def render_frame(stage: Stage, frame: int, folder: Path) -> None:
     if not alpha.exists():
         scene.render_alpha(stage, frame, alpha)
     if not back.exists():
-        scene.render_layer(stage, "background", frame, back)
+        _render_background(stage, frame, back)
+
+
+def _render_background(stage: Stage, frame: int, path: Path) -> None:
+    """Render the background; one that never changes is copied from another frame."""
+    from training.render import scene
+
+    rendered = sorted(path.parent.glob("background.????.exr")) if stage.still_background else []
+    if rendered:
+        part = path.with_name(f"{path.stem}.part{os.getpid()}.exr")
+        shutil.copyfile(rendered[0], part)
+        os.replace(part, path)
+    else:
+        scene.render_layer(stage, "background", frame, path)
 
 
 def layer_paths(folder: Path, frame: int) -> tuple[Path, Path, Path]:
@@ -311,6 +306,7 @@ SHOTS = {
         ),
         ShotPlan(name="net", subject=_net, place="valley", camera=_HANGING_CAMERA),
         ShotPlan(name="veil", subject=_veil, place="forest", camera=_HANGING_CAMERA),
+        *ARTICULATED,
     )
 }
 """Every shot by name; `furry_creature`, `long_hair`, `foliage` and `two_creatures` are the sample
