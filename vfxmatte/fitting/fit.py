@@ -18,7 +18,7 @@ from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 _FIRST_SHARE = 0.4  # of the steps, before the trial
-_BETTER = 1.0  # times the usual error: below that a fit is used. The trial has seen one keyframe less
+_BETTER = 1.0  # times the usual error: below that a fit is used
 
 
 @dataclass(frozen=True, kw_only=True)
