@@ -120,7 +120,7 @@ def test_only_these_frames_are_done_again(shot_in: Any, tmp_path: Path) -> None:
     assert statuses(run(shot, chunk=True, only=[1002, 1007])) == dict.fromkeys(
         (1002, 1007), "written"
     )
-    with pytest.raises(UsageError, match="1009 are not in the range"):
+    with pytest.raises(UsageError, match="1009 is not in the range"):
         Run(shot, only=[1008, 1009])
 
 
