@@ -38,7 +38,7 @@ def test_a_list_has_a_shot_a_line_with_its_own_options(shots: Path, tmp_path: Pa
     write_tiny_shot(tmp_path / "a long name")
     text = tmp_path / "tonight.txt"
     text.write_text(
-        "# comment\n\nshots/sh01* --mode fast\na long name\n"
+        "# comment\n\nshots/sh01* --mode fast  # it's a try\na long name\n"
         "shots/sh020 --frames 1001-1003 --set propagation.growth_px=2 --output 'out/two'\n"
         "--plate 'shots/sh040/plate/plate.####.exr' --trimaps shots/sh040/trimaps --output out/b\n"
     )

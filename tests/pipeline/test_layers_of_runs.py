@@ -211,6 +211,11 @@ def test_a_plate_of_eight_bits_is_named(tiny_shot: Path, tmp_path: Path) -> None
     assert "8 bits a channel" not in run(tiny_shot, *places, "--overwrite")
 
 
+def test_a_despill_layer_without_despill_is_named(tiny_shot: Path) -> None:
+    assert "has its spill still" in run(tiny_shot, "--layers", "foreground,despill")
+    assert "has its spill still" not in run(tiny_shot, "--layers", "despill", "--despill", 0.5)
+
+
 def test_a_display_plate_is_estimated_and_written_in_linear_light(
     tiny_shot: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -139,6 +140,22 @@ def test_a_damaged_garbage_matte_fails_its_frames_alone(tiny_shot: Path) -> None
     }
     error = results[1003].error
     assert error is not None and error.frame == 1003 and error.path == str(path)
+
+
+def test_a_still_that_would_fail_every_frame_is_refused_before_any_work(tiny_shot: Path) -> None:
+    run_counted(tiny_shot)
+    before = sorted((tiny_shot / "matte").glob("matte.*"))
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[..., 2] = 255
+    path = tiny_shot / "garbage" / "g.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), red)
+    with pytest.raises(TrimapError, match="in colour, without alpha") as caught:
+        run_counted(tiny_shot)
+    assert caught.value.path == str(path)
+    assert sorted((tiny_shot / "matte").glob("matte.*")) == before
+    answer = CliRunner().invoke(commands, ["check", str(tiny_shot)])
+    assert answer.exit_code == 3 and "in colour" in answer.output
 
 
 def test_a_folder_with_two_garbage_sequences_is_ambiguous(tiny_shot: Path) -> None:

@@ -92,6 +92,9 @@ def test_an_unreadable_settings_file_is_named(tmp_path: Path, content: bytes | N
         ("output.rgba", '"straight"', {"output": {"rgba": "straight"}}),
         ("a.b.c", "[1, 2]", {"a": {"b": {"c": [1, 2]}}}),
         ("x", "true", {"x": True}),
+        ("matte.white", ".8", {"matte": {"white": 0.8}}),
+        ("matte.grow_px", "-2.", {"matte": {"grow_px": -2.0}}),
+        ("x", "...", {"x": "..."}),
         ("x", "", {"x": ""}),
     ],
 )

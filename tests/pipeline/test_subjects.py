@@ -401,6 +401,15 @@ def test_layers_follow_their_mattes(folder: Path) -> None:
     assert (folder / "matte" / "matte.1008.exr").read_bytes() != last
 
 
+def test_layers_that_are_not_written_anew_are_named(folder: Path) -> None:
+    solve(folder, subject_layers=True)
+    with open_run(Shot.open(folder), settings_of(subject_layers=True)) as run:
+        assert not any("--subject-layers" in note for note in run.plan.notes)
+    with open_run(Shot.open(folder), settings_of()) as run:
+        noted = [note for note in run.plan.notes if "--subject-layers" in note]
+    assert len(noted) == 1 and "1001-1008 of an earlier run are not written anew" in noted[0]
+
+
 def test_a_name_that_nuke_cannot_show_is_refused_as_a_layer(folder: Path) -> None:
     (folder / "trimaps" / "dog").rename(folder / "trimaps" / "2nd dog")
     with pytest.raises(ShotError, match="'2nd dog' cannot be a layer"):

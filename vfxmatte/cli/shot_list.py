@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import os
 import shlex
 from collections import Counter
@@ -242,7 +243,7 @@ def _parsed(line: str, folder: Path) -> dict[str, Any]:
     lexer = shlex.shlex(line, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""  # Windows paths have \
     try:
-        words = list(lexer)
+        words = list(itertools.takewhile(lambda word: word != "#", lexer))
         with contextlib.chdir(folder):  # where `exists` is checked
             return dict(_line.make_context("a list", words).params)
     except click.UsageError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -18,6 +19,8 @@ from vfxmatte.errors import UsageError, VfxmatteError
 
 SettingsT = TypeVar("SettingsT")
 
+_NUMBER = re.compile(r"[+-]?(\d+\.|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)  # TOML wants 0.5 and 5.0
+
 
 def read_toml(path: Path, error: type[VfxmatteError] = UsageError) -> dict[str, Any]:
     """Read the tables of a TOML file; raises `error` if it cannot be read or parsed."""
@@ -28,11 +31,11 @@ def read_toml(path: Path, error: type[VfxmatteError] = UsageError) -> dict[str, 
 
 
 def nested(key: str, text: str) -> dict[str, Any]:
-    """Turn `a.b=1` into {"a": {"b": 1}}; a value that is not TOML is a string."""
+    """Turn `a.b=1` into {"a": {"b": 1}}; not TOML is a string, `.5` a number."""
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        value = float(text) if _NUMBER.fullmatch(text.strip()) else text
     for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)

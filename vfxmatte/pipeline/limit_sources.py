@@ -45,7 +45,7 @@ class LimitSource(Protocol):
         """Return what stands for a frame's picture in fingerprints."""
 
     def check(self, number: int) -> None:
-        """Read the header of a frame's file, unless that was done; raises TrimapError."""
+        """Read the header of a frame's file, or a single still; once. Raises TrimapError."""
 
     def read(self, number: int) -> FloatImage:
         """Read (H, W) float32 coverage over the canvas, in [0, 1]; raises TrimapError."""
@@ -98,8 +98,11 @@ class LimitStills:
     def check(self, number: int) -> None:
         path = self.path(number)
         if path not in self._checked:
-            canvas, display = self._plate.canvas, self._plate.display_window
-            check_coverage(path, canvas=canvas, display_window=display, name=self._name)
+            if len(self._sequence.numbers) == 1:
+                self.read(number)  # a bad one would fail every frame
+            else:
+                canvas, display = self._plate.canvas, self._plate.display_window
+                check_coverage(path, canvas=canvas, display_window=display, name=self._name)
             self._checked.add(path)
 
     def read(self, number: int) -> FloatImage:

@@ -172,6 +172,10 @@ def _notes(
         )
     if settings.output.needs_colours:
         notes += _colour_notes(plate)
+    if settings.output.despill == 0 and any(
+        layer.kind == "despill" for layer in settings.output.parsed_layers
+    ):
+        notes.append("the layer despill has its spill still: --despill, 0 to 1, says how much goes")
     if lacking:
         done = "solved from the frame before" if settings.missing == "hold" else "left out"
         notes.append(f"{frames_text(lacking, ('is', 'are'))} missing from the plate: {done}")

@@ -15,8 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from vfxmatte.common.devices import device_names, names_several
+from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.errors import UsageError, VfxmatteError
+from vfxmatte.io.result_names import matte_path
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.crew import Crew
@@ -92,6 +94,13 @@ class SubjectsRun:
     def _common_plan(self) -> RunPlan:
         keyframes = dict(item for run in self.runs.values() for item in run.plan.keyframes.items())
         notes = dict.fromkeys(note for name in self.chosen for note in self._notes(name))
+        padding = self._first.plate.info.padding
+        paths = {n: matte_path(self.shot.output, n, padding=padding) for n in self.numbers}
+        earlier = [number for number, path in paths.items() if path.is_file()]
+        if earlier and self.layered is None:
+            has = "of an earlier run is not", "of an earlier run are not"
+            text = frames_text(earlier, has, noun="matte")
+            notes[f"{text} written anew without --subject-layers: {self.shot.output}"] = None
         return replace(self._first.plan, keyframes=keyframes, notes=tuple(notes))
 
     def _notes(self, name: str) -> list[str]:
