@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from tests.browser import OpenPage, wait_for_paint
-from tests.paint.conftest import Painting, Serve, opened
+from tests.paint.conftest import SECONDS, Painting, Serve, opened
 from vfxmatte.pipeline.settings import RunSettings
 
 
@@ -233,6 +235,11 @@ def test_the_matte_is_solved_saved_run_and_the_engine_started_again(solving: Pai
     painting.wait_for("document.querySelector('#run-text').textContent.includes('5 written')")
     assert len(list((folder / "matte").glob("matte.*.exr"))) == 5
     assert painting.value("paintPage.shot.mattes.length") == 5
+    page.keyboard.press("Control+z")  # a run leaves what can be undone
+    assert painting.label(55, 9) == 255
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("Control+s")
+    painting.wait_for("paintPage.unsaved.length === 0")
     page.click("#run")
     painting.wait_for("document.querySelector('#run-text').textContent.includes('5 kept')")
 
@@ -245,6 +252,50 @@ def test_the_matte_is_solved_saved_run_and_the_engine_started_again(solving: Pai
     solves = painting.value("paintPage.live.solves")
     painting.stroke((10, 8), (12, 10))
     painting.wait_for(f"paintPage.live.solves > {solves}")
+
+
+def test_a_stroke_that_another_frame_ends_is_kept(painting: Painting) -> None:
+    page = painting.page
+    painting.brush(4)
+    page.keyboard.press("3")
+    page.mouse.move(*painting.on_screen(5, 40))
+    page.mouse.down()
+    page.mouse.move(*painting.on_screen(15, 40), steps=4)
+    page.keyboard.press("ArrowRight")
+    painting.wait_for("paintPage.easel.frame.number === 1002")
+    page.mouse.move(*painting.on_screen(25, 40), steps=4)
+    page.mouse.up()
+    assert set(painting.labels()) == {0}
+    page.keyboard.press("ArrowLeft")
+    painting.wait_for("paintPage.easel.frame.number === 1001")
+    assert [painting.label(x, 40) for x in (5, 14, 24)] == [255, 255, 128]
+    on_server = painting.server._methods.desk.draft(1001)  # type: ignore[attr-defined]
+    painting.wait_for("paintPage.connection.backlog === 0")
+    assert on_server.labels.ravel().tolist() == painting.labels()
+    assert not page.is_disabled("#undo")
+    assert "not saved" in page.inner_text("#source")
+
+
+def test_what_is_painted_while_a_keyframe_is_saved_is_not_saved(
+    painting: Painting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, may_answer = painting.server._methods.desk, threading.Event()  # type: ignore[attr-defined]
+
+    def save(number: int) -> Any:
+        saved = type(desk).save(desk, number)
+        may_answer.wait(SECONDS)
+        return saved
+
+    monkeypatch.setattr(desk, "save", save)
+    painting.page.keyboard.press("2")
+    painting.stroke((5, 5), (15, 5))
+    painting.page.keyboard.press("Control+s")
+    painting.stroke((5, 40), (15, 40))
+    may_answer.set()
+    painting.wait_for("document.querySelector('#message').textContent.startsWith('saved')")
+    painting.wait_for("paintPage.connection.backlog === 0")
+    assert "painted, not saved" in painting.page.inner_text("#source")
+    assert painting.value("paintPage.unsaved") == [1001]
 
 
 def test_a_run_can_be_cancelled(solving: Painting) -> None:

@@ -56,6 +56,7 @@ class Easel extends EventTarget {
 
   /** @param {PaintedFrame | null} frame */
   show(frame) {
+    this.endStroke();
     this.#frame = frame;
     this.#gesture = null;
     this.#last = null;
@@ -95,6 +96,13 @@ class Easel extends EventTarget {
     frame.labels.put(area, part);
     frame.history.add(area, before, part);
     this.#shown(area);
+  }
+
+  /** Complete a stroke that is under way, for its frame. */
+  endStroke() {
+    if (this.#gesture !== "paint") return;
+    this.#gesture = null;
+    this.#end();
   }
 
   /** @param {boolean} again */

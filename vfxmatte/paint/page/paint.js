@@ -79,7 +79,8 @@ class PaintPage {
     this.plate.show(number);
     this.paintPane.redraw();
     try {
-      const frame = this.frames.get(number) ?? (await this.#fetch(number));
+      const known = this.frames.get(number);
+      const frame = known && !known.isStale ? known : await this.#fetched(number, known);
       const matte = frame.isSaved ? await this.#matte(number) : null;
       if (this.#wanted !== null) return;
       this.frames.delete(number); // the most recently opened stand last
@@ -94,6 +95,25 @@ class PaintPage {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /**
+   * A frame as the server has it, with what is painted while it comes; one that is known keeps what
+   * can be undone, unless its labels are new.
+   * @param {number} number
+   * @param {PaintedFrame} [known]
+   * @returns {Promise<PaintedFrame>}
+   */
+  async #fetched(number, known) {
+    if (!known) return this.#fetch(number);
+    if (known === this.easel.frame) this.easel.endStroke();
+    const { changes } = known;
+    const fresh = await this.#fetch(number);
+    if (known === this.easel.frame) this.easel.endStroke();
+    if (known.changes !== changes) return this.#fetched(number, known);
+    if (!known.labels.equals(fresh.labels)) return fresh;
+    Object.assign(known, { base: fresh.base, source: fresh.source, isSaved: fresh.isSaved, isStale: false });
+    return known;
   }
 
   /** @param {number} number */
@@ -148,6 +168,7 @@ class PaintPage {
     const frame = this.easel.frame;
     if (!frame) return;
     frame.isSaved = false;
+    frame.changes++;
     const params = { frame: frame.number, ...area };
     this.#taken = this.connection.request("paint", params, frame.labels.cut(area));
     this.#taken.catch((error) => this.fail(error));
@@ -170,7 +191,10 @@ class PaintPage {
       await this.#taken;
       const request = { frame: frame.number, ...params };
       const { result, pixels } = await this.connection.request(method, request);
-      if (frame !== this.easel.frame) return;
+      if (frame.number !== this.easel.frame?.number) {
+        this.say(`${doing}: nothing changes, since frame ${frame.number} is no longer shown`);
+        return;
+      }
       if (!result.width) this.say(`${doing}: nothing changes`);
       else this.say(`${doing}: done`);
       this.easel.apply(result, pixels);
@@ -184,12 +208,13 @@ class PaintPage {
     if (number === undefined) return false;
     try {
       await this.#taken;
+      const frame = this.frames.get(number);
+      const changes = frame?.changes;
       const { result } = await this.connection.request("save", { frame: number });
       const copy = result.copy ? ` · the one before is ${result.copy}` : "";
       this.say(`saved ${result.path}${copy}`);
-      const frame = this.frames.get(number);
       if (frame) {
-        frame.isSaved = true;
+        frame.isSaved = frame.changes === changes; // not what was painted while it was saved
         frame.source = "keyframe";
       }
       await this.progress();
@@ -245,9 +270,9 @@ class PaintPage {
 
   async #afterRun() {
     await this.progress();
-    for (const [number, frame] of this.frames) if (frame.isSaved) this.frames.delete(number);
+    for (const frame of this.frames.values()) frame.isStale = true;
     const frame = this.easel.frame;
-    if (frame?.isSaved) await this.open(frame.number);
+    if (frame) await this.open(frame.number);
   }
 
   async review() {
