@@ -23,6 +23,12 @@ def test_the_token_leaves_the_address(painting: Painting) -> None:
     painting.page.wait_for_selector("html[data-ready=true]")
 
 
+def test_the_bare_address_says_what_it_lacks(painting: Painting, open_page: OpenPage) -> None:
+    page = open_page(f"http://127.0.0.1:{painting.server.port}/")
+    assert "needs the address that vfxmatte paint has printed" in page.inner_text("#message")
+    assert page.inner_text("#engine") == "not connected"
+
+
 def test_keys_choose_labels_and_a_stroke_paints_them(painting: Painting) -> None:
     painting.brush(6)
     for key, label in (("1", 0), ("2", 128), ("3", 255)):
@@ -184,6 +190,33 @@ def test_painting_by_keyboard_alone(painting: Painting) -> None:
     assert painting.label(0, 0) == 255 or painting.label(1, 1) == 255
 
 
+def test_a_box_and_an_edge_by_keyboard_alone(painting: Painting) -> None:
+    page = painting.page
+    page.focus("#paint")
+    page.keyboard.press("m")
+    for _ in range(10):
+        page.keyboard.press("Alt+Shift+ArrowRight")
+        page.keyboard.press("Alt+ArrowDown")
+    assert page.is_visible("#brush")
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Alt+Shift+ArrowDown")
+        page.keyboard.press("Alt+ArrowLeft")
+    page.keyboard.press("Enter")
+    box = painting.value("paintPage.easel.box")
+    scale = painting.value("paintPage.view.scale")
+    assert box["width"] == pytest.approx(40 / scale, abs=2)
+    assert box["height"] == pytest.approx(200 / scale, abs=2)
+    page.keyboard.press("d")
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Alt+Shift+ArrowUp")
+    page.keyboard.press("Enter")
+    painting.wait_for(
+        "document.querySelector('#message').textContent.startsWith('unknown along the edge: ')"
+    )
+
+
 def test_box_grabcut_and_the_neighbour_start_a_frame(painting: Painting) -> None:
     page = painting.page
     page.focus("#strip")
@@ -305,6 +338,12 @@ def test_a_run_can_be_cancelled(solving: Painting) -> None:
     painting.wait_for("document.querySelector('#run-text').textContent === 'cancelled'")
     painting.wait_for("document.querySelector('#cancel').hidden")
     assert not page.is_disabled("#run")
+    page.click("#run")
+    painting.wait_for("paintPage.shot.mattes.length > 0")
+    page.click("#cancel")
+    painting.wait_for("document.querySelector('#cancel').hidden")
+    text = page.inner_text("#run-text")
+    assert text.startswith("cancelled: ") or text == "5 written"
 
 
 def test_running_asks_about_what_is_not_saved(painting: Painting) -> None:

@@ -201,9 +201,9 @@ class Methods:
             totals = self.engine.request(
                 "run", request, on_event=self._run_event, begun=self._begun
             )
-            return {"cancelled": False, "totals": totals}, b""
-        except EngineCancelled:
-            return {"cancelled": True}, b""
+            return {"cancelled": totals["interrupted"], "totals": totals}, b""
+        except EngineCancelled:  # before it had begun
+            return {"cancelled": True, "totals": {}}, b""
         finally:
             self._run = None
             self.desk.forget_propagated()

@@ -241,8 +241,9 @@ class PaintPage {
     this.runBar.show(0, 0, "starting");
     try {
       const { result } = await this.connection.request("run");
-      const { totals } = result;
-      this.runBar.show(0, 0, result.cancelled ? "cancelled" : runSummary(totals));
+      const done = runSummary(result.totals);
+      const cancelled = done ? `cancelled: ${done}` : "cancelled";
+      this.runBar.show(0, 0, result.cancelled ? cancelled : done || "nothing to do");
     } catch (error) {
       this.runBar.show(0, 0, "");
       this.fail(error);
@@ -403,5 +404,5 @@ function runSummary(totals) {
   const parts = ["written", "kept", "failed", "skipped"]
     .filter((name) => totals[name])
     .map((name) => `${totals[name]} ${name}`);
-  return parts.join(", ") || "nothing to do";
+  return parts.join(", ");
 }

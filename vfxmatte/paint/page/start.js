@@ -32,14 +32,19 @@ function startPainting() {
     await page.begin();
     document.documentElement.dataset.ready = "true";
   });
-  connection.addEventListener("close", () => {
+  const showEnd = () => {
+    element("engine").dataset.state = "failed";
+    element("engine").textContent = "not connected";
     if (message.dataset.kind === "error" && isOpen) return;
     message.dataset.kind = "error";
     message.textContent = isOpen
-      ? "The server has ended: start vfxmatte paint again. What you had not saved is lost."
+      ? "The server has ended: start vfxmatte paint again. What was not saved is there again, unless it was killed."
       : "This page needs the address that vfxmatte paint has printed: its end is the key.";
-  });
-  connection.connect(takeToken());
+  };
+  connection.addEventListener("close", showEnd);
+  const token = takeToken();
+  if (token) connection.connect(token);
+  else showEnd();
 }
 
 startPainting();
