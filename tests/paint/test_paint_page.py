@@ -369,6 +369,14 @@ def test_drafts_outlive_a_reload_and_a_second_page_takes_over(
     painting.wait_for("document.querySelector('#message').textContent.includes('another page')")
 
 
+def test_the_end_of_the_server_is_said(painting: Painting) -> None:
+    painting.value("paintPage.fail(new Error('nothing stands out'))")
+    painting.value("{ paintPage.connection.request('progress').catch((e) => paintPage.fail(e)) }")
+    painting.server.stop()
+    painting.wait_for("document.querySelector('#engine').textContent === 'not connected'")
+    assert "The server has ended" in painting.message
+
+
 def test_the_brush_is_as_it_was_the_next_time(
     painting: Painting, serve: Serve, open_page: OpenPage
 ) -> None:

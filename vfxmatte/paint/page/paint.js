@@ -10,8 +10,8 @@ class PaintPage {
   connection = new Connection();
   /** @type {Map<number, PaintedFrame>} */ frames = new Map();
   isRunning = false;
+  isOver = false; // the connection is lost, and the message says why
   #opening = false;
-  #isOver = false;
   /** @type {number | null} */ #wanted = null;
   /** @type {number | undefined} */ #settling;
   /** The last paint that the server has taken. @type {Promise<any>} */ #taken = Promise.resolve();
@@ -331,6 +331,7 @@ class PaintPage {
     easel.addEventListener("box", () => this.controls.showFrame());
     easel.addEventListener("tool", () => this.controls.showTool());
     strip.addEventListener("select", () => this.open(/** @type {number} */ (strip.number)));
+    connection.addEventListener("close", () => (this.isOver = true));
     connection.addEventListener("event", (event) => this.#event(/** @type {CustomEvent} */ (event).detail));
   }
 
@@ -379,12 +380,12 @@ class PaintPage {
   #replaced() {
     const message = "this shot was opened in another page; this one is no longer connected";
     this.fail(new Refusal({ message }));
-    this.#isOver = true;
+    this.isOver = true;
   }
 
   /** @param {string} text */
   say(text) {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const message = element("message");
     message.dataset.kind = "note";
     message.textContent = text;
@@ -392,7 +393,7 @@ class PaintPage {
 
   /** @param {any} error */
   fail(error) {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const message = element("message");
     message.dataset.kind = "error";
     message.textContent = [error.message, error.hint].filter(Boolean).join(" – ");
