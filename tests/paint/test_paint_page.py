@@ -346,6 +346,24 @@ def test_a_run_can_be_cancelled(solving: Painting) -> None:
     assert text.startswith("cancelled: ") or text == "5 written"
 
 
+def test_the_review_has_the_options_of_the_page(
+    tiny_shot: Path, serve: Serve, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(words: list[str]) -> str:
+        asked.extend(words)
+        return '{"frames": 5, "flagged": [], "files": ["review.html"]}'
+
+    monkeypatch.setattr("vfxmatte.paint.methods.ask_command", ask)
+    settings = RunSettings(colorspace="ACEScg", first_frame=7)
+    painting = opened(serve(tiny_shot, settings), tiny_shot, open_page)
+    painting.value("paintPage.review()")
+    painting.wait_for("document.querySelector('#message').textContent.startsWith('5 frames')")
+    assert 'colorspace="ACEScg"' in asked
+    assert "first_frame=7" in asked
+
+
 def test_running_asks_about_what_is_not_saved(painting: Painting) -> None:
     painting.page.keyboard.press("2")
     painting.stroke((10, 10), (20, 20))
