@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from tests.browser import OpenPage, wait_for_paint
-from tests.paint.conftest import Painting, Serve, opened
+from tests.paint.conftest import SECONDS, Painting, Serve, opened
 from vfxmatte.pipeline.settings import RunSettings
 
 
@@ -19,6 +21,12 @@ def test_the_token_leaves_the_address(painting: Painting) -> None:
     assert painting.page.url == f"http://127.0.0.1:{painting.server.port}/"
     painting.page.reload()
     painting.page.wait_for_selector("html[data-ready=true]")
+
+
+def test_the_bare_address_says_what_it_lacks(painting: Painting, open_page: OpenPage) -> None:
+    page = open_page(f"http://127.0.0.1:{painting.server.port}/")
+    assert "needs the address that vfxmatte paint has printed" in page.inner_text("#message")
+    assert page.inner_text("#engine") == "not connected"
 
 
 def test_keys_choose_labels_and_a_stroke_paints_them(painting: Painting) -> None:
@@ -182,6 +190,33 @@ def test_painting_by_keyboard_alone(painting: Painting) -> None:
     assert painting.label(0, 0) == 255 or painting.label(1, 1) == 255
 
 
+def test_a_box_and_an_edge_by_keyboard_alone(painting: Painting) -> None:
+    page = painting.page
+    page.focus("#paint")
+    page.keyboard.press("m")
+    for _ in range(10):
+        page.keyboard.press("Alt+Shift+ArrowRight")
+        page.keyboard.press("Alt+ArrowDown")
+    assert page.is_visible("#brush")
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Alt+Shift+ArrowDown")
+        page.keyboard.press("Alt+ArrowLeft")
+    page.keyboard.press("Enter")
+    box = painting.value("paintPage.easel.box")
+    scale = painting.value("paintPage.view.scale")
+    assert box["width"] == pytest.approx(40 / scale, abs=2)
+    assert box["height"] == pytest.approx(200 / scale, abs=2)
+    page.keyboard.press("d")
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Alt+Shift+ArrowUp")
+    page.keyboard.press("Enter")
+    painting.wait_for(
+        "document.querySelector('#message').textContent.startsWith('unknown along the edge: ')"
+    )
+
+
 def test_box_grabcut_and_the_neighbour_start_a_frame(painting: Painting) -> None:
     page = painting.page
     page.focus("#strip")
@@ -233,6 +268,11 @@ def test_the_matte_is_solved_saved_run_and_the_engine_started_again(solving: Pai
     painting.wait_for("document.querySelector('#run-text').textContent.includes('5 written')")
     assert len(list((folder / "matte").glob("matte.*.exr"))) == 5
     assert painting.value("paintPage.shot.mattes.length") == 5
+    page.keyboard.press("Control+z")  # a run leaves what can be undone
+    assert painting.label(55, 9) == 255
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("Control+s")
+    painting.wait_for("paintPage.unsaved.length === 0")
     page.click("#run")
     painting.wait_for("document.querySelector('#run-text').textContent.includes('5 kept')")
 
@@ -247,6 +287,50 @@ def test_the_matte_is_solved_saved_run_and_the_engine_started_again(solving: Pai
     painting.wait_for(f"paintPage.live.solves > {solves}")
 
 
+def test_a_stroke_that_another_frame_ends_is_kept(painting: Painting) -> None:
+    page = painting.page
+    painting.brush(4)
+    page.keyboard.press("3")
+    page.mouse.move(*painting.on_screen(5, 40))
+    page.mouse.down()
+    page.mouse.move(*painting.on_screen(15, 40), steps=4)
+    page.keyboard.press("ArrowRight")
+    painting.wait_for("paintPage.easel.frame.number === 1002")
+    page.mouse.move(*painting.on_screen(25, 40), steps=4)
+    page.mouse.up()
+    assert set(painting.labels()) == {0}
+    page.keyboard.press("ArrowLeft")
+    painting.wait_for("paintPage.easel.frame.number === 1001")
+    assert [painting.label(x, 40) for x in (5, 14, 24)] == [255, 255, 128]
+    on_server = painting.server._methods.desk.draft(1001)  # type: ignore[attr-defined]
+    painting.wait_for("paintPage.connection.backlog === 0")
+    assert on_server.labels.ravel().tolist() == painting.labels()
+    assert not page.is_disabled("#undo")
+    assert "not saved" in page.inner_text("#source")
+
+
+def test_what_is_painted_while_a_keyframe_is_saved_is_not_saved(
+    painting: Painting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, may_answer = painting.server._methods.desk, threading.Event()  # type: ignore[attr-defined]
+
+    def save(number: int) -> Any:
+        saved = type(desk).save(desk, number)
+        may_answer.wait(SECONDS)
+        return saved
+
+    monkeypatch.setattr(desk, "save", save)
+    painting.page.keyboard.press("2")
+    painting.stroke((5, 5), (15, 5))
+    painting.page.keyboard.press("Control+s")
+    painting.stroke((5, 40), (15, 40))
+    may_answer.set()
+    painting.wait_for("document.querySelector('#message').textContent.startsWith('saved')")
+    painting.wait_for("paintPage.connection.backlog === 0")
+    assert "painted, not saved" in painting.page.inner_text("#source")
+    assert painting.value("paintPage.unsaved") == [1001]
+
+
 def test_a_run_can_be_cancelled(solving: Painting) -> None:
     painting, page = solving, solving.page
     page.click("#run")
@@ -254,6 +338,30 @@ def test_a_run_can_be_cancelled(solving: Painting) -> None:
     painting.wait_for("document.querySelector('#run-text').textContent === 'cancelled'")
     painting.wait_for("document.querySelector('#cancel').hidden")
     assert not page.is_disabled("#run")
+    page.click("#run")
+    painting.wait_for("paintPage.shot.mattes.length > 0")
+    page.click("#cancel")
+    painting.wait_for("document.querySelector('#cancel').hidden")
+    text = page.inner_text("#run-text")
+    assert text.startswith("cancelled: ") or text == "5 written"
+
+
+def test_the_review_has_the_options_of_the_page(
+    tiny_shot: Path, serve: Serve, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(words: list[str]) -> str:
+        asked.extend(words)
+        return '{"frames": 5, "flagged": [], "files": ["review.html"]}'
+
+    monkeypatch.setattr("vfxmatte.paint.methods.ask_command", ask)
+    settings = RunSettings(colorspace="ACEScg", first_frame=7)
+    painting = opened(serve(tiny_shot, settings), tiny_shot, open_page)
+    painting.value("paintPage.review()")
+    painting.wait_for("document.querySelector('#message').textContent.startsWith('5 frames')")
+    assert 'colorspace="ACEScg"' in asked
+    assert "first_frame=7" in asked
 
 
 def test_running_asks_about_what_is_not_saved(painting: Painting) -> None:
@@ -277,6 +385,14 @@ def test_drafts_outlive_a_reload_and_a_second_page_takes_over(
     second = opened(painting.server, painting.folder, open_page)
     assert second.labels() == labels
     painting.wait_for("document.querySelector('#message').textContent.includes('another page')")
+
+
+def test_the_end_of_the_server_is_said(painting: Painting) -> None:
+    painting.value("paintPage.fail(new Error('nothing stands out'))")
+    painting.value("{ paintPage.connection.request('progress').catch((e) => paintPage.fail(e)) }")
+    painting.server.stop()
+    painting.wait_for("document.querySelector('#engine').textContent === 'not connected'")
+    assert "The server has ended" in painting.message
 
 
 def test_the_brush_is_as_it_was_the_next_time(

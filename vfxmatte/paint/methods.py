@@ -201,9 +201,9 @@ class Methods:
             totals = self.engine.request(
                 "run", request, on_event=self._run_event, begun=self._begun
             )
-            return {"cancelled": False, "totals": totals}, b""
-        except EngineCancelled:
-            return {"cancelled": True}, b""
+            return {"cancelled": totals["interrupted"], "totals": totals}, b""
+        except EngineCancelled:  # before it had begun
+            return {"cancelled": True, "totals": {}}, b""
         finally:
             self._run = None
             self.desk.forget_propagated()
@@ -211,7 +211,9 @@ class Methods:
     def review(self, params: Params, _: memoryview) -> Answer:
         """Write the review page, and open it unless this page was opened by hand, too."""
         opened = ["--open"] if self.opens_browser else []
-        output = ask_command(["review", str(self.desk.folder), "--json", *opened])
+        own = _own_settings(self.desk).items()
+        settings = [word for name, v in own for word in ("--set", f"{name}={json.dumps(v)}")]
+        output = ask_command(["review", str(self.desk.folder), "--json", *settings, *opened])
         record = json.loads(output.strip().splitlines()[-1])
         about = {name: record[name] for name in ("frames", "flagged", "files")}
         return {**about, "opened": self.opens_browser}, b""

@@ -49,6 +49,11 @@ class Labels {
     this.values = values;
   }
 
+  /** @param {Labels} other  Of the same size. */
+  equals(other) {
+    return this.values.every((value, at) => value === other.values[at]);
+  }
+
   /** @param {Rectangle} rectangle */
   cut({ x, y, width, height }) {
     const part = new Uint8Array(width * height);

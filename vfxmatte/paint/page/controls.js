@@ -19,7 +19,7 @@ const PAINT_KEYS = [
   ["Wheel, Space + drag", "zoom to the cursor, pan"],
   ["F, H", "show all, pixel for pixel"],
   ["O, V", "overlay on and off; what is behind the matte"],
-  ["Alt + arrows, Enter", "move the brush and paint without a pointer"],
+  ["Alt + arrows, Enter", "move the brush and paint without a pointer; begin and end a box, an edge"],
 ];
 
 /** @param {string} name */

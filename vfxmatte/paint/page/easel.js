@@ -32,6 +32,7 @@ class Easel extends EventTarget {
   /** @type {number[]} */ #stroke = [];
   #isSpaceDown = false;
   #at = { x: 0, y: 0 }; // of the brush, on screen
+  #isByKey = false; // whether keys have moved it there
 
   /**
    * @param {HTMLElement} host
@@ -56,6 +57,7 @@ class Easel extends EventTarget {
 
   /** @param {PaintedFrame | null} frame */
   show(frame) {
+    this.endStroke();
     this.#frame = frame;
     this.#gesture = null;
     this.#last = null;
@@ -95,6 +97,13 @@ class Easel extends EventTarget {
     frame.labels.put(area, part);
     frame.history.add(area, before, part);
     this.#shown(area);
+  }
+
+  /** Complete a stroke that is under way, for its frame. */
+  endStroke() {
+    if (this.#gesture !== "paint") return;
+    this.#gesture = null;
+    this.#end();
   }
 
   /** @param {boolean} again */
@@ -164,19 +173,29 @@ class Easel extends EventTarget {
    */
   #beginTool(event, at) {
     const point = this.view.toPicture(at.x, at.y);
+    if (this.tool !== "brush" && this.tool !== "eraser") {
+      this.#beginOther(point);
+      return;
+    }
+    this.#gesture = "paint";
+    this.#begin();
+    const dab = this.#dab(event);
+    this.#paint(event.shiftKey && this.#last ? this.#last : dab, dab);
+    this.#note(event);
+  }
+
+  /**
+   * Begin what is neither brush nor eraser.
+   * @param {{ x: number, y: number }} point
+   */
+  #beginOther(point) {
     if (this.tool === "fill") this.#fill(point);
     else if (this.tool === "box") this.#gesture = "box";
-    else if (this.tool === "edge") {
+    else {
       this.#gesture = "edge";
       this.#stroke = [point.x, point.y];
       this.#begin();
       this.#trace(point);
-    } else {
-      this.#gesture = "paint";
-      this.#begin();
-      const dab = this.#dab(event);
-      this.#paint(event.shiftKey && this.#last ? this.#last : dab, dab);
-      this.#note(event);
     }
   }
 
@@ -184,6 +203,7 @@ class Easel extends EventTarget {
   #move(event) {
     const at = this.pane.place(event);
     if (this.#gesture !== "size") this.#at = at;
+    this.#isByKey = false;
     this.cursor.style.visibility = "visible";
     if (this.#gesture === "pan") {
       this.view.pan(at.x - this.#start.x, at.y - this.#start.y);
@@ -202,18 +222,32 @@ class Easel extends EventTarget {
       if (this.#gesture === "paint") {
         const dab = this.#dab(one);
         this.#paint(this.#last ?? dab, dab);
-      } else {
-        const at = this.pane.place(one);
-        const point = this.view.toPicture(at.x, at.y);
-        this.#stroke.push(point.x, point.y);
-        this.#trace(point);
-      }
+      } else this.#lengthen(this.pane.place(one));
     }
     this.#note(event);
   }
 
+  /**
+   * Go on with the stroke of the edge tool.
+   * @param {{ x: number, y: number }} at  On screen.
+   */
+  #lengthen(at) {
+    const point = this.view.toPicture(at.x, at.y);
+    this.#stroke.push(point.x, point.y);
+    this.#trace(point);
+  }
+
   /** @param {PointerEvent} event */
   #up(event) {
+    this.#lift(this.pane.place(event), event.type === "pointerup");
+  }
+
+  /**
+   * End what is under way.
+   * @param {{ x: number, y: number }} at  On screen.
+   * @param {boolean} isDone  False where the pointer was taken away.
+   */
+  #lift(at, isDone) {
     const gesture = this.#gesture;
     this.#gesture = null;
     this.host.classList.remove("panning");
@@ -222,9 +256,9 @@ class Easel extends EventTarget {
       const area = this.#dirty.rectangle;
       if (area) this.#tint(area); // the line that was drawn goes
       if (area) this.pane.drawNow(area);
-      if (event.type === "pointerup") this.#say("edge", this.#stroke);
+      if (isDone) this.#say("edge", this.#stroke);
     }
-    if (gesture === "box") this.#drag(this.pane.place(event), true);
+    if (gesture === "box") this.#drag(at, true);
   }
 
   /** @param {PointerEvent} event */
@@ -367,20 +401,34 @@ class Easel extends EventTarget {
     const move = moves[event.key];
     if (event.altKey && move) {
       this.#at = { x: this.#at.x + move[0], y: this.#at.y + move[1] };
+      this.#isByKey = true;
       this.cursor.style.visibility = "visible";
+      if (this.#gesture === "box") this.#drag(this.#at);
+      if (this.#gesture === "edge") this.#lengthen(this.#at);
       this.placeBrush();
-    } else if (event.key === "Enter" && this.#frame && !this.#gesture) {
-      const point = this.view.toPicture(this.#at.x, this.#at.y);
-      if (this.tool === "fill") this.#fill(point);
-      if (this.tool === "brush" || this.tool === "eraser") {
-        this.#begin();
-        const dab = { ...point, radius: this.size };
-        this.#paint(event.shiftKey && this.#last ? this.#last : dab, dab);
-        this.#end();
-      }
-    } else return;
+    } else if (event.key === "Enter" && this.#frame) this.#enter(event.shiftKey);
+    else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /**
+   * Do what the pointer does at the place of the brush; a box or an edge is ended by the next time.
+   * @param {boolean} isLine  From the end of the last stroke.
+   */
+  #enter(isLine) {
+    if (this.#gesture !== null) {
+      if (this.#gesture === "box" || this.#gesture === "edge") this.#lift(this.#at, true);
+      return;
+    }
+    const point = this.view.toPicture(this.#at.x, this.#at.y);
+    this.#start = this.#at;
+    if (this.tool === "brush" || this.tool === "eraser") {
+      this.#begin();
+      const dab = { ...point, radius: this.size };
+      this.#paint(isLine && this.#last ? this.#last : dab, dab);
+      this.#end();
+    } else this.#beginOther(point);
   }
 
   /** Place the brush's circle and the box, after a change of size or view. */
@@ -392,7 +440,7 @@ class Easel extends EventTarget {
     style.transform = `translate(${this.#at.x / ratio - radius}px, ${this.#at.y / ratio - radius}px)`;
     style.setProperty("--rim", `${radius * this.soft}px`);
     dataset.hard = String(!(this.soft > 0 && this.tool === "brush" && this.label !== UNKNOWN));
-    this.cursor.hidden = this.tool === "fill" || this.tool === "box";
+    this.cursor.hidden = (this.tool === "fill" || this.tool === "box") && !this.#isByKey;
     layOver(this.marquee, this.box, this.view);
   }
 }

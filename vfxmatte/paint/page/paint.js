@@ -10,8 +10,8 @@ class PaintPage {
   connection = new Connection();
   /** @type {Map<number, PaintedFrame>} */ frames = new Map();
   isRunning = false;
+  isOver = false; // the connection is lost, and the message says why
   #opening = false;
-  #isOver = false;
   /** @type {number | null} */ #wanted = null;
   /** @type {number | undefined} */ #settling;
   /** The last paint that the server has taken. @type {Promise<any>} */ #taken = Promise.resolve();
@@ -79,7 +79,8 @@ class PaintPage {
     this.plate.show(number);
     this.paintPane.redraw();
     try {
-      const frame = this.frames.get(number) ?? (await this.#fetch(number));
+      const known = this.frames.get(number);
+      const frame = known && !known.isStale ? known : await this.#fetched(number, known);
       const matte = frame.isSaved ? await this.#matte(number) : null;
       if (this.#wanted !== null) return;
       this.frames.delete(number); // the most recently opened stand last
@@ -94,6 +95,25 @@ class PaintPage {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /**
+   * A frame as the server has it, with what is painted while it comes; one that is known keeps what
+   * can be undone, unless its labels are new.
+   * @param {number} number
+   * @param {PaintedFrame} [known]
+   * @returns {Promise<PaintedFrame>}
+   */
+  async #fetched(number, known) {
+    if (!known) return this.#fetch(number);
+    if (known === this.easel.frame) this.easel.endStroke();
+    const { changes } = known;
+    const fresh = await this.#fetch(number);
+    if (known === this.easel.frame) this.easel.endStroke();
+    if (known.changes !== changes) return this.#fetched(number, known);
+    if (!known.labels.equals(fresh.labels)) return fresh;
+    Object.assign(known, { base: fresh.base, source: fresh.source, isSaved: fresh.isSaved, isStale: false });
+    return known;
   }
 
   /** @param {number} number */
@@ -148,6 +168,7 @@ class PaintPage {
     const frame = this.easel.frame;
     if (!frame) return;
     frame.isSaved = false;
+    frame.changes++;
     const params = { frame: frame.number, ...area };
     this.#taken = this.connection.request("paint", params, frame.labels.cut(area));
     this.#taken.catch((error) => this.fail(error));
@@ -170,7 +191,10 @@ class PaintPage {
       await this.#taken;
       const request = { frame: frame.number, ...params };
       const { result, pixels } = await this.connection.request(method, request);
-      if (frame !== this.easel.frame) return;
+      if (frame.number !== this.easel.frame?.number) {
+        this.say(`${doing}: nothing changes, since frame ${frame.number} is no longer shown`);
+        return;
+      }
       if (!result.width) this.say(`${doing}: nothing changes`);
       else this.say(`${doing}: done`);
       this.easel.apply(result, pixels);
@@ -184,12 +208,13 @@ class PaintPage {
     if (number === undefined) return false;
     try {
       await this.#taken;
+      const frame = this.frames.get(number);
+      const changes = frame?.changes;
       const { result } = await this.connection.request("save", { frame: number });
       const copy = result.copy ? ` · the one before is ${result.copy}` : "";
       this.say(`saved ${result.path}${copy}`);
-      const frame = this.frames.get(number);
       if (frame) {
-        frame.isSaved = true;
+        frame.isSaved = frame.changes === changes; // not what was painted while it was saved
         frame.source = "keyframe";
       }
       await this.progress();
@@ -216,8 +241,9 @@ class PaintPage {
     this.runBar.show(0, 0, "starting");
     try {
       const { result } = await this.connection.request("run");
-      const { totals } = result;
-      this.runBar.show(0, 0, result.cancelled ? "cancelled" : runSummary(totals));
+      const done = runSummary(result.totals);
+      const cancelled = done ? `cancelled: ${done}` : "cancelled";
+      this.runBar.show(0, 0, result.cancelled ? cancelled : done || "nothing to do");
     } catch (error) {
       this.runBar.show(0, 0, "");
       this.fail(error);
@@ -245,9 +271,9 @@ class PaintPage {
 
   async #afterRun() {
     await this.progress();
-    for (const [number, frame] of this.frames) if (frame.isSaved) this.frames.delete(number);
+    for (const frame of this.frames.values()) frame.isStale = true;
     const frame = this.easel.frame;
-    if (frame?.isSaved) await this.open(frame.number);
+    if (frame) await this.open(frame.number);
   }
 
   async review() {
@@ -305,6 +331,7 @@ class PaintPage {
     easel.addEventListener("box", () => this.controls.showFrame());
     easel.addEventListener("tool", () => this.controls.showTool());
     strip.addEventListener("select", () => this.open(/** @type {number} */ (strip.number)));
+    connection.addEventListener("close", () => (this.isOver = true));
     connection.addEventListener("event", (event) => this.#event(/** @type {CustomEvent} */ (event).detail));
   }
 
@@ -353,12 +380,12 @@ class PaintPage {
   #replaced() {
     const message = "this shot was opened in another page; this one is no longer connected";
     this.fail(new Refusal({ message }));
-    this.#isOver = true;
+    this.isOver = true;
   }
 
   /** @param {string} text */
   say(text) {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const message = element("message");
     message.dataset.kind = "note";
     message.textContent = text;
@@ -366,7 +393,7 @@ class PaintPage {
 
   /** @param {any} error */
   fail(error) {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const message = element("message");
     message.dataset.kind = "error";
     message.textContent = [error.message, error.hint].filter(Boolean).join(" – ");
@@ -378,5 +405,5 @@ function runSummary(totals) {
   const parts = ["written", "kept", "failed", "skipped"]
     .filter((name) => totals[name])
     .map((name) => `${totals[name]} ${name}`);
-  return parts.join(", ") || "nothing to do";
+  return parts.join(", ");
 }

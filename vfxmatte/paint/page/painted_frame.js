@@ -3,6 +3,8 @@
 /** One frame on the easel: its labels, what the eraser brings back, and what can be undone. */
 class PaintedFrame {
   history = new PaintHistory();
+  changes = 0; // how often it has been painted on
+  isStale = false; // a run has been since it was fetched
 
   /**
    * @param {number} number

@@ -14,32 +14,36 @@ function takeToken() {
 function startPainting() {
   const connection = new Connection();
   const message = element("message");
-  let isOpen = false;
+  /** @type {PaintPage | null} */ let page = null;
   connection.addEventListener("event", (event) => {
     const { detail } = /** @type {CustomEvent} */ (event);
     if (detail.event === "token") sessionStorage.setItem("token", detail.token);
   });
   connection.addEventListener("open", async () => {
-    isOpen = true;
     /** @type {any[]} */ const early = [];
     const keep = (/** @type {Event} */ event) => early.push(event);
     connection.addEventListener("event", keep);
     const { result } = await connection.request("shot");
     connection.removeEventListener("event", keep);
-    const page = new PaintPage(result, connection);
+    page = new PaintPage(result, connection);
     Object.assign(window, { paintPage: page });
     for (const event of early) connection.dispatchEvent(new CustomEvent("event", { detail: event.detail }));
     await page.begin();
     document.documentElement.dataset.ready = "true";
   });
-  connection.addEventListener("close", () => {
-    if (message.dataset.kind === "error" && isOpen) return;
+  const showEnd = () => {
+    element("engine").dataset.state = "failed";
+    element("engine").textContent = "not connected";
+    if (page?.isOver) return; // it has said why
     message.dataset.kind = "error";
-    message.textContent = isOpen
-      ? "The server has ended: start vfxmatte paint again. What you had not saved is lost."
+    message.textContent = page
+      ? "The server has ended: start vfxmatte paint again. What was not saved is there again, unless it was killed."
       : "This page needs the address that vfxmatte paint has printed: its end is the key.";
-  });
-  connection.connect(takeToken());
+  };
+  connection.addEventListener("close", showEnd);
+  const token = takeToken();
+  if (token) connection.connect(token);
+  else showEnd();
 }
 
 startPainting();
