@@ -60,6 +60,13 @@ def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def fresh_plugin() -> None:
+    """Let each test import the plugin anew: it keeps the Nuke that it was imported in."""
+    for name in [n for n in sys.modules if n.split(".")[0] == "vfxmatte_nuke"]:
+        del sys.modules[name]
+
+
 def test_nuke_renders_the_current_frame(
     engine_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
