@@ -197,3 +197,22 @@ def test_a_changed_keyframe_by_the_command_line(tmp_path: Path) -> None:
         (1007, "cat", "written"), (1007, "dog", "written"),
         (1008, "cat", "written"), (1008, "dog", "written"),
     ]  # fmt: skip
+
+
+def test_locks_are_of_all_subjects_or_of_the_chosen_ones(tmp_path: Path) -> None:
+    folder = write_subjects(tmp_path / "shot")
+    assert invoke("run", folder, "--engine", "bright", "--workers", 2, "--quiet").exit_code == 0
+
+    def locked(*arguments: object) -> dict[str, list[int]]:
+        result = invoke("lock", folder, *arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return {one["subject"]: one["locked"] for one in events(result)}
+
+    assert locked() == {"cat": [], "dog": []}
+    assert locked("1003-1004", "--subject", "dog") == {"dog": [1003, 1004]}
+    assert locked("1003") == {"cat": [1003], "dog": [1003, 1004]}
+    shown = invoke("lock", folder).output.splitlines()
+    assert shown[:2] == ["subject    cat", "locked     frame 1003"]
+    unlocked = invoke("unlock", folder, "--all")
+    assert unlocked.exit_code == 0, unlocked.output
+    assert locked() == {"cat": [], "dog": []}
