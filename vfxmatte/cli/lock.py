@@ -93,7 +93,7 @@ def _report(shot: Shot, changed: list[int], text: str, *, as_json: bool) -> None
     locked = read_locks(shot.output)
     edited = locking.edited_since_locked(shot.output)
     if as_json:
-        record = {"changed": changed, "locked": list(locked), "edited": edited}
+        record: dict[str, object] = {"changed": changed, "locked": list(locked), "edited": edited}
         if shot.subject:
             record["subject"] = shot.subject
         click.echo(json.dumps({"event": "lock", "output": str(shot.output), **record}))
