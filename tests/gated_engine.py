@@ -15,8 +15,8 @@ from vfxmatte.engines.registry import engine_names, open_engine, register
 from vfxmatte.types import Matte
 
 FIRST_CLOSED = 1004
-SETTINGS = {"engine.name": "gated", "engine.device": "cpu", "workers": 1}
-"""With one worker the frames up to 1002 are told before the gate."""
+SETTINGS = {"engine.name": "gated", "engine.device": "cpu", "workers": 1, "temporal.strength": 0}
+"""With one worker, and no frame that waits for the next, 1001 and 1002 are told before the gate."""
 
 
 class GatedEngine:

@@ -114,7 +114,7 @@ def test_every_door_takes_the_whole_sequence_and_says_so(
     assert "plate.1001.exr is one frame of" in ran.output
     assert len(list((tmp_path / "out").glob("matte.*.exr"))) == 5
     one = invoke("check", tiny_shot, "--plate", first, *how, "--frames", "1001")
-    assert "1 of 1 frames" in one.stdout
+    assert "1 of 1 frame" in one.stdout
     scored = invoke("evaluate", tiny_shot, "--plate", first, "--output", tmp_path / "out", *how,
                     "--alpha", tiny_shot / "alpha" / "alpha.1001.exr")  # fmt: skip
     assert scored.exit_code == 0 and "1005" in scored.output, scored.output

@@ -201,7 +201,7 @@ class Methods:
             totals = self.engine.request(
                 "run", request, on_event=self._run_event, begun=self._begun
             )
-            return {"cancelled": totals["interrupted"], "totals": totals}, b""
+            return {"cancelled": totals.get("interrupted", False), "totals": totals}, b""
         except EngineCancelled:  # before it had begun
             return {"cancelled": True, "totals": {}}, b""
         finally:

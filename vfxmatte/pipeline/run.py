@@ -81,17 +81,15 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     if any(part.steadied for part in parts.values()):
         frames = each(average, frames, promptly=True)  # with these
     if any(part.run.controls.change_alpha for part in parts.values()):
-        frames = each(_shape, frames, promptly=True)  # garbage and core mattes, edges
+        frames = each(  # garbage and core mattes, edges
+            lambda part, state: shape_matte(part.run, state), frames, promptly=True
+        )
     frames = share(parts, frames)
 
     def write(part: Part, state: FrameState) -> None:
         write_matte(part.run, part.attributes, engine.device, state)
 
     return each(write, frames, promptly=True)
-
-
-def _shape(part: Part, state: FrameState) -> None:
-    shape_matte(part.run, state)
 
 
 def _each(
