@@ -77,8 +77,8 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     frames = read_plates(run, frames, passing(parts))
     frames = each(encode_colour, frames)  # becomes a task
     frames = solve(engine, frames)
-    frames = surround(parts, frames)  # by their neighbours
     if any(part.steadied for part in parts.values()):
+        frames = surround(parts, frames)  # by their neighbours
         frames = each(average, frames, promptly=True)  # with these
     if any(part.run.controls.change_alpha for part in parts.values()):
         frames = each(  # garbage and core mattes, edges
