@@ -102,7 +102,8 @@ def test_the_page_looks_as_in_the_manual(tmp_path: Path, serve: Serve, open_page
     painting.wait_for("paintPage.live.solves > 0 && paintPage.plate.isComplete")
     painting.page.mouse.move(*painting.on_screen(330, 90))
     painting.wait_for("paintPage.strip.awaited === 0 && !paintPage.live.isBusy")
-    wait_for_paint(painting.page)
     painting.value("document.querySelector('#message').textContent = ''")
     painting.value("document.querySelector('#live').textContent = ''")
+    wait_for_paint(painting.page)  # the panes may have another size now
+    wait_for_paint(painting.page)
     assert_looks_like(painting.page.screenshot(), IMAGES / "paint.jpg")
