@@ -46,7 +46,7 @@ class ShotFolder:
     owner: Owner
     """The owner of the results."""
     subject: str = ""
-    """Of several subjects the one that is meant; "" for a single one, or for all."""
+    """The subject that is meant; "" for a single one, or for all."""
 
     @classmethod
     def of(cls, base: str, owner: Owner, subject: str = "") -> ShotFolder:

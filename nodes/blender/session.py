@@ -1,4 +1,4 @@
-"""From the panel's settings to trimaps and a run, and the state of the current run."""
+"""Turns the panel's settings into trimaps and a run, and holds the state of the current run."""
 
 from __future__ import annotations
 

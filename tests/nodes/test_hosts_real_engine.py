@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,21 +61,24 @@ def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.fixture(autouse=True)
-def fresh_plugin() -> None:
-    """Let each test import the plugin anew: it keeps the Nuke that it was imported in."""
+def with_plugin(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeNuke, Any, Any]:
+    """Return a Nuke, and the plugin's actions and renders, imported anew: they keep their Nuke."""
     for name in [n for n in sys.modules if n.split(".")[0] == "vfxmatte_nuke"]:
         del sys.modules[name]
+    nuke = FakeNuke(GIZMO, gui=True)
+    monkeypatch.setitem(sys.modules, "nuke", nuke.module)
+    runpy.run_path(str(PLUGIN / "init.py"))
+    return (
+        nuke,
+        importlib.import_module("vfxmatte_nuke.actions"),
+        importlib.import_module("vfxmatte_nuke.renders"),
+    )
 
 
 def test_nuke_renders_the_current_frame(
     engine_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nuke = FakeNuke(GIZMO, gui=True)
-    monkeypatch.setitem(sys.modules, "nuke", nuke.module)
-    runpy.run_path(str(PLUGIN / "init.py"))
-    actions = importlib.import_module("vfxmatte_nuke.actions")
-    renders = importlib.import_module("vfxmatte_nuke.renders")
+    nuke, actions, renders = with_plugin(monkeypatch)
 
     def render(write: Node, frame: int, path: str) -> None:
         assert write.name() == "TrimapWrite"
@@ -106,11 +110,7 @@ def test_nuke_renders_the_current_frame(
 def test_nuke_renders_two_subjects_as_layers(
     engine_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nuke = FakeNuke(GIZMO, gui=True)
-    monkeypatch.setitem(sys.modules, "nuke", nuke.module)
-    runpy.run_path(str(PLUGIN / "init.py"))
-    actions = importlib.import_module("vfxmatte_nuke.actions")
-    renders = importlib.import_module("vfxmatte_nuke.renders")
+    nuke, actions, renders = with_plugin(monkeypatch)
     trimap = paint_shot(tmp_path)
     for name, labels in (("hero", trimap), ("wall", 255 - trimap)):  # what is left of the picture
         (tmp_path / "painted" / name).mkdir(parents=True)

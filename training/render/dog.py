@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.render import materials, meshes, strands
-from training.render.figure import mirrored
 from training.render.flesh import Flesh, Fur, tube
 from training.render.gait import SIDES
 from training.render.meshes import Blob
 from training.render.scene import Stage
 from training.render.shader_tree import Colour, Vec3
-from training.render.skeleton import Actor, Bone, Motion, Skeleton
+from training.render.skeleton import Actor, Bone, Motion, Skeleton, bone, limb_bones, mirrored
 from training.render.strands import Array, Generator
 
 
@@ -37,10 +36,6 @@ _SHOULDER, _HIP = (0.08, -0.26, 0.5), (0.08, 0.27, 0.5)
 
 def dog_bones() -> list[Bone]:
     """Return the bones of a dog, parents first."""
-
-    def bone(name: str, parent: str | None, head: Vec3, tail: Vec3, radius: float) -> Bone:
-        return Bone(name=name, parent=parent, head=head, tail=tail, radius_m=radius)
-
     bones = [
         bone("spine", None, (0, 0.02, 0.53), (0, -0.02, 0.53), 0.11),
         bone("pelvis", "spine", (0, 0.1, 0.54), (0, 0.3, 0.53), 0.1),
@@ -60,9 +55,7 @@ def dog_bones() -> list[Bone]:
             ("shank", f"thigh.{side}", _KNEE, _HOCK, 0.037),
             ("hock", f"shank.{side}", _HOCK, _TOES, 0.028),
         ]
-        for name, parent, head, tail, radius in chain:
-            ends = mirrored(head, sign), mirrored(tail, sign)
-            bones.append(bone(f"{name}.{side}", parent, *ends, radius))
+        bones += limb_bones(side, sign, chain)
     return bones
 
 

@@ -19,8 +19,8 @@ from training.render.gait import SIDES
 from training.render.meshes import Blob
 from training.render.portrait import Hairdo, HeadTurn, Portrait
 from training.render.scene import Stage
-from training.render.shader_tree import Colour, Vec3
-from training.render.skeleton import Actor, Bone, Motion, Skeleton
+from training.render.shader_tree import Colour
+from training.render.skeleton import Actor, Bone, Motion, Skeleton, bone, limb_bones, mirrored
 from training.render.strands import Array, Generator
 
 SOLES_M = -1.62
@@ -54,9 +54,9 @@ class Outfit:
 def person_bones() -> list[Bone]:
     """Return the bones of a person, parents first."""
     bones = [
-        _bone("hips", None, (0, 0.035, -0.8), (0, 0.035, -0.74), 0.15),
-        _bone("spine", "hips", (0, 0.03, -0.7), (0, 0.03, -0.56), 0.14),
-        _bone("chest", "spine", (0, 0.03, -0.5), (0, 0.03, -0.22), 0.15),
+        bone("hips", None, (0, 0.035, -0.8), (0, 0.035, -0.74), 0.15),
+        bone("spine", "hips", (0, 0.03, -0.7), (0, 0.03, -0.56), 0.14),
+        bone("chest", "spine", (0, 0.03, -0.5), (0, 0.03, -0.22), 0.15),
     ]
     for side, sign in SIDES.items():
         limbs = [
@@ -67,19 +67,8 @@ def person_bones() -> list[Bone]:
             ("shin", f"thigh.{side}", _KNEE, _ANKLE, 0.055),
             ("foot", f"shin.{side}", _ANKLE, _TOES, 0.045),
         ]
-        for name, parent, head, tail, radius in limbs:
-            ends = mirrored(head, sign), mirrored(tail, sign)
-            bones.append(_bone(f"{name}.{side}", parent, *ends, radius))
+        bones += limb_bones(side, sign, limbs)
     return bones
-
-
-def _bone(name: str, parent: str | None, head: Vec3, tail: Vec3, radius_m: float) -> Bone:
-    return Bone(name=name, parent=parent, head=head, tail=tail, radius_m=radius_m)
-
-
-def mirrored(point: Vec3, sign: int) -> Vec3:
-    """Return a point of the left side, or its mirror image where `sign` is -1."""
-    return sign * point[0], point[1], point[2]
 
 
 class Person:

@@ -32,6 +32,31 @@ class Bone:
     """Radius of the flesh around it; the skin belongs to the bone that is nearest in radii."""
 
 
+def bone(name: str, parent: str | None, head: Vec3, tail: Vec3, radius_m: float) -> Bone:
+    """Make a bone; a table of them reads better without keywords."""
+    return Bone(name=name, parent=parent, head=head, tail=tail, radius_m=radius_m)
+
+
+def mirrored(point: Vec3, sign: int) -> Vec3:
+    """Return a point of the left side, or its mirror image where `sign` is -1."""
+    return sign * point[0], point[1], point[2]
+
+
+def limb_bones(
+    side: str, sign: int, limbs: Sequence[tuple[str, str, Vec3, Vec3, float]]
+) -> list[Bone]:
+    """Return the bones NAME.SIDE of limbs that are described as of the left side.
+
+    Args:
+        sign: -1 mirrors them.
+        limbs: name, parent, head, tail, and radius in metres.
+    """
+    return [
+        bone(f"{name}.{side}", parent, mirrored(head, sign), mirrored(tail, sign), radius_m)
+        for name, parent, head, tail, radius_m in limbs
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stance:
     """A body's pose at one moment."""

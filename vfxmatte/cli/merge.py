@@ -55,7 +55,7 @@ def exit_code(report: MergeReport) -> int:
 
 
 def as_plain(report: MergeReport) -> dict[str, Any]:
-    """For JSON."""
+    """Return plain values for JSON."""
     return {
         "event": "merge",
         "complete": report.complete,

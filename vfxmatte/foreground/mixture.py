@@ -29,7 +29,7 @@ _MOST_DROP = 0.6
 no black holes."""
 
 Pair = tuple[Tensor, Tensor]
-"""Of foreground and background."""
+"""The two layers: foreground and background."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -150,7 +150,7 @@ class InvertedResidual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """From the input to 1/32, keeping what the decoder sees on the way."""
+    """The way from the input to 1/32, keeping what the decoder sees on it."""
 
     def __init__(self, config: LightConfig) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ def doubled(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 class Decoder(nn.Module):
-    """From 1/32 to the input's resolution, and to `Maps`."""
+    """The way from 1/32 to the input's resolution, and to `Maps`."""
 
     def __init__(self, config: LightConfig) -> None:
         super().__init__()

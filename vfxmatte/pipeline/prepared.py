@@ -42,7 +42,7 @@ class PreparedRun:
         check_stopped: Callable[[], None] | None = None,
         beside: PreparedRun | None = None,
     ) -> None:
-        """For arguments and errors see `run.Run`."""
+        """See `run.Run` for arguments and errors."""
         self.shot = shot = one_subject(shot)
         self.settings = settings or shot.settings
         self.chunk = chunk

@@ -13,9 +13,18 @@ from training.render import articulated, finish, gait, leash
 from training.render.__main__ import cli
 from training.render.blender import find_interpreter
 from training.render.dog import dog_bones
-from training.render.figure import SOLES_M, mirrored, patterned, person_bones
+from training.render.figure import SOLES_M, patterned, person_bones
 from training.render.shots import FIRST_FRAME, FRAME_COUNT, SHOTS
-from training.render.skeleton import Actor, Bone, Skeleton, Stance, follow, standing, turned
+from training.render.skeleton import (
+    Actor,
+    Bone,
+    Skeleton,
+    Stance,
+    follow,
+    mirrored,
+    standing,
+    turned,
+)
 from vfxmatte.errors import UsageError
 
 FRAMES = range(FIRST_FRAME, FIRST_FRAME + FRAME_COUNT)
