@@ -130,8 +130,15 @@ def _sequence_forms(values: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
         yield [float(item) for item in values]
 
 
+_PLAIN_TEXT = "text"
+
+
 def _is_held(name: str, value: Any) -> bool:
-    return value is not None and _comes_back(name, _Form((type(value), _content(value)), value))
+    if value is None:
+        return False
+    if type(value) is str and value and value.isascii() and value.isprintable():
+        value = _PLAIN_TEXT  # of these one is as good as another: each frame has some of its own
+    return _comes_back(name, _Form((type(value), _content(value)), value))
 
 
 @dataclass(frozen=True)
