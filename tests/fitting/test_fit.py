@@ -142,6 +142,15 @@ def test_a_confident_error_is_not_trusted() -> None:
     assert calibrated(replace(solved, alpha=wrong, prior=wrong), labels, wanted) == 0.0
 
 
+def test_softness_that_a_trial_would_lose_asks_for_more_certainty() -> None:
+    solved, labels, wanted = solved_edge()
+    faint = wanted.copy()
+    faint[30:34, 30:36] = 0.03  # solved as empty, with an expected error just below 0.02
+    expected = solved.error.copy()
+    expected[26:38, 26:40] = 0.017
+    assert calibrated(replace(solved, error=expected), labels, faint) == 0.015
+
+
 # -- runs ------------------------------------------------------------------------------------------
 
 

@@ -13,9 +13,9 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, 
 _SOLID = 0.97
 _AGREEING = 0.95  # of the prior: colours that say otherwise keep a pixel unknown
 _DEPTH_PX = 3  # into what is certain, in px of the picture as stage 1 sees it
-_SURE = (0.02, 0.01, 0.005)
-_SOFT, _WRONG = 0.02, 0.05
-_LOST_SHARE = 0.002
+_SURE = (0.02, 0.015, 0.01, 0.005)
+_SOFT = 0.02
+_LOST_SHARE = 0.0005  # of the trial; frames farther from keyframes lose some ten times as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def calibrated(solved: Solved, labels: Labels, truth: FloatImage) -> float:
     for sure in _SURE:
         narrowed = tightened(solved, labels, sure)
         new = (narrowed.labels != UNKNOWN) & (labels == UNKNOWN)
-        if np.count_nonzero(new & (np.abs(narrowed.alpha - truth) > _WRONG)) <= may_lose:
+        if np.count_nonzero(new & (np.abs(narrowed.alpha - truth) > _SOFT)) <= may_lose:
             return sure
     return 0.0
 
