@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=25)
     parser.add_argument("--size", default="960x540", help="WIDTHxHEIGHT")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--still", action="store_true", help="the camera stands still")
     parser.add_argument("--band", type=int, default=6, help="half-width of the keyframes' band, px")
     arguments = parser.parse_args()
     width, height = (int(part) for part in arguments.size.split("x"))
@@ -264,6 +265,8 @@ def main() -> None:
         element = elements[int(rng.integers(len(elements)))]
         background = backgrounds[int(rng.integers(len(backgrounds)))]
         motion = random_motion(rng)
+        if arguments.still:
+            motion = replace(motion, pan_px=(0.0, 0.0), camera_zoom=1.0, camera_spin_deg=0.0)
         composite = MovingComposite(
             load_element(element),
             load_background(background),

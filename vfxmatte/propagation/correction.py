@@ -1,4 +1,5 @@
-"""Correct a merged trimap by the frame's own picture: doubt, tighten, and drop islands."""
+"""Correct a merged trimap by the frame's own picture: doubt, tighten, drop islands, and compare
+with the clean plate, if there is one."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 
+from vfxmatte.propagation.clean_plate import PlateCorrection
 from vfxmatte.propagation.contradiction import Contradictions, ContradictionSettings
 from vfxmatte.propagation.islands import without_islands
 from vfxmatte.propagation.keyframe_look import KeyframeLook, Look
@@ -27,6 +29,8 @@ class Correction:
     settings: ContradictionSettings
     contradictions: Contradictions | None = None
     """None until it is calibrated."""
+    plate: PlateCorrection | None = None
+    """The correction by a clean plate, if the camera stands still."""
 
     def calibrated(self, look: Look) -> Correction:
         """Measure usual differences on the earlier keyframe, as the later one shows it."""
@@ -45,4 +49,6 @@ class Correction:
         labels = self.tightener.corrected(
             picture, before, after, merged, doubtful=doubtful, depth=depth
         )
-        return labels if as_behind is None else without_islands(labels, before, after, as_behind)
+        if as_behind is not None:
+            labels = without_islands(labels, before, after, as_behind)
+        return labels if self.plate is None else self.plate.corrected(picture, labels)

@@ -61,10 +61,10 @@ class KeyframeLook:
 
     def __init__(self, labels: Labels, picture: Picture, depth: FloatImage) -> None:
         """Take (h, w) labels, their (h, w, 3) picture, and the (h, w) depth in px of the band."""
-        colours = _colours(picture)
+        colours = compared_colours(picture)
         self._ends = cv2.erode(colours, _AROUND), cv2.dilate(colours, _AROUND)
         shape = halved_shape(labels.shape)
-        self._is = {label: _certain(labels == label, shape) for label in (BACKGROUND, FOREGROUND)}
+        self._is = {label: certain(labels == label, shape) for label in (BACKGROUND, FOREGROUND)}
         ceiled = np.ceil(np.minimum(depth, _LARGEST)).astype(np.uint8)
         self._depth = cv2.resize(
             cv2.dilate(ceiled, _AROUND), shape[::-1], interpolation=cv2.INTER_NEAREST
@@ -72,7 +72,7 @@ class KeyframeLook:
 
     def look(self, picture: Picture, step: Step) -> Look:
         """Compare an (h, w, 3) picture, which `step` has tracked the keyframe to, with it."""
-        colours, start = _colours(picture), positions(step.away.shape[:2])
+        colours, start = compared_colours(picture), positions(step.away.shape[:2])
         front, behind = start + step.away, start + step.behind
         return Look(
             foreground=self._difference(colours, front, FOREGROUND),
@@ -92,12 +92,13 @@ class KeyframeLook:
 _ONES = np.ones((1, 3), np.float32)
 
 
-def _colours(picture: Picture) -> FloatImage:
+def compared_colours(picture: Picture) -> FloatImage:
+    """Return (h/2, w/2, 3) float32 colours of an (h, w, 3) picture, in 8-bit Lab units."""
     lab = cv2.cvtColor(halved(picture), cv2.COLOR_RGB2Lab).astype(np.float32)
     return cast(FloatImage, cv2.GaussianBlur(lab, (0, 0), _BLUR_PX))
 
 
-def _certain(region: Mask, shape: tuple[int, int]) -> Plane:
+def certain(region: Mask, shape: tuple[int, int]) -> Plane:
     """Reduce a region to half size: 1 where all of a pixel is inside, else 0."""
     share = cv2.resize(region.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     return (share > 0.99).astype(np.uint8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,13 @@ import numpy as np
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import OutputError, concerns_all_frames
+from vfxmatte.propagation.clean_plate import (
+    CleanPlate,
+    CleanPlateSettings,
+    PlateCorrection,
+    is_aligned,
+    stands_still,
+)
 from vfxmatte.propagation.contradiction import ContradictionSettings
 from vfxmatte.propagation.correction import Correction
 from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
@@ -28,7 +35,7 @@ from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
+from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
@@ -60,6 +67,8 @@ class PropagationSettings(Checked):
     """How the merged trimap is corrected."""
     contradiction: ContradictionSettings = field(default_factory=ContradictionSettings)
     """When the picture contradicts a label that both directions agree on."""
+    clean_plate: CleanPlateSettings = field(default_factory=CleanPlateSettings)
+    """What is behind the subject of a camera that stands still."""
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:
@@ -160,7 +169,7 @@ class SegmentWork:
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
-            correction=None if correction is None else correction.calibrated(proxies.look(first)),
+            correction=None if correction is None else self._calibrated(correction, readable),
             unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
@@ -242,6 +251,33 @@ class SegmentWork:
             last=KeyframeLook(after, last, tightener.band_depth(ends[1])),
             first_labels=before,
             settings=self.settings.contradiction,
+        )
+
+    def _calibrated(self, correction: Correction, readable: frozenset[int]) -> Correction:
+        """Complete a correction by what the segment shows, which is tracked back and stored."""
+        correction = correction.calibrated(self.proxies.look(self.numbers[0]))
+        return replace(correction, plate=self._plate(sorted(readable)))
+
+    def _plate(self, readable: Sequence[int]) -> PlateCorrection | None:
+        """Return the correction by a clean plate; None unless the camera stands still."""
+        settings, proxies = self.settings.clean_plate, self.proxies
+        first, last = self.numbers[0], self.numbers[-1]
+        keys = {first: self._key(self.before), last: self._key(self.after)}
+
+        def frame(number: int) -> tuple[Picture, Labels]:
+            labels = keys[number] if number in keys else proxies.labels(number)
+            return proxies.picture(number), labels
+
+        pictures = {number: proxies.picture(number) for number in keys}
+        behind = (keys[first] == BACKGROUND) & (keys[last] == BACKGROUND)
+        motions = ((proxies.flow(number), frame(number)[1]) for number in readable[:-1])
+        if not is_aligned(pictures[first], pictures[last], behind):
+            return None
+        if not stands_still(motions, settings.still_px):
+            return None
+        plate = CleanPlate.of(readable, frame, settings)
+        return PlateCorrection.calibrated(
+            plate, [(pictures[number], keys[number]) for number in keys], settings
         )
 
     def _key(self, trimap: Trimap | None) -> Labels:

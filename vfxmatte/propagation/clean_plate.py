@@ -1,0 +1,210 @@
+"""The background behind the subject, where the camera stands still.
+
+The median of what is certain background at each pixel, over a segment's frames, is a clean plate
+exact to noise. Where a frame shows it, there is no subject: unknown pixels become background, and
+foreground that both directions agree on becomes unknown. How deep inside such a region a pixel must
+lie is calibrated on the keyframes: deeper than what is painted there, so that a subject of the
+background's colours, or faint hair before it, switches this off by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxmatte.common.checked import Checked, limited
+from vfxmatte.propagation.flow import FlowPair, grey
+from vfxmatte.propagation.keyframe_look import certain, compared_colours
+from vfxmatte.trimaps import dilate
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
+
+_FEWEST_PX = 200  # at half size; fewer say nothing of a camera, or of noise
+_ABSENT = 256  # sorts behind every colour
+_CELLS = 4  # along each side of the picture
+_SPECK = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanPlateSettings(Checked):
+    """Settings for clean plates of cameras that stand still; sizes in px of the proxy."""
+
+    still_px: float = limited(0.15, at_least=0)
+    """The camera stands still if certain background moves less than this from frame to frame; 0
+    for never."""
+    most_frames: int = limited(24, at_least=3)
+    """The median is taken over at most so many frames, spread evenly."""
+    fewest_frames: int = limited(4, at_least=1)
+    """A pixel must be certain background on so many of them."""
+    noise: float = limited(4.0, above=0)
+    """A difference from the plate is noise up to so many times the median of certain background …"""
+    least_difference: float = limited(3.0, at_least=0)
+    """… and up to this, in 8-bit Lab units; …"""
+    most_difference: float = limited(12.0, at_least=0)
+    """… a frame with more noise than this is left as it is."""
+    lost_share: float = limited(0.002, at_least=0, at_most=1)
+    """Share of what is painted on a keyframe that the calibration may lose."""
+    least_px: float = limited(3.0, at_least=0)
+    """Smallest depth inside a region that shows the plate."""
+
+
+def stands_still(motions: Iterable[tuple[FlowPair, Labels]], still_px: float) -> bool:
+    """Return True if the background of all frames stands still.
+
+    Args:
+        motions: the flow from each frame to a neighbour, of half its labels' size, and its (h, w)
+            labels. At least one must show background.
+    """
+    found = [one for motion in motions if (one := _background_motion(*motion)) is not None]
+    return bool(found) and max(found) < still_px
+
+
+def _background_motion(flow: FlowPair, labels: Labels) -> float | None:
+    """Return how far certain background moves, in px of the labels; None if there is too little.
+
+    The mean motion of noise is nothing, and that of a turn or a zoom about the centre too: so the
+    median over cells of the median motion in each.
+    """
+    background = certain(labels == BACKGROUND, flow.forward.shape[:2]) > 0
+    cells = zip(
+        *(_in_cells(plane) for plane in (background, flow.forward[..., 0], flow.forward[..., 1])),
+        strict=True,
+    )
+    moved = [
+        float(np.hypot(np.median(x[inside]), np.median(y[inside])))
+        for inside, x, y in cells
+        if np.count_nonzero(inside) >= _FEWEST_PX
+    ]
+    return 2 * float(np.median(moved)) if moved else None
+
+
+def _in_cells(plane: NDArray[Any]) -> list[NDArray[Any]]:
+    rows = np.array_split(plane, _CELLS, axis=0)
+    return [cell for row in rows for cell in np.array_split(row, _CELLS, axis=1)]
+
+
+def is_aligned(first: Picture, last: Picture, background: Mask) -> bool:
+    """Return True if two pictures' common background differs least where neither is shifted.
+
+    Args:
+        first, last: (h, w, 3).
+        background: (h, w) bool, certain on both.
+    """
+    inside = cv2.erode(background.astype(np.uint8), _SPECK) > 0
+    if np.count_nonzero(inside) < _FEWEST_PX:
+        return False
+    one, other = grey(first).astype(np.float32), grey(last).astype(np.float32)
+    shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    errors = [float(np.abs(one - np.roll(other, by, (0, 1)))[inside].mean()) for by in shifts]
+    return min(zip(errors, shifts, strict=True))[1] == (0, 0)
+
+
+class CleanPlate:
+    """The colours of the background, at half the proxies' size."""
+
+    def __init__(self, colours: FloatImage, is_seen: Mask, settings: CleanPlateSettings) -> None:
+        """Take (h/2, w/2, 3) Lab colours, and where they are known."""
+        self._colours, self._is_seen, self._settings = colours, is_seen, settings
+
+    @classmethod
+    def of(
+        cls,
+        numbers: Sequence[int],
+        frame: Callable[[int], tuple[Picture, Labels]],
+        settings: CleanPlateSettings,
+    ) -> CleanPlate:
+        """Take the median over frames of certain background.
+
+        Args:
+            numbers: of the frames.
+            frame: gives (h, w, 3) pictures and their (h, w) labels.
+        """
+        step = max(1, -(-len(numbers) // settings.most_frames))
+        layers: list[NDArray[np.int16]] = []
+        for number in numbers[::step]:
+            picture, labels = frame(number)
+            colours = np.rint(compared_colours(picture)).astype(np.int16)
+            colours[certain(labels == BACKGROUND, colours.shape[:2]) == 0] = _ABSENT
+            layers.append(colours)
+        stack = np.sort(np.stack(layers), axis=0)
+        count = (stack[..., 0] < _ABSENT).sum(axis=0)
+        middle = np.maximum(count - 1, 0)[None, :, :, None] // 2
+        median = np.take_along_axis(stack, np.broadcast_to(middle, (1, *stack.shape[1:])), 0)[0]
+        return cls(median.astype(np.float32), count >= settings.fewest_frames, settings)
+
+    def depth(self, picture: Picture, labels: Labels) -> FloatImage | None:
+        """Return how deep each pixel lies in a region that shows the plate, (h, w) float32 px.
+
+        Args:
+            picture, labels: (h, w, 3) and (h, w) uint8, of the proxies' size.
+        Returns:
+            None if the noise of the frame's certain background is too large, or not to be known.
+        """
+        beside = compared_colours(picture) - self._colours
+        difference = np.sqrt(cv2.transform(beside * beside, np.ones((1, 3), np.float32)))
+        is_background = certain(labels == BACKGROUND, difference.shape) > 0
+        known = difference[is_background & self._is_seen]
+        if known.size < _FEWEST_PX:
+            return None
+        settings = self._settings
+        noise = max(settings.noise * float(np.median(known)), settings.least_difference)
+        if noise > settings.most_difference:
+            return None
+        shown = ((difference <= noise) & self._is_seen).astype(np.uint8)
+        shown = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # specks of noise
+        deep = cv2.distanceTransform(_framed(shown), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        size = labels.shape[1], labels.shape[0]
+        return cast(FloatImage, cv2.resize(2 * deep, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
+    """Continue a region beyond the picture's edges."""
+    return cast(NDArray[np.uint8], cv2.copyMakeBorder(shown, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlateCorrection:
+    """Corrects trimaps by a clean plate; may be used in several threads."""
+
+    plate: CleanPlate
+    depth_px: float
+    """How deep in a region that shows the plate a pixel is certainly background."""
+
+    @classmethod
+    def calibrated(
+        cls,
+        plate: CleanPlate,
+        keyframes: Sequence[tuple[Picture, Labels]],
+        settings: CleanPlateSettings,
+    ) -> PlateCorrection | None:
+        """Measure how deep what is painted lies on the keyframes; None if they cannot tell."""
+        depths = [settings.least_px]
+        for picture, labels in keyframes:
+            depth = plate.depth(picture, labels)
+            if depth is None:
+                return None
+            painted = depth[labels != BACKGROUND]
+            lost = int(settings.lost_share * np.count_nonzero(labels == UNKNOWN))
+            if lost < painted.size:
+                depths.append(float(np.partition(painted, painted.size - 1 - lost)[-1 - lost]))
+        return cls(plate=plate, depth_px=max(depths))
+
+    def corrected(self, picture: Picture, labels: Labels) -> Labels:
+        """Turn unknown to background and foreground to unknown where the plate is seen.
+
+        Args:
+            picture, labels: (h, w, 3) and (h, w) uint8.
+        """
+        depth = self.plate.depth(picture, labels)
+        if depth is None:
+            return labels
+        empty = depth > self.depth_px
+        result = labels.copy()
+        result[empty & (labels == UNKNOWN)] = BACKGROUND
+        opened = dilate(empty & (labels == FOREGROUND), self.depth_px)
+        result[opened & (result == FOREGROUND)] = UNKNOWN
+        return result
