@@ -24,6 +24,13 @@ from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 _FEWEST_PX = 200  # at half size; fewer say nothing of a camera, or of noise
+_MOST_FRAMES = 24  # of a median, spread evenly
+_FEWEST_FRAMES = 4  # on which a pixel must be certain background …
+_MOST_STRANGE = 0.2  # … and differ from the median on no larger a share: labels may be wrong
+_NOISE, _LEAST = 4.0, 3.0  # up to so many times the median difference, or so much, is noise …
+_MOST = 12.0  # … and more than this is a flash; in 8-bit Lab units
+_LEAST_PX = 3.0  # smallest depth inside a region that shows the plate, in px of the proxy
+_SUM = np.ones((1, 3), np.float32)
 _ABSENT = 256  # sorts behind every colour
 _CELLS = 4  # along each side of the picture
 _SPECK = np.ones((3, 3), np.uint8)
@@ -31,25 +38,12 @@ _SPECK = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True, kw_only=True)
 class CleanPlateSettings(Checked):
-    """Settings for clean plates of cameras that stand still; sizes in px of the proxy."""
+    """Settings for clean plates of cameras that stand still."""
 
     still_px: float = limited(0.15, at_least=0)
-    """The camera stands still if certain background moves less than this from frame to frame; 0
-    for never."""
-    most_frames: int = limited(24, at_least=3)
-    """The median is taken over at most so many frames, spread evenly."""
-    fewest_frames: int = limited(4, at_least=1)
-    """A pixel must be certain background on so many of them."""
-    noise: float = limited(4.0, above=0)
-    """A difference from the plate is noise up to so many times the median of certain background …"""
-    least_difference: float = limited(3.0, at_least=0)
-    """… and up to this, in 8-bit Lab units; …"""
-    most_difference: float = limited(12.0, at_least=0)
-    """… a frame with more noise than this is left as it is."""
+    """The camera stands still if background moves less from frame to frame; 0 for never."""
     lost_share: float = limited(0.002, at_least=0, at_most=1)
-    """Share of what is painted on a keyframe that the calibration may lose."""
-    least_px: float = limited(3.0, at_least=0)
-    """Smallest depth inside a region that shows the plate."""
+    """Share of a keyframe's band that the calibration may lose."""
 
 
 def stands_still(motions: Iterable[tuple[FlowPair, Labels]], still_px: float) -> bool:
@@ -106,16 +100,15 @@ def is_aligned(first: Picture, last: Picture, background: Mask) -> bool:
 class CleanPlate:
     """The colours of the background, at half the proxies' size."""
 
-    def __init__(self, colours: FloatImage, is_seen: Mask, settings: CleanPlateSettings) -> None:
+    def __init__(self, colours: FloatImage, is_seen: Mask) -> None:
         """Take (h/2, w/2, 3) Lab colours, and where they are known."""
-        self._colours, self._is_seen, self._settings = colours, is_seen, settings
+        self._colours, self._is_seen = colours, is_seen
 
     @classmethod
     def of(
         cls,
         numbers: Sequence[int],
         frame: Callable[[int], tuple[Picture, Labels]],
-        settings: CleanPlateSettings,
     ) -> CleanPlate:
         """Take the median over frames of certain background.
 
@@ -123,18 +116,24 @@ class CleanPlate:
             numbers: of the frames.
             frame: gives (h, w, 3) pictures and their (h, w) labels.
         """
-        step = max(1, -(-len(numbers) // settings.most_frames))
+        step = max(1, -(-len(numbers) // _MOST_FRAMES))
         layers: list[NDArray[np.int16]] = []
         for number in numbers[::step]:
             picture, labels = frame(number)
             colours = np.rint(compared_colours(picture)).astype(np.int16)
             colours[certain(labels == BACKGROUND, colours.shape[:2]) == 0] = _ABSENT
             layers.append(colours)
-        stack = np.sort(np.stack(layers), axis=0)
-        count = (stack[..., 0] < _ABSENT).sum(axis=0)
+        stack = np.stack(layers)
+        is_there = stack[..., 0] < _ABSENT
+        count = is_there.sum(axis=0)
         middle = np.maximum(count - 1, 0)[None, :, :, None] // 2
-        median = np.take_along_axis(stack, np.broadcast_to(middle, (1, *stack.shape[1:])), 0)[0]
-        return cls(median.astype(np.float32), count >= settings.fewest_frames, settings)
+        middle = np.broadcast_to(middle, (1, *stack.shape[1:]))
+        median = np.take_along_axis(np.sort(stack, axis=0), middle, 0)[0].astype(np.float32)
+        differences = np.stack([_distance(colours, median) for colours in layers])
+        largest = _largest_noise(differences[is_there])
+        strange = (is_there & (differences > largest)).sum(axis=0)
+        is_seen = (count >= _FEWEST_FRAMES) & (strange <= _MOST_STRANGE * count)
+        return cls(median, is_seen)
 
     def depth(self, picture: Picture, labels: Labels) -> FloatImage | None:
         """Return how deep each pixel lies in a region that shows the plate, (h, w) float32 px.
@@ -144,21 +143,31 @@ class CleanPlate:
         Returns:
             None if the noise of the frame's certain background is too large, or not to be known.
         """
-        beside = compared_colours(picture) - self._colours
-        difference = np.sqrt(cv2.transform(beside * beside, np.ones((1, 3), np.float32)))
+        difference = _distance(compared_colours(picture), self._colours)
         is_background = certain(labels == BACKGROUND, difference.shape) > 0
         known = difference[is_background & self._is_seen]
         if known.size < _FEWEST_PX:
             return None
-        settings = self._settings
-        noise = max(settings.noise * float(np.median(known)), settings.least_difference)
-        if noise > settings.most_difference:
+        largest = _largest_noise(known)
+        if largest > _MOST:
             return None
-        shown = ((difference <= noise) & self._is_seen).astype(np.uint8)
-        shown = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # specks of noise
-        deep = cv2.distanceTransform(_framed(shown), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        shown = ((difference <= largest) & self._is_seen).astype(np.uint8)
+        whole = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # without specks of noise
+        deep = cv2.distanceTransform(_framed(whole), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        deep = np.minimum(deep, max(deep.shape))  # endless where nothing but the plate is seen
         size = labels.shape[1], labels.shape[0]
         return cast(FloatImage, cv2.resize(2 * deep, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _largest_noise(found: FloatImage) -> float:
+    """Return up to which difference from the plate is noise; (n,) found ones are mostly noise."""
+    return max(_NOISE * float(np.median(found)), _LEAST) if found.size else _LEAST
+
+
+def _distance(one: NDArray[Any], other: FloatImage) -> FloatImage:
+    """Return the distances of (h, w, 3) colours, (h, w) float32."""
+    beside = one - other
+    return cast(FloatImage, np.sqrt(cv2.transform(beside * beside, _SUM)))
 
 
 def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
@@ -182,7 +191,7 @@ class PlateCorrection:
         settings: CleanPlateSettings,
     ) -> PlateCorrection | None:
         """Measure how deep what is painted lies on the keyframes; None if they cannot tell."""
-        depths = [settings.least_px]
+        depths = [_LEAST_PX]
         for picture, labels in keyframes:
             depth = plate.depth(picture, labels)
             if depth is None:

@@ -275,7 +275,7 @@ class SegmentWork:
             return None
         if not stands_still(motions, settings.still_px):
             return None
-        plate = CleanPlate.of(readable, frame, settings)
+        plate = CleanPlate.of(readable, frame)
         return PlateCorrection.calibrated(
             plate, [(pictures[number], keys[number]) for number in keys], settings
         )
