@@ -99,8 +99,9 @@ def plate_of(frame):
 
 
 def correction(frame):
-    keys = [frame(number) for number in (NUMBERS[0], NUMBERS[-1])]
-    return PlateCorrection.calibrated(plate_of(frame), keys, CleanPlateSettings())
+    keys = {number: frame(number) for number in (NUMBERS[0], NUMBERS[-1])}
+    plate = plate_of(frame)
+    return PlateCorrection.calibrated(lambda number: plate, keys, CleanPlateSettings())
 
 
 def test_a_few_wrong_labels_do_not_spoil_the_median():
@@ -116,7 +117,7 @@ def test_a_gap_that_opens_in_certain_foreground_becomes_unknown():
     assert found is not None
     alpha = alpha_of(1007, gap=True)
     labels = painted(alpha_of(1007))  # as both keyframes have it
-    corrected = found.corrected(picture_of(1007, alpha), labels)
+    corrected = found.corrected(1007, picture_of(1007, alpha), labels)
     hole = (labels == FOREGROUND) & (alpha < 0.02)
     assert hole.sum() > 300
     assert (corrected[hole] == UNKNOWN).mean() > 0.95
@@ -128,7 +129,7 @@ def test_a_subject_of_the_plates_own_colours_is_left_alone():
     found = correction(frame)
     assert found is not None
     picture, labels = frame(1007)
-    corrected = found.corrected(picture, labels)
+    corrected = found.corrected(1007, picture, labels)
     assert np.array_equal(corrected == FOREGROUND, labels == FOREGROUND)
     assert (corrected[labels == UNKNOWN] == UNKNOWN).mean() > 0.99
 
@@ -138,7 +139,7 @@ def test_a_frame_with_more_noise_than_is_allowed_is_left_as_it_is():
     assert found is not None
     picture, labels = stored(alpha_of)(1007)
     flash = np.clip(picture.astype(np.float32) * 1.6, 0, 255).astype(np.uint8)
-    assert np.array_equal(found.corrected(flash, labels), labels)
+    assert np.array_equal(found.corrected(1007, flash, labels), labels)
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0, True), (1, False), (3, False)])

@@ -248,6 +248,7 @@ def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
         ("Keys", "--keys", sides.get("keys"), "Finished mattes"),
         ("Garbage", "--garbage", sides.get("garbage"), "Garbage mattes"),
         ("Core", "--core", sides.get("core"), "Core mattes"),
+        ("Cleanplate", "--cleanplate", sides.get("cleanplate"), "Clean plates"),
     )
     return [
         JobPath(name=name, option=option, path=path.absolute(), label=label)

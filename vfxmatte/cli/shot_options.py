@@ -70,6 +70,7 @@ _SETTINGS = (
     click.option("--keys", type=_PATH, help="Finished mattes as keyframes [SHOT/keys]."),
     click.option("--garbage", type=_PATH, help="Garbage mattes: 0 outside [SHOT/garbage]."),
     click.option("--core", type=_PATH, help="Core mattes: 1 inside [SHOT/core]."),
+    click.option("--cleanplate", type=_PATH, help="What is behind [SHOT/cleanplate]."),
     click.option(
         "--format", type=click.Choice(["exr", "png", "tiff"]), help="Format of mattes [exr]."
     ),

@@ -10,7 +10,7 @@ from typing import Any
 from vfxmatte.pipeline.settings import RunSettings, differences
 
 _OWN_OPTIONS = frozenset(
-    {"frames", "ocio", "engine.weights", "engine.device", "keys", "garbage", "core"}
+    {"frames", "ocio", "engine.weights", "engine.device", "keys", "garbage", "core", "cleanplate"}
 )
 
 

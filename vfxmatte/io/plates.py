@@ -189,7 +189,7 @@ class SequencePlate(Plate):
         return ordered_map(self._try, numbers, workers=workers)
 
     def signature(self, number: int) -> str:
-        return _file_signature(self.path(number))
+        return file_signature(self.path(number))
 
     def path(self, number: int) -> Path:
         return self.sequence.path(number)
@@ -294,7 +294,7 @@ class MoviePlate(Plate):
                 yield number, self._frame(number, picture)
 
     def signature(self, number: int) -> str:
-        return _file_signature(self.movie.path)
+        return file_signature(self.movie.path)
 
     def path(self, number: int) -> Path:
         return self.movie.path
@@ -408,7 +408,7 @@ def _still_tags(header: ImageHeader) -> ColourTags:
     )
 
 
-def _file_signature(path: Path) -> str:
+def file_signature(path: Path) -> str:
     try:
         stat = path.stat()
     except OSError:

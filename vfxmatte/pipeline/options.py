@@ -22,7 +22,7 @@ from vfxmatte.pipeline.subject_shots import chosen
 
 TOP_LEVEL = (
     "frames", "fps", "colorspace", "ocio", "layer", "first_frame", "missing", "keyframe_growth",
-    "workers", "keys", "garbage", "core", "subject_layers",
+    "workers", "keys", "garbage", "core", "cleanplate", "subject_layers",
 )  # fmt: skip
 TABLES = {
     "engine": ("name", "weights", "device", "precision", "mode"),

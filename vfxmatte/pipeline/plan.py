@@ -19,6 +19,7 @@ from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.pipeline.clean_plates import CleanPlates
 from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
 from vfxmatte.pipeline.limits import LimitMattes
@@ -54,6 +55,8 @@ class RunPlan:
     """The mattes of all locked frames, which no run touches."""
     limits: LimitMattes = field(default_factory=LimitMattes)
     """The garbage and core mattes."""
+    clean: CleanPlates | None = None
+    """The clean plates."""
     notes: tuple[str, ...]
     """What a person should know before the run."""
 
@@ -98,6 +101,7 @@ def make_plan(
     trail = tuple(sorted(sources))
     sources |= {n: _nearest_before(n, plate.numbers) for n in keys.locked if n not in sources}
     skipped = tuple(lacking) if settings.missing == "skip" else ()
+    sides = shot.sides_with(settings)
     plan = RunPlan(
         numbers=tuple(number for number in requested if number in sources),
         skipped=skipped,
@@ -106,7 +110,8 @@ def make_plan(
         keyframes=keys.used,
         finished=keys.used_finished,
         locked=keys.locked,
-        limits=LimitMattes.find(shot.sides_with(settings), plate),
+        limits=LimitMattes.find(sides, plate),
+        clean=CleanPlates.find(sides.get("cleanplate"), plate),
         notes=(),
     )
     notes = [*_notes(shot, settings, plate, keys.used, lacking), *keys.notes(signature)]
@@ -116,8 +121,11 @@ def make_plan(
 
 
 def _control_notes(plan: RunPlan, settings: RunSettings) -> Iterator[str]:
-    """Yield what there is to know of garbage and core mattes and of the edges' settings."""
+    """Yield what there is to know of garbage and core mattes, clean plates and the edges'
+    settings."""
     yield from plan.limits.notes(n for n in plan.numbers if n not in plan.finished)
+    if plan.clean is not None:
+        yield from plan.clean.notes(plan.trail)
     kept = sorted({*plan.finished, *plan.locked} & set(plan.numbers))
     if kept and (plan.limits or not settings.matte.is_neutral):
         yield (
@@ -374,5 +382,7 @@ class Fingerprints:
         last = after if after is not None else self._plan.trail[-1]
         inside = [n for n in self._plan.trail if first <= n <= last]
         plates = [(n, self._plate.signature(self._plan.sources[n])) for n in inside]
-        fit = [] if self._fit is None else [self._fit]
-        return digest([self._propagation, keys, plates, *fit])
+        extras: list[Any] = [] if self._fit is None else [self._fit]
+        if self._plan.clean is not None:
+            extras.append([self._plan.clean.signature(n) for n in inside])
+        return digest([self._propagation, keys, plates, *extras])

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.plates import FrameOrError, Plate
 from vfxmatte.pipeline.plan import RunPlan
+from vfxmatte.pipeline.proxies import proxy_of
 from vfxmatte.types import Frame
 
 
@@ -44,7 +44,7 @@ class PlateReader:
             if isinstance(frame, VfxmatteError):
                 return number, None
             try:
-                return number, self._proxy(frame, size)
+                return number, proxy_of(frame, size, self.colours)
             except Exception as error:
                 if concerns_all_frames(error):
                     raise
@@ -52,15 +52,6 @@ class PlateReader:
 
         frames = self._read(self.proxy_plate, numbers)
         return ordered_map(small, frames, workers=self.workers)
-
-    def _proxy(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        pixels = np.clip(frame.pixels, -1.0, 16.0)
-        small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-        if np.isnan(small).any():
-            np.nan_to_num(pixels, copy=False)
-            small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-        encoded = self.colours.encode(np.asarray(small, np.float32), frame.colour_space)
-        return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
 
     def _read(self, plate: Plate, numbers: Sequence[int]) -> Iterator[tuple[int, FrameOrError]]:
         """Yield frames under the shot's numbers; a held frame stands in for a missing one."""

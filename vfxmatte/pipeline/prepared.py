@@ -14,6 +14,7 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
+from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
 from vfxmatte.pipeline.plan import RunPlan, make_plan
 from vfxmatte.pipeline.plate_reader import PlateReader
@@ -21,8 +22,10 @@ from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.pipeline.subject_shots import one_subject
+from vfxmatte.propagation.clean_plate import CleanPlate
 from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
-from vfxmatte.types import Failure, Trimap
+from vfxmatte.trimaps import resized
+from vfxmatte.types import Failure, Picture, Trimap
 
 
 class PreparedRun:
@@ -62,6 +65,9 @@ class PreparedRun:
                 shot, self.settings, self.plate.info, self.plate.signature
             )
             self._open_files.callback(self.plan.limits.close)
+            self.clean_plates: CleanPlateReader | None = (
+                beside.clean_plates if beside else self._open_clean_plates()
+            )
             self._check_only()
             self.results = Results(shot=shot, plate=self.plate.info, settings=self.settings.output)
             self.plate_reader: PlateReader = (
@@ -107,7 +113,7 @@ class PreparedRun:
         """Read the keyframes, and the headers of garbage and core mattes.
 
         Returns:
-            What is odd about the keyframes.
+            What is odd about the keyframes, and which clean plates are not behind them.
 
         Raises:
             TrimapError, ShotError: one of them cannot be used.
@@ -115,9 +121,24 @@ class PreparedRun:
         try:
             numbers = (n for n in self.numbers if n not in self.plan.finished)
             self.plan.limits.check(numbers, self.plate.info)
-            return self.keyframes.check()
+            return [*self.keyframes.check(), *self._strange_plates()]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
+
+    def _strange_plates(self) -> Iterator[str]:
+        """Yield a sentence for each keyframe whose background is not that of its clean plate."""
+        if self._behind is None:
+            return
+        for number, picture in self.proxies(sorted(self.keyframes)):
+            plate = None if picture is None else self._behind(number)
+            if picture is None or plate is None:
+                continue
+            labels = resized(self.keyframes[number].labels, picture.shape[:2])
+            if CleanPlate.given(plate).depth(picture, labels) is None:
+                yield (
+                    f"the clean plate of keyframe {number} is not its background: clean plates are "
+                    "left out up to the keyframes beside it"
+                )
 
     def trimaps(self) -> Iterator[Trimap]:
         """Yield the trimap of every frame to solve, carried from the keyframes, ascending.
@@ -144,6 +165,7 @@ class PreparedRun:
             wanted=set(self.numbers) if numbers is None else numbers,
             workers=self.workers,
             scratch=scratch,
+            behind=self._behind,
         )
         return self.controls.limited_trimaps(trimaps, self.workers)
 
@@ -178,6 +200,24 @@ class PreparedRun:
     def _open_plate(self) -> Plate:
         plate = self.shot.open_plate(self.colours, self.settings)
         return self._open_files.enter_context(plate)
+
+    def _open_clean_plates(self) -> CleanPlateReader | None:
+        files = self.plan.clean
+        if files is None:
+            return None
+        info, settings = self.plate.info, self.settings
+        reader = CleanPlateReader(files, info, settings.colorspace, self.colours)
+        self._open_files.callback(reader.close)
+        return reader
+
+    @property
+    def _behind(self) -> Callable[[int], Picture | None] | None:
+        """The function that reads a frame's clean plate, of the proxies' size; None without any."""
+        reader = self.clean_plates
+        if reader is None:
+            return None
+        size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
+        return lambda number: reader.picture(number, size)
 
     def _open_plate_reader(self) -> PlateReader:
         second = self._open_plate() if self.plate.info.kind == "movie" else self.plate

@@ -54,6 +54,8 @@ class RunSettings(Checked):
     SHOT/garbage."""
     core: Path | None = None
     """Core mattes (alpha is 1 inside), likewise; None takes SHOT/core."""
+    cleanplate: Path | None = None
+    """What is behind the subject, likewise; None takes SHOT/cleanplate."""
     subject_layers: bool = False
     """Also write the mattes of several subjects into one EXR a frame, as layers NAME.A."""
     workers: int = limited(0, at_least=0)

@@ -4,6 +4,7 @@
     shot/trimaps/NAME.FRAME.ext                  painted keyframes
     shot/keys/NAME.FRAME.ext                     finished mattes, which are keyframes too
     shot/garbage/, shot/core/                    mattes that limit alpha, see `limits`
+    shot/cleanplate/                             what is behind the subject
     shot/shot.toml                               optional settings, see `settings.RunSettings`
     shot/matte/                                  results
 
@@ -47,8 +48,10 @@ PLATE_FOLDER = "plate"
 TRIMAP_FOLDER = "trimaps"
 MATTE_FOLDER = "matte"
 SETTINGS_FILE = "shot.toml"
-SIDE_FOLDERS = ("keys", "garbage", "core")
+SIDE_FOLDERS = ("keys", "garbage", "core", "cleanplate")
 """Folders of a shot beside plate and trimaps; settings of the same names win over them."""
+SHARED_FOLDERS = ("cleanplate",)
+"""Those that all subjects share; the others hold a folder for each of several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +191,7 @@ class Shot:
         return self.output / TRIMAP_FOLDER
 
     def sides_with(self, settings: RunSettings) -> dict[str, Path]:
-        """Return the places of finished, garbage and core mattes by name; settings win."""
+        """Return the places of `SIDE_FOLDERS` by name; settings win."""
         chosen = {name: getattr(settings, name) for name in SIDE_FOLDERS}
         return {**self.sides, **{name: place for name, place in chosen.items() if place}}
 
@@ -259,7 +262,7 @@ def _holds_files(place: Path) -> bool:
 def read_settings(path: Path) -> RunSettings:
     """Read shot.toml; without one, return the defaults.
 
-    Finished, garbage and core mattes are named in it relative to its folder.
+    The places of `SIDE_FOLDERS` are named in it relative to its folder.
 
     Raises:
         ShotError: it cannot be read.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vfxmatte.errors import ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.shot import SHARED_FOLDERS, SIDE_FOLDERS, Shot
 
 
 def chosen(shot: Shot, names: Collection[str]) -> Shot:
@@ -126,23 +126,27 @@ def subject_settings(settings: RunSettings, name: str) -> RunSettings:
         keys=own.get("keys"),
         garbage=own.get("garbage"),
         core=own.get("core"),
+        cleanplate=own.get("cleanplate"),
     )
 
 
 def _own(sides: Mapping[str, Path], name: str) -> dict[str, Path]:
-    """Return a subject's own folders of finished, garbage and core mattes.
+    """Return a subject's own folders of finished, garbage and core mattes, and shared ones.
 
     Raises:
         UsageError: there are files for no subject in particular.
     """
-    for kind, place in sides.items():
+    shared = {kind: place for kind, place in sides.items() if kind in SHARED_FOLDERS}
+    apart = {kind: place for kind, place in sides.items() if kind not in SHARED_FOLDERS}
+    for kind, place in apart.items():
         if not place.is_dir() or any(path.is_file() for path in place.glob("[!.]*")):
             raise UsageError(
                 f"with several subjects, {kind} mattes lie in a folder for each",
                 path=place,
                 hint=f"move them into {kind}/{name}/",
             )
-    return {kind: place / name for kind, place in sides.items() if (place / name).is_dir()}
+    own = {kind: place / name for kind, place in apart.items() if (place / name).is_dir()}
+    return {**own, **shared}
 
 
 def _folder(subjects: Mapping[str, Mapping[int, Path]], name: str) -> Path:

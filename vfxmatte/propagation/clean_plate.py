@@ -1,15 +1,16 @@
-"""The background behind the subject, where the camera stands still.
+"""The background behind the subject: as the user has it, or where the camera stands still.
 
 The median of what is certain background at each pixel, over a segment's frames, is a clean plate
-exact to noise. Where a frame shows it, there is no subject: unknown pixels become background, and
-foreground that both directions agree on becomes unknown. How deep inside such a region a pixel must
-lie is calibrated on the keyframes: deeper than what is painted there, so that a subject of the
-background's colours, or faint hair before it, switches this off by itself.
+exact to noise, if the camera does not move. Where a frame shows it, there is no subject: unknown
+pixels become background, and foreground that both directions agree on becomes unknown. How deep
+inside such a region a pixel must lie is calibrated on the keyframes: deeper than what is painted
+there, so that a subject of the background's colours, or faint hair before it, switches this off by
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,8 +21,12 @@ from numpy.typing import NDArray
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.flow import FlowPair, grey
 from vfxmatte.propagation.keyframe_look import certain, compared_colours
+from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
+
+ReadBehind = Callable[[int], Picture | None]
+"""Reads a frame's clean plate, (h, w, 3) uint8 RGB; None for a frame without one."""
 
 _FEWEST_PX = 200  # at half size; fewer say nothing of a camera, or of noise
 _MOST_FRAMES = 24  # of a median, spread evenly
@@ -135,6 +140,12 @@ class CleanPlate:
         is_seen = (count >= _FEWEST_FRAMES) & (strange <= _MOST_STRANGE * count)
         return cls(median, is_seen)
 
+    @classmethod
+    def given(cls, picture: Picture) -> CleanPlate:
+        """Take an (h, w, 3) picture of the background."""
+        colours = compared_colours(picture)
+        return cls(colours, np.ones(colours.shape[:2], bool))
+
     def depth(self, picture: Picture, labels: Labels) -> FloatImage | None:
         """Return how deep each pixel lies in a region that shows the plate, (h, w) float32 px.
 
@@ -179,36 +190,43 @@ def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
 class PlateCorrection:
     """Corrects trimaps by a clean plate; may be used in several threads."""
 
-    plate: CleanPlate
+    plates: Callable[[int], CleanPlate | None]
+    """Gives a frame's; None for a frame without one."""
     depth_px: float
     """How deep in a region that shows the plate a pixel is certainly background."""
 
     @classmethod
     def calibrated(
         cls,
-        plate: CleanPlate,
-        keyframes: Sequence[tuple[Picture, Labels]],
+        plates: Callable[[int], CleanPlate | None],
+        keyframes: Mapping[int, tuple[Picture, Labels]],
         settings: CleanPlateSettings,
     ) -> PlateCorrection | None:
         """Measure how deep what is painted lies on the keyframes; None if they cannot tell."""
-        depths = [_LEAST_PX]
-        for picture, labels in keyframes:
+        depths: list[float] = []
+        for number, (picture, labels) in keyframes.items():
+            plate = plates(number)
+            if plate is None:
+                continue
             depth = plate.depth(picture, labels)
             if depth is None:
                 return None
+            depths.append(_LEAST_PX)
             painted = depth[labels != BACKGROUND]
             lost = int(settings.lost_share * np.count_nonzero(labels == UNKNOWN))
             if lost < painted.size:
                 depths.append(float(np.partition(painted, painted.size - 1 - lost)[-1 - lost]))
-        return cls(plate=plate, depth_px=max(depths))
+        return cls(plates=plates, depth_px=max(depths)) if depths else None
 
-    def corrected(self, picture: Picture, labels: Labels) -> Labels:
+    def corrected(self, number: int, picture: Picture, labels: Labels) -> Labels:
         """Turn unknown to background and foreground to unknown where the plate is seen.
 
         Args:
+            number: the frame's.
             picture, labels: (h, w, 3) and (h, w) uint8.
         """
-        depth = self.plate.depth(picture, labels)
+        plate = self.plates(number)
+        depth = None if plate is None else plate.depth(picture, labels)
         if depth is None:
             return labels
         empty = depth > self.depth_px
@@ -217,3 +235,42 @@ class PlateCorrection:
         opened = dilate(empty & (labels == FOREGROUND), self.depth_px)
         result[opened & (result == FOREGROUND)] = UNKNOWN
         return result
+
+
+def given_plates(behind: ReadBehind) -> Callable[[int], CleanPlate | None]:
+    """Return the plates that a function reads."""
+
+    def plate(number: int) -> CleanPlate | None:
+        picture = behind(number)
+        return None if picture is None else CleanPlate.given(picture)
+
+    return plate
+
+
+def found_plate(
+    keys: Mapping[int, Labels],
+    readable: Sequence[int],
+    proxies: ProxyStore,
+    settings: CleanPlateSettings,
+) -> Callable[[int], CleanPlate | None] | None:
+    """Find what is behind the subject of a segment; None unless the camera stands still.
+
+    Args:
+        keys: labels of its first and its last frame, by number.
+        readable: its frames that can be read, ascending.
+        proxies: holds their pictures, their labels as they were tracked back, and their motion.
+    """
+
+    def frame(number: int) -> tuple[Picture, Labels]:
+        labels = keys[number] if number in keys else proxies.labels(number)
+        return proxies.picture(number), labels
+
+    (first, one), (last, other) = keys.items()
+    behind = (one == BACKGROUND) & (other == BACKGROUND)
+    if not is_aligned(proxies.picture(first), proxies.picture(last), behind):
+        return None
+    motions = ((proxies.flow(number), frame(number)[1]) for number in readable[:-1])
+    if not stands_still(motions, settings.still_px):
+        return None
+    plate = CleanPlate.of(readable, frame)
+    return lambda number: plate

@@ -1,5 +1,4 @@
-"""Correct a merged trimap by the frame's own picture: doubt, tighten, drop islands, and compare
-with the clean plate, if there is one."""
+"""Correct a merged trimap by the frame's own picture: doubt, tighten, and drop islands."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 
-from vfxmatte.propagation.clean_plate import PlateCorrection
 from vfxmatte.propagation.contradiction import Contradictions, ContradictionSettings
 from vfxmatte.propagation.islands import without_islands
 from vfxmatte.propagation.keyframe_look import KeyframeLook, Look
@@ -29,8 +27,6 @@ class Correction:
     settings: ContradictionSettings
     contradictions: Contradictions | None = None
     """None until it is calibrated."""
-    plate: PlateCorrection | None = None
-    """The correction by a clean plate, if the camera stands still."""
 
     def calibrated(self, look: Look) -> Correction:
         """Measure usual differences on the earlier keyframe, as the later one shows it."""
@@ -49,6 +45,4 @@ class Correction:
         labels = self.tightener.corrected(
             picture, before, after, merged, doubtful=doubtful, depth=depth
         )
-        if as_behind is not None:
-            labels = without_islands(labels, before, after, as_behind)
-        return labels if self.plate is None else self.plate.corrected(picture, labels)
+        return labels if as_behind is None else without_islands(labels, before, after, as_behind)

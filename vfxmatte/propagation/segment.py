@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,11 +20,11 @@ from vfxmatte.common.checked import Checked, limited
 from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import OutputError, concerns_all_frames
 from vfxmatte.propagation.clean_plate import (
-    CleanPlate,
     CleanPlateSettings,
     PlateCorrection,
-    is_aligned,
-    stands_still,
+    ReadBehind,
+    found_plate,
+    given_plates,
 )
 from vfxmatte.propagation.contradiction import ContradictionSettings
 from vfxmatte.propagation.correction import Correction
@@ -35,7 +35,7 @@ from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
 from vfxmatte.propagation.two_directions import MergeSettings, merge
 from vfxmatte.trimaps import grow, resized
-from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, Labels, Picture, Trimap
+from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
 
 ReadProxies = Callable[[Sequence[int]], Iterator[tuple[int, Picture | None]]]
 T = TypeVar("T")
@@ -100,6 +100,8 @@ class SegmentWork:
     workers: int
     folder: Path
     """For intermediate results; must not exist yet."""
+    behind: ReadBehind | None = None
+    """Reads the clean plate of a frame; None where there are none."""
 
     @property
     def proxy_shape(self) -> tuple[int, int]:
@@ -169,7 +171,8 @@ class SegmentWork:
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
-            correction=None if correction is None else self._calibrated(correction, readable),
+            correction=None if correction is None else correction.calibrated(proxies.look(first)),
+            plates=None if correction is None else self._plates(readable),
             unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
@@ -253,32 +256,18 @@ class SegmentWork:
             settings=self.settings.contradiction,
         )
 
-    def _calibrated(self, correction: Correction, readable: frozenset[int]) -> Correction:
-        """Complete a correction by what the segment shows, which is tracked back and stored."""
-        correction = correction.calibrated(self.proxies.look(self.numbers[0]))
-        return replace(correction, plate=self._plate(sorted(readable)))
-
-    def _plate(self, readable: Sequence[int]) -> PlateCorrection | None:
-        """Return the correction by a clean plate; None unless the camera stands still."""
+    def _plates(self, readable: frozenset[int]) -> PlateCorrection | None:
+        """Return the correction by clean plates, given or found; None without any."""
         settings, proxies = self.settings.clean_plate, self.proxies
-        first, last = self.numbers[0], self.numbers[-1]
-        keys = {first: self._key(self.before), last: self._key(self.after)}
-
-        def frame(number: int) -> tuple[Picture, Labels]:
-            labels = keys[number] if number in keys else proxies.labels(number)
-            return proxies.picture(number), labels
-
-        pictures = {number: proxies.picture(number) for number in keys}
-        behind = (keys[first] == BACKGROUND) & (keys[last] == BACKGROUND)
-        motions = ((proxies.flow(number), frame(number)[1]) for number in readable[:-1])
-        if not is_aligned(pictures[first], pictures[last], behind):
+        keys = {self.numbers[0]: self._key(self.before), self.numbers[-1]: self._key(self.after)}
+        if self.behind is None:
+            plates = found_plate(keys, sorted(readable), proxies, settings)
+        else:
+            plates = given_plates(self.behind)
+        if plates is None:
             return None
-        if not stands_still(motions, settings.still_px):
-            return None
-        plate = CleanPlate.of(readable, frame)
-        return PlateCorrection.calibrated(
-            plate, [(pictures[number], keys[number]) for number in keys], settings
-        )
+        seen = {number: (proxies.picture(number), labels) for number, labels in keys.items()}
+        return PlateCorrection.calibrated(plates, seen, settings)
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
@@ -311,6 +300,8 @@ class TrackedBack:
     tracker: Tracker | None = None
     """The tracker of the earlier keyframe, if there is one."""
     correction: Correction | None = None
+    plates: PlateCorrection | None = None
+    """The correction by clean plates, if there are any."""
     unknown_counts: tuple[int, int] = (0, 0)
     """Unknown pixels of the keyframes before and after, at the proxies' size."""
 
@@ -346,6 +337,8 @@ class TrackedBack:
             picture = proxies.picture(number)
             look = self.correction.first.look(picture, step).joined(proxies.look(number))
             labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
+            if self.plates is not None:
+                labels = self.plates.corrected(number, picture, labels)
         confidence = self._confidence(number, agreement * trust, labels)
         return Side(labels=labels, confidence=confidence)
 

@@ -20,8 +20,14 @@ from typing import Any
 
 from vfxmatte.common.parallel import close, prefetched_map
 from vfxmatte.errors import OutputError, TrimapError, concerns_all_frames, own_copy
+from vfxmatte.propagation.clean_plate import ReadBehind
 from vfxmatte.propagation.cut_segment import stored_trimaps, trimaps_after
-from vfxmatte.propagation.segment import PropagationSettings, ReadProxies, SegmentWork, proxy_size
+from vfxmatte.propagation.segment import (
+    PropagationSettings,
+    ReadProxies,
+    SegmentWork,
+    proxy_size,
+)
 from vfxmatte.types import Failure, Trimap
 
 __all__ = [
@@ -77,6 +83,7 @@ def carry(
     wanted: Container[int] | None = None,
     workers: int = 2,
     scratch: Path | None = None,
+    behind: ReadBehind | None = None,
 ) -> Generator[Trimap | Failure]:
     """Yield one trimap for each wanted frame, in ascending order, at the keyframes' size.
 
@@ -93,6 +100,8 @@ def carry(
         wanted: yield only these frames, and read only their segments; None for all.
         workers: threads for each stage; the result does not depend on it.
         scratch: folder for intermediate results; None for the system's temporary folder.
+        behind: reads the (h, w, 3) uint8 RGB clean plate of a frame at `proxy_size`, in any thread;
+            it returns None for a frame without one.
     Raises:
         TrimapError: no keyframe, or keyframes of different sizes.
         OutputError: intermediate results cannot be written.
@@ -103,6 +112,7 @@ def carry(
         numbers=sorted(numbers),
         settings=settings,
         workers=workers,
+        behind=behind,
     )
     segments: dict[Segment, list[int]] = {}
     for number in work.numbers:
@@ -157,6 +167,7 @@ class _Work:
     numbers: Sequence[int]
     settings: PropagationSettings
     workers: int
+    behind: ReadBehind | None
 
     def tried(
         self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
@@ -207,6 +218,7 @@ class _Work:
             settings=self.settings,
             workers=self.workers,
             folder=folder,
+            behind=self.behind,
         )
 
 

@@ -21,6 +21,7 @@ from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
@@ -151,7 +152,7 @@ def _inspect_keyframes(inspection: Inspection, known: _Known) -> None:
     if plan is not None:
         inspection.plan = plan
         inspection.remarks += plan.notes
-        _inspect_controls(inspection, plan, plate)
+        _inspect_controls(inspection, plan, known)
 
 
 def _inspect_subjects(inspection: Inspection, known: _Known) -> None:
@@ -204,8 +205,9 @@ def _counts(keyframe: KeyframeFinding, plan: RunPlan | None) -> bool:
     return plan.keyframes.get(keyframe.number) == keyframe.path
 
 
-def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -> None:
-    """Inspect locked frames, and garbage and core mattes."""
+def _inspect_controls(inspection: Inspection, plan: RunPlan, known: _Known) -> None:
+    """Inspect locked frames, garbage and core mattes, and clean plates."""
+    plate, colorspace = known.plate.info, inspection.shot.settings.colorspace
     edited = edited_since_locked(inspection.shot.output)
     if edited:
         inspection.remarks.append(
@@ -214,6 +216,11 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, plate: PlateInfo) -
     needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
     _tried(inspection, lambda: plan.limits.check(needed, plate))
     plan.limits.close()
+    clean = plan.clean
+    if clean is not None:
+        _tried(
+            inspection, lambda: CleanPlateReader(clean, plate, colorspace, known.colours).close()
+        )
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:

@@ -1,0 +1,144 @@
+"""The clean plates of a shot: what is behind the subject, as the user has it.
+
+A still for every frame, or a sequence or a movie with the plate's frame numbers; a movie's first
+frame stands on the plate's first. They are read as the plate is, and seen as small as it is when
+its motion is estimated.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vfxmatte.colour import ColourConfig
+from vfxmatte.common.wording import frames_text
+from vfxmatte.errors import PlateError, ShotError
+from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.movies.movie import Movie
+from vfxmatte.io.plates import PlateInfo, file_signature, open_plate
+from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.pipeline.proxies import proxy_of
+from vfxmatte.types import Picture, numbers_as_text
+
+
+@dataclass(frozen=True)
+class CleanPlates:
+    """The files of a shot's clean plates."""
+
+    media: FrameSequence | Path
+    """The stills, or a movie."""
+    numbers: tuple[int, ...]
+    """The frames that have one, ascending; a single one serves every frame."""
+
+    @classmethod
+    def find(cls, place: Path | None, plate: PlateInfo) -> CleanPlates | None:
+        """Find what a folder, a pattern or a file names; None without a place.
+
+        Raises:
+            ShotError: nothing there, more than one sequence, or none on a frame of the plate.
+            PlateError: a movie that cannot be read.
+        """
+        if place is None:
+            return None
+        media = find_media(place)
+        if isinstance(media, FrameSequence):
+            found = cls(media, tuple(media.numbers))
+        else:
+            movie = Movie(media, first_frame=plate.numbers[0])
+            found = cls(media, tuple(movie.numbers))
+            movie.close()
+        if len(found.numbers) > 1 and not set(found.numbers) & set(plate.numbers):
+            raise ShotError(
+                "no clean plate stands on a frame of the plate: they have frames "
+                f"{numbers_as_text(found.numbers)}, the plate {numbers_as_text(plate.numbers)}",
+                path=found.spec,
+                hint="their frame numbers must agree; a single file serves every frame",
+            )
+        return found
+
+    @property
+    def spec(self) -> Path:
+        """The file, or the pattern of the files."""
+        return self.media if isinstance(self.media, Path) else Path(self.media.pattern)
+
+    def of(self, number: int) -> int | None:
+        """Return the number of a frame's clean plate; None if it has none."""
+        if len(self.numbers) == 1:
+            return self.numbers[0]
+        return number if number in self.numbers else None
+
+    def signature(self, number: int) -> str | None:
+        """Return the size and time of the file of a frame's clean plate; None if it has none."""
+        held = self.of(number)
+        if held is None:
+            return None
+        path = self.media if isinstance(self.media, Path) else self.media.path(held)
+        return file_signature(path)
+
+    def notes(self, numbers: Iterable[int]) -> Iterator[str]:
+        """Yield which clean plates there are, and which frames have none."""
+        every = len(self.numbers) == 1
+        where = "every frame" if every else frames_text(self.numbers)
+        yield f"clean plate on {where}: {self.spec}"
+        without = [number for number in numbers if self.of(number) is None]
+        if without:
+            yield f"{frames_text(without, ('has', 'have'))} no clean plate"
+
+
+class CleanPlateReader:
+    """Reads clean plates small; thread safe, and a context manager."""
+
+    def __init__(
+        self, files: CleanPlates, plate: PlateInfo, colour_space: str | None, colours: ColourConfig
+    ) -> None:
+        """Open the files.
+
+        Args:
+            plate: what they are behind.
+            colour_space: theirs and the plate's; None chooses by file type.
+
+        Raises:
+            PlateError: unreadable, or of another size than the plate.
+            ColourError: an unknown colour space.
+        """
+        self._files, self._canvas, self._colours = files, plate.canvas, colours
+        self._lock = threading.Lock()
+        self._last: tuple[tuple[int, tuple[int, int]], Picture] | None = None
+        self._plate = open_plate(
+            files.spec,
+            colour_space=colour_space,
+            first_frame=plate.numbers[0],
+            config=colours,
+        )
+        found, wanted = self._plate.info.display_window, plate.display_window
+        if found.shape != wanted.shape:
+            self.close()
+            raise PlateError(
+                f"the clean plate is {found.width}x{found.height}, the plate "
+                f"{wanted.width}x{wanted.height}",
+                path=files.spec,
+                hint="both must have one size and framing",
+            )
+
+    def close(self) -> None:
+        """Close a movie."""
+        self._plate.close()
+
+    def picture(self, number: int, size: tuple[int, int]) -> Picture | None:
+        """Read a frame's clean plate, (h, w, 3) uint8 of a size; None if it has none.
+
+        Raises:
+            PlateError: it cannot be read.
+        """
+        held = self._files.of(number)
+        if held is None:
+            return None
+        with self._lock:
+            if self._last is None or self._last[0] != (held, size):
+                frame = self._plate.read(held)
+                pixels = lay_on(frame.pixels, frame.canvas, self._canvas)
+                laid = replace(frame, pixels=pixels, canvas=self._canvas)
+                self._last = (held, size), proxy_of(laid, size, self._colours)
+            return self._last[1]
