@@ -174,6 +174,60 @@ def test_an_unreadable_frame_fails_the_frame_that_needs_it(shot: Path) -> None:
     assert result.exit_code == 1
     assert {n for n, status in statuses(result).items() if status == "failed"} == {1005}
     assert str(path) in result.stdout
+    path.write_bytes(b"")
+    assert "clean plate 1005 cannot be read" in invoke("check", shot).output
+
+
+def test_an_unreadable_still_is_told_with_the_frame_it_is_behind(shot: Path) -> None:
+    path = shot / "cleanplate" / "clean.0007.exr"
+    write_rgb(path, linear(wall(1001)), display=WINDOW)
+    path.write_bytes(path.read_bytes()[:-400])
+    result = invoke("run", shot, "--engine", "trimap")
+    assert result.exit_code == 3
+    assert f"[shot bar, frame 1001, file {path}]" in " ".join(result.output.split())
+
+
+def test_a_still_stands_beside_other_versions(shot: Path) -> None:
+    write_rgb(shot / "comp" / "clean_v001.exr", np.zeros((48, 80, 3), np.float32),
+              display=Window.of_size(80, 48))  # fmt: skip
+    still = shot / "comp" / "clean_v002.exr"
+    write_rgb(still, linear(wall(1001)), display=WINDOW)
+    said = run(shot, "--cleanplate", still).stdout
+    assert f"clean plate on every frame: {still}" in said
+
+
+def test_display_windows_are_laid_on_each_other(shot: Path) -> None:
+    write_clean(shot / "cleanplate")
+    run(shot)
+    expected = carried(shot)
+    window = Window(x_min=100, y_min=-50, x_max=99 + WIDTH, y_max=HEIGHT - 51)
+    for number in NUMBERS:
+        path = shot / "cleanplate" / f"clean.{number}.exr"
+        write_rgb(path, linear(wall(number)), display=window)
+    run(shot)
+    assert np.array_equal(carried(shot), expected)
+
+
+def test_outside_its_data_window_it_shows_nothing(shot: Path) -> None:
+    run(shot)
+    without = carried(shot)
+    patch = Window(x_min=0, y_min=0, x_max=79, y_max=HEIGHT - 1)
+    for number in NUMBERS:
+        path = shot / "cleanplate" / f"clean.{number}.exr"
+        write_rgb(path, linear(wall(number))[:, :80], display=WINDOW, data=patch)
+    run(shot)
+    found = carried(shot)
+    assert np.count_nonzero(found[:, :80] != without[:, :80]) > 300
+    assert np.array_equal(found[:, 80:], without[:, 80:])
+
+
+def test_how_its_colours_are_read_decides_mattes(shot: Path) -> None:
+    path = shot / "cleanplate" / "clean.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), np.rint(255 * wall(1001)[..., ::-1]).astype(np.uint8))
+    run(shot)
+    again = statuses(run(shot, "--colorspace", "ACEScg"))  # the plate's own, not the still's
+    assert {n for n, status in again.items() if status == "kept"} == {1001, 1009}
 
 
 def test_subjects_share_it_and_farms_carry_it(shot: Path, tmp_path: Path) -> None:

@@ -12,15 +12,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
-from vfxmatte.errors import PlateError, ShotError
+from vfxmatte.errors import PlateError, ShotError, VfxmatteError
 from vfxmatte.io.canvas import lay_on
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import PlateInfo, file_signature, open_plate
+from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate, file_signature
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.pipeline.proxies import proxy_of
-from vfxmatte.types import Picture, numbers_as_text
+from vfxmatte.propagation.clean_plate import Behind
+from vfxmatte.types import Frame, Window, numbers_as_text
+
+_KNOWN = 0.99  # share of a small pixel that a clean plate's data window covers
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,10 @@ class CleanPlates:
     @property
     def spec(self) -> Path:
         """The file, or the pattern of the files."""
-        return self.media if isinstance(self.media, Path) else Path(self.media.pattern)
+        if isinstance(self.media, Path):
+            return self.media
+        is_still = len(self.numbers) == 1
+        return self.media.path(self.numbers[0]) if is_still else Path(self.media.pattern)
 
     def of(self, number: int) -> int | None:
         """Return the number of a frame's clean plate; None if it has none."""
@@ -70,12 +79,13 @@ class CleanPlates:
         return number if number in self.numbers else None
 
     def signature(self, number: int) -> str | None:
-        """Return the size and time of the file of a frame's clean plate; None if it has none."""
+        """Return what stands for a frame's clean plate in fingerprints; None if it has none."""
         held = self.of(number)
         if held is None:
             return None
-        path = self.media if isinstance(self.media, Path) else self.media.path(held)
-        return file_signature(path)
+        if isinstance(self.media, Path):
+            return f"{file_signature(self.media)} {held - self.numbers[0]}"
+        return file_signature(self.media.path(held))
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
         """Yield which clean plates there are, and which frames have none."""
@@ -105,13 +115,8 @@ class CleanPlateReader:
         """
         self._files, self._canvas, self._colours = files, plate.canvas, colours
         self._lock = threading.Lock()
-        self._last: tuple[tuple[int, tuple[int, int]], Picture] | None = None
-        self._plate = open_plate(
-            files.spec,
-            colour_space=colour_space,
-            first_frame=plate.numbers[0],
-            config=colours,
-        )
+        self._last: tuple[tuple[int, tuple[int, int]], Behind] | None = None
+        self._plate = _opened(files, plate.numbers[0], colour_space, colours)
         found, wanted = self._plate.info.display_window, plate.display_window
         if found.shape != wanted.shape:
             self.close()
@@ -121,13 +126,24 @@ class CleanPlateReader:
                 path=files.spec,
                 hint="both must have one size and framing",
             )
+        self._right, self._down = wanted.x_min - found.x_min, wanted.y_min - found.y_min
+
+    @property
+    def notes(self) -> list[str]:
+        """Which clean plates cannot be read, as far as headers tell."""
+        will = (
+            "cannot be read, or differs from the first one",
+            "cannot be read, or differ from the first one",
+        )
+        unreadable = self._plate.info.unreadable
+        return [frames_text(unreadable, will, noun="clean plate")] if unreadable else []
 
     def close(self) -> None:
         """Close a movie."""
         self._plate.close()
 
-    def picture(self, number: int, size: tuple[int, int]) -> Picture | None:
-        """Read a frame's clean plate, (h, w, 3) uint8 of a size; None if it has none.
+    def read(self, number: int, size: tuple[int, int]) -> Behind | None:
+        """Read a frame's clean plate at a size (h, w); None if it has none.
 
         Raises:
             PlateError: it cannot be read.
@@ -137,8 +153,36 @@ class CleanPlateReader:
             return None
         with self._lock:
             if self._last is None or self._last[0] != (held, size):
-                frame = self._plate.read(held)
-                pixels = lay_on(frame.pixels, frame.canvas, self._canvas)
-                laid = replace(frame, pixels=pixels, canvas=self._canvas)
-                self._last = (held, size), proxy_of(laid, size, self._colours)
+                try:
+                    frame = self._plate.read(held)
+                except VfxmatteError as error:
+                    error.frame = number
+                    raise
+                self._last = (held, size), self._behind(frame, size)
             return self._last[1]
+
+    def _behind(self, frame: Frame, size: tuple[int, int]) -> Behind:
+        pixels = lay_on(frame.pixels, self._moved(frame.canvas), self._canvas)
+        laid = replace(frame, pixels=pixels, canvas=self._canvas)
+        data = self._moved(frame.data_window)
+        covered = lay_on(np.ones(data.shape, np.float32), data, self._canvas)
+        is_known = cv2.resize(covered, size[::-1], interpolation=cv2.INTER_AREA) > _KNOWN
+        return Behind(proxy_of(laid, size, self._colours), np.asarray(is_known, bool))
+
+    def _moved(self, window: Window) -> Window:
+        """Return where a clean plate's window lies under the plate: their frames are one."""
+        return Window(
+            x_min=window.x_min + self._right,
+            y_min=window.y_min + self._down,
+            x_max=window.x_max + self._right,
+            y_max=window.y_max + self._down,
+        )
+
+
+def _opened(
+    files: CleanPlates, first: int, colour_space: str | None, colours: ColourConfig
+) -> Plate:
+    spec = str(files.spec)
+    if isinstance(files.media, Path):
+        return MoviePlate(spec, Movie(files.media, first_frame=first), colour_space, colours)
+    return SequencePlate(spec, files.media, None, None, colour_space, colours)

@@ -334,6 +334,7 @@ class Fingerprints:
         self._keyframes = {n: keyframe_digest(plan, n) for n in plan.keyframes}
         self._fit = engine.get("fit")
         self._steadies = settings.steadies
+        self._colour_choice = settings.colorspace
         self._common = digest(
             {
                 "pixels": PIXELS_VERSION,
@@ -384,5 +385,6 @@ class Fingerprints:
         plates = [(n, self._plate.signature(self._plan.sources[n])) for n in inside]
         extras: list[Any] = [] if self._fit is None else [self._fit]
         if self._plan.clean is not None:
-            extras.append([self._plan.clean.signature(n) for n in inside])
+            clean = [self._plan.clean.signature(n) for n in inside]
+            extras.append([self._colour_choice, clean])
         return digest([self._propagation, keys, plates, *extras])

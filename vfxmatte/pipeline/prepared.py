@@ -22,10 +22,10 @@ from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
 from vfxmatte.pipeline.shot import Keyframes, Shot
 from vfxmatte.pipeline.subject_shots import one_subject
-from vfxmatte.propagation.clean_plate import CleanPlate
+from vfxmatte.propagation.clean_plate import CleanPlate, ReadBehind
 from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
 from vfxmatte.trimaps import resized
-from vfxmatte.types import Failure, Picture, Trimap
+from vfxmatte.types import Failure, Trimap
 
 
 class PreparedRun:
@@ -136,8 +136,8 @@ class PreparedRun:
             labels = resized(self.keyframes[number].labels, picture.shape[:2])
             if CleanPlate.given(plate).depth(picture, labels) is None:
                 yield (
-                    f"the clean plate of keyframe {number} is not its background: clean plates are "
-                    "left out up to the keyframes beside it"
+                    f"the clean plate of keyframe {number} is not its background, or shows too "
+                    "little of it: clean plates are left out up to the keyframes beside it"
                 )
 
     def trimaps(self) -> Iterator[Trimap]:
@@ -211,13 +211,13 @@ class PreparedRun:
         return reader
 
     @property
-    def _behind(self) -> Callable[[int], Picture | None] | None:
+    def _behind(self) -> ReadBehind | None:
         """The function that reads a frame's clean plate, of the proxies' size; None without any."""
         reader = self.clean_plates
         if reader is None:
             return None
         size = proxy_size(self.plate.info.canvas.shape, self.settings.propagation)
-        return lambda number: reader.picture(number, size)
+        return lambda number: reader.read(number, size)
 
     def _open_plate_reader(self) -> PlateReader:
         second = self._open_plate() if self.plate.info.kind == "movie" else self.plate

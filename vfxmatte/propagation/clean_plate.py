@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -25,8 +25,18 @@ from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
-ReadBehind = Callable[[int], Picture | None]
-"""Reads a frame's clean plate, (h, w, 3) uint8 RGB; None for a frame without one."""
+
+class Behind(NamedTuple):
+    """What is behind the subject of a frame."""
+
+    picture: Picture
+    """(h, w, 3) uint8 RGB."""
+    is_known: Mask
+    """(h, w) bool: where the picture holds anything."""
+
+
+ReadBehind = Callable[[int], Behind | None]
+"""Reads a frame's clean plate; None for a frame without one."""
 
 _FEWEST_PX = 200  # at half size; fewer say nothing of a camera, or of noise
 _MOST_FRAMES = 24  # of a median, spread evenly
@@ -141,10 +151,10 @@ class CleanPlate:
         return cls(median, is_seen)
 
     @classmethod
-    def given(cls, picture: Picture) -> CleanPlate:
-        """Take an (h, w, 3) picture of the background."""
-        colours = compared_colours(picture)
-        return cls(colours, np.ones(colours.shape[:2], bool))
+    def given(cls, behind: Behind) -> CleanPlate:
+        """Take a picture of the background."""
+        colours = compared_colours(behind.picture)
+        return cls(colours, certain(behind.is_known, colours.shape[:2]) > 0)
 
     def depth(self, picture: Picture, labels: Labels) -> FloatImage | None:
         """Return how deep each pixel lies in a region that shows the plate, (h, w) float32 px.
@@ -241,8 +251,8 @@ def given_plates(behind: ReadBehind) -> Callable[[int], CleanPlate | None]:
     """Return the plates that a function reads."""
 
     def plate(number: int) -> CleanPlate | None:
-        picture = behind(number)
-        return None if picture is None else CleanPlate.given(picture)
+        found = behind(number)
+        return None if found is None else CleanPlate.given(found)
 
     return plate
 

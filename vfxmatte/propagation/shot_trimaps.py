@@ -100,8 +100,8 @@ def carry(
         wanted: yield only these frames, and read only their segments; None for all.
         workers: threads for each stage; the result does not depend on it.
         scratch: folder for intermediate results; None for the system's temporary folder.
-        behind: reads the (h, w, 3) uint8 RGB clean plate of a frame at `proxy_size`, in any thread;
-            it returns None for a frame without one.
+        behind: reads the clean plate of a frame at `proxy_size`, in any thread; it returns None
+            for a frame without one.
     Raises:
         TrimapError: no keyframe, or keyframes of different sizes.
         OutputError: intermediate results cannot be written.

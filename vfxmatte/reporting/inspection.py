@@ -218,9 +218,12 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, known: _Known) -> N
     plan.limits.close()
     clean = plan.clean
     if clean is not None:
-        _tried(
-            inspection, lambda: CleanPlateReader(clean, plate, colorspace, known.colours).close()
+        reader = _tried(
+            inspection, lambda: CleanPlateReader(clean, plate, colorspace, known.colours)
         )
+        if reader is not None:
+            inspection.remarks += reader.notes
+            reader.close()
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
