@@ -230,6 +230,15 @@ def test_how_its_colours_are_read_decides_mattes(shot: Path) -> None:
     assert {n for n, status in again.items() if status == "kept"} == {1001, 1009}
 
 
+def test_nothing_is_written_among_them(shot: Path) -> None:
+    write_clean(shot / "cleanplate")
+    before = sorted((shot / "cleanplate").iterdir())
+    result = invoke("run", shot, "--engine", "trimap", "-o", shot / "cleanplate")
+    assert result.exit_code == 3
+    assert "among the files of cleanplate" in result.output
+    assert sorted((shot / "cleanplate").iterdir()) == before
+
+
 def test_subjects_share_it_and_farms_carry_it(shot: Path, tmp_path: Path) -> None:
     write_clean(shot / "cleanplate")
     result = invoke("farm", shot, "-o", tmp_path / "job")

@@ -197,13 +197,14 @@ class Shot:
 
     def check_output(self) -> None:
         """Raise OutputError if results would be written among the plate or the keyframes."""
-        sides = self.sides_with(self.settings).values()
-        keyframes = {path.parent for path in self.keyframes.values()}
-        keyframes |= {place if place.is_dir() else place.parent for place in sides}
+        inputs = {path.parent: "the painted keyframes" for path in self.keyframes.values()}
+        for name, side in self.sides_with(self.settings).items():
+            inputs.setdefault(side if side.is_dir() else side.parent, f"the files of {name}")
         for target in (self.output, self.trimap_output):
             self.check_apart(target)
-            if any(is_same_place(target, folder) for folder in keyframes):
-                raise _among(target, "the painted keyframes")
+            for folder, files in inputs.items():
+                if is_same_place(target, folder):
+                    raise _among(target, files)
 
     def check_apart(self, target: Path) -> None:
         """Raise OutputError if the folder to write to is the one that holds the plate."""
