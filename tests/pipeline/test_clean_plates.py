@@ -12,11 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import write_rgb
+from tests.pipeline.test_control_callers import job
 from vfxmatte.cli import commands
 from vfxmatte.colour import decode_srgb
+from vfxmatte.errors import UsageError
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import subject_shots
+from vfxmatte.serve.engine_cache import EngineCache
+from vfxmatte.serve.params import Params
+from vfxmatte.serve.requests import FrameRequest
+from vfxmatte.serve.work import frame_steps
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Trimap, Window
 
@@ -237,6 +243,18 @@ def test_nothing_is_written_among_them(shot: Path) -> None:
     assert result.exit_code == 3
     assert "among the files of cleanplate" in result.output
     assert sorted((shot / "cleanplate").iterdir()) == before
+
+
+def test_the_server_takes_none_for_one_picture(shot: Path) -> None:
+    files = {
+        "plate": str(shot / "plate" / "plate.1001.exr"),
+        "trimap": str(shot / "trimaps" / "trimap.1001.png"),
+        "output": str(shot / "one.exr"),
+        "settings": {"engine.name": "trimap", "cleanplate": str(shot / "plate")},
+    }
+    request = FrameRequest.from_params(Params(files))
+    with pytest.raises(UsageError, match="cleanplate cannot go with one picture"):
+        next(iter(frame_steps(request, EngineCache(), job([]))))
 
 
 def test_subjects_share_it_and_farms_carry_it(shot: Path, tmp_path: Path) -> None:

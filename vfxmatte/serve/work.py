@@ -82,7 +82,7 @@ def run_steps(request: RunRequest, engines: EngineCache, job: Job) -> Steps:
 def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
     """Matte one frame from files; return path, device, elapsed_ms."""
     started = time.monotonic()
-    _refuse_files(request.settings, ("keys",))
+    _refuse_files(request.settings, ("keys", "cleanplate"))
     _refuse_existing(request.output, request.overwrite)
     settings = request.settings
     output = replace(settings.output, format=format_of(request.output))
