@@ -106,8 +106,10 @@ def correction(frame):
 
 def test_a_few_wrong_labels_do_not_spoil_the_median():
     frame = stored(alpha_of, wrong=(1006, 1007))
-    depth = plate_of(frame).depth(*stored(alpha_of)(1007))
-    assert depth is not None and depth[alpha_of(1007) > 0.5].max() < 6
+    found = plate_of(frame).compared(*stored(alpha_of)(1007))
+    assert found is not None
+    depth = found.depth
+    assert depth[alpha_of(1007) > 0.5].max() < 6
     assert np.median(depth[alpha_of(1007) < 0.01]) > 10
 
 
@@ -122,6 +124,41 @@ def test_a_gap_that_opens_in_certain_foreground_becomes_unknown():
     assert hole.sum() > 300
     assert (corrected[hole] == UNKNOWN).mean() > 0.95
     assert (corrected[(alpha > 0.98) & (labels == FOREGROUND)] == FOREGROUND).mean() > 0.5
+
+
+def with_arm(alpha):
+    """An arm that is stretched out to the right of the body in mid-picture."""
+    longer = alpha.copy()
+    longer[88:100, 150:230] = 1
+    return cv2.GaussianBlur(longer, (0, 0), 0.8)
+
+
+def test_a_limb_that_is_background_to_both_directions_becomes_unknown():
+    found = correction(stored(alpha_of))
+    assert found is not None and found.doubts
+    alpha, labels = with_arm(alpha_of(1007)), painted(alpha_of(1007))
+    corrected = found.corrected(1007, picture_of(1007, alpha), labels)
+    arm = (alpha > 0.98) & (labels == BACKGROUND)
+    assert arm.sum() > 300 and (corrected[arm] == UNKNOWN).mean() > 0.98
+    apart = alpha.copy()
+    apart[20:40, 290:310] = 1  # another thing, far from the subject
+    assert np.array_equal(found.corrected(1007, picture_of(1007, apart), labels), corrected)
+
+
+def test_a_background_that_moves_beside_the_band_is_not_doubted():
+    def frame(number):
+        picture, labels = stored(alpha_of)(number)
+        picture[alpha_of(number) < 0.02] = 255 - picture[alpha_of(number) < 0.02]
+        return picture, labels
+
+    plate = plate_of(stored(alpha_of))
+    keys = {n: stored(alpha_of)(n) for n in (NUMBERS[0], NUMBERS[-1])}
+    leaves = {
+        n: (np.where(np.indices(SHAPE).sum(0)[..., None] % 40 < 12, frame(n)[0], picture), labels)
+        for n, (picture, labels) in keys.items()
+    }
+    found = PlateCorrection.calibrated(lambda number: plate, leaves, CleanPlateSettings())
+    assert found is not None and not found.doubts
 
 
 def test_a_subject_of_the_plates_own_colours_is_left_alone():

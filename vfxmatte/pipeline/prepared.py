@@ -134,7 +134,7 @@ class PreparedRun:
             if picture is None or plate is None:
                 continue
             labels = resized(self.keyframes[number].labels, picture.shape[:2])
-            if CleanPlate.given(plate).depth(picture, labels) is None:
+            if CleanPlate.given(plate).compared(picture, labels) is None:
                 yield (
                     f"the clean plate of keyframe {number} is not its background, or shows too "
                     "little of it: clean plates are left out up to the keyframes beside it"

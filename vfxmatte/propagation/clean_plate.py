@@ -5,7 +5,8 @@ exact to noise, if the camera does not move. Where a frame shows it, there is no
 pixels become background, and foreground that both directions agree on becomes unknown. How deep
 inside such a region a pixel must lie is calibrated on the keyframes: deeper than what is painted
 there, so that a subject of the background's colours, or faint hair before it, switches this off by
-itself.
+itself. Where a frame shows something else beside the band, background becomes unknown, unless that
+is wrong too often on the keyframes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.common.checked import Checked, limited
+from vfxmatte.propagation.contradiction import touching_band
 from vfxmatte.propagation.flow import FlowPair, grey
 from vfxmatte.propagation.keyframe_look import certain, compared_colours
 from vfxmatte.propagation.proxy_store import ProxyStore
@@ -45,6 +47,9 @@ _MOST_STRANGE = 0.2  # … and differ from the median on no larger a share: labe
 _NOISE, _LEAST = 4.0, 3.0  # up to so many times the median difference, or so much, is noise …
 _MOST = 12.0  # … and more than this is a flash; in 8-bit Lab units
 _LEAST_PX = 3.0  # smallest depth inside a region that shows the plate, in px of the proxy
+_ELSE = 2.0  # times the largest noise: something else is there …
+_REACH_PX, _GROWTH_PX = 6.0, 3.0  # … so near the band or another such region, grown by so much …
+_FALSE_ALARMS = 0.1  # … if on a keyframe no more than this share of its band would be so, wrongly
 _SUM = np.ones((1, 3), np.float32)
 _ABSENT = 256  # sorts behind every colour
 _CELLS = 4  # along each side of the picture
@@ -112,6 +117,16 @@ def is_aligned(first: Picture, last: Picture, background: Mask) -> bool:
     return min(zip(errors, shifts, strict=True))[1] == (0, 0)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """A frame beside its clean plate, of its proxy's size."""
+
+    depth: FloatImage
+    """(h, w) float32: how deep in a region that shows the plate, in px."""
+    is_else: Mask
+    """(h, w) bool: where something else is there."""
+
+
 class CleanPlate:
     """The colours of the background, at half the proxies' size."""
 
@@ -156,8 +171,8 @@ class CleanPlate:
         colours = compared_colours(behind.picture)
         return cls(colours, certain(behind.is_known, colours.shape[:2]) > 0)
 
-    def depth(self, picture: Picture, labels: Labels) -> FloatImage | None:
-        """Return how deep each pixel lies in a region that shows the plate, (h, w) float32 px.
+    def compared(self, picture: Picture, labels: Labels) -> Compared | None:
+        """Compare a frame with the plate.
 
         Args:
             picture, labels: (h, w, 3) and (h, w) uint8, of the proxies' size.
@@ -176,8 +191,13 @@ class CleanPlate:
         whole = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # without specks of noise
         deep = cv2.distanceTransform(_framed(whole), cv2.DIST_L2, 5)[1:-1, 1:-1]
         deep = np.minimum(deep, max(deep.shape))  # endless where nothing but the plate is seen
+        other = ((difference > _ELSE * largest) & self._is_seen).astype(np.uint8)
+        other = cast(NDArray[np.uint8], cv2.morphologyEx(other, cv2.MORPH_OPEN, _SPECK))
         size = labels.shape[1], labels.shape[0]
-        return cast(FloatImage, cv2.resize(2 * deep, size, interpolation=cv2.INTER_LINEAR))
+        return Compared(
+            depth=cast(FloatImage, cv2.resize(2 * deep, size, interpolation=cv2.INTER_LINEAR)),
+            is_else=cv2.resize(other, size, interpolation=cv2.INTER_NEAREST).astype(bool),
+        )
 
 
 def _largest_noise(found: FloatImage) -> float:
@@ -204,6 +224,8 @@ class PlateCorrection:
     """Gives a frame's; None for a frame without one."""
     depth_px: float
     """How deep in a region that shows the plate a pixel is certainly background."""
+    doubts: bool
+    """Whether background that shows something else is doubted."""
 
     @classmethod
     def calibrated(
@@ -213,38 +235,53 @@ class PlateCorrection:
         settings: CleanPlateSettings,
     ) -> PlateCorrection | None:
         """Measure how deep what is painted lies on the keyframes; None if they cannot tell."""
-        depths: list[float] = []
+        depths, doubts = list[float](), True
         for number, (picture, labels) in keyframes.items():
             plate = plates(number)
             if plate is None:
                 continue
-            depth = plate.depth(picture, labels)
-            if depth is None:
+            found = plate.compared(picture, labels)
+            if found is None:
                 return None
             depths.append(_LEAST_PX)
-            painted = depth[labels != BACKGROUND]
+            painted = found.depth[labels != BACKGROUND]
+            wrong = int(np.count_nonzero(_doubtful(found, labels)))
+            if wrong > _FALSE_ALARMS * int(np.count_nonzero(labels == UNKNOWN)):
+                doubts = False
             lost = int(settings.lost_share * np.count_nonzero(labels == UNKNOWN))
             if lost < painted.size:
                 depths.append(float(np.partition(painted, painted.size - 1 - lost)[-1 - lost]))
-        return cls(plates=plates, depth_px=max(depths)) if depths else None
+        return cls(plates=plates, depth_px=max(depths), doubts=doubts) if depths else None
 
     def corrected(self, number: int, picture: Picture, labels: Labels) -> Labels:
-        """Turn unknown to background and foreground to unknown where the plate is seen.
+        """Turn unknown to background and foreground to unknown where the plate is seen, and
+        background to unknown where something else is.
 
         Args:
             number: the frame's.
             picture, labels: (h, w, 3) and (h, w) uint8.
         """
         plate = self.plates(number)
-        depth = None if plate is None else plate.depth(picture, labels)
-        if depth is None:
+        found = None if plate is None else plate.compared(picture, labels)
+        if found is None:
             return labels
-        empty = depth > self.depth_px
+        empty = found.depth > self.depth_px
         result = labels.copy()
         result[empty & (labels == UNKNOWN)] = BACKGROUND
         opened = dilate(empty & (labels == FOREGROUND), self.depth_px)
         result[opened & (result == FOREGROUND)] = UNKNOWN
+        if self.doubts:
+            result[_doubtful(found, labels)] = UNKNOWN
         return result
+
+
+def _doubtful(found: Compared, labels: Labels) -> Mask:
+    """Select background beside the band that shows something else, (h, w) bool."""
+    doubts: Mask = np.asarray(found.is_else & (labels == BACKGROUND))
+    if not doubts.any():
+        return doubts
+    grown = dilate(touching_band(doubts, labels, _REACH_PX), _GROWTH_PX)
+    return np.asarray(grown & (labels == BACKGROUND))
 
 
 def given_plates(behind: ReadBehind) -> Callable[[int], CleanPlate | None]:

@@ -60,7 +60,7 @@ class Contradictions:
         inside = self._unusual(look.foreground, labels, FOREGROUND)
         outside = self._unusual(look.background, labels, BACKGROUND)
         if outside.any():
-            outside = self._touching(outside, labels)
+            outside = touching_band(outside, labels, self._settings.touching_px)
         return dilate(inside | outside, self._settings.growth_px)
 
     def _unusual(self, plane: Plane, labels: Labels, label: int) -> Mask:
@@ -77,15 +77,6 @@ class Contradictions:
         same = (look.background <= self._settings.least_difference).astype(np.uint8)
         return _enlarged(same, shape)
 
-    def _touching(self, doubts: Mask, labels: Labels) -> Mask:
-        """Keep the regions that are connected to the band, through other regions if need be."""
-        reach = self._settings.touching_px
-        joined = dilate(doubts | (labels == UNKNOWN), reach / 2)
-        _, regions = cv2.connectedComponents(joined.view(np.uint8))
-        kept = np.zeros(int(regions.max()) + 1, bool)
-        kept[regions[labels == UNKNOWN]] = True
-        return np.asarray(doubts & kept[regions])
-
     def _usual_difference(self, plane: Plane, region: Mask) -> float:
         half = cv2.resize(
             region.astype(np.uint8), plane.shape[::-1], interpolation=cv2.INTER_NEAREST
@@ -95,6 +86,15 @@ class Contradictions:
             return float("inf")
         usual = float(np.quantile(values, self._settings.usual_share))
         return max(usual, self._settings.least_difference)
+
+
+def touching_band(doubts: Mask, labels: Labels, reach_px: float) -> Mask:
+    """Keep the regions that lie within a distance of the band, or of others that do."""
+    joined = dilate(doubts | (labels == UNKNOWN), reach_px / 2)
+    _, regions = cv2.connectedComponents(joined.view(np.uint8))
+    kept = np.zeros(int(regions.max()) + 1, bool)
+    kept[regions[labels == UNKNOWN]] = True
+    return np.asarray(doubts & kept[regions])
 
 
 def _by_label(look: Look) -> dict[int, Plane]:
