@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import write_rgb
 from tests.pipeline.test_control_callers import job
+from tests.pipeline.test_limit_movies import movie
 from vfxmatte.cli import commands
-from vfxmatte.colour import decode_srgb
+from vfxmatte.colour import ColourConfig, decode_srgb
 from vfxmatte.errors import UsageError
+from vfxmatte.io.plates import MoviePlate
 from vfxmatte.io.writers import write_labels
+from vfxmatte.pipeline.clean_plates import CleanPlateReader, CleanPlates
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import subject_shots
 from vfxmatte.serve.engine_cache import EngineCache
@@ -24,7 +27,7 @@ from vfxmatte.serve.params import Params
 from vfxmatte.serve.requests import FrameRequest
 from vfxmatte.serve.work import frame_steps
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Trimap, Window
+from vfxmatte.types import BACKGROUND, UNKNOWN, FloatImage, Frame, Trimap, Window
 
 HEIGHT, WIDTH, NUMBERS = 96, 160, range(1001, 1010)
 WINDOW = Window.of_size(WIDTH, HEIGHT)
@@ -225,6 +228,32 @@ def test_outside_its_data_window_it_shows_nothing(shot: Path) -> None:
     found = carried(shot)
     assert np.count_nonzero(found[:, :80] != without[:, :80]) > 300
     assert np.array_equal(found[:, 80:], without[:, 80:])
+
+
+def test_a_movie_is_decoded_once_in_whatever_order_frames_are_asked_for(
+    shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [np.rint(255 * wall(number)).astype(np.uint8) for number in NUMBERS]
+    place = movie(shot / "cleanplate" / "clean.mkv", pictures)
+    decoded: list[int] = []
+    read_movie = MoviePlate.read
+
+    def read(plate: MoviePlate, number: int) -> Frame:
+        decoded.append(number)
+        return read_movie(plate, number)
+
+    monkeypatch.setattr(MoviePlate, "read", read)
+    colours = ColourConfig.load()
+    with Shot.open(shot).open_plate(colours) as plate:
+        files = CleanPlates.find(place, plate.info)
+        assert files is not None
+        reader = CleanPlateReader(files, plate.info, None, colours)
+    for number in (1002, 1009, 1004, 1003, 1006, 1005, 1001, 1008):
+        found = reader.read(number, (HEIGHT, WIDTH))
+        assert found is not None and found.is_known.all()
+        assert np.abs(found.picture.astype(int) - pictures[number - 1001]).mean() < 12
+    reader.close()
+    assert decoded == list(NUMBERS)
 
 
 def test_how_its_colours_are_read_decides_mattes(shot: Path) -> None:

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
-from vfxmatte.errors import PlateError, ShotError, VfxmatteError
+from vfxmatte.errors import PlateError, ShotError, VfxmatteError, own_copy
 from vfxmatte.io.canvas import lay_on
 from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate, file_signature
@@ -27,6 +28,7 @@ from vfxmatte.propagation.clean_plate import Behind
 from vfxmatte.types import Frame, Window, numbers_as_text
 
 _KNOWN = 0.99  # share of a small pixel that a clean plate's data window covers
+_NEAR = 12  # frames within which threads ask for them in any order
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ class CleanPlateReader:
         """
         self._files, self._canvas, self._colours = files, plate.canvas, colours
         self._lock = threading.Lock()
-        self._last: tuple[tuple[int, tuple[int, int]], Behind] | None = None
+        self._kept: dict[tuple[int, tuple[int, int]], Behind | VfxmatteError] = {}
         self._plate = _opened(files, plate.numbers[0], colour_space, colours)
+        self._next = files.numbers[0]
         found, wanted = self._plate.info.display_window, plate.display_window
         if found.shape != wanted.shape:
             self.close()
@@ -152,14 +155,30 @@ class CleanPlateReader:
         if held is None:
             return None
         with self._lock:
-            if self._last is None or self._last[0] != (held, size):
-                try:
-                    frame = self._plate.read(held)
-                except VfxmatteError as error:
-                    error.frame = number
-                    raise
-                self._last = (held, size), self._behind(frame, size)
-            return self._last[1]
+            if (held, size) not in self._kept:
+                self._read_up_to(held, size)
+            found = self._kept[held, size]
+        if isinstance(found, VfxmatteError):
+            error = cast(VfxmatteError, own_copy(found))
+            error.frame = number
+            raise error
+        return found
+
+    def _read_up_to(self, held: int, size: tuple[int, int]) -> None:
+        """Read one; of a movie also those shortly before it, which are asked for soon."""
+        is_movie = isinstance(self._plate, MoviePlate)
+        is_near = is_movie and self._next <= held < self._next + _NEAR
+        for number in range(self._next if is_near else held, held + 1):
+            self._kept[number, size] = self._tried(number, size)
+        self._next = held + 1
+        while len(self._kept) > 2 * _NEAR:
+            del self._kept[next(iter(self._kept))]
+
+    def _tried(self, held: int, size: tuple[int, int]) -> Behind | VfxmatteError:
+        try:
+            return self._behind(self._plate.read(held), size)
+        except VfxmatteError as error:
+            return error
 
     def _behind(self, frame: Frame, size: tuple[int, int]) -> Behind:
         pixels = lay_on(frame.pixels, self._moved(frame.canvas), self._canvas)
