@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vfxmatte.propagation.clean_plate import (
+    Behind,
     CleanPlate,
     CleanPlateSettings,
     PlateCorrection,
@@ -111,6 +112,17 @@ def test_a_few_wrong_labels_do_not_spoil_the_median():
     depth = found.depth
     assert depth[alpha_of(1007) > 0.5].max() < 6
     assert np.median(depth[alpha_of(1007) < 0.01]) > 10
+
+
+def test_at_the_edge_of_what_is_known_nothing_else_is_seen():
+    picture, labels = picture_of(1007, np.zeros(SHAPE, np.float32)), np.zeros(SHAPE, np.uint8)
+    is_known = np.zeros(SHAPE, bool)
+    is_known[:, :160] = True
+    patch = np.where(is_known[..., None], picture, 0)
+    found = CleanPlate.given(Behind(patch, is_known)).compared(picture, labels)
+    assert found is not None
+    assert not found.is_else.any()
+    assert found.depth[:, :150].min() > 0 and found.depth[:, 160:].max() == 0
 
 
 def test_a_gap_that_opens_in_certain_foreground_becomes_unknown():
