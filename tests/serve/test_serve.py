@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -271,14 +272,22 @@ def test_a_run_can_be_cancelled_and_goes_on_later(
     assert client.call("cancel", "d", job="b")["result"] == {"cancelled": False}
     gate.touch()
     result = client.answer("a")["result"]
-    assert result["interrupted"] and result["written"] == 3
+    written = result["written"]
+    assert result["interrupted"] and written in (3, 4)  # the gate opens between two frames
     result = client.call("run", "e", **gated(tiny_shot, tiny_weights))["result"]
-    assert (result["kept"], result["written"], result["interrupted"]) == (3, 2, False)
+    assert (result["kept"], result["written"], result["interrupted"]) == (
+        written,
+        5 - written,
+        False,
+    )
 
 
 def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
     running: Running, tiny_shot: Path, tiny_weights: Path, gate: Path, tmp_path: Path
 ) -> None:
+    plate = tiny_shot / "plate"
+    for number in range(1006, 1016):  # more than are solved ahead
+        shutil.copy2(plate / "plate.1005.exr", plate / f"plate.{number}.exr")
     one, two = running.client(), running.client()
     one.request("run", **gated(tiny_shot, tiny_weights))
     one.event(event="frame", frame=1002)
@@ -288,8 +297,8 @@ def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
         pass
     gate.touch()
     assert two.answer(1)["result"]["written"] == 1
-    assert one.answer(1)["result"]["written"] == 5
-    short, long = tmp_path / "other" / "matte.1001.exr", tiny_shot / "matte" / "matte.1005.exr"
+    assert one.answer(1)["result"]["written"] == 15
+    short, long = tmp_path / "other" / "matte.1001.exr", tiny_shot / "matte" / "matte.1015.exr"
     assert short.stat().st_mtime_ns < long.stat().st_mtime_ns
 
 
