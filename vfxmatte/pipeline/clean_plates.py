@@ -100,7 +100,7 @@ class CleanPlates:
 
 
 class CleanPlateReader:
-    """Reads clean plates small; thread safe, and a context manager."""
+    """Reads clean plates small; thread safe."""
 
     def __init__(
         self, files: CleanPlates, plate: PlateInfo, colour_space: str | None, colours: ColourConfig

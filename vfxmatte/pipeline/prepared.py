@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -121,24 +122,27 @@ class PreparedRun:
         try:
             numbers = (n for n in self.numbers if n not in self.plan.finished)
             self.plan.limits.check(numbers, self.plate.info)
-            return [*self.keyframes.check(), *self._strange_plates()]
+            return [*self.keyframes.check(), *self._strange_plates]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
-    def _strange_plates(self) -> Iterator[str]:
-        """Yield a sentence for each keyframe whose background is not that of its clean plate."""
+    @cached_property
+    def _strange_plates(self) -> list[str]:
+        """A sentence for each keyframe whose background is not that of its clean plate."""
+        strange: list[str] = []
         if self._behind is None:
-            return
+            return strange
         for number, picture in self.proxies(sorted(self.keyframes)):
             plate = None if picture is None else self._behind(number)
             if picture is None or plate is None:
                 continue
             labels = resized(self.keyframes[number].labels, picture.shape[:2])
             if CleanPlate.given(plate).compared(picture, labels) is None:
-                yield (
+                strange.append(
                     f"the clean plate of keyframe {number} is not its background, or shows too "
                     "little of it: clean plates are left out up to the keyframes beside it"
                 )
+        return strange
 
     def trimaps(self) -> Iterator[Trimap]:
         """Yield the trimap of every frame to solve, carried from the keyframes, ascending.

@@ -58,7 +58,7 @@ _SPECK = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True, kw_only=True)
 class CleanPlateSettings(Checked):
-    """Settings for clean plates of cameras that stand still."""
+    """Settings for clean plates, given or found."""
 
     still_px: float = limited(0.15, at_least=0)
     """The camera stands still if background moves less from frame to frame; 0 for never."""
@@ -136,9 +136,7 @@ class CleanPlate:
 
     @classmethod
     def of(
-        cls,
-        numbers: Sequence[int],
-        frame: Callable[[int], tuple[Picture, Labels]],
+        cls, numbers: Sequence[int], frame: Callable[[int], tuple[Picture, Labels]]
     ) -> CleanPlate:
         """Take the median over frames of certain background.
 

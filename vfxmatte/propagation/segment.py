@@ -68,7 +68,7 @@ class PropagationSettings(Checked):
     contradiction: ContradictionSettings = field(default_factory=ContradictionSettings)
     """When the picture contradicts a label that both directions agree on."""
     clean_plate: CleanPlateSettings = field(default_factory=CleanPlateSettings)
-    """What is behind the subject of a camera that stands still."""
+    """How a frame is compared with what is behind the subject."""
 
 
 def proxy_size(canvas_shape: tuple[int, int], settings: PropagationSettings) -> tuple[int, int]:

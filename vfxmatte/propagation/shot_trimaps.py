@@ -22,12 +22,7 @@ from vfxmatte.common.parallel import close, prefetched_map
 from vfxmatte.errors import OutputError, TrimapError, concerns_all_frames, own_copy
 from vfxmatte.propagation.clean_plate import ReadBehind
 from vfxmatte.propagation.cut_segment import stored_trimaps, trimaps_after
-from vfxmatte.propagation.segment import (
-    PropagationSettings,
-    ReadProxies,
-    SegmentWork,
-    proxy_size,
-)
+from vfxmatte.propagation.segment import PropagationSettings, ReadProxies, SegmentWork, proxy_size
 from vfxmatte.types import Failure, Trimap
 
 __all__ = [
