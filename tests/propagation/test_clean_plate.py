@@ -1,9 +1,14 @@
 """A camera that stands still: what was behind the subject corrects its trimaps."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from training.render.moving_composites import Motion, MovingComposite
+from vfxmatte.colour import encode_for_network
+from vfxmatte.io.stills.reading import read_image
 from vfxmatte.propagation.clean_plate import (
     Behind,
     CleanPlate,
@@ -202,3 +207,41 @@ def test_a_camera_that_drifts_does_not_stand_still(shift, expected):
     assert stands_still([(flow_pair(grey(first), grey(last)), labels)], 0.15) == expected
     assert not stands_still([(flow_pair(grey(first), grey(last)), labels + 255)], 0.15)
     assert not is_aligned(first, last, ~behind)
+
+
+# -- at a real size --------------------------------------------------------------------------------
+
+SAMPLES = Path(__file__).parents[2] / "sample_shots"
+
+
+def test_a_sample_shots_creature_before_a_camera_that_stands_still():
+    """Cut out of its own plate, and moved over another one's by the renderer of moving shots."""
+    shot = SAMPLES / "furry_creature"
+    plate = read_image(shot / "plate" / "plate.1001.exr").pixels
+    alpha = read_image(shot / "alpha" / "alpha.1001.exr").pixels[:, :, :1]
+    behind = read_image(SAMPLES / "foliage" / "plate" / "plate.1001.exr").pixels
+    motion = Motion(drift_px=(16.0, 2.0), spin_deg=4.0, sway_px=6.0, grain=0.005, size=0.45)
+    element = np.concatenate([plate * alpha, alpha], axis=2).astype(np.float32)
+    element = cv2.copyMakeBorder(element, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    shape = plate.shape[:2]
+    composite = MovingComposite(element, behind, motion, shape=shape, length=13, sub_frames=3)
+    frames = {1001 + n: frame for n, frame in enumerate(composite.frames())}
+    keys = {
+        n: Trimap(number=n, labels=painted(frames[n][1]), is_keyframe=True) for n in (1001, 1013)
+    }
+
+    def read(numbers):
+        for n in numbers:
+            encoded = encode_for_network(frames[n][0])
+            yield n, np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+
+    def labels(**settings):
+        found = propagate(
+            keys, sorted(frames), read, PropagationSettings(**settings), wanted={1007}
+        )
+        return next(iter(found)).labels
+
+    without, found, truth = labels(clean_plate=OFF), labels(), frames[1007][1]
+    assert np.count_nonzero(found == UNKNOWN) < np.count_nonzero(without == UNKNOWN)
+    assert missed_share(found, truth) <= missed_share(without, truth) + 0.003
+    assert not ((truth > 0.5) & (found == BACKGROUND) & (without != BACKGROUND)).any()
