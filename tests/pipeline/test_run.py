@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,7 +48,8 @@ from vfxmatte.network.weights import file_sha256, save_weights
 from vfxmatte.pipeline.run import Run, run, stages
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.types import FOREGROUND, UNKNOWN, FrameResult, Matte, Window
+from vfxmatte.propagation.confidence import matte_confidence
+from vfxmatte.types import FOREGROUND, UNKNOWN, FrameRange, FrameResult, Matte, Window
 
 WINDOW = Window.of_size(64, 48)
 NUMBERS = list(range(1001, 1009))
@@ -152,6 +154,25 @@ def test_the_stats_tell_trimap_and_time(folder: Path, solve: Any) -> None:
     for stats in by_number.values():
         assert 0 < stats["unknown_share"] < 1 and "nonfinite_pixels" not in stats
         assert {"trimap_ms", "read_ms", "colour_ms", "solve_ms", "write_ms"} <= set(stats)
+
+
+def test_a_matte_is_rated_by_how_soft_it_is_beside_the_painted_bands(
+    folder: Path, solve: Any, tiny_weights: Path
+) -> None:
+    results = {result.number: result.stats for result in solve(folder)}
+    area = 64 * 48
+    painted = np.mean([results[n]["unknown_share"] * area for n in (1001, 1004, 1008)])
+    for number in (1002, 1006):
+        alpha = alpha_of(folder / "matte", number)
+        expected = matte_confidence(alpha, painted)
+        assert results[number]["confidence"] == pytest.approx(expected, rel=0.02)
+        assert 0 < results[number]["trimap_confidence"] <= 1
+    assert results[1004]["confidence"] == 1
+    shot = Shot.open(folder, output=folder.parent / "chunk")
+    settings = changed(RunSettings(), {"engine": {"weights": str(tiny_weights), "device": "cpu"}})
+    with Run(shot, replace(settings, frames=FrameRange.parse("1002-1003")), chunk=True) as chunk:
+        found = {result.number: result.stats["confidence"] for result in chunk.frames()}
+    assert found == {n: results[n]["confidence"] for n in (1002, 1003)}
 
 
 def test_the_manifest_tells_what_was_done_with_what(

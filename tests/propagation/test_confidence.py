@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vfxmatte.propagation.confidence import (
+    WEAK,
     TrimapStats,
     area_ratio,
+    matte_confidence,
     missed_share,
     suggest_keyframe,
     trimap_stats,
@@ -18,6 +20,15 @@ def test_missed_counts_soft_pixels_called_certain():
     labels = np.array([[0, 0, 0, 128, 128, 255, 255, 255]], np.uint8)
     assert missed_share(labels, alpha) == pytest.approx(2 / 4)
     assert missed_share(labels, np.zeros_like(alpha)) == 0
+
+
+def test_a_matte_is_weak_where_it_is_twice_as_soft_as_a_painted_one_usually_is():
+    alpha = np.zeros((40, 50), np.float32)
+    alpha[:10], alpha[10:12] = 1, 0.5  # 50 of softness
+    assert matte_confidence(alpha, painted_px=50 / 0.24) == pytest.approx(WEAK)
+    assert matte_confidence(1 - alpha, painted_px=50 / 0.24) == pytest.approx(WEAK)
+    assert matte_confidence(alpha, painted_px=50 / 0.12) == pytest.approx(0.8)
+    assert matte_confidence(np.round(alpha), painted_px=1) == 1
 
 
 def test_area_is_relative_to_the_reference():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
-from vfxmatte.errors import OutputError, UsageError, VfxmatteError, concerns_all_frames
+from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError, concerns_all_frames
 from vfxmatte.io.plates import Plate
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
@@ -125,6 +125,21 @@ class PreparedRun:
             return [*self.keyframes.check(), *self._strange_plates]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
+
+    @cached_property
+    def painted_px(self) -> float:
+        """The mean unknown area of the shot's painted keyframes, in px; 0 if none is painted.
+
+        It is that of all, also where a chunk needs but a few, so that all are rated alike.
+        """
+        painted = [n for n in self.plan.keyframes if n not in self.plan.finished]
+        others = Keyframes(self.plan.keyframes, self.plate.info, self.settings.keyframe_growth)
+        read, areas = set(self.keyframes), []
+        for number in painted:
+            with suppress(TrimapError):  # where this run needs it, it was refused
+                keyframes = self.keyframes if number in read else others
+                areas.append(keyframes.unknown_px(number))
+        return float(np.mean(areas)) if areas else 0.0
 
     @cached_property
     def _strange_plates(self) -> list[str]:

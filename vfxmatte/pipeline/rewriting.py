@@ -8,7 +8,7 @@ from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.frame import FrameState, for_each_frame
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.solved import SolvedFile, read_alpha
-from vfxmatte.pipeline.stages import read_plates, shape_matte, write_matte
+from vfxmatte.pipeline.stages import read_plates, shape_matte, trimap_confidence, write_matte
 from vfxmatte.types import Matte
 
 
@@ -37,7 +37,7 @@ def rewrite(
                 state.trimap = run.results.read_trimap(
                     state.number,
                     is_keyframe=state.number in run.plan.keyframes,
-                    confidence=record.stats["confidence"],
+                    confidence=trimap_confidence(record.stats),
                 )
         if run.controls.shapes(state.number):
             state.solved = SolvedFile.of(record)

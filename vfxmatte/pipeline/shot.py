@@ -42,7 +42,7 @@ from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.subject_names import find_subjects
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place
-from vfxmatte.types import Trimap, numbers_as_text
+from vfxmatte.types import UNKNOWN, Trimap, numbers_as_text
 
 PLATE_FOLDER = "plate"
 TRIMAP_FOLDER = "trimaps"
@@ -376,17 +376,25 @@ class Keyframes(Mapping[int, Trimap]):
         self._oddities: list[str] | None = None
         self._remarks: dict[int, str] = {}
         self._labels: dict[int, bytes] = {}
+        self._unknown_px: dict[int, int] = {}
 
     def __getitem__(self, number: int) -> Trimap:
         with self._lock:
             if number not in self._labels:
                 trimap = self._read(number)
                 self._labels[number] = zlib.compress(trimap.labels.tobytes(), 1)
+                self._unknown_px[number] = int(np.count_nonzero(trimap.labels == UNKNOWN))
                 return trimap
             packed = self._labels[number]
         labels = np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8)
         shape = self._plate.canvas.shape
         return Trimap(number=number, labels=labels.reshape(shape), is_keyframe=True)
+
+    def unknown_px(self, number: int) -> int:
+        """Return the unknown area of a keyframe."""
+        if number not in self._unknown_px:
+            self[number]
+        return self._unknown_px[number]
 
     def _read(self, number: int) -> Trimap:
         path = self._paths[number]

@@ -24,7 +24,7 @@ from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.sharing import give_way
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.pipeline.unshared import OVERLAP_STAT, read_own_alpha
-from vfxmatte.propagation.confidence import trimap_stats
+from vfxmatte.propagation.confidence import matte_confidence, trimap_stats
 from vfxmatte.temporal.steadying import picture_of
 from vfxmatte.types import Failure, Labels, Matte, Trimap
 
@@ -60,7 +60,7 @@ def store_trimap(run: PreparedRun, state: FrameState) -> None:
     trimap = state.needed(state.trimap)
     with state.timed("trimap"):
         score = trimap_stats(trimap, run.plan.keyframes)
-        state.stats["confidence"] = score.confidence
+        state.stats["confidence"] = state.stats["trimap_confidence"] = score.confidence
         state.stats["unknown_share"] = score.unknown_share
         state.stats["keyframe_distance"] = float(score.keyframe_distance)
         if trimap.cut is not None:
@@ -74,7 +74,7 @@ def _store_narrowed(run: PreparedRun, state: FrameState, labels: Labels) -> None
         number=state.number,
         labels=labels,
         is_keyframe=False,
-        confidence=state.stats.get("confidence", 1.0),
+        confidence=trimap_confidence(state.stats),
     )
     state.stats["unknown_share"] = trimap.unknown_share
     state.trimap = trimap
@@ -186,6 +186,19 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
         close(states)
 
 
+def rate_matte(run: PreparedRun, state: FrameState) -> None:
+    """Put the confidence of what was solved into the stats, in place of the trimap's."""
+    if state.aside or state.number in run.plan.keyframes or not run.painted_px:
+        return
+    alpha = state.needed(state.matte).alpha
+    state.stats["confidence"] = matte_confidence(alpha, run.painted_px)
+
+
+def trimap_confidence(stats: Mapping[str, float]) -> float:
+    """Look up how far a frame's trimap is to be trusted, 0 to 1."""
+    return stats.get("trimap_confidence", stats.get("confidence", 1.0))
+
+
 def shape_matte(run: PreparedRun, state: FrameState) -> None:
     """Limit alpha by garbage and core mattes, and shape its edges; what was solved is kept."""
     matte, frame = state.needed(state.matte), state.needed(state.frame)
@@ -224,7 +237,7 @@ def _make_layers(run: PreparedRun, device: str, state: FrameState) -> None:
         state.trimap = run.results.read_trimap(
             state.number,
             is_keyframe=state.number in run.plan.keyframes,
-            confidence=state.stats.get("confidence", 1.0),
+            confidence=trimap_confidence(state.stats),
         )
     with state.timed("layers"):
         maker = PlaneMaker(settings=output, colours=run.colours, device=device)

@@ -1,8 +1,9 @@
-"""Rate propagated trimaps, and suggest where another keyframe would help most.
+"""Rate propagated trimaps and their mattes, and suggest where another keyframe would help most.
 
 Against a true alpha: `missed` (soft pixels labelled certain, which the network can never repair)
 and `area` (unknown area against the area needed). Without one: each frame's confidence, unknown
-share and distance to the nearest keyframe.
+share and distance to the nearest keyframe. Once a frame is solved, its matte tells more than its
+trimap does: where the picture does not say what is subject, alpha is neither 0 nor 1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from vfxmatte.types import UNKNOWN, FloatImage, Labels, Trimap
 
 WEAK = 0.5
 """Frames with less confidence are weak."""
+
+_USUALLY_SOFT = 0.12
+"""How soft the matte of a painted keyframe is, as a share of its unknown area: 0.10 to 0.13 on each
+of eleven shots of hair, fur, leaves, people and animals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,19 @@ def area_ratio(labels: Labels, reference_labels: Labels) -> float:
     if reference == 0:
         return 1.0 if area == 0 else float("inf")
     return area / reference
+
+
+def matte_confidence(alpha: FloatImage, painted_px: float) -> float:
+    """Rate a frame by how soft its matte is: 0.8 where it is as soft as a painted keyframe's
+    usually is, 0.5 where it is twice as soft.
+
+    Args:
+        alpha: (H, W) float32 in [0, 1], as solved.
+        painted_px: unknown area of the shot's keyframes, a mean, above 0.
+    """
+    softness = float(np.minimum(alpha, 1 - alpha).sum(dtype=np.float64))
+    usual = _USUALLY_SOFT * painted_px
+    return 1 / (1 + (softness / (2 * usual)) ** 2)
 
 
 def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats:
