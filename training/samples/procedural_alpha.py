@@ -46,7 +46,7 @@ class _Canvas:
         """A polyline; below half a pixel of width it is thinner by coverage."""
         at = [_fixed(points)]
         width = width_px * _FINER
-        level = 255 if width >= 1 else max(40, int(255 * width))
+        level = 255 if width >= 1 else max(6, int(255 * width))
         thick = max(1, round(width))
         if level == 255:
             cv2.polylines(self.alpha, at, False, 255, thick, cv2.LINE_AA, _SHIFT)
@@ -55,7 +55,8 @@ class _Canvas:
             piece = np.zeros_like(self.alpha[rows, columns])
             offset = np.array((columns.start, rows.start)) / _FINER
             cv2.polylines(piece, [_fixed(points - offset)], False, level, 1, cv2.LINE_AA, _SHIFT)
-            np.maximum(self.alpha[rows, columns], piece, out=self.alpha[rows, columns])
+            part = self.alpha[rows, columns]
+            cv2.add(part, cv2.multiply(255 - part, piece, scale=1 / 255), dst=part)  # in front
         cv2.polylines(self.shade, at, False, shade, thick + 1, cv2.LINE_8, _SHIFT)
 
     def fill(self, points: Points, shade: int, level: int = 255) -> None:
@@ -119,20 +120,31 @@ def _shade(random: np.random.Generator, spread: float = 45) -> int:
     return int(np.clip(random.normal(128, spread), 40, 235))
 
 
+def _thickness(most_px: float, random: np.random.Generator) -> float:
+    """A hair's width in px, most often well below one, as in photographs of people."""
+    return float(np.exp(random.uniform(np.log(0.06), np.log(most_px))))
+
+
+def _more_where_thin(width_px: float) -> float:
+    """How many hairs there are for one of half a pixel."""
+    return float(np.clip((0.5 / width_px) ** 0.7, 1, 3))
+
+
 def strands(side: int, random: np.random.Generator) -> Drawn:
     """Hair: curved strands that leave a core, in locks that share a direction."""
     canvas = _Canvas(side)
     centre, radius = _centre(side, random), random.uniform(0.1, 0.3) * side
     core = outline(centre, radius, 0.3, random)
     length = random.uniform(0.1, 0.6) * side
-    curl, width = random.uniform(0.05, 0.5), random.uniform(0.2, 1.8)
+    curl, width = random.uniform(0.05, 0.5), _thickness(1.6, random)
+    many = _more_where_thin(width)
     droop = random.normal(0, 0.5, 2) * length
     for _ in range(int(random.integers(4, 26))):
         root = core[random.integers(len(core))]
         heading = (root - centre) / max(1e-6, float(np.linalg.norm(root - centre)))
         heading = _turned(heading[None], random.normal(0, 0.4))[0]
         bend = random.normal(0, curl * length, (3, 2))
-        for _ in range(int(random.integers(4, 30))):
+        for _ in range(int(many * random.integers(4, 30))):
             own = root + random.normal(0, 0.06 * side, 2)
             reach = length * random.uniform(0.4, 1.1)
             steps = np.array((0.0, 0.35, 0.7, 1.0))[:, None]
@@ -149,11 +161,11 @@ def fur(side: int, random: np.random.Generator) -> Drawn:
     body = outline(_centre(side, random), random.uniform(0.2, 0.4) * side, 0.4, random)
     canvas.fill(body, 128)
     length, lean = random.uniform(6, 50), random.normal(0, 0.8)
-    width = random.uniform(0.25, 1.2)
+    width = _thickness(1.2, random)
     normals = np.roll(body, -1, 0) - np.roll(body, 1, 0)
     normals = np.stack((normals[:, 1], -normals[:, 0]), 1)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
-    for _ in range(int(random.integers(300, 1100))):
+    for _ in range(int(_more_where_thin(width) * random.integers(300, 1100))):
         number = random.integers(len(body))
         share = random.random()
         root = share * body[number] + (1 - share) * body[(number + 1) % len(body)]
