@@ -11,6 +11,7 @@ from rich.console import Console
 from training.elements.pack import read_pack
 from training.samples.bank import PictureBank
 from training.samples.composite_store import StoreWriter
+from training.samples.procedural_alpha import DRAWERS
 from training.samples.varied_composites import VarietyConfig, make_composite, varied_compositor
 from vfxmatte.prior.constants import PRIORS
 
@@ -28,16 +29,24 @@ _AT_ONCE = 8  # records between two headers
 @click.option("--procedural", default=VarietyConfig.procedural, show_default=True,
               type=click.FloatRange(0, 1),
               help="Share of foregrounds cut out of photographs by rule.")  # fmt: skip
+@click.option("--shape", "shapes", multiple=True, type=click.Choice(list(DRAWERS)),
+              help="What is drawn by rule: strands, fur and so on [all].")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Of all that is random.")
 def composites(
-    pack: Path, output: Path, count: int, side_px: int, procedural: float, seed: int
+    pack: Path,
+    output: Path,
+    count: int,
+    side_px: int,
+    procedural: float,
+    shapes: tuple[str, ...],
+    seed: int,
 ) -> None:
     """Make training composites from the training part of PACK and keep them in a store.
 
     May be stopped at any moment: the same command goes on, with the same result.
     """
     torch.set_num_threads(1)
-    config = VarietyConfig(procedural=procedural)
+    config = VarietyConfig(procedural=procedural, shapes=shapes)
     whole = read_pack(pack)
     bank = PictureBank(whole.training(), torch.device("cpu"))
     compositor, config = varied_compositor(bank, config, side_px=side_px)

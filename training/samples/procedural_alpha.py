@@ -8,7 +8,7 @@ coverage as a camera's are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -354,9 +354,15 @@ DRAWERS: dict[str, tuple[Callable[[int, np.random.Generator], Drawn], float]] = 
 """Drawing functions by name, each with the share of foregrounds that it draws."""
 
 
-def draw_alpha(side: int, random: np.random.Generator) -> tuple[str, Drawn]:
-    """The name of a drawer and what it drew; something of the picture is covered."""
-    names, shares = list(DRAWERS), np.array([share for _, share in DRAWERS.values()])
+def draw_alpha(
+    side: int, random: np.random.Generator, shapes: Sequence[str] = ()
+) -> tuple[str, Drawn]:
+    """The name of a drawer and what it drew; something of the picture is covered.
+
+    shapes: drawers to choose from, all if there are none.
+    """
+    names = list(shapes or DRAWERS)
+    shares = np.array([DRAWERS[name][1] for name in names])
     while True:
         name = names[random.choice(len(names), p=shares / shares.sum())]
         drawn = DRAWERS[name][0](side, random)

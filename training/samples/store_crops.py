@@ -15,6 +15,7 @@ from torch import Tensor
 
 from training.samples.composite_store import BRIGHTEST, Bytes, StoreReader
 from vfxmatte.engines.light_frame import reduced_labels
+from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import PRIORS
 from vfxmatte.network.nearness import nearness
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
@@ -36,6 +37,8 @@ class CropConfig:
     encoded value."""
     gamma: float = 0.3
     """Largest change of the exponent, as a logarithm to base 2."""
+    shares: tuple[float, ...] = ()
+    """Share of the crops from each store, if not by the number of its composites."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,14 +54,20 @@ class StoreCrops:
     """Cuts batches out of stores that may still grow."""
 
     def __init__(self, stores: Sequence[StoreReader], config: CropConfig) -> None:
+        """Raises TrainingError for shares that do not fit the stores."""
         self.stores, self.config = tuple(stores), config
+        shares = config.shares
+        if shares and (len(shares) != len(stores) or min(shares) < 0 or not sum(shares) > 0):
+            raise TrainingError(
+                f"crops.shares must be 0 or more for each of {len(stores)} stores, found {shares}"
+            )
 
     def refresh(self) -> int:
         """Take in what makers have added; returns how many composites there are."""
         return sum(store.refresh() for store in self.stores)
 
     def batch(self, count: int, seed: Sequence[int]) -> CropBatch:
-        """`count` crops; every composite is as likely as any other."""
+        """`count` crops; every composite of a store is as likely as any other."""
         random = np.random.default_rng(list(seed))
         crops = [self._crop(random) for _ in range(count)]
         planes = np.stack(crops)
@@ -91,12 +100,9 @@ class StoreCrops:
         return np.concatenate((planes[:3], trimap, priors, near, alpha)).astype(np.float32)
 
     def _record(self, random: np.random.Generator) -> tuple[StoreReader, int]:
-        number = int(random.integers(sum(len(store) for store in self.stores)))
-        for store in self.stores:
-            if number < len(store):
-                return store, number
-            number -= len(store)
-        raise AssertionError("number lies within the stores")
+        shares = np.array(self.config.shares or [len(store) for store in self.stores], float)
+        store = self.stores[random.choice(len(self.stores), p=shares / shares.sum())]
+        return store, int(random.integers(len(store)))
 
 
 def _cut(store: StoreReader, number: int, side: int, random: np.random.Generator) -> Bytes:

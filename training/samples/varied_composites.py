@@ -43,32 +43,38 @@ class VarietyConfig:
 
     procedural: float = 0.45
     """Share of foregrounds that are cut out of photographs by procedural alphas."""
+    shapes: tuple[str, ...] = ()
+    """What procedural alphas draw, names of `procedural_alpha.DRAWERS`; all if there are none."""
     synthesis: SynthesisConfig = field(default_factory=_usual_synthesis)
     """How foregrounds are placed, varied and mixed; its trimaps are not used."""
     trimaps: DrawingConfig = field(default_factory=DrawingConfig)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As plain values; without `shapes`, as before there were any, if all are drawn."""
+        return {name: value for name, value in asdict(self).items() if name != "shapes" or value}
 
 
 class VariedCompositor(Compositor):
     """A compositor some of whose foregrounds are cut out of photographs."""
 
-    def __init__(self, bank: PictureBank, config: SynthesisConfig, procedural: float) -> None:
-        super().__init__(bank, config)
-        self._procedural = procedural
+    def __init__(self, bank: PictureBank, config: VarietyConfig) -> None:
+        super().__init__(bank, config.synthesis)
+        self._procedural, self._shapes = config.procedural, config.shapes
 
     def _views(self, host: torch.Generator, number: int | None = None) -> list[Tensor]:
         drawn = float(torch.rand((), generator=host))
         if number is not None or drawn >= self._procedural or self.config.moving_pairs:
             return super()._views(host, number)
         seed = int(torch.randint(1 << 62, (), generator=host))
-        return [cut_out(self.bank, self.config.crop_px, np.random.default_rng(seed))]
+        random = np.random.default_rng(seed)
+        return [cut_out(self.bank, self.config.crop_px, random, self._shapes)]
 
 
-def cut_out(bank: PictureBank, side: int, random: np.random.Generator) -> Tensor:
+def cut_out(
+    bank: PictureBank, side: int, random: np.random.Generator, shapes: Sequence[str] = ()
+) -> Tensor:
     """A foreground (4, side, side), premultiplied scene-linear, of a photograph's texture."""
-    _, drawn = draw_alpha(side, random)
+    _, drawn = draw_alpha(side, random, shapes)
     texture = _texture(bank, side, random) * torch.from_numpy(drawn.shading)
     alpha = torch.from_numpy(drawn.alpha)[None]
     return torch.cat((texture * alpha, alpha)).to(bank.device)
@@ -117,4 +123,4 @@ def varied_compositor(
 ) -> tuple[Compositor, VarietyConfig]:
     """A compositor of pictures of `side_px`, and the configuration with that side."""
     config = replace(config, synthesis=replace(config.synthesis, crop_px=side_px))
-    return VariedCompositor(bank, config.synthesis, config.procedural), config
+    return VariedCompositor(bank, config), config

@@ -17,9 +17,10 @@ from training.light.losses import error_loss, gradient_loss
 from training.light.trainer import Cycle, LightTrainer, LightTraining, reduced_input, score
 from training.light.validation import Errors, Picture, validate_light
 from training.samples.composite_store import HEADER, RECORDS, Composite, StoreReader, StoreWriter
-from training.samples.procedural_alpha import DRAWERS
+from training.samples.procedural_alpha import DRAWERS, _Canvas, draw_alpha
 from training.samples.store_crops import CropConfig, StoreCrops
 from training.samples.trimap_drawing import DrawingConfig, draw_trimap
+from training.samples.varied_composites import VarietyConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import CHANNELS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
@@ -61,6 +62,40 @@ def test_drawers_draw_alphas_with_soft_edges_that_follow_the_seed(name):
     assert np.array_equal(drawn[0].alpha, drawn[1].alpha)
     assert not np.array_equal(drawn[0].alpha, drawn[2].alpha)
     assert any(((one.alpha > 0.05) & (one.alpha < 0.95)).any() for one in drawn)
+
+
+def test_most_drawn_hair_is_thinner_than_a_pixel_and_faint_hairs_add_up():
+    drawn = [DRAWERS["strands"][0](128, np.random.default_rng(seed)).alpha for seed in range(12)]
+    values = np.concatenate([alpha[(alpha > 0.02) & (alpha < 0.98)] for alpha in drawn])
+    assert np.median(values) < 0.4
+    canvas = _Canvas(32)
+    line = np.array(((4.0, 16.0), (28.0, 16.0)))
+    levels = []
+    for _ in range(3):
+        canvas.line(line, 0.2, 128)
+        levels.append(canvas.finished().alpha.max())
+    assert levels[0] < levels[1] < levels[2] < 1
+
+
+def test_shapes_may_be_chosen():
+    names = {draw_alpha(64, np.random.default_rng(s), ("net", "fur"))[0] for s in range(12)}
+    assert names == {"net", "fur"}
+    assert "shapes" not in VarietyConfig().as_dict()
+    assert VarietyConfig(shapes=("fur",)).as_dict()["shapes"] == ("fur",)
+
+
+def test_stores_have_the_shares_of_crops_that_are_asked_for(tmp_path):
+    readers = [store(tmp_path / "a", 6), store(tmp_path / "b", 2)]
+
+    def drawn(**settings):
+        crops = StoreCrops(readers, CropConfig(side_px=64, **settings))
+        random = np.random.default_rng(3)
+        return np.mean([crops._record(random)[0] is readers[1] for _ in range(400)])
+
+    assert drawn() == pytest.approx(0.25, abs=0.06)
+    assert drawn(shares=(0.2, 0.8)) == pytest.approx(0.8, abs=0.06)
+    with pytest.raises(TrainingError, match="for each of 2 stores"):
+        StoreCrops(readers, CropConfig(shares=(1.0,)))
 
 
 def disc():
