@@ -47,8 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) ->
     """A folder with `creature/`, as the page says, and a small network for the default one."""
     write_tiny_shot(tmp_path / "creature")
     monkeypatch.chdir(tmp_path)
-    for module in ("engines.deep", "pipeline.plan"):
-        monkeypatch.setattr(f"vfxmatte.{module}.DEFAULT_WEIGHTS", tiny_weights)
+    monkeypatch.setattr("vfxmatte.network.sidecar.DEFAULT_WEIGHTS", tiny_weights)
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     single._engine.cache_clear()
     yield tmp_path

@@ -12,7 +12,7 @@ from typing import Any
 from vfxmatte.bench import machine
 from vfxmatte.errors import OutputError, UsageError
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
+from vfxmatte.network.sidecar import file_sha256, named_weights, read_sidecar
 
 FORMAT = 1
 KIND = "vfxmatte bench"
@@ -67,7 +67,7 @@ def begin(
     found = machine.commit()
     if found is None and commit:
         found = {"sha": commit, "dirty": None}
-    path = weights or DEFAULT_WEIGHTS
+    path = named_weights(weights)
     header = {
         "format": FORMAT,
         "kind": KIND,

@@ -19,7 +19,8 @@ from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Precision, T
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.network.dim import STRIDE, DeepImageMatting
 from vfxmatte.network.tiling import pad_reflect, padded_size
-from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
+from vfxmatte.network.sidecar import named_weights
+from vfxmatte.network.weights import load_weights
 from vfxmatte.types import Failure, FloatImage
 
 PLAIN = "plain"
@@ -106,7 +107,7 @@ class PlainForward:
     @classmethod
     def open(cls, settings: SolverSettings) -> PlainForward:
         device = choose_device(settings.device)
-        network, info = load_weights(settings.weights or DEFAULT_WEIGHTS)
+        network, info = load_weights(named_weights(settings.weights))
         return cls(network.requires_grad_(False).to(device), device, info.sha256)
 
     @property

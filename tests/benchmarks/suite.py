@@ -130,16 +130,17 @@ def _network(
 
 
 def _arithmetic(settings: SuiteSettings, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The GPU's matrix peak and the network's share of it; None on a CPU."""
+    """The GPU's matrix peak and Deep Image Matting's share of it; None on a CPU."""
     from tests.benchmarks.arithmetic import measure_arithmetic
     from vfxmatte.engines.deep import choose_device, choose_dtype
-    from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
+    from vfxmatte.network.sidecar import is_light, named_weights
+    from vfxmatte.network.weights import load_weights
 
-    device = choose_device(settings.device)
-    if device.type != "cuda":
+    device, path = choose_device(settings.device), named_weights(settings.weights)
+    if device.type != "cuda" or is_light(path):
         return None
     say("arithmetic: the GPU's matrix peak, and the network's forward alone")
-    network = load_weights(settings.weights or DEFAULT_WEIGHTS)[0]
+    network = load_weights(path)[0]
     dtype = choose_dtype(settings.precision, device)
     return measure_arithmetic(network, device, dtype).as_dict()
 

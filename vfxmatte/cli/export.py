@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
+from vfxmatte.network.sidecar import named_weights
 
 _SPACES = ("linear-rec709", "acescg", "srgb")
 
@@ -68,7 +68,7 @@ def torchscript(
 
     difference = export_torchscript(
         path,
-        weights=weights or DEFAULT_WEIGHTS,
+        weights=named_weights(weights),
         space=WorkingSpace.named(colorspace),
         tile_px=tile_px,
         overwrite=overwrite,
@@ -95,7 +95,7 @@ def onnx(
 
     difference = export_onnx(
         path,
-        weights=weights or DEFAULT_WEIGHTS,
+        weights=named_weights(weights),
         space=WorkingSpace.named(colorspace),
         half=half,
         priors=priors,

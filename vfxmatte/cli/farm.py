@@ -243,7 +243,7 @@ def _paths(values: Mapping[str, Any], shot: Shot) -> list[JobPath]:
         ("Plate", "--plate", plate, "Folder, pattern or movie"),
         ("Trimaps", "--trimaps", values["trimaps"], "The painted keyframes"),
         ("Output", OUTPUT_OPTION, shot.output, "Where mattes go"),
-        ("Weights", "--weights", shot.settings.engine.weights, "A .safetensors file"),
+        ("Weights", "--weights", _weights(shot), "A .safetensors file"),
         ("Ocio", "--ocio", _ocio(shot), "The colour configuration"),
         ("Keys", "--keys", sides.get("keys"), "Finished mattes"),
         ("Garbage", "--garbage", sides.get("garbage"), "Garbage mattes"),
@@ -265,6 +265,12 @@ def _ocio(shot: Shot) -> Path | None:
     return shot.settings.ocio
 
 
+def _weights(shot: Shot) -> Path | None:
+    """Return the file of the weights that were chosen, if any were."""
+    chosen = shot.settings.engine
+    return None if chosen.weights is None else chosen.weights_path
+
+
 def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     """Return the absolute paths of the files that a worker reads."""
     ocio = _ocio(shot)
@@ -276,7 +282,7 @@ def _reads(folder: Path | None, shot: Shot) -> list[Path]:
     paths += [place if place.exists() else place.parent for place in sides]
     if folder is not None and (folder / SETTINGS_FILE).is_file():
         paths.append(folder / SETTINGS_FILE)
-    for weights in (shot.settings.engine.weights, shot.settings.fit.weights):
+    for weights in (_weights(shot), shot.settings.fit.weights):
         paths += [weights, weights.with_suffix(".json")] if weights else []
     paths += [ocio] if ocio else []
     return [path.absolute() for path in paths]

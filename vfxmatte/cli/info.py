@@ -17,7 +17,7 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import counted
 from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import WeightsError
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, read_sidecar
+from vfxmatte.network.sidecar import file_sha256, named_weights, read_sidecar
 from vfxmatte.pipeline.manifest import versions
 from vfxmatte.review.preview import h264_encoder
 
@@ -41,7 +41,7 @@ def info(weights: Path | None, ocio: Path | None, as_json: bool) -> None:
 
     Exit codes: 0 done; 3 there are no usable weights.
     """
-    weights_record = _weights(weights or DEFAULT_WEIGHTS)
+    weights_record = _weights(named_weights(weights))
     record = {
         "devices": _devices(),
         "engines": list(engine_names()),

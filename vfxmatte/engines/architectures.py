@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from vfxmatte.engines.protocol import Engine, EngineSettings
-from vfxmatte.network.light import LightConfig
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.network.sidecar import is_light
 
 
 def open_weights(settings: EngineSettings) -> Engine:
@@ -13,8 +12,7 @@ def open_weights(settings: EngineSettings) -> Engine:
     Raises:
         WeightsError: no, damaged or unfitting weights. DeviceError: no such device.
     """
-    record = read_sidecar(settings.weights or DEFAULT_WEIGHTS)
-    if record.get("architecture") == LightConfig.architecture:
+    if is_light(settings.weights_path):
         from vfxmatte.engines.light import LightEngine
 
         return LightEngine.open(settings)

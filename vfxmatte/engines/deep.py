@@ -14,7 +14,7 @@ from vfxmatte.engines.model import Model, choose_device, choose_dtype
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.sparse import SparseSolver
 from vfxmatte.engines.windows import WindowSolver
-from vfxmatte.network.weights import DEFAULT_WEIGHTS, load_weights
+from vfxmatte.network.weights import load_weights
 from vfxmatte.types import Failure, Matte
 
 __all__ = ["DeepEngine", "choose_device", "choose_dtype"]
@@ -36,7 +36,7 @@ class DeepEngine:
             DeviceError: no such device.
         """
         device = choose_device(settings.device)
-        network, info = load_weights(settings.weights or DEFAULT_WEIGHTS)
+        network, info = load_weights(settings.weights_path)
         model = Model.on(
             device, choose_dtype(settings.precision, device), network, info, prior=settings.prior
         )

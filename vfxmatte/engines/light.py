@@ -21,7 +21,6 @@ from vfxmatte.engines.single_threaded import single_threaded_map
 from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import PRIORS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import FloatImage, Matte
 
@@ -48,7 +47,7 @@ class LightEngine:
         Raises:
             WeightsError: no, damaged or unfitting weights. DeviceError: no such device.
         """
-        place, path = choose_device(settings.device), settings.weights or DEFAULT_WEIGHTS
+        place, path = choose_device(settings.device), settings.weights_path
         dtype = choose_dtype(settings.precision, place)
         network, sha256 = load_light_weights(path)
         network = network.requires_grad_(False).to(place, dtype)

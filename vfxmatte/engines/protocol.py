@@ -16,6 +16,7 @@ import numpy as np
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.engines.classical.settings import ClassicalSettings
 from vfxmatte.errors import UsageError
+from vfxmatte.network.sidecar import named_weights
 from vfxmatte.types import FOREGROUND, Failure, FloatImage, Labels, Matte, Trimap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -55,7 +56,7 @@ class EngineSettings(Checked):
     name: str = "dim"
     """dim, closed-form, knn, gmm, kmeans, trimap, or a registered engine."""
     weights: Path | None = None
-    """A .safetensors file; None for the default weights."""
+    """A .safetensors file, or the name of shipped weights (`dim`); None for the default ones."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; a run also takes several: cuda:0,1 or cuda:all."""
     precision: Precision = "auto"
@@ -81,6 +82,11 @@ class EngineSettings(Checked):
         if self.mode not in get_args(Mode):
             raise UsageError(f"no mode {self.mode!r}", hint=f"use {', '.join(get_args(Mode))}")
         super().__post_init__()
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights' file."""
+        return named_weights(self.weights)
 
 
 class Engine(Protocol):

@@ -14,15 +14,13 @@ When = Literal["auto", "off", "on"]
 STEPS_A_MINUTE = 120
 """About so many on two cores of a small server: a fit of M minutes has the same steps anywhere."""
 
-LIGHT_WEIGHTS = Path(__file__).parent.parent / "weights" / "light.safetensors"
-
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings(Checked):
     """Settings for fitting a light network to a shot's keyframes."""
 
     when: When = "auto"
-    """auto: with the default or light weights, two keyframes and `fewest_frames`; on: wherever
+    """auto: with weights of the light network, two keyframes and `fewest_frames`; on: wherever
     there are two; off: never. It is kept only if an unseen keyframe comes out better with it."""
     minutes: float = limited(1.0, above=0, at_most=120)
     """Time on two cores of a small server; as many steps on every machine."""
@@ -37,7 +35,8 @@ class FitSettings(Checked):
     fewest_frames: int = limited(8, at_least=1)
     """With auto: fewest frames besides the keyframes that are worth a fit."""
     weights: Path | None = None
-    """A light network's .safetensors to begin from; None for the shipped one."""
+    """A light network's .safetensors to begin from; None for the run's own, or the
+    default one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

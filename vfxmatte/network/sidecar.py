@@ -10,7 +10,18 @@ from typing import Any
 from vfxmatte.errors import WeightsError
 
 SIDECAR_FORMAT = 1
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "dim.safetensors"
+_SHIPPED = Path(__file__).parent.parent / "weights"
+DEFAULT_WEIGHTS = _SHIPPED / "light.safetensors"
+
+
+def named_weights(path: Path | None) -> Path:
+    """Return the weights' file that is meant: None is the default one, and the bare name of a
+    shipped one (`dim`) that file, if there is nothing of that name here."""
+    if path is None:
+        return DEFAULT_WEIGHTS
+    shipped = _SHIPPED / f"{path}.safetensors"
+    is_name = len(path.parts) == 1 and not path.suffix and shipped.is_file()
+    return shipped if is_name and not path.exists() else path
 
 
 def sidecar_path(path: Path) -> Path:
@@ -55,3 +66,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             hint="update vfxmatte, or use weights that were made for this version",
         )
     return record
+
+
+def is_light(path: Path) -> bool:
+    """Return True if the weights at `path` are a light network's; errors as of `read_sidecar`."""
+    return read_sidecar(path).get("architecture") == "light"

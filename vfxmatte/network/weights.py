@@ -11,11 +11,10 @@ import torch
 from vfxmatte.network import weights_file
 from vfxmatte.network.architectures import network_config
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, file_sha256, sidecar_path
+from vfxmatte.network.sidecar import file_sha256, sidecar_path
 from vfxmatte.network.weights_file import load_as, read_info_as, save_folded
 
 __all__ = [
-    "DEFAULT_WEIGHTS",
     "WeightsInfo",
     "file_sha256",
     "load_weights",

@@ -24,9 +24,8 @@ from vfxmatte.fitting.kept import (
     kept_fit,
     remove_others,
 )
-from vfxmatte.fitting.settings import LIGHT_WEIGHTS
 from vfxmatte.io.plates import Plate
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, is_light, read_sidecar
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
@@ -61,12 +60,9 @@ def is_wanted(plan: RunPlan, settings: RunSettings) -> bool:
 
 
 def _is_ours(settings: RunSettings) -> bool:
-    """Return True if the run's weights are the default ones, or a light network's."""
-    path = settings.engine.weights
-    if path is None or path == DEFAULT_WEIGHTS:
-        return settings.fit.weights is not None or LIGHT_WEIGHTS.is_file()
+    """Return True if the run's weights are a light network's, as the default ones are."""
     try:
-        return read_sidecar(path).get("architecture") == "light"
+        return is_light(settings.engine.weights_path)
     except WeightsError:
         return False  # opening the engine says it
 
@@ -137,10 +133,8 @@ def recipe_of(opened: Opened, description: Mapping[str, Any]) -> str:
 def _base_weights(settings: RunSettings) -> Path:
     if settings.fit.weights is not None:
         return settings.fit.weights
-    path = settings.engine.weights
-    if path is not None and read_sidecar(path).get("architecture") == "light":
-        return path
-    return LIGHT_WEIGHTS
+    path = settings.engine.weights_path
+    return path if is_light(path) else DEFAULT_WEIGHTS
 
 
 def _chosen(plan: RunPlan, settings: RunSettings) -> list[int]:

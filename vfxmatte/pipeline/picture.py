@@ -15,7 +15,6 @@ from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Trimap
 
@@ -61,7 +60,7 @@ def matte(
     task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
     if engine is None or isinstance(engine, EngineSettings):
         settings = engine or EngineSettings()
-        engine = _engine(settings, _signature(settings.weights or DEFAULT_WEIGHTS))
+        engine = _engine(settings, _signature(settings.weights_path))
     return solve_one(engine, task).alpha
 
 

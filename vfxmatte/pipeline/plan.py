@@ -18,7 +18,7 @@ from vfxmatte.foreground.estimation import COLOURS_VERSION
 from vfxmatte.io.plates import Plate, PlateInfo
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, read_sidecar
+from vfxmatte.network.sidecar import read_sidecar
 from vfxmatte.pipeline.clean_plates import CleanPlates
 from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
@@ -217,7 +217,7 @@ def weights_sidecar(engine: EngineSettings) -> dict[str, Any] | None:
     """Read the sidecar of an engine's weights; None for an engine that has no weights."""
     if engine.name != "dim":
         return None
-    return read_sidecar(engine.weights or DEFAULT_WEIGHTS)
+    return read_sidecar(engine.weights_path)
 
 
 def last_description(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from vfxmatte.common.devices import names_several
 from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.engines.registry import open_engine
-from vfxmatte.network.sidecar import DEFAULT_WEIGHTS
 
 Key = tuple[EngineSettings, object]
 
@@ -108,7 +107,7 @@ class EngineCache:
 def _signature(settings: EngineSettings) -> object:
     """Return a value that changes with the weights' file."""
     try:
-        state = (settings.weights or DEFAULT_WEIGHTS).stat()
+        state = settings.weights_path.stat()
     except OSError:  # opening the engine reports it
         return None
     return state.st_mtime_ns, state.st_size
