@@ -18,8 +18,8 @@ from vfxmatte.engines.model import choose_device, network_input, priors_of
 from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Precision, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.network.dim import STRIDE, DeepImageMatting
-from vfxmatte.network.tiling import pad_reflect, padded_size
 from vfxmatte.network.sidecar import named_weights
+from vfxmatte.network.tiling import pad_reflect, padded_size
 from vfxmatte.network.weights import load_weights
 from vfxmatte.types import Failure, FloatImage
 

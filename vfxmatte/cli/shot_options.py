@@ -49,7 +49,7 @@ _SETTINGS = (
     ),
     click.option("--engine", "name", help="Matting engine [dim]."),
     click.option(
-        "--weights", type=_PATH, help="A .safetensors file, or dim [the default weights]."
+        "--weights", type=_PATH, help="A .safetensors file, or dim [the default ones]."
     ),
     click.option("--device", help="auto, cpu, cuda, cuda:N; several: cuda:0,1 or cuda:all [auto]."),
     click.option(
