@@ -48,9 +48,7 @@ _SETTINGS = (
         help="What to do if the plate lacks frames [error].",
     ),
     click.option("--engine", "name", help="Matting engine [dim]."),
-    click.option(
-        "--weights", type=_PATH, help="A .safetensors file, or dim [the default ones]."
-    ),
+    click.option("--weights", type=_PATH, help="A .safetensors file, or dim [the default ones]."),
     click.option("--device", help="auto, cpu, cuda, cuda:N; several: cuda:0,1 or cuda:all [auto]."),
     click.option(
         "--precision",
