@@ -40,7 +40,7 @@ from vfxmatte.pipeline.spans import split
 from vfxmatte.pipeline.stages import (
     carry_trimaps,
     encode_colour,
-    rate_matte,
+    rate_mattes,
     read_plates,
     shape_matte,
     share,
@@ -81,7 +81,7 @@ def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
     if any(part.steadied for part in parts.values()):
         frames = surround(parts, frames)  # by their neighbours
         frames = each(average, frames, promptly=True)  # with these
-    frames = each(lambda part, state: rate_matte(part.run, state), frames)
+    frames = rate_mattes(parts, frames)
     if any(part.run.controls.change_alpha for part in parts.values()):
         frames = each(  # garbage and core mattes, edges
             lambda part, state: shape_matte(part.run, state), frames, promptly=True

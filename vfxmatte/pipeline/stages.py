@@ -186,12 +186,17 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
         close(states)
 
 
-def rate_matte(run: PreparedRun, state: FrameState) -> None:
+def rate_mattes(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Generator[FrameState]:
     """Put the confidence of what was solved into the stats, in place of the trimap's."""
-    if state.aside or state.number in run.plan.keyframes or not run.painted_px:
-        return
-    alpha = state.needed(state.matte).alpha
-    state.stats["confidence"] = matte_confidence(alpha, run.painted_px)
+    try:
+        for state in states:
+            run = parts[state.subject].run
+            rated = not state.aside and state.number not in run.plan.keyframes
+            if rated and state.matte is not None and run.painted_px:
+                state.stats["confidence"] = matte_confidence(state.matte.alpha, run.painted_px)
+            yield state
+    finally:
+        close(states)
 
 
 def trimap_confidence(stats: Mapping[str, float]) -> float:
