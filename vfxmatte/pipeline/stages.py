@@ -187,13 +187,18 @@ def solve(engine: Engine, states: Iterable[FrameState]) -> Generator[FrameState]
 
 
 def rate_mattes(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Generator[FrameState]:
-    """Put the confidence of what was solved into the stats, in place of the trimap's."""
+    """Put the confidence of what was solved into the stats, in place of the trimap's.
+
+    The trimap's stays where nothing is soft, as in the empty matte of a subject that was lost.
+    """
     try:
         for state in states:
             run = parts[state.subject].run
             rated = not state.aside and state.number not in run.plan.keyframes
             if rated and state.matte is not None and run.painted_px:
-                state.stats["confidence"] = matte_confidence(state.matte.alpha, run.painted_px)
+                alpha = state.matte.alpha
+                if ((alpha > 0) & (alpha < 1)).any():
+                    state.stats["confidence"] = matte_confidence(alpha, run.painted_px)
             yield state
     finally:
         close(states)
