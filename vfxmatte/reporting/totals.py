@@ -44,13 +44,13 @@ class Totals:
     suggested_subject: str | None = None
     """The subject that it would help, where there are several."""
     suggested_confidence: float | None = None
-    """The trimap's confidence there, 0 to 1."""
+    """The matte's confidence there, 0 to 1."""
     weak: tuple[WeakRange, ...] = ()
     """Ranges of frames with little confidence, worst first."""
     better: tuple[int, ...] = ()
-    """Frames whose trimap has more confidence than in the run before."""
+    """Frames whose matte has more confidence than in the run before."""
     worse: tuple[int, ...] = ()
-    """Frames whose trimap has less."""
+    """Frames whose matte has less."""
     files: tuple[str, ...] = ()
     """Previews and movies that were made."""
     interrupted: bool = False

@@ -133,7 +133,7 @@ class Delivery:
         )
 
     def _confidence(self, number: int) -> float:
-        """Return the trimap's confidence, 0 to 1; 1 if it is not known."""
+        """Return the matte's confidence, 0 to 1; 1 if it is not known."""
         return self.results[number].stats.get("confidence", 1.0)
 
     def _labels(self, number: int) -> Labels | None:

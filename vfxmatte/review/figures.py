@@ -23,7 +23,7 @@ CHECKS: Mapping[str, str] = {
     "contradicted": "share of the known pixels that are not 0 or 1 as the trimap has them",
     "area": "mean alpha over the picture",
     "unknown": "share of unknown pixels",
-    "confidence": "of the carried trimap, 0 to 1; 1 for keyframes",
+    "confidence": "of the matte, 0 to 1: less, the softer it is; 1 for keyframes",
 }
 """The figures of a review and what they mean. The band is the unknown region."""
 

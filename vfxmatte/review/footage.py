@@ -60,7 +60,7 @@ class ReviewFrame:
     foreground: Picture | None = None
     """(h, w, 3) uint8 sRGB, not multiplied by alpha; the plate where alpha is 0."""
     confidence: float | None = None
-    """The trimap's confidence, 0 to 1."""
+    """The matte's confidence, 0 to 1."""
     exact: Exact | None = None
     problems: tuple[str, ...] = ()
     """Why there is no plate, no matte."""

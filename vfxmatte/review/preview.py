@@ -74,7 +74,7 @@ def make_panels(
     Args:
         alpha: (H, W) float32 over the frame's canvas; None gives black panels.
         labels: (H, W) uint8 over the canvas; None leaves the plate untinted.
-        confidence: of the trimap, for the caption.
+        confidence: of the matte, for the caption.
         foreground: (H, W, 3) straight linear Rec.709 over the canvas, to composite; None takes the
             plate's own colour.
     Raises:

@@ -73,7 +73,7 @@ class WithheldFrame:
     """The keyframes that the run went without."""
     score: WithheldScore | None = None
     confidence: float | None = None
-    """The propagated trimap's confidence, 0 to 1."""
+    """The matte's confidence, 0 to 1."""
     error: VfxmatteError | None = None
     """Reason why the frame could not be measured."""
 
