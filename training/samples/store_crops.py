@@ -37,6 +37,8 @@ class CropConfig:
     encoded value."""
     gamma: float = 0.3
     """Largest change of the exponent, as a logarithm to base 2."""
+    permuted: float = 0.0
+    """Probability that red, green and blue change places: six times as many colours."""
     shares: tuple[float, ...] = ()
     """Share of the crops from each store, if not by the number of its composites."""
 
@@ -150,7 +152,9 @@ def averaged(planes: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 def _relit(
     picture: NDArray[np.float32], config: CropConfig, random: np.random.Generator
 ) -> FloatImage:
-    """Another exposure, white balance and gamma of the encoded picture (3, h, w)."""
+    """Another exposure, white balance, gamma and order of channels of a picture (3, h, w)."""
+    if random.random() < config.permuted:
+        picture = picture[random.permutation(3)]
     stops = random.uniform(-1, 1, (3, 1, 1)) * config.exposure / 3
     stops += random.uniform(-1, 1) * config.exposure
     exponent = 2 ** (random.uniform(-1, 1) * config.gamma)

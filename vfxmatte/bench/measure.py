@@ -15,6 +15,7 @@ from vfxmatte.common.process_memory import peak_gpu_bytes, peak_rss_bytes
 from vfxmatte.engines.protocol import Engine, EngineSettings
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
+from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
@@ -64,12 +65,14 @@ class EngineCost:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotCost:
-    """The time of a whole run: read, propagate, matte, write."""
+    """The time of a whole run without a fit to the shot: read, propagate, matte, write."""
 
     frames: int
     """Number of frames."""
     seconds: float
     """Wall-clock time from the first byte read to the last byte written."""
+    cpu_seconds: float
+    """Time of this process on all processors meanwhile."""
     slowest_stage: str | None
     """The stage that the others wait for."""
 
@@ -145,11 +148,16 @@ def _shot_cost(settings: BenchSettings, engine: Engine, own: EngineSettings) -> 
     pace = Pace()
     with tempfile.TemporaryDirectory(prefix="vfxmatte-bench-") as name:
         opened = Shot.open(shot.write(Path(name)))
-        started = time.perf_counter()
-        with Run(opened, RunSettings(engine=own), engine=engine) as run:
+        started, cpu_started = time.perf_counter(), time.process_time()
+        plain = RunSettings(engine=own, fit=FitSettings(when="off"))
+        with Run(opened, plain, engine=engine) as run:
             for result in run.frames():
                 if result.error is not None:
                     raise result.error
                 pace.add(result)
         seconds = time.perf_counter() - started
-    return ShotCost(frames=settings.frames, seconds=seconds, slowest_stage=pace.slowest_stage)
+        cpu_seconds = time.process_time() - cpu_started
+    return ShotCost(
+        frames=settings.frames, seconds=seconds, cpu_seconds=cpu_seconds,
+        slowest_stage=pace.slowest_stage,
+    )  # fmt: skip
