@@ -18,6 +18,13 @@ def _configuration(value: Any) -> str | None:
     return str(value).strip() if "://" in str(value) else absolute_path(value)
 
 
+def _weights(value: Any) -> str | None:
+    """Return shipped weights by their bare name, `dim`, others by their absolute path."""
+    text = str(value).strip()
+    is_name = text.isidentifier() and not os.path.exists(text)
+    return text if is_name else absolute_path(value)
+
+
 def _unchanged(value: Any) -> Any:
     return value
 
@@ -70,7 +77,7 @@ PARAMETERS = (
     Parameter("mode", _ALL, "engine.mode", _unchanged),  # exact, fast, dense
     Parameter("precision", _ALL, "engine.precision", _unchanged),
     Parameter("fit", _SHOT, "fit", _fit),  # to the shot: auto, off, or minutes
-    Parameter("weights", _ALL, "engine.weights", absolute_path),  # weights file
+    Parameter("weights", _ALL, "engine.weights", _weights),  # weights file, or `dim`
     Parameter("foreground", _FILES, "output.foreground", _unchanged),  # straight, premultiplied
     Parameter("despill", _FILES, "output.despill", float),  # 0 to 1
     Parameter("layers", _FILES, "output.layers", _unchanged),  # names in a list, or with commas

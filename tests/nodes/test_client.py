@@ -223,6 +223,23 @@ def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.M
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("given", ["dim", "w.safetensors", "folder/dim"])
+def test_shipped_weights_go_by_name_and_files_by_path(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def sent() -> str:
+        return str(request_params("run", {"weights": given})["settings"]["engine.weights"])
+
+    assert sent() == (given if given == "dim" else str(tmp_path / given))
+    (tmp_path / "dim").touch()
+    assert sent() == str(tmp_path / given)
+    settings = changed(RunSettings(), {"engine": {"weights": "dim"}})
+    monkeypatch.chdir("/")
+    assert settings.engine.weights_path.name == "dim.safetensors"
+
+
 @pytest.mark.parametrize(
     ("fit", "sent"),
     [

@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from vfxmatte.engines.light import LightEngine
+from vfxmatte.engines.light_frame import Solved
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
+from vfxmatte.fitting.doubt import doubted, widened
 from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.tightening import tightened
-from vfxmatte.types import Failure, Matte
+from vfxmatte.types import UNKNOWN, Failure, Labels, Matte
 
 
 @dataclass(eq=False)
@@ -52,8 +54,13 @@ class FittedEngine:
     def matte(self, task: Task) -> Matte:
         """Solve a frame between keyframes; raises WeightsError."""
         labels = task.trimap.labels
-        found = tightened(self.fitted.solved(task), labels, float(self.kept.record["sure"]))
+        if self.kept.record["doubts"] and (labels == UNKNOWN).any():
+            labels = doubted(self._solved(task, widened(labels)).alpha, labels)
+        found = tightened(self._solved(task, labels), labels, float(self.kept.record["sure"]))
         return Matte(number=task.number, alpha=found.alpha, labels=found.labels)
+
+    def _solved(self, task: Task, labels: Labels) -> Solved:
+        return self.fitted.solved(replace(task, trimap=replace(task.trimap, labels=labels)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vfxmatte.engines.light_frame import Frame, solved
+from vfxmatte.engines.light_frame import Frame, Solved, solved
+from vfxmatte.fitting.doubt import doubted, widened
 from vfxmatte.fitting.examples import Example, Keyframe
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
@@ -60,6 +61,8 @@ class FitRecord:
     """… and of the network after the steps that had not seen it."""
     sure: float
     """See `tightening.tightened`."""
+    doubts: bool
+    """Whether the network may doubt what is certain (`doubt.doubted`): if it was never wrong to."""
     steps: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,8 +104,12 @@ def fit(
 
 def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRecord:
     image, wanted = trial.key.image, trial.key.alpha
-    frame = Frame(image=image, labels=trial.labels, priors=alpha_priors(image, trial.labels))
-    found = solved(network, frame, refine=False)
+
+    def seen(labels: Labels) -> Solved:
+        frame = Frame(image=image, labels=labels, priors=alpha_priors(image, labels))
+        return solved(network, frame, refine=False)
+
+    found = seen(trial.labels)
     sure = calibrated(found, trial.labels, wanted)
     after = tightened(found, trial.labels, sure)
     judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
@@ -110,7 +117,9 @@ def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRec
         float(np.abs(alpha - wanted)[judged].mean()) if judged.any() else 0.0
         for alpha in (trial.usual, after.alpha)
     ]
+    doubt = doubted(seen(widened(trial.labels)).alpha, trial.labels) != trial.labels
     return FitRecord(
         used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure,
         error_before=errors[0], error_after=errors[1], steps=settings.steps,
+        doubts=not doubt.any(),
     )  # fmt: skip

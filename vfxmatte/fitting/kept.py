@@ -36,8 +36,10 @@ class KeptFit:
 
     @property
     def name(self) -> str:
-        """A digest of the weights, and how sure they have to be: what decides the pixels."""
-        return f"{self.sha256[:24]}-{self.record['sure']:g}"
+        """A digest of the weights, how sure they have to be, and whether they doubt: what decides
+        the pixels."""
+        doubts = "-doubts" if self.record["doubts"] else ""
+        return f"{self.sha256[:24]}-{self.record['sure']:g}{doubts}"
 
     @property
     def text(self) -> str:
@@ -86,7 +88,7 @@ def check_writable(output: Path) -> None:
 
 def keep_impossible(output: Path, recipe: str, why: str) -> None:
     """Write that no fit could be made, so that it is not tried again. Raises OutputError."""
-    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "steps": 0}
+    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "doubts": False, "steps": 0}
     keep_unused(output, recipe, {"used": False, "withheld": None, "why": why, **nothing})
 
 
