@@ -179,6 +179,21 @@ def test_crops_follow_the_seed_and_agree_among_their_channels(tmp_path):
     assert float((one.input[:, 4:5] - one.alpha).abs().mean()) < 0.12  # priors turn along
 
 
+def test_crops_may_change_the_places_of_red_green_and_blue(tmp_path):
+    still = {"side_px": 32, "without_priors": 0, "exposure": 0, "gamma": 0, "halved": 0}
+    crops = StoreCrops([store(tmp_path)], CropConfig(**still, permuted=1))
+    whole = StoreReader(tmp_path).crop(0, slice(None), slice(None))
+    assert len({tuple(plane.ravel()) for plane in whole[:3]}) == 3, "alike channels tell nothing"
+    orders = set()
+    for step in range(12):
+        usual = StoreCrops(crops.stores, CropConfig(**still)).batch(1, (3, step)).input[0]
+        drawn = crops.batch(1, (3, step)).input[0]
+        match = [[torch.equal(a, b) for b in usual[:3]].index(True) for a in drawn[:3]]
+        orders.add(tuple(match))
+        assert sorted(match) == [0, 1, 2] and torch.equal(drawn[3:], usual[3:])
+    assert len(orders) > 2
+
+
 def test_the_composites_command_goes_on_to_the_same_store(tmp_path):
     pack = Pack(
         elements=(soft_disc("a"), hairy_tuft("b"), soft_disc("c", seed=3)),
