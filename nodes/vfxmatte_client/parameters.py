@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .paths import absolute_path
+from .paths import absolute_path, tidy_path
 
 if TYPE_CHECKING:
     from .errors import Record
@@ -20,7 +20,7 @@ def _configuration(value: Any) -> str | None:
 
 def _weights(value: Any) -> str | None:
     """Return shipped weights by their bare name, `dim`, others by their absolute path."""
-    text = str(value).strip()
+    text = tidy_path(str(value))
     is_name = text.isidentifier() and not os.path.exists(text)
     return text if is_name else absolute_path(value)
 

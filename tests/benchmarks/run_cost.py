@@ -116,6 +116,7 @@ def measure_run(
     record_gpu: find out how long a GPU was busy, which costs some speed.
     """
     from vfxmatte.engines.registry import open_engine
+    from vfxmatte.fitting.settings import FitSettings
     from vfxmatte.pipeline.run import Run
     from vfxmatte.pipeline.settings import RunSettings
     from vfxmatte.pipeline.shot import Shot
@@ -128,7 +129,7 @@ def measure_run(
     at: list[float] = []
     with contextlib.ExitStack() as things:
         things.callback(engine.close)
-        settings = RunSettings(engine=told, workers=workers)
+        settings = RunSettings(engine=told, workers=workers, fit=FitSettings(when="off"))
         run = things.enter_context(Run(Shot.open(folder), settings, engine=engine))
         busy = _busy(things, engine.device) if record_gpu else None
         for result in run.frames():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from vfxmatte.engines.protocol import Task
 from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting.doubt import doubted, widened
 from vfxmatte.fitting.engine import FittedEngine
-from vfxmatte.fitting.fit import FitProgress, Trial, fit
+from vfxmatte.fitting.fit import Trial, fit
 from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.network.light import LightMatting
@@ -130,6 +129,5 @@ def test_a_network_that_is_wrong_on_the_withheld_keyframe_may_not_doubt(
 
     monkeypatch.setattr(fit_module, "solved", solved)
     monkeypatch.setattr(fit_module, "learn", learn)
-    ignored: Callable[[FitProgress], None] = lambda progress: None  # noqa: E731
-    _, record = fit(None, {1: [], 2: []}, trial, FitSettings(), ignored)  # type: ignore[arg-type]
+    _, record = fit(None, {1: [], 2: []}, trial, FitSettings(), print)  # type: ignore[arg-type]
     assert record.doubts is not is_wrong

@@ -153,7 +153,7 @@ def _relit(
     picture: NDArray[np.float32], config: CropConfig, random: np.random.Generator
 ) -> FloatImage:
     """Another exposure, white balance, gamma and order of channels of a picture (3, h, w)."""
-    if random.random() < config.permuted:
+    if config.permuted and random.random() < config.permuted:
         picture = picture[random.permutation(3)]
     stops = random.uniform(-1, 1, (3, 1, 1)) * config.exposure / 3
     stops += random.uniform(-1, 1) * config.exposure
