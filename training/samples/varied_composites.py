@@ -50,7 +50,7 @@ class VarietyConfig:
     trimaps: DrawingConfig = field(default_factory=DrawingConfig)
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values; without `shapes`, as before there were any, if all are drawn."""
+        """Return plain values; no `shapes` if all are drawn, as before there were any."""
         return {name: value for name, value in asdict(self).items() if name != "shapes" or value}
 
 
