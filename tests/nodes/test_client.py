@@ -211,6 +211,7 @@ def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.M
     options = {
         "plate": " '~/p' ", "trimaps": '"~/t"', "output": "~/o\n", "weights": "“~/w”",
         "ocio": "~/c.ocio", "shot": " ", "frames": 7, "device": None, "overwrite": False,
+        "garbage": "'~/g'", "core": "~/c.png", "cleanplate": " ~/b.mov", "keys": "",
         "settings": {"missing": "hold", "engine.weights": "another"},
     }  # fmt: skip
     assert request_params("run", options) == {
@@ -218,9 +219,24 @@ def test_every_path_of_a_request_is_tidied(tmp_path: Path, monkeypatch: pytest.M
         "overwrite": False, "ocio": None,
         "settings": {
             "missing": "hold", "frames": "7", "ocio": f"{tmp_path}/c.ocio",
+            "garbage": f"{tmp_path}/g", "core": f"{tmp_path}/c.png",
+            "cleanplate": f"{tmp_path}/b.mov",
             "engine.weights": f"{tmp_path}/w",
         },
     }  # fmt: skip
+
+
+def test_mattes_and_clean_plates_are_the_settings_of_the_command_line(tmp_path: Path) -> None:
+    places = {name: str(tmp_path / name) for name in ("keys", "garbage", "core", "cleanplate")}
+    params = request_params("run", {"shot": "/s", **places})
+    changes: dict[str, Any] = {}
+    for text in command_options(params)[2::2]:
+        changes.update(parsed_setting(text))
+    assert {name: str(getattr(changed(RunSettings(), changes), name)) for name in places} == places
+    assert request_params("matte", {"garbage": "/g"})["settings"] == {"garbage": "/g"}
+    for name in ("keys", "cleanplate"):  # which belong to shots
+        with pytest.raises(TypeError, match=f"matte takes no option {name}"):
+            request_params("matte", {name: "/x"})
 
 
 @pytest.mark.parametrize("given", ["dim", "w.safetensors", "folder/dim"])
@@ -408,6 +424,15 @@ def solve_pixels(client: Any, weights: Path) -> None:
     settings = EngineSettings(weights=weights, device="cpu")
     expected = vfxmatte.matte(image, trimap, colorspace="ACEScg", engine=settings)
     np.testing.assert_array_equal(np.frombuffer(found, np.float32).reshape(33, 57), expected)
+    garbage, core = np.full((33, 57), 255, np.uint8), np.zeros((33, 57), np.uint8)
+    garbage[:, :20], core[:, 40:] = 0, 255
+    limited = client.matte_pixels(
+        image=image, trimap=trimap, trimap_type="uint8", width=57, height=33, garbage=garbage,
+        core=core, limits_type="uint8", weights=str(weights), device="cpu",
+    )  # fmt: skip
+    alpha = np.frombuffer(limited, np.float32).reshape(33, 57)
+    assert (alpha[:, :20] == 0).all() and (alpha[:, 40:] == 1).all()
+    assert 0 < alpha[:, 20:40].mean() < 1
 
 
 def test_pixels_without_a_server(tiny_weights: Path) -> None:
@@ -423,6 +448,7 @@ def test_pixels_without_a_server(tiny_weights: Path) -> None:
         ({"width": 9}, "has 864 bytes, found 768"),
         ({"image": np.zeros((8, 16, 3), np.float32)[:, ::2]}, "must be contiguous"),
         ({"trimap": [0.5] * 64}, "must be contiguous"),
+        ({"core": np.zeros((8, 7), np.float32)}, "has 256 bytes, found 224"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], says: str) -> None:

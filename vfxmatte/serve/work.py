@@ -23,7 +23,7 @@ from vfxmatte.pipeline.controls import with_edges
 from vfxmatte.pipeline.edges import shaped
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.manifest import foreground_attributes
-from vfxmatte.pipeline.picture import matte
+from vfxmatte.pipeline.picture import limits_from, matte
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
 from vfxmatte.pipeline.subjects_run import AnyRun
@@ -130,15 +130,28 @@ def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Step
     started = time.monotonic()
     _refuse_files(request.settings, SIDE_FOLDERS)
     image, trimap = request.image.read(), request.trimap.read()
+    limits = limits_from(
+        image.shape[:2],
+        garbage=None if request.garbage is None else request.garbage.read(),
+        core=None if request.core is None else request.core.read(),
+    )
     yield
     settings = request.settings
     with _one_engine(settings.engine, engines) as engine:
         alpha = matte(
-            image, trimap, colorspace=str(settings.colorspace), engine=engine, ocio=settings.ocio
+            image,
+            trimap,
+            colorspace=str(settings.colorspace),
+            engine=engine,
+            ocio=settings.ocio,
+            garbage=limits.garbage,
+            core=limits.core,
         )
         device = engine.device
     job.check()
-    request.alpha.write(alpha if settings.matte.is_neutral else shaped(alpha, settings.matte))
+    if not settings.matte.is_neutral:
+        alpha = limits.alpha(shaped(alpha, settings.matte))
+    request.alpha.write(alpha)
     return {"device": device, "elapsed_ms": _since(started)}
 
 
