@@ -94,9 +94,7 @@ def source_of_image(image: Any, path: str) -> str:
     if image.source == "SEQUENCE":
         return _sequence(Path(path))[0]
     if image.source not in ("FILE", "MOVIE") or not Path(path).is_file():
-        raise Problem(
-            f"'{image.name}' is no file on disk", "Choose a still, a sequence or a movie"
-        )
+        raise Problem(f"'{image.name}' is no file on disk", "Choose a still, a sequence or a movie")
     return path
 
 

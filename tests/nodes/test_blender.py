@@ -6,19 +6,18 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import OpenEXR
 import pytest
 from numpy.typing import NDArray
 
-from tests.conftest import TINY_NUMBERS, tiny_alpha, tiny_plate, write_tiny_shot
+from tests.conftest import TINY_NUMBERS, tiny_alpha, write_tiny_shot
 from tests.nodes.blender_host import report_of, session_folder
+from tests.tiny_movie import write_tiny_movie
 from vfxmatte.trimaps import from_matte
 
 Planes = dict[str, NDArray[np.float32]]
@@ -39,20 +38,7 @@ def report(work: Path) -> dict[str, Any]:
 def stage(folder: Path) -> dict[str, str]:
     """The tiny shot, as files and as a movie."""
     shot = write_tiny_shot(folder / "shot")
-    return {"shot": str(shot), "movie": str(write_movie(folder / "plate.mp4"))}
-
-
-def write_movie(path: Path) -> Path:
-    """The tiny shot as a movie of 5 frames that a display shows well."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(24))
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.options = {"crf": "10"}
-        for index in range(5):
-            pixels = (tiny_plate(index).clip(0, 1) ** (1 / 2.4) * 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
+    return {"shot": str(shot), "movie": str(write_tiny_movie(folder / "plate.mp4"))}
 
 
 def planes(path: Path) -> Planes:

@@ -76,7 +76,9 @@ def test_a_subject_has_mattes_of_its_own(bench: Bench, tmp_path: Path) -> None:
         node["subject"].setValue(subject)
         node.setInput(INPUTS["garbage"], bench.nuke.add("Roto"))
         assert bench.render(node).startswith("Done")
-    assert {request["garbage"] for request in bench.requests} == {f"{shot}/subjects_garbage_from_nuke"}
+    assert {request["garbage"] for request in bench.requests} == {
+        f"{shot}/subjects_garbage_from_nuke"
+    }
     folders = sorted(path.name for path in Path(bench.requests[0]["garbage"]).iterdir())
     assert folders == ["dog", "hero"]
     node = matte_from(bench, paint_subjects(tmp_path / "painted"))

@@ -59,7 +59,9 @@ def test_every_knob_the_python_names_exists(gizmo: Gizmo) -> None:
 
 def test_every_inner_node_the_python_names_exists(gizmo: Gizmo) -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
-    named = set(re.findall(r'"((?:Read|Write|Plate|CleanPlate|Trimap)\w*(?:Write|Matte|Trimap))"', source))
+    named = set(
+        re.findall(r'"((?:Read|Write|Plate|CleanPlate|Trimap)\w*(?:Write|Matte|Trimap))"', source)
+    )
     assert named == {"PlateWrite", "CleanPlateWrite", "TrimapWrite", "ReadMatte", "ReadTrimap"}
     named |= {"GarbageWrite", "CoreWrite"}  # named after their input
     assert named <= {node.name for node in gizmo.inner}
