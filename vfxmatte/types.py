@@ -301,6 +301,8 @@ class Trimap:
     """1 for keyframes; else the confidence of the propagation, 0 to 1."""
     cut: int | None = None
     """The first frame behind a cut that ended the propagation; None for frames without one."""
+    limited: Mask | None = None
+    """(H, W) bool, where a garbage or core matte decides the label; None without any."""
 
     def __post_init__(self) -> None:
         _check_array("labels", self.labels, np.uint8, 2)

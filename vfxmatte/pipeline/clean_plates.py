@@ -57,7 +57,7 @@ class CleanPlates:
             movie = Movie(media, first_frame=plate.numbers[0])
             found = cls(media, tuple(movie.numbers))
             movie.close()
-        if len(found.numbers) > 1 and not set(found.numbers) & set(plate.numbers):
+        if not found.is_still and not set(found.numbers) & set(plate.numbers):
             raise ShotError(
                 "no clean plate stands on a frame of the plate: they have frames "
                 f"{numbers_as_text(found.numbers)}, the plate {numbers_as_text(plate.numbers)}",
@@ -67,16 +67,20 @@ class CleanPlates:
         return found
 
     @property
+    def is_still(self) -> bool:
+        """True if a single one serves every frame."""
+        return len(self.numbers) == 1
+
+    @property
     def spec(self) -> Path:
         """The file, or the pattern of the files."""
         if isinstance(self.media, Path):
             return self.media
-        is_still = len(self.numbers) == 1
-        return self.media.path(self.numbers[0]) if is_still else Path(self.media.pattern)
+        return self.media.path(self.numbers[0]) if self.is_still else Path(self.media.pattern)
 
     def of(self, number: int) -> int | None:
         """Return the number of a frame's clean plate; None if it has none."""
-        if len(self.numbers) == 1:
+        if self.is_still:
             return self.numbers[0]
         return number if number in self.numbers else None
 
@@ -91,8 +95,7 @@ class CleanPlates:
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
         """Yield which clean plates there are, and which frames have none."""
-        every = len(self.numbers) == 1
-        where = "every frame" if every else frames_text(self.numbers)
+        where = "every frame" if self.is_still else frames_text(self.numbers)
         yield f"clean plate on {where}: {self.spec}"
         without = [number for number in numbers if self.of(number) is None]
         if without:

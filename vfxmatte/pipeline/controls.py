@@ -55,7 +55,7 @@ class Controls:
             if concerns_all_frames(error):
                 raise
             return Failure(number=trimap.number, error=error)
-        return replace(trimap, labels=limits.labels(trimap.labels))
+        return limits.trimap(trimap)
 
     def finished(self, number: int) -> Matte | None:
         """Return a frame's finished matte; None if it has none. Raises TrimapError."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Trimap, numbers_as_text
 
 Kind = Literal["garbage", "core"]
 _KINDS: tuple[Kind, ...] = ("garbage", "core")
@@ -41,6 +41,15 @@ class Limits:
         if self.garbage is not None:
             limited[self.garbage <= _HARD] = BACKGROUND
         return limited
+
+    def trimap(self, trimap: Trimap) -> Trimap:
+        """Limit a trimap's labels, and record where the mattes decide them."""
+        limited = np.zeros(trimap.labels.shape, bool)
+        if self.core is not None:
+            limited |= self.core >= 1 - _HARD
+        if self.garbage is not None:
+            limited |= self.garbage <= _HARD
+        return replace(trimap, labels=self.labels(trimap.labels), limited=limited)
 
     def alpha(self, alpha: FloatImage) -> FloatImage:
         """Keep alpha at or above the core, then at or below the garbage matte."""

@@ -34,6 +34,8 @@ _LATER_OUTPUT = ("foreground", "despill", "layers")
 PIXELS_VERSION = 5
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
+_DOUBT_VERSION = 2  # of frames with a fit and garbage or core mattes, inside which 1 doubted
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
@@ -363,8 +365,11 @@ class Fingerprints:
         if number in self._plan.finished:  # nothing limits or shapes it
             return f"{digest(parts)}{_SEPARATOR}{self._file}"
         limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
-        alpha = digest([*parts, *limits] if any(limits) else parts)
-        return f"{alpha}{_SEPARATOR}{self._shaped_file}"
+        if any(limits):
+            parts = [*parts, *limits]
+            if self._fit is not None and number not in self._keyframes:
+                parts.append(_DOUBT_VERSION)
+        return f"{digest(parts)}{_SEPARATOR}{self._shaped_file}"
 
     def _that_decide(self, number: int) -> Sequence[int]:
         """Return the frames whose garbage and core mattes decide a frame's alpha."""
