@@ -361,7 +361,7 @@ class Fingerprints:
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
-        parts = [self._common, self._segments[segment], own]
+        parts: list[Any] = [self._common, self._segments[segment], own]
         if number in self._plan.finished:  # nothing limits or shapes it
             return f"{digest(parts)}{_SEPARATOR}{self._file}"
         limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
