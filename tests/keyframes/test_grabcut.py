@@ -19,7 +19,8 @@ from vfxmatte.io.plates import open_plate
 from vfxmatte.keyframes import grabcut as first_guess
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.keyframes.strokes import Hints, parsed_shape
-from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.keyframes import read_keyframe
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Window
 
 BOX = "8,6,38,38"

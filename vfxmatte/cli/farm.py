@@ -27,7 +27,8 @@ from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.fitting import is_wanted
 from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import SETTINGS_FILE, SIDE_FOLDERS
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.types import FrameRange, Frames, frames_of
 

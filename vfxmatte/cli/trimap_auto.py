@@ -17,8 +17,10 @@ from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
+from vfxmatte.pipeline.keyframes import find_keyframes
 from vfxmatte.pipeline.options import settings_with
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.types import Frame, FrameRange, Trimap
 
 if TYPE_CHECKING:

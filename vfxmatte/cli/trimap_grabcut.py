@@ -19,7 +19,7 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.keyframes.strokes import Hints, Shape, parsed_shape, read_hints
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.trimaps import labels_from_image, place
 from vfxmatte.types import BACKGROUND, FloatImage, Frame, Labels, Mask, Trimap, Window
 

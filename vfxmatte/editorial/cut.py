@@ -32,14 +32,14 @@ from vfxmatte.editorial.package import (
 from vfxmatte.editorial.places import Places
 from vfxmatte.editorial.uses import METADATA_KEY, Use, uses_in
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
+from vfxmatte.pipeline.keyframes import find_keyframes
 from vfxmatte.pipeline.settings import Missing, RunSettings, digest
-from vfxmatte.pipeline.shot import (
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import (
     PLATE_FOLDER,
     SETTINGS_FILE,
     SIDE_FOLDERS,
     TRIMAP_FOLDER,
-    Shot,
-    find_keyframes,
     read_settings,
     side_folders,
 )

@@ -25,6 +25,7 @@ from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.movies.notes import colour_notes
 from vfxmatte.io.rates import known_rate
 from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.io.signatures import file_signature
 from vfxmatte.io.stills.attributes import notes_of
 from vfxmatte.io.stills.image import Image, ImageHeader
 from vfxmatte.io.stills.reading import read_header, read_pixels
@@ -406,11 +407,3 @@ def _still_tags(header: ImageHeader) -> ColourTags:
         chromaticities=primaries if known else None,
         interop_id=texts.get("colorInteropID"),
     )
-
-
-def file_signature(path: Path) -> str:
-    try:
-        stat = path.stat()
-    except OSError:
-        return "missing"
-    return f"{stat.st_size}-{stat.st_mtime_ns}"

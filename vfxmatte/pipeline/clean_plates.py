@@ -21,8 +21,9 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import PlateError, ShotError, VfxmatteError, own_copy
 from vfxmatte.io.canvas import lay_on
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate, file_signature
+from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate
 from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.io.signatures import file_signature
 from vfxmatte.pipeline.proxies import proxy_of
 from vfxmatte.propagation.clean_plate import Behind
 from vfxmatte.types import Frame, Window, numbers_as_text

@@ -27,10 +27,11 @@ from vfxmatte.fitting.kept import (
 from vfxmatte.io.plates import Plate
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, is_light, read_sidecar
 from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.keyframes import Keyframes
 from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import UNKNOWN, Trimap
 
 if TYPE_CHECKING:

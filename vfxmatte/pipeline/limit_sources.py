@@ -19,7 +19,7 @@ from vfxmatte.io.coverage import check_coverage, coverage_of, read_coverage
 from vfxmatte.io.movies.movie import Movie
 from vfxmatte.io.plates import PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_media
-from vfxmatte.pipeline.shot import content_digest
+from vfxmatte.io.signatures import content_digest
 from vfxmatte.trimaps import covered_window, place
 from vfxmatte.types import FloatImage
 

@@ -10,11 +10,11 @@ from typing import Any
 from vfxmatte.common.configuration import changed, nested
 from vfxmatte.errors import OutputError, ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import (
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import (
     MATTE_FOLDER,
     SETTINGS_FILE,
     TRIMAP_FOLDER,
-    Shot,
     read_settings,
     side_folders,
 )

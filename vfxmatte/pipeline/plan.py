@@ -16,6 +16,7 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.foreground.estimation import COLOURS_VERSION
 from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.signatures import content_digest
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import read_sidecar
@@ -24,7 +25,7 @@ from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text

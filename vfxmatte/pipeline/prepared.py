@@ -17,11 +17,12 @@ from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError,
 from vfxmatte.io.plates import Plate
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
+from vfxmatte.pipeline.keyframes import Keyframes
 from vfxmatte.pipeline.plan import RunPlan, make_plan
 from vfxmatte.pipeline.plate_reader import PlateReader
 from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.propagation.clean_plate import CleanPlate, ReadBehind
 from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error

@@ -23,6 +23,7 @@ from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.fitting import described, is_to_come
+from vfxmatte.pipeline.keyframes import read_keyframe
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
@@ -34,7 +35,7 @@ from vfxmatte.pipeline.plan import (
     weights_sidecar,
 )
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import alpha_source
 from vfxmatte.pipeline.subject_shots import (
     chosen,

@@ -21,11 +21,12 @@ from vfxmatte.io.result_names import format_of
 from vfxmatte.io.writers import alpha_as_written, write_matte
 from vfxmatte.pipeline.controls import with_edges
 from vfxmatte.pipeline.edges import shaped
+from vfxmatte.pipeline.keyframes import read_keyframe
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.manifest import foreground_attributes
 from vfxmatte.pipeline.picture import limits_from, matte
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
+from vfxmatte.pipeline.shot_folder import SIDE_FOLDERS
 from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
