@@ -17,7 +17,7 @@ from tests.pipeline.test_limit_movies import movie
 from vfxmatte.cli import commands
 from vfxmatte.colour import ColourConfig, decode_srgb
 from vfxmatte.errors import UsageError
-from vfxmatte.io.plates import MoviePlate
+from vfxmatte.io.movie_plate import MoviePlate
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.clean_plates import CleanPlateReader, CleanPlates
 from vfxmatte.pipeline.shot import Shot

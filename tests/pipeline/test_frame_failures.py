@@ -29,7 +29,7 @@ from vfxmatte.errors import (
     as_foreseen,
     concerns_all_frames,
 )
-from vfxmatte.io.plates import SequencePlate
+from vfxmatte.io.sequence_plate import SequencePlate
 from vfxmatte.journal.error_log import LOG_NAME, logged
 from vfxmatte.pipeline import plate_reader, prepared, results, shot, stages
 from vfxmatte.pipeline import run as pipeline
@@ -194,8 +194,8 @@ def test_a_movie_goes_on_after_a_frame_that_nobody_foresaw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """A time code that cannot be, say; it is decoded in order, and begins anew behind it."""
+    from vfxmatte.io.movie_plate import MoviePlate
     from vfxmatte.io.movies.movie import write_prores
-    from vfxmatte.io.plates import MoviePlate
 
     made = MovingShot(frames=5, width=64, height=48, first=1, keyframes=(1, 5))
     folder = made.write(tmp_path / "shot")

@@ -14,7 +14,7 @@ from vfxmatte.cli.shot_options import plate_options
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.keyframes import find_keyframes

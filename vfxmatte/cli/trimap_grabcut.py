@@ -13,7 +13,7 @@ from vfxmatte.cli.shot_options import plate_options
 from vfxmatte.cli.trimap_auto import check_band, open_shot, refuse_keyframes
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels

@@ -20,9 +20,11 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import PlateError, ShotError, VfxmatteError, own_copy
 from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.movie_plate import MoviePlate
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate
+from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.io.sequence_plate import SequencePlate
 from vfxmatte.io.signatures import file_signature
 from vfxmatte.pipeline.proxies import proxy_of
 from vfxmatte.propagation.clean_plate import Behind

@@ -10,7 +10,7 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.pipeline.edges import MatteSettings, shaped

@@ -24,7 +24,7 @@ from vfxmatte.fitting.kept import (
     kept_fit,
     remove_others,
 )
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.plate import Plate
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, is_light, read_sidecar
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.keyframes import Keyframes

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfxmatte.common.wording import frames_text
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.journal.locks import Lock, locked_matte, read_locks
 from vfxmatte.pipeline.keyframes import find_finished, keyframes_in
 from vfxmatte.pipeline.settings import RunSettings

@@ -11,7 +11,7 @@ import numpy as np
 
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, TrimapError, as_foreseen
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.sequence import find_sequence, frame_number, is_hidden, is_image
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.finished import finished_trimap

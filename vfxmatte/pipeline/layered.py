@@ -16,7 +16,7 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.io.canvas import crop
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.io.signatures import content_digest
 from vfxmatte.io.stills.exr import read_exr_header, read_exr_planes, write_exr

@@ -17,7 +17,7 @@ import numpy as np
 from vfxmatte.errors import TrimapError, VfxmatteError, as_foreseen, own_copy
 from vfxmatte.io.coverage import check_coverage, coverage_of, read_coverage
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_media
 from vfxmatte.io.signatures import content_digest
 from vfxmatte.trimaps import covered_window, place

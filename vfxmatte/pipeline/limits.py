@@ -16,7 +16,7 @@ import numpy as np
 
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
 from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Trimap, numbers_as_text
 

@@ -15,7 +15,7 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.foreground.estimation import COLOURS_VERSION
-from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.io.signatures import content_digest
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError, concerns_all_frames
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.plate import Plate
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
 from vfxmatte.pipeline.keyframes import Keyframes

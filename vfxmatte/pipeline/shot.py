@@ -12,7 +12,8 @@ from pathlib import Path
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.paths import clean_path, is_same_place
 from vfxmatte.errors import OutputError, ShotError, VfxmatteError
-from vfxmatte.io.plates import Plate, open_plate
+from vfxmatte.io.plate import Plate
+from vfxmatte.io.plates import open_plate
 from vfxmatte.io.sequence import split_pattern, whole_sequence
 from vfxmatte.pipeline.keyframes import find_keyframes
 from vfxmatte.pipeline.settings import RunSettings

@@ -18,7 +18,7 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.engines.registry import check_name
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.clean_plates import CleanPlateReader

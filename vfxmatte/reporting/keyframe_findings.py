@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import VfxmatteError, as_foreseen
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.plan import RunPlan

@@ -17,7 +17,7 @@ import numpy as np
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
 from vfxmatte.io.mattes import matte_image
-from vfxmatte.io.plates import FrameOrError
+from vfxmatte.io.plate import FrameOrError
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.sequence import list_sequences
 from vfxmatte.io.stills.reading import read_image
