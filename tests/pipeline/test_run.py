@@ -45,7 +45,8 @@ from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal import records
 from vfxmatte.network.dim import DeepImageMatting, DimConfig
 from vfxmatte.network.weights import file_sha256, save_weights
-from vfxmatte.pipeline.run import Run, run, stages
+from vfxmatte.pipeline.chain import stages
+from vfxmatte.pipeline.run import Run, run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.propagation.confidence import matte_confidence

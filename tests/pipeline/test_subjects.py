@@ -300,7 +300,7 @@ def test_what_was_kept_of_an_overlap_is_checked(
 def test_a_subject_that_fails_takes_nothing_from_the_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vfxmatte.pipeline import run as module
+    from vfxmatte.pipeline import chain as module
 
     whole = module.store_trimap
 
