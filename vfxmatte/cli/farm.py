@@ -18,7 +18,7 @@ from vfxmatte.cli.shot_list import find_shots, names_many
 from vfxmatte.cli.shot_options import given_words, job_shot_options, settings_names
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.common.paths import clean_path
-from vfxmatte.editorial.cut import CutShot
+from vfxmatte.editorial.cut_shot import CutShot
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
