@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nuke_paths  # noqa: F401 - puts the plug-in on the path
 from diagram.script import Gizmo, ScriptNode, read_gizmo
 
 COMMON = {"name", "label", "xpos", "ypos", "disable", "tile_color", "note_font_color", "help"}

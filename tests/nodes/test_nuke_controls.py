@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_nuke import Group, Node
-from test_nuke_node import Bench, matte_from, paint_subjects
+from nuke_bench import Bench, matte_from, paint_subjects, quiet_bench
 from vfxmatte_nuke import paths
 
 INPUTS = {"garbage": 2, "core": 3, "cleanplate": 4}
@@ -19,7 +19,7 @@ INPUTS = {"garbage": 2, "core": 3, "cleanplate": 4}
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    yield Bench(tmp_path, monkeypatch, gui=True)
+    yield from quiet_bench(tmp_path, monkeypatch)
 
 
 def frames_of(bench: Bench, write: str) -> list[int]:
