@@ -73,11 +73,11 @@ def write_trimaps(place: Place, shot: Plate) -> str:
     mask, frames = mask_block(place), key_frames(place, shot)
     folder.claim()
     if chosen.trimap_source == "LAYERS":
-        made = trimaps.from_layers(mask, frames, shot)
+        labels = trimaps.from_layers(mask, frames, shot)
     else:
         widths = chosen.inward_px, chosen.outward_px
-        made = trimaps.from_outline(mask, frames, shot, *widths)
-    by_number = {shot.number_at(frame): labels for frame, labels in made.items()}
+        labels = trimaps.from_outline(mask, frames, shot, *widths)
+    by_number = {shot.number_at(frame): one for frame, one in labels.items()}
     return str(trimaps.sync(folder, by_number))
 
 

@@ -89,10 +89,10 @@ def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
 def _controls(**texts: str) -> dict[str, str]:
     """Return the paths of garbage and core mattes and of clean plates that are given."""
     tidy = client.package().tidy_path
-    given = {name: tidy(text) for name, text in texts.items()}
+    paths = {name: tidy(text) for name, text in texts.items()}
     return {
         name: places.input_path("clean_plate" if name == "cleanplate" else name, text)
-        for name, text in given.items()
+        for name, text in paths.items()
         if text
     }
 
@@ -153,9 +153,9 @@ class _Watch:
         """Raise RuntimeError if frames failed; the others are in the folder `output`."""
         if not self._failures:
             return
-        shown = sorted(self._failures)[:_MAX_FAILURES]
-        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in shown}
-        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in shown)
+        first = sorted(self._failures)[:_MAX_FAILURES]
+        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in first}
+        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in first)
         raise RuntimeError(
             f"{len(self._failures)} of {self._count} frames failed; the others are in {output}\n"
             f"{listed}"

@@ -125,7 +125,7 @@ class _Keyframe:
     trimap: Trimap
     """The trimap over the frame's canvas."""
     doubts: list[str]
-    """Why it may be no portrait, or no usable trimap."""
+    """The reasons for taking it for no portrait, or no usable trimap."""
     remark: str
 
 

@@ -1,4 +1,4 @@
-"""What is done at the end of a block, however the block ends."""
+"""Finishing work at the end of a block, however the block ends."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ def frames_to_matte(use: Use, media: Media, handles: int) -> tuple[FrameRange, l
     lowest, highest = media.on_disk()
     first, last = max(low, lowest, 0), min(high, highest, media.count - 1)
     if use.shown is not None:  # the cut needs these frames; the run reports missing ones
-        shown = media.offsets(use.shown)
-        if shown[0] < 0 or shown[1] >= media.count:
+        needed = media.offsets(use.shown)
+        if needed[0] < 0 or needed[1] >= media.count:
             raise _outside(use.shown, media)
-        first, last = min(first, shown[0]), max(last, shown[1])
+        first, last = min(first, needed[0]), max(last, needed[1])
     if last < first:
         raise _outside(use.wide, media)
     for lacking, where in ((first - low, "before"), (high - last, "after")):
@@ -40,9 +40,9 @@ def frames_to_matte(use: Use, media: Media, handles: int) -> tuple[FrameRange, l
 
 
 def _outside(times: Any, media: Media) -> ShotError:
-    shown, there = media.frames(*media.offsets(times)), media.frames(0, media.count - 1)
+    needed, available = media.frames(*media.offsets(times)), media.frames(0, media.count - 1)
     return ShotError(
-        f"the cut shows frames {shown}, the media has {there}",
+        f"the cut shows frames {needed}, the media has {available}",
         path=media.plate,
         hint="the clip's source range and its media's available range do not agree: relink it",
     )

@@ -72,7 +72,7 @@ class ClipReader:
     ) -> None:
         self.folder, self.trimaps, self.places = path.absolute().parent, trimaps, places
         self.handles, self.adjust = handles, adjust
-        self.found: list[ClipMedia] = []
+        self.clips: list[ClipMedia] = []
         self.problems: list[VfxmatteError] = []
         self.notes: list[str] = []
 
@@ -85,7 +85,7 @@ class ClipReader:
             shot = safe_name(str(options.get("shot") or clip.name))
             chosen = not only or any(fnmatchcase(n, one) for n in (name, shot) for one in only)
             if chosen and not self._is_left_out(clip, name, options):
-                self.found.append(self._find(use, name, shot, options))
+                self.clips.append(self._find(use, name, shot, options))
         except VfxmatteError as error:
             self.problems.append(error.at(shot=name))
 
@@ -150,10 +150,10 @@ class ClipReader:
     def _leave_out_ambiguous(self) -> None:
         """Report clips of different media that a search has found at the same path."""
         addresses: dict[Path, set[str]] = {}
-        for one in self.found:
+        for one in self.clips:
             addresses.setdefault(one.media.plate, set()).add(one.address)
-        for one in [o for o in self.found if len(addresses[o.media.plate]) > 1]:
-            self.found.remove(one)
+        for one in [o for o in self.clips if len(addresses[o.media.plate]) > 1]:
+            self.clips.remove(one)
             error = ShotError(
                 f"{len(addresses[one.media.plate])} media of the cut are found at one place",
                 path=one.media.plate,
@@ -167,7 +167,7 @@ class ClipReader:
         if self.places.folders:
             self._leave_out_ambiguous()
         groups: dict[str, list[ClipMedia]] = {}
-        for one in self.found:
+        for one in self.clips:
             groups.setdefault(one.key, []).append(one)
         firsts = [group[0] for group in groups.values()]
         names = unique_names([(one.shot, one.media.plate) for one in firsts])

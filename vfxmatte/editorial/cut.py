@@ -78,9 +78,9 @@ def read_cut(
     chosen, notes = _timeline(path, timeline, rate)
     for use in uses_in(chosen):
         reader.take(use, only)
-    if only and not (reader.found or reader.problems):
+    if only and not (reader.clips or reader.problems):
         raise UsageError(f"no clip of the cut is called {' or '.join(only)}", hint="see --dry-run")
-    if not (reader.found or reader.problems or reader.notes):
+    if not (reader.clips or reader.problems or reader.notes):
         raise ShotError(
             "the cut shows no clip",
             path=path,

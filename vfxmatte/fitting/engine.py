@@ -70,7 +70,7 @@ class SubjectsEngine:
 
     usual: Engine
     fits: Mapping[str, FittedEngine]
-    """By subject, one at least."""
+    """The engines of fitted subjects by name, at least one."""
 
     @property
     def device(self) -> str:

@@ -41,14 +41,14 @@ class PlateInfo:
     """Frames per second; None if the plate does not state it."""
     colour_space: str
     colour_reason: str
-    """Why `colour_space` was chosen, for the user."""
+    """The reason for choosing `colour_space`, for the user."""
     description: str
     bits: int | None = None
     """Bits per value; None for floating-point values."""
     unreadable: tuple[int, ...] = ()
     """Frames whose header cannot be read or differs from the others."""
     notes: tuple[str, ...] = ()
-    """What is ignored or not carried to the mattes, a sentence each; reported once per run."""
+    """A sentence for each thing that is ignored or not carried to the mattes, for the user."""
 
     @property
     def missing(self) -> tuple[int, ...]:

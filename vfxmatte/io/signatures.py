@@ -1,4 +1,4 @@
-"""What stands for a file where changes have to be noticed: its size and time, or its content."""
+"""Signatures that reveal a changed file: of its size and time, or of its content."""
 
 from __future__ import annotations
 

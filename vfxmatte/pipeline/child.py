@@ -49,14 +49,14 @@ class Child:
     frames: list[int] = field(default_factory=list)
     """Assigned frames without a result, in order."""
     error: VfxmatteError | None = None
-    """Why it ends."""
+    """The reason for its end."""
     crashed: bool = False
-    """Whether it ended without reporting an error."""
+    """True if it ended without reporting an error."""
     is_ready: bool = False
     result_at: float = field(default_factory=time.monotonic)
     alive_at: float = field(default_factory=time.monotonic)
     beat: tuple[float, float] | None = None
-    """When the last `Alive` came, and its processor time."""
+    """The time of the last `Alive`, and the processor time in it."""
 
     def send(self, message: object) -> None:
         """Send a message without waiting for the child to read it; an ended child is ignored."""

@@ -55,19 +55,19 @@ class CleanPlates:
             return None
         media = find_media(place)
         if isinstance(media, FrameSequence):
-            found = cls(media, tuple(media.numbers))
+            plates = cls(media, tuple(media.numbers))
         else:
             movie = Movie(media, first_frame=plate.numbers[0])
-            found = cls(media, tuple(movie.numbers))
+            plates = cls(media, tuple(movie.numbers))
             movie.close()
-        if not found.is_still and not set(found.numbers) & set(plate.numbers):
+        if not plates.is_still and not set(plates.numbers) & set(plate.numbers):
             raise ShotError(
                 "no clean plate stands on a frame of the plate: they have frames "
-                f"{numbers_as_text(found.numbers)}, the plate {numbers_as_text(plate.numbers)}",
-                path=found.spec,
+                f"{numbers_as_text(plates.numbers)}, the plate {numbers_as_text(plate.numbers)}",
+                path=plates.spec,
                 hint="their frame numbers must agree; a single file serves every frame",
             )
-        return found
+        return plates
 
     @property
     def is_still(self) -> bool:
@@ -126,20 +126,20 @@ class CleanPlateReader:
         self._kept: dict[tuple[int, tuple[int, int]], Behind | VfxmatteError] = {}
         self._plate = _opened(files, plate.numbers[0], colour_space, colours)
         self._next = files.numbers[0]
-        found, wanted = self._plate.info.display_window, plate.display_window
-        if found.shape != wanted.shape:
+        own, window = self._plate.info.display_window, plate.display_window
+        if own.shape != window.shape:
             self.close()
             raise PlateError(
-                f"the clean plate is {found.width}x{found.height}, the plate "
-                f"{wanted.width}x{wanted.height}",
+                f"the clean plate is {own.width}x{own.height}, the plate "
+                f"{window.width}x{window.height}",
                 path=files.spec,
                 hint="both must have one size and framing",
             )
-        self._right, self._down = wanted.x_min - found.x_min, wanted.y_min - found.y_min
+        self._right, self._down = window.x_min - own.x_min, window.y_min - own.y_min
 
     @property
     def notes(self) -> list[str]:
-        """Which clean plates cannot be read, as far as headers tell."""
+        """A sentence on the clean plates that cannot be read, as far as headers tell."""
         will = (
             "cannot be read, or differs from the first one",
             "cannot be read, or differ from the first one",
@@ -163,12 +163,12 @@ class CleanPlateReader:
         with self._lock:
             if (held, size) not in self._kept:
                 self._read_up_to(held, size)
-            found = self._kept[held, size]
-        if isinstance(found, VfxmatteError):
-            error = cast(VfxmatteError, own_copy(found))
+            plate = self._kept[held, size]
+        if isinstance(plate, VfxmatteError):
+            error = cast(VfxmatteError, own_copy(plate))
             error.frame = number
             raise error
-        return found
+        return plate
 
     def _read_up_to(self, held: int, size: tuple[int, int]) -> None:
         """Read one; of a movie also those shortly before it, which are asked for soon."""

@@ -1,4 +1,5 @@
-"""What a run does to trimaps before it solves them, and to alpha before it writes it."""
+"""Garbage, core and finished mattes, and edges, applied to trimaps before and to alpha after they
+are solved."""
 
 from __future__ import annotations
 

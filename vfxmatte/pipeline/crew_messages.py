@@ -18,7 +18,7 @@ class Job:
     shot: Shot
     settings: RunSettings
     device: str
-    """Its name in the child, see `environment`."""
+    """The device's name in the child, see `environment`."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Ready:
     """The child's engine is open."""
 
     description: dict[str, Any]
-    """See `Engine.describe`."""
+    """The engine's description, see `Engine.describe`."""
     device: str
-    """See `Engine.device`."""
+    """The device that the engine runs on."""
 
 
 @dataclass(frozen=True)

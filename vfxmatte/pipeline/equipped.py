@@ -39,7 +39,7 @@ class EquippedRun(PreparedRun):
         check_stopped: Callable[[], None] | None = None,
         beside: PreparedRun | None = None,
     ) -> None:
-        """See `run.Run` for arguments and errors."""
+        """Check the devices, open and plan the shot; see `run.Run` for arguments and errors."""
         self.engine: Engine | None = None
         self.device: str | None = None
         self.on_fit: Callable[[FitProgress], None] = lambda progress: None
@@ -97,16 +97,16 @@ class EquippedRun(PreparedRun):
             self.check_stopped()
             self.on_fit(progress)
 
-        found, kept = fitted(self, engine, report)
-        if found is not engine:
-            self._open_files.callback(found.close)
-        return found, kept
+        solver, kept = fitted(self, engine, report)
+        if solver is not engine:
+            self._open_files.callback(solver.close)
+        return solver, kept
 
     def fitted(self, engine: Engine) -> Engine:
         """Return the engine for the frames between the keyframes too: fitted to the shot, where
         that is wanted and helps."""
         try:
-            found, kept = self._fit(engine)
+            solver, kept = self._fit(engine)
         except _FIT_FAILED as error:
             self.on_note(
                 f"not fitted to the shot: {as_foreseen(error).what} (--fit off: no attempt)"
@@ -114,7 +114,7 @@ class EquippedRun(PreparedRun):
             return engine
         if kept is not None:
             self.on_note(kept.text)
-        return found
+        return solver
 
     @contextlib.contextmanager
     def engine_for_fit(self) -> Iterator[Engine]:

@@ -63,9 +63,9 @@ def find_finished(place: Path) -> dict[int, Path]:
         ShotError: there are none.
         TrimapError: see `find_keyframes`.
     """
-    found = find_keyframes(place, "finished matte")
-    if found:
-        return found
+    mattes = find_keyframes(place, "finished matte")
+    if mattes:
+        return mattes
     sequence = find_sequence(place)
     return {number: sequence.path(number) for number in sequence.numbers}
 
@@ -143,8 +143,8 @@ class Keyframes(Mapping[int, Trimap]):
         path = self._paths[number]
         if number not in self._finished:
             return read_keyframe(path, number, self._plate, self._growth_px)
-        found = finished_trimap(path, number, self._plate, self._growth_px)
-        trimap, self._remarks[number] = found
+        trimap, remark = finished_trimap(path, number, self._plate, self._growth_px)
+        self._remarks[number] = remark
         return trimap
 
     def __iter__(self) -> Iterator[int]:

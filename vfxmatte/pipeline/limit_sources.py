@@ -163,10 +163,10 @@ class LimitMovie:
         with self._lock:
             if number not in self._kept:
                 self._decode(number)
-            kept = self._kept[number]
-        if isinstance(kept, TrimapError):
-            raise own_copy(kept)
-        values = np.frombuffer(zlib.decompress(kept), np.float32).reshape(self._shape)
+            packed = self._kept[number]
+        if isinstance(packed, TrimapError):
+            raise own_copy(packed)
+        values = np.frombuffer(zlib.decompress(packed), np.float32).reshape(self._shape)
         canvas, display = self._plate.canvas, self._plate.display_window
         return place(values, None, canvas=canvas, display_window=display, name=self._name)
 

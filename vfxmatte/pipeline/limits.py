@@ -87,12 +87,11 @@ class LimitMattes:
         Raises:
             ShotError: nothing there, or more than one sequence. TrimapError: an unreadable movie.
         """
-        found = {kind: places.get(kind) for kind in _KINDS}
         return cls(
             sources={
                 kind: find_source(place, f"{kind} matte", plate)
-                for kind, place in found.items()
-                if place
+                for kind in _KINDS
+                if (place := places.get(kind))
             }
         )
 
@@ -110,14 +109,14 @@ class LimitMattes:
 
     def read(self, number: int) -> Limits:
         """Read the mattes of a frame; raises TrimapError with frame and path."""
-        found: dict[Kind, FloatImage] = {}
+        mattes: dict[Kind, FloatImage] = {}
         for kind, one in self.sources.items():
             held = _held(number, one)
             try:
-                found[kind] = one.read(held)
+                mattes[kind] = one.read(held)
             except VfxmatteError as error:
                 raise error.at(frame=number, path=one.path(held)) from error.__cause__
-        return Limits(**found)
+        return Limits(**mattes)
 
     def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
         """Read the headers of the files that frames need, each once.

@@ -35,12 +35,12 @@ _LATER_OUTPUT = ("foreground", "despill", "layers")
 PIXELS_VERSION = 5
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
-_DOUBT_VERSION = 2  # of frames with a fit and garbage or core mattes, inside which 1 doubted
+_DOUBT_VERSION = 2  # 1 doubted a fitted frame inside garbage and core mattes too
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """What a run does."""
+    """The plan of a run: its frames, keyframes and mattes."""
 
     numbers: tuple[int, ...]
     """Frames to solve, ascending."""
@@ -61,7 +61,7 @@ class RunPlan:
     clean: CleanPlates | None = None
     """The clean plates."""
     notes: tuple[str, ...]
-    """What a person should know before the run."""
+    """Notes for the user before the run."""
 
     def segment(self, number: int) -> Segment:
         """Return the keyframes before and after a frame."""

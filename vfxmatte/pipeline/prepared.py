@@ -47,7 +47,7 @@ class PreparedRun:
         check_stopped: Callable[[], None] | None = None,
         beside: PreparedRun | None = None,
     ) -> None:
-        """See `run.Run` for arguments and errors."""
+        """Open and plan the shot; see `run.Run` for arguments and errors."""
         self.shot = shot = one_subject(shot)
         self.settings = settings or shot.settings
         self.chunk = chunk
@@ -55,7 +55,7 @@ class PreparedRun:
         self._only = None if only is None else frozenset(only)
         self.check_stopped = check_stopped or (lambda: None)
         self.read_proxies: ReadProxies = self.proxies
-        """Where the pictures come from that motion is estimated on."""
+        """The source of the small pictures that motion is estimated on."""
         self._open_files = ExitStack()
         try:
             self.colours: ColourConfig = (

@@ -35,7 +35,7 @@ class Shot:
     """The paths of a shot, and its settings."""
 
     name: str
-    """For messages."""
+    """The name shown in messages."""
     plate: Path
     """A folder, a file pattern or a movie; one file of an image sequence becomes its pattern."""
     keyframes: Mapping[int, Path]
@@ -43,7 +43,7 @@ class Shot:
     output: Path
     """The folder for results."""
     settings: RunSettings = field(default_factory=RunSettings)
-    """From shot.toml, or the defaults."""
+    """The settings of shot.toml, or the defaults."""
     named_by: Path | None = None
     """The one file that the plate's sequence was named by; None if the plate itself was."""
     sides: Mapping[str, Path] = field(default_factory=dict)

@@ -26,7 +26,7 @@ SETTINGS_FILE = "shot.toml"
 SIDE_FOLDERS = ("keys", "garbage", "core", "cleanplate")
 """Folders of a shot beside plate and trimaps; settings of the same names win over them."""
 SHARED_FOLDERS = ("cleanplate",)
-"""Those that all subjects share; the others hold a folder for each of several."""
+"""The folders that all subjects share; the others hold a folder for each of several."""
 
 
 def plate_folder(plate: Path) -> Path | None:

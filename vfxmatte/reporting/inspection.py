@@ -67,13 +67,13 @@ class Inspection:
     stale: int = 0
     """Frames with a matte that would be solved again."""
     needed_bytes: int | None = None
-    """At most, for the mattes to come."""
+    """Upper bound of the disk space that the remaining mattes need."""
     free_bytes: int | None = None
     weights: str | None = None
     problems: list[VfxmatteError] = field(default_factory=list)
-    """Why a run cannot start."""
+    """The errors that keep a run from starting."""
     remarks: list[str] = field(default_factory=list)
-    """What a person should know."""
+    """Remarks for the user."""
     subjects: dict[str, Inspection] = field(default_factory=dict)
     """The findings about each of several subjects that would be matted."""
 
@@ -280,7 +280,7 @@ class _Mattes:
         self.prints = {**{n: prints.of(n) for n in plan.numbers}, **locked_prints(plan)}
         """The fingerprints of all frames, as of the only subject."""
         self.expected: Mapping[int, str] = self.prints
-        """Those that mattes ought to have."""
+        """The fingerprints that the mattes are expected to have."""
 
     def has_own_alpha(self, number: int) -> bool:
         """Return True if a subject's alpha can be had from its matte, or is locked."""

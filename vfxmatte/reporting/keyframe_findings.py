@@ -24,15 +24,15 @@ class KeyframeFinding:
     number: int
     path: Path
     used: bool
-    """Whether the plate has such a frame."""
+    """True if the plate has such a frame."""
     unknown_share: float | None = None
     """0 to 1; None if it cannot be read."""
     remark: str = ""
-    """What is odd about it."""
+    """An oddity, as a sentence; "" for none."""
     error: VfxmatteError | None = None
-    """Why it cannot be used."""
+    """The reason why it cannot be used."""
     finished: bool = False
-    """Whether it is a finished matte."""
+    """True for a finished matte."""
 
 
 def findings(

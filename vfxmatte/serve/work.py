@@ -99,8 +99,8 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
         trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
-        with closing(LimitMattes.find(vars(settings), plate.info)) as found:
-            limits = found.read(frame.number)
+        with closing(LimitMattes.find(vars(settings), plate.info)) as mattes:
+            limits = mattes.read(frame.number)
     yield
     with _one_engine(settings.engine, engines) as engine:
         trimap = replace(trimap, labels=limits.labels(trimap.labels))
@@ -164,9 +164,9 @@ def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
 
 def _refuse_files(settings: RunSettings, names: Sequence[str]) -> None:
     """Raise UsageError for files that belong to a shot, or at least to a plate on disk."""
-    given = [name for name in names if getattr(settings, name) is not None]
-    if given:
-        raise UsageError(f"{' and '.join(given)} cannot go with one picture", hint="run a shot")
+    refused = [name for name in names if getattr(settings, name) is not None]
+    if refused:
+        raise UsageError(f"{' and '.join(refused)} cannot go with one picture", hint="run a shot")
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:

@@ -27,9 +27,9 @@ class Plan(NamedTuple):
     """First and last frame to matte."""
     keyframes: list[int]
     shows_layers: bool
-    """Whether several subjects are matted, and shown by the EXRs with a layer for each."""
+    """True if several subjects are matted, and shown by the EXRs with a layer for each."""
     note: str
-    """Why the plate is rendered through Nuke; "" if it is read from its files."""
+    """The reason for rendering the plate through Nuke; "" if it is read from its files."""
 
     @property
     def output(self) -> str:
@@ -102,10 +102,10 @@ def _frames_in(folder: str, subject: str) -> list[int]:
     """Return the frames that are painted in a folder: of one subject, or of all that it has."""
     subjects = subjects_in(folder)
     if subject and subject not in subjects:
-        there = ", ".join(subjects) or "none: its trimaps lie in the folder itself"
+        names = ", ".join(subjects) or "none: its trimaps lie in the folder itself"
         raise Problem(
             f"{folder} has no folder of trimaps for the subject '{subject}'",
-            f"It has {there}. Set 'subject' to one of them, or empty it.",
+            f"It has {names}. Set 'subject' to one of them, or empty it.",
         )
     if not subjects:
         return painted_frames(folder)
