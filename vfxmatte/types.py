@@ -312,6 +312,8 @@ class Trimap:
             raise ValueError(f"labels must be 0, 128 or 255, found {values.tolist()}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must be within 0 and 1, found {self.confidence}")
+        if self.limited is not None:
+            _check_array("limited", self.limited, np.bool_, 2)
 
     @property
     def unknown_share(self) -> float:
