@@ -101,7 +101,7 @@ class SegmentWork:
     settings: PropagationSettings
     workers: int
     folder: Path
-    """For intermediate results; must not exist yet."""
+    """The folder for intermediate results; must not exist yet."""
     behind: ReadBehind | None = None
     """Reads the clean plate of a frame; None where there are none."""
 
