@@ -20,10 +20,10 @@ from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
     dense_flow,
-    enlarged,
     halved,
     looked_up,
     positions,
+    resized_flow,
     spread,
 )
 from vfxmatte.types import FloatImage, Mask, Picture
@@ -113,7 +113,7 @@ def followed(way: Homography, here: Ground, there: Ground) -> FloatImage:
     share = cv2.resize(common.astype(np.float32), one.shape[::-1], interpolation=cv2.INTER_AREA)
     doubt = consistency_error(forward, backward) / np.float32(_DOUBT_PX)
     rest = spread(forward, np.asarray((share > 0.99) / (1 + doubt * doubt), np.float32))
-    return cast(FloatImage, looked_up(where, start + enlarged(rest, (height, width))))
+    return cast(FloatImage, looked_up(where, start + resized_flow(rest, (height, width))))
 
 
 def seen(region: Mask, where: FloatImage) -> Mask:

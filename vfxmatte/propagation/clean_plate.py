@@ -132,7 +132,7 @@ class Compared:
 
 
 class CleanPlate:
-    """The colours of the background, at half the proxies' size."""
+    """The colours of the background, at half the proxies' size or less."""
 
     def __init__(
         self, low: FloatImage, high: FloatImage, is_seen: Mask, *, usual_share: float = 0.0
@@ -140,8 +140,8 @@ class CleanPlate:
         """Take the range of colours that each pixel may have, and where it is known.
 
         Args:
-            low, high: (h/2, w/2, 3) float32, 8-bit Lab units; the same for an exact plate.
-            is_seen: (h/2, w/2) bool.
+            low, high: (h, w, 3) float32, 8-bit Lab units; the same for an exact plate.
+            is_seen: (h, w) bool.
             usual_share: share of certain background that may differ by more than noise: such
                 differences do not show that something else is there.
         """
@@ -191,7 +191,8 @@ class CleanPlate:
         Returns:
             None if the noise of the frame's certain background is too large, or not to be known.
         """
-        difference = beyond_range(compared_colours(picture), self._low, self._high)
+        colours = colours_at(picture, self._is_seen.shape)
+        difference = beyond_range(colours, self._low, self._high)
         is_background = certain(labels == BACKGROUND, difference.shape) > 0
         known = difference[is_background & self._is_seen]
         if known.size < _FEWEST_PX:
@@ -206,11 +207,19 @@ class CleanPlate:
         usual = max(_ELSE * largest, float(np.quantile(known, self._usual_share)))
         other = ((difference > usual) & self._is_seen).astype(np.uint8)
         other = cast(NDArray[np.uint8], cv2.morphologyEx(other, cv2.MORPH_OPEN, _SPECK))
-        size = labels.shape[1], labels.shape[0]
+        size, scale = labels.shape[::-1], labels.shape[0] / deep.shape[0]
         return Compared(
-            depth=cast(FloatImage, cv2.resize(2 * deep, size, interpolation=cv2.INTER_LINEAR)),
+            depth=cast(FloatImage, cv2.resize(scale * deep, size, interpolation=cv2.INTER_LINEAR)),
             is_else=cv2.resize(other, size, interpolation=cv2.INTER_NEAREST).astype(bool),
         )
+
+
+def colours_at(picture: Picture, shape: tuple[int, ...]) -> FloatImage:
+    """Return the (h, w, 3) float32 colours to compare, in 8-bit Lab units, of an 8-bit picture."""
+    colours = compared_colours(picture)
+    if colours.shape[:2] == shape:
+        return colours
+    return cast(FloatImage, cv2.resize(colours, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _largest_noise(found: FloatImage) -> float:

@@ -17,33 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.propagation.camera import Camera, Ground, followed, seen
-from vfxmatte.propagation.clean_plate import CleanPlate
-from vfxmatte.propagation.flow import grey, halved, looked_up
-from vfxmatte.propagation.keyframe_look import certain, compared_colours
+from vfxmatte.propagation.clean_plate import CleanPlate, colours_at
+from vfxmatte.propagation.flow import FlowPair, grey, looked_up, resized_flow
+from vfxmatte.propagation.keyframe_look import certain
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.types import BACKGROUND, FloatImage, Labels, Mask, Picture
 
 GATHERED_MARGIN = 1.5
 """Factor of the depth that an exact plate needs: with 1, faint hair is lost."""
 
+_LONGEST_PX = 320  # longest side of plates; half the proxies' size if that is less
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 24)  # frames away whose background is looked up
 _ENOUGH = 9  # of the nearest colours make a pixel's range
 _FEWEST = 2
 _MIDDLE = 0.25, 0.75  # quantiles from which to which a range reaches
 _WIDEST = 40.0  # range, in 8-bit Lab units, that still tells something
 _USUAL_SHARE = 0.97  # of certain background; the rest differs for want of alignment
-_CORE = np.ones((5, 5), np.uint8)  # certain background is eroded by this, at half size
+_CORE = np.ones((5, 5), np.uint8)  # certain background is eroded by this
 _PIXEL = np.ones((3, 3), np.uint8)
 _ABSENT = 256  # sorts behind every colour
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Frame:
-    """One frame at half the proxies' size."""
+    """One frame at the plates' size."""
 
     ground: Ground
     colours: Picture
-    """(h/2, w/2, 3) uint8 in 8-bit Lab units."""
+    """(h, w, 3) uint8 in 8-bit Lab units."""
 
 
 class MovingPlates:
@@ -60,9 +61,10 @@ class MovingPlates:
             proxies: holds the frames' pictures, and the motion from each to the next.
         """
         self._numbers, self._labels, self._proxies = numbers, labels, proxies
+        self._shape = _plate_shape(proxies.shape)
         self._frame = lru_cache(maxsize=3 * _OFFSETS[-1])(self._new_frame)
         self._camera = Camera.found(
-            numbers, proxies.flow, lambda number: self._frame(number).ground.background
+            numbers, self._flow, lambda number: self._frame(number).ground.background
         )
 
     def __call__(self, number: int) -> CleanPlate | None:
@@ -90,13 +92,27 @@ class MovingPlates:
                     where = followed(way, here, there.ground)
                     yield looked_up(there.colours, where), seen(there.ground.background, where)
 
+    def _flow(self, number: int) -> FlowPair:
+        pair = self._proxies.flow(number)
+        forward, backward = (
+            resized_flow(way, self._shape) for way in (pair.forward, pair.backward)
+        )
+        return FlowPair(forward=forward, backward=backward)
+
     def _new_frame(self, number: int) -> _Frame:
         picture = self._proxies.picture(number)
-        small = grey(halved(picture))
-        background = certain(self._labels(number) == BACKGROUND, small.shape)
-        colours = np.rint(compared_colours(picture)).astype(np.uint8)
-        ground = Ground(grey=small, background=cv2.erode(background, _CORE) > 0)
+        small = cv2.resize(picture, self._shape[::-1], interpolation=cv2.INTER_AREA)
+        background = certain(self._labels(number) == BACKGROUND, self._shape)
+        colours = np.rint(colours_at(picture, self._shape)).astype(np.uint8)
+        ground = Ground(
+            grey=grey(cast(Picture, small)), background=cv2.erode(background, _CORE) > 0
+        )
         return _Frame(ground=ground, colours=colours)
+
+
+def _plate_shape(proxy_shape: tuple[int, int]) -> tuple[int, int]:
+    scale = min(0.5, _LONGEST_PX / max(proxy_shape))
+    return max(1, round(proxy_shape[0] * scale)), max(1, round(proxy_shape[1] * scale))
 
 
 def _plate(layers: NDArray[np.int16], count: NDArray[np.int32]) -> CleanPlate:

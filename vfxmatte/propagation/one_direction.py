@@ -16,11 +16,11 @@ from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
-    enlarged,
     halved_shape,
     inverse,
     looked_up,
     positions,
+    resized_flow,
     spread,
     warp,
 )
@@ -74,7 +74,7 @@ class Step:
     def side(self) -> Side:
         """Look up this frame's labels; may be called in any thread."""
         shape = self.labels.shape
-        where = positions(shape) + enlarged(self.away, shape)
+        where = positions(shape) + resized_flow(self.away, shape)
         labels = looked_up(self.labels, where, cv2.INTER_NEAREST)
         if self.growth_px > 0:
             labels = grow(labels, self.growth_px)

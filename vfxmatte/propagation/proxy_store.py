@@ -31,6 +31,11 @@ class ProxyStore:
     def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self._folder, self._shape = folder, shape
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of the proxies."""
+        return self._shape
+
     def open(self) -> None:
         """Create the folder."""
         try:

@@ -17,11 +17,11 @@ import numpy as np
 from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
-    enlarged,
     flow_pair,
     grey,
     looked_up,
     positions,
+    resized_flow,
     spread,
 )
 from vfxmatte.trimaps import box_around
@@ -115,7 +115,7 @@ def _motion(alpha: FloatImage, flows: FlowPair) -> FloatImage:
 
 def _alikeness(now: Picture, other: Picture, flow: FloatImage) -> FloatImage:
     """Return (h, w) float32 in (0, 1]: how alike a picture and the other along `flow` are."""
-    followed = looked_up(other, positions(now.shape[:2]) + enlarged(flow, now.shape[:2]))
+    followed = looked_up(other, positions(now.shape[:2]) + resized_flow(flow, now.shape[:2]))
     difference = cv2.transform(cv2.absdiff(followed, now).astype(np.float32), _MEAN)
     difference = cv2.blur(difference, (_BLUR_PX, _BLUR_PX))
     return np.asarray(np.exp(-np.square(difference / _ALIKE)), np.float32)
@@ -140,4 +140,4 @@ def _to_box(plane: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> Float
 
 def _positions_in_box(flow: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> FloatImage:
     """Return where the pixels of a box lie in the neighbour, (x, y) in px of the full frame."""
-    return cast(FloatImage, (positions(unknown.shape) + enlarged(flow, unknown.shape))[box])
+    return cast(FloatImage, (positions(unknown.shape) + resized_flow(flow, unknown.shape))[box])
