@@ -13,7 +13,7 @@ from vfxmatte.propagation.camera import Camera
 from vfxmatte.propagation.clean_plate import CleanPlateSettings
 from vfxmatte.propagation.confidence import missed_share
 from vfxmatte.propagation.contradiction import ContradictionSettings
-from vfxmatte.propagation.flow import flow_pair, grey, halved
+from vfxmatte.propagation.flow import FlowPair, flow_pair, grey, halved, positions
 from vfxmatte.propagation.moving_plate import MovingPlates
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, carry, propagate
@@ -168,6 +168,20 @@ def test_the_camera_leads_from_frame_to_frame_and_back():
     moved = np.array((100 - 8 * PAN / 2, 40 - 8 * TILT / 2))  # at half size
     assert np.allclose(point[:2] / point[2], moved, atol=0.5)
     assert np.allclose(there @ back / (there @ back)[2, 2], np.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("ends_at", ["one point", "mirrored", "not a number"])
+def test_motion_that_no_camera_makes_is_no_way(ends_at):
+    shape = 90, 160
+    x, y = positions(shape)[..., 0], positions(shape)[..., 1]
+    ends = {"one point": (x * 0 + 80, y * 0 + 40), "mirrored": (159 - x, y)}
+    forward = np.dstack(ends.get(ends_at, (x * np.nan, y))) - positions(shape)
+    pair = FlowPair(forward=forward, backward=-forward)
+    everywhere = np.ones(shape, bool)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vfxmatte.propagation.camera.consistency_error", lambda *_: np.zeros(shape))
+        camera = Camera.found([1001, 1002], lambda _: pair, lambda _: everywhere)
+    assert camera.way(1001, 1002) is None and camera.way(1002, 1001) is None
 
 
 def test_without_background_no_camera_is_found(proxies):

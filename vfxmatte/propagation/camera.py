@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -36,6 +36,7 @@ _CONSISTENT_PX = 0.5  # forward-backward error of those
 _FIT_PX = 1.0  # tolerance of the fit
 _FEWEST = 50  # pixels that a homography is fitted to
 _DOUBT_PX = 0.2  # forward-backward error at which the weight of what is left over has halved
+_MOST_ZOOM = 4.0  # of a picture's area from frame to frame
 _EDGE_PX = 1  # so near the picture's edge nothing is looked up
 
 
@@ -85,8 +86,22 @@ def _step(pair: FlowPair, background: Mask) -> Homography | None:
     rows, columns = rows * _STRIDE, columns * _STRIDE
     start = np.stack([columns, rows], axis=1).astype(np.float32)
     end = start + pair.forward[rows, columns]
-    found = cv2.findHomography(start, end, cv2.USAC_MAGSAC, _FIT_PX)[0]
-    return None if found is None else np.asarray(found, np.float64)
+    found: Any = cv2.findHomography(start, end, cv2.USAC_MAGSAC, _FIT_PX)[0]
+    return found if _is_sound(found, background.shape) else None
+
+
+def _is_sound(found: Homography | None, shape: tuple[int, ...]) -> bool:
+    """Return True for a homography that keeps a picture's corners in order, and its size."""
+    if found is None or not np.isfinite(found).all():
+        return False
+    height, width = shape
+    corners = np.array([(0, 0, 1), (width, 0, 1), (width, height, 1), (0, height, 1)], np.float64)
+    x, y, depth = found @ corners.T
+    if depth.min() <= 0:
+        return False
+    outline = np.stack([x / depth, y / depth], axis=1).astype(np.float32)
+    share = cv2.contourArea(outline, oriented=True) / (height * width)
+    return bool(1 / _MOST_ZOOM < share < _MOST_ZOOM)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
