@@ -162,6 +162,7 @@ def test_a_changed_plate_is_reported(folder: Path) -> None:
     assert text in run and "1004 kept (locked)" in run
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices_leave_them_alone(folder: Path) -> None:
     lock(folder)
     before = bits(folder)

@@ -354,6 +354,7 @@ def test_check_counts_as_a_run_does(folder: Path) -> None:
     assert list(alone.subjects) == ["cat"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices_make_the_same_mattes(
     folder: Path, tmp_path: Path, tiny_weights: Path
 ) -> None:
