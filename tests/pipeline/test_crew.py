@@ -336,14 +336,23 @@ def test_a_child_that_writes_rubbish_leaves_its_frames_to_the_other(
         (FIRST + SLEEP, "warm_children"),
         (FIRST + "os.kill(os.getpid(), signal.SIGSTOP)", "children"),  # stopped, and killed
         (
-            FIRST + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00") + "; " + SLEEP,
+            FIRST
+            + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00")
+            + "; "
+            + SLEEP,
             "warm_children",
         ),
     ],
     ids=["sleeps", "is stopped", "half a message"],
 )
 def test_a_child_that_hangs_leaves_its_frames_to_the_other(
-    made: Any, tmp_path: Path, children: Any, monkeypatch: Any, hang: str, fixture: str, request: Any
+    made: Any,
+    tmp_path: Path,
+    children: Any,
+    monkeypatch: Any,
+    hang: str,
+    fixture: str,
+    request: Any,
 ) -> None:
     request.getfixturevalue(fixture)
     wish(monkeypatch, hang)
