@@ -68,6 +68,14 @@ GATED_PROGRAM = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def warm(warm_python: Path, warm_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs start as `warm_python` does."""
+    for name in ("PROGRAM", "GATED_PROGRAM"):
+        program = [str(warm_python), *globals()[name][1:]]
+        monkeypatch.setitem(globals(), name, program)
+
+
 def options_of(shot: Path, weights: Path, **more: Any) -> dict[str, Any]:
     return {"shot": str(shot), "weights": str(weights), "device": "cpu", **more}
 
@@ -410,6 +418,7 @@ def solve_pixels(client: Any, weights: Path) -> None:
     np.testing.assert_array_equal(np.frombuffer(found, np.float32).reshape(33, 57), expected)
 
 
+@pytest.mark.usefixtures("warm")
 def test_pixels_without_a_server(tiny_weights: Path) -> None:
     with Client(PROGRAM, serve=False) as client:
         solve_pixels(client, tiny_weights)
@@ -437,6 +446,7 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], says: str) -
 # -- when things go wrong ----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_is_killed_is_started_again_and_goes_on(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -455,6 +465,7 @@ def test_a_server_that_is_killed_is_started_again_and_goes_on(
         assert "has died" in recorder.notes() and client.status()["pid"] != first
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_always_dies_is_given_up(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -472,6 +483,7 @@ def test_a_server_that_always_dies_is_given_up(
     assert lives.read_text() == "xxx"
 
 
+@pytest.mark.usefixtures("warm")
 def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     with Client(GATED_PROGRAM, serve=False) as client:
@@ -486,6 +498,7 @@ def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_pat
         assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled, totals
 
 
+@pytest.mark.usefixtures("warm")
 def test_leaving_cancels_even_what_does_not_answer(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,6 +533,7 @@ def write_record(record: dict[str, Any], mode: int = 0o600) -> None:
     path.chmod(mode)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_stale_file_and_a_strangers_program_are_passed_over(stranger: Any) -> None:
     listening, record = stranger
 
@@ -560,6 +574,7 @@ def test_two_clients_at_once_start_one_server() -> None:
         client.close()
 
 
+@pytest.mark.usefixtures("warm")
 def test_where_no_server_can_run_the_command_line_does_it(
     tiny_shot: Path, tiny_weights: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -580,6 +595,7 @@ def test_where_no_server_can_run_the_command_line_does_it(
 # -- whatever a server sends -------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_disk_without_file_modes_is_found_out_at_once(
     tiny_shot: Path, tiny_weights: Path, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
