@@ -102,11 +102,8 @@ def _version(module: str) -> str:
     """
     for name in _packages().get(module, []):
         with contextlib.suppress(PackageNotFoundError):
-            return _version_of(name)
+            return version(name)
     return str(getattr(sys.modules.get(module), "__version__", "unknown"))
-
-
-_version_of = functools.cache(version)
 
 
 @functools.cache
