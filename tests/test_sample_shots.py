@@ -13,7 +13,7 @@ import OpenEXR
 import pytest
 from numpy.typing import NDArray
 
-from vfxmatte.pipeline.shot import MATTE_FOLDER
+from vfxmatte.pipeline.shot_folder import MATTE_FOLDER
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FrameRange
 
 SAMPLES = Path(__file__).parents[1] / "sample_shots"

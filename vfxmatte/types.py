@@ -301,6 +301,8 @@ class Trimap:
     """1 for keyframes; else the confidence of the propagation, 0 to 1."""
     cut: int | None = None
     """The first frame behind a cut that ended the propagation; None for frames without one."""
+    limited: Mask | None = None
+    """(H, W) bool, where a garbage or core matte decides the label; None without any."""
 
     def __post_init__(self) -> None:
         _check_array("labels", self.labels, np.uint8, 2)
@@ -310,6 +312,8 @@ class Trimap:
             raise ValueError(f"labels must be 0, 128 or 255, found {values.tolist()}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must be within 0 and 1, found {self.confidence}")
+        if self.limited is not None:
+            _check_array("limited", self.limited, np.bool_, 2)
 
     @property
     def unknown_share(self) -> float:

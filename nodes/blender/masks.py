@@ -32,6 +32,18 @@ def key_frames(mask: Any, first: int, last: int) -> list[int]:
         return keyed_frames(frames, [_shape_at(mask, scene, frame) for frame in frames])
 
 
+def changes(mask: Any, first: int, last: int) -> bool:
+    """Return True if the mask looks different on any of these scene frames."""
+    with _scene(1, 1) as scene:
+        before = None
+        for frame in range(first, last + 1):
+            look = _shape_at(mask, scene, frame).tobytes(), _layers_of(mask, scene)
+            if before not in (None, look):
+                return True
+            before = look
+    return False
+
+
 @contextlib.contextmanager
 def drawn(mask: Any, layers: Sequence[str], width: int, height: int) -> Iterator[Draw]:
     """Provide a function that draws these layers of the mask on a scene frame.
@@ -114,3 +126,10 @@ def _shape_at(mask: Any, scene: Any, frame: int) -> Any:
     points = [p for layer in evaluated.layers for s in layer.splines for p in s.points]
     values = [(*p.co, *p.handle_left, *p.handle_right, p.weight) for p in points]
     return np.array(values, np.float32).ravel()
+
+
+def _layers_of(mask: Any, scene: Any) -> list[Any]:
+    """Return what else than its shape decides how each layer looks on the scene's frame."""
+    evaluated = mask.evaluated_get(scene.view_layers[0].depsgraph)
+    names = ("alpha", "blend", "falloff", "hide_render", "invert", "use_fill_holes")
+    return [[getattr(layer, name) for name in names] for layer in evaluated.layers]

@@ -26,6 +26,7 @@ class _Panel:
         chosen = context.scene.vfxmatte
         _draw_plate(self.layout, chosen)
         _draw_trimaps(self.layout, chosen)
+        _draw_controls(self.layout, chosen)
         _draw_output(self.layout, Place.of(context))
         _draw_run(self.layout)
 
@@ -73,6 +74,12 @@ def _draw_trimaps(layout: Any, chosen: Any) -> None:
     row.operator("vfxmatte.add_keyframe")
     row.operator("vfxmatte.mask_keys")
     box.operator("vfxmatte.trimaps")
+
+
+def _draw_controls(layout: Any, chosen: Any) -> None:
+    box = layout.box()
+    for name in ("garbage", "core", "clean_plate"):
+        box.prop(chosen, name)
 
 
 def _draw_output(layout: Any, place: Place) -> None:

@@ -89,6 +89,15 @@ def plate_of_image(image: Any, path: str, user: Any | None, start: int) -> Plate
     return _plate(image, source, (first, last), shift)
 
 
+def source_of_image(image: Any, path: str) -> str:
+    """Return the path for vfxmatte of a still, a sequence or a movie; raises Problem."""
+    if image.source == "SEQUENCE":
+        return _sequence(Path(path))[0]
+    if image.source not in ("FILE", "MOVIE") or not Path(path).is_file():
+        raise Problem(f"'{image.name}' is no file on disk", "Choose a still, a sequence or a movie")
+    return path
+
+
 def _plate(block: Any, source: str, numbers: tuple[int, int], shift: int) -> Plate:
     width, height = (int(side) for side in block.size)
     if not width or not height:

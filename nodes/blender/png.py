@@ -1,4 +1,4 @@
-"""Trimaps as 8-bit grey PNG files that record whether somebody has painted over them since.
+"""Trimaps and mattes as grey PNG files that record whether somebody has painted over them since.
 
 Every file written here carries a digest of its own pixel data. A file without it, or with other
 data, was saved by another program: it is an artist's work and never overwritten.
@@ -14,21 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
-from .labels import Labels
+from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEY = b"vfxmatte-mask\0"
 
 
-def write_png(path: Path, labels: Labels) -> None:
-    """Write (H, W) uint8 labels atomically."""
-    height, width = labels.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row starts with its filter type, 0: none
-    rows[:, 1:] = labels
+def write_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write (H, W) uint8 or uint16 values atomically."""
+    (height, width), size = values.shape, values.itemsize
+    pixels = np.ascontiguousarray(values, f">u{size}").view(np.uint8)
+    # each row starts with its filter type, 0: none
+    rows = np.zeros((height, width * size + 1), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, width * size)
     data = zlib.compress(rows.tobytes(), 6)
     chunks = (
-        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * size, 0, 0, 0, 0)),
         _chunk(b"tEXt", _KEY + _digest(data)),
         _chunk(b"IDAT", data),
         _chunk(b"IEND", b""),

@@ -76,6 +76,24 @@ class VfxmatteSettings(bpy.types.PropertyGroup):
         name="Keyframes",
         description="Scene frames with a trimap: 1, 13, 25; leave empty for the mask's keys",
     )
+    garbage: PointerProperty(
+        name="Garbage Matte",
+        type=bpy.types.Mask,
+        description="The matte is 0 outside of this mask; leave empty for none",
+    )
+    core: PointerProperty(
+        name="Core Matte",
+        type=bpy.types.Mask,
+        description="The matte is 1 inside of this mask; leave empty for none",
+    )
+    clean_plate: PointerProperty(
+        name="Clean Plate",
+        type=bpy.types.Image,
+        description=(
+            "What is behind the subject: a still, or a sequence or movie with the plate's frames; "
+            "leave empty for none"
+        ),
+    )
     colorspace_from: EnumProperty(
         name="Colour Space",
         items=(

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import colorspaces, masks, trimaps
+from . import colorspaces, controls, masks, trimaps
 from .frames import parse_frames
 from .owner import NotOurs
 from .place import Place, mask_block, owned_folder, plate, plate_block, shot_folder, unsaved
@@ -73,11 +73,11 @@ def write_trimaps(place: Place, shot: Plate) -> str:
     mask, frames = mask_block(place), key_frames(place, shot)
     folder.claim()
     if chosen.trimap_source == "LAYERS":
-        made = trimaps.from_layers(mask, frames, shot)
+        labels = trimaps.from_layers(mask, frames, shot)
     else:
         widths = chosen.inward_px, chosen.outward_px
-        made = trimaps.from_outline(mask, frames, shot, *widths)
-    by_number = {shot.number_at(frame): labels for frame, labels in made.items()}
+        labels = trimaps.from_outline(mask, frames, shot, *widths)
+    by_number = {shot.number_at(frame): one for frame, one in labels.items()}
     return str(trimaps.sync(folder, by_number))
 
 
@@ -88,6 +88,7 @@ def start(place: Place) -> Run:
     _keep_shown(place)
     shot = plate(place)
     request, done = _request(place, shot), write_trimaps(place, shot)
+    request.update(controls.write_limits(place, shot, _range(place.scene, shot)))
     session.message, session.problem, target = done, None, Target.of(place, shot)
     run = Run(lambda progress: _over(progress, target))
     run.start(_client(), request)
@@ -181,6 +182,7 @@ def _request(place: Place, shot: Plate) -> dict[str, Any]:
         "subject": folder.subject or None,
         "frames": _frames(place.scene, shot),
         "colorspace": _colorspace(chosen, shot),
+        "cleanplate": controls.clean_plate(place, shot),
         "device": saved.device.strip() or None,
         "mode": saved.mode,
         "foreground": "premultiplied" if chosen.foreground else None,
@@ -197,13 +199,20 @@ def _fit(text: str) -> str | None:
 def _frames(scene: Any, shot: Plate) -> str | None:
     if scene.vfxmatte.frames == "WHOLE":
         return None
+    return "{}-{}".format(*_range(scene, shot))
+
+
+def _range(scene: Any, shot: Plate) -> tuple[int, int]:
+    """Return the first and last frame of the plate to matte; raises Problem."""
+    if scene.vfxmatte.frames == "WHOLE":
+        return shot.first, shot.last
     first = max(shot.first, shot.number_at(scene.frame_start))
     last = min(shot.last, shot.number_at(scene.frame_end))
     if last < first:
         raise Problem(
             "None of the plate lies in the scene's frame range", "Change it, or run the whole plate"
         )
-    return f"{first}-{last}"
+    return first, last
 
 
 def _colorspace(chosen: Any, shot: Plate) -> str | None:

@@ -21,7 +21,15 @@ _BUILT_IN = "ocio://studio-config-latest"
 _AHEAD = 2  # jobs started before the first is waited for, so that the server is never idle
 
 
-def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -> tuple[Any]:
+def run(
+    *,
+    image: Any,
+    trimap: Any,
+    device: str = "auto",
+    mode: str = "exact",
+    garbage: Any = None,
+    core: Any = None,
+) -> tuple[Any]:
     """Matte a batch.
 
     Args:
@@ -30,6 +38,8 @@ def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -
             1 foreground.
         device: auto, cuda or cpu.
         mode: exact or fast.
+        garbage, core: tensors of the trimap's shapes, or None: alpha is 0 outside of the one and
+            1 inside the other.
 
     Returns:
         A tuple of the mattes, a (B, H, W) float32 tensor on the CPU, 0 to 1.
@@ -40,14 +50,17 @@ def run(*, image: Any, trimap: Any, device: str = "auto", mode: str = "exact") -
     import torch
 
     pictures = checked_images(image)
-    trimaps = checked_trimaps(trimap, pictures)
+    masks = {"trimap": checked_masks("trimap", trimap, pictures)}
+    for name, mask in (("garbage", garbage), ("core", core)):
+        if mask is not None:
+            masks[name] = checked_masks(name, mask, pictures)
     mattes = np.empty(tuple(pictures.shape[:3]), np.float32)
     options = {
         "device": device,
         "mode": mode,
         "ocio": _BUILT_IN if os.environ.get("OCIO") else None,
     }
-    _solve(client.package().shared_client(), pictures, trimaps, mattes, options)
+    _solve(client.package().shared_client(), pictures, masks, mattes, options)
     return (torch.from_numpy(mattes),)
 
 
@@ -63,27 +76,38 @@ def checked_images(image: Any) -> Any:
     return image[..., :3]
 
 
-def checked_trimaps(trimap: Any, images: Any) -> Any:
-    """Return the trimaps as (B, H, W) or (1, H, W); raises RuntimeError if they do not fit."""
-    if trimap.ndim == 2:
-        trimap = trimap[None]
-    if trimap.ndim != 3:
-        raise RuntimeError(f"trimap must be a mask (B, H, W), found {tuple(trimap.shape)}")
-    (count, height, width), found = tuple(images.shape[:3]), tuple(trimap.shape)
-    if found[1:] != (height, width):
+def checked_masks(name: str, mask: Any, images: Any) -> Any:
+    """Return masks as (B, H, W) or (1, H, W); raises RuntimeError if they do not fit the images.
+
+    Args:
+        name: of the input, for messages.
+        mask: (B, H, W), (1, H, W) or (H, W) tensor.
+        images: (B, H, W, 3) tensor.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim != 3:
+        raise RuntimeError(f"{name} must be a mask (B, H, W), found {tuple(mask.shape)}")
+    (count, height, width), shape = tuple(images.shape[:3]), tuple(mask.shape)
+    if shape[1:] != (height, width):
         raise RuntimeError(
-            f"trimap is {found[2]}x{found[1]}, image is {width}x{height}; paint the trimap at the "
-            "image's size (nothing is resized, because a resized trimap has other edges)"
+            f"{name} is {shape[2]}x{shape[1]}, image is {width}x{height}; paint the {name} at the "
+            f"image's size (nothing is resized, because a resized {name} has other edges)"
         )
-    if found[0] not in (1, count):
+    if shape[0] not in (1, count):
+        noun = "trimaps" if name == "trimap" else f"{name} masks"
         raise RuntimeError(
-            f"{found[0]} trimaps for {count} images: give one for each image, or one for all"
+            f"{shape[0]} {noun} for {count} images: give one for each image, or one for all"
         )
-    return trimap
+    return mask
 
 
 def _solve(
-    vfxmatte: Any, images: Any, trimaps: Any, mattes: np.ndarray, options: dict[str, Any]
+    vfxmatte: Any,
+    images: Any,
+    masks: dict[str, Any],
+    mattes: np.ndarray,
+    options: dict[str, Any],
 ) -> None:
     """Solve every image into its place in `mattes`, `_AHEAD` jobs at a time."""
     count, height, width = mattes.shape
@@ -93,7 +117,7 @@ def _solve(
         for number in range(count):
             job = vfxmatte.start_matte_pixels(
                 image=_buffer(images[number]),
-                trimap=_buffer(trimaps[number if len(trimaps) > 1 else 0]),
+                **{name: _buffer(mask[min(number, len(mask) - 1)]) for name, mask in masks.items()},
                 width=width,
                 height=height,
                 colorspace=COLORSPACE,

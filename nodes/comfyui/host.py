@@ -98,10 +98,10 @@ def known_inputs(
         prompt, node: ComfyUI's PROMPT and UNIQUE_ID. ComfyUI itself drops unknown inputs silently,
             so that an old workflow's `command` is found only there.
     """
-    given = set(inputs)
+    workflow = set(inputs)
     with contextlib.suppress(AttributeError, KeyError, TypeError):
-        given |= set(prompt[str(node)]["inputs"])
-    _warn_of_unknown(given - names)
+        workflow |= set(prompt[str(node)]["inputs"])
+    _warn_of_unknown(workflow - names)
     return {name: value for name, value in inputs.items() if name in names}
 
 

@@ -1,7 +1,7 @@
 """The folders that a workflow may name.
 
 Workflows are passed around and queued by others, so their paths are not trusted. Results go into
-ComfyUI's output folder; plates and trimaps come from its input, output and temp folders. The
+ComfyUI's output folder; all else comes from its input, output and temp folders. The
 administrator can allow further folders for both on ComfyUI's machine: one a line in `roots.txt`
 beside `command.txt`, and in $VFXMATTE_ROOTS. The resolved path is checked, and that one is used.
 """
@@ -44,7 +44,7 @@ def allowed_roots() -> list[str]:
 
 
 def input_path(name: str, text: str) -> str:
-    """Resolve the path of a plate or trimaps, relative to the input folder; raises RuntimeError."""
+    """Resolve the path of an input, relative to the input folder; raises RuntimeError."""
     own = host.folders()
     return _resolved(name, text, own.input, [own.input, own.output, own.temp, *allowed_roots()])
 

@@ -28,6 +28,9 @@ def run(
     layers: str = "",
     subject_layers: bool = False,
     fit: str = "auto",
+    garbage: str = "",
+    core: str = "",
+    clean_plate: str = "",
 ) -> tuple[str, int]:
     """Matte a shot on disk; see the node's inputs in `specs`, and `places` for the paths.
 
@@ -38,6 +41,7 @@ def run(
     Raises:
         RuntimeError: nothing could be done, or a frame failed; the other frames are finished then.
     """
+    controls = _controls(garbage=garbage, core=core, cleanplate=clean_plate)
     paths = _paths(plate, trimaps, output)
     folder, name = paths["output"], subject.strip()
     _wait_for_last(folder)
@@ -47,6 +51,7 @@ def run(
         .shared_client()
         .start_run(
             **paths,
+            **controls,
             frames=frames.strip() or None,
             colorspace=colorspace.strip() or None,
             overwrite=overwrite,
@@ -79,6 +84,17 @@ def _paths(plate: str, trimaps: str, output: str) -> dict[str, str]:
         raise RuntimeError(f"{' and '.join(empty)} is empty: give a path")
     inputs = {name: places.input_path(name, value) for name, value in sources.items()}
     return {**inputs, "output": places.output_path(tidy(output), **inputs)}
+
+
+def _controls(**texts: str) -> dict[str, str]:
+    """Return the paths of garbage and core mattes and of clean plates that are given."""
+    tidy = client.package().tidy_path
+    paths = {name: tidy(text) for name, text in texts.items()}
+    return {
+        name: places.input_path("clean_plate" if name == "cleanplate" else name, text)
+        for name, text in paths.items()
+        if text
+    }
 
 
 def _wait_for_last(folder: str) -> None:
@@ -137,9 +153,9 @@ class _Watch:
         """Raise RuntimeError if frames failed; the others are in the folder `output`."""
         if not self._failures:
             return
-        shown = sorted(self._failures)[:_MAX_FAILURES]
-        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in shown}
-        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in shown)
+        first = sorted(self._failures)[:_MAX_FAILURES]
+        names = {key: " ".join(filter(None, (str(key[0]), key[1]))) for key in first}
+        listed = "\n".join(f"frame {names[key]}: {self._failures[key]}" for key in first)
         raise RuntimeError(
             f"{len(self._failures)} of {self._count} frames failed; the others are in {output}\n"
             f"{listed}"

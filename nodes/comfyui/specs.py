@@ -23,13 +23,15 @@ class Entry:
     name: str
     tooltip: str
     default: Any = None
-    """None: a workflow must give it."""
+    """Value where a workflow gives none; None: it has none."""
     options: tuple[str, ...] = ()
     """Values of a COMBO."""
+    may_be_open: bool = False
+    """May have no wire, though it has no default: IMAGE and MASK."""
 
     @property
     def is_optional(self) -> bool:
-        return self.default is not None
+        return self.may_be_open or self.default is not None
 
     def check(self, value: Any) -> None:
         """Raise RuntimeError for a wrong value; ComfyUI does not check values from other nodes."""
@@ -104,6 +106,9 @@ SEQUENCE = Spec(
         Entry("STRING", "layers", "More layers of the EXRs: trimap,confidence,background.", ""),
         Entry("STRING", "fit", "Fit to the shot's keyframes first: auto, off, minutes.", "auto"),
         Entry("BOOLEAN", "subject_layers", "All subjects in one EXR too, as layers NAME.A.", False),
+        Entry("STRING", "garbage", "Garbage mattes: alpha is 0 outside. Folder, still, movie.", ""),
+        Entry("STRING", "core", "Core mattes: alpha is 1 inside. Folder, still, movie.", ""),
+        Entry("STRING", "clean_plate", "What is behind the subject. Folder, still, movie.", ""),
     ),
     outputs=(("STRING", "folder"), ("INT", "count")),
     work=sequences.run,
@@ -119,6 +124,8 @@ BATCH = Spec(
         Entry("IMAGE", "image", "Display sRGB, 0 to 1; a fourth channel is not used."),
         Entry("MASK", "trimap", "One for each image, or one for all of them."),
         *_SOLVING,
+        Entry("MASK", "garbage", "Alpha is 0 outside: one each, or one for all.", may_be_open=True),
+        Entry("MASK", "core", "Alpha is 1 inside: one each, or one for all.", may_be_open=True),
     ),
     outputs=(("MASK", "matte"),),
     work=batches.run,

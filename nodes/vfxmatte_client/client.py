@@ -118,6 +118,9 @@ class Client:
         height: int,
         image_type: str = "float32",
         trimap_type: str = "float32",
+        garbage: Any = None,
+        core: Any = None,
+        limits_type: str = "float32",
         on_event: OnEvent = None,
         on_done: OnDone = None,
         **options: Any,
@@ -129,15 +132,26 @@ class Client:
                 sRGB - Texture if not given.
             trimap: (H, W), likewise.
             width, height: in pixels.
+            garbage, core: (H, W) mattes, likewise, or None: alpha is 0 outside of the one and 1
+                inside the other.
             image_type, trimap_type: float32, float16, uint8 or uint16.
+            limits_type: that of garbage and core.
             on_event, on_done: see the class.
             options: see the class.
         """
         params = request_params("pixels", {"colorspace": _DISPLAY, **options})
         image = Array(image, image_type, (height, width, 3))
         trimap = Array(trimap, trimap_type, (height, width))
+        limits = {
+            name: Array(values, limits_type, (height, width))
+            for name, values in (("garbage", garbage), ("core", core))
+            if values is not None
+        }
         return self._begin(
-            "pixels", lambda job: self._pixels(job, params, image, trimap), on_event, on_done
+            "pixels",
+            lambda job: self._pixels(job, params, image=image, trimap=trimap, **limits),
+            on_event,
+            on_done,
         )
 
     def check(self, **options: Any) -> Record:
@@ -223,8 +237,8 @@ class Client:
                 job.note(f"the engine cannot serve ({error.what}): done by the command line")
         return complete_totals(run_shot(find_command(self._command), job, params))
 
-    def _pixels(self, job: Job, params: Record, image: Array, trimap: Array) -> bytes:
-        with PixelFile(image, trimap) as pixels:
+    def _pixels(self, job: Job, params: Record, **arrays: Array) -> bytes:
+        with PixelFile(**arrays) as pixels:
             self._request(job, "pixels", {**params, **pixels.params()})
             return pixels.alpha()
 

@@ -66,6 +66,10 @@ PARAMETERS = (
     Parameter("plate", _FILES, None, absolute_path),  # pattern, folder or movie; one file for matte
     Parameter("trimaps", _SHOT, None, absolute_path),  # folder of the keyframes, or one file
     Parameter("trimap", ("matte",), None, absolute_path),  # one file
+    Parameter("keys", _SHOT, "keys", absolute_path),  # folder of finished mattes
+    Parameter("garbage", _FILES, "garbage", absolute_path),  # folder, pattern, still or movie
+    Parameter("core", _FILES, "core", absolute_path),  # likewise
+    Parameter("cleanplate", _SHOT, "cleanplate", absolute_path),  # likewise
     Parameter("subject", _SHOT, None, _names),  # one of several subjects, or a list; None: all
     Parameter("subject_layers", _SHOT, "subject_layers", bool),  # all in one EXR too, as NAME.A
     Parameter("output", _FILES, None, absolute_path),  # a folder; one file for matte

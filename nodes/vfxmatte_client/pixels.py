@@ -33,13 +33,21 @@ class PixelFile:
     Args:
         image: (H, W, 3).
         trimap: (H, W).
+        garbage, core: (H, W), or None.
 
     Raises:
         ClientError: an object does not hold an array of its shape and type.
     """
 
-    def __init__(self, image: Array, trimap: Array) -> None:
-        self._arrays = {"image": image, "trimap": trimap}
+    def __init__(
+        self,
+        image: Array,
+        trimap: Array,
+        garbage: Array | None = None,
+        core: Array | None = None,
+    ) -> None:
+        arrays = {"image": image, "trimap": trimap, "garbage": garbage, "core": core}
+        self._arrays = {name: array for name, array in arrays.items() if array is not None}
         self._views = {name: _view(array) for name, array in self._arrays.items()}
         height, width = trimap.shape
         self._alpha_bytes = height * width * _ITEM_BYTES["float32"]
@@ -58,7 +66,7 @@ class PixelFile:
         os.unlink(self._path)
 
     def params(self) -> Record:
-        """Return `image`, `trimap` and `alpha` of the request: where each lies in the file."""
+        """Return the arrays of the request and `alpha`: where each lies in the file."""
         params, offset = {}, 0
         for name, array in self._arrays.items():
             params[name] = self._place(array.shape, array.dtype, offset)

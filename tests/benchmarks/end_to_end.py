@@ -14,7 +14,7 @@ from tests.benchmarks.run_cost import RunCost, measure_run_apart
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.engines.protocol import Mode, Precision
 from vfxmatte.errors import UsageError
-from vfxmatte.pipeline.shot import MATTE_FOLDER
+from vfxmatte.pipeline.shot_folder import MATTE_FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from tests.benchmarks.network import NetworkSettings, difference
 from tests.benchmarks.solver import Solver, open_solver
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.engines.protocol import Task
-from vfxmatte.pipeline.shot import Keyframes, Shot, keyframes_in
+from vfxmatte.pipeline.keyframes import Keyframes, keyframes_in
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import UNKNOWN, FloatImage
 
 

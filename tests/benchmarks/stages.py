@@ -25,7 +25,8 @@ from vfxmatte.bench.timing import Timing, timed
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import VfxmatteError
-from vfxmatte.io.plates import Plate, open_plate
+from vfxmatte.io.plate import Plate
+from vfxmatte.io.plates import open_plate
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import OutputSettings, write_matte
 from vfxmatte.propagation.flow import flow_pair, grey

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import TINY_WINDOW, tiny_alpha, write_rgb
 from tests.portrait_fixtures import save_colour_weights
+from tests.tiny_movie import write_tiny_movie
 from vfxmatte.cli.group import commands
 from vfxmatte.pipeline.shot import Shot
 
@@ -102,6 +103,16 @@ def test_a_shot_without_keyframes_gets_its_first(tiny_shot: Path, weights: Path)
     result = auto(tiny_shot, weights, "--frames", "1001")
     assert result.exit_code == 0, result.output
     assert list(Shot.open(tiny_shot).keyframes) == [1001]
+
+
+def test_a_movies_first_frame_and_the_plates_colours(tiny_shot: Path, weights: Path) -> None:
+    shutil.rmtree(tiny_shot / "plate")
+    write_tiny_movie(tiny_shot / "plate.mp4")
+    result = auto(tiny_shot, weights, "--frames", "1002", "--band", "2", "--first-frame", "1001")
+    assert result.exit_code == 0, result.output
+    assert sorted(Shot.open(tiny_shot).keyframes) == [1001, 1002, 1005]
+    wrong = auto(tiny_shot, weights, "--frames", "2", "--colorspace", "no such space")
+    assert wrong.exit_code == 3 and "no such space" in wrong.output
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from vfxmatte.cli import commands
 from vfxmatte.common.paths import clean_path
 from vfxmatte.errors import OutputError, ShotError
 from vfxmatte.io.sequence import find_media, find_sequence, whole_sequence
-from vfxmatte.pipeline.shot import Shot, read_settings
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import read_settings
 
 COMPOSED = unicodedata.normalize("NFC", "café")
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)

@@ -34,8 +34,10 @@ import reference
 from vfxmatte.colour import ColourConfig
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.mattes import read_matte
-from vfxmatte.io.plates import Plate, SequencePlate, open_plate
+from vfxmatte.io.plate import Plate
+from vfxmatte.io.plates import open_plate
 from vfxmatte.io.sequence import IMAGE_SUFFIXES, MOVIE_SUFFIXES, FrameSequence
+from vfxmatte.io.sequence_plate import SequencePlate
 from vfxmatte.io.stills.image import Image
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, write_matte

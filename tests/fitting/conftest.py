@@ -37,8 +37,8 @@ def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int
     said: list[str] = []
     steps: list[int] = []
     with Run(shot, **options) as run:
-        run.said = said.append
-        run.fit_told = lambda progress: steps.append(progress.step)
+        run.on_note = said.append
+        run.on_fit = lambda progress: steps.append(progress.step)
         found = {result.number: result.status for result in run.frames()}
     return found, said, len(steps)
 

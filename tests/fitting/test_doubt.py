@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from vfxmatte.fitting.fit import Trial, fit
 from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.network.light import LightMatting
+from vfxmatte.pipeline.limits import Limits
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 
 HAND = np.s_[40:48, 62:70]
@@ -94,6 +96,24 @@ def test_the_hand_is_in_the_matte_if_the_fit_may_doubt(doubts: bool) -> None:
     assert (matte.alpha[HAND] == float(doubts)).all()
     assert ((matte.labels[HAND] == UNKNOWN) == doubts).all()
     np.testing.assert_array_equal(sees.asked[0], widened(body()) if doubts else body())
+
+
+@pytest.mark.parametrize("kind", ["garbage", "core"])
+def test_what_a_garbage_or_core_matte_decides_is_neither_doubted_nor_solved(kind: str) -> None:
+    """Half of the hand is closed, whatever the network would see there."""
+    matte = np.full((80, 120), kind == "garbage", np.float32)
+    closed = np.s_[30:60, 66:80]
+    matte[closed] = kind == "core"
+    label = FOREGROUND if kind == "core" else BACKGROUND
+    trimap = Limits(**{kind: matte}).trimap(task_of(body()).trimap)
+    kept = KeptFit(path=Path("fit"), record={"sure": 0.0, "doubts": True}, sha256="0" * 64)
+    sees = SeesTheHand()
+    engine = FittedEngine(usual=None, fitted=sees, kept=kept)  # type: ignore[arg-type]
+    found = engine.matte(replace(task_of(body()), trimap=trimap))
+    assert all((labels[closed] == label).all() for labels in sees.asked)
+    assert found.labels is not None and (found.labels[closed] == label).all()
+    assert (found.alpha[closed] == (kind == "core")).all()
+    assert (found.labels[40:48, 62:66] == UNKNOWN).all()  # the other half is still doubted
 
 
 def test_without_an_unknown_pixel_there_is_nothing_to_doubt() -> None:

@@ -50,7 +50,7 @@ def test_an_output_without_room_for_a_fit_is_found_before_the_work(shot: Shot) -
     (shot.output / "fit").write_text("a file of someone")
     steps: list[int] = []
     with Run(shot, chunk=True) as run:
-        run.fit_told = lambda progress: steps.append(progress.step)
+        run.on_fit = lambda progress: steps.append(progress.step)
         with pytest.raises(OutputError, match="could not be written") as caught:
             run.fit()
     assert not steps and caught.value.path == str(shot.output / "fit")
@@ -86,7 +86,7 @@ def test_a_stopped_fit_leaves_nothing_and_the_same_run_goes_on(
         raise Stopped
 
     with Run(shot, check_stopped=stop if where == "example" else None) as run:
-        run.fit_told = lambda progress: stop() if progress.step == 3 else None
+        run.on_fit = lambda progress: stop() if progress.step == 3 else None
         with pytest.raises(Stopped):
             list(run.frames())
     assert not leftovers(shot)

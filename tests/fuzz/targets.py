@@ -43,7 +43,7 @@ def _image(data: bytes, folder: Path, suffix: str) -> None:
     from vfxmatte.io.marked import as_written
     from vfxmatte.io.plates import open_plate
     from vfxmatte.journal.stale import written_fingerprint
-    from vfxmatte.pipeline.shot import read_keyframe
+    from vfxmatte.pipeline.keyframes import read_keyframe
     from vfxmatte.types import Window
 
     path = folder / f"plate.1001{suffix}"
@@ -72,7 +72,7 @@ def _movie(data: bytes, folder: Path, suffix: str) -> None:
 
 def _toml(data: bytes, folder: Path, _: str) -> None:
     from vfxmatte.pipeline.settings import digest
-    from vfxmatte.pipeline.shot import read_settings
+    from vfxmatte.pipeline.shot_folder import read_settings
 
     (folder / "shot.toml").write_bytes(data)
     settings = read_settings(folder / "shot.toml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,13 +12,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import tiny_alpha, write_rgb
+from tests.tiny_movie import write_tiny_movie
 from vfxmatte.cli import commands
 from vfxmatte.errors import TrimapError
 from vfxmatte.io.plates import open_plate
 from vfxmatte.keyframes import grabcut as first_guess
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.keyframes.strokes import Hints, parsed_shape
-from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.keyframes import read_keyframe
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Window
 
 BOX = "8,6,38,38"
@@ -92,6 +95,18 @@ def test_a_keyframe_is_written_that_a_run_takes(tiny_shot: Path) -> None:
     assert again.exit_code == 3 and "frame 1003 has a keyframe already" in again.output
     run = ["run", str(tiny_shot), "--engine", "trimap", "--quiet"]
     assert CliRunner().invoke(commands, run).exit_code == 0
+
+
+def test_a_movies_frames_and_colours_are_read_as_a_run_reads_them(tiny_shot: Path) -> None:
+    shutil.rmtree(tiny_shot / "plate")
+    write_tiny_movie(tiny_shot / "plate.mp4")
+    place = ["--frame", 1003, "--box", BOX, "--band", 2]
+    plain = guessed(tiny_shot, *place)
+    assert plain.exit_code == 3 and "1003" in plain.output  # its frames are 1 to 5
+    result = guessed(tiny_shot, *place, "--first-frame", 1001)
+    assert result.exit_code == 0 and Shot.open(tiny_shot).keyframes.keys() == {1001, 1003, 1005}
+    wrong = guessed(tiny_shot, "--frame", 2, "--box", BOX, "--colorspace", "no such space")
+    assert wrong.exit_code == 3 and "no such space" in wrong.output
 
 
 def test_a_mask_does_what_a_box_does(tiny_shot: Path, tmp_path: Path) -> None:

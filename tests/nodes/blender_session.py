@@ -37,6 +37,7 @@ def main(job: dict[str, str]) -> dict[str, Any]:
         report["image"] = image(work, shot)
         report["foreground"] = foreground(work)
         report["subjects"] = subjects(work, shot)
+        report["controls"] = controls(work, shot)
         report["movie"] = movie(work, Path(job["movie"]))
         report["cancelled"] = cancelled(work)
         report["painted"] = painted(work)
@@ -190,6 +191,33 @@ def movie(work: Path, path: Path) -> dict[str, Any]:
     trouble = attempt(bpy.ops.vfxmatte.run, wait=True)
     render(scene, 11, 15, work / "movie" / "render")
     return {"trouble": trouble, "duration": chosen.clip.frame_duration}
+
+
+def controls(work: Path, shot: Path) -> dict[str, Any]:
+    """A garbage mask that moves, a core mask that does not, and a clean plate."""
+    scene = fresh_scene("controls", *SIZE)
+    chosen = scene.vfxmatte
+    chosen.clip = bpy.data.movieclips.load(str(shot / "plate" / "plate.1001.exr"))
+    chosen.clip.name = "kept in"
+    chosen.mask = bpy.data.masks["still"]
+    chosen.keyframes, chosen.inward_px, chosen.outward_px = "1", 3, 3
+    chosen.folder = str(work / "controls")
+    chosen.garbage, chosen.core = bpy.data.masks.new("garbage"), bpy.data.masks.new("core")
+    keeping, solid = (mask.layers.new(name="outline") for mask in (chosen.garbage, chosen.core))
+    empty = attempt(bpy.ops.vfxmatte.run, wait=True)
+    disc(keeping, SIZE, (10.0, 24.0), 20.0)
+    for frame in (1, 5):
+        scene.frame_set(frame)
+        move_disc(keeping, SIZE, (10.0 + frame, 24.0), 20.0)
+        key(scene, chosen.garbage, frame)
+    disc(solid, SIZE, (20.0, 24.0), 5.0)
+    chosen.clean_plate = bpy.data.images.load(str(shot / "trimaps" / "trimap.1001.png"))
+    troubles = [empty, attempt(bpy.ops.vfxmatte.run, wait=True)]
+    chosen.clean_plate = bpy.data.images.load(str(shot / "plate" / "plate.1005.exr"))
+    troubles.append(attempt(bpy.ops.vfxmatte.run, wait=True))
+    bpy.data.masks.remove(chosen.garbage)
+    bpy.data.masks.remove(chosen.core)
+    return {"troubles": troubles, "message": session().message}
 
 
 def cancelled(work: Path) -> dict[str, Any]:

@@ -76,13 +76,13 @@ class FakeClient(Client):
         path = str(output / (subject or "") / f"matte.{number:04d}.exr")
         return {**frame, "status": "written", "path": path, "error": None}
 
-    def _pixels(self, job: Job, params: dict[str, Any], image: Any, trimap: Any) -> bytes:
+    def _pixels(self, job: Job, params: dict[str, Any], **arrays: Any) -> bytes:
         if self.error is not None:
             raise self.error
-        with PixelFile(image, trimap):  # which checks sizes and types
-            height, width = trimap.shape
-        arrays = {"image": image.values, "trimap": trimap.values, "width": width, "height": height}
-        return type(self).pixels(arrays)
+        with PixelFile(**arrays):  # which checks sizes and types
+            height, width = arrays["trimap"].shape
+        values = {name: array.values for name, array in arrays.items()}
+        return type(self).pixels({**values, "width": width, "height": height})
 
 
 def fake_package() -> Any:

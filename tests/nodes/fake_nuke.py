@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nuke_paths  # noqa: F401 - puts the plug-in on the path
 from diagram.script import Gizmo, ScriptNode, read_gizmo
 
 COMMON = {"name", "label", "xpos", "ypos", "disable", "tile_color", "note_font_color", "help"}
@@ -25,6 +26,7 @@ ENUMERATIONS = {
     "operation": ("over", "under", "copy", "plus", "multiply"),
     "file_type": ("exr", "png", "tiff", "jpeg", "dpx"),
     "channels": ("rgb", "rgba", "alpha", "all"),
+    "datatype": ("8 bit", "16 bit"),
     "colorManagement": ("Nuke", "OCIO"),
 }
 KNOBS: dict[str, dict[str, Any]] = {
@@ -35,6 +37,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     },
     "Write": {
         "file": "", "file_type": "exr", "channels": "rgb", "raw": False, "colorspace": "linear",
+        "datatype": "8 bit",
     },
     "Expression": {"expr0": "r", "expr1": "g", "expr2": "b", "expr3": "a"},
     "Switch": {"which": 0.0},
@@ -109,6 +112,7 @@ class Node:
         self._inputs: dict[int, Node | None] = {}
         self._knobs: dict[str, Knob] = {}
         self.size, self.position = (64, 48), (0, 0)
+        self.has_alpha = True
         self._add("name", kind)
         self._add("disable", False)
         self._add("label", "")
@@ -178,6 +182,11 @@ class Node:
     def height(self) -> int:
         self._check()
         return self.size[1]
+
+    def channels(self) -> list[str]:
+        self._check()
+        alpha = ["rgba.alpha"] if self.has_alpha else []
+        return ["rgba.red", "rgba.green", "rgba.blue", *alpha]
 
     def xpos(self) -> int:
         return self.position[0]

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import json
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import OpenEXR
 import pytest
 from numpy.typing import NDArray
 
-from tests.conftest import TINY_NUMBERS, tiny_alpha, tiny_plate, write_tiny_shot
+from tests.conftest import TINY_NUMBERS, tiny_alpha, write_tiny_shot
 from tests.nodes.blender_host import report_of, session_folder
+from tests.tiny_movie import write_tiny_movie
 from vfxmatte.trimaps import from_matte
 
 Planes = dict[str, NDArray[np.float32]]
@@ -38,20 +38,7 @@ def report(work: Path) -> dict[str, Any]:
 def stage(folder: Path) -> dict[str, str]:
     """The tiny shot, as files and as a movie."""
     shot = write_tiny_shot(folder / "shot")
-    return {"shot": str(shot), "movie": str(write_movie(folder / "plate.mp4"))}
-
-
-def write_movie(path: Path) -> Path:
-    """The tiny shot as a movie of 5 frames that a display shows well."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(24))
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.options = {"crf": "10"}
-        for index in range(5):
-            pixels = (tiny_plate(index).clip(0, 1) ** (1 / 2.4) * 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
+    return {"shot": str(shot), "movie": str(write_tiny_movie(folder / "plate.mp4"))}
 
 
 def planes(path: Path) -> Planes:
@@ -200,6 +187,28 @@ def test_a_movie_counts_from_one(report: dict[str, Any], work: Path) -> None:
         assert abs(middle - (26 + 2 * index)) < 1.5  # the matte of this frame, not of another
 
 
+def test_masks_keep_the_matte_in_and_solid(report: dict[str, Any], work: Path) -> None:
+    empty, colours, trouble = report["controls"]["troubles"]
+    assert "'garbage' of the garbage matte covers nothing" in empty
+    assert "is in sRGB, the plate in Linear" in colours
+    assert trouble == ""
+    folder = results(work, "controls", "kept in", "still")
+    names = [f"garbage.{number}.png" for number in TINY_NUMBERS]
+    assert sorted(path.name for path in (folder / "garbage").iterdir()) == names
+    assert [path.name for path in (folder / "core").iterdir()] == ["core.png"]
+    record = json.loads((folder / "matte" / "manifest.json").read_text(encoding="utf-8"))
+    assert "core.png" in record["limits"]["core"] and "garbage" in record["limits"]["garbage"]
+    assert any("plate.1005.exr" in note for note in record["notes"])  # the clean plate
+    y, x = np.mgrid[0:48, 0:64] + 0.5
+    core = np.hypot(x - 20, y - 24) < 4.4
+    for index, number in enumerate(TINY_NUMBERS):
+        alpha = planes(folder / "matte" / f"matte.{number}.exr")["A"]
+        distance = np.hypot(x - 11 - index, y - 24)
+        outside = (distance > 21.1) & ~core
+        assert (alpha[outside] == 0).all() and (alpha[core & (distance < 19)] == 1).all()
+        assert (tiny_alpha(index)[outside] == 1).any()  # which would be foreground
+
+
 def test_a_run_leaves_blender_free_and_can_be_cancelled(report: dict[str, Any], work: Path) -> None:
     outcomes = report["cancelled"]
     assert outcomes["offered"] == [False, True]
@@ -272,6 +281,7 @@ def test_the_panels_say_what_there_is_to_do(report: dict[str, Any]) -> None:
     texts = report["panels"]["texts"]
     assert "Foreground Colour" in texts["OUTLINE"]
     assert {"Clip", "Mask", "Inward", "Outward", "Keyframes", "Run"} <= set(texts["OUTLINE"])
+    assert {"Garbage Matte", "Core Matte", "Clean Plate"} <= set(texts["FOLDER"])
     assert all("Subject" in texts[source] for source in ("OUTLINE", "LAYERS", "FOLDER"))
     assert "Add Trimap Layers" in texts["LAYERS"] and "Inward" not in texts["LAYERS"]
     assert "Mask" not in texts["FOLDER"]
@@ -291,7 +301,7 @@ def test_the_panels_were_drawn_strictly(report: dict[str, Any]) -> None:
 
 def test_nothing_is_left_behind(report: dict[str, Any]) -> None:
     assert report["leftovers"]["scenes"] == [
-        "Scene", "clip", "image", "movie", "subjects", "troubles",
+        "Scene", "clip", "controls", "image", "movie", "subjects", "troubles",
     ]  # fmt: skip
     assert report["leftovers"]["masks"] == ["hero", "layers", "movie", "roto", "still", "wall"]
     assert report["removed"] == {"settings": False, "panels": [], "timer": False}

@@ -22,9 +22,10 @@ from nodes.blender import colorspaces
 from nodes.blender.build import build
 from nodes.blender.frames import frames_text, keyed_frames, parse_frames
 from nodes.blender.labels import band, dilated, layered
+from nodes.blender.limits import write_mattes
 from nodes.blender.names import folder_name
 from nodes.blender.owner import OWNER_FILE, NotOurs, Owner
-from nodes.blender.plate import Plate, plate_of_clip, plate_of_image
+from nodes.blender.plate import Plate, plate_of_clip, plate_of_image, source_of_image
 from nodes.blender.png import is_untouched, write_png
 from nodes.blender.problem import Problem, problems
 from nodes.blender.results import Mattes, ShotFolder
@@ -131,6 +132,48 @@ def test_a_png_holds_the_labels_and_knows_a_painters_hand(tmp_path: Path) -> Non
     assert not is_untouched(path)
     path.write_bytes(b"no picture")
     assert not is_untouched(path)
+
+
+def test_a_png_may_have_sixteen_bits(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 300], [65535, 32768, 255]], np.uint16)
+    write_png(tmp_path / "a.png", values)
+    found = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert found.dtype == np.uint16 and (found == values).all()
+    assert is_untouched(tmp_path / "a.png")
+
+
+def test_mattes_of_a_mask_replace_those_of_the_run_before(tmp_path: Path) -> None:
+    folder = ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask=None))
+    hero = ShotFolder.of(str(tmp_path), owner_in(tmp_path, mask=None), "hero")
+    place = folder.path / "core"
+    half = np.full((4, 6), 0.5, np.float32)
+
+    def names(mattes: list[tuple[int | None, Any]], owner: ShotFolder = folder) -> list[str]:
+        assert write_mattes(owner, "core", iter(mattes)) == str(place)
+        return sorted(p.relative_to(place).as_posix() for p in place.rglob("*.png"))
+
+    assert names([(1001, half), (1002, half)]) == ["core.1001.png", "core.1002.png"]
+    (place / "notes.png").touch()  # which nobody but the artist has put there
+    assert names([(None, half)]) == ["core.png", "notes.png"]
+    assert (cv2.imread(str(place / "core.png"), cv2.IMREAD_UNCHANGED) == 32768).all()
+    assert names([(1002, half)], hero) == ["hero/core.1002.png", "notes.png"]
+    assert names([(-3, half)], hero) == ["hero/core.-003.png", "notes.png"]
+
+
+def test_an_image_is_a_still_a_sequence_or_a_movie(tmp_path: Path) -> None:
+    for name in ("set.1001.exr", "set.1002.exr", "set.mov"):
+        (tmp_path / name).touch()
+
+    def source(kind: str, name: str) -> str:
+        image = SimpleNamespace(name="set", source=kind)
+        return source_of_image(image, str(tmp_path / name))
+
+    assert source("FILE", "set.1001.exr") == str(tmp_path / "set.1001.exr")
+    assert source("SEQUENCE", "set.1001.exr") == f"{tmp_path}/set.####.exr"
+    assert source("MOVIE", "set.mov") == str(tmp_path / "set.mov")
+    for kind, name in (("GENERATED", "set.mov"), ("FILE", "gone.exr")):
+        with pytest.raises(Problem, match="'set' is no file on disk"):
+            source(kind, name)
 
 
 @given(st.sets(st.integers(-50, 5000), max_size=20))

@@ -105,15 +105,17 @@ def test_v3_registers_both_nodes(bench: Bench) -> None:
     assert kinds == [
         (
             ["STRING"] * 5
-            + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING", "BOOLEAN"],
+            + ["BOOLEAN", "COMBO", "COMBO", "STRING", "COMBO", "STRING", "STRING", "BOOLEAN"]
+            + ["STRING"] * 3,
             ["STRING", "INT"],
         ),
-        (["IMAGE", "MASK", "COMBO", "COMBO"], ["MASK"]),
+        (["IMAGE", "MASK", "COMBO", "COMBO", "MASK", "MASK"], ["MASK"]),
     ]
     for schema in schemas:
         for slot in schema.inputs:
-            must = slot.io_type in ("IMAGE", "MASK")
-            assert slot.settings["optional"] != must and ("default" in slot.settings) != must
+            must = slot.id in ("image", "trimap")
+            assert slot.settings["optional"] != must
+            assert ("default" in slot.settings) != (slot.io_type in ("IMAGE", "MASK"))
     assert [s.is_output_node for s in schemas] == [True, False]
     for node in nodes:
         node()  # nothing abstract is left
@@ -141,7 +143,8 @@ def test_v1_mapping_has_the_same_nodes(tmp_path: Path, monkeypatch: pytest.Monke
         "image": "IMAGE", "trimap": "MASK",
     }  # fmt: skip
     assert {name: kind for name, (kind, _) in kinds["optional"].items()} == {
-        "device": ["auto", "cuda", "cpu"], "mode": ["exact", "fast"],
+        "device": ["auto", "cuda", "cpu"], "mode": ["exact", "fast"], "garbage": "MASK",
+        "core": "MASK",
     }  # fmt: skip
     assert kinds["hidden"] == {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}
     kinds = sequence.INPUT_TYPES()
@@ -202,6 +205,38 @@ def test_one_trimap_serves_all_images(bench: Bench, shape: tuple[int, ...]) -> N
     image = torch.rand(3, 4, 6, 3)
     matte = bench.batch(image, torch.ones(shape))
     assert torch.allclose(matte, image[..., 0] + 0.1)
+
+
+def test_a_batch_with_garbage_and_core_masks(bench: Bench) -> None:
+    seen = []
+
+    def alpha(arrays: dict[str, Any]) -> bytes:
+        masks = (np.frombuffer(arrays[name], np.float32) for name in ("garbage", "core"))
+        seen.append([float(mask[0]) for mask in masks])
+        return alpha_of_red(arrays)
+
+    bench.client.pixels = staticmethod(alpha)
+    garbage = torch.arange(3.0).reshape(3, 1, 1).expand(3, 4, 6)
+    core = torch.full((4, 6), 7.0)  # one for all
+    bench.batch(torch.rand(3, 4, 6, 3), torch.zeros(3, 4, 6), garbage=garbage, core=core)
+    assert sorted(seen) == [[0, 7], [1, 7], [2, 7]]
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"garbage": (3, 4, 6)}, "3 garbage masks for 2 images"),
+        ({"core": (2, 6, 4)}, "core is 4x6, image is 6x4; paint the core at the image's size"),
+        ({"core": (2, 4, 6, 1)}, "core must be a mask"),
+    ],
+)
+def test_masks_that_do_not_fit_are_named(
+    bench: Bench, masks: dict[str, tuple[int, ...]], message: str
+) -> None:
+    tensors = {name: torch.zeros(shape) for name, shape in masks.items()}
+    with pytest.raises(RuntimeError, match=message):
+        bench.batch(torch.zeros(2, 4, 6, 3), torch.zeros(2, 4, 6), **tensors)
+    assert bench.client.requests == []
 
 
 @pytest.mark.parametrize(
@@ -275,6 +310,13 @@ def test_a_sequence_with_foreground_and_layers(bench: Bench) -> None:
     assert (request["foreground"], request["layers"]) == ("straight", "trimap,background")
     with pytest.raises(RuntimeError, match="foreground is one of none, premultiplied, straight"):
         bench.sequence(foreground="yes")
+
+
+def test_a_sequence_with_mattes_and_a_clean_plate(bench: Bench) -> None:
+    bench.sequence(garbage='"g/roto.####.png"', core=" ", clean_plate="empty_set.exr")
+    (request,) = bench.client.requests
+    assert request["garbage"] == bench.file("input/g/roto.####.png") and "core" not in request
+    assert request["cleanplate"] == bench.file("input/empty_set.exr")
 
 
 def test_a_sequence_is_fitted_first(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -425,7 +467,7 @@ def test_values_that_nobody_has_checked_are(bench: Bench, inputs: Any, message: 
     assert not bench.client.requests
 
 
-@pytest.mark.parametrize("where", ["plate", "trimaps", "output"])
+@pytest.mark.parametrize("where", ["plate", "trimaps", "output", "garbage", "core", "clean_plate"])
 @pytest.mark.parametrize(
     "path",
     [

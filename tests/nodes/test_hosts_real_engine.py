@@ -81,10 +81,13 @@ def test_nuke_renders_the_current_frame(
     nuke, actions, renders = with_plugin(monkeypatch)
 
     def render(write: Node, frame: int, path: str) -> None:
-        assert write.name() == "TrimapWrite"
-        shutil.copy(tmp_path / "trimap.png", path)
+        names = {"TrimapWrite": "trimap.png", "GarbageWrite": "garbage.png"}
+        shutil.copy(tmp_path / names[write.name()], path)
 
     trimap = paint_shot(tmp_path)
+    garbage = np.full((HEIGHT, WIDTH), 65535, np.uint16)
+    garbage[:, :40] = 0
+    cv2.imwrite(str(tmp_path / "garbage.png"), garbage)
     nuke.render, nuke.frame = render, 1001
     nuke.root()["name"].setValue(str(tmp_path / "comp.nk"))
     read = nuke.add("Read", file=str(tmp_path / "plate.%04d.png"), first=1001, last=1001)
@@ -93,6 +96,7 @@ def test_nuke_renders_the_current_frame(
     assert isinstance(node, Group)
     node.setInput(0, read)
     node.setInput(1, nuke.add("Roto"))
+    node.setInput(2, nuke.add("Roto"))
     node["keyframes"].setValue("1001")
     actions.range_from_input(node)
     actions.render_frame(node)
@@ -102,6 +106,8 @@ def test_nuke_renders_the_current_frame(
     pattern = node["matte_file"].value()
     assert pattern.endswith("/vfxmatte/comp/VfxMatte1/matte/matte.%04d.exr")
     alpha = read_matte(Path(pattern % 1001), Window.of_size(WIDTH, HEIGHT))
+    assert (alpha[garbage == 0] == 0).all() and (trimap[garbage == 0] == 255).any()
+    trimap[garbage == 0] = 0
     assert np.all(alpha[trimap == 0] == 0) and np.all(alpha[trimap == 255] == 1)
     assert alpha[trimap == 128].std() > 0
     assert Path(node["trimap_file"].value() % 1001).is_file()

@@ -59,8 +59,11 @@ def test_every_knob_the_python_names_exists(gizmo: Gizmo) -> None:
 
 def test_every_inner_node_the_python_names_exists(gizmo: Gizmo) -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
-    named = set(re.findall(r'"((?:Read|Write|Plate|Trimap)\w*(?:Write|Matte|Trimap))"', source))
-    assert named == {"PlateWrite", "TrimapWrite", "ReadMatte", "ReadTrimap"}
+    named = set(
+        re.findall(r'"((?:Read|Write|Plate|CleanPlate|Trimap)\w*(?:Write|Matte|Trimap))"', source)
+    )
+    assert named == {"PlateWrite", "CleanPlateWrite", "TrimapWrite", "ReadMatte", "ReadTrimap"}
+    named |= {"GarbageWrite", "CoreWrite"}  # named after their input
     assert named <= {node.name for node in gizmo.inner}
 
 
@@ -102,10 +105,17 @@ def test_channels_and_results_are_switched_the_right_way_round(gizmo: Gizmo) -> 
 
 def test_writes_rest_disabled_and_raw(gizmo: Gizmo) -> None:
     writes = {node.name: node for node in gizmo.inner if node.kind == "Write"}
-    assert set(writes) == {"PlateWrite", "TrimapWrite"}
+    mattes = {f"{kind}Write" for kind in ("Garbage", "Core")}
+    assert set(writes) == {"PlateWrite", "CleanPlateWrite", "TrimapWrite"} | mattes
     assert all(node.knobs["disable"] == node.knobs["raw"] == "true" for node in writes.values())
     assert writes["PlateWrite"].inputs[0].name == "plate"
     assert writes["TrimapWrite"].inputs[0].name == "TrimapChannel"
+    assert writes["CleanPlateWrite"].inputs[0].name == "cleanplate"
+    for name in mattes:
+        (alpha,) = writes[name].inputs
+        assert alpha.inputs[0].name == name[: -len("Write")].lower()
+        assert {alpha.knobs[f"expr{n}"] for n in range(3)} == {"a"}
+        assert writes[name].knobs["datatype"] == "16 bit"
 
 
 def test_reads_never_show_another_frame(gizmo: Gizmo) -> None:
@@ -116,9 +126,9 @@ def test_reads_never_show_another_frame(gizmo: Gizmo) -> None:
         assert read.knobs["origlast"] == read.knobs["last"] == "{parent.matte_last}"
 
 
-def test_inputs_are_numbered_plate_then_trimap(gizmo: Gizmo) -> None:
+def test_inputs_are_numbered_plate_then_trimap_then_the_optional_ones(gizmo: Gizmo) -> None:
     numbers = {n.name: n.knobs["number"] for n in gizmo.inner if n.kind == "Input"}
-    assert numbers == {"plate": "0", "trimap": "1"}
+    assert numbers == {"plate": "0", "trimap": "1", "garbage": "2", "core": "3", "cleanplate": "4"}
 
 
 def test_names_are_unique_and_everything_has_a_tooltip(gizmo: Gizmo) -> None:

@@ -13,7 +13,8 @@ from vfxmatte.errors import OutputError, ShotError, TrimapError
 from vfxmatte.paint.clip import shot_folder_of
 from vfxmatte.paint.desk import Desk
 from vfxmatte.paint.keyframe_file import save_keyframe
-from vfxmatte.pipeline.shot import Shot, find_keyframes
+from vfxmatte.pipeline.keyframes import find_keyframes
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import FOREGROUND, UNKNOWN, Trimap, Window
 
 WINDOW = Window.of_size(8, 6)

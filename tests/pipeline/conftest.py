@@ -47,7 +47,7 @@ def finished(folder: Path, finished_shots: Callable[..., Path]) -> Callable[...,
 @pytest.fixture
 def solved_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The subject and the number of each frame that the engine is given, as the run goes on."""
-    from vfxmatte.pipeline import run as module
+    from vfxmatte.pipeline import chain as module
 
     calls: list[tuple[str, int]] = []
     whole = module.encode_colour

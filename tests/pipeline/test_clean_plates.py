@@ -17,7 +17,7 @@ from tests.pipeline.test_limit_movies import movie
 from vfxmatte.cli import commands
 from vfxmatte.colour import ColourConfig, decode_srgb
 from vfxmatte.errors import UsageError
-from vfxmatte.io.plates import MoviePlate
+from vfxmatte.io.movie_plate import MoviePlate
 from vfxmatte.io.writers import write_labels
 from vfxmatte.pipeline.clean_plates import CleanPlateReader, CleanPlates
 from vfxmatte.pipeline.shot import Shot
@@ -185,6 +185,26 @@ def test_an_unreadable_frame_fails_the_frame_that_needs_it(shot: Path) -> None:
     assert str(path) in result.stdout
     path.write_bytes(b"")
     assert "clean plate 1005 cannot be read" in invoke("check", shot).output
+
+
+def test_an_unreadable_frame_of_a_keyframe_fails_what_lies_between_keyframes(shot: Path) -> None:
+    """The others are delivered, as where the clean plate of another frame is unreadable."""
+    middle = Trimap(number=1005, labels=from_matte(alpha(1005), erode_px=3, dilate_px=3),
+                    is_keyframe=True)  # fmt: skip
+    write_labels(middle, shot / "trimaps" / "trimap.1005.png", WINDOW)
+    write_clean(shot / "cleanplate")
+    path = shot / "cleanplate" / "clean.1009.exr"
+    path.write_bytes(path.read_bytes()[:-400])
+    result = invoke("run", shot, "--engine", "trimap", "--json")
+    assert result.exit_code == 1
+    failed = {n for n, status in statuses(result).items() if status == "failed"}
+    assert failed == {1006, 1007, 1008}
+    start, *events = (json.loads(line) for line in result.stdout.splitlines())
+    texts = json.dumps([start, *(event for event in events if event["event"] == "note")])
+    assert "clean plate of keyframe 1009 cannot be read" in texts
+    for event in events:
+        if event["event"] == "frame" and event["status"] == "failed":
+            assert event["error"]["path"] == str(path) and "bar" in str(event["error"]["shot"])
 
 
 def test_an_unreadable_still_is_told_with_the_frame_it_is_behind(shot: Path) -> None:

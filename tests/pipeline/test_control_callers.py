@@ -135,9 +135,9 @@ def test_arrays_on_the_server_have_edges_and_no_files(tmp_path: Path) -> None:
         },
     }  # fmt: skip
 
-    def solved(**settings: Any) -> FloatImage:
+    def solved(arrays: dict[str, Any] | None = None, **settings: Any) -> FloatImage:
         values = {"engine.name": "trimap", **settings}
-        request = PixelsRequest.from_params(Params({**base, "settings": values}))
+        request = PixelsRequest.from_params(Params({**base, **(arrays or {}), "settings": values}))
         result_of(pixels_steps(request, EngineCache(), job([])))
         offset = image.nbytes + trimap.nbytes
         return np.frombuffer(path.read_bytes(), np.float32, 33 * 57, offset).reshape(33, 57)
@@ -147,6 +147,16 @@ def test_arrays_on_the_server_have_edges_and_no_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(solved(**{"matte.soften_px": 1.5}), expected)
     with pytest.raises(UsageError, match="garbage cannot go with one picture"):
         solved(garbage=str(path))
+    limits = np.zeros((2, 33, 57), np.uint8)
+    limits[0, :, 25:], limits[1, :, 30:] = 255, 255
+    (tmp_path / "limits").write_bytes(limits.tobytes())
+    where = {"file": str(tmp_path / "limits"), "shape": [33, 57], "dtype": "uint8"}
+    both = {"garbage": where, "core": {**where, "offset": limits[0].nbytes}}
+    alpha = solved(both, **{"matte.soften_px": 1.5})  # which does not cross the mattes' edges
+    assert (alpha[:, :25] == 0).all() and (alpha[:, 30:] == 1).all()
+    small = {"core": {**where, "shape": [33, 56]}}
+    with pytest.raises(UsageError, match=r"core matte is \(33, 56\), the image is \(33, 57\)"):
+        solved(small)
 
 
 # -- farms and cuts --------------------------------------------------------------------------------

@@ -19,7 +19,10 @@ from vfxmatte.common.configuration import changed
 from vfxmatte.errors import DeviceError, TrimapError, UsageError
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline import child as child_module
 from vfxmatte.pipeline import crew
+from vfxmatte.pipeline.child import Child, kill, start_child
+from vfxmatte.pipeline.crew_messages import Alive, Done, Ended, Message, Ready, Solved
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
@@ -32,7 +35,7 @@ PROGRAM = """
 import os, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from vfxmatte.pipeline import worker
-from vfxmatte.pipeline.crew import Solved
+from vfxmatte.pipeline.crew_messages import Solved
 from vfxmatte.errors import DeviceError, TrimapError
 child, told, send = os.environ["TEST_CHILD"], [], worker._send
 
@@ -73,19 +76,19 @@ def made(source: Path, tiny_weights: Path) -> Callable[..., Shot]:
 def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """Every child process that is started."""
     started: list[subprocess.Popen[bytes]] = []
-    start = crew._start
+    start = start_child
 
     def remember(key: str, device: str, variables: Any, log: Path) -> Any:
         child = start(key, device, {**variables, "TEST_CHILD": key}, log)
         started.append(child.process)
         return child
 
-    monkeypatch.setattr(crew, "_start", remember)
+    monkeypatch.setattr(crew, "start_child", remember)
     return started
 
 
 def wish(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    monkeypatch.setattr(crew, "_PROGRAM", PROGRAM.replace("WISH", what))
+    monkeypatch.setattr(child_module, "_PROGRAM", PROGRAM.replace("WISH", what))
 
 
 def solve(shot: Shot, **how: Any) -> dict[int, FrameResult]:
@@ -161,22 +164,22 @@ def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
 ) -> None:
     """Child 0 goes when child 1 has told of its last frame, but not yet that it is done."""
     result = [FrameResult(number=n, status="written") for n in range(5)]
-    told: list[tuple[str, crew.Message]] = [
-        ("1", crew.Solved(result[3])), ("1", crew.Solved(result[4])),
-        ("0", crew.Solved(result[0])), ("0", crew.Ended(-9)), ("1", crew.Done()),
-        ("1", crew.Solved(result[2])), ("1", crew.Done()),
-        ("1", crew.Solved(result[1])), ("1", crew.Done()),
+    told: list[tuple[str, Message]] = [
+        ("1", Solved(result[3])), ("1", Solved(result[4])),
+        ("0", Solved(result[0])), ("0", Ended(-9)), ("1", Done()),
+        ("1", Solved(result[2])), ("1", Done()),
+        ("1", Solved(result[1])), ("1", Done()),
     ]  # fmt: skip
     given: list[tuple[str, list[int]]] = []
 
-    def assign(child: crew._Child, numbers: list[int]) -> None:
+    def assign(child: Child, numbers: list[int]) -> None:
         child.frames = list(numbers)
         given.append((child.key, child.frames[:]))
 
-    monkeypatch.setattr(crew._Child, "assign", assign)
+    monkeypatch.setattr(Child, "assign", assign)
     job = crew.Crew([], None, None, logs=Path())  # type: ignore[arg-type]
     job._children = {
-        key: crew._Child(key, "cpu", None, Path())  # type: ignore[arg-type]
+        key: Child(key, "cpu", None, Path())  # type: ignore[arg-type]
         for key in ("0", "1")
     }
     job._messages = (message for message in told)
@@ -261,12 +264,12 @@ def nothing_left_but_lock(output: Path) -> bool:
 
 def test_devices_of_different_kinds_are_refused() -> None:
     told = {
-        key: crew.Ready({"engine": "dim", "precision": precision}, device)
+        key: Ready({"engine": "dim", "precision": precision}, device)
         for key, precision, device in (("0", "float16", "cuda:0 (A)"), ("1", "float32", "cpu"))
     }
     job = crew.Crew([], None, None, logs=Path())  # type: ignore[arg-type]
     job._children = {
-        key: crew._Child(key, device, None, Path())  # type: ignore[arg-type]
+        key: Child(key, device, None, Path())  # type: ignore[arg-type]
         for key, device in (("0", "cuda:0"), ("1", "cpu"))
     }
     with pytest.raises(DeviceError, match="precision is float16 on cuda:0, float32 on cpu") as got:
@@ -296,7 +299,7 @@ def test_a_chunk_may_use_several_devices_from_wherever_it_is_started(
 )
 def test_how_a_child_ended_is_told(tmp_path: Path, code: int, log: str, said: str) -> None:
     (tmp_path / "log").write_text(log)
-    child = crew._Child("0", "cuda:3", None, tmp_path / "log")  # type: ignore[arg-type]
+    child = Child("0", "cuda:3", None, tmp_path / "log")  # type: ignore[arg-type]
     assert child.end_text(code) == said
     child.error = DeviceError("cuda:0 (A) is full")
     assert child.end_text(code) == "cuda:3 (A) is full"  # a child calls its only GPU cuda:0
@@ -356,7 +359,7 @@ def test_a_child_that_hangs_leaves_its_frames_to_the_other(
 ) -> None:
     request.getfixturevalue(fixture)
     wish(monkeypatch, hang)
-    monkeypatch.setattr(crew, "_SILENT_SECONDS", 5.0)
+    monkeypatch.setattr(child_module, "_SILENT_SECONDS", 5.0)
     monkeypatch.setattr(crew, "_TICK_SECONDS", 0.2)
     with Run(made(tmp_path)) as run:
         results = {result.number: result.status for result in run.frames()}
@@ -368,30 +371,30 @@ def test_a_child_that_hangs_leaves_its_frames_to_the_other(
 
 def test_a_child_that_computes_for_ever_hangs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(crew.time, "monotonic", lambda: now[0])
-    child = crew._Child("0", "cpu", None, Path())  # type: ignore[arg-type]
+    monkeypatch.setattr(child_module.time, "monotonic", lambda: now[0])
+    child = Child("0", "cpu", None, Path())  # type: ignore[arg-type]
     monkeypatch.setattr(child, "send", lambda message: None)
-    child.note(crew.Ready({}, "cpu"))
+    child.note(Ready({}, "cpu"))
     child.assign([1, 2])
     for computed in range(0, 7200, 5):
         assert child.hang_reason() is None
         now[0] += 5
-        child.note(crew.Alive(float(computed)))
+        child.note(Alive(float(computed)))
     now[0] += 5
     assert "it computes, and there is no result since 7205 s" in str(child.hang_reason())
-    child.note(crew.Solved(FrameResult(number=1, status="written")))
+    child.note(Solved(FrameResult(number=1, status="written")))
     assert child.hang_reason() is None
     for _ in range(182):  # it says that it lives, and does nothing
         now[0] += 5
-        child.note(crew.Alive(7200.0))
+        child.note(Alive(7200.0))
     assert "nothing was heard of it for 9" in str(child.hang_reason())
 
 
 def test_a_child_that_never_opens_its_engine_is_named_in_bounded_time(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(crew, "_PROGRAM", "import time; time.sleep(600)")
-    monkeypatch.setattr(crew, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(child_module, "_PROGRAM", "import time; time.sleep(600)")
+    monkeypatch.setattr(child_module, "_START_SECONDS", 0.5)
     monkeypatch.setattr(crew, "_TICK_SECONDS", 0.1)
     with pytest.raises(DeviceError, match="cannot be used: its process hangs"):
         solve(made(tmp_path))
@@ -403,9 +406,9 @@ def test_all_children_share_one_deadline(
 ) -> None:
     """Eight of them that refuse to end take no longer than one."""
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    monkeypatch.setattr(crew, "_PROGRAM", stubborn + "print(flush=True); time.sleep(600)")
+    monkeypatch.setattr(child_module, "_PROGRAM", stubborn + "print(flush=True); time.sleep(600)")
     monkeypatch.setattr(crew, "_PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(crew, "_START_SECONDS", 2.0)
+    monkeypatch.setattr(child_module, "_START_SECONDS", 2.0)
     started = time.monotonic()
     with pytest.raises(DeviceError, match="cannot be used"):
         solve(made(tmp_path, ",".join(["cpu"] * 8)))
@@ -419,11 +422,11 @@ def test_a_frame_that_kills_two_processes_fails_and_the_rest_is_delivered(
 ) -> None:
     """A decoder that crashes on frame 1003, say."""
     wish(monkeypatch, "pass")
-    program = crew._PROGRAM.replace(
+    program = child_module._PROGRAM.replace(
         "told.append(message)",
         f"told.append(message)\n        if message.result.number == 1003: {KILL}",
     )
-    monkeypatch.setattr(crew, "_PROGRAM", program)
+    monkeypatch.setattr(child_module, "_PROGRAM", program)
     with Run(made(tmp_path)) as run:
         results = {result.number: result for result in run.frames()}
         assert len(run.lost_devices) == 2
@@ -438,9 +441,11 @@ def test_frames_that_a_child_leaves_out_go_to_the_other(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
     """It says that it is done, and has not told of all."""
-    wish(monkeypatch, FIRST + "return send(answers, crew.Done())")
+    wish(monkeypatch, FIRST + "return send(answers, crew_messages.Done())")
     monkeypatch.setattr(
-        crew, "_PROGRAM", crew._PROGRAM.replace("import worker", "import crew, worker")
+        child_module,
+        "_PROGRAM",
+        child_module._PROGRAM.replace("import worker", "import crew_messages, worker"),
     )
     results = solve(made(tmp_path))
     assert {result.status for result in results.values()} == {"written"}
@@ -448,10 +453,10 @@ def test_frames_that_a_child_leaves_out_go_to_the_other(
 
 
 def test_more_than_a_pipe_takes_is_told_to_a_child_that_does_not_read(tmp_path: Path) -> None:
-    child = crew._start("0", "cpu", dict(os.environ), tmp_path / "log")
+    child = start_child("0", "cpu", dict(os.environ), tmp_path / "log")
     started = time.monotonic()
     child.process.send_signal(signal.SIGSTOP)
     child.assign(range(200_000))
     assert time.monotonic() - started < 5
-    crew._kill(child.process)
+    kill(child.process)
     child.process.wait(10)

@@ -29,9 +29,9 @@ from vfxmatte.errors import (
     as_foreseen,
     concerns_all_frames,
 )
-from vfxmatte.io.plates import SequencePlate
+from vfxmatte.io.sequence_plate import SequencePlate
 from vfxmatte.journal.error_log import LOG_NAME, logged
-from vfxmatte.pipeline import plate_reader, prepared, results, shot, stages
+from vfxmatte.pipeline import keyframes, plate_reader, prepared, results, shot, stages
 from vfxmatte.pipeline import run as pipeline
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
@@ -194,8 +194,8 @@ def test_a_movie_goes_on_after_a_frame_that_nobody_foresaw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """A time code that cannot be, say; it is decoded in order, and begins anew behind it."""
+    from vfxmatte.io.movie_plate import MoviePlate
     from vfxmatte.io.movies.movie import write_prores
-    from vfxmatte.io.plates import MoviePlate
 
     made = MovingShot(frames=5, width=64, height=48, first=1, keyframes=(1, 5))
     folder = made.write(tmp_path / "shot")
@@ -396,13 +396,13 @@ def test_any_command_names_the_log_of_what_was_not_foreseen(
 
 def test_every_keyframe_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    read = shot.read_image
+    read = keyframes.read_image
 
     def counted(path: Path) -> Any:
         reads.append(Path(path).name)
         return read(path)
 
-    monkeypatch.setattr(shot, "read_image", counted)
+    monkeypatch.setattr(keyframes, "read_image", counted)
     assert events(folder)[0] == 0
     assert sorted(reads) == [f"trimap.{n}.png" for n in (1001, 1004, 1008)]
     reads.clear()

@@ -116,3 +116,33 @@ def test_replaced_weights_are_loaded(tiny_weights: Path, tmp_path: Path) -> None
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(WeightsError):
         vfxmatte.matte(picture(), LABELS, engine=engine)
+
+
+def test_garbage_and_core_mattes_hold_for_trimap_and_alpha(engine: EngineSettings) -> None:
+    garbage, core = np.full((33, 57), 255, np.uint8), np.zeros((33, 57), np.float32)
+    garbage[:, :15], garbage[:, 20] = 0, 51
+    core[15:, 12:], core[12, 25] = 1, 0.75
+    alpha = vfxmatte.matte(picture(), LABELS, engine=engine, garbage=garbage, core=core)
+    assert (alpha[:, :15] == 0).all()  # garbage wins
+    assert (alpha[15:, 15:20] == 1).all()
+    assert (alpha[:, 20] <= np.float32(0.2)).all() and alpha[12, 25] >= 0.75
+    painted = np.where(garbage == 0, 0, np.where(core == 1, 255, LABELS)).astype(np.uint8)
+    solved = vfxmatte.matte(picture(), painted, engine=engine)
+    free = (garbage == 255) & (core == 0)
+    np.testing.assert_array_equal(alpha[free], solved[free])
+
+
+@pytest.mark.parametrize(
+    ("mattes", "message"),
+    [
+        ({"garbage": np.zeros((33, 56))}, r"the garbage matte is \(33, 56\), the image is"),
+        ({"core": np.zeros((33, 57, 1))}, r"the core matte is \(33, 57, 1\)"),
+        ({"core": np.full((33, 57), np.nan)}, "the core matte has NaN"),
+        ({"garbage": np.zeros((33, 57), bool)}, "garbage matte must be float, uint8 or uint16"),
+    ],
+)
+def test_mattes_that_cannot_limit_a_picture_are_refused(
+    engine: EngineSettings, mattes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        vfxmatte.matte(picture(), LABELS, engine=engine, **mattes)

@@ -14,7 +14,8 @@ import pytest
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.common.configuration import changed
 from vfxmatte.errors import MissingFrameError, ShotError
-from vfxmatte.io.plates import PlateInfo, open_plate
+from vfxmatte.io.plate import PlateInfo
+from vfxmatte.io.plates import open_plate
 from vfxmatte.pipeline.plan import Fingerprints, RunPlan, make_plan
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot

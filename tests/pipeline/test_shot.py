@@ -12,8 +12,10 @@ import pytest
 
 from vfxmatte.bench.moving_shot import MovingShot
 from vfxmatte.errors import ShotError, TrimapError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo, open_plate
-from vfxmatte.pipeline.shot import Keyframes, Shot, find_keyframes, keyframes_in, read_keyframe
+from vfxmatte.io.plate import PlateInfo
+from vfxmatte.io.plates import open_plate
+from vfxmatte.pipeline.keyframes import Keyframes, find_keyframes, keyframes_in, read_keyframe
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import FOREGROUND, UNKNOWN, FrameRange
 
 

@@ -28,8 +28,8 @@ from tests.subjects import (
 )
 from vfxmatte.errors import ShotError, TrimapError, UsageError
 from vfxmatte.io.mattes import read_matte
+from vfxmatte.io.movie_plate import MoviePlate
 from vfxmatte.io.movies.movie import write_prores
-from vfxmatte.io.plates import MoviePlate
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.merge import merge
 from vfxmatte.pipeline.shot import Shot
@@ -114,7 +114,7 @@ def test_a_shot_with_flat_trimaps_is_as_before(folder: Path, tmp_path: Path) -> 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     """Counts how often the pixels of each file of a plate are read."""
-    from vfxmatte.io import plates as module
+    from vfxmatte.io import sequence_plate as module
 
     reads: Counter[Path] = Counter()
     whole = module.read_pixels
@@ -302,7 +302,7 @@ def test_what_was_kept_of_an_overlap_is_checked(
 def test_a_subject_that_fails_takes_nothing_from_the_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vfxmatte.pipeline import run as module
+    from vfxmatte.pipeline import chain as module
 
     whole = module.store_trimap
 

@@ -25,7 +25,7 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
 
 SHAPE = (180, 320)
 NUMBERS = range(1001, 1014)
-OFF = CleanPlateSettings(still_px=0.0)
+OFF = CleanPlateSettings(still_px=0.0, moving=False)
 
 
 def texture(colour, seed):
@@ -85,8 +85,10 @@ def test_where_the_plate_is_seen_is_background_and_nothing_soft_is_lost():
     assert not ((truth > 0.5) & (found == BACKGROUND) & (without != BACKGROUND)).any()
 
 
-def test_a_moving_camera_changes_nothing():
-    assert np.array_equal(carried(1007, pan=1), carried(1007, pan=1, clean_plate=OFF))
+def test_a_moving_camera_is_not_taken_for_a_still_one():
+    still = CleanPlateSettings(moving=False)
+    without = carried(1007, pan=1, clean_plate=OFF)
+    assert np.array_equal(carried(1007, pan=1, clean_plate=still), without)
 
 
 def stored(alpha, coat=COAT, wrong=()):

@@ -34,7 +34,7 @@ def shot_frames(folder: Path, *, band_px: float) -> Iterator[Sample]:
     from vfxmatte.colour import ColourConfig, to_network
     from vfxmatte.io.plates import open_plate
     from vfxmatte.io.sequence import find_sequence
-    from vfxmatte.pipeline.shot import find_plate
+    from vfxmatte.pipeline.shot_folder import find_plate
 
     alphas = find_sequence(folder / "alpha")
     config = ColourConfig.load()

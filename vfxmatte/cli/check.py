@@ -11,7 +11,7 @@ import click
 from vfxmatte.cli.report import control_lines
 from vfxmatte.cli.shot_options import given_words, shot_options
 from vfxmatte.common.wording import counted, frames_text
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.pipeline.options import shot_of
 from vfxmatte.reporting.inspection import Inspection, as_plain, inspect
 from vfxmatte.reporting.keyframe_findings import KeyframeFinding

@@ -14,7 +14,8 @@ from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.report import make_report
 from vfxmatte.cli.shot_options import preview_option, settings_options
 from vfxmatte.common.wording import counted, frames_text
-from vfxmatte.editorial.cut import Cut, CutShot
+from vfxmatte.editorial.cut import Cut
+from vfxmatte.editorial.cut_shot import CutShot
 from vfxmatte.editorial.mattes import check_target, write_mattes
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.pipeline.shot import Shot

@@ -18,7 +18,7 @@ from vfxmatte.cli.shot_list import find_shots, names_many
 from vfxmatte.cli.shot_options import given_words, job_shot_options, settings_names
 from vfxmatte.common.devices import device_names, names_several
 from vfxmatte.common.paths import clean_path
-from vfxmatte.editorial.cut import CutShot
+from vfxmatte.editorial.cut_shot import CutShot
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.farm.bundle import openjd_batch_files, openjd_files, write_bundle
 from vfxmatte.farm.job import OUTPUT_OPTION, FarmBatch, FarmJob, JobPath
@@ -27,7 +27,8 @@ from vfxmatte.farm.options import settings_options
 from vfxmatte.pipeline.fitting import is_wanted
 from vfxmatte.pipeline.locking import locked_files
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.shot import SETTINGS_FILE, SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import SETTINGS_FILE, SIDE_FOLDERS
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.types import FrameRange, Frames, frames_of
 

@@ -25,7 +25,8 @@ from vfxmatte.editorial.names import unique_names
 from vfxmatte.errors import ShotError, UsageError, VfxmatteError
 from vfxmatte.io.sequence import is_hidden, is_movie
 from vfxmatte.pipeline.options import shot_of
-from vfxmatte.pipeline.shot import PLATE_FOLDER, SETTINGS_FILE, TRIMAP_FOLDER, Shot
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import PLATE_FOLDER, SETTINGS_FILE, TRIMAP_FOLDER
 
 LIST_SUFFIXES = (".txt", ".list")
 

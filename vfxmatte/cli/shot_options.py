@@ -35,13 +35,16 @@ _PLACES = (
     ),
     click.option("--frames", help="Frames to solve: 1001-1100, 1001-1100x2, 1001-1010,1020 [all]."),
 )
-_SETTINGS = (
+_PLATE = (
     click.option("--colorspace", help="The plate's OpenColorIO colour space [by file type]."),
     click.option("--ocio", type=_EXISTING, help="OpenColorIO configuration [$OCIO, else ACES]."),
     click.option("--layer", help="Layer of an EXR plate."),
     click.option("--part", help="Part of a multi-part EXR plate, by name or number."),
-    click.option("--fps", type=float, help="Frame rate of written movies [the plate's, else 24]."),
     click.option("--first-frame", type=int, help="Number of a movie's first frame [1]."),
+)
+_SETTINGS = (
+    *_PLATE,
+    click.option("--fps", type=float, help="Frame rate of written movies [the plate's, else 24]."),
     click.option(
         "--missing",
         type=click.Choice(["error", "hold", "skip"]),
@@ -129,6 +132,11 @@ preview_option = click.option(
 def shot_options(function: Function) -> Function:
     """Add SHOT and every option that changes the shot's parts or settings."""
     return _decorated(function, (*_PLACES, *_SETTINGS))
+
+
+def plate_options(function: Function) -> Function:
+    """Add the options that say how a shot's plate is read."""
+    return _decorated(function, _PLATE)
 
 
 def settings_options(function: Function) -> Function:

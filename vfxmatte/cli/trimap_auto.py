@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vfxmatte.cli.path_option import PathOption
+from vfxmatte.cli.shot_options import plate_options
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.writers import write_labels
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes
+from vfxmatte.pipeline.keyframes import find_keyframes
+from vfxmatte.pipeline.options import settings_with
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.types import Frame, FrameRange, Trimap
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
               help="Folder for the keyframes [SHOT/trimaps].")  # fmt: skip
 @click.option("--weights", type=PathOption(), help="Portrait weights [the default ones].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@plate_options
 def auto(
     shot: Path,
     frames: str,
@@ -43,6 +48,7 @@ def auto(
     folder: Path | None,
     weights: Path | None,
     device: str,
+    **values: Any,
 ) -> None:
     """Make keyframes of a portrait: a network finds and labels head and shoulders.
 
@@ -53,7 +59,7 @@ def auto(
     vfxmatte trimap auto shots/interview --frames 1001,1050
     """
     check_band(band_px)
-    opened = Shot.open(shot)
+    opened = open_shot(shot, values)
     target = folder or shot / TRIMAP_FOLDER
     try:
         numbers = sorted({n for part in frames.split(",") for n in FrameRange.parse(part)})
@@ -71,6 +77,19 @@ def auto(
     except VfxmatteError as error:
         raise error.at(shot=opened.name) from error.__cause__
     click.echo("look at each, and paint over what is wrong, before you run")
+
+
+def open_shot(folder: Path, values: Mapping[str, Any]) -> Shot:
+    """Open a shot folder, its plate read as `plate_options` say.
+
+    Args:
+        values: by parameter name.
+
+    Raises:
+        VfxmatteError: see `Shot.open`; UsageError for an option that cannot be.
+    """
+    shot = Shot.open(folder)
+    return replace(shot, settings=settings_with(shot.settings, values))
 
 
 def check_band(band_px: float | None) -> None:
@@ -106,7 +125,7 @@ class _Keyframe:
     trimap: Trimap
     """The trimap over the frame's canvas."""
     doubts: list[str]
-    """Why it may be no portrait, or no usable trimap."""
+    """The reasons for taking it for no portrait, or no usable trimap."""
     remark: str
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from vfxmatte.cli.path_option import PathOption
-from vfxmatte.cli.trimap_auto import check_band, refuse_keyframes
+from vfxmatte.cli.shot_options import plate_options
+from vfxmatte.cli.trimap_auto import check_band, open_shot, refuse_keyframes
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import write_labels
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.keyframes.strokes import Hints, Shape, parsed_shape, read_hints
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.trimaps import labels_from_image, place
 from vfxmatte.types import BACKGROUND, FloatImage, Frame, Labels, Mask, Trimap, Window
 
@@ -56,6 +58,7 @@ from vfxmatte.types import BACKGROUND, FloatImage, Frame, Labels, Mask, Trimap, 
     "-o", "--output", "folder", type=PathOption(),
     help="Folder for the keyframe [SHOT/trimaps].",
 )  # fmt: skip
+@plate_options
 def grabcut(
     shot: Path,
     number: int,
@@ -67,6 +70,7 @@ def grabcut(
     strokes_file: Path | None,
     band_px: float | None,
     folder: Path | None,
+    **values: Any,
 ) -> None:
     """Make a keyframe of whatever stands out inside an outline, or is like a stroke on it.
 
@@ -82,7 +86,7 @@ def grabcut(
     hints = _hints(polygons, fg_strokes, bg_strokes, strokes_file)
     _check_use(box, mask, hints)
     check_band(band_px)
-    opened = Shot.open(shot)
+    opened = open_shot(shot, values)
     target = folder or shot / TRIMAP_FOLDER
     try:
         opened.check_apart(target)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vfxmatte.editorial.cut import Cut, CutClip, CutShot
+from vfxmatte.editorial.cut import Cut
+from vfxmatte.editorial.cut_shot import CutClip, CutShot
 from vfxmatte.editorial.media import address_of, path_of
 from vfxmatte.editorial.package import only_timeline, opentimelineio, read_timelines
 from vfxmatte.editorial.places import Places

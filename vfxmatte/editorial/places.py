@@ -11,7 +11,7 @@ from pathlib import Path
 from vfxmatte.common.paths import as_on_disk, clean_path
 from vfxmatte.errors import ShotError, UsageError
 from vfxmatte.io.sequence import find_media, is_image, list_sequences, whole_sequence
-from vfxmatte.pipeline.shot import PLATE_FOLDER
+from vfxmatte.pipeline.shot_folder import PLATE_FOLDER
 
 SEARCH_VARIABLE = "VFXMATTE_MEDIA"
 _DRIVE = re.compile(r"[A-Za-z]:")

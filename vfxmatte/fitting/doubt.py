@@ -10,24 +10,34 @@ import numpy as np
 
 from vfxmatte.engines.light_frame import stage1_reduction
 from vfxmatte.trimaps import dilate, grow
-from vfxmatte.types import UNKNOWN, FloatImage, Labels
+from vfxmatte.types import UNKNOWN, FloatImage, Labels, Mask
 
 _REACH_PX = 10  # beyond the unknown region; this and the others in px of the picture stage 1 sees
 _SPECK_PX, _AROUND_PX = 1, 3  # radii: what is thinner is no doubt; what is near one is unknown too
 _UNLIKE = 0.6  # difference of alpha from what is certain
 
 
-def widened(labels: Labels) -> Labels:
-    """Grow the unknown region by as much as doubt reaches: (H, W) uint8, as `labels`."""
-    return grow(labels, _REACH_PX * stage1_reduction(*labels.shape))
+def widened(labels: Labels, limited: Mask | None = None) -> Labels:
+    """Grow the unknown region by as much as doubt reaches.
+
+    Args:
+        labels: (H, W) uint8.
+        limited: (H, W) bool, where labels stay as they are: a garbage or core matte decides them.
+
+    Returns:
+        (H, W) uint8.
+    """
+    grown = grow(labels, _REACH_PX * stage1_reduction(*labels.shape))
+    return grown if limited is None else np.where(limited, labels, grown)
 
 
-def doubted(seen: FloatImage, labels: Labels) -> Labels:
+def doubted(seen: FloatImage, labels: Labels, limited: Mask | None = None) -> Labels:
     """Make unknown what is certain in `labels` and was seen otherwise under the wider trimap.
 
     Args:
-        seen: (H, W) float32, the alpha that the network gave for `widened(labels)`.
+        seen: (H, W) float32, the alpha that the network gave for `widened(labels, limited)`.
         labels: (H, W) uint8.
+        limited: see `widened`.
 
     Returns:
         (H, W) uint8.
@@ -38,5 +48,6 @@ def doubted(seen: FloatImage, labels: Labels) -> Labels:
     unlike = cv2.morphologyEx(unlike.astype(np.uint8), cv2.MORPH_OPEN, kernel).astype(bool)
     result = labels.copy()
     if unlike.any():
-        result[dilate(unlike, _AROUND_PX * factor) & (widened(labels) == UNKNOWN)] = UNKNOWN
+        near = dilate(unlike, _AROUND_PX * factor)
+        result[near & (widened(labels, limited) == UNKNOWN)] = UNKNOWN
     return result

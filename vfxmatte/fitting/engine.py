@@ -53,9 +53,10 @@ class FittedEngine:
 
     def matte(self, task: Task) -> Matte:
         """Solve a frame between keyframes; raises WeightsError."""
-        labels = task.trimap.labels
+        labels, limited = task.trimap.labels, task.trimap.limited
         if self.kept.record["doubts"] and (labels == UNKNOWN).any():
-            labels = doubted(self._solved(task, widened(labels)).alpha, labels)
+            seen = self._solved(task, widened(labels, limited)).alpha
+            labels = doubted(seen, labels, limited)
         found = tightened(self._solved(task, labels), labels, float(self.kept.record["sure"]))
         return Matte(number=task.number, alpha=found.alpha, labels=found.labels)
 
@@ -69,7 +70,7 @@ class SubjectsEngine:
 
     usual: Engine
     fits: Mapping[str, FittedEngine]
-    """By subject, one at least."""
+    """The engines of fitted subjects by name, at least one."""
 
     @property
     def device(self) -> str:

@@ -29,7 +29,7 @@ class Lock:
     content: str
     """Digest of the matte when it was locked."""
     plate: str
-    """Signature of its plate when it was locked, see `io.plates.Plate.signature`."""
+    """Signature of its plate when it was locked, see `io.plate.Plate.signature`."""
 
 
 def locks_path(output: Path) -> Path:

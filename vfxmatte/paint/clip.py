@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vfxmatte.errors import OutputError, ShotError
 from vfxmatte.io.sequence import is_movie
-from vfxmatte.pipeline.shot import PLATE_FOLDER, TRIMAP_FOLDER
+from vfxmatte.pipeline.shot_folder import PLATE_FOLDER, TRIMAP_FOLDER
 
 
 def shot_folder_of(movie: Path) -> tuple[Path, bool]:

@@ -17,7 +17,9 @@ from vfxmatte.io.result_names import matte_path, trimap_path
 from vfxmatte.io.writers import write_labels
 from vfxmatte.paint.keyframe_file import save_keyframe
 from vfxmatte.paint.pictures import Pictures
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER, Shot, find_keyframes, read_keyframe
+from vfxmatte.pipeline.keyframes import find_keyframes, read_keyframe
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.types import BACKGROUND, FrameRange, Labels, Picture, Trimap, Window
 
 UNSAVED_FOLDER = "unsaved"

@@ -12,8 +12,8 @@ from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.keyframes.grabcut import cut_out, default_band_px, trimap_around
 from vfxmatte.paint.commands import ask_command
 from vfxmatte.paint.desk import Desk
+from vfxmatte.pipeline.keyframes import find_keyframes, read_keyframe
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.shot import find_keyframes, read_keyframe
 from vfxmatte.types import BACKGROUND, UNKNOWN, Failure, Labels, Mask, Window
 
 METHODS = ("box", "grabcut", "portrait", "previous", "next")

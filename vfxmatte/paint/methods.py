@@ -19,7 +19,7 @@ from vfxmatte.paint.guesses import METHODS, guess
 from vfxmatte.paint.live import LiveMatte, changes
 from vfxmatte.paint.pictures import TILE_PX, level_count
 from vfxmatte.paint.preferences import Preferences
-from vfxmatte.pipeline.shot import SETTINGS_FILE, read_settings
+from vfxmatte.pipeline.shot_folder import SETTINGS_FILE, read_settings
 from vfxmatte.serve.params import Params
 from vfxmatte.serve.rpc import INVALID_PARAMS, NO_SUCH_METHOD, RpcError
 from vfxmatte.trimaps import grow

@@ -12,7 +12,7 @@ import numpy as np
 
 from vfxmatte.colour import ColourConfig
 from vfxmatte.display_view import DisplayView
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.plate import Plate
 from vfxmatte.types import FloatImage, Picture
 
 TILE_PX = 512

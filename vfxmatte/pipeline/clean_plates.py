@@ -20,9 +20,12 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import PlateError, ShotError, VfxmatteError, own_copy
 from vfxmatte.io.canvas import lay_on
+from vfxmatte.io.movie_plate import MoviePlate
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import MoviePlate, Plate, PlateInfo, SequencePlate, file_signature
+from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_media
+from vfxmatte.io.sequence_plate import SequencePlate
+from vfxmatte.io.signatures import file_signature
 from vfxmatte.pipeline.proxies import proxy_of
 from vfxmatte.propagation.clean_plate import Behind
 from vfxmatte.types import Frame, Window, numbers_as_text
@@ -52,31 +55,35 @@ class CleanPlates:
             return None
         media = find_media(place)
         if isinstance(media, FrameSequence):
-            found = cls(media, tuple(media.numbers))
+            plates = cls(media, tuple(media.numbers))
         else:
             movie = Movie(media, first_frame=plate.numbers[0])
-            found = cls(media, tuple(movie.numbers))
+            plates = cls(media, tuple(movie.numbers))
             movie.close()
-        if len(found.numbers) > 1 and not set(found.numbers) & set(plate.numbers):
+        if not plates.is_still and not set(plates.numbers) & set(plate.numbers):
             raise ShotError(
                 "no clean plate stands on a frame of the plate: they have frames "
-                f"{numbers_as_text(found.numbers)}, the plate {numbers_as_text(plate.numbers)}",
-                path=found.spec,
+                f"{numbers_as_text(plates.numbers)}, the plate {numbers_as_text(plate.numbers)}",
+                path=plates.spec,
                 hint="their frame numbers must agree; a single file serves every frame",
             )
-        return found
+        return plates
+
+    @property
+    def is_still(self) -> bool:
+        """True if a single one serves every frame."""
+        return len(self.numbers) == 1
 
     @property
     def spec(self) -> Path:
         """The file, or the pattern of the files."""
         if isinstance(self.media, Path):
             return self.media
-        is_still = len(self.numbers) == 1
-        return self.media.path(self.numbers[0]) if is_still else Path(self.media.pattern)
+        return self.media.path(self.numbers[0]) if self.is_still else Path(self.media.pattern)
 
     def of(self, number: int) -> int | None:
         """Return the number of a frame's clean plate; None if it has none."""
-        if len(self.numbers) == 1:
+        if self.is_still:
             return self.numbers[0]
         return number if number in self.numbers else None
 
@@ -91,8 +98,7 @@ class CleanPlates:
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
         """Yield which clean plates there are, and which frames have none."""
-        every = len(self.numbers) == 1
-        where = "every frame" if every else frames_text(self.numbers)
+        where = "every frame" if self.is_still else frames_text(self.numbers)
         yield f"clean plate on {where}: {self.spec}"
         without = [number for number in numbers if self.of(number) is None]
         if without:
@@ -120,20 +126,20 @@ class CleanPlateReader:
         self._kept: dict[tuple[int, tuple[int, int]], Behind | VfxmatteError] = {}
         self._plate = _opened(files, plate.numbers[0], colour_space, colours)
         self._next = files.numbers[0]
-        found, wanted = self._plate.info.display_window, plate.display_window
-        if found.shape != wanted.shape:
+        own, window = self._plate.info.display_window, plate.display_window
+        if own.shape != window.shape:
             self.close()
             raise PlateError(
-                f"the clean plate is {found.width}x{found.height}, the plate "
-                f"{wanted.width}x{wanted.height}",
+                f"the clean plate is {own.width}x{own.height}, the plate "
+                f"{window.width}x{window.height}",
                 path=files.spec,
                 hint="both must have one size and framing",
             )
-        self._right, self._down = wanted.x_min - found.x_min, wanted.y_min - found.y_min
+        self._right, self._down = window.x_min - own.x_min, window.y_min - own.y_min
 
     @property
     def notes(self) -> list[str]:
-        """Which clean plates cannot be read, as far as headers tell."""
+        """A sentence on the clean plates that cannot be read, as far as headers tell."""
         will = (
             "cannot be read, or differs from the first one",
             "cannot be read, or differ from the first one",
@@ -157,12 +163,12 @@ class CleanPlateReader:
         with self._lock:
             if (held, size) not in self._kept:
                 self._read_up_to(held, size)
-            found = self._kept[held, size]
-        if isinstance(found, VfxmatteError):
-            error = cast(VfxmatteError, own_copy(found))
+            plate = self._kept[held, size]
+        if isinstance(plate, VfxmatteError):
+            error = cast(VfxmatteError, own_copy(plate))
             error.frame = number
             raise error
-        return found
+        return plate
 
     def _read_up_to(self, held: int, size: tuple[int, int]) -> None:
         """Read one; of a movie also those shortly before it, which are asked for soon."""

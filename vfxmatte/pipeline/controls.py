@@ -1,4 +1,5 @@
-"""What a run does to trimaps before it solves them, and to alpha before it writes it."""
+"""Garbage, core and finished mattes, and edges, applied to trimaps before and to alpha after they
+are solved."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.io.writers import OutputSettings, alpha_type
 from vfxmatte.pipeline.edges import MatteSettings, shaped
@@ -55,7 +56,7 @@ class Controls:
             if concerns_all_frames(error):
                 raise
             return Failure(number=trimap.number, error=error)
-        return replace(trimap, labels=limits.labels(trimap.labels))
+        return limits.trimap(trimap)
 
     def finished(self, number: int) -> Matte | None:
         """Return a frame's finished matte; None if it has none. Raises TrimapError."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.io.coverage import read_coverage
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.trimaps import from_matte, grow
 from vfxmatte.types import FloatImage, Trimap
 

@@ -24,13 +24,14 @@ from vfxmatte.fitting.kept import (
     kept_fit,
     remove_others,
 )
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.plate import Plate
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, is_light, read_sidecar
 from vfxmatte.pipeline.finished import read_finished
+from vfxmatte.pipeline.keyframes import Keyframes
 from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import UNKNOWN, Trimap
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ FIT_VERSION = 5
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
 
-Told = Callable[["FitProgress"], None]
+OnFit = Callable[["FitProgress"], None]
 
 
 def is_wanted(plan: RunPlan, settings: RunSettings) -> bool:
@@ -145,14 +146,14 @@ def _chosen(plan: RunPlan, settings: RunSettings) -> list[int]:
     return [numbers[round(i)] for i in np.linspace(0, len(numbers) - 1, most)]
 
 
-def fitted(run: PreparedRun, engine: Engine, told: Told) -> tuple[Engine, KeptFit | None]:
+def fitted(run: PreparedRun, engine: Engine, on_fit: OnFit) -> tuple[Engine, KeptFit | None]:
     """Return the engine that a run's frames are solved with, and the fit if there is one.
 
     Makes the fit and keeps it in the output folder, unless it is there.
 
     Args:
         engine: the run's own.
-        told: receives the progress.
+        on_fit: receives the progress.
 
     Raises:
         OutputError: it cannot be written.
@@ -168,7 +169,7 @@ def fitted(run: PreparedRun, engine: Engine, told: Told) -> tuple[Engine, KeptFi
             return _opened(run, engine, kept), kept
         except WeightsError:  # the tensors are whole, and no network of this version
             discard(output, recipe)
-    _make(run, engine, recipe, told)
+    _make(run, engine, recipe, on_fit)
     kept = _written(output, recipe)
     return _opened(run, engine, kept), kept
 
@@ -197,7 +198,7 @@ def _written(output: Path, recipe: str) -> KeptFit:
     )
 
 
-def _make(run: PreparedRun, engine: Engine, recipe: str, told: Told) -> None:
+def _make(run: PreparedRun, engine: Engine, recipe: str, on_fit: OnFit) -> None:
     """Make and keep a fit, or the reason why there is none."""
     from vfxmatte.fitting.examples import grown_examples
     from vfxmatte.fitting.fit import fit
@@ -217,7 +218,7 @@ def _make(run: PreparedRun, engine: Engine, recipe: str, told: Told) -> None:
     if trial is None:
         keep_impossible(output, recipe, "the keyframe to try it on cannot be solved")
         return
-    network, record = fit(base, examples, trial, run.settings.fit, told)
+    network, record = fit(base, examples, trial, run.settings.fit, on_fit)
     if kept_fit(output, recipe) is None:  # another process may have been faster
         if record.used:
             _keep(fit_path(output, recipe), network, f"fit of {run.shot.name}", record.as_dict())

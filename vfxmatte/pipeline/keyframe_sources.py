@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfxmatte.common.wording import frames_text
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.journal.locks import Lock, locked_matte, read_locks
+from vfxmatte.pipeline.keyframes import find_finished, keyframes_in
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import Shot, find_finished, keyframes_in
+from vfxmatte.pipeline.shot import Shot
 
 
 @dataclass(frozen=True, kw_only=True)

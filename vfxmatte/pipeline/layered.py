@@ -16,19 +16,15 @@ import numpy as np
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import OutputError, UsageError, VfxmatteError
 from vfxmatte.io.canvas import crop
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import matte_path
-from vfxmatte.io.stills.exr import (
-    read_exr_header,
-    read_exr_planes,
-    write_exr,
-)
+from vfxmatte.io.signatures import content_digest
+from vfxmatte.io.stills.exr import read_exr_header, read_exr_planes, write_exr
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.stale import FINGERPRINT_ATTRIBUTE, move_aside, readable_fingerprint
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.settings import digest
-from vfxmatte.pipeline.shot import content_digest
 from vfxmatte.pipeline.subject_names import check_layer_names
 from vfxmatte.types import Window
 

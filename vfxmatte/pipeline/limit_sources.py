@@ -17,9 +17,9 @@ import numpy as np
 from vfxmatte.errors import TrimapError, VfxmatteError, as_foreseen, own_copy
 from vfxmatte.io.coverage import check_coverage, coverage_of, read_coverage
 from vfxmatte.io.movies.movie import Movie
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.sequence import FrameSequence, find_media
-from vfxmatte.pipeline.shot import content_digest
+from vfxmatte.io.signatures import content_digest
 from vfxmatte.trimaps import covered_window, place
 from vfxmatte.types import FloatImage
 
@@ -163,10 +163,10 @@ class LimitMovie:
         with self._lock:
             if number not in self._kept:
                 self._decode(number)
-            kept = self._kept[number]
-        if isinstance(kept, TrimapError):
-            raise own_copy(kept)
-        values = np.frombuffer(zlib.decompress(kept), np.float32).reshape(self._shape)
+            packed = self._kept[number]
+        if isinstance(packed, TrimapError):
+            raise own_copy(packed)
+        values = np.frombuffer(zlib.decompress(packed), np.float32).reshape(self._shape)
         canvas, display = self._plate.canvas, self._plate.display_window
         return place(values, None, canvas=canvas, display_window=display, name=self._name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, VfxmatteError
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, numbers_as_text
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Trimap, numbers_as_text
 
 Kind = Literal["garbage", "core"]
 _KINDS: tuple[Kind, ...] = ("garbage", "core")
@@ -41,6 +41,15 @@ class Limits:
         if self.garbage is not None:
             limited[self.garbage <= _HARD] = BACKGROUND
         return limited
+
+    def trimap(self, trimap: Trimap) -> Trimap:
+        """Limit a trimap's labels, and record where the mattes decide them."""
+        limited = np.zeros(trimap.labels.shape, bool)
+        if self.core is not None:
+            limited |= self.core >= 1 - _HARD
+        if self.garbage is not None:
+            limited |= self.garbage <= _HARD
+        return replace(trimap, labels=self.labels(trimap.labels), limited=limited)
 
     def alpha(self, alpha: FloatImage) -> FloatImage:
         """Keep alpha at or above the core, then at or below the garbage matte."""
@@ -78,12 +87,11 @@ class LimitMattes:
         Raises:
             ShotError: nothing there, or more than one sequence. TrimapError: an unreadable movie.
         """
-        found = {kind: places.get(kind) for kind in _KINDS}
         return cls(
             sources={
                 kind: find_source(place, f"{kind} matte", plate)
-                for kind, place in found.items()
-                if place
+                for kind in _KINDS
+                if (place := places.get(kind))
             }
         )
 
@@ -101,14 +109,14 @@ class LimitMattes:
 
     def read(self, number: int) -> Limits:
         """Read the mattes of a frame; raises TrimapError with frame and path."""
-        found: dict[Kind, FloatImage] = {}
+        mattes: dict[Kind, FloatImage] = {}
         for kind, one in self.sources.items():
             held = _held(number, one)
             try:
-                found[kind] = one.read(held)
+                mattes[kind] = one.read(held)
             except VfxmatteError as error:
                 raise error.at(frame=number, path=one.path(held)) from error.__cause__
-        return Limits(**found)
+        return Limits(**mattes)
 
     def check(self, numbers: Iterable[int], plate: PlateInfo) -> None:
         """Read the headers of the files that frames need, each once.

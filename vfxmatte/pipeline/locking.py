@@ -9,9 +9,10 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.result_names import Format, matte_path
+from vfxmatte.io.signatures import content_digest
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.locks import Lock, locks_path, read_locks, write_locks
-from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.shot import Shot
 
 _FORMATS: tuple[Format, ...] = ("exr", "png", "tiff")
 

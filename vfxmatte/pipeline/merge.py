@@ -38,9 +38,9 @@ class MergeReport:
     missing: tuple[int, ...] = ()
     """No worker has written it, or its file is gone."""
     failed: Mapping[int, str] = field(default_factory=dict)
-    """With the worker's error."""
+    """The error that the worker reported, by frame."""
     damaged: Mapping[int, str] = field(default_factory=dict)
-    """With what is wrong with the file."""
+    """The fault of the file, by frame."""
     stale: tuple[int, ...] = ()
     """Made from other plates, keyframes, weights or settings than the present ones."""
     skipped: tuple[int, ...] = ()

@@ -10,11 +10,11 @@ from typing import Any
 from vfxmatte.common.configuration import changed, nested
 from vfxmatte.errors import OutputError, ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import (
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import (
     MATTE_FOLDER,
     SETTINGS_FILE,
     TRIMAP_FOLDER,
-    Shot,
     read_settings,
     side_folders,
 )
@@ -81,14 +81,14 @@ def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
     """Return `base` changed by the options that were given; raises UsageError."""
     record = _given(values, TOP_LEVEL)
     record |= _fit(values.get("fit"))
-    part = values["part"]
+    part = values.get("part")
     if part is not None:
         record["part"] = int(part) if part.isdecimal() else part
     for table, names in TABLES.items():
         record[table] = _given(values, names)
     try:
         settings = changed(base, record)
-        for text in values["extra"]:
+        for text in values.get("extra") or ():
             settings = changed(settings, parsed_setting(text))
     except OutputError as error:  # options that clash
         raise UsageError(error.what, hint=error.hint) from error

@@ -15,6 +15,7 @@ from vfxmatte.engines.answers import solve_one
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import UsageError
+from vfxmatte.pipeline.limits import Limits
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import FloatImage, Trimap
 
@@ -26,6 +27,8 @@ def matte(
     colorspace: str = "sRGB - Texture",
     engine: EngineSettings | Engine | None = None,
     ocio: str | Path | None = None,
+    garbage: NDArray[Any] | None = None,
+    core: NDArray[Any] | None = None,
 ) -> FloatImage:
     """Compute the alpha of one picture.
 
@@ -40,6 +43,8 @@ def matte(
             have been replaced. Or an engine that is open already.
         ocio: an OpenColorIO configuration; None is $OCIO as it stands now, else the built-in ACES
             one. A file that has changed is read again.
+        garbage, core: (H, W) coverage, of the trimap's dtypes: alpha is 0 outside of the one and
+            1 inside the other, as `limits.Limits` has it; None for none.
 
     Returns:
         (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
@@ -54,14 +59,42 @@ def matte(
     values = _as_float(trimap, "trimap")
     if values.ndim not in (2, 3) or values.shape[:2] != pixels.shape[:2]:
         raise UsageError(f"trimap is {values.shape}, the image is {pixels.shape}")
-    labels = labels_from_image(values)
+    limits = limits_from(pixels.shape[:2], garbage=garbage, core=core)
+    labels = limits.labels(labels_from_image(values))
     source = str(ocio or os.environ.get("OCIO") or "")
     encoded = _colours(source, _signature(Path(source))).encode(pixels, colorspace)
     task = Task(image=encoded, trimap=Trimap(number=0, labels=labels, is_keyframe=True))
     if engine is None or isinstance(engine, EngineSettings):
         settings = engine or EngineSettings()
         engine = _engine(settings, _signature(settings.weights_path))
-    return solve_one(engine, task).alpha
+    return limits.alpha(solve_one(engine, task).alpha)
+
+
+def limits_from(shape: tuple[int, ...], **mattes: NDArray[Any] | None) -> Limits:
+    """Make the limits of a picture from arrays.
+
+    Args:
+        shape: (H, W) of the picture.
+        mattes: `garbage` and `core`, (H, W) float, uint8 or uint16; None for none.
+
+    Raises:
+        UsageError: of another shape or dtype, or NaN.
+    """
+    coverage = {
+        name: _coverage(values, shape, f"the {name} matte")
+        for name, values in mattes.items()
+        if values is not None
+    }
+    return Limits(**coverage)
+
+
+def _coverage(array: NDArray[Any], shape: tuple[int, ...], name: str) -> FloatImage:
+    values = _as_float(array, name)
+    if values.shape != shape:
+        raise UsageError(f"{name} is {values.shape}, the image is {shape}")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name} has NaN or infinite values")
+    return values.clip(0, 1)
 
 
 def _as_float(array: NDArray[Any], name: str) -> FloatImage:

@@ -15,7 +15,8 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import MissingFrameError, ShotError
 from vfxmatte.foreground.estimation import COLOURS_VERSION
-from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.plate import Plate, PlateInfo
+from vfxmatte.io.signatures import content_digest
 from vfxmatte.io.writers import OutputSettings
 from vfxmatte.journal.records import RunRecord
 from vfxmatte.network.sidecar import read_sidecar
@@ -24,20 +25,22 @@ from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
-from vfxmatte.pipeline.shot import Shot, content_digest
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_names import folders_beside
 from vfxmatte.propagation.shot_trimaps import Segment, segment_of
 from vfxmatte.types import numbers_as_text
 
 _LATER_OUTPUT = ("foreground", "despill", "layers")
 
-PIXELS_VERSION = 5
+PIXELS_VERSION = 6
 """Raise this when a change of the program changes mattes: older results are stale then."""
+
+_DOUBT_VERSION = 2  # 1 doubted a fitted frame inside garbage and core mattes too
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """What a run does."""
+    """The plan of a run: its frames, keyframes and mattes."""
 
     numbers: tuple[int, ...]
     """Frames to solve, ascending."""
@@ -58,7 +61,7 @@ class RunPlan:
     clean: CleanPlates | None = None
     """The clean plates."""
     notes: tuple[str, ...]
-    """What a person should know before the run."""
+    """Notes for the user before the run."""
 
     def segment(self, number: int) -> Segment:
         """Return the keyframes before and after a frame."""
@@ -359,12 +362,15 @@ class Fingerprints:
         if segment not in self._segments:
             self._segments[segment] = self._segment_digest(segment)
         own = self._plate.signature(self._plan.sources[number])
-        parts = [self._common, self._segments[segment], own]
+        parts: list[Any] = [self._common, self._segments[segment], own]
         if number in self._plan.finished:  # nothing limits or shapes it
             return f"{digest(parts)}{_SEPARATOR}{self._file}"
         limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
-        alpha = digest([*parts, *limits] if any(limits) else parts)
-        return f"{alpha}{_SEPARATOR}{self._shaped_file}"
+        if any(limits):
+            parts = [*parts, *limits]
+            if self._fit is not None and number not in self._keyframes:
+                parts.append(_DOUBT_VERSION)
+        return f"{digest(parts)}{_SEPARATOR}{self._shaped_file}"
 
     def _that_decide(self, number: int) -> Sequence[int]:
         """Return the frames whose garbage and core mattes decide a frame's alpha."""

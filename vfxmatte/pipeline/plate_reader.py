@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.parallel import close, ordered_map
 from vfxmatte.errors import PlateError, VfxmatteError, as_foreseen, concerns_all_frames
-from vfxmatte.io.plates import FrameOrError, Plate
+from vfxmatte.io.plate import FrameOrError, Plate
 from vfxmatte.pipeline.plan import RunPlan
 from vfxmatte.pipeline.proxies import proxy_of
 from vfxmatte.types import Frame

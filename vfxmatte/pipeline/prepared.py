@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError, concerns_all_frames
-from vfxmatte.io.plates import Plate
+from vfxmatte.io.plate import Plate
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
+from vfxmatte.pipeline.keyframes import Keyframes
 from vfxmatte.pipeline.plan import RunPlan, make_plan
 from vfxmatte.pipeline.plate_reader import PlateReader
 from vfxmatte.pipeline.results import Results
 from vfxmatte.pipeline.settings import RunSettings, usual_workers
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.propagation.clean_plate import CleanPlate, ReadBehind
 from vfxmatte.propagation.shot_trimaps import ReadProxies, carry, proxy_size, trimaps_or_error
@@ -46,7 +47,7 @@ class PreparedRun:
         check_stopped: Callable[[], None] | None = None,
         beside: PreparedRun | None = None,
     ) -> None:
-        """See `run.Run` for arguments and errors."""
+        """Open and plan the shot; see `run.Run` for arguments and errors."""
         self.shot = shot = one_subject(shot)
         self.settings = settings or shot.settings
         self.chunk = chunk
@@ -54,7 +55,7 @@ class PreparedRun:
         self._only = None if only is None else frozenset(only)
         self.check_stopped = check_stopped or (lambda: None)
         self.read_proxies: ReadProxies = self.proxies
-        """Where the pictures come from that motion is estimated on."""
+        """The source of the small pictures that motion is estimated on."""
         self._open_files = ExitStack()
         try:
             self.colours: ColourConfig = (
@@ -143,21 +144,38 @@ class PreparedRun:
 
     @cached_property
     def _strange_plates(self) -> list[str]:
-        """A sentence for each keyframe whose background is not that of its clean plate."""
-        strange: list[str] = []
+        """A sentence for each keyframe whose clean plate cannot be read, or is not its background;
+        raises PlateError if one that serves every frame cannot be read."""
         if self._behind is None:
-            return strange
-        for number, picture in self.proxies(sorted(self.keyframes)):
-            plate = None if picture is None else self._behind(number)
-            if picture is None or plate is None:
-                continue
-            labels = resized(self.keyframes[number].labels, picture.shape[:2])
-            if CleanPlate.given(plate).compared(picture, labels) is None:
-                strange.append(
-                    f"the clean plate of keyframe {number} is not its background, or shows too "
-                    "little of it: clean plates are left out up to the keyframes beside it"
-                )
-        return strange
+            return []
+        pictures = self.proxies(sorted(self.keyframes))
+        remarks = (self._plate_remark(n, picture, self._behind) for n, picture in pictures)
+        return [remark for remark in remarks if remark]
+
+    def _plate_remark(
+        self, number: int, picture: NDArray[np.uint8] | None, behind: ReadBehind
+    ) -> str:
+        """Return what is wrong with a keyframe's clean plate; "" for nothing."""
+        if picture is None:
+            return ""
+        try:
+            plate = behind(number)
+        except VfxmatteError as error:
+            if self.plan.clean is None or self.plan.clean.is_still or concerns_all_frames(error):
+                raise
+            return (
+                f"the clean plate of keyframe {number} cannot be read ({error.what}): the frames "
+                "up to the keyframes beside it will fail"
+            )
+        if plate is None:
+            return ""
+        labels = resized(self.keyframes[number].labels, picture.shape[:2])
+        if CleanPlate.given(plate).compared(picture, labels) is not None:
+            return ""
+        return (
+            f"the clean plate of keyframe {number} is not its background, or shows too "
+            "little of it: clean plates are left out up to the keyframes beside it"
+        )
 
     def trimaps(self) -> Iterator[Trimap]:
         """Yield the trimap of every frame to solve, carried from the keyframes, ascending.

@@ -10,7 +10,7 @@ from pathlib import Path
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError
 from vfxmatte.io.marked import as_written
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.io.result_names import matte_path, trimap_path
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.io.writers import OutputSettings, alpha_type, write_labels, write_matte

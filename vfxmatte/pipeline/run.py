@@ -1,23 +1,18 @@
 """A run over one shot: what is finished is kept, and the other frames pass a chain of stages.
 
-A stage is a generator over the one before it. Nothing is held longer than it is needed, so memory
-does not grow with the shot. On several devices the frames are dealt out to child processes, each of
-which runs the same chain.
+On several devices the frames are dealt out to child processes, each of which runs the same chain.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any
 
-from vfxmatte.common.devices import check_devices, device_names, names_several
-from vfxmatte.common.parallel import prefetch
+from vfxmatte.common.devices import device_names, names_several
+from vfxmatte.common.endings import ended_by
 from vfxmatte.engines.protocol import Engine
-from vfxmatte.engines.registry import open_engine
-from vfxmatte.errors import OutputError, VfxmatteError, as_foreseen
+from vfxmatte.errors import OutputError, VfxmatteError
 from vfxmatte.io.writers import alpha_type
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.error_log import logged
@@ -25,11 +20,13 @@ from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.locks import read_locks
 from vfxmatte.journal.records import FrameRecord, RunRecord
 from vfxmatte.journal.stale import move_aside
+from vfxmatte.pipeline.chain import stages
 from vfxmatte.pipeline.crew import Crew
-from vfxmatte.pipeline.fitting import described, fitted, is_wanted
-from vfxmatte.pipeline.frame import FrameState, for_each_frame, record_of, result_of
+from vfxmatte.pipeline.equipped import EquippedRun
+from vfxmatte.pipeline.fitting import described
+from vfxmatte.pipeline.frame import FrameState, record_of, result_of
 from vfxmatte.pipeline.manifest import header_attributes, manifest_header
-from vfxmatte.pipeline.parts import Part, in_step, passing
+from vfxmatte.pipeline.parts import Part
 from vfxmatte.pipeline.plan import Fingerprints, requested_engine
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.rewriting import rewrite
@@ -37,94 +34,10 @@ from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import alpha_source, forget_solved, is_as_recorded
 from vfxmatte.pipeline.spans import split
-from vfxmatte.pipeline.stages import (
-    carry_trimaps,
-    encode_colour,
-    rate_mattes,
-    read_plates,
-    shape_matte,
-    share,
-    solve,
-    store_trimap,
-    write_matte,
-)
-from vfxmatte.pipeline.steady import average, surround
 from vfxmatte.types import FrameResult
 
-if TYPE_CHECKING:
-    from vfxmatte.fitting.fit import FitProgress
-    from vfxmatte.fitting.kept import KeptFit
 
-_TRIMAPS_AHEAD = 4
-_FIT_FAILED = (MemoryError, RuntimeError, ArithmeticError, ValueError)
-"""A fit that fails so is left out; errors on purpose, of the output say, end the run."""
-
-
-def stages(parts: Mapping[str, Part], engine: Engine) -> Generator[FrameState]:
-    """Chain the stages in the order in which a frame passes them; closing it closes them all.
-
-    Args:
-        parts: what is to be done, by subject: one part for a shot that has a single one.
-    """
-    run = next(iter(parts.values())).run
-
-    each = partial(_each, parts)
-    begun = {}
-    for subject, part in parts.items():
-        frames = carry_trimaps(part)  # from the keyframes, along the plate's motion
-        frames = each(lambda part, state: store_trimap(part.run, state), frames)
-        begun[subject] = prefetch(frames, depth=_TRIMAPS_AHEAD)
-    frames = in_step(parts, begun)
-    frames = read_plates(run, frames, passing(parts))
-    frames = each(encode_colour, frames)  # becomes a task
-    frames = solve(engine, frames)
-    if any(part.steadied for part in parts.values()):
-        frames = surround(parts, frames)  # by their neighbours
-        frames = each(average, frames, promptly=True)  # with these
-    frames = rate_mattes(parts, frames)
-    if any(part.run.controls.change_alpha for part in parts.values()):
-        frames = each(  # garbage and core mattes, edges
-            lambda part, state: shape_matte(part.run, state), frames, promptly=True
-        )
-    frames = share(parts, frames)
-
-    def write(part: Part, state: FrameState) -> None:
-        write_matte(part.run, part.attributes, engine.device, state)
-
-    return each(write, frames, promptly=True)
-
-
-def _each(
-    parts: Mapping[str, Part],
-    stage: Callable[[Part, FrameState], None],
-    frames: Iterable[FrameState],
-    *,
-    promptly: bool = False,
-) -> Generator[FrameState]:
-    """Put every frame of every part through a stage, several at once, see `for_each_frame`."""
-    run = next(iter(parts.values())).run
-    return for_each_frame(
-        lambda state: stage(parts[state.subject], state),
-        frames,
-        workers=run.workers,
-        concerns_all=run.concerns_all,
-        promptly=promptly,
-    )
-
-
-@contextlib.contextmanager
-def ended_by(finish: Callable[[], None]) -> Iterator[None]:
-    """Call `finish` when the block ends; if the block fails, its error is the one to report."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(Exception):
-            finish()
-        raise
-    finish()
-
-
-class Run(PreparedRun):
+class Run(EquippedRun):
     """One run over one shot: opened, checked and planned when it is made; a context manager.
 
     Making it reads headers only and loads no torch. `frames()` does the work.
@@ -161,25 +74,18 @@ class Run(PreparedRun):
             VfxmatteError: whatever makes the run impossible, naming the shot.
         """
         self.overwrite = overwrite
-        self.engine: Engine | None = None
-        self.device: str | None = None
         self.lost_devices: list[str] = []
-        self.fit_told: Callable[[FitProgress], None] = lambda progress: None
-        """Receives the progress of the fit to the shot."""
-        self.said: Callable[[str], None] = lambda text: None
-        """Receives what a person should know while the run goes on."""
         self._description: Mapping[str, Any] = {}
         self.expected: dict[int, str] = {}
         """The fingerprint that each frame's matte ought to have, see `expect`."""
-        self.lend(engine)
-        device = (settings or shot.settings).engine.device
-        try:
-            if engine is None and names_several(device):
-                check_devices(device)
-        except VfxmatteError as error:
-            raise error.at(shot=shot.name) from error.__cause__
         super().__init__(
-            shot, settings, chunk=chunk, only=only, check_stopped=check_stopped, beside=beside
+            shot,
+            settings,
+            engine=engine,
+            chunk=chunk,
+            only=only,
+            check_stopped=check_stopped,
+            beside=beside,
         )
 
     @property
@@ -196,15 +102,6 @@ class Run(PreparedRun):
     def subject_runs(self) -> dict[str | None, Run]:
         """This run, as that of the one subject."""
         return {None: self}
-
-    def tell(self, fit: Callable[[FitProgress], None], said: Callable[[str], None]) -> None:
-        """Send the progress of the fit to the shot, and what a person should know, there."""
-        self.fit_told, self.said = fit, said
-
-    def lend(self, engine: Engine | None) -> None:
-        """Solve with an engine that is open already and stays open; None changes nothing."""
-        if engine is not None:
-            self.engine, self.device = engine, engine.device
 
     def frames(self) -> Generator[FrameResult]:
         """Solve what is not done yet, yielding one result per frame of the range.
@@ -243,54 +140,6 @@ class Run(PreparedRun):
             for number in self.plan.skipped:
                 yield FrameResult(number=number, status="skipped", subject=subject)
 
-    def ready_engine(self) -> Engine:
-        """Return the engine; one that this run opens is closed with it."""
-        if self.engine is None:
-            engine = open_engine(self.settings.engine)
-            self._open_files.callback(engine.close)
-            self.lend(engine)
-            return engine
-        return self.engine
-
-    def fit(self) -> KeptFit | None:
-        """Make the fit to the shot, unless it is there, and nothing else; None if none is wanted.
-
-        Raises:
-            VfxmatteError: as `frames`.
-        """
-        try:
-            self.check_keyframes()
-            with self.engine_for_fit() as engine:
-                return self._fit(engine)[1]
-        except VfxmatteError as error:
-            raise error.at(shot=self.shot.name) from error.__cause__
-        except _FIT_FAILED as error:
-            foreseen = as_foreseen(error).at(shot=self.shot.name)
-            foreseen.hint = "with --fit off the shot is solved without a fit"
-            raise foreseen from error
-
-    def _fit(self, engine: Engine) -> tuple[Engine, KeptFit | None]:
-        def told(progress: FitProgress) -> None:
-            self.check_stopped()
-            self.fit_told(progress)
-
-        found, kept = fitted(self, engine, told)
-        if found is not engine:
-            self._open_files.callback(found.close)
-        return found, kept
-
-    def fitted(self, engine: Engine) -> Engine:
-        """Return the engine for the frames between the keyframes too: fitted to the shot, where
-        that is wanted and helps."""
-        try:
-            found, kept = self._fit(engine)
-        except _FIT_FAILED as error:
-            self.said(f"not fitted to the shot: {as_foreseen(error).what} (--fit off: no attempt)")
-            return engine
-        if kept is not None:
-            self.said(kept.text)
-        return found
-
     def _solved(self, journal: Journal | ChunkJournal, engine: Engine) -> Iterator[FrameResult]:
         todo = yield from self._without_solving(journal, engine.describe(), engine.device)
         if not todo:
@@ -307,7 +156,7 @@ class Run(PreparedRun):
     def _solved_on_several_devices(self, journal: Journal | ChunkJournal) -> Iterator[FrameResult]:
         """Solve in one child process per device, yielding results as they come."""
         devices = device_names(self.settings.engine.device)
-        self._fit_ahead()
+        self.fit_ahead()
         crew = Crew(devices, self.shot, self.settings, logs=journal.scratch)
         with contextlib.ExitStack() as stack:
             stack.callback(journal.fold)
@@ -322,23 +171,6 @@ class Run(PreparedRun):
                         result.error.at(shot=self.shot.name, path=self.plate_path(result.number))
                         journal.add(self.record_of_given_up(result))
                     yield result
-
-    @contextlib.contextmanager
-    def engine_for_fit(self) -> Iterator[Engine]:
-        """Lend the run's engine; of several devices, one on the first."""
-        settings = self.settings.engine
-        if self.engine is not None or not names_several(settings.device):
-            yield self.ready_engine()
-            return
-        first = replace(settings, device=device_names(settings.device)[0])
-        with contextlib.closing(open_engine(first)) as engine:
-            yield engine
-
-    def _fit_ahead(self) -> None:
-        """Make the fit, if it is wanted and not on disk, for the children to find it there."""
-        if is_wanted(self.plan, self.settings):
-            with self.engine_for_fit() as engine:
-                self.fitted(engine)
 
     def _divided(self, numbers: Sequence[int], parts: int) -> list[list[int]]:
         return split(numbers, self.plan.trail, self.plan.keyframes.keys(), parts)

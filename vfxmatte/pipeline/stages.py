@@ -15,7 +15,7 @@ from vfxmatte.engines.answers import answers
 from vfxmatte.engines.protocol import Engine, Task
 from vfxmatte.errors import own_copy
 from vfxmatte.foreground.planes import PlaneMaker
-from vfxmatte.io.plates import FrameOrError
+from vfxmatte.io.plate import FrameOrError
 from vfxmatte.io.writers import alpha_as_written
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.frame import FrameState, by_number

@@ -53,10 +53,10 @@ def descriptions_of(runs: Runs, description: Mapping[str, Any]) -> dict[str, Any
 
 def fit_ahead(runs: Runs, chosen: Collection[str]) -> None:
     """Make the fits that are wanted and not on disk, for other processes to find them there."""
-    wanted = [name for name in chosen if is_wanted(runs[name].plan, runs[name].settings)]
-    if wanted:
-        with runs[wanted[0]].engine_for_fit() as engine:
-            fitted(runs, wanted, engine)
+    names = [name for name in chosen if is_wanted(runs[name].plan, runs[name].settings)]
+    if names:
+        with runs[names[0]].engine_for_fit() as engine:
+            fitted(runs, names, engine)
 
 
 def made_fits(runs: Runs, chosen: Collection[str]) -> dict[str, KeptFit | None]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from vfxmatte.errors import ShotError, UsageError
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import SHARED_FOLDERS, SIDE_FOLDERS, Shot
+from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.shot_folder import SHARED_FOLDERS, SIDE_FOLDERS
 
 
 def chosen(shot: Shot, names: Collection[str]) -> Shot:

@@ -15,18 +15,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from vfxmatte.common.devices import device_names, names_several
+from vfxmatte.common.endings import ended_by
 from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.errors import UsageError, VfxmatteError
 from vfxmatte.io.result_names import matte_path
 from vfxmatte.journal.chunks import ChunkJournal
 from vfxmatte.journal.journal import Journal
+from vfxmatte.pipeline.chain import stages
 from vfxmatte.pipeline.crew import Crew
 from vfxmatte.pipeline.frame import FrameState, result_of
 from vfxmatte.pipeline.layered import LayeredMattes
 from vfxmatte.pipeline.parts import Part, numbers_of
 from vfxmatte.pipeline.plan import RunPlan, beside_each_other, locked_prints
-from vfxmatte.pipeline.run import Run, ended_by, stages
+from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shared_proxies import SharedProxies, needed_proxies
 from vfxmatte.pipeline.shot import Shot
@@ -149,10 +151,10 @@ class SubjectsRun:
         for run in self.runs.values():
             run.lend(engine)
 
-    def tell(self, fit: Callable[[FitProgress], None], said: Callable[[str], None]) -> None:
-        """See `Run.tell`; progress and texts name the subject."""
+    def tell(self, on_fit: Callable[[FitProgress], None], on_note: Callable[[str], None]) -> None:
+        """See `Run.tell`; progress and notes name the subject."""
         for name, run in self.runs.items():
-            run.tell(partial(_tell_progress, fit, name), partial(_tell_text, said, name))
+            run.tell(partial(_report_fit, on_fit, name), partial(_report_note, on_note, name))
 
     def fits(self) -> dict[str, KeptFit | None]:
         """Make the fits of the chosen subjects and nothing else; see `Run.fit`."""
@@ -354,12 +356,12 @@ class SubjectsRun:
         return split(numbers, self.plan.trail, keys or self._first.plan.keyframes.keys(), parts)
 
 
-def _tell_progress(fit: Callable[[FitProgress], None], name: str, progress: FitProgress) -> None:
-    fit(replace(progress, subject=name))
+def _report_fit(on_fit: Callable[[FitProgress], None], name: str, progress: FitProgress) -> None:
+    on_fit(replace(progress, subject=name))
 
 
-def _tell_text(said: Callable[[str], None], name: str, text: str) -> None:
-    said(f"{name}: {text}")
+def _report_note(on_note: Callable[[str], None], name: str, text: str) -> None:
+    on_note(f"{name}: {text}")
 
 
 AnyRun = Run | SubjectsRun

@@ -22,7 +22,7 @@ from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError
 from vfxmatte.journal.error_log import logged
-from vfxmatte.pipeline.crew import Alive, Done, Failed, Job, Message, Ready, Solved
+from vfxmatte.pipeline.crew_messages import Alive, Done, Failed, Job, Message, Ready, Solved
 from vfxmatte.pipeline.subjects_run import open_run
 
 _BEAT_SECONDS = 5.0

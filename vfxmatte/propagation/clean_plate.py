@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.contradiction import touching_band
 from vfxmatte.propagation.flow import FlowPair, grey
-from vfxmatte.propagation.keyframe_look import certain, compared_colours
+from vfxmatte.propagation.keyframe_look import beyond_range, certain, compared_colours
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
@@ -40,6 +40,9 @@ class Behind(NamedTuple):
 ReadBehind = Callable[[int], Behind | None]
 """Reads a frame's clean plate; None for a frame without one."""
 
+Plates = Callable[[int], "CleanPlate | None"]
+"""Gives a frame's clean plate; None for a frame without one."""
+
 _FEWEST_PX = 200  # at half size; fewer say nothing of a camera, or of noise
 _MOST_FRAMES = 24  # of a median, spread evenly
 _FEWEST_FRAMES = 4  # on which a pixel must be certain background …
@@ -50,7 +53,6 @@ _LEAST_PX = 3.0  # smallest depth inside a region that shows the plate, in px of
 _ELSE = 2.0  # times the largest noise: something else is there …
 _REACH_PX, _GROWTH_PX = 6.0, 3.0  # … so near the band or another such region, grown by so much …
 _FALSE_ALARMS = 0.1  # … if on a keyframe no more than this share of its band would be so, wrongly
-_SUM = np.ones((1, 3), np.float32)
 _ABSENT = 256  # sorts behind every colour
 _CELLS = 4  # along each side of the picture
 _SPECK = np.ones((3, 3), np.uint8)
@@ -62,6 +64,8 @@ class CleanPlateSettings(Checked):
 
     still_px: float = limited(0.15, at_least=0)
     """The camera stands still if background moves less from frame to frame; 0 for never."""
+    moving: bool = True
+    """Gather what is behind the subject of a moving camera from the frames that show it."""
     lost_share: float = limited(0.002, at_least=0, at_most=1)
     """Share of a keyframe's band that the calibration may lose."""
 
@@ -130,9 +134,19 @@ class Compared:
 class CleanPlate:
     """The colours of the background, at half the proxies' size."""
 
-    def __init__(self, colours: FloatImage, is_seen: Mask) -> None:
-        """Take (h/2, w/2, 3) Lab colours, and where they are known."""
-        self._colours, self._is_seen = colours, is_seen
+    def __init__(
+        self, low: FloatImage, high: FloatImage, is_seen: Mask, *, usual_share: float = 0.0
+    ) -> None:
+        """Take the range of colours that each pixel may have, and where it is known.
+
+        Args:
+            low, high: (h/2, w/2, 3) float32, 8-bit Lab units; the same for an exact plate.
+            is_seen: (h/2, w/2) bool.
+            usual_share: share of certain background that may differ by more than noise: such
+                differences do not show that something else is there.
+        """
+        self._low, self._high, self._is_seen = low, high, is_seen
+        self._usual_share = usual_share
 
     @classmethod
     def of(
@@ -157,17 +171,17 @@ class CleanPlate:
         middle = np.maximum(count - 1, 0)[None, :, :, None] // 2
         middle = np.broadcast_to(middle, (1, *stack.shape[1:]))
         median = np.take_along_axis(np.sort(stack, axis=0), middle, 0)[0].astype(np.float32)
-        differences = np.stack([_distance(colours, median) for colours in layers])
+        differences = np.stack([beyond_range(colours, median, median) for colours in layers])
         largest = _largest_noise(differences[is_there])
         strange = (is_there & (differences > largest)).sum(axis=0)
         is_seen = (count >= _FEWEST_FRAMES) & (strange <= _MOST_STRANGE * count)
-        return cls(median, is_seen)
+        return cls(median, median, is_seen)
 
     @classmethod
     def given(cls, behind: Behind) -> CleanPlate:
         """Take a picture of the background."""
         colours = compared_colours(behind.picture)
-        return cls(colours, certain(behind.is_known, colours.shape[:2]) > 0)
+        return cls(colours, colours, certain(behind.is_known, colours.shape[:2]) > 0)
 
     def compared(self, picture: Picture, labels: Labels) -> Compared | None:
         """Compare a frame with the plate.
@@ -177,7 +191,7 @@ class CleanPlate:
         Returns:
             None if the noise of the frame's certain background is too large, or not to be known.
         """
-        difference = _distance(compared_colours(picture), self._colours)
+        difference = beyond_range(compared_colours(picture), self._low, self._high)
         is_background = certain(labels == BACKGROUND, difference.shape) > 0
         known = difference[is_background & self._is_seen]
         if known.size < _FEWEST_PX:
@@ -189,7 +203,8 @@ class CleanPlate:
         whole = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # without specks of noise
         deep = cv2.distanceTransform(_framed(whole), cv2.DIST_L2, 5)[1:-1, 1:-1]
         deep = np.minimum(deep, max(deep.shape))  # endless where nothing but the plate is seen
-        other = ((difference > _ELSE * largest) & self._is_seen).astype(np.uint8)
+        usual = max(_ELSE * largest, float(np.quantile(known, self._usual_share)))
+        other = ((difference > usual) & self._is_seen).astype(np.uint8)
         other = cast(NDArray[np.uint8], cv2.morphologyEx(other, cv2.MORPH_OPEN, _SPECK))
         size = labels.shape[1], labels.shape[0]
         return Compared(
@@ -203,12 +218,6 @@ def _largest_noise(found: FloatImage) -> float:
     return max(_NOISE * float(np.median(found)), _LEAST) if found.size else _LEAST
 
 
-def _distance(one: NDArray[Any], other: FloatImage) -> FloatImage:
-    """Return the distances of (h, w, 3) colours, (h, w) float32."""
-    beside = one - other
-    return cast(FloatImage, np.sqrt(cv2.transform(beside * beside, _SUM)))
-
-
 def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
     """Continue a region beyond the picture's edges."""
     return cast(NDArray[np.uint8], cv2.copyMakeBorder(shown, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
@@ -218,8 +227,7 @@ def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
 class PlateCorrection:
     """Corrects trimaps by a clean plate; may be used in several threads."""
 
-    plates: Callable[[int], CleanPlate | None]
-    """Gives a frame's; None for a frame without one."""
+    plates: Plates
     depth_px: float
     """How deep in a region that shows the plate a pixel is certainly background."""
     doubts: bool
@@ -228,11 +236,20 @@ class PlateCorrection:
     @classmethod
     def calibrated(
         cls,
-        plates: Callable[[int], CleanPlate | None],
+        plates: Plates,
         keyframes: Mapping[int, tuple[Picture, Labels]],
         settings: CleanPlateSettings,
+        *,
+        margin: float = 1.0,
     ) -> PlateCorrection | None:
-        """Measure how deep what is painted lies on the keyframes; None if they cannot tell."""
+        """Measure how deep what is painted lies on the keyframes; None if they cannot tell.
+
+        Args:
+            plates: gives a frame's clean plate.
+            keyframes: (h, w, 3) picture and (h, w) labels by frame number.
+            settings: how much may be lost.
+            margin: factor of the measured depth.
+        """
         depths, doubts = list[float](), True
         for number, (picture, labels) in keyframes.items():
             plate = plates(number)
@@ -249,7 +266,9 @@ class PlateCorrection:
             lost = int(settings.lost_share * np.count_nonzero(labels == UNKNOWN))
             if lost < painted.size:
                 depths.append(float(np.partition(painted, painted.size - 1 - lost)[-1 - lost]))
-        return cls(plates=plates, depth_px=max(depths), doubts=doubts) if depths else None
+        if not depths:
+            return None
+        return cls(plates=plates, depth_px=margin * max(depths), doubts=doubts)
 
     def corrected(self, number: int, picture: Picture, labels: Labels) -> Labels:
         """Turn unknown to background and foreground to unknown where the plate is seen, and
@@ -282,7 +301,7 @@ def _doubtful(found: Compared, labels: Labels) -> Mask:
     return np.asarray(grown & (labels == BACKGROUND))
 
 
-def given_plates(behind: ReadBehind) -> Callable[[int], CleanPlate | None]:
+def given_plates(behind: ReadBehind) -> Plates:
     """Return the plates that a function reads."""
 
     def plate(number: int) -> CleanPlate | None:
@@ -297,7 +316,7 @@ def found_plate(
     readable: Sequence[int],
     proxies: ProxyStore,
     settings: CleanPlateSettings,
-) -> Callable[[int], CleanPlate | None] | None:
+) -> Plates | None:
     """Find what is behind the subject of a segment; None unless the camera stands still.
 
     Args:

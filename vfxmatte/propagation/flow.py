@@ -116,6 +116,12 @@ def warp(field: FloatImage, flow: FloatImage) -> FloatImage:
     return cast(FloatImage, looked_up(field, positions(flow.shape[:2]) + flow))
 
 
+def enlarged(flow: FloatImage, shape: tuple[int, ...]) -> FloatImage:
+    """Resize a flow to (h, w), its vectors with it."""
+    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
+    return cast(FloatImage, cv2.resize(flow * scale, (shape[1], shape[0])))
+
+
 def consistency_error(flow: FloatImage, opposite: FloatImage) -> FloatImage:
     """Measure in px, (h, w) float32, how far off a pixel returns along `flow` and `opposite`.
 

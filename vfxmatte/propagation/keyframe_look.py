@@ -82,8 +82,7 @@ class KeyframeLook:
 
     def _difference(self, colours: FloatImage, where: FloatImage, label: int) -> Plane:
         low, high = (looked_up(end, where) for end in self._ends)
-        beyond = np.maximum(np.maximum(low - colours, colours - high), 0)
-        distance = np.minimum(np.sqrt(cv2.transform(beyond * beyond, _ONES)), _LARGEST)
+        distance = np.minimum(beyond_range(colours, low, high), _LARGEST)
         second_map: Any = None
         seen = cv2.remap(self._is[label], where, second_map, cv2.INTER_NEAREST)  # 0 outside
         return np.where(seen > 0, np.rint(distance), UNSEEN).astype(np.uint8)
@@ -96,6 +95,12 @@ def compared_colours(picture: Picture) -> FloatImage:
     """Return (h/2, w/2, 3) float32 colours of an (h, w, 3) picture, in 8-bit Lab units."""
     lab = cv2.cvtColor(halved(picture), cv2.COLOR_RGB2Lab).astype(np.float32)
     return cast(FloatImage, cv2.GaussianBlur(lab, (0, 0), _BLUR_PX))
+
+
+def beyond_range(colours: NDArray[Any], low: FloatImage, high: FloatImage) -> FloatImage:
+    """Measure how far (h, w, 3) colours lie outside a range, (h, w) float32; 0 inside."""
+    beyond = np.maximum(np.maximum(low - colours, colours - high), 0)
+    return cast(FloatImage, np.sqrt(cv2.transform(beyond * beyond, _ONES)))
 
 
 def certain(region: Mask, shape: tuple[int, int]) -> Plane:

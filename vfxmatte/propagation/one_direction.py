@@ -16,6 +16,7 @@ from vfxmatte.common.checked import Checked, limited
 from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
+    enlarged,
     halved_shape,
     inverse,
     looked_up,
@@ -72,10 +73,9 @@ class Step:
 
     def side(self) -> Side:
         """Look up this frame's labels; may be called in any thread."""
-        height, width = self.labels.shape
-        scale = np.array((width / self.away.shape[1], height / self.away.shape[0]), np.float32)
-        away = cast(FloatImage, cv2.resize(self.away * scale, (width, height)))
-        labels = looked_up(self.labels, positions((height, width)) + away, cv2.INTER_NEAREST)
+        shape = self.labels.shape
+        where = positions(shape) + enlarged(self.away, shape)
+        labels = looked_up(self.labels, where, cv2.INTER_NEAREST)
         if self.growth_px > 0:
             labels = grow(labels, self.growth_px)
         return Side(labels=labels, confidence=self.confidence)

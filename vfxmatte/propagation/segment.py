@@ -22,6 +22,7 @@ from vfxmatte.errors import OutputError, concerns_all_frames
 from vfxmatte.propagation.clean_plate import (
     CleanPlateSettings,
     PlateCorrection,
+    Plates,
     ReadBehind,
     found_plate,
     given_plates,
@@ -30,6 +31,7 @@ from vfxmatte.propagation.contradiction import ContradictionSettings
 from vfxmatte.propagation.correction import Correction
 from vfxmatte.propagation.flow import FlowPair, Preset, flow_pair, grey
 from vfxmatte.propagation.keyframe_look import KeyframeLook
+from vfxmatte.propagation.moving_plate import GATHERED_MARGIN, MovingPlates
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
@@ -99,7 +101,7 @@ class SegmentWork:
     settings: PropagationSettings
     workers: int
     folder: Path
-    """For intermediate results; must not exist yet."""
+    """The folder for intermediate results; must not exist yet."""
     behind: ReadBehind | None = None
     """Reads the clean plate of a frame; None where there are none."""
 
@@ -166,13 +168,15 @@ class SegmentWork:
         confidences = dict(ordered_map(put, steps, workers=self.workers))
         if self.before is None:
             return TrackedBack(segment=self, readable=readable, confidences=confidences)
+        plates = None if correction is None else self._still_plates(readable)
         return TrackedBack(
             segment=self,
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
             correction=None if correction is None else correction.calibrated(proxies.look(first)),
-            plates=None if correction is None else self._plates(readable),
+            plates=plates if plates is None else self.plate_correction(plates),
+            gathers=correction is not None and plates is None and self.settings.clean_plate.moving,
             unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
@@ -244,30 +248,33 @@ class SegmentWork:
         """Create the correction; None if a keyframe's own picture cannot be read."""
         if not self.settings.tighten or first is None or last is None:
             return None
-        before, after = self._key(self.before), self._key(self.after)
-        ends = self.numbers[0], self.numbers[-1]
-        keys = {ends[0]: (before, first), ends[1]: (after, last)}
+        (start, before), (end, after) = self.ends().items()
+        keys = {start: (before, first), end: (after, last)}
         tightener = Tightener(keys, self.settings.tightening)
         return Correction(
             tightener=tightener,
-            first=KeyframeLook(before, first, tightener.band_depth(ends[0])),
-            last=KeyframeLook(after, last, tightener.band_depth(ends[1])),
+            first=KeyframeLook(before, first, tightener.band_depth(start)),
+            last=KeyframeLook(after, last, tightener.band_depth(end)),
             first_labels=before,
             settings=self.settings.contradiction,
         )
 
-    def _plates(self, readable: frozenset[int]) -> PlateCorrection | None:
-        """Return the correction by clean plates, given or found; None without any."""
-        settings, proxies = self.settings.clean_plate, self.proxies
-        keys = {self.numbers[0]: self._key(self.before), self.numbers[-1]: self._key(self.after)}
-        if self.behind is None:
-            plates = found_plate(keys, sorted(readable), proxies, settings)
-        else:
-            plates = given_plates(self.behind)
-        if plates is None:
-            return None
-        seen = {number: (proxies.picture(number), labels) for number, labels in keys.items()}
-        return PlateCorrection.calibrated(plates, seen, settings)
+    def ends(self) -> dict[int, Labels]:
+        """Return the labels of both keyframes, (h, w) uint8, by number."""
+        first, last = self.numbers[0], self.numbers[-1]
+        return {first: self._key(self.before), last: self._key(self.after)}
+
+    def plate_correction(self, plates: Plates, *, margin: float = 1.0) -> PlateCorrection | None:
+        """Calibrate a correction by clean plates on the keyframes; None if they cannot tell."""
+        ends = {n: (self.proxies.picture(n), labels) for n, labels in self.ends().items()}
+        return PlateCorrection.calibrated(plates, ends, self.settings.clean_plate, margin=margin)
+
+    def _still_plates(self, readable: frozenset[int]) -> Plates | None:
+        """Return clean plates, given or of a camera that stands still; None without any."""
+        if self.behind is not None:
+            return given_plates(self.behind)
+        settings = self.settings.clean_plate
+        return found_plate(self.ends(), sorted(readable), self.proxies, settings)
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
@@ -301,7 +308,9 @@ class TrackedBack:
     """The tracker of the earlier keyframe, if there is one."""
     correction: Correction | None = None
     plates: PlateCorrection | None = None
-    """The correction by clean plates, if there are any."""
+    """The correction by clean plates, if they are given or the camera stands still."""
+    gathers: bool = False
+    """Whether clean plates are gathered from the frames that show what is behind."""
     unknown_counts: tuple[int, int] = (0, 0)
     """Unknown pixels of the keyframes before and after, at the proxies' size."""
 
@@ -319,12 +328,53 @@ class TrackedBack:
         return self.segment.trimaps(items, lambda number, _: one_sided(number, self._back(number)))
 
     def _between(self, tracker: Tracker) -> Generator[Trimap | Failure]:
+        segment = self.segment
+        pairs = _adjacent_stored(segment.numbers[:-1], self.readable)
+        steps = segment.steps(tracker, pairs, lambda first, _: segment.proxies.flow(first))
+        if self.gathers:
+            return self._by_gathered_plates(steps)
+
+        def side(number: int, step: Step) -> Side:
+            return self._corrected(number, self._merged(number, step), self.plates)
+
+        return segment.trimaps(steps, side)
+
+    def _by_gathered_plates(self, steps: Iterable[tuple[int, Step]]) -> Generator[Trimap | Failure]:
+        """Merge all frames, and then correct the wanted ones by what the others show behind."""
+        segment, proxies = self.segment, self.segment.proxies
+        merged: dict[int, float | Exception] = {}
+        for number, result in ordered_map(self._stored, steps, workers=segment.workers):
+            merged[number] = result
+        for number, labels in segment.ends().items():
+            proxies.put_labels(number, labels)
+        gathered = MovingPlates(sorted(self.readable), proxies.labels, proxies)
+        correction = segment.plate_correction(gathered, margin=GATHERED_MARGIN)
+
+        def side(number: int, confidence: float | Exception) -> Side:
+            if isinstance(confidence, Exception):
+                raise confidence
+            found = Side(labels=proxies.labels(number), confidence=confidence)
+            return self._corrected(number, found, correction)
+
+        yield from segment.trimaps(merged.items(), side)
+
+    def _stored(self, item: tuple[int, Step]) -> tuple[int, float | Exception]:
+        """Store a frame's merged labels in place of those tracked back; return its confidence, or
+        its error."""
+        number, step = item
         proxies = self.segment.proxies
-        pairs = _adjacent_stored(self.segment.numbers, self.readable)
-        steps = self.segment.steps(tracker, pairs, lambda first, _: proxies.flow(first))
-        return self.segment.trimaps(steps, self._merged)
+        try:
+            side = self._merged(number, step)
+        except Exception as error:
+            if concerns_all_frames(error) or isinstance(error, OutputError):
+                raise
+            proxies.put_labels(number, np.full(self.segment.proxy_shape, UNKNOWN, np.uint8))
+            return number, error
+        proxies.put_labels(number, side.labels)
+        return number, side.confidence
 
     def _merged(self, number: int, step: Step) -> Side:
+        """Merge both directions and correct them by the picture; the confidence is the motion's."""
         first, last = self.segment.numbers[0], self.segment.numbers[-1]
         position = (number - first) / (last - first)
         before, after = step.side(), self._back(number)
@@ -337,10 +387,14 @@ class TrackedBack:
             picture = proxies.picture(number)
             look = self.correction.first.look(picture, step).joined(proxies.look(number))
             labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
-            if self.plates is not None:
-                labels = self.plates.corrected(number, picture, labels)
-        confidence = self._confidence(number, agreement * trust, labels)
-        return Side(labels=labels, confidence=confidence)
+        return Side(labels=labels, confidence=agreement * trust)
+
+    def _corrected(self, number: int, side: Side, plates: PlateCorrection | None) -> Side:
+        """Correct a frame by its clean plate, if there are any, and rate it."""
+        labels = side.labels
+        if plates is not None and number in self.readable:
+            labels = plates.corrected(number, self.segment.proxies.picture(number), labels)
+        return Side(labels=labels, confidence=self._confidence(number, side.confidence, labels))
 
     def _confidence(self, number: int, agreement: float, labels: Labels) -> float:
         """Rate a corrected frame, 0 to 1, so that frames rank as their mattes' errors do.

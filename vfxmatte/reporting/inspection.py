@@ -18,11 +18,12 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.engines.classical.optional import check_installed
 from vfxmatte.engines.registry import check_name
 from vfxmatte.errors import OutputError, VfxmatteError
-from vfxmatte.io.plates import Plate, PlateInfo
+from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.fitting import described, is_to_come
+from vfxmatte.pipeline.keyframes import read_keyframe
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
@@ -34,7 +35,7 @@ from vfxmatte.pipeline.plan import (
     weights_sidecar,
 )
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import Shot, read_keyframe
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.solved import alpha_source
 from vfxmatte.pipeline.subject_shots import (
     chosen,
@@ -66,13 +67,13 @@ class Inspection:
     stale: int = 0
     """Frames with a matte that would be solved again."""
     needed_bytes: int | None = None
-    """At most, for the mattes to come."""
+    """Upper bound of the disk space that the remaining mattes need."""
     free_bytes: int | None = None
     weights: str | None = None
     problems: list[VfxmatteError] = field(default_factory=list)
-    """Why a run cannot start."""
+    """The errors that keep a run from starting."""
     remarks: list[str] = field(default_factory=list)
-    """What a person should know."""
+    """Remarks for the user."""
     subjects: dict[str, Inspection] = field(default_factory=dict)
     """The findings about each of several subjects that would be matted."""
 
@@ -279,7 +280,7 @@ class _Mattes:
         self.prints = {**{n: prints.of(n) for n in plan.numbers}, **locked_prints(plan)}
         """The fingerprints of all frames, as of the only subject."""
         self.expected: Mapping[int, str] = self.prints
-        """Those that mattes ought to have."""
+        """The fingerprints that the mattes are expected to have."""
 
     def has_own_alpha(self, number: int) -> bool:
         """Return True if a subject's alpha can be had from its matte, or is locked."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vfxmatte.common.parallel import ordered_map
 from vfxmatte.errors import VfxmatteError, as_foreseen
-from vfxmatte.io.plates import PlateInfo
+from vfxmatte.io.plate import PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.plan import RunPlan
@@ -24,15 +24,15 @@ class KeyframeFinding:
     number: int
     path: Path
     used: bool
-    """Whether the plate has such a frame."""
+    """True if the plate has such a frame."""
     unknown_share: float | None = None
     """0 to 1; None if it cannot be read."""
     remark: str = ""
-    """What is odd about it."""
+    """An oddity, as a sentence; "" for none."""
     error: VfxmatteError | None = None
-    """Why it cannot be used."""
+    """The reason why it cannot be used."""
     finished: bool = False
-    """Whether it is a finished matte."""
+    """True for a finished matte."""
 
 
 def findings(

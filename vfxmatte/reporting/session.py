@@ -52,9 +52,9 @@ class RunSession:
         self.report, self.movie, self.previews = report, movie, previews
         self.pace = Pace()
         self.results: dict[str | None, dict[int, FrameResult]] = {}
-        """By subject (None for a shot with a single one), and by frame number."""
+        """The results by subject (None for a shot with a single one) and frame number."""
         self.failure: VfxmatteError | None = None
-        """What ended the run before its last frame."""
+        """The error that ended the run before its last frame."""
         self.interrupted = False
         self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
         self._output: Path | None = None

@@ -17,26 +17,18 @@ import numpy as np
 from vfxmatte.errors import VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.canvas import crop, lay_on
 from vfxmatte.io.mattes import matte_image
-from vfxmatte.io.plates import FrameOrError
+from vfxmatte.io.plate import FrameOrError
 from vfxmatte.io.result_names import trimap_path
 from vfxmatte.io.sequence import list_sequences
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.journal.journal import MANIFEST_FILE, Journal
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.shot import TRIMAP_FOLDER
+from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.review.exact import Exact, exact_figures
 from vfxmatte.review.preview import resized, to_display
 from vfxmatte.trimaps import labels_from_image
-from vfxmatte.types import (
-    BACKGROUND,
-    FOREGROUND,
-    UNKNOWN,
-    FloatImage,
-    Labels,
-    Mask,
-    Picture,
-)
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 _Size = tuple[int, int]
 MOST_PX = 960

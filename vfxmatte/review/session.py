@@ -12,13 +12,8 @@ from vfxmatte.common.wording import counted
 from vfxmatte.errors import ShotError
 from vfxmatte.io.rates import DEFAULT_FPS
 from vfxmatte.pipeline.prepared import PreparedRun
-from vfxmatte.pipeline.shot import MATTE_FOLDER
-from vfxmatte.propagation.confidence import (
-    WEAK,
-    TrimapStats,
-    suggest_keyframe,
-    suggestion_text,
-)
+from vfxmatte.pipeline.shot_folder import MATTE_FOLDER
+from vfxmatte.propagation.confidence import WEAK, TrimapStats, suggest_keyframe, suggestion_text
 from vfxmatte.propagation.flow import FlowPair
 from vfxmatte.review.figures import Figures, figures_of
 from vfxmatte.review.flags import FrameReview, reviewed

@@ -24,9 +24,10 @@ from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import ShotError, VfxmatteError, as_foreseen, concerns_all_frames
 from vfxmatte.io.mattes import read_matte
 from vfxmatte.io.stills.reading import read_image
+from vfxmatte.pipeline.keyframes import Keyframes
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.run import Run
-from vfxmatte.pipeline.shot import Keyframes, Shot
+from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_shots import one_subject
 from vfxmatte.trimaps import labels_from_image
 from vfxmatte.types import (

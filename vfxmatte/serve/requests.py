@@ -130,6 +130,10 @@ class PixelsRequest:
     """The trimap."""
     alpha: RemoteArray
     """(H, W) float32, where the alpha is written."""
+    garbage: RemoteArray | None
+    """(H, W) garbage matte."""
+    core: RemoteArray | None
+    """(H, W) core matte."""
     settings: RunSettings
     """Settings of the request; `colorspace` is set."""
 
@@ -141,6 +145,8 @@ class PixelsRequest:
             image=RemoteArray.from_record(params.record("image"), "image"),
             trimap=RemoteArray.from_record(params.record("trimap"), "trimap"),
             alpha=RemoteArray.from_record(params.record("alpha"), "alpha"),
+            garbage=_optional_array(params, "garbage"),
+            core=_optional_array(params, "core"),
             settings=replace(settings, colorspace=settings.colorspace or _IMAGE_SPACE),
         )
         params.end()
@@ -148,3 +154,8 @@ class PixelsRequest:
         if request.alpha.shape != height_width or request.alpha.dtype != "float32":
             raise RpcError(INVALID_PARAMS, f"alpha must be float32 {height_width}")
         return request
+
+
+def _optional_array(params: Params, name: str) -> RemoteArray | None:
+    record = params.record(name)
+    return RemoteArray.from_record(record, name) if record else None

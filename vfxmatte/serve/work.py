@@ -21,11 +21,12 @@ from vfxmatte.io.result_names import format_of
 from vfxmatte.io.writers import alpha_as_written, write_matte
 from vfxmatte.pipeline.controls import with_edges
 from vfxmatte.pipeline.edges import shaped
+from vfxmatte.pipeline.keyframes import read_keyframe
 from vfxmatte.pipeline.limits import LimitMattes
 from vfxmatte.pipeline.manifest import foreground_attributes
-from vfxmatte.pipeline.picture import matte
+from vfxmatte.pipeline.picture import limits_from, matte
 from vfxmatte.pipeline.settings import RunSettings
-from vfxmatte.pipeline.shot import SIDE_FOLDERS, read_keyframe
+from vfxmatte.pipeline.shot_folder import SIDE_FOLDERS
 from vfxmatte.pipeline.subjects_run import AnyRun
 from vfxmatte.reporting.events import JsonReport
 from vfxmatte.reporting.pace import Pace
@@ -98,8 +99,8 @@ def frame_steps(request: FrameRequest, engines: EngineCache, job: Job) -> Steps:
             raise PlateError("one picture is wanted, this is more", path=request.plate)
         frame = plate.read(plate.info.numbers[0])
         trimap = read_keyframe(request.trimap, frame.number, plate.info, settings.keyframe_growth)
-        with closing(LimitMattes.find(vars(settings), plate.info)) as found:
-            limits = found.read(frame.number)
+        with closing(LimitMattes.find(vars(settings), plate.info)) as mattes:
+            limits = mattes.read(frame.number)
     yield
     with _one_engine(settings.engine, engines) as engine:
         trimap = replace(trimap, labels=limits.labels(trimap.labels))
@@ -130,15 +131,28 @@ def pixels_steps(request: PixelsRequest, engines: EngineCache, job: Job) -> Step
     started = time.monotonic()
     _refuse_files(request.settings, SIDE_FOLDERS)
     image, trimap = request.image.read(), request.trimap.read()
+    limits = limits_from(
+        image.shape[:2],
+        garbage=None if request.garbage is None else request.garbage.read(),
+        core=None if request.core is None else request.core.read(),
+    )
     yield
     settings = request.settings
     with _one_engine(settings.engine, engines) as engine:
         alpha = matte(
-            image, trimap, colorspace=str(settings.colorspace), engine=engine, ocio=settings.ocio
+            image,
+            trimap,
+            colorspace=str(settings.colorspace),
+            engine=engine,
+            ocio=settings.ocio,
+            garbage=limits.garbage,
+            core=limits.core,
         )
         device = engine.device
     job.check()
-    request.alpha.write(alpha if settings.matte.is_neutral else shaped(alpha, settings.matte))
+    if not settings.matte.is_neutral:
+        alpha = limits.alpha(shaped(alpha, settings.matte))
+    request.alpha.write(alpha)
     return {"device": device, "elapsed_ms": _since(started)}
 
 
@@ -150,9 +164,9 @@ def _one_engine(settings: EngineSettings, engines: EngineCache) -> Any:
 
 def _refuse_files(settings: RunSettings, names: Sequence[str]) -> None:
     """Raise UsageError for files that belong to a shot, or at least to a plate on disk."""
-    given = [name for name in names if getattr(settings, name) is not None]
-    if given:
-        raise UsageError(f"{' and '.join(given)} cannot go with one picture", hint="run a shot")
+    refused = [name for name in names if getattr(settings, name) is not None]
+    if refused:
+        raise UsageError(f"{' and '.join(refused)} cannot go with one picture", hint="run a shot")
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:

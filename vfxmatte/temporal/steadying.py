@@ -17,6 +17,7 @@ import numpy as np
 from vfxmatte.propagation.flow import (
     FlowPair,
     consistency_error,
+    enlarged,
     flow_pair,
     grey,
     looked_up,
@@ -114,7 +115,7 @@ def _motion(alpha: FloatImage, flows: FlowPair) -> FloatImage:
 
 def _alikeness(now: Picture, other: Picture, flow: FloatImage) -> FloatImage:
     """Return (h, w) float32 in (0, 1]: how alike a picture and the other along `flow` are."""
-    followed = looked_up(other, positions(now.shape[:2]) + _enlarged(flow, now.shape[:2]))
+    followed = looked_up(other, positions(now.shape[:2]) + enlarged(flow, now.shape[:2]))
     difference = cv2.transform(cv2.absdiff(followed, now).astype(np.float32), _MEAN)
     difference = cv2.blur(difference, (_BLUR_PX, _BLUR_PX))
     return np.asarray(np.exp(-np.square(difference / _ALIKE)), np.float32)
@@ -130,12 +131,6 @@ def _agreement(own: FloatImage, other: FloatImage, longest: int) -> FloatImage:
     return np.asarray(np.exp(-np.square(difference / _AGREEING)), np.float32)
 
 
-def _enlarged(flow: FloatImage, shape: tuple[int, ...]) -> FloatImage:
-    """Resize a flow to (h, w), its vectors with it."""
-    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
-    return cast(FloatImage, cv2.resize(flow * scale, (shape[1], shape[0])))
-
-
 def _to_box(plane: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> FloatImage:
     height, width = unknown.shape
     if plane.shape == unknown.shape:
@@ -145,4 +140,4 @@ def _to_box(plane: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> Float
 
 def _positions_in_box(flow: FloatImage, unknown: Mask, box: tuple[slice, slice]) -> FloatImage:
     """Return where the pixels of a box lie in the neighbour, (x, y) in px of the full frame."""
-    return cast(FloatImage, (positions(unknown.shape) + _enlarged(flow, unknown.shape))[box])
+    return cast(FloatImage, (positions(unknown.shape) + enlarged(flow, unknown.shape))[box])

@@ -108,9 +108,13 @@ def input_size(node: Any, number: int) -> tuple[int, int]:
     return int(source.width()), int(source.height())
 
 
-def plate_read(node: Any) -> ReadInfo | None:
-    """Return the Read that the plate input shows unchanged; None for any other input."""
-    source = node.input(0)
+def has_alpha(node: Any, number: int) -> bool:
+    return "rgba.alpha" in node.input(number).channels()
+
+
+def read_at(node: Any, number: int) -> ReadInfo | None:
+    """Return the Read that an input shows unchanged; None for any other input."""
+    source = node.input(number)
     while source is not None and (source.Class() in PASS_THROUGH or _is_skipped(source)):
         source = source.input(0)
     if source is None or source.Class() != "Read" or _is_disabled(source):

@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     trimap_folder: str
     """Folder of painted trimaps; "" if they come from the input."""
     subject: str
-    """Of several subjects the one to matte and to show; "" for a single one, or for all."""
+    """The one to matte and to show of several subjects; "" for a single one, or for all."""
     quality: str
     """exact or fast."""
     foreground: str

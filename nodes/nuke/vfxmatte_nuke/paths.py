@@ -3,6 +3,9 @@
 SHOT/plate_from_nuke/1920x1080/plate.1001.exr    only if Nuke rendered the plate
 SHOT/trimaps_from_nuke/trimap.1001.png           the painted keyframes
 SHOT/subjects_from_nuke/hero/trimap.1001.png     those of one of several subjects
+SHOT/garbage_from_nuke/garbagematte.1001.png     garbage mattes; core_from_nuke/ likewise
+SHOT/subjects_garbage_from_nuke/hero/            those of one of several subjects
+SHOT/cleanplate_from_nuke/1920x1080/             clean plates that Nuke rendered
 SHOT/matte/                                      results: mattes, trimaps/, manifest
 SHOT/matte/hero/                                 those of one of several subjects
 """
@@ -81,6 +84,31 @@ def trimap_folder(shot: str) -> str:
 def subjects_folder(shot: str) -> str:
     """Return the folder with a folder of painted keyframes for each of several subjects."""
     return shot + "/subjects_from_nuke"
+
+
+def control_folder(shot: str, kind: str, of_subjects: bool) -> str:
+    """Return the folder of garbage or core mattes.
+
+    Args:
+        kind: garbage or core.
+        of_subjects: with a folder in it for each of several subjects.
+    """
+    return f"{shot}/{'subjects_' if of_subjects else ''}{kind}_from_nuke"
+
+
+def clean_plate_folder(shot: str, width: int, height: int) -> str:
+    """Return the folder for rendered clean plates of one format."""
+    return f"{shot}/cleanplate_from_nuke/{width}x{height}"
+
+
+def still_of(pattern: str, number: int) -> str:
+    """Return the file of one frame of a pattern with %04d or ####; any other path as it is."""
+    folder, slash, name = pattern.rpartition("/")
+    match = re.search(r"%0?(\d*)d|#+", name)
+    if match is None:
+        return pattern
+    digits = int(match.group(1) or 1) if match.group().startswith("%") else len(match.group())
+    return f"{folder}{slash}{name[: match.start()]}{number:0{digits}d}{name[match.end() :]}"
 
 
 def matte_folder(shot: str) -> str:

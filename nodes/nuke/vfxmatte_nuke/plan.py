@@ -6,34 +6,13 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from vfxmatte_nuke import host, paths
+from vfxmatte_nuke import controls, host, paths
 from vfxmatte_nuke.colour import Project, configuration, working_space
 from vfxmatte_nuke.frames import plate_span, range_text, ranges_text
 from vfxmatte_nuke.panel import Settings
 from vfxmatte_nuke.problem import Problem
 from vfxmatte_nuke.source import FilePlate, from_files
-
-
-class Step(NamedTuple):
-    """One frame for Nuke to render."""
-
-    write: str
-    """Name of the Write inside the node."""
-    what: str
-    """trimap or plate."""
-    frame: int
-    folder: str
-    name: str
-    """File name within the folder."""
-
-    @property
-    def final(self) -> str:
-        return self.folder + "/" + self.name
-
-    @property
-    def fresh(self) -> str:
-        """The file it is rendered into first, so that no half-written file has the final name."""
-        return self.folder + "/unfinished/" + self.name
+from vfxmatte_nuke.step import Step
 
 
 class Plan(NamedTuple):
@@ -48,9 +27,9 @@ class Plan(NamedTuple):
     """First and last frame to matte."""
     keyframes: list[int]
     shows_layers: bool
-    """Whether several subjects are matted, and shown by the EXRs with a layer for each."""
+    """True if several subjects are matted, and shown by the EXRs with a layer for each."""
     note: str
-    """Why the plate is rendered through Nuke; "" if it is read from its files."""
+    """The reason for rendering the plate through Nuke; "" if it is read from its files."""
 
     @property
     def output(self) -> str:
@@ -68,14 +47,19 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
     shot = paths.shot_folder(settings.shot_folder, host.script_path(), host.full_name(node))
     trimaps, keyframes, steps = _trimaps(node, settings, shot)
     several = not settings.subject and settings.from_folder and bool(subjects_in(trimaps))
-    project = host.project()
-    plate, note = _plate(node, settings, project, shot, plate_span(first, last, keyframes))
+    span = plate_span(first, last, keyframes)
+    if several:
+        controls.refuse_mattes(node)
+    # a matte is averaged with its neighbours', which the same garbage and core mattes limit
+    beside = max(first - 1, span[0]), min(last + 1, span[1])
+    mattes, matte_steps = controls.matte_steps(node, shot, settings.subject, beside)
+    plate, note = _plate(node, settings, host.project(), shot, span)
     options = plate.pop("settings")
     request: dict[str, Any] = {
         "trimaps": trimaps,
         "output": paths.matte_folder(shot),
         "frames": range_text(first, last),
-        "ocio": settings.ocio or configuration(project) or None,
+        "ocio": settings.ocio or configuration(host.project()) or None,
         "device": settings.device,
         "mode": settings.quality,
         "fit": settings.fit or None,
@@ -85,8 +69,8 @@ def make_plan(node: Any, settings: Settings, frame: int | None = None) -> Plan:
     }
     if settings.foreground != "none":
         request["foreground"] = settings.foreground
-    request.update(plate)
-    steps = steps + request.pop("steps")
+    request.update(plate, **mattes)
+    steps = steps + matte_steps + request.pop("steps")
     if steps and host.is_proxy():
         raise Problem(
             "the script is in proxy mode, in which Nuke would render small trimaps and plates",
@@ -110,7 +94,7 @@ def _trimaps(node: Any, settings: Settings, shot: str) -> tuple[str, list[int], 
     if settings.subject:
         folder = paths.subjects_folder(shot)
         painted = f"{folder}/{settings.subject}"
-    steps = [_step("TrimapWrite", "trimap", n, painted, "png") for n in settings.keyframes]
+    steps = [Step.of("TrimapWrite", "trimap", n, painted, "png") for n in settings.keyframes]
     return folder, settings.keyframes, steps
 
 
@@ -118,10 +102,10 @@ def _frames_in(folder: str, subject: str) -> list[int]:
     """Return the frames that are painted in a folder: of one subject, or of all that it has."""
     subjects = subjects_in(folder)
     if subject and subject not in subjects:
-        there = ", ".join(subjects) or "none: its trimaps lie in the folder itself"
+        names = ", ".join(subjects) or "none: its trimaps lie in the folder itself"
         raise Problem(
             f"{folder} has no folder of trimaps for the subject '{subject}'",
-            f"It has {there}. Set 'subject' to one of them, or empty it.",
+            f"It has {names}. Set 'subject' to one of them, or empty it.",
         )
     if not subjects:
         return painted_frames(folder)
@@ -171,9 +155,12 @@ def _plate(
     """Return the plate's part of the request, with its `steps`, and why it is rendered or ""."""
     files, note = None, "'plate' is 'always render'"
     if not settings.always_render:
-        files, note = from_files(host.plate_read(node), project, settings.colorspace)
-    if files is None:
-        return _rendered_plate(node, settings, project, shot, span), note
+        files, note = from_files(host.read_at(node, 0), project, settings.colorspace)
+    clean = ""
+    if files is not None and controls.has_clean_plate(node):
+        clean, note = controls.clean_files(node, project, settings.colorspace, files)
+    if files is None or note:
+        return _rendered_plate(node, settings, project, shot, span, note), note
     _check_range(files, settings, span)
     options: dict[str, Any] = {}
     if settings.layer:
@@ -181,25 +168,35 @@ def _plate(
     if files.first_frame is not None:
         options["first_frame"] = files.first_frame
     part = {"plate": files.pattern, "colorspace": files.colorspace, "settings": options}
-    return dict(part, steps=[]), ""
+    return dict(part, cleanplate=clean or None, steps=[]), ""
 
 
 def _rendered_plate(
-    node: Any, settings: Settings, project: Project, shot: str, span: tuple[int, int]
+    node: Any, settings: Settings, project: Project, shot: str, span: tuple[int, int], note: str
 ) -> dict[str, Any]:
+    """Return the part of the request for a plate that Nuke renders because of `note`.
+
+    The clean plate is rendered too: both are in the working space then.
+    """
     if settings.layer:
         raise Problem(
-            "'EXR layer' works on a plate that comes straight from a Read",
+            f"'EXR layer' works on a plate that is read from its files, not here because {note}",
             "Connect the Read itself, or bring the layer into rgb with a Shuffle and empty it.",
         )
     width, height = host.input_size(node, 0)
     folder = paths.plate_folder(shot, width, height)
     frames = range(span[0], span[1] + 1)
+    steps = [Step.of("PlateWrite", "plate", number, folder, "exr") for number in frames]
+    clean = None
+    if controls.has_clean_plate(node):
+        clean, clean_steps = controls.clean_steps(node, shot, span)
+        steps += clean_steps
     return {
         "plate": folder + "/plate.####.exr",
         "colorspace": settings.colorspace or working_space(project),
+        "cleanplate": clean,
         "settings": {},
-        "steps": [_step("PlateWrite", "plate", number, folder, "exr") for number in frames],
+        "steps": steps,
     }
 
 
@@ -212,8 +209,3 @@ def _check_range(plate: FilePlate, settings: Settings, span: tuple[int, int]) ->
             f"the plate has frames {first}-{last}, not {ranges_text(outside)}",
             "Press 'From input', or set 'missing frames' to hold or skip on the Engine tab.",
         )
-
-
-def _step(write: str, what: str, number: int, folder: str, ending: str) -> Step:
-    name = os.path.basename(paths.numbered(folder, what, number, ending))
-    return Step(write, what, number, folder, name)

@@ -17,8 +17,9 @@ from typing import Any
 
 from vfxmatte_nuke import client, host, paths, wording
 from vfxmatte_nuke.frames import ranges_text
-from vfxmatte_nuke.plan import Plan, Step
+from vfxmatte_nuke.plan import Plan
 from vfxmatte_nuke.problem import Cancelled, Problem
+from vfxmatte_nuke.step import Step
 
 _running: list[Render] = []  # used on the main thread alone
 _POLL_SECONDS = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vfxmatte_nuke.colour import Project, file_space
-from vfxmatte_nuke.paths import is_movie
+from vfxmatte_nuke.paths import is_movie, still_of
 
 PASS_THROUGH = ("Dot", "NoOp", "PostageStamp", "ModifyMetaData", "ViewMetaData", "AddTimeCode")
 """Node classes that pass every pixel of their first input on, at the same frame."""
@@ -71,6 +71,33 @@ def from_files(
     last = start + read.last - read.first
     first_frame = start if is_movie(read.pattern) else None
     return FilePlate(read.pattern, space, start, last, first_frame), ""
+
+
+def clean_plate_files(
+    read: ReadInfo | None, project: Project, colorspace: str, plate: FilePlate
+) -> tuple[str, str]:
+    """Find the files of a clean plate's Read, which are read with the plate's frames and colours.
+
+    Args:
+        read: the Read that the clean plate input shows unchanged, or None.
+        project: the script's colour management.
+        colorspace: the plate's colour space as set in the panel, or "".
+        plate: the files of the plate.
+
+    Returns:
+        Its files and "", or "" and why Nuke must render clean plate and plate.
+    """
+    is_still = read is not None and read.first == read.last and not is_movie(read.pattern)
+    if read is not None and is_still:  # the same on every frame, whatever moves it
+        read = read._replace(frame_mode="expression", frame="")
+    files, note = from_files(read, project, colorspace)
+    if files is None:
+        return "", f"of the clean plate: {note}"
+    if files.colorspace != plate.colorspace:
+        return "", f"of the clean plate: it is in {files.colorspace}, not in {plate.colorspace}"
+    if files.first_frame is not None and files.first_frame != plate.first_frame:
+        return "", "of the clean plate: it is a movie that does not begin with the plate"
+    return (still_of(files.pattern, files.first) if is_still else files.pattern), ""
 
 
 def _start(read: ReadInfo) -> int | None:

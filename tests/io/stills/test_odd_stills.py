@@ -196,7 +196,7 @@ def test_an_absurd_display_window_is_that_frames_error(tmp_path: Path) -> None:
 def test_whatever_a_header_does_is_that_frames_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vfxmatte.io import plates
+    from vfxmatte.io import sequence_plate
 
     for number in (1, 2, 3):
         write(tmp_path / f"p.{number}.exr", planes())
@@ -206,7 +206,7 @@ def test_whatever_a_header_does_is_that_frames_error(
             raise KeyError("unforeseen")
         return read_header(path, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plates, "read_header", broken)
+    monkeypatch.setattr(sequence_plate, "read_header", broken)
     with open_plate(tmp_path) as plate:
         found = dict(plate.frames([1, 2, 3]))
     error = found[2]

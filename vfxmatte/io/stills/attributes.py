@@ -42,9 +42,9 @@ class Carried:
     """Attributes sorted by whether an EXR can hold them."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    """For `write_exr`."""
+    """The attributes that `write_exr` can store."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Reasons by name."""
+    """The reason for leaving each of the others out, by name."""
 
 
 def carried(metadata: Mapping[str, Any]) -> Carried:
