@@ -29,7 +29,7 @@ demo: $(READY)
 	@echo "Open $(SHOT)/matte/preview.png, or load $(SHOT)/matte/matte.####.exr into Nuke."
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.browser import browser, open_page
+from tests.warm_python import warm_children, warm_python
 from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.writers import write_labels
 from vfxmatte.trimaps import from_matte
@@ -22,7 +23,8 @@ from vfxmatte.types import Labels, Trimap, Window
 if TYPE_CHECKING:
     from vfxmatte.network.light import LightMatting
 
-__all__ = ["browser", "open_page"]  # one browser for all tests of a process
+# One browser, and one warm Python, for all tests of a process:
+__all__ = ["browser", "open_page", "warm_children", "warm_python"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C need it

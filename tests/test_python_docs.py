@@ -147,6 +147,7 @@ def test_what_is_known_of_every_frame(here: Path) -> None:
     assert ran("What is known of every frame", 1)["finished"] == ALL
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices(here: Path) -> None:
     found = ran("Several devices", **{"cuda:0,1": "cpu,cpu"})
     assert sorted(found["results"]) == ALL and found["run"].device == "cpu, cpu"

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeVar
@@ -167,12 +167,16 @@ class ColourConfig:
     def load(cls, path: str | Path | None = None) -> ColourConfig:
         """Load a file or an `ocio://` name, else $OCIO, else the built-in ACES configuration.
 
-        Raises ColourError if it cannot be read.
+        Built-in configurations are read once. Raises ColourError if it cannot be read.
         """
-        import PyOpenColorIO as ocio
-
         source = str(path or os.environ.get("OCIO") or DEFAULT_CONFIG)
         source = re.sub(r"^ocio:[/\\]+", "ocio://", source)  # a Path has lost a slash
+        return _built_in(source) if source.startswith("ocio://") else cls._read(source)
+
+    @classmethod
+    def _read(cls, source: str) -> ColourConfig:
+        import PyOpenColorIO as ocio
+
         try:
             return cls(ocio.Config.CreateFromFile(source), source)
         except (ocio.Exception, ocio.ExceptionMissingFile) as error:
@@ -182,7 +186,7 @@ class ColourConfig:
                 hint="correct $OCIO, or unset it to use the built-in ACES configuration",
             ) from error
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of the configuration's content."""
         return str(self._config.getCacheID())
@@ -349,6 +353,11 @@ class ColourConfig:
         near += [key for key in known if letters and letters in key]
         names = list(dict.fromkeys(known[key] for key in near))[:5]
         return f"did you mean {', '.join(names)}?" if names else "vfxmatte info lists the names"
+
+
+@cache
+def _built_in(source: str) -> ColourConfig:
+    return ColourConfig._read(source)
 
 
 def to_network(frame: Frame, config: ColourConfig) -> FloatImage:

@@ -199,6 +199,7 @@ def test_shots_with_equal_engines_follow_each_other(
     assert [one["shot"] for one in report(shots)["shots"]] == ["sh010", "sh020", "sh040", "sh050"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices(shots: Path, tiny_weights: Path) -> None:
     words = [str(shots / "sh010"), str(shots / "sh020"), "--weights", str(tiny_weights)]
     result = CliRunner().invoke(commands, ["batch", *words, "--device", "cpu,cpu"])

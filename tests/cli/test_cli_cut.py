@@ -16,6 +16,7 @@ otio = pytest.importorskip("opentimelineio")
 
 from tests.conftest import write_tiny_shot  # noqa: E402
 from tests.cuts import clip_of, plate_of, saved, timeline_of  # noqa: E402
+from tests.farm.conftest import write_program  # noqa: E402
 from vfxmatte.cli import commands  # noqa: E402
 from vfxmatte.io.stills.reading import read_image  # noqa: E402
 from vfxmatte.pipeline.run import Run  # noqa: E402
@@ -190,7 +191,9 @@ def test_without_opentimelineio_the_command_to_install_it_is_said(cut: Path) -> 
 # -- as farm jobs -----------------------------------------------------------------------------
 
 
-def test_a_cut_becomes_a_job_for_each_shot_that_runs(cut: Path, tiny_weights: Path) -> None:
+def test_a_cut_becomes_a_job_for_each_shot_that_runs(
+    cut: Path, tiny_weights: Path, warm_python: Path
+) -> None:
     """Workers read neither the cut nor a shot.toml."""
     pytest.importorskip("openjd.cli")
     (cut.parent / "one" / "shot.toml").write_text(
@@ -198,12 +201,7 @@ def test_a_cut_becomes_a_job_for_each_shot_that_runs(cut: Path, tiny_weights: Pa
     )
     assert ran(cut, tiny_weights, "--handles", 1).exit_code == 0
     (cut.parent / "mattes").rename(cut.parent / "plain")
-    program = cut.parent / "vfxmatte.sh"
-    program.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{Path(__file__).parents[2]}" OMP_NUM_THREADS=1 '
-        f'exec "{sys.executable}" -m vfxmatte.cli "$@"\n'
-    )
-    program.chmod(0o755)
+    program = write_program(cut.parent / "vfxmatte.sh", warm_python)
     jobs = cut.parent / "jobs"
     result = invoke("farm", "--cut", cut, "--output", cut.parent / "mattes", "--handles", 1,
                     "--weights", tiny_weights, "--device", "cpu", "--chunk", 2, "-o", jobs,
@@ -213,15 +211,8 @@ def test_a_cut_becomes_a_job_for_each_shot_that_runs(cut: Path, tiny_weights: Pa
     (cut.parent / "one" / "shot.toml").unlink()
     for job in sorted(jobs.iterdir()):
         parameters = f"file://{job / 'openjd_parameters.json'}"
-        command = [
-            sys.executable,
-            "-m",
-            "openjd",
-            "run",
-            str(job / "template.json"),
-            "-p",
-            parameters,
-        ]
+        run = ["run", str(job / "template.json"), "-p", parameters]
+        command = [str(warm_python), "-m", "openjd", *run]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     for name, files in mattes(cut).items():

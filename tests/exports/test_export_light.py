@@ -45,18 +45,16 @@ def test_nearness_in_torch_is_that_of_opencv(shape: tuple[int, int]) -> None:
     assert np.abs(found - nearness(labels)).max() < 1e-6
 
 
-def large() -> tuple[FloatImage, FloatImage]:
-    """A picture that stage 1 sees reduced, and its trimap."""
+@pytest.fixture(scope="module")
+def large(light_weights: Path) -> tuple[FloatImage, FloatImage, FloatImage]:
+    """A picture that stage 1 sees reduced, its trimap, and the engine's matte."""
     one = sample(760, 810, highest=5)
     painted = np.zeros_like(one.painted)
     painted[300:] = 1
     painted[290:330, 100:700] = 0.5
-    return one.picture, painted
-
-
-def expected(weights: Path, picture: FloatImage, painted: FloatImage) -> FloatImage:
-    settings = EngineSettings(weights=weights, device="cpu", precision="float32")
-    return single.matte(picture, painted, colorspace="lin_rec709", engine=settings)
+    settings = EngineSettings(weights=light_weights, device="cpu", precision="float32")
+    wanted = single.matte(one.picture, painted, colorspace="lin_rec709", engine=settings)
+    return one.picture, painted, wanted
 
 
 def stacked(picture: FloatImage, painted: FloatImage) -> FloatImage:
@@ -64,12 +62,11 @@ def stacked(picture: FloatImage, painted: FloatImage) -> FloatImage:
     return np.ascontiguousarray(image)
 
 
-def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path) -> None:
+def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path, large: Any) -> None:
     path = tmp_path / "light.pt"
     assert export_torchscript(path, weights=light_weights) < FLOAT
     model: Any = read_torchscript(path)[0]
-    picture, painted = large()
-    wanted = expected(light_weights, picture, painted)
+    picture, painted, wanted = large
     for tile_px in (2048, 130):
         model.tile_px = tile_px
         with torch.no_grad():
@@ -78,7 +75,7 @@ def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path) -> 
         assert (found == wanted)[painted != 0.5].all()
 
 
-def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path) -> None:
+def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path, large: Any) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
@@ -90,8 +87,7 @@ def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path) -> None:
     assert {node.domain for node in model.graph.node} == {""} and not model.functions
     assert b"/vfxmatte/" not in path.read_bytes()
     session = OnnxSession(path, threads=1)
-    picture, painted = large()
-    wanted = expected(light_weights, picture, painted)
+    picture, painted, wanted = large
     found = session(stacked(picture, painted))[0, 0]
     assert np.abs(found - wanted)[painted == 0.5].mean() < 1e-3
     assert (found == wanted)[painted != 0.5].all()

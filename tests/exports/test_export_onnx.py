@@ -91,7 +91,10 @@ def test_standard_operations_and_no_paths(exported: Path, tiny_weights: Path) ->
     assert OnnxSession(exported).record["colorspace"] == "acescg"
 
 
-def test_half_precision_inside(tiny_weights: Path) -> None:
+def test_half_precision_inside(tiny_weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    assert 0 < export_onnx(path, weights=tiny_weights, half=True) < 0.1
+    assert onnx.TensorProto.FLOAT16 in {one.data_type for one in onnx.load(path).graph.initializer}
     network, _ = load_weights(tiny_weights)
     model = OnnxMatting(network.requires_grad_(False), WorkingSpace.SRGB, torch.float16)
 

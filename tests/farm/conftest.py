@@ -25,16 +25,19 @@ def folder(tmp_path: Path) -> Path:
     return shot.write(tmp_path / "show a" / "creature")
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """How workers call vfxmatte."""
-    path = tmp_path / "vfxmatte.sh"
+def write_program(path: Path, python: Path | str) -> Path:
+    """Write a script by which workers call vfxmatte."""
     path.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{ROOT}" OMP_NUM_THREADS=1 '
-        f'exec "{sys.executable}" -m vfxmatte.cli "$@"\n'
+        f'#!/bin/sh\nPYTHONPATH="{ROOT}" OMP_NUM_THREADS=1 exec "{python}" -m vfxmatte.cli "$@"\n'
     )
     path.chmod(0o755)
     return path
+
+
+@pytest.fixture
+def program(tmp_path: Path, warm_python: Path, warm_children: None) -> Path:
+    """How workers call vfxmatte; `openjd` starts warm, too."""
+    return write_program(tmp_path / "vfxmatte.sh", warm_python)
 
 
 def invoke(*arguments: object) -> Result:

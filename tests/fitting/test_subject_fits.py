@@ -170,6 +170,7 @@ def test_a_job_begins_with_the_fits(shot: Shot, tmp_path: Path, light_weights: P
     assert steps("--fit", "1", "--subject", "cat") == ["Solve", "Merge"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices_find_the_fits(shot: Shot, tmp_path: Path) -> None:
     one = changed(shot.settings, {"frames": "1004-1006"})
     two = changed(one, {"engine": {"device": "cpu,cpu"}})

@@ -73,6 +73,7 @@ def state_files(output: Path) -> list[str]:
     return sorted(p.name for p in (output / ".vfxmatte").rglob("*") if p.name != "lock")
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_chunks_from_processes_at_the_same_time_are_the_whole_run(
     shot_in: Any, source: Path, tmp_path: Path, tiny_weights: Path
 ) -> None:

@@ -46,6 +46,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def warm(warm_python: Path, warm_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs start as `warm_python` does."""
+    for name in ("PROGRAM", "GATED_PROGRAM"):
+        program = [str(warm_python), *globals()[name][1:]]
+        monkeypatch.setitem(globals(), name, program)
+
+
+@pytest.fixture
 def stranger(home: Path) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
     yield from listening_stranger()
 
@@ -143,6 +151,7 @@ def solve_pixels(client: Any, weights: Path) -> None:
     assert 0 < alpha[:, 20:40].mean() < 1
 
 
+@pytest.mark.usefixtures("warm")
 def test_pixels_without_a_server(tiny_weights: Path) -> None:
     with Client(PROGRAM, serve=False) as client:
         solve_pixels(client, tiny_weights)
@@ -168,6 +177,7 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], says: str) -
         Client(PROGRAM).matte_pixels(**{**fitting, **change})
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_is_killed_is_started_again_and_goes_on(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +196,7 @@ def test_a_server_that_is_killed_is_started_again_and_goes_on(
         assert "has died" in recorder.notes() and client.status()["pid"] != first
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_always_dies_is_given_up(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -203,6 +214,7 @@ def test_a_server_that_always_dies_is_given_up(
     assert lives.read_text() == "xxx"
 
 
+@pytest.mark.usefixtures("warm")
 def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     with Client(GATED_PROGRAM, serve=False) as client:
@@ -217,6 +229,7 @@ def test_cancel_on_the_command_line(tiny_shot: Path, tiny_weights: Path, tmp_pat
         assert totals["interrupted"] and totals["written"] in (2, 3) and job.cancelled, totals
 
 
+@pytest.mark.usefixtures("warm")
 def test_leaving_cancels_even_what_does_not_answer(
     tiny_shot: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +247,7 @@ def test_leaving_cancels_even_what_does_not_answer(
     (tmp_path / "gate").touch()
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_stale_file_and_a_strangers_program_are_passed_over(stranger: Any) -> None:
     listening, record = stranger
 
@@ -274,6 +288,7 @@ def test_two_clients_at_once_start_one_server() -> None:
         client.close()
 
 
+@pytest.mark.usefixtures("warm")
 def test_where_no_server_can_run_the_command_line_does_it(
     tiny_shot: Path, tiny_weights: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -291,6 +306,7 @@ def test_where_no_server_can_run_the_command_line_does_it(
     (home / "run").unlink()
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_disk_without_file_modes_is_found_out_at_once(
     tiny_shot: Path, tiny_weights: Path, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

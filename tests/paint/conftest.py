@@ -30,7 +30,7 @@ SECONDS = 60  # a busy machine takes long to start an engine
 
 
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_children: None) -> Iterator[Serve]:
     """Return a function that serves a shot's folder; the servers end with the test."""
     monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path / "home"))
     with ExitStack() as stack:

@@ -84,6 +84,7 @@ def test_painting_changes_the_matte_which_is_saved_and_run(
     assert np.abs(values - alpha).mean() < 0.05
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_portrait_starts_a_frame(tmp_path: Path) -> None:
     folder = tmp_path / "long_hair"
     shutil.copytree(SHOT.with_name("long_hair"), folder, ignore=shutil.ignore_patterns("matte"))

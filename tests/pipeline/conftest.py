@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.subjects import write_subjects
+from tests.subjects import solve, write_subjects
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_subjects(tmp_path / "two of them")
+
+
+@pytest.fixture(scope="session")
+def finished_shots(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that runs such a shot once with each settings; its folder is read only."""
+    shots: dict[str, Path] = {}
+
+    def shot(**settings: Any) -> Path:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in shots:
+            shots[key] = write_subjects(tmp_path_factory.mktemp("finished") / "two of them")
+            solve(shots[key], **settings)
+        return shots[key]
+
+    return shot
+
+
+@pytest.fixture
+def finished(folder: Path, finished_shots: Callable[..., Path]) -> Callable[..., None]:
+    """Return what does as `solve(folder, **settings)` does, by copying what was solved once."""
+
+    def finish(**settings: Any) -> None:
+        shutil.rmtree(folder)
+        shutil.copytree(finished_shots(**settings), folder)
+
+    return finish
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def after_two(answers, message):
             WISH
     send(answers, message)
 
-worker._send = after_two
+worker._send, worker._BEAT_SECONDS = after_two, 0.5
 sys.exit(worker.main())
 """
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -115,6 +115,7 @@ def nothing_left(output: Path, children: list[subprocess.Popen[bytes]]) -> bool:
     return gone and state == ["journal.jsonl", "lock"] and not list(output.glob(".*.part*"))
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_two_devices_give_what_one_gives(made: Any, tmp_path: Path, children: Any) -> None:
     solve(made(tmp_path / "one", "cpu"))
     with Run(made(tmp_path / "two")) as run:
@@ -140,6 +141,7 @@ def test_two_devices_give_what_one_gives(made: Any, tmp_path: Path, children: An
         (LOSE_FIRST, "the GPU has fallen off the bus"),
     ],
 )
+@pytest.mark.usefixtures("warm_children")
 def test_a_lost_device_leaves_its_frames_to_the_other(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any, what: str, said: str
 ) -> None:
@@ -187,6 +189,7 @@ def test_frames_that_wait_are_dealt_out_when_a_child_says_that_it_is_done(
     assert job.lost == ["cpu was lost: its process was ended by SIGKILL, near frame 1"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_when_all_devices_are_lost_what_is_finished_is_kept(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
@@ -219,6 +222,7 @@ def test_leaving_stops_all_children(
     assert (tmp_path / "manifest.json").is_file()
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_what_concerns_all_frames_ends_all(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
@@ -244,6 +248,7 @@ def test_a_list_that_is_none_is_refused_at_once(
     assert children == [] and not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_device_that_is_not_there_is_named_before_any_work(
     made: Any, tmp_path: Path, children: Any
 ) -> None:
@@ -306,6 +311,7 @@ FIRST = "if child == '0': "
 RUBBISH = "os.write(answers.fileno(), {data!r})"
 
 
+@pytest.mark.usefixtures("warm_children")
 @pytest.mark.parametrize(
     "data",
     [
@@ -328,24 +334,37 @@ def test_a_child_that_writes_rubbish_leaves_its_frames_to_the_other(
 
 
 @pytest.mark.parametrize(
-    "hang",
+    ("hang", "fixture"),
     [
-        FIRST + SLEEP,
-        FIRST + "os.kill(os.getpid(), signal.SIGSTOP)",
-        FIRST + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00") + "; " + SLEEP,
+        (FIRST + SLEEP, "warm_children"),
+        (FIRST + "os.kill(os.getpid(), signal.SIGSTOP)", "children"),  # stopped, and killed
+        (
+            FIRST
+            + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00")
+            + "; "
+            + SLEEP,
+            "warm_children",
+        ),
     ],
     ids=["sleeps", "is stopped", "half a message"],
 )
 def test_a_child_that_hangs_leaves_its_frames_to_the_other(
-    made: Any, tmp_path: Path, children: Any, monkeypatch: Any, hang: str
+    made: Any,
+    tmp_path: Path,
+    children: Any,
+    monkeypatch: Any,
+    hang: str,
+    fixture: str,
+    request: Any,
 ) -> None:
+    request.getfixturevalue(fixture)
     wish(monkeypatch, hang)
-    monkeypatch.setattr(child_module, "_SILENT_SECONDS", 12.0)
+    monkeypatch.setattr(child_module, "_SILENT_SECONDS", 5.0)
     monkeypatch.setattr(crew, "_TICK_SECONDS", 0.2)
     with Run(made(tmp_path)) as run:
         results = {result.number: result.status for result in run.frames()}
         (lost,) = run.lost_devices
-    assert "hangs: nothing was heard of it for 1" in lost and "near frame 1003" in lost
+    assert "hangs: nothing was heard of it for" in lost and "near frame 1003" in lost
     assert results == dict.fromkeys(NUMBERS, "written")
     assert nothing_left(tmp_path, children)
 
@@ -397,6 +416,7 @@ def test_all_children_share_one_deadline(
     assert all(child.poll() is not None for child in children)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_frame_that_kills_two_processes_fails_and_the_rest_is_delivered(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
@@ -416,6 +436,7 @@ def test_a_frame_that_kills_two_processes_fails_and_the_rest_is_delivered(
     assert Journal.peek(tmp_path).records[1003].error and nothing_left(tmp_path, children)
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_frames_that_a_child_leaves_out_go_to_the_other(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:

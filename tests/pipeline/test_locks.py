@@ -35,13 +35,18 @@ NUMBERS = list(range(1001, 1010))
 LOCKED = [1004, 1005]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Nine frames that have been run, keyframes on the ends."""
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shot = MovingShot(frames=9, width=64, height=48, keyframes=(1001, 1009))
-    folder = shot.write(tmp_path / "shot")
+    folder = shot.write(tmp_path_factory.mktemp("finished") / "shot")
     run_counted(folder)
     return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """Nine frames that have been run, keyframes on the ends."""
+    return shutil.copytree(finished, tmp_path / "shot")
 
 
 def matte(folder: Path, number: int) -> Path:
@@ -162,6 +167,7 @@ def test_a_changed_plate_is_reported(folder: Path) -> None:
     assert text in run and "1004 kept (locked)" in run
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices_leave_them_alone(folder: Path) -> None:
     lock(folder)
     before = bits(folder)

@@ -79,9 +79,10 @@ def test_files_are_written_anew_without_solving_and_come_back_to_the_bit(
     solved_calls: list[tuple[str, int]],
     edges: dict[str, Any],
     file: dict[str, Any],
+    finished: Any,
 ) -> None:
     """By any way, and the same as with these settings from the beginning."""
-    solve(folder, output=file)
+    finished(output=file)
     first = contents(folder / "matte")
     solved_calls.clear()
     assert written(solve(folder, output=file, matte=edges)) == ALL
@@ -106,9 +107,9 @@ def test_files_are_written_anew_without_solving_and_come_back_to_the_bit(
 
 
 def test_another_file_and_other_edges_at_once(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder, output={"pixel_type": "float"}, matte={"gamma": 2.0})
+    finished(output={"pixel_type": "float"}, matte={"gamma": 2.0})
     solved_calls.clear()
     solve(folder, matte={"grow_px": 2.0})
     assert not solved_calls
@@ -120,10 +121,10 @@ def test_another_file_and_other_edges_at_once(
 
 
 def test_a_changed_keyframe_is_solved_for_its_subject_alone(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
     edges = EDGES[0]
-    solve(folder, matte=edges)
+    finished(matte=edges)
     write_keyframe(folder / "trimaps" / "dog", "dog", 1008, band_px=6)
     solved_calls.clear()
     assert written(solve(folder, matte=edges)) == {"cat": [1007, 1008], "dog": [1007, 1008]}
@@ -163,9 +164,9 @@ def test_chunks_and_check_know_the_edges(
 
 
 def test_what_was_solved_is_checked(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder, matte=EDGES[0])
+    finished(matte=EDGES[0])
     (folder / "matte" / "cat" / "solved" / "matte.1007.exr").unlink()
     damaged = folder / "matte" / "dog" / "solved" / "matte.1006.exr"
     damaged.write_bytes(b"x" * damaged.stat().st_size)
@@ -178,11 +179,11 @@ def test_what_was_solved_is_checked(
 
 
 def test_a_kill_between_a_file_and_its_record_loses_nothing(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
     """Without compression a file with other edges has the size of the one before."""
     output = {"compression": "none"}
-    solve(folder, output=output)
+    finished(output=output)
     journals = [folder / "matte" / s / ".vfxmatte" / "journal.jsonl" for s in ("cat", "dog")]
     before = [journal.read_bytes() for journal in journals]
     solve(folder, output=output, matte={"gamma": 2.0})
@@ -193,8 +194,10 @@ def test_a_kill_between_a_file_and_its_record_loses_nothing(
     assert contents(folder / "matte") == contents(tmp_path / "afresh")
 
 
-def test_finished_and_locked_mattes_stay_and_the_others_give_way(folder: Path) -> None:
-    solve(folder)
+def test_finished_and_locked_mattes_stay_and_the_others_give_way(
+    folder: Path, finished: Any
+) -> None:
+    finished()
     given = alpha_of(folder, "cat", 1006)
     keys = folder / "keys" / "cat"
     keys.mkdir(parents=True)
@@ -209,8 +212,8 @@ def test_finished_and_locked_mattes_stay_and_the_others_give_way(folder: Path) -
     assert grown.sum() > 0 and (grown[given == 1] == 0).all()
 
 
-def test_layers_hold_the_shaped_mattes(folder: Path) -> None:
-    solve(folder, subject_layers=True)
+def test_layers_hold_the_shaped_mattes(folder: Path, finished: Any) -> None:
+    finished(subject_layers=True)
     solve(folder, subject_layers=True, matte=EDGES[0])
     for number in (1001, 1006):
         planes = read_exr_planes(folder / "matte" / f"matte.{number}.exr")

@@ -54,9 +54,9 @@ def test_each_subject_has_its_mattes_trimaps_journal_and_manifest(folder: Path) 
 
 
 def test_where_subjects_do_not_touch_mattes_are_those_of_each_alone(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, finished: Any
 ) -> None:
-    solve(folder)
+    finished()
     touching = set()
     for subject in ("cat", "dog"):
         single = as_single_shot(folder, subject, tmp_path / subject)
@@ -186,8 +186,8 @@ def test_a_frame_that_cannot_be_read_fails_for_each_subject(folder: Path) -> Non
 # -- again ----------------------------------------------------------------------------------------
 
 
-def test_a_second_run_keeps_everything(folder: Path) -> None:
-    solve(folder)
+def test_a_second_run_keeps_everything(folder: Path, finished: Any) -> None:
+    finished()
     before = contents(folder / "matte")
     results = solve(folder)
     assert {r.status for r in results} == {"kept"} and len(results) == 2 * len(NUMBERS)
@@ -195,9 +195,9 @@ def test_a_second_run_keeps_everything(folder: Path) -> None:
 
 
 def test_a_changed_keyframe_is_solved_for_its_subject_alone(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder)
+    finished()
     write_keyframe(folder / "trimaps" / "dog", "dog", 1008, band_px=6)
     solved_calls.clear()
     results = solve(folder)
@@ -220,9 +220,9 @@ def test_one_subject_alone_and_then_the_other_is_both_at_once(
 
 
 def test_one_subject_is_done_again_alone(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder)
+    finished()
     solved_calls.clear()
     for number in KEYFRAMES["cat"]:
         write_keyframe(folder / "trimaps" / "cat", "cat", number, band_px=7)
@@ -234,8 +234,10 @@ def test_one_subject_is_done_again_alone(
     assert {r.status for r in solve(folder)} == {"kept"}
 
 
-def test_a_frame_that_fails_for_one_subject_leaves_the_matte_of_another(folder: Path) -> None:
-    solve(folder)
+def test_a_frame_that_fails_for_one_subject_leaves_the_matte_of_another(
+    folder: Path, finished: Any
+) -> None:
+    finished()
     before = contents(folder / "matte" / "dog")
     path = folder / "plate" / "plate.1006.exr"
     path.write_bytes(path.read_bytes()[:-2000])
@@ -247,9 +249,9 @@ def test_a_frame_that_fails_for_one_subject_leaves_the_matte_of_another(folder: 
 
 
 def test_overwriting_one_subject_leaves_the_others_solved(
-    folder: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder)
+    finished()
     before = contents(folder / "matte")
     solved_calls.clear()
     solve(folder, "cat", run={"overwrite": True})
@@ -283,10 +285,10 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_kept_of_an_overlap_is_checked(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
     """Without it a matte does not tell its own alpha any more: it is solved again."""
-    solve(folder)
+    finished()
     for path in (folder / "matte" / "cat" / ".vfxmatte" / "unshared").iterdir():
         path.write_bytes(b"damaged")
     write_keyframe(folder / "trimaps" / "dog", "dog", 1008, band_px=6)
@@ -354,6 +356,7 @@ def test_check_counts_as_a_run_does(folder: Path) -> None:
     assert list(alone.subjects) == ["cat"]
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_several_devices_make_the_same_mattes(
     folder: Path, tmp_path: Path, tiny_weights: Path
 ) -> None:
@@ -371,8 +374,8 @@ def test_several_devices_make_the_same_mattes(
 # -- layers ---------------------------------------------------------------------------------------
 
 
-def test_one_exr_with_a_layer_for_each_subject(folder: Path) -> None:
-    solve(folder, subject_layers=True)
+def test_one_exr_with_a_layer_for_each_subject(folder: Path, finished: Any) -> None:
+    finished(subject_layers=True)
     for number in NUMBERS:
         path = folder / "matte" / f"matte.{number}.exr"
         with OpenEXR.File(str(path), separate_channels=True) as file:
@@ -391,8 +394,8 @@ def test_one_exr_with_a_layer_for_each_subject(folder: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in (folder / "matte").glob("*.exr")} == times
 
 
-def test_layers_follow_their_mattes(folder: Path) -> None:
-    solve(folder, subject_layers=True)
+def test_layers_follow_their_mattes(folder: Path, finished: Any) -> None:
+    finished(subject_layers=True)
     before = (folder / "matte" / "matte.1001.exr").read_bytes()
     last = (folder / "matte" / "matte.1008.exr").read_bytes()
     write_keyframe(folder / "trimaps" / "dog", "dog", 1008, band_px=6)
@@ -401,8 +404,8 @@ def test_layers_follow_their_mattes(folder: Path) -> None:
     assert (folder / "matte" / "matte.1008.exr").read_bytes() != last
 
 
-def test_layers_that_are_not_written_anew_are_named(folder: Path) -> None:
-    solve(folder, subject_layers=True)
+def test_layers_that_are_not_written_anew_are_named(folder: Path, finished: Any) -> None:
+    finished(subject_layers=True)
     with open_run(Shot.open(folder), settings_of(subject_layers=True)) as run:
         assert not any("--subject-layers" in note for note in run.plan.notes)
     with open_run(Shot.open(folder), settings_of()) as run:
@@ -428,8 +431,10 @@ def test_layers_need_exr_and_subjects(folder: Path, tmp_path: Path) -> None:
 # -- bad input ------------------------------------------------------------------------------------
 
 
-def test_a_subject_without_keyframes_is_named_and_nothing_is_lost(folder: Path) -> None:
-    solve(folder)
+def test_a_subject_without_keyframes_is_named_and_nothing_is_lost(
+    folder: Path, finished: Any
+) -> None:
+    finished()
     before = contents(folder / "matte")
     (folder / "trimaps" / "eel").mkdir()
     with pytest.raises(ShotError) as raised:
@@ -478,8 +483,10 @@ def test_a_bad_keyframe_names_its_subject_and_path(folder: Path) -> None:
     assert raised.value.shot == "two of them/dog" and str(path) in str(raised.value)
 
 
-def test_painting_over_a_propagated_trimap_is_noticed_for_each_subject(folder: Path) -> None:
-    solve(folder)
+def test_painting_over_a_propagated_trimap_is_noticed_for_each_subject(
+    folder: Path, finished: Any
+) -> None:
+    finished()
     painted = folder / "matte" / "dog" / "trimaps" / "trimap.1003.png"
     labels = cv2.imread(str(painted), cv2.IMREAD_UNCHANGED)
     assert labels is not None

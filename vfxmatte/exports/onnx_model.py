@@ -7,12 +7,8 @@ graph, in standard operations only. Needs the packages of the extra `export`.
 from __future__ import annotations
 
 import importlib.util
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +24,7 @@ from vfxmatte.exports.flame import (
     write_flame_description,
 )
 from vfxmatte.exports.networks import load_any
-from vfxmatte.exports.onnx_graph import OPSET, chained, converted, remove_source_paths
+from vfxmatte.exports.onnx_graph import chained, converted
 from vfxmatte.exports.onnx_pieces import light_pieces, prior_pieces
 from vfxmatte.exports.record import record_of
 from vfxmatte.exports.stages import NoRefinement, Stage1, pool_alone, unpool_by_comparison
@@ -122,8 +118,7 @@ class OnnxMatting(nn.Module):
 def _reflected(size: int) -> Tensor:
     """Return indices that extend a side to a multiple of the stride by repeated reflection."""
     length = (size + STRIDE - 1) // STRIDE * STRIDE
-    at_least: Any = torch.sym_max  # max for sizes that the exporter tracks
-    period = torch.full((1,), at_least(2 * size - 2, 1), dtype=torch.int64)
+    period = torch.as_tensor(2 * size - 2).clamp(min=1)  # sizes are tensors when they are traced
     index = torch.remainder(torch.arange(length), period)
     return torch.minimum(index, period - index)
 
@@ -263,36 +258,5 @@ def _converted(module: OnnxMatting) -> onnx.ModelProto:
 
 def _exported(module: nn.Module, channels: int, name: str) -> onnx.ModelProto:
     """Convert a module of one input of that name, as `_converted`."""
-    free: Any = torch.export.Dim.DYNAMIC
     example = torch.rand(2, channels, 2 * STRIDE + 5, 3 * STRIDE + 7)
-    with _warnings_suppressed():
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            dynamic_shapes=({0: free, 2: free, 3: free},),
-            opset_version=OPSET,
-            input_names=[name],
-            output_names=[OUTPUT],
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("torch gave no ONNX model", hint="use another release of torch")
-    model: onnx.ModelProto = program.model_proto
-    remove_source_paths(model)
-    return model
-
-
-@contextmanager
-def _warnings_suppressed() -> Iterator[None]:
-    """Suppress the exporter's warnings of torchvision, which this network does not use."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for kind in (DeprecationWarning, FutureWarning):  # from torch itself
-                warnings.simplefilter("ignore", kind)
-            yield
-    finally:
-        logger.setLevel(level)
+    return converted(module, [example], [name], [OUTPUT])
