@@ -22,7 +22,7 @@ from torch import Tensor
 from vfxmatte.network.light import PRIORS, STRIDE, LightMatting, Maps, refinement_input
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.tiling import reflected
-from vfxmatte.prior.magnified import read_at
+from vfxmatte.prior.magnified import Magnified
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
 
@@ -129,7 +129,7 @@ def _mixed(
     frame: Frame, small: _Reduced, maps: Maps, places: tuple[Places, ...]
 ) -> tuple[FloatImage, FloatImage]:
     """Stage 1's unclamped alpha and the logarithm of its expected error at (n,) places."""
-    within = places[0] - small.top, places[1] - small.left
+    within = Magnified.of((places[0] - small.top, places[1] - small.left), small.factor)
     stacked = torch.cat((maps.added, maps.shares), 1)
     read = torch.from_numpy(small.read(stacked, within))
     mixture = (read[:, 1:].softmax(1) * torch.from_numpy(frame.priors[places])).sum(1)
@@ -168,10 +168,10 @@ class _Reduced:
         added, shares, log_error, features = (plane.float().cpu() for plane in planes)
         return Maps(added=added, shares=shares, log_error=log_error, features=features)
 
-    def read(self, planes: Tensor, within: tuple[Places, ...]) -> FloatImage:
+    def read(self, planes: Tensor, within: Magnified) -> FloatImage:
         """(n, c) values of (1, c, h, w), c up to 4, at places of the box's full size."""
         values = np.ascontiguousarray(planes[0].permute(1, 2, 0).numpy())
-        return read_at(values, within, self.factor)
+        return within.read(values)
 
 
 def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:

@@ -32,6 +32,10 @@ LAPLACIAN_EPSILON = 1e-6
 TOLERANCE, ITERATIONS = 3e-4, 500
 """Residual at which the solver ends, as a share of that of 0.5 everywhere, and its most steps."""
 
+BLOCKS_TOLERANCE = 1.5e-3
+"""The same with the corrections of `colour_blocks`, for results as near to the solution: without
+them what is left is smooth, and hardly shows in the residual."""
+
 MODEL_RADIUS_PX, MODEL_EPSILON = 2, 1e-5
 """Window and regularisation of the local linear models."""
 
