@@ -27,11 +27,11 @@ from vfxmatte.prior import means as prior_means
 from vfxmatte.prior.affinities import adjacent, distant
 from vfxmatte.prior.alpha_prior import alpha_priors, priors_on
 from vfxmatte.prior.colour_blocks import ColourBlocks
-from vfxmatte.prior.constants import IN_LIGHT, MOST_PX, usual_reduction
+from vfxmatte.prior.constants import BLOCK_PX, IN_LIGHT, MOST_PX, usual_reduction
 from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.prior.magnified import Magnified
 from vfxmatte.prior.means import means
-from vfxmatte.prior.region import BLOCK_PX, Region
+from vfxmatte.prior.region import Region
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import cv2
@@ -23,8 +24,8 @@ from vfxmatte.network.light import PRIORS, STRIDE, LightMatting, Maps, refinemen
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.tiling import reflected
 from vfxmatte.prior.magnified import Magnified
-from vfxmatte.trimaps import box_around
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.trimaps import box_around, of_blocks
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 MOST_PX = 600_000
 """Stage 1 sees a frame reduced until it has at most so many pixels."""
@@ -76,12 +77,17 @@ class Solved:
     """A frame's result, (H, W) float32 each.
 
     alpha: in [0, 1], exactly 0 and 1 where the trimap is certain. error: the absolute error of
-    alpha that stage 1 expects, 0 where the trimap is certain. prior: the mean of the alpha priors.
+    alpha that stage 1 expects, 0 where the trimap is certain.
     """
 
     alpha: FloatImage
     error: FloatImage
-    prior: FloatImage
+    priors: FloatImage
+
+    @cached_property
+    def prior(self) -> FloatImage:
+        """The mean of the alpha priors."""
+        return np.asarray(self.priors.mean(axis=2), np.float32)
 
 
 def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> FloatImage:
@@ -108,13 +114,12 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
     """Solve a frame; without `refine`, by stage 1 alone."""
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
     error = np.zeros_like(alpha)
-    prior = np.asarray(frame.priors.mean(axis=2), np.float32)
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
-        return Solved(alpha=alpha, error=error, prior=prior)
+        return Solved(alpha=alpha, error=error, priors=frame.priors)
     small = _Reduced.of(frame, unknown)
     maps = small.maps(network)
-    places = np.nonzero(unknown)
+    places = np.divmod(np.flatnonzero(unknown), unknown.shape[1])
     mixed, log_error = _mixed(frame, small, maps, places)
     alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
     if refine and network.refinement is not None:
@@ -122,7 +127,7 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
         needed[places] = log_error > math.log(REFINED_ABOVE)
         for tiles in _batches(needed):
             _refine_tiles(network, frame, small, maps, tiles, needed, alpha)
-    return Solved(alpha=alpha, error=error, prior=prior)
+    return Solved(alpha=alpha, error=error, priors=frame.priors)
 
 
 def _mixed(
@@ -132,7 +137,9 @@ def _mixed(
     within = Magnified.of((places[0] - small.top, places[1] - small.left), small.factor)
     stacked = torch.cat((maps.added, maps.shares), 1)
     read = torch.from_numpy(small.read(stacked, within))
-    mixture = (read[:, 1:].softmax(1) * torch.from_numpy(frame.priors[places])).sum(1)
+    pixels = places[0] * frame.labels.shape[1] + places[1]
+    priors = torch.from_numpy(frame.priors.reshape(-1, PRIORS).take(pixels, 0))
+    mixture = (read[:, 1:].softmax(1) * priors).sum(1)
     return (read[:, 0] + mixture).numpy(), small.read(maps.log_error, within)[:, 0]
 
 
@@ -162,7 +169,8 @@ class _Reduced:
     def maps(self, network: LightMatting) -> Maps:
         """Stage 1's maps on the CPU, float32."""
         weight = next(network.parameters())
-        x = torch.from_numpy(self.planes)[None].to(weight.device, weight.dtype)
+        x = torch.from_numpy(self.planes)[None].permute(0, 3, 1, 2)
+        x = x.to(weight.device, weight.dtype)
         maps = network.stage1(x.contiguous(memory_format=torch.channels_last))
         planes = (maps.added, maps.shares, maps.log_error, maps.features)
         added, shares, log_error, features = (plane.float().cpu() for plane in planes)
@@ -175,14 +183,13 @@ class _Reduced:
 
 
 def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:
-    """(CHANNELS, h, w) of a box, reduced; it may reach beyond the frame's lower and right edge."""
+    """(h, w, CHANNELS) of a box, reduced; it may reach beyond the frame's lower and right edge."""
     rows, columns = box
     size = (rows.stop - rows.start) // factor, (columns.stop - columns.start) // factor
     image, priors = (_averaged(v[box], size, factor) for v in (frame.image, frame.priors))
     labels = _extended(reduced_labels(_whole(frame.labels[box], factor), factor), size)
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
-    whole = np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
-    return np.ascontiguousarray(whole.transpose(2, 0, 1), dtype=np.float32)
+    return np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
 
 
 def _averaged(values: FloatImage, size: tuple[int, int], factor: int) -> FloatImage:
@@ -212,11 +219,8 @@ def reduced_labels(labels: Labels, factor: int) -> Labels:
     """Labels of squares of `factor` px: certain where the whole square is."""
     if factor == 1:
         return labels
-    blocks = labels.reshape(labels.shape[0] // factor, factor, labels.shape[1] // factor, factor)
-    reduced = np.full((blocks.shape[0], blocks.shape[2]), UNKNOWN, np.uint8)
-    for value in (BACKGROUND, FOREGROUND):
-        reduced[(blocks == value).all((1, 3))] = value
-    return reduced
+    lowest, highest = (of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
+    return np.where(lowest == highest, lowest, np.uint8(UNKNOWN))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vfxmatte.prior.affinities import adjacent, distant
 from vfxmatte.prior.colour_blocks import ColourBlocks
 from vfxmatte.prior.constants import (
+    BLOCK_PX,
     DISTANT_WEIGHTS,
     IN_LIGHT,
     MODEL_RADIUS_PX,
@@ -33,7 +34,7 @@ from vfxmatte.prior.means import means
 from vfxmatte.prior.magnified import Magnified, Places
 from vfxmatte.prior.region import Region
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
-from vfxmatte.trimaps import box_around
+from vfxmatte.trimaps import box_around, of_blocks
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
 
 _CPU = torch.device("cpu")
@@ -68,7 +69,7 @@ def alpha_priors(
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
-    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), 2 * factor)
+    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), BLOCK_PX * factor)
     if device.type != "cpu":
         priors[box] = priors_on(device, image[box], labels[box], factor)
         return priors
@@ -97,7 +98,8 @@ def priors_on(
 def _on_grid(box: tuple[slice, slice], step: int) -> tuple[slice, slice]:
     """Start the box at multiples of the step.
 
-    Were other pixels averaged, or joined, from frame to frame, the matte would flicker."""
+    Were other pixels averaged, or joined, from frame to frame, the matte would flicker. The solver's
+    blocks lie as in the whole picture."""
     rows, columns = (slice(side.start // step * step, side.stop) for side in box)
     return rows, columns
 
@@ -118,7 +120,7 @@ class _Reduced:
         height, width = (-(-side // factor) for side in labels.shape)
         below, right = height * factor - labels.shape[0], width * factor - labels.shape[1]
         image, labels = _extended(image, below, right), _extended(labels, below, right)
-        lowest, highest = (_of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
+        lowest, highest = (of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
         reduced = np.where(lowest == highest, lowest, np.uint8(UNKNOWN))
         more = max(0, 3 - height), max(0, 3 - width)  # at least one 3×3 patch
         displayed, light = _averaged(image, width, height, factor)
@@ -143,12 +145,6 @@ class _Reduced:
             weights = [*zip(DISTANT_WEIGHTS, IN_LIGHT, strict=True)]
             alphas.reshape(PRIORS, -1)[:, region.pixels] = means(near, far, blocks, weights).T
         return alphas.clip(0, 1)
-
-
-def _of_blocks(ufunc: np.ufunc, labels: Labels, factor: int) -> Labels:
-    """Reduce squares of pixels by a function of two arguments."""
-    rows = ufunc.reduce([labels[first::factor] for first in range(factor)])
-    return np.asarray(ufunc.reduce([rows[:, first::factor] for first in range(factor)]))
 
 
 def _averaged(image: FloatImage, width: int, height: int, factor: int) -> tuple[FloatImage, FloatImage]:

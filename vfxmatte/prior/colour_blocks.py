@@ -1,8 +1,8 @@
-"""Coarse corrections of alpha for the solver: linear in the colours, square by square.
+"""Coarse corrections of alpha for the solver: linear in the colours, block by block.
 
 Alpha that is a linear function of the colours hardly costs any energy (Levin, Lischinski, Weiss
-2008), so that conjugate gradients find such parts last. Solved directly in squares of pixels, they
-are found at once: an additive two-level preconditioner. It takes a fifth of the steps.
+2008), so that conjugate gradients find such parts last. Solved directly, in square blocks of
+pixels, they are found at once: an additive two-level preconditioner. It takes a fifth of the steps.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from vfxmatte.prior.affinities import Affinities
 from vfxmatte.prior.region import Region
 from vfxmatte.types import FloatImage, Floats
 
-_RIDGE = 1e-6  # relative; where a square has one colour only
+_RIDGE = 1e-6  # relative; where a block has one colour only
 _LEAST = 1e-12  # degree or energy, where a pixel is joined to none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ColourBlocks:
-    """Functions of u unknown pixels that are linear in a picture's colours in one square each."""
+    """Functions of u unknown pixels that are linear in a picture's colours in one block each."""
 
     functions: Any
-    """(u, 4n) sparse: 1 and the colours, less their mean, for each of n squares."""
+    """(u, 4n) sparse: 1 and the colours, less their mean, for each of n blocks."""
     sums: Any
     """(4n, u) the same, transposed."""
     energies: Any
@@ -78,7 +78,7 @@ class ColourBlocks:
 
 
 def _functions(colours: FloatImage, region: Region) -> Any:
-    """Return the functions of all squares, (u, 4n) sparse."""
+    """Return the functions of all blocks, (u, 4n) sparse."""
     import scipy.sparse
 
     own = colours.reshape(-1, 3).take(region.pixels, 0).astype(np.float64)

@@ -8,13 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxmatte.prior.constants import BLOCK_PX, MOST_BLOCKS
 from vfxmatte.types import FloatImage, Mask
 
 Places = NDArray[np.intp]
-
-BLOCK_PX = 8
-"""Side of the squares that the pixels are ordered by."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
@@ -27,12 +24,12 @@ class Region:
 
     @cached_property
     def pixels(self) -> Places:
-        """(u,) unknown pixels: square by square, and in each in reading order."""
+        """(u,) unknown pixels: block by block, and in each in reading order."""
         return self._ordered[0]
 
     @cached_property
     def firsts(self) -> Places:
-        """(n,) the first of the pixels in each square."""
+        """(n,) the first of the pixels in each block, a square of `BLOCK_PX` or a larger one."""
         return self._ordered[1]
 
     @cached_property
@@ -44,10 +41,14 @@ class Region:
 
     @cached_property
     def _ordered(self) -> tuple[Places, Places]:
-        pixels = np.flatnonzero(self.unknown)
-        width = self.unknown.shape[1]
+        pixels, width = np.flatnonzero(self.unknown), self.unknown.shape[1]
         y, x = np.divmod(pixels, width)
-        squares = y // BLOCK_PX * -(-width // BLOCK_PX) + x // BLOCK_PX
-        kind = np.min_scalar_type(int(squares[-1]))  # short numbers are sorted fastest
-        order = squares.astype(kind).argsort(kind="stable")
-        return pixels[order], np.flatnonzero(np.diff(squares[order], prepend=-1))
+        side = BLOCK_PX
+        while True:
+            blocks = y // side * -(-width // side) + x // side
+            kind = np.min_scalar_type(int(blocks[-1]))  # short numbers are sorted fastest
+            order = blocks.astype(kind).argsort(kind="stable")
+            firsts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
+            if len(firsts) <= MOST_BLOCKS:
+                return pixels[order], firsts
+            side *= 2
