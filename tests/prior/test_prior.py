@@ -219,7 +219,8 @@ def test_every_other_pixel_is_joined_to_distant_ones() -> None:
 
 def test_alphas_are_the_means_of_what_they_are_joined_to() -> None:
     """Those of the direct solution, within the error that the solver is allowed."""
-    image, labels, _ = ramp(96, 120)
+    image, labels, _ = ramp(40)
+    labels[:, 160:] = FOREGROUND
     region = Region(unknown=labels == UNKNOWN, known=(labels == FOREGROUND).astype(np.float32))
     near, far = adjacent([image], region), distant(image, region)
     blocks = [ColourBlocks.of(image, region, near[0], far)]
@@ -232,7 +233,7 @@ def test_alphas_are_the_means_of_what_they_are_joined_to() -> None:
             for one, other in ((near[0].degree, far.degree), (near[0].arriving, far.arriving))
         )
         exact = np.linalg.solve(np.diag(degree) - joined, right)
-        assert np.abs(alphas[:, number] - exact).mean() < 2e-3
+        assert np.abs(alphas[:, number] - exact).mean() < 4e-3
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -341,7 +342,8 @@ def test_onnx_is_given_the_priors_or_makes_them(
     from vfxmatte.exports.onnx_model import OnnxSession, export_onnx
 
     path = tmp_path / "model.onnx"
-    assert export_onnx(path, weights=weights, priors=given) < 5e-3
+    # Its own priors come from another solver, see `ONNX_TOLERANCE`.
+    assert export_onnx(path, weights=weights, priors=given) < (5e-3 if given else 5e-2)
     channels = 4 + PRIORS if given else 4
     assert OnnxSession(path).record["input"].startswith(f"(N, {channels}, H, W)")
     if given:

@@ -169,8 +169,7 @@ class _Reduced:
     def maps(self, network: LightMatting) -> Maps:
         """Stage 1's maps on the CPU, float32."""
         weight = next(network.parameters())
-        x = torch.from_numpy(self.planes)[None].permute(0, 3, 1, 2)
-        x = x.to(weight.device, weight.dtype)
+        x = torch.from_numpy(self.planes)[None].to(weight.device, weight.dtype)
         maps = network.stage1(x.contiguous(memory_format=torch.channels_last))
         planes = (maps.added, maps.shares, maps.log_error, maps.features)
         added, shares, log_error, features = (plane.float().cpu() for plane in planes)
@@ -183,13 +182,14 @@ class _Reduced:
 
 
 def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:
-    """(h, w, CHANNELS) of a box, reduced; it may reach beyond the frame's lower and right edge."""
+    """(CHANNELS, h, w) of a box, reduced; it may reach beyond the frame's lower and right edge."""
     rows, columns = box
     size = (rows.stop - rows.start) // factor, (columns.stop - columns.start) // factor
     image, priors = (_averaged(v[box], size, factor) for v in (frame.image, frame.priors))
     labels = _extended(reduced_labels(_whole(frame.labels[box], factor), factor), size)
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
-    return np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
+    whole = np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
+    return whole.transpose(2, 0, 1)  # in memory channels come last, as the network takes them
 
 
 def _averaged(values: FloatImage, size: tuple[int, int], factor: int) -> FloatImage:

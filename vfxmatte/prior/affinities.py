@@ -21,7 +21,6 @@ from vfxmatte.prior.region import Places, Region
 from vfxmatte.types import FloatImage, Floats
 
 _LEAF_SIZE = 32  # of the k-d tree
-_SLACK = 0.5  # eps of cKDTree.query: neighbours up to 1.5x too far (hardly any) for less time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +71,7 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
         points, queries = (_points(colours, places, weight) for places in (near, own))
         tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False)
         ranks = range(1, min(count, len(near)) + 1)
-        found.append(tree.query(queries, ranks, _SLACK, workers=torch.get_num_threads())[1])
+        found.append(tree.query(queries, ranks, workers=torch.get_num_threads())[1])
     others = near[np.concatenate(found, axis=1)]
     values = np.where(unknown.ravel()[others], np.float32(1), np.float32(2))
     values *= others != own[:, None]

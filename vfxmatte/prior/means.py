@@ -10,7 +10,7 @@ from vfxmatte.common.conjugate_gradients import conjugate_gradients
 from vfxmatte.common.sums import norm
 from vfxmatte.prior.affinities import Affinities
 from vfxmatte.prior.colour_blocks import ColourBlocks
-from vfxmatte.prior.constants import BLOCKS_TOLERANCE, ITERATIONS
+from vfxmatte.prior.constants import ITERATIONS, TOLERANCE
 from vfxmatte.types import FloatImage
 
 
@@ -57,7 +57,7 @@ def _solve(
         product,
         right,
         start,
-        goal=BLOCKS_TOLERANCE * norm(right - product(np.full_like(start, 0.5))),
+        goal=TOLERANCE * norm(right - product(np.full_like(start, 0.5))),
         steps=ITERATIONS,
         precondition=blocks.preconditioner(degree, weight),
     )

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vfxmatte.prior.constants import (
     BLOCK_PX,
-    BLOCKS_TOLERANCE,
     DISTANT_WEIGHTS,
     IN_LIGHT,
     ITERATIONS,
@@ -23,6 +22,7 @@ from vfxmatte.prior.constants import (
     NEAR_PX,
     MOST_BLOCKS,
     NEIGHBOURS,
+    TOLERANCE,
 )
 from vfxmatte.prior.inverse import inverse_positive
 from vfxmatte.prior.row_sums import row_sums
@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "near_px": NEAR_PX,
     "block_px": BLOCK_PX,
     "most_blocks": MOST_BLOCKS,
-    "tolerance": BLOCKS_TOLERANCE,
+    "tolerance": TOLERANCE,
     "iterations": ITERATIONS,
     "epsilon": LAPLACIAN_EPSILON,
     "model_epsilon": MODEL_EPSILON,
@@ -166,16 +166,15 @@ def _alphas(
 def _blocks(unknown: Tensor, block_px: int, most_blocks: int) -> Tensor:
     """Number the blocks of the unknown pixels (u,), see `region`."""
     where = unknown.nonzero()
-    side = block_px
-    while True:
+    side, count = block_px, most_blocks + 1
+    place, used = where[:, 0], where[:, 0]
+    while count > most_blocks:
         in_a_row = (unknown.size(1) + side - 1) // side
-        place = torch.div(where, side, rounding_mode="floor")
-        place = place[:, 0] * in_a_row + place[:, 1]
+        square = torch.div(where, side, rounding_mode="floor")
+        place = square[:, 0] * in_a_row + square[:, 1]
         used = torch.zeros([int(place.max()) + 1], dtype=torch.long, device=place.device)
         used = used.index_fill(0, place, 1)
-        if int(used.sum()) <= most_blocks:
-            break
-        side *= 2
+        count, side = int(used.sum()), 2 * side
     return (used.cumsum(0) - 1)[place]
 
 
