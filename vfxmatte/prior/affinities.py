@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vfxmatte.prior.constants import LAPLACIAN_EPSILON, NEAR_PX, NEIGHBOURS
 from vfxmatte.prior.laplacian import STEPS
@@ -84,7 +85,7 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
     )
 
 
-def _points(colours: FloatImage, places: Places, weight: float) -> Floats:
+def _points(colours: FloatImage, places: Places, weight: float) -> NDArray[np.floating[Any]]:
     """List colours, and places times a weight if there is one, (n, 3 or 5)."""
     listed = colours.reshape(-1, 3).take(places, 0)
     if not weight:

@@ -30,12 +30,12 @@ from vfxmatte.prior.constants import (
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models
-from vfxmatte.prior.means import means
 from vfxmatte.prior.magnified import Magnified, Places
+from vfxmatte.prior.means import means
 from vfxmatte.prior.region import Region
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import box_around, of_blocks
-from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 _CPU = torch.device("cpu")
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
@@ -98,8 +98,8 @@ def priors_on(
 def _on_grid(box: tuple[slice, slice], step: int) -> tuple[slice, slice]:
     """Start the box at multiples of the step.
 
-    Were other pixels averaged, or joined, from frame to frame, the matte would flicker. The solver's
-    blocks lie as in the whole picture."""
+    Were other pixels averaged, or joined, from frame to frame, the matte would flicker. The blocks
+    of the solver lie as in the whole picture."""
     rows, columns = (slice(side.start // step * step, side.stop) for side in box)
     return rows, columns
 
@@ -147,7 +147,9 @@ class _Reduced:
         return alphas.clip(0, 1)
 
 
-def _averaged(image: FloatImage, width: int, height: int, factor: int) -> tuple[FloatImage, FloatImage]:
+def _averaged(
+    image: FloatImage, width: int, height: int, factor: int
+) -> tuple[FloatImage, FloatImage]:
     """Average a picture and its squares to (height, width, 3), some rows at a time."""
     small = np.empty((2, height, width, 3), np.float32)
     for first in range(0, height, _ROWS):

@@ -7,6 +7,7 @@ reduced picture give alpha at full size (He, Sun 2015, "Fast guided filter").
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def linear_models(colours: FloatImage, alphas: Iterable[FloatImage]) -> Iterator
         _boxed(planes[i] * planes[j]) - mean[i] * mean[j] + np.float32(i == j) * MODEL_EPSILON
         for i, j in symmetric.PAIRS
     ]
-    inverse = inverse_positive(covariance)
+    inverse = cast(list[FloatImage], inverse_positive(cast(Any, covariance)))
     for alpha in alphas:
         mean_alpha = _boxed(alpha)
         shared = [_boxed(planes[i] * alpha) - mean[i] * mean_alpha for i in range(3)]

@@ -13,6 +13,7 @@ from vfxmatte.types import FloatImage, Mask
 
 Places = NDArray[np.intp]
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
     """The unknown region of a reduced picture, and what is known around it."""

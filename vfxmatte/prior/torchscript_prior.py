@@ -19,8 +19,8 @@ from vfxmatte.prior.constants import (
     ITERATIONS,
     LAPLACIAN_EPSILON,
     MODEL_EPSILON,
-    NEAR_PX,
     MOST_BLOCKS,
+    NEAR_PX,
     NEIGHBOURS,
     TOLERANCE,
 )
