@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import cv2
@@ -77,17 +76,12 @@ class Solved:
     """A frame's result, (H, W) float32 each.
 
     alpha: in [0, 1], exactly 0 and 1 where the trimap is certain. error: the absolute error of
-    alpha that stage 1 expects, 0 where the trimap is certain.
+    alpha that stage 1 expects, 0 where the trimap is certain. prior: the mean of the alpha priors.
     """
 
     alpha: FloatImage
     error: FloatImage
-    priors: FloatImage
-
-    @cached_property
-    def prior(self) -> FloatImage:
-        """The mean of the alpha priors."""
-        return np.asarray(self.priors.mean(axis=2), np.float32)
+    prior: FloatImage
 
 
 def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> FloatImage:
@@ -113,33 +107,34 @@ def averaged(values: FloatImage, factor: int) -> FloatImage:
 def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solved:
     """Solve a frame; without `refine`, by stage 1 alone."""
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
-    error = np.zeros_like(alpha)
+    error, prior = np.zeros_like(alpha), alpha.copy()
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
-        return Solved(alpha=alpha, error=error, priors=frame.priors)
+        return Solved(alpha=alpha, error=error, prior=prior)
     small = _Reduced.of(frame, unknown)
     maps = small.maps(network)
-    places = np.divmod(np.flatnonzero(unknown), unknown.shape[1])
-    mixed, log_error = _mixed(frame, small, maps, places)
+    pixels = np.flatnonzero(unknown)
+    places = np.divmod(pixels, unknown.shape[1])
+    priors = frame.priors.reshape(-1, PRIORS).take(pixels, 0)
+    prior[places] = (priors[:, 0] + priors[:, 1] + priors[:, 2]) / PRIORS
+    mixed, log_error = _mixed(priors, small, maps, places)
     alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
     if refine and network.refinement is not None:
         needed = np.zeros(unknown.shape, bool)
         needed[places] = log_error > math.log(REFINED_ABOVE)
         for tiles in _batches(needed):
             _refine_tiles(network, frame, small, maps, tiles, needed, alpha)
-    return Solved(alpha=alpha, error=error, priors=frame.priors)
+    return Solved(alpha=alpha, error=error, prior=prior)
 
 
 def _mixed(
-    frame: Frame, small: _Reduced, maps: Maps, places: tuple[Places, ...]
+    priors: FloatImage, small: _Reduced, maps: Maps, places: tuple[Places, ...]
 ) -> tuple[FloatImage, FloatImage]:
     """Stage 1's unclamped alpha and the logarithm of its expected error at (n,) places."""
     within = Magnified.of((places[0] - small.top, places[1] - small.left), small.factor)
     stacked = torch.cat((maps.added, maps.shares), 1)
     read = torch.from_numpy(small.read(stacked, within))
-    pixels = places[0] * frame.labels.shape[1] + places[1]
-    priors = torch.from_numpy(frame.priors.reshape(-1, PRIORS).take(pixels, 0))
-    mixture = (read[:, 1:].softmax(1) * priors).sum(1)
+    mixture = (read[:, 1:].softmax(1) * torch.from_numpy(priors)).sum(1)
     return (read[:, 0] + mixture).numpy(), small.read(maps.log_error, within)[:, 0]
 
 
