@@ -184,7 +184,7 @@ def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:
     labels = _extended(reduced_labels(_whole(frame.labels[box], factor), factor), size)
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
     whole = np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
-    return whole.transpose(2, 0, 1)  # in memory channels come last, as the network takes them
+    return np.ascontiguousarray(whole.transpose(2, 0, 1))
 
 
 def _averaged(values: FloatImage, size: tuple[int, int], factor: int) -> FloatImage:
