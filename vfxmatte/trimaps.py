@@ -284,6 +284,12 @@ def resized(labels: Labels, shape: tuple[int, int], *, growth_px: float = 0.0) -
     return grow(result, growth_px) if growth_px > 0 else result
 
 
+def of_blocks(ufunc: np.ufunc, labels: Labels, factor: int) -> Labels:
+    """Reduce squares of `factor` pixels by a function of two arguments."""
+    rows = ufunc.reduce([labels[first::factor] for first in range(factor)])
+    return np.asarray(ufunc.reduce([rows[:, first::factor] for first in range(factor)]))
+
+
 def _enlarged(mask: Mask, shape: tuple[int, int]) -> Mask:
     """Enlarge a mask to (H, W) bool."""
     signed = cv2.resize(_edge_distance(mask), shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -42,19 +42,20 @@ def conjugate_gradients(
     Returns:
         x, and the number of steps taken.
     """
-    x, residual = start.copy(), right - product(start)
-    step, before = residual, math.inf  # of no weight in the first step
+    x, residual, share = start.copy(), right - product(start), np.empty_like(start)
+    step, before = np.zeros_like(residual), math.inf  # of no weight in the first step
     with np.errstate(all="ignore"):
         for count in range(steps):
             if not norm(residual) > goal:  # also NaN
                 return x, count
             near = residual if precondition is None else precondition(residual)
             energy = dot(residual, near)
-            step = near + _ratio(energy, before) * step if count else near.copy()
+            step *= _ratio(energy, before)
+            step += near
             moved = product(step)
             length = _ratio(energy, max(dot(step, moved), least_curvature))
-            x += length * step
-            residual -= length * moved
+            x += np.multiply(step, length, out=share)
+            residual -= np.multiply(moved, length, out=share)
             before = energy
     return x, steps
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from vfxmatte.network.light import PRIORS, STRIDE, LightMatting, Maps, refinement_input
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.tiling import reflected
-from vfxmatte.prior.magnified import read_at
-from vfxmatte.trimaps import box_around
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels
+from vfxmatte.prior.magnified import Magnified
+from vfxmatte.trimaps import box_around, of_blocks
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 MOST_PX = 600_000
 """Stage 1 sees a frame reduced until it has at most so many pixels."""
@@ -107,15 +107,17 @@ def averaged(values: FloatImage, factor: int) -> FloatImage:
 def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solved:
     """Solve a frame; without `refine`, by stage 1 alone."""
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
-    error = np.zeros_like(alpha)
-    prior = np.asarray(frame.priors.mean(axis=2), np.float32)
+    error, prior = np.zeros_like(alpha), alpha.copy()
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
         return Solved(alpha=alpha, error=error, prior=prior)
     small = _Reduced.of(frame, unknown)
     maps = small.maps(network)
-    places = np.nonzero(unknown)
-    mixed, log_error = _mixed(frame, small, maps, places)
+    pixels = np.flatnonzero(unknown)
+    places = np.divmod(pixels, unknown.shape[1])
+    priors = frame.priors.reshape(-1, PRIORS).take(pixels, 0)
+    prior[places] = (priors[:, 0] + priors[:, 1] + priors[:, 2]) / PRIORS
+    mixed, log_error = _mixed(priors, small, maps, places)
     alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
     if refine and network.refinement is not None:
         needed = np.zeros(unknown.shape, bool)
@@ -126,13 +128,13 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
 
 
 def _mixed(
-    frame: Frame, small: _Reduced, maps: Maps, places: tuple[Places, ...]
+    priors: FloatImage, small: _Reduced, maps: Maps, places: tuple[Places, ...]
 ) -> tuple[FloatImage, FloatImage]:
     """Stage 1's unclamped alpha and the logarithm of its expected error at (n,) places."""
-    within = places[0] - small.top, places[1] - small.left
+    within = Magnified.of((places[0] - small.top, places[1] - small.left), small.factor)
     stacked = torch.cat((maps.added, maps.shares), 1)
     read = torch.from_numpy(small.read(stacked, within))
-    mixture = (read[:, 1:].softmax(1) * torch.from_numpy(frame.priors[places])).sum(1)
+    mixture = (read[:, 1:].softmax(1) * torch.from_numpy(priors)).sum(1)
     return (read[:, 0] + mixture).numpy(), small.read(maps.log_error, within)[:, 0]
 
 
@@ -168,10 +170,10 @@ class _Reduced:
         added, shares, log_error, features = (plane.float().cpu() for plane in planes)
         return Maps(added=added, shares=shares, log_error=log_error, features=features)
 
-    def read(self, planes: Tensor, within: tuple[Places, ...]) -> FloatImage:
+    def read(self, planes: Tensor, within: Magnified) -> FloatImage:
         """(n, c) values of (1, c, h, w), c up to 4, at places of the box's full size."""
         values = np.ascontiguousarray(planes[0].permute(1, 2, 0).numpy())
-        return read_at(values, within, self.factor)
+        return within.read(values)
 
 
 def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:
@@ -182,7 +184,7 @@ def _planes(frame: Frame, box: tuple[slice, slice], factor: int) -> FloatImage:
     labels = _extended(reduced_labels(_whole(frame.labels[box], factor), factor), size)
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
     whole = np.concatenate((image, trimap[:, :, None], priors, nearness(labels)), axis=2)
-    return np.ascontiguousarray(whole.transpose(2, 0, 1), dtype=np.float32)
+    return np.ascontiguousarray(whole.transpose(2, 0, 1))
 
 
 def _averaged(values: FloatImage, size: tuple[int, int], factor: int) -> FloatImage:
@@ -212,11 +214,8 @@ def reduced_labels(labels: Labels, factor: int) -> Labels:
     """Labels of squares of `factor` px: certain where the whole square is."""
     if factor == 1:
         return labels
-    blocks = labels.reshape(labels.shape[0] // factor, factor, labels.shape[1] // factor, factor)
-    reduced = np.full((blocks.shape[0], blocks.shape[2]), UNKNOWN, np.uint8)
-    for value in (BACKGROUND, FOREGROUND):
-        reduced[(blocks == value).all((1, 3))] = value
-    return reduced
+    lowest, highest = (of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
+    return np.where(lowest == highest, lowest, np.uint8(UNKNOWN))
 
 
 @dataclass(frozen=True, kw_only=True)

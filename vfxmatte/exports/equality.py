@@ -43,6 +43,8 @@ class Tolerance:
 
 
 FLOAT_TOLERANCE = Tolerance(largest=2e-2, mean=1e-4)
+ONNX_TOLERANCE = Tolerance(largest=5e-2, mean=2e-3)
+"""Tolerance for alpha priors made by another solver, that goes on until it is nearer to the end."""
 HALF_TOLERANCE = Tolerance(largest=1e-1, mean=1e-2)
 """Tolerance for weights and activations with 11 bits of mantissa."""
 

@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.errors import ExportError
 from vfxmatte.exports.destination import written_when_equal
-from vfxmatte.exports.equality import FLOAT_TOLERANCE, HALF_TOLERANCE, Priors, check_equal
+from vfxmatte.exports.equality import (
+    FLOAT_TOLERANCE,
+    HALF_TOLERANCE,
+    ONNX_TOLERANCE,
+    Priors,
+    check_equal,
+)
 from vfxmatte.exports.flame import (
     check_flame_path,
     flame_description,
@@ -155,7 +161,8 @@ def export_onnx(
         for key, value in record_of(info, space, priors=priors).items():
             model.metadata_props.add(key=f"vfxmatte.{key}", value=value)
         partial.write_bytes(model.SerializeToString())
-        tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
+        single = ONNX_TOLERANCE if source == "inside" else FLOAT_TOLERANCE
+        tolerance = HALF_TOLERANCE if half else single
         difference = check_equal(OnnxSession(partial), weights, space, tolerance, priors=source)
     if not priors:
         described = flame_description(path.stem, space, INPUT, OUTPUT)

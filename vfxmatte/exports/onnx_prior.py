@@ -21,14 +21,14 @@ from vfxmatte.prior.constants import (
     MOST_PX,
     NEAR_PX,
     NEIGHBOURS,
-    TOLERANCE,
+    PLAIN_TOLERANCE,
 )
 
 _LEAST, _MOST = LEAST_REDUCTION, float(MOST_PX)
 _LOW, _MIDDLE, _HIGH = DISTANT_WEIGHTS
 (_FIRST, _PLACE), (_SECOND, _) = NEIGHBOURS
 _NEAR, _SIDE = NEAR_PX, 2 * NEAR_PX + 1
-_ALLOWED, _ITERATIONS = TOLERANCE**2, ITERATIONS
+_ALLOWED, _ITERATIONS = PLAIN_TOLERANCE**2, ITERATIONS
 _DOWN, _RIGHT = [dy for dy, _ in STEPS], [dx for _, dx in STEPS]
 _ROUNDING = 1e-14  # share of a pixel's degree that sums of float64 do not resolve
 _AT_ONCE = 1 << 22
@@ -117,7 +117,7 @@ def product(x, places, values, back, back_values):
 
 @script(default_opset=op)
 def solved(degree, right, places, values, back, back_values, start):
-    """Solve (u,) by conjugate gradients from `start`, preconditioned by the diagonal."""
+    """Solve (u,) by conjugate gradients from `start`, preconditioned by the diagonal alone."""
     even = op.Expand(op.CastLike(0.5, right), op.Shape(right))
     apart = right - degree * even + product(even, places, values, back, back_values)
     goal = op.ReduceSum(apart * apart, keepdims=0) * op.CastLike(_ALLOWED, right)

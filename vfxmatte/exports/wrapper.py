@@ -111,6 +111,7 @@ class ExportedMatting(nn.Module):
         self.counts = SETTINGS["counts"]
         self.places = SETTINGS["places"]
         self.near_px = SETTINGS["near_px"]
+        self.block_px, self.most_blocks = SETTINGS["block_px"], SETTINGS["most_blocks"]
         self.tolerance = SETTINGS["tolerance"]
         self.iterations = SETTINGS["iterations"]
         self.epsilon = SETTINGS["epsilon"]
@@ -168,6 +169,8 @@ class ExportedMatting(nn.Module):
                     self.counts,
                     self.places,
                     self.near_px,
+                    self.block_px,
+                    self.most_blocks,
                     self.tolerance,
                     self.iterations,
                     self.epsilon,

@@ -31,8 +31,8 @@ def nearness(labels: Labels) -> FloatImage:
         if away.all():
             continue
         distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        squared = np.rint(np.minimum(distance, FARTHEST_PX) ** 2).astype(np.int32)
-        result[:, :, first : first + len(SCALES_PX)] = _gaussians()[squared]
+        squared = np.rint(np.minimum(distance, FARTHEST_PX) ** 2).astype(np.intp)
+        result[:, :, first : first + len(SCALES_PX)] = _gaussians().take(squared, 0, mode="clip")
     return result
 
 

@@ -1,4 +1,4 @@
-"""Affinities between pixels of like colour, and the alphas that follow from them.
+"""Affinities between pixels of like colour.
 
 There are two kinds: between neighbours, by the matting Laplacian (Levin, Lischinski, Weiss 2008),
 and between pixels that are alike wherever they are (Chen, Li, Tang 2013).
@@ -15,74 +15,45 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vfxmatte.common.conjugate_gradients import conjugate_gradients
-from vfxmatte.common.sums import norm
-from vfxmatte.prior.constants import (
-    ITERATIONS,
-    LAPLACIAN_EPSILON,
-    NEAR_PX,
-    NEIGHBOURS,
-    TOLERANCE,
-)
-from vfxmatte.prior.laplacian import STEPS, MattingLaplacian
-from vfxmatte.types import Floats, Mask
+from vfxmatte.prior.constants import LAPLACIAN_EPSILON, NEAR_PX, NEIGHBOURS
+from vfxmatte.prior.laplacian import STEPS
+from vfxmatte.prior.neighbours import neighbour_planes
+from vfxmatte.prior.region import Places, Region
+from vfxmatte.types import FloatImage, Floats
 
-Places = NDArray[np.intp]
-
-_LEAF_SIZE = 32  # of the k-d tree; halves the time of a query
-_LEAST_DEGREE = 1e-12  # of a pixel that is joined to none
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Region:
-    """The unknown region of a reduced picture, and what is known around it."""
-
-    unknown: Mask
-    """(h, w), at least one."""
-    known: Floats
-    """(h, w) alphas; 0 where unknown."""
-
-    @property
-    def pixels(self) -> Places:
-        """(u,) unknown pixels, in reading order."""
-        return np.flatnonzero(self.unknown)
-
-    @property
-    def numbers(self) -> Places:
-        """(h, w) which of the unknown pixels each is."""
-        return np.reshape(np.cumsum(self.unknown, dtype=np.int32) - 1, self.unknown.shape)
+_LEAF_SIZE = 32  # of the k-d tree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Affinities:
-    """Affinities as a system of equations of the u unknown pixels."""
+    """Affinities as a system of equations of the region's u pixels, in their order."""
 
     degree: Floats
     """(u,) sums of each pixel's affinities."""
     arriving: Floats
     """(u,) sums of affinity times alpha over the known pixels."""
     matrix: Any
-    """(u, u) sparse, the affinities among unknown pixels."""
+    """(u, u) sparse float32, the affinities among unknown pixels."""
 
 
-def adjacent(pictures: Sequence[Floats], region: Region) -> list[Affinities]:
+def adjacent(pictures: Sequence[FloatImage], region: Region) -> list[Affinities]:
     """Join pixels to those at most two px away, by the colours of each picture (h, w, 3)."""
-    picture, rows_of = torch.from_numpy(np.stack(pictures)), torch.from_numpy(region.unknown)
-    laplacian = MattingLaplacian.of(
-        picture.permute(0, 3, 1, 2), epsilon=LAPLACIAN_EPSILON, rows_of=rows_of
-    )
+    stacked = np.stack([picture.transpose(2, 0, 1) for picture in pictures])
+    planes = neighbour_planes(stacked, LAPLACIAN_EPSILON, region.unknown)
     pixels, (height, width) = region.pixels[:, None], region.unknown.shape
+    count, size = len(STEPS) - 1, height * width
     ahead = np.array([dy * width + dx for dy, dx in STEPS[1:]])
     # Beyond the border they come in again elsewhere, where their affinities are 0.
-    columns = np.concatenate((pixels + ahead, pixels - ahead), axis=1) % (height * width)
-    own = np.broadcast_to(pixels, (len(pixels), len(ahead)))
-    planes = np.tile(np.arange(1, len(STEPS)), 2) * (height * width)
-    places = np.concatenate((own, columns[:, len(ahead) :]), axis=1) + planes
-    values = [-plane.take(places) for plane in laplacian.planes.flatten(1).numpy()]
+    columns = np.concatenate((pixels + ahead, pixels - ahead), axis=1)
+    columns[columns < 0] += size
+    columns[columns >= size] -= size
+    places = columns + np.tile(np.arange(count) * size, 2)
+    places[:, :count] = pixels + np.arange(count) * size
+    values = [own.take(places) for own in planes]
     return _systems(region, np.arange(len(pixels)), columns, values)
 
 
-def distant(colours: Floats, region: Region) -> Affinities:
+def distant(colours: FloatImage, region: Region) -> Affinities:
     """Join pixels to those most like them in colour (h, w, 3), on every other pixel.
 
     Known pixels count twice, as if they had chosen the unknown ones too."""
@@ -92,20 +63,20 @@ def distant(colours: Floats, region: Region) -> Affinities:
     held = cv2.dilate(unknown.astype(np.uint8), square)
     held[::2, 1::2] = held[1::2, ::2] = 0
     near = np.flatnonzero(held)
-    queries = np.flatnonzero(unknown.ravel()[near])
-    if not len(queries):
-        return _systems(region, queries, queries[:, None], [np.zeros((0, 1))])[0]
-    near_colours = colours.reshape(-1, 3)[near]
-    place = np.stack(np.divmod(near, unknown.shape[1]), axis=1)
+    rows = np.flatnonzero(held.ravel()[region.pixels])
+    own = region.pixels[rows]
+    if not len(own):
+        return _systems(region, rows, own[:, None], [np.zeros((0, 1), np.float32)])[0]
     found = []
     for count, weight in NEIGHBOURS:
-        points = np.concatenate((near_colours, weight * place), 1) if weight else near_colours
-        tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False, compact_nodes=False)
+        points, queries = (_points(colours, places, weight) for places in (near, own))
+        tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False)
         ranks = range(1, min(count, len(near)) + 1)
-        found.append(tree.query(points[queries], ranks, workers=torch.get_num_threads())[1])
-    own, others = near[queries], near[np.concatenate(found, axis=1)]
-    values = np.where(unknown.ravel()[others], 1.0, 2.0) * (others != own[:, None])
-    chosen = _systems(region, region.numbers.ravel()[own], others, [values])[0]
+        found.append(tree.query(queries, ranks, workers=torch.get_num_threads())[1])
+    others = near[np.concatenate(found, axis=1)]
+    values = np.where(unknown.ravel()[others], np.float32(1), np.float32(2))
+    values *= others != own[:, None]
+    chosen = _systems(region, rows, others, [values])[0]
     choosing = chosen.matrix.T.tocsr()
     return Affinities(
         degree=chosen.degree + np.asarray(choosing.sum(1)).ravel(),
@@ -114,69 +85,38 @@ def distant(colours: Floats, region: Region) -> Affinities:
     )
 
 
+def _points(colours: FloatImage, places: Places, weight: float) -> NDArray[np.floating[Any]]:
+    """List colours, and places times a weight if there is one, (n, 3 or 5)."""
+    listed = colours.reshape(-1, 3).take(places, 0)
+    if not weight:
+        return listed
+    return np.column_stack((listed, *(weight * side for side in divmod(places, colours.shape[1]))))
+
+
 def _systems(
-    region: Region, rows: Places, columns: Places, values: Sequence[Floats]
+    region: Region, rows: Places, columns: Places, values: Sequence[FloatImage]
 ) -> list[Affinities]:
     """Join some of the unknown pixels, number `rows` (n,), ascending, to k pixels each.
 
     Args:
         columns: (n, k) pixels of the picture.
-        values: (n, k) affinities of each system.
+        values: (n, k) float32 affinities of each system.
     """
     import scipy.sparse
 
-    count = np.count_nonzero(region.unknown)
-    inside, known = region.unknown.take(columns), region.known.take(columns)
+    count = len(region.pixels)
+    known, inside = region.known.take(columns), region.unknown.take(columns)
     ends = np.zeros(count + 1, np.int32)
     ends[rows + 1] = np.count_nonzero(inside, axis=1)
-    among, ends = region.numbers.take(columns[inside]), ends.cumsum(dtype=np.int32)
+    ends = ends.cumsum(dtype=np.int32)
+    listed = np.flatnonzero(inside)
+    among = region.numbers.take(columns.take(listed))
     systems = []
     for affinities in values:
         degree, arriving = np.zeros((2, count))
-        degree[rows] = affinities.sum(1)
-        arriving[rows] = (affinities * known).sum(1)
-        matrix = scipy.sparse.csr_matrix((affinities[inside], among, ends), (count, count))
+        degree[rows] = affinities.sum(1, dtype=np.float64)
+        arriving[rows] = np.einsum("nk,nk->n", affinities, known)
+        entries = affinities.take(listed), among, ends
+        matrix = scipy.sparse.csr_matrix(entries, (count, count))
         systems.append(Affinities(degree=degree, arriving=arriving, matrix=matrix))
     return systems
-
-
-def means(near_by: Sequence[Affinities], far: Affinities, weights: Sequence[float]) -> Floats:
-    """Solve alphas of the unknown pixels, each the mean of what it is joined to, n times.
-
-    Solves a_i Σ w_ij = Σ w_ij a_j by conjugate gradients, which need not converge: no result has to
-    be exact. The largest weight is solved first and is the start of the others.
-
-    Args:
-        near_by: n affinities of neighbours.
-        far: those of distant pixels.
-        weights: n weights of these.
-    Returns:
-        (u, n) alphas of the u unknown pixels.
-    """
-    alphas = np.full((len(far.degree), len(weights)), 0.5)
-    start = alphas[:, 0].copy()
-    for number in np.argsort(weights)[::-1]:
-        start = alphas[:, number] = _solve(near_by[number], far, weights[number], start)
-    return alphas
-
-
-def _solve(near: Affinities, far: Affinities, weight: float, start: Floats) -> Floats:
-    """Conjugate gradients, preconditioned by the diagonal."""
-    degree = near.degree + weight * far.degree
-    right = near.arriving + weight * far.arriving
-    joined = near.matrix + weight * far.matrix
-
-    def product(x: Floats) -> Floats:
-        result: Floats = degree * x - joined @ x
-        return result
-
-    inverse = 1 / np.maximum(degree, _LEAST_DEGREE)
-    alphas, _ = conjugate_gradients(
-        product,
-        right,
-        start,
-        goal=TOLERANCE * norm(right - product(np.full_like(right, 0.5))),
-        steps=ITERATIONS,
-        precondition=lambda residual: inverse * residual,
-    )
-    return alphas

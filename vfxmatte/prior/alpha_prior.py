@@ -11,13 +11,17 @@ the last finds background between strands. Where they differ, colours do not dec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from vfxmatte.prior.affinities import Region, adjacent, distant, means
+from vfxmatte.prior.affinities import adjacent, distant
+from vfxmatte.prior.colour_blocks import ColourBlocks
 from vfxmatte.prior.constants import (
+    BLOCK_PX,
     DISTANT_WEIGHTS,
     IN_LIGHT,
     MODEL_RADIUS_PX,
@@ -26,13 +30,17 @@ from vfxmatte.prior.constants import (
     usual_reduction,
 )
 from vfxmatte.prior.linear_models import linear_models
-from vfxmatte.prior.magnified import Places, read_at
+from vfxmatte.prior.magnified import Magnified, Places
+from vfxmatte.prior.means import means
+from vfxmatte.prior.region import Region
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
-from vfxmatte.trimaps import box_around
-from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Floats, Labels
+from vfxmatte.trimaps import box_around, of_blocks
+from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 _CPU = torch.device("cpu")
 _MARGIN_PX = NEAR_PX + 2 * MODEL_RADIUS_PX
+_ROWS = 16  # of the reduced picture, averaged at once: their pixels stay in the cache
+ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
 
 
 def alpha_priors(
@@ -61,7 +69,7 @@ def alpha_priors(
     if unknown.all():
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
-    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), 2 * factor)
+    box = _on_grid(box_around(unknown, factor * _MARGIN_PX), BLOCK_PX * factor)
     if device.type != "cpu":
         priors[box] = priors_on(device, image[box], labels[box], factor)
         return priors
@@ -90,7 +98,8 @@ def priors_on(
 def _on_grid(box: tuple[slice, slice], step: int) -> tuple[slice, slice]:
     """Start the box at multiples of the step.
 
-    Were other pixels averaged, or joined, from frame to frame, the matte would flicker."""
+    Were other pixels averaged, or joined, from frame to frame, the matte would flicker. The blocks
+    of the solver lie as in the whole picture."""
     rows, columns = (slice(side.start // step * step, side.stop) for side in box)
     return rows, columns
 
@@ -99,10 +108,10 @@ def _on_grid(box: tuple[slice, slice], step: int) -> tuple[slice, slice]:
 class _Reduced:
     """A reduced picture."""
 
-    displayed: Floats
-    """(h, w, 3) as displayed."""
-    light: Floats
-    """(h, w, 3) in nearly linear light."""
+    displayed: FloatImage
+    """(h, w, 3) float32 as displayed."""
+    light: FloatImage
+    """(h, w, 3) float32 in nearly linear light."""
     labels: Labels
     """(h, w), known where all that a pixel covers is."""
 
@@ -110,53 +119,65 @@ class _Reduced:
     def of(cls, image: FloatImage, labels: Labels, factor: int) -> _Reduced:
         height, width = (-(-side // factor) for side in labels.shape)
         below, right = height * factor - labels.shape[0], width * factor - labels.shape[1]
-        more = (0, below), (0, right)
-        if below or right:
-            image, labels = np.pad(image, (*more, (0, 0)), "edge"), np.pad(labels, more, "edge")
-        lowest, highest = (_of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
+        image, labels = _extended(image, below, right), _extended(labels, below, right)
+        lowest, highest = (of_blocks(ufunc, labels, factor) for ufunc in (np.minimum, np.maximum))
         reduced = np.where(lowest == highest, lowest, np.uint8(UNKNOWN))
-        more = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # at least one 3×3 patch
-        small = [
-            np.pad(_averaged(picture, width, height), (*more, (0, 0)), "edge")
-            for picture in (image, image * image)
-        ]
-        return cls(displayed=small[0], light=small[1], labels=np.pad(reduced, more, "edge"))
+        more = max(0, 3 - height), max(0, 3 - width)  # at least one 3×3 patch
+        displayed, light = _averaged(image, width, height, factor)
+        return cls(
+            displayed=_extended(displayed, *more),
+            light=_extended(light, *more),
+            labels=_extended(reduced, *more),
+        )
 
-    def alphas(self) -> Floats:
-        """Solve the priors at this size: (PRIORS, h, w) in [0, 1]."""
-        known = (self.labels == FOREGROUND).astype(np.float64)
+    def alphas(self) -> FloatImage:
+        """Solve the priors at this size: (PRIORS, h, w) float32 in [0, 1]."""
+        known = (self.labels == FOREGROUND).astype(np.float32)
         alphas = np.stack([known] * PRIORS)
         region = Region(unknown=self.labels == UNKNOWN, known=known)
         if region.unknown.any():
-            in_light, as_displayed = adjacent([self.light, self.displayed], region)
-            near_by = [in_light if light else as_displayed for light in IN_LIGHT]
-            far = distant(self.displayed, region)
-            alphas[:, region.unknown] = means(near_by, far, DISTANT_WEIGHTS).T
+            pictures = self.displayed, self.light
+            near, far = adjacent(pictures, region), distant(self.displayed, region)
+            blocks = [
+                ColourBlocks.of(picture, region, joined, far)
+                for picture, joined in zip(pictures, near, strict=True)
+            ]
+            weights = [*zip(DISTANT_WEIGHTS, IN_LIGHT, strict=True)]
+            alphas.reshape(PRIORS, -1)[:, region.pixels] = means(near, far, blocks, weights).T
         return alphas.clip(0, 1)
 
 
-def _of_blocks(ufunc: np.ufunc, labels: Labels, factor: int) -> Labels:
-    """Reduce squares of pixels by a function of two arguments."""
-    rows = ufunc.reduce([labels[first::factor] for first in range(factor)])
-    return np.asarray(ufunc.reduce([rows[:, first::factor] for first in range(factor)]))
+def _averaged(
+    image: FloatImage, width: int, height: int, factor: int
+) -> tuple[FloatImage, FloatImage]:
+    """Average a picture and its squares to (height, width, 3), some rows at a time."""
+    small = np.empty((2, height, width, 3), np.float32)
+    for first in range(0, height, _ROWS):
+        rows = image[first * factor : (first + _ROWS) * factor]
+        for picture, own in zip((rows, rows * rows), small[:, first : first + _ROWS], strict=True):
+            size = width, len(own)
+            own[:] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(own.shape)
+    return small[0], small[1]
 
 
-def _averaged(image: FloatImage, width: int, height: int) -> Floats:
-    """Average a picture to (height, width, 3)."""
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return small.reshape(height, width, 3).astype(np.float64)
+def _extended(values: ArrayT, below: int, right: int) -> ArrayT:
+    """Repeat the last row and column."""
+    if not below and not right:
+        return values
+    more = [(0, below), (0, right), (0, 0)][: values.ndim]
+    return cast(ArrayT, np.pad(values, more, "edge"))
 
 
 def _enlarged(small: _Reduced, factor: int, places: Places, colours: FloatImage) -> FloatImage:
     """Apply the linear models of alpha by colour at n places with colours (n, 3): (n, PRIORS)."""
-    alphas = small.alphas()
+    alphas, magnified = small.alphas(), Magnified.of(places, factor)
     result = np.empty((len(colours), PRIORS), np.float32)
     for light in set(IN_LIGHT):
         numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
         own = np.square(colours) if light else colours
         models = linear_models(small.light if light else small.displayed, alphas[numbers])
         for number, model in zip(numbers, models, strict=True):
-            full = read_at(model, places, factor)
+            full = magnified.read(model)
             alpha = full[:, 3]
             for channel in range(3):
                 alpha = alpha + full[:, channel] * own[:, channel]

@@ -29,8 +29,15 @@ NEAR_PX = 24
 LAPLACIAN_EPSILON = 1e-6
 """Regularisation of the matting Laplacian."""
 
-TOLERANCE, ITERATIONS = 3e-4, 500
+TOLERANCE, ITERATIONS = 1.5e-3, 500
 """Residual at which the solver ends, as a share of that of 0.5 everywhere, and its most steps."""
+
+BLOCK_PX, MOST_BLOCKS = 8, 700
+"""Side of the blocks of `colour_blocks`; doubled until there are at most so many."""
+
+PLAIN_TOLERANCE = 1e-4
+"""The residual without the corrections of `colour_blocks`, as in ONNX: what is left then is smooth,
+and hardly shows in the residual."""
 
 MODEL_RADIUS_PX, MODEL_EPSILON = 2, 1e-5
 """Window and regularisation of the local linear models."""

@@ -39,9 +39,7 @@ class MattingLaplacian:
     """(N, 13, H, W) float; plane s at pixel i is L[i, i + STEPS[s]]."""
 
     @classmethod
-    def of(
-        cls, image: Tensor, *, epsilon: float = EPSILON, rows_of: Tensor | None = None
-    ) -> MattingLaplacian:
+    def of(cls, image: Tensor, *, epsilon: float = EPSILON) -> MattingLaplacian:
         """Compute the Laplacians of pictures, in their dtype; no gradient flows to them.
 
         Covariances are computed in float64: in single precision a flat window's would be noise.
@@ -49,7 +47,6 @@ class MattingLaplacian:
         Args:
             image: (N, 3, H, W) colours in any one space, at least 3×3.
             epsilon: the regularisation, above 0.
-            rows_of: (H, W) bool, the pixels whose rows are needed; other rows may be incomplete.
 
         Raises:
             ValueError: another shape or epsilon.
@@ -59,7 +56,7 @@ class MattingLaplacian:
         if not epsilon > 0:
             raise ValueError(f"epsilon must be above 0, found {epsilon}")
         with torch.no_grad():
-            planes = _planes(image.detach().double(), epsilon, rows_of)
+            planes = _planes(image.detach().double(), epsilon)
         return cls(planes=planes.to(image.dtype))
 
     @property
@@ -118,11 +115,11 @@ def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
     return here, there
 
 
-def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
+def _planes(image: Tensor, epsilon: float) -> Tensor:
     count, channels, height, width = image.shape
     flat = image.reshape(count, channels, -1)
     planes = image.new_zeros(count, len(STEPS), height * width)
-    corners = _corners(height, width, rows_of).to(image.device)  # of the windows
+    corners = _corners(height, width).to(image.device)  # of the windows
     at_once = _WINDOWS_AT_ONCE if image.device.type == "cpu" else max(1, len(corners))
     for some in torch.split(corners, at_once):
         places = [some + (y * width + x) for y, x in _PLACES]
@@ -137,13 +134,9 @@ def _planes(image: Tensor, epsilon: float, rows_of: Tensor | None) -> Tensor:
     return planes.view(count, len(STEPS), height, width)
 
 
-def _corners(height: int, width: int, rows_of: Tensor | None) -> Tensor:
-    """Return the first pixels of all windows, or of those that hold a pixel of `rows_of`."""
-    inner = torch.ones(height - 2, width - 2, dtype=torch.bool)
-    if rows_of is not None:
-        held = torch.nn.functional.max_pool2d(rows_of[None].float(), 3, 1)[0]
-        inner = held.cpu() > 0
-    y, x = inner.nonzero(as_tuple=True)
+def _corners(height: int, width: int) -> Tensor:
+    """Return the first pixels of all windows."""
+    y, x = torch.ones(height - 2, width - 2, dtype=torch.bool).nonzero(as_tuple=True)
     return y * width + x
 
 

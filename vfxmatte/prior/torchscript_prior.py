@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from vfxmatte.prior.constants import (
+    BLOCK_PX,
     DISTANT_WEIGHTS,
     IN_LIGHT,
     ITERATIONS,
     LAPLACIAN_EPSILON,
     MODEL_EPSILON,
+    MOST_BLOCKS,
     NEAR_PX,
     NEIGHBOURS,
     TOLERANCE,
@@ -31,6 +33,8 @@ SETTINGS: dict[str, Any] = {
     "counts": [count for count, _ in NEIGHBOURS],
     "places": [place for _, place in NEIGHBOURS],
     "near_px": NEAR_PX,
+    "block_px": BLOCK_PX,
+    "most_blocks": MOST_BLOCKS,
     "tolerance": TOLERANCE,
     "iterations": ITERATIONS,
     "epsilon": LAPLACIAN_EPSILON,
@@ -48,6 +52,8 @@ def priors_of_picture(
     counts: list[int],
     places: list[float],
     near_px: int,
+    block_px: int,
+    most_blocks: int,
     tolerance: float,
     iterations: int,
     epsilon: float,
@@ -84,8 +90,9 @@ def priors_of_picture(
     small = _repeated(small, max(3, rows), max(3, columns))
     labels = _repeated(labels, max(3, rows), max(3, columns))[0].double()
     alphas = _alphas(
-        small, labels, weights, in_light, counts, places, near_px, tolerance, iterations, epsilon
-    )
+        small, labels, weights, in_light, counts, places, near_px, block_px, most_blocks, tolerance,
+        iterations, epsilon,
+    )  # fmt: skip
     size = [rows * reduction, columns * reduction]
     for number in range(len(weights)):
         first = 3 if in_light[number] else 0
@@ -106,6 +113,8 @@ def _alphas(
     counts: list[int],
     places: list[float],
     near_px: int,
+    block_px: int,
+    most_blocks: int,
     tolerance: float,
     iterations: int,
     epsilon: float,
@@ -123,22 +132,90 @@ def _alphas(
     far = _distant(displayed, unknown, counts, places, near_px)
     queries = unknown.flatten().nonzero()[:, 0]
     row_of = unknown.flatten().long().cumsum(0) - 1
+    blocks = _blocks(unknown, block_px, most_blocks)
+    functions = _functions(displayed, unknown), _functions(light, unknown)
+    energies = [
+        _energies(near[number], functions[number], blocks, unknown.flatten(), row_of)
+        for number in range(2)
+    ]
     x = torch.full([queries.size(0)], 0.5, dtype=torch.float64, device=colours.device)
     for number in range(len(weights) - 1, -1, -1):
-        own = near[1] if in_light[number] else near[0]
+        picture = int(in_light[number])
+        own, values = near[picture], weights[number] * far[2]
+        degree = torch.zeros_like(x).index_add(0, far[0], values)
+        energy = energies[picture] + _masses(degree, functions[picture], blocks)
+        energy = energy + torch.diag(1e-6 * energy.diagonal() + 1e-12)
         x = _solved(
             torch.cat((own[0], far[0])),
             torch.cat((own[1], far[1])),
-            torch.cat((own[2], weights[number] * far[2])),
+            torch.cat((own[2], values)),
             unknown.flatten(),
             row_of,
             known,
+            functions[picture],
+            blocks,
+            torch.linalg.cholesky(energy),
             x,
             tolerance,
             iterations,
         )
         alphas[number] = alphas[number].masked_scatter(unknown, x.clamp(0.0, 1.0))
     return alphas
+
+
+def _blocks(unknown: Tensor, block_px: int, most_blocks: int) -> Tensor:
+    """Number the blocks of the unknown pixels (u,), see `region`."""
+    where = unknown.nonzero()
+    side, count = block_px, most_blocks + 1
+    place, used = where[:, 0], where[:, 0]
+    while count > most_blocks:
+        in_a_row = (unknown.size(1) + side - 1) // side
+        square = torch.div(where, side, rounding_mode="floor")
+        place = square[:, 0] * in_a_row + square[:, 1]
+        used = torch.zeros([int(place.max()) + 1], dtype=torch.long, device=place.device)
+        used = used.index_fill(0, place, 1)
+        count, side = int(used.sum()), 2 * side
+    return (used.cumsum(0) - 1)[place]
+
+
+def _functions(colours: Tensor, unknown: Tensor) -> Tensor:
+    """Return 1 and the colours, less their mean, of the unknown pixels (u, 4)."""
+    own = colours.flatten(1)[:, unknown.flatten()].t()
+    return torch.cat((torch.ones_like(own[:, :1]), own - own.mean(0, keepdim=True)), 1)
+
+
+def _energies(
+    near: tuple[Tensor, Tensor, Tensor],
+    functions: Tensor,
+    blocks: Tensor,
+    unknown: Tensor,
+    row_of: Tensor,
+) -> Tensor:
+    """Compute the energies of the blocks' functions (4n, 4n), see `colour_blocks`."""
+    rows, columns, values = near
+    degree = torch.zeros_like(functions[:, 0]).index_add(0, rows, values)
+    among = unknown[columns].nonzero()[:, 0]
+    rows, others, values = rows[among], row_of[columns[among]], values[among]
+    return _masses(degree, functions, blocks) - _products(
+        values, functions[rows], functions[others], blocks[rows], blocks[others], blocks
+    )
+
+
+def _masses(degree: Tensor, functions: Tensor, blocks: Tensor) -> Tensor:
+    return _products(degree, functions, functions, blocks, blocks, blocks)
+
+
+def _products(
+    values: Tensor, first: Tensor, second: Tensor, one: Tensor, other: Tensor, blocks: Tensor
+) -> Tensor:
+    """Sum value · firstᵢ · secondⱼ for each pair of blocks (4n, 4n)."""
+    count = int(blocks.max()) + 1
+    pairs = one * count + other
+    sums = torch.zeros([4, 4, count * count], dtype=values.dtype, device=values.device)
+    for i in range(4):
+        for j in range(4):
+            sums[i, j] = sums[i, j].index_add(0, pairs, values * first[:, i] * second[:, j])
+    return sums.view(4, 4, count, count).permute(2, 0, 3, 1).reshape(4 * count, 4 * count)
 
 
 def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -234,11 +311,14 @@ def _solved(
     unknown: Tensor,
     row_of: Tensor,
     known: Tensor,
+    functions: Tensor,
+    blocks: Tensor,
+    factor: Tensor,
     x: Tensor,
     tolerance: float,
     iterations: int,
 ) -> Tensor:
-    """Solve (u,) by conjugate gradients from x, preconditioned by the diagonal.
+    """Solve (u,) by conjugate gradients from x, with the corrections of `colour_blocks`.
 
     Like `common.conjugate_gradients`: TorchScript cannot pass it a function."""
     zeros = torch.zeros_like(x)
@@ -251,7 +331,7 @@ def _solved(
     even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
     goal = tolerance * tolerance * _dot(even, even)
     residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
-    z = inverse * residual
+    z = _preconditioned(residual, inverse, functions, blocks, factor)
     step, energy = z, _dot(residual, z)
     for _ in range(iterations):
         if not bool(_dot(residual, residual) > goal):  # all that a device waits for
@@ -260,11 +340,20 @@ def _solved(
         length = energy / _dot(step, moved)
         x = x + length * step
         residual = residual - length * moved
-        z = inverse * residual
+        z = _preconditioned(residual, inverse, functions, blocks, factor)
         before = energy
         energy = _dot(residual, z)
         step = z + (energy / before) * step
     return x
+
+
+def _preconditioned(
+    residual: Tensor, inverse: Tensor, functions: Tensor, blocks: Tensor, factor: Tensor
+) -> Tensor:
+    sums = torch.zeros([factor.size(0) // 4, 4], dtype=residual.dtype, device=residual.device)
+    sums = sums.index_add(0, blocks, functions * residual[:, None])
+    found = torch.cholesky_solve(sums.view(-1, 1), factor).view(-1, 4)
+    return inverse * residual + (functions * found[blocks]).sum(1)
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:

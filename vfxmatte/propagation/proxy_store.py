@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxmatte.errors import OutputError
+from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.propagation.flow import FlowPair, halved_shape
 from vfxmatte.propagation.keyframe_look import Look
 from vfxmatte.types import Labels, Picture
@@ -81,13 +82,13 @@ class ProxyStore:
 
     def put_flow(self, number: int, pair: FlowPair) -> None:
         """Store flows of half the proxies' size, see `flow_pair`."""
-        both = np.stack([pair.forward, pair.backward]).astype(np.float16)
+        both = narrowed(np.stack([pair.forward, pair.backward]))
         self._write(f"flow.{number}.half", both.tobytes())
 
     def flow(self, number: int) -> FlowPair:
         """Read a frame's flows, rounded to half precision."""
-        both = self._read(f"flow.{number}.half", np.float16).astype(np.float32)
-        forward, backward = both.reshape(2, *halved_shape(self._shape), 2)
+        both = self._read(f"flow.{number}.half", np.float16)
+        forward, backward = widened(both.reshape(2, *halved_shape(self._shape), 2))
         return FlowPair(forward=forward, backward=backward)
 
     def _read(self, name: str, dtype: type) -> NDArray[Any]:
