@@ -238,7 +238,7 @@ def test_display_windows_are_laid_on_each_other(shot: Path) -> None:
 
 
 def test_outside_its_data_window_it_shows_nothing(shot: Path) -> None:
-    run(shot)
+    run(shot, "--set", "propagation.clean_plate.moving=false")
     without = carried(shot)
     patch = Window(x_min=0, y_min=0, x_max=79, y_max=HEIGHT - 1)
     for number in NUMBERS:

@@ -155,12 +155,15 @@ def test_the_prior_in_torch_does_not_depend_on_threads(torch_threads: Any) -> No
     random = torch.from_numpy(np.random.default_rng(1).random((2, count)))
     values, start = random[0, :-1].repeat(2), random[1]
     unknown, known = torch.ones(count, dtype=torch.bool), torch.zeros_like(start)
+    functions, blocks = random.repeat(2, 1).t(), 8 * torch.arange(count) // count
+    factor = torch.linalg.cholesky(count * torch.eye(32, dtype=torch.float64))
     found = []
     for threads in (1, 2, 3):
         torch_threads(threads)
         solved = _solved(
-            rows, columns, values, unknown, torch.arange(count), known, start, 1e-12, 12
-        )
+            rows, columns, values, unknown, torch.arange(count), known,
+            functions, blocks, factor, start, 1e-12, 12,
+        )  # fmt: skip
         found.append(solved.numpy().tobytes())
     assert len(set(found)) == 1
 

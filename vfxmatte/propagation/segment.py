@@ -169,14 +169,17 @@ class SegmentWork:
         if self.before is None:
             return TrackedBack(segment=self, readable=readable, confidences=confidences)
         plates = None if correction is None else self._still_plates(readable)
+        by_plates = None if plates is None else self.plate_correction(plates)
         return TrackedBack(
             segment=self,
             readable=readable,
             confidences=confidences,
             tracker=self.tracker(self.before, picture(first)),
             correction=None if correction is None else correction.calibrated(proxies.look(first)),
-            plates=plates if plates is None else self.plate_correction(plates),
-            gathers=correction is not None and plates is None and self.settings.clean_plate.moving,
+            plates=by_plates,
+            gathers=correction is not None
+            and by_plates is None
+            and self.settings.clean_plate.moving,
             unknown_counts=(_unknown(self._key(self.before)), _unknown(self._key(self.after))),
         )
 
