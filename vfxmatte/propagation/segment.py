@@ -345,9 +345,7 @@ class TrackedBack:
     def _by_gathered_plates(self, steps: Iterable[tuple[int, Step]]) -> Generator[Trimap | Failure]:
         """Merge all frames, and then correct the wanted ones by what the others show behind."""
         segment, proxies = self.segment, self.segment.proxies
-        merged: dict[int, float | Exception] = {}
-        for number, result in ordered_map(self._stored, steps, workers=segment.workers):
-            merged[number] = result
+        merged = dict(ordered_map(self._stored, steps, workers=segment.workers))
         for number, labels in segment.ends().items():
             proxies.put_labels(number, labels)
         gathered = MovingPlates(sorted(self.readable), proxies.labels, proxies)
