@@ -31,6 +31,7 @@ from vfxmatte.prior.constants import BLOCK_PX, IN_LIGHT, MOST_PX, usual_reductio
 from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.prior.magnified import Magnified
 from vfxmatte.prior.means import means
+from vfxmatte.prior.neighbours import neighbour_planes
 from vfxmatte.prior.region import Region
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Trimap
@@ -359,3 +360,13 @@ def test_reading_at_some_pixels_is_enlarging_there(factor):
     read = Magnified.of(np.nonzero(wanted), factor).read(small)
     assert read.shape == (np.count_nonzero(wanted), 4)
     assert np.abs(read - whole[wanted]).max() < 0.02  # to 1/32 of a pixel
+
+
+def test_steep_edges_of_one_hue_in_bright_light_have_finite_affinities() -> None:
+    """Colours on a line leave two directions without variance, which rounding may turn negative."""
+    random = np.random.default_rng(3)
+    hues = random.uniform(0, 1.44, (40, 3, 1, 1))
+    steps = random.random((40, 1, 90, 90)) > 0.5
+    pictures = np.asarray(hues * steps + 1e-4 * random.random((40, 3, 90, 90)), np.float32)
+    planes = neighbour_planes(pictures, 1e-7, np.ones((90, 90), bool))
+    assert np.isfinite(planes).all()

@@ -58,9 +58,10 @@ def _whitened(colours: Tensor, epsilon: float) -> Tensor:
     a, d, f = ((_squares(colour, colour) + epsilon) / _AREA for colour in (red, green, blue))
     b, c, e = (_squares(*pair) / _AREA for pair in ((red, green), (red, blue), (green, blue)))
     p, q = b / a, c / a  # L D Lᵀ, as in `inverse`
-    second = d - p * b
+    least = epsilon / _AREA  # what rounding must not go below
+    second = (d - p * b).clamp_(min=least)
     r = (e - p * c) / second
-    third = f - q * c - r * r * second
+    third = (f - q * c - r * r * second).clamp_(min=least)
     green -= p[:, None] * red
     blue -= q[:, None] * red
     blue -= r[:, None] * green

@@ -47,7 +47,7 @@ class Region:
         side = BLOCK_PX
         while True:
             blocks = y // side * -(-width // side) + x // side
-            kind = np.min_scalar_type(int(blocks[-1]))  # short numbers are sorted fastest
+            kind = np.min_scalar_type(int(blocks.max()))  # short numbers are sorted fastest
             order = blocks.astype(kind).argsort(kind="stable")
             firsts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
             if len(firsts) <= MOST_BLOCKS:

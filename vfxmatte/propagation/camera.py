@@ -75,7 +75,7 @@ class Camera:
             if step is None:
                 return None
             way = step @ way
-        return way if number <= other else cast(Homography, np.linalg.inv(way))
+        return way if number <= other else np.asarray(np.linalg.inv(way), np.float64)
 
 
 def _step(pair: FlowPair, background: Mask) -> Homography | None:

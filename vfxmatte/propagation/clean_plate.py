@@ -142,8 +142,8 @@ class CleanPlate:
         Args:
             low, high: (h, w, 3) float32, 8-bit Lab units; the same for an exact plate.
             is_seen: (h, w) bool.
-            usual_share: share of certain background that may differ by more than noise: such
-                differences do not show that something else is there.
+            usual_share: quantile of certain background's differences up to which a difference does
+                not show that something else is there.
         """
         self._low, self._high, self._is_seen = low, high, is_seen
         self._usual_share = usual_share

@@ -76,6 +76,8 @@ class MovingPlates:
             if shown.any():
                 layers.append(np.where(shown[..., None], colours, np.int16(_ABSENT)))
                 count = count + shown
+            if np.all(count >= _ENOUGH):
+                break
         if len(layers) < _FEWEST:
             return None
         return _plate(np.sort(np.stack(layers), axis=0), np.asarray(count))

@@ -2,8 +2,9 @@
 
 The segment's plates are read and stored; the later keyframe is tracked backward, and its labels and
 flows are stored too; then the earlier one is tracked forward, and each frame's trimap is yielded at
-once: merged, tightened by the frame's own picture, and enlarged. Only the chain of motions is
-sequential; all work on single frames is shared by several workers.
+once: merged, tightened by the frame's own picture, and enlarged. Where the camera moves, all frames
+are merged first, and corrected by what the others show behind the subject. Only chains of motions
+are sequential; all work on single frames is shared by several workers.
 """
 
 from __future__ import annotations
