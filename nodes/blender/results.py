@@ -93,7 +93,7 @@ class ShotFolder:
 
     @property
     def whole(self) -> ShotFolder:
-        """The same folder, for all subjects."""
+        """Return the same folder, for all subjects."""
         return replace(self, subject="")
 
     def subjects(self) -> list[str]:

@@ -26,8 +26,6 @@ from tests.pipeline.tiny_mattes import (
 from vfxmatte.cli.group import commands
 from vfxmatte.errors import ShotError, TrimapError
 from vfxmatte.io.stills.reading import read_image
-from vfxmatte.pipeline import plan
-from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.types import BACKGROUND, FOREGROUND
 
@@ -192,17 +190,3 @@ def test_they_may_lie_anywhere(tiny_shot: Path, tmp_path: Path) -> None:
         assert (alphas(tmp_path / "m")[1003][:, 40:] == 0).all()
     with pytest.raises(ShotError, match="no such file"):
         run_counted(tiny_shot, tmp_path / "n", garbage=str(tmp_path / "lost.png"))
-
-
-@pytest.mark.parametrize(("fit", "differs"), [({"fit": "ours"}, [1002, 1003, 1004]), ({}, [])])
-def test_only_fitted_frames_inside_mattes_are_stale_where_doubt_changes(
-    tiny_shot: Path, fit: dict[str, str], differs: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tiny_shot / "garbage" / "wall.png", SOFT_WALL)
-    found = []
-    for version in (2, 3):
-        monkeypatch.setattr(plan, "_DOUBT_VERSION", version)
-        with PreparedRun(Shot.open(tiny_shot)) as run:
-            of = plan.Fingerprints(run.plan, run.settings, run.plate, engine=fit, colour="").of
-            found.append({number: of(number) for number in NUMBERS})
-    assert [n for n in NUMBERS if found[0][n] != found[1][n]] == differs

@@ -59,7 +59,7 @@ def painted(alpha):
     return from_matte(alpha, erode_px=4, dilate_px=4)
 
 
-def carried(number, *, pan=0, gap_within=(), **settings):
+def carried(number, *, pan=0, gap_within=(), behind=None, **settings):
     """A frame's labels between keyframes on the first and the last."""
 
     def alpha(n):
@@ -73,7 +73,9 @@ def carried(number, *, pan=0, gap_within=(), **settings):
     def read(numbers):
         return ((n, picture_of(n, alpha(n), pan=pan)) for n in numbers)
 
-    found = propagate(keys, NUMBERS, read, PropagationSettings(**settings), wanted={number})
+    found = propagate(
+        keys, NUMBERS, read, PropagationSettings(**settings), wanted={number}, behind=behind
+    )
     return next(iter(found)).labels
 
 
@@ -83,6 +85,14 @@ def test_where_the_plate_is_seen_is_background_and_nothing_soft_is_lost():
     assert np.count_nonzero(found == UNKNOWN) < 0.85 * np.count_nonzero(without == UNKNOWN)
     assert missed_share(found, truth) <= missed_share(without, truth) + 0.003
     assert not ((truth > 0.5) & (found == BACKGROUND) & (without != BACKGROUND)).any()
+
+
+def test_a_given_plate_that_is_none_leaves_a_still_camera_to_itself():
+    noise = np.random.default_rng(5).integers(0, 255, (*SHAPE, 3)).astype(np.uint8)
+    wrong = Behind(noise, np.ones(SHAPE, bool))
+    found = carried(1007, behind=lambda number: wrong)
+    assert np.array_equal(found, carried(1007))
+    assert not np.array_equal(found, carried(1007, clean_plate=OFF))
 
 
 def test_a_moving_camera_is_not_taken_for_a_still_one():

@@ -35,8 +35,6 @@ _LATER_OUTPUT = ("foreground", "despill", "layers")
 PIXELS_VERSION = 6
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
-_DOUBT_VERSION = 2  # 1 doubted a fitted frame inside garbage and core mattes too
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
@@ -368,8 +366,6 @@ class Fingerprints:
         limits = [self._plan.limits.digest(n) for n in self._that_decide(number)]
         if any(limits):
             parts = [*parts, *limits]
-            if self._fit is not None and number not in self._keyframes:
-                parts.append(_DOUBT_VERSION)
         return f"{digest(parts)}{_SEPARATOR}{self._shaped_file}"
 
     def _that_decide(self, number: int) -> Sequence[int]:

@@ -169,8 +169,7 @@ class SegmentWork:
         confidences = dict(ordered_map(put, steps, workers=self.workers))
         if self.before is None:
             return TrackedBack(segment=self, readable=readable, confidences=confidences)
-        plates = None if correction is None else self._still_plates(readable)
-        by_plates = None if plates is None else self.plate_correction(plates)
+        by_plates = None if correction is None else self._still_correction(readable)
         return TrackedBack(
             segment=self,
             readable=readable,
@@ -273,12 +272,15 @@ class SegmentWork:
         ends = {n: (self.proxies.picture(n), labels) for n, labels in self.ends().items()}
         return PlateCorrection.calibrated(plates, ends, self.settings.clean_plate, margin=margin)
 
-    def _still_plates(self, readable: frozenset[int]) -> Plates | None:
-        """Return clean plates, given or of a camera that stands still; None without any."""
-        if self.behind is not None:
-            return given_plates(self.behind)
+    def _still_correction(self, readable: frozenset[int]) -> PlateCorrection | None:
+        """Return the correction by clean plates that are given, or else by those of a camera that
+        stands still; None without any that are the keyframes' background."""
+        given = None if self.behind is None else self.plate_correction(given_plates(self.behind))
+        if given is not None:
+            return given
         settings = self.settings.clean_plate
-        return found_plate(self.ends(), sorted(readable), self.proxies, settings)
+        found = found_plate(self.ends(), sorted(readable), self.proxies, settings)
+        return None if found is None else self.plate_correction(found)
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
