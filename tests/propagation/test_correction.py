@@ -158,3 +158,10 @@ def test_the_band_and_a_shot_without_foreground_are_no_islands():
     assert (without_islands(LABELS, LABELS, LABELS, behind) == LABELS).all()
     smoke = island(LAMP, np.zeros(SHAPE, np.uint8))
     assert (without_islands(smoke, smoke, np.zeros_like(smoke), behind) == smoke).all()
+
+
+def test_a_difference_is_that_from_each_pixels_label():
+    labels = np.array([[BACKGROUND] * 4, [FOREGROUND] * 4, [UNKNOWN] * 4, [UNKNOWN] * 4], np.uint8)
+    planes = [np.array([[5, 5], [9, 9]], np.uint8), np.array([[7, 7], [UNSEEN, UNSEEN]], np.uint8)]
+    seen = Look(foreground=planes[0], background=planes[1], depth=planes[0])
+    assert seen.difference(labels).tolist() == [[7] * 4, [5] * 4, [9] * 4, [9] * 4]

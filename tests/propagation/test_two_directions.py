@@ -1,8 +1,9 @@
 """Two followed trimaps become one: agreement keeps it, a gap widens it."""
 
 import numpy as np
+import pytest
 
-from vfxmatte.propagation.two_directions import MergeSettings, merge
+from vfxmatte.propagation.two_directions import MergeSettings, Resemblance, merge
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
 
 
@@ -97,3 +98,64 @@ def test_what_both_call_foreground_stays_where_they_nearly_agree():
     before, after = edge_at(40), edge_at(42)
     labels, _ = merge(before, after, 0.5, MergeSettings())
     assert (labels[:, 49:] == FOREGROUND).all() and (labels[:, :33] == BACKGROUND).all()
+
+
+def resembling(before, after, steps=2, shape=(40, 80)):
+    full = (np.full(shape, value, np.float32) for value in (before, after))
+    return Resemblance(before=next(full), after=next(full), steps=steps)
+
+
+NEAR = 0.15
+"""A position beside the earlier keyframe."""
+
+
+def test_a_nearer_keyframe_that_the_picture_resembles_is_believed():
+    before, after = edge_at(30), edge_at(60)
+    plain, agreement = merge(before, after, NEAR, MergeSettings())
+    labels, same_agreement = merge(before, after, NEAR, MergeSettings(), resembling(0, 50))
+    assert (labels == UNKNOWN).sum() < 0.7 * (plain == UNKNOWN).sum()
+    assert (labels[plain != UNKNOWN] == plain[plain != UNKNOWN]).all()
+    believed = (plain == UNKNOWN) & (labels != UNKNOWN)
+    assert (labels[believed] == before[believed]).all()
+    assert agreement == same_agreement
+
+
+def test_the_later_keyframe_is_believed_as_the_earlier_one_is():
+    before, after = edge_at(30), edge_at(60)
+    labels, _ = merge(before, after, NEAR, MergeSettings(), resembling(0, 50))
+    swapped, _ = merge(after, before, 1 - NEAR, MergeSettings(), resembling(50, 0))
+    assert (labels == swapped).all()
+
+
+def test_a_believed_keyframe_may_drift():
+    before, after = edge_at(30), edge_at(60)
+    wrong_by = 7  # px, for each frame from it
+    settings = MergeSettings(drift_px=wrong_by)
+    labels, _ = merge(before, after, NEAR, settings, resembling(0, 50, steps=2))
+    plain, _ = merge(before, after, NEAR, settings)
+    gained = np.flatnonzero((labels != plain)[20])
+    assert gained.size and gained.min() > 33 + 2 * wrong_by - 2
+
+
+@pytest.mark.parametrize(
+    ("position", "seen"),
+    [
+        pytest.param(NEAR, (50, 50), id="neither resembles"),
+        pytest.param(NEAR, (50, 0), id="only the farther one resembles"),
+        pytest.param(0.5, (0, 50), id="half-way"),
+    ],
+)
+def test_otherwise_no_keyframe_is_believed_more(position, seen):
+    before, after = edge_at(30), edge_at(60)
+    labels, _ = merge(before, after, position, MergeSettings(), resembling(*seen))
+    assert (labels == merge(before, after, position, MergeSettings())[0]).all()
+
+
+def test_around_a_pixel_that_differs_the_nearer_keyframe_is_not_believed():
+    before, after, seen = edge_at(30), edge_at(60), resembling(0, 50)
+    plain, _ = merge(before, after, NEAR, MergeSettings())
+    labels, _ = merge(before, after, NEAR, MergeSettings(), seen)
+    column = int(np.flatnonzero((labels != plain)[20])[0])
+    seen.before[20, column] = 30
+    labels, _ = merge(before, after, NEAR, MergeSettings(), seen)
+    assert labels[20, column] == UNKNOWN and labels[10, column] != UNKNOWN

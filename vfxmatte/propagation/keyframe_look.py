@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vfxmatte.propagation.flow import halved, halved_shape, looked_up, positions
 from vfxmatte.propagation.one_direction import Step
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Mask, Picture
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask, Picture
 
 UNSEEN = 255
 """A difference where the keyframe shows nothing of this label."""
@@ -45,6 +45,25 @@ class Look:
             background=np.minimum(self.background, other.background),
             depth=np.maximum(self.depth, other.depth),
         )
+
+    def difference(self, labels: Labels) -> FloatImage:
+        """Measure how far a picture is from what the keyframe shows of each pixel's label.
+
+        Args:
+            labels: (h, w) uint8, the keyframe's own, tracked to the picture.
+
+        Returns:
+            (h, w) float32 in 8-bit Lab units; UNSEEN where the keyframe shows nothing of a label,
+            the smaller difference where a label is unknown.
+        """
+        either = np.minimum(self.foreground, self.background)
+        size = labels.shape[::-1]
+        foreground, background, unknown = (
+            cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST)
+            for plane in (self.foreground, self.background, either)
+        )
+        certain = np.where(labels == FOREGROUND, foreground, background)
+        return np.where(labels == UNKNOWN, unknown, certain).astype(np.float32)
 
     def planes(self) -> Plane:
         """Return (3, h/2, w/2) uint8."""

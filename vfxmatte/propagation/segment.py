@@ -36,7 +36,7 @@ from vfxmatte.propagation.moving_plate import GATHERED_MARGIN, MovingPlates
 from vfxmatte.propagation.one_direction import Side, Step, Tracker, TrackSettings
 from vfxmatte.propagation.proxy_store import ProxyStore
 from vfxmatte.propagation.tightening import Tightener, TighteningSettings
-from vfxmatte.propagation.two_directions import MergeSettings, merge
+from vfxmatte.propagation.two_directions import MergeSettings, Resemblance, merge
 from vfxmatte.trimaps import grow, resized
 from vfxmatte.types import UNKNOWN, Failure, Labels, Picture, Trimap
 
@@ -382,15 +382,22 @@ class TrackedBack:
         first, last = self.segment.numbers[0], self.segment.numbers[-1]
         position = (number - first) / (last - first)
         before, after = step.side(), self._back(number)
-        labels, agreement = merge(
-            before.labels, after.labels, position, self.segment.settings.meeting
-        )
         trust = (1 - position) * before.confidence + position * after.confidence
-        if self.correction is not None and number in self.readable:
-            proxies = self.segment.proxies
-            picture = proxies.picture(number)
-            look = self.correction.first.look(picture, step).joined(proxies.look(number))
-            labels = self.correction.corrected(picture, look, before.labels, after.labels, labels)
+        meeting, correction = self.segment.settings.meeting, self.correction
+        if correction is None or number not in self.readable:
+            labels, agreement = merge(before.labels, after.labels, position, meeting)
+            return Side(labels=labels, confidence=agreement * trust)
+        picture = self.segment.proxies.picture(number)
+        by_first, by_last = correction.first.look(picture, step), self.segment.proxies.look(number)
+        resemblance = Resemblance(
+            before=by_first.difference(before.labels),
+            after=by_last.difference(after.labels),
+            steps=self._steps_to_keyframe(number),
+        )
+        labels, agreement = merge(before.labels, after.labels, position, meeting, resemblance)
+        labels = correction.corrected(
+            picture, by_first.joined(by_last), before.labels, after.labels, labels
+        )
         return Side(labels=labels, confidence=agreement * trust)
 
     def _corrected(self, number: int, side: Side, plates: PlateCorrection | None) -> Side:
@@ -412,11 +419,15 @@ class TrackedBack:
         before, after = self.unknown_counts
         expected = (1 - position) * before + position * after
         understood = min(1.0, expected / max(_unknown(labels), 1))
-        index = bisect_left(self.segment.numbers, number)
-        steps = min(index, len(self.segment.numbers) - 1 - index)
+        steps = self._steps_to_keyframe(number)
         half = self.segment.settings.alone_half_frames
         near = half / (half + steps * (1 - agreement))
         return float(agreement**_AGREEMENT_POWER * understood * near)
+
+    def _steps_to_keyframe(self, number: int) -> int:
+        """Count the frames to the nearer keyframe."""
+        index = bisect_left(self.segment.numbers, number)
+        return min(index, len(self.segment.numbers) - 1 - index)
 
     def _back(self, number: int) -> Side:
         labels = self.segment.proxies.labels(number)

@@ -4,6 +4,9 @@ The two are tracked independently, so their disagreement measures the error of t
 place. An edge is expected where the nearer keyframe has it, moved towards the other one's by the
 frame's position between them. A pixel is certain as far from that edge as the two directions lie
 apart there; what both agree on far from any disagreement stays as it is.
+
+Where the picture resembles what the nearer keyframe shows and not what the other one does, the
+nearer one is believed: tracked over a few frames, it errs by a few pixels, however wrong the other.
 """
 
 from __future__ import annotations
@@ -21,6 +24,11 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, 
 
 _FARTHEST_PX = 60.0  # two edges farther apart than this are not the same edge
 _AROUND_PX = 8  # half side of the windows over which a disagreement is averaged
+_FAR_AROUND_PX, _FAR_WEIGHT = 32, 0.05  # farther around, for what counts far from a disagreement
+_NOISE = 5.0  # Lab difference below which two pictures are the same
+_LARGEST = 60.0  # a Lab difference beyond this is no worse
+_SAME = 8.0  # Lab difference up to which, all around, the nearer keyframe is believed
+_SAME_AROUND = np.ones((9, 9), np.uint8)
 _STILL = 5.0  # growth_px is at most this many times the disagreement: a still band does not grow
 
 
@@ -40,6 +48,20 @@ class MergeSettings(Checked):
     direct one."""
     gap_at_half_px: float = limited(8.0, above=0)
     """Gap at which the agreement has halved."""
+    drift_px: float = limited(3.0, at_least=0)
+    """How far a nearer keyframe that is believed may be wrong, for each frame from it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Resemblance:
+    """How far a frame is from what the keyframes before and after it show of their labels.
+
+    before, after: (h, w) float32, see `Look.difference`. steps: frames to the nearer keyframe.
+    """
+
+    before: FloatImage
+    after: FloatImage
+    steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +73,19 @@ class _Distance:
 
 
 def merge(
-    before: Labels, after: Labels, position: float, settings: MergeSettings
+    before: Labels,
+    after: Labels,
+    position: float,
+    settings: MergeSettings,
+    resemblance: Resemblance | None = None,
 ) -> tuple[Labels, float]:
     """Merge the labels of two directions.
 
     Args:
         before, after: (h, w) uint8 labels tracked from the previous and the next keyframe.
         position: where the frame lies between the two keyframes, 0 to 1.
+        resemblance: None where the pictures cannot be compared.
+
     Returns:
         Merged (h, w) uint8 labels, and how well the two directions agree, 0 to 1.
     """
@@ -67,6 +95,11 @@ def merge(
     labels = before.copy()
     box = box_around(differing, int(settings.most_growth_px) + 2 * _AROUND_PX)
     labels[box] = _local(before[box], after[box], position, settings)
+    believed = np.zeros(labels.shape, bool)
+    if resemblance is not None:
+        nearer = _by_nearer(before, after, position, settings, resemblance, box)
+        believed[box] = (labels[box] == UNKNOWN) & (nearer != UNKNOWN)
+        labels[box] = np.where(believed[box], nearer, labels[box])
     first, second = before == UNKNOWN, after == UNKNOWN
     if not first.any() or not second.any():
         return labels, 0.5
@@ -74,13 +107,67 @@ def merge(
     first, second = first[box], second[box]
     to_first, to_second = _distance(first), _distance(second)
     between = _between(first, second, to_first, to_second, settings.corridor_slack_px)
-    labels[box][between & _reached(to_first.px, to_second.px, position)] = UNKNOWN
+    reached = _reached(to_first.px, to_second.px, position)
+    labels[box][between & reached & ~believed[box]] = UNKNOWN
     gap = float(to_second.px[first].mean() + to_first.px[second].mean()) / 2
     gap *= 4 * position * (1 - position)
     return labels, settings.gap_at_half_px / (settings.gap_at_half_px + gap)
 
 
-def _local(before: Labels, after: Labels, position: float, settings: MergeSettings) -> Labels:
+def _by_nearer(
+    before: Labels,
+    after: Labels,
+    position: float,
+    settings: MergeSettings,
+    resemblance: Resemblance,
+    box: tuple[slice, slice],
+) -> Labels:
+    """Label as `_local` does where the nearer keyframe is believed, unknown all else."""
+    is_first = position < 0.5
+    nearer, difference = (before, resemblance.before) if is_first else (after, resemblance.after)
+    same = cv2.dilate(difference[box], _SAME_AROUND) <= _SAME
+    labels = _local(
+        before[box], after[box], _believed(before, after, position, resemblance)[box], settings
+    )
+    sure_px = settings.drift_px * resemblance.steps
+    for label in (BACKGROUND, FOREGROUND):
+        shallow = _depth(nearer[box] == label) <= sure_px
+        labels[(labels == label) & (shallow | ~same)] = UNKNOWN
+    return labels
+
+
+def _believed(
+    before: Labels, after: Labels, position: float, resemblance: Resemblance
+) -> FloatImage:
+    """Return (h, w) float32 positions, nearer to the nearer keyframe where the picture is like it.
+
+    Half-way between the keyframes that is the frame's own position everywhere.
+    """
+    differing = (before != after).astype(np.float32)
+    weight = _around(differing)
+    firsts, seconds = (
+        _around(differing * np.minimum(difference, _LARGEST) ** 2) / np.maximum(weight, 1e-9)
+        for difference in (resemblance.before, resemblance.after)
+    )
+    power = 2 * abs(1 - 2 * position)
+    first = (1 - position) / (_NOISE**2 + firsts) ** power
+    second = position / (_NOISE**2 + seconds) ** power
+    nearer = np.minimum if position < 0.5 else np.maximum
+    believed = nearer(second / (first + second), position)
+    return np.where(weight > 1e-7, believed, position).astype(np.float32)
+
+
+def _around(values: FloatImage) -> FloatImage:
+    """Average over windows, and a little over larger ones."""
+    near, far = (
+        cv2.boxFilter(values, -1, (2 * px + 1, 2 * px + 1)) for px in (_AROUND_PX, _FAR_AROUND_PX)
+    )
+    return cast(FloatImage, near + _FAR_WEIGHT * far)
+
+
+def _local(
+    before: Labels, after: Labels, position: float | FloatImage, settings: MergeSettings
+) -> Labels:
     """Label certain what lies deep enough in a label's expected region, unknown all else."""
     spread = 2 * position * (1 - position) * settings.growth_per_gap
     labels = np.full(before.shape, UNKNOWN, np.uint8)
