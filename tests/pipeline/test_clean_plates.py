@@ -144,6 +144,16 @@ def test_one_that_is_not_the_background_is_left_out_and_told(shot: Path) -> None
     assert unknown(shot) == before
 
 
+def test_those_that_no_keyframe_can_check_are_left_out_and_told(shot: Path) -> None:
+    run(shot)
+    before = unknown(shot)
+    write_clean(shot / "cleanplate", range(1003, 1006))
+    told = "clean plates 1003-1005 are left out: neither keyframe 1001 nor 1009 has one"
+    assert told in invoke("check", shot).output
+    assert told in run(shot).stdout
+    assert unknown(shot) == before
+
+
 @pytest.mark.parametrize("place", ["option", "settings"])
 def test_it_may_lie_anywhere(shot: Path, place: str) -> None:
     run(shot)

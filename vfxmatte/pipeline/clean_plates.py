@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 
 from vfxmatte.colour import ColourConfig
-from vfxmatte.common.wording import frames_text
+from vfxmatte.common.wording import HAS, IS, frames_text
 from vfxmatte.errors import PlateError, ShotError, VfxmatteError, own_copy
 from vfxmatte.io.canvas import lay_on
 from vfxmatte.io.movie_plate import MoviePlate
@@ -96,13 +97,20 @@ class CleanPlates:
             return f"{file_signature(self.media)} {held - self.numbers[0]}"
         return file_signature(self.media.path(held))
 
-    def notes(self, numbers: Iterable[int]) -> Iterator[str]:
-        """Yield which clean plates there are, and which frames have none."""
+    def notes(self, numbers: Iterable[int], keyframes: Iterable[int]) -> Iterator[str]:
+        """Yield which clean plates there are, which frames have none, and which are of no use."""
         where = "every frame" if self.is_still else frames_text(self.numbers)
         yield f"clean plate on {where}: {self.spec}"
         without = [number for number in numbers if self.of(number) is None]
         if without:
-            yield f"{frames_text(without, ('has', 'have'))} no clean plate"
+            yield f"{frames_text(without, HAS)} no clean plate"
+        for first, last in pairwise(sorted(keyframes)):
+            between = [number for number in self.numbers if first < number < last]
+            if between and self.of(first) is None and self.of(last) is None:
+                yield (
+                    f"{frames_text(between, IS, noun='clean plate')} left out: neither keyframe "
+                    f"{first} nor {last} has one, by which they could be checked"
+                )
 
 
 class CleanPlateReader:

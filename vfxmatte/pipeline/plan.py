@@ -126,7 +126,7 @@ def _control_notes(plan: RunPlan, settings: RunSettings) -> Iterator[str]:
     settings."""
     yield from plan.limits.notes(n for n in plan.numbers if n not in plan.finished)
     if plan.clean is not None:
-        yield from plan.clean.notes(plan.trail)
+        yield from plan.clean.notes(plan.trail, plan.keyframes)
     kept = sorted({*plan.finished, *plan.locked} & set(plan.numbers))
     if kept and (plan.limits or not settings.matte.is_neutral):
         yield (
