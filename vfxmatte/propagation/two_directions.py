@@ -11,7 +11,8 @@ nearer one is believed: tracked over a few frames, it errs by a few pixels, howe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
@@ -63,6 +64,29 @@ class Resemblance:
     after: FloatImage
     steps: int
 
+    def within(self, box: tuple[slice, slice]) -> Resemblance:
+        """Return a part of it."""
+        return replace(self, before=self.before[box], after=self.after[box])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Depths:
+    """How deep in a label each pixel lies by either direction, see `_depth`.
+
+    first, second: (h, w) float32 in px. apart: (h, w) float32, their mean difference around here.
+    """
+
+    first: FloatImage
+    second: FloatImage
+    apart: FloatImage
+
+    @classmethod
+    def of(cls, before: Mask, after: Mask) -> _Depths:
+        first, second = _depth(before), _depth(after)
+        side = (2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1)
+        apart = cast(FloatImage, cv2.boxFilter(np.abs(first - second), -1, side))
+        return cls(first=first, second=second, apart=apart)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Distance:
@@ -94,10 +118,14 @@ def merge(
         return before.copy(), 1.0
     labels = before.copy()
     box = box_around(differing, int(settings.most_growth_px) + 2 * _AROUND_PX)
-    labels[box] = _local(before[box], after[box], position, settings)
+    depths = {
+        label: _Depths.of(before[box] == label, after[box] == label)
+        for label in (BACKGROUND, FOREGROUND)
+    }
+    labels[box] = _certain(depths, position, settings)
     believed = np.zeros(labels.shape, bool)
     if resemblance is not None:
-        nearer = _by_nearer(before, after, position, settings, resemblance, box)
+        nearer = _by_nearer(depths, differing[box], position, settings, resemblance.within(box))
         believed[box] = (labels[box] == UNKNOWN) & (nearer != UNKNOWN)
         labels[box] = np.where(believed[box], nearer, labels[box])
     first, second = before == UNKNOWN, after == UNKNOWN
@@ -114,39 +142,48 @@ def merge(
     return labels, settings.gap_at_half_px / (settings.gap_at_half_px + gap)
 
 
-def _by_nearer(
-    before: Labels,
-    after: Labels,
-    position: float,
-    settings: MergeSettings,
-    resemblance: Resemblance,
-    box: tuple[slice, slice],
+def _certain(
+    depths: Mapping[int, _Depths], position: float | FloatImage, settings: MergeSettings
 ) -> Labels:
-    """Label as `_local` does where the nearer keyframe is believed, unknown all else."""
-    is_first = position < 0.5
-    nearer, difference = (before, resemblance.before) if is_first else (after, resemblance.after)
-    same = cv2.dilate(difference[box], _SAME_AROUND) <= _SAME
-    labels = _local(
-        before[box], after[box], _believed(before, after, position, resemblance)[box], settings
-    )
-    sure_px = settings.drift_px * resemblance.steps
-    for label in (BACKGROUND, FOREGROUND):
-        shallow = _depth(nearer[box] == label) <= sure_px
-        labels[(labels == label) & (shallow | ~same)] = UNKNOWN
+    """Label certain what lies deep enough in a label's expected region, unknown all else."""
+    spread = 2 * position * (1 - position) * settings.growth_per_gap
+    labels = np.full(depths[BACKGROUND].first.shape, UNKNOWN, np.uint8)
+    for label, depth in depths.items():
+        expected = (1 - position) * depth.first + position * depth.second
+        margin = spread * depth.apart + np.minimum(settings.growth_px, _STILL * depth.apart)
+        agreed = np.minimum(depth.first, depth.second) > settings.most_growth_px
+        labels[(expected > margin) | agreed] = label
     return labels
 
 
-def _believed(
-    before: Labels, after: Labels, position: float, resemblance: Resemblance
-) -> FloatImage:
+def _by_nearer(
+    depths: Mapping[int, _Depths],
+    differing: Mask,
+    position: float,
+    settings: MergeSettings,
+    resemblance: Resemblance,
+) -> Labels:
+    """Label as `_certain` does where the nearer keyframe is believed, unknown all else."""
+    is_first = position < 0.5
+    difference = resemblance.before if is_first else resemblance.after
+    same = cv2.dilate(difference, _SAME_AROUND) <= _SAME
+    labels = _certain(depths, _believed(differing, position, resemblance), settings)
+    for label, depth in depths.items():
+        nearer = depth.first if is_first else depth.second
+        is_sure = same & (nearer > settings.drift_px * resemblance.steps)
+        labels[(labels == label) & ~is_sure] = UNKNOWN
+    return labels
+
+
+def _believed(differing: Mask, position: float, resemblance: Resemblance) -> FloatImage:
     """Return (h, w) float32 positions, nearer to the nearer keyframe where the picture is like it.
 
     Half-way between the keyframes that is the frame's own position everywhere.
     """
-    differing = (before != after).astype(np.float32)
-    weight = _around(differing)
+    counted = differing.astype(np.float32)
+    weight = _around(counted)
     firsts, seconds = (
-        _around(differing * np.minimum(difference, _LARGEST) ** 2) / np.maximum(weight, 1e-9)
+        _around(counted * np.minimum(difference, _LARGEST) ** 2) / np.maximum(weight, 1e-9)
         for difference in (resemblance.before, resemblance.after)
     )
     power = 2 * abs(1 - 2 * position)
@@ -163,23 +200,6 @@ def _around(values: FloatImage) -> FloatImage:
         cv2.boxFilter(values, -1, (2 * px + 1, 2 * px + 1)) for px in (_AROUND_PX, _FAR_AROUND_PX)
     )
     return cast(FloatImage, near + _FAR_WEIGHT * far)
-
-
-def _local(
-    before: Labels, after: Labels, position: float | FloatImage, settings: MergeSettings
-) -> Labels:
-    """Label certain what lies deep enough in a label's expected region, unknown all else."""
-    spread = 2 * position * (1 - position) * settings.growth_per_gap
-    labels = np.full(before.shape, UNKNOWN, np.uint8)
-    side = (2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1)
-    for label in (BACKGROUND, FOREGROUND):
-        first, second = _depth(before == label), _depth(after == label)
-        apart = cv2.boxFilter(np.abs(first - second), -1, side)
-        expected = (1 - position) * first + position * second
-        margin = spread * apart + np.minimum(settings.growth_px, _STILL * apart)
-        agreed = np.minimum(first, second) > settings.most_growth_px
-        labels[(expected > margin) | agreed] = label
-    return labels
 
 
 def _depth(region: Mask) -> FloatImage:
