@@ -151,11 +151,23 @@ def test_otherwise_no_keyframe_is_believed_more(position, seen):
     assert (labels == merge(before, after, position, MergeSettings())[0]).all()
 
 
-def test_around_a_pixel_that_differs_the_nearer_keyframe_is_not_believed():
+def test_around_what_differs_the_nearer_keyframe_is_not_believed():
     before, after, seen = edge_at(30), edge_at(60), resembling(0, 50)
     plain, _ = merge(before, after, NEAR, MergeSettings())
     labels, _ = merge(before, after, NEAR, MergeSettings(), seen)
     column = int(np.flatnonzero((labels != plain)[20])[0])
-    seen.before[20, column] = 30
+    seen.before[17:24, column - 3 : column + 4] = 30
     labels, _ = merge(before, after, NEAR, MergeSettings(), seen)
-    assert labels[20, column] == UNKNOWN and labels[10, column] != UNKNOWN
+    assert labels[20, column] == UNKNOWN and labels[5, column] != UNKNOWN
+
+
+def test_a_keyframe_far_away_is_not_believed():
+    before, after = edge_at(20, width=160), edge_at(120, width=160)
+    wide = (40, 160)
+    settings = MergeSettings(believed_frames=4, drift_px=0)
+    plain, _ = merge(before, after, NEAR, settings)
+    gained = [
+        int((merge(before, after, NEAR, settings, one)[0] != plain).sum())
+        for one in (resembling(0, 50, steps=steps, shape=wide) for steps in (1, 3, 4))
+    ]
+    assert gained[0] > gained[1] > gained[2] == 0

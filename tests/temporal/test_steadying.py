@@ -88,7 +88,7 @@ def test_large_pictures_are_reduced_and_their_mattes_are_not() -> None:
     """The motion is estimated on small pictures, and followed at full size."""
     height, width = 60, LONGEST_PX * 2
     columns = np.arange(width, dtype=np.float32)
-    alphas = [np.tile(np.clip((columns - 2000 - 8 * i) / 6, 0, 1), (height, 1)) for i in (0, 1)]
+    alphas = [np.tile(np.clip((columns - 1500 - 8 * i) / 6, 0, 1), (height, 1)) for i in (0, 1)]
     texture = np.random.default_rng(2).random((height // 4, width // 4, 3)).astype(np.float32)
     ground = np.kron(texture, np.ones((4, 4, 1), np.float32)) * 0.2
     pictures = [

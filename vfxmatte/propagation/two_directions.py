@@ -30,6 +30,8 @@ _NOISE = 5.0  # Lab difference below which two pictures are the same
 _LARGEST = 60.0  # a Lab difference beyond this is no worse
 _SAME = 8.0  # Lab difference up to which, all around, the nearer keyframe is believed
 _SAME_AROUND = np.ones((9, 9), np.uint8)
+_SPECK_PX = 5  # side of the squares whose median is taken of a difference, against specks
+_FADING_FRAMES = 3.0
 _STILL = 5.0  # growth_px is at most this many times the disagreement: a still band does not grow
 
 
@@ -51,6 +53,9 @@ class MergeSettings(Checked):
     """Gap at which the agreement has halved."""
     drift_px: float = limited(3.0, at_least=0)
     """How far a nearer keyframe that is believed may be wrong, for each frame from it."""
+    believed_frames: float = limited(8.0, at_least=0)
+    """A nearer keyframe is believed on frames nearer to it than this, the last three less; 0 for
+    none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +129,7 @@ def merge(
     }
     labels[box] = _certain(depths, position, settings)
     believed = np.zeros(labels.shape, bool)
-    if resemblance is not None:
+    if resemblance is not None and resemblance.steps < settings.believed_frames:
         nearer = _by_nearer(depths, differing[box], position, settings, resemblance.within(box))
         believed[box] = (labels[box] == UNKNOWN) & (nearer != UNKNOWN)
         labels[box] = np.where(believed[box], nearer, labels[box])
@@ -166,8 +171,10 @@ def _by_nearer(
     """Label as `_certain` does where the nearer keyframe is believed, unknown all else."""
     is_first = position < 0.5
     difference = resemblance.before if is_first else resemblance.after
-    same = cv2.dilate(difference, _SAME_AROUND) <= _SAME
-    labels = _certain(depths, _believed(differing, position, resemblance), settings)
+    without_specks = cv2.medianBlur(difference.astype(np.uint8), _SPECK_PX)
+    same = cv2.dilate(without_specks, _SAME_AROUND) <= _SAME
+    believed = _believed(differing, position, resemblance, settings.believed_frames)
+    labels = _certain(depths, believed, settings)
     for label, depth in depths.items():
         nearer = depth.first if is_first else depth.second
         is_sure = same & (nearer > settings.drift_px * resemblance.steps)
@@ -175,7 +182,9 @@ def _by_nearer(
     return labels
 
 
-def _believed(differing: Mask, position: float, resemblance: Resemblance) -> FloatImage:
+def _believed(
+    differing: Mask, position: float, resemblance: Resemblance, most_frames: float
+) -> FloatImage:
     """Return (h, w) float32 positions, nearer to the nearer keyframe where the picture is like it.
 
     Half-way between the keyframes that is the frame's own position everywhere.
@@ -186,7 +195,8 @@ def _believed(differing: Mask, position: float, resemblance: Resemblance) -> Flo
         _around(counted * np.minimum(difference, _LARGEST) ** 2) / np.maximum(weight, 1e-9)
         for difference in (resemblance.before, resemblance.after)
     )
-    power = 2 * abs(1 - 2 * position)
+    fading = min(1.0, max(0.0, (most_frames - resemblance.steps) / _FADING_FRAMES))
+    power = 2 * abs(1 - 2 * position) * fading
     first = (1 - position) / (_NOISE**2 + firsts) ** power
     second = position / (_NOISE**2 + seconds) ** power
     nearer = np.minimum if position < 0.5 else np.maximum

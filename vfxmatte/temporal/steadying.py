@@ -27,7 +27,7 @@ from vfxmatte.propagation.flow import (
 from vfxmatte.trimaps import box_around
 from vfxmatte.types import FloatImage, Mask, Picture
 
-LONGEST_PX = 1280
+LONGEST_PX = 960
 """Longest side of the pictures that the motion is estimated on."""
 _SOLID_POWER = 4  # of alpha: how much more solid parts decide the motion around them
 _DOUBT_PX = 1.0  # forward-backward error at which a pixel's motion counts for 1/e
