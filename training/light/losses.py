@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.losses import laplacian_loss, masked_mean
+from training.losses import l1_loss, laplacian_loss, masked_mean
 from vfxmatte.network.expected_error import negative_log_likelihood
 
 
@@ -20,9 +20,6 @@ class LightLosses:
     gradient: float = 0.3
     error: float = 0.04
     """Weight of the expected error, against the error that was made."""
-    too_high: float = 0.0
-    """How much more of `l1` an alpha that is too high counts, and how much less one that is too
-    low: against the haze of pictures that the training has not seen. 0 to less than 1."""
 
 
 def gradient_loss(predicted: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
@@ -39,17 +36,11 @@ def error_loss(log_error: Tensor, predicted: Tensor, truth: Tensor, unknown: Ten
 
 
 def light_terms(
-    predicted: Tensor,
-    log_error: Tensor | None,
-    truth: Tensor,
-    unknown: Tensor,
-    *,
-    too_high: float = 0.0,
+    predicted: Tensor, log_error: Tensor | None, truth: Tensor, unknown: Tensor
 ) -> dict[str, Tensor]:
-    """Every loss, unweighted, by the name of its weight; for `too_high` see `LightLosses`."""
-    wrong = predicted - truth
+    """Every loss, unweighted, by the name of its weight."""
     terms = {
-        "l1": masked_mean(wrong.abs() + too_high * wrong, unknown),
+        "l1": l1_loss(predicted, truth, unknown),
         "laplacian": laplacian_loss(predicted, truth, unknown),
         "gradient": gradient_loss(predicted, truth, unknown),
     }

@@ -251,13 +251,12 @@ class LightTrainer:
             output = self._forward(x, refine=cycle.trains != "stage1", picture=picture)
         losses, values = [], dict[str, float]()
         if cycle.trains != "refinement":
-            terms = light_terms(output.stage1.float(), output.log_error.float(), batch.alpha,
-                                batch.unknown, too_high=self.config.losses.too_high)  # fmt: skip
+            terms = light_terms(output.stage1.float(), output.log_error.float(),
+                                batch.alpha, batch.unknown)  # fmt: skip
             losses.append(weighted(terms, self.config.losses))
             values |= {name: float(value.detach()) for name, value in terms.items()}
         if output.stage2 is not None:
-            terms = light_terms(output.stage2.float(), None, batch.alpha, batch.unknown,
-                                too_high=self.config.losses.too_high)  # fmt: skip
+            terms = light_terms(output.stage2.float(), None, batch.alpha, batch.unknown)
             losses.append(weighted(terms, self.config.losses))
             values |= {f"refined_{name}": float(value.detach()) for name, value in terms.items()}
         return torch.stack(losses).sum(), values
