@@ -52,10 +52,9 @@ class MergeSettings(Checked):
     gap_at_half_px: float = limited(8.0, above=0)
     """Gap at which the agreement has halved."""
     drift_px: float = limited(3.0, at_least=0)
-    """How far a nearer keyframe that is believed may be wrong, for each frame from it."""
+    """How far a believed keyframe may be wrong, for each frame from it."""
     believed_frames: float = limited(8.0, at_least=0)
-    """A nearer keyframe is believed on frames nearer to it than this, the last three less; 0 for
-    none."""
+    """Frames from a keyframe within which it is believed, less in the last three."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
