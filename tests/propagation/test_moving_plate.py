@@ -117,11 +117,11 @@ def test_plates_that_cannot_be_read_are_bridged():
 def test_a_frame_that_cannot_be_merged_fails_alone(monkeypatch):
     merge, calls = segment.merge, []
 
-    def failing(before, after, position, settings):
+    def failing(before, after, position, *others):
         calls.append(position)
         if position == 0.5:
             raise ValueError("no way to merge")
-        return merge(before, after, position, settings)
+        return merge(before, after, position, *others)
 
     monkeypatch.setattr(segment, "merge", failing)
     found = list(carry(KEYS, NUMBERS, read, PropagationSettings(), wanted=set(NUMBERS)))
