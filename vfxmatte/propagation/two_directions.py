@@ -172,8 +172,8 @@ def _by_nearer(
     difference = resemblance.before if is_first else resemblance.after
     without_specks = cv2.medianBlur(difference.astype(np.uint8), _SPECK_PX)
     same = cv2.dilate(without_specks, _SAME_AROUND) <= _SAME
-    believed = _believed(differing, position, resemblance, settings.believed_frames)
-    labels = _certain(depths, believed, settings)
+    positions = _positions(differing, position, resemblance, settings.believed_frames)
+    labels = _certain(depths, positions, settings)
     for label, depth in depths.items():
         nearer = depth.first if is_first else depth.second
         is_sure = same & (nearer > settings.drift_px * resemblance.steps)
@@ -181,7 +181,7 @@ def _by_nearer(
     return labels
 
 
-def _believed(
+def _positions(
     differing: Mask, position: float, resemblance: Resemblance, most_frames: float
 ) -> FloatImage:
     """Return (h, w) float32 positions, nearer to the nearer keyframe where the picture is like it.
