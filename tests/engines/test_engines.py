@@ -225,6 +225,16 @@ def test_a_batch_on_a_gpu_is_as_each_frame_alone(tiny_weights: Path, mode: Mode)
         np.testing.assert_array_equal(together, solve(engine, one)[0])
 
 
+def test_float32_is_not_rounded_on_gpus(
+    tiny_weights: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch multiplies ten bits of them there, unless told otherwise."""
+    for path in (tiny_weights, light_weights):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+        open_engine(settings_of(path, precision="float32")).close()
+        assert not torch.backends.cudnn.allow_tf32
+
+
 def test_on_a_cpu_a_matte_depends_on_its_own_pixels_alone(engine: Engine) -> None:
     """Other frames in between, and another order: the same bits."""
     tasks = [task(64, 96, number) for number in range(4)]

@@ -15,8 +15,10 @@ from training.elements.pack import read_pack
 from training.light.trainer import Cycle, LightTrainer, LightTraining
 from training.light.validation import validation_pictures
 from training.samples.composite_store import StoreReader
-from training.samples.store_crops import StoreCrops
+from training.samples.device_crops import DeviceCrops
+from training.samples.store_crops import CropSource, StoreCrops
 from vfxmatte.common.configuration import changed, nested, read_toml
+from vfxmatte.engines.model import choose_device
 from vfxmatte.errors import TrainingError
 
 
@@ -32,6 +34,7 @@ from vfxmatte.errors import TrainingError
               help="Photographs of it that may decide which weights are best.")  # fmt: skip
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="TOML file.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--until", type=int, help="Stop at this step; the same command goes on.")
 def light(
@@ -42,6 +45,7 @@ def light(
     choose: tuple[str, ...],
     config_path: Path | None,
     settings: tuple[str, ...],
+    device: str,
     threads: int,
     until: int | None,
 ) -> None:
@@ -52,7 +56,14 @@ def light(
     console = Console(soft_wrap=True, highlight=False)
     readers = [StoreReader(store) for store in stores]
     pictures = validation_pictures(read_pack(pack), photographs, choose, folder / "validation.npz")
-    trainer = LightTrainer(StoreCrops(readers, config.crops), config, folder, pictures)
+    where = choose_device(device)
+    crops: CropSource
+    if where.type == "cpu":
+        crops = StoreCrops(readers, config.crops)
+    else:
+        crops = DeviceCrops(readers, config.crops, where)
+        crops.refresh()
+    trainer = LightTrainer(crops, config, folder, pictures, where)
     resumed = trainer.resume()
     console.print(
         f"{'resumed' if resumed else 'begins'} at step {trainer.step}: {config.as_dict()}"

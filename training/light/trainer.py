@@ -9,22 +9,24 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.light.losses import LightLosses, light_terms, weighted
 from training.light.validation import Errors, Picture, validate_light
 from training.loop.checkpoint import read_checkpoint, save_state
 from training.loop.logbook import ERRORS, LOSSES, Logbook
-from training.samples.store_crops import CropBatch, CropConfig, StoreCrops
+from training.samples.store_crops import CropBatch, CropConfig, CropSource
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import PRIORS, STRIDE, LightConfig, LightMatting
 
 Trained = Literal["stage1", "refinement", "all"]
+_CPU = torch.device("cpu")
 _PICTURE = 4 + PRIORS  # channels of the input that stage 2 sees
 
 
@@ -39,16 +41,25 @@ class Cycle:
     warmup: int = 50
     batch: int = 8
     side_px: int = 256
+    sides_px: tuple[int, ...] = ()
+    """Sides that batches have in turn, `side_px` if there are none; smaller crops are as many more
+    as make the same number of pixels."""
     trains: Trained = "stage1"
     frozen_norms: bool = False
     """Whether batch-norms keep the statistics that they have."""
 
     def __post_init__(self) -> None:
         least = STRIDE if self.trains == "stage1" else 2 * STRIDE  # stage 1 may see half the size
-        if self.side_px < least or self.side_px % least:
-            raise TrainingError(f"side_px must be a multiple of {least}, found {self.side_px}")
+        for side in (self.side_px, *self.sides_px):
+            if side < least or side % least:
+                raise TrainingError(f"side_px must be a multiple of {least}, found {side}")
         if self.steps < 1 or self.batch < 1:
             raise TrainingError("steps and batch must be 1 or more")
+
+    def crops_at(self, step: int) -> tuple[int, int]:
+        """How many crops of which side a step has."""
+        side = self.sides_px[step % len(self.sides_px)] if self.sides_px else self.side_px
+        return max(1, round(self.batch * self.side_px**2 / side**2)), side
 
     def learning_rate(self, within: int) -> float:
         """The rate of a step of this cycle, counted from 0."""
@@ -105,13 +116,15 @@ def score(errors: dict[str, Errors]) -> float:
 class LightTrainer:
     """Trains in one folder; `run` yields lines to show."""
 
-    def __init__(self, crops: StoreCrops, config: LightTraining, folder: Path,
-                 pictures: Sequence[Picture]) -> None:  # fmt: skip
+    def __init__(self, crops: CropSource, config: LightTraining, folder: Path,
+                 pictures: Sequence[Picture], device: torch.device = _CPU) -> None:  # fmt: skip
         self.crops, self.config, self.folder = crops, config, folder
+        self.device = device
         self.pictures = tuple(pictures)
         torch.manual_seed(config.seed)
         network = LightMatting(config.network)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: LightMatting = network.to(device)
         self._forward = torch.compile(self.network) if config.compile else self.network
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.averaged, self.step, self.entered = 0, 0, -1
@@ -223,14 +236,12 @@ class LightTrainer:
                 self._save(self.last_path)
 
     def _one_step(self, cycle: Cycle, within: int) -> dict[str, float]:
-        if self.crops.config.side_px != cycle.side_px:
-            self.crops.config = CropConfig(
-                **{**asdict(self.crops.config), "side_px": cycle.side_px}
-            )
+        count, side = cycle.crops_at(self.step)
+        self.crops.config = replace(self.crops.config, side_px=side)
         self._set_mode(cycle)
         for group in self.optimiser.param_groups:
             group["lr"] = cycle.learning_rate(within)
-        batch = self.crops.batch(cycle.batch, (self.config.seed, self.step))
+        batch = self.crops.batch(count, (self.config.seed, self.step))
         self.optimiser.zero_grad(set_to_none=True)
         loss, values = self._loss(batch, cycle)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -247,7 +258,7 @@ class LightTrainer:
         x, picture = batch.input, batch.input[:, :_PICTURE]
         if cycle.trains != "stage1" and self.step % 3:
             x = reduced_input(x)
-        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output = self._forward(x, refine=cycle.trains != "stage1", picture=picture)
         losses, values = [], dict[str, float]()
         if cycle.trains != "refinement":
@@ -265,12 +276,12 @@ class LightTrainer:
     def _update_average(self) -> None:
         self.averaged += 1
         decay = min(self.config.ema, (1 + self.averaged) / (10 + self.averaged))
-        live = self.network.state_dict()
-        for name, mean in self.average.state_dict().items():
-            if mean.is_floating_point():
-                mean.lerp_(live[name], 1 - decay)
-            else:
-                mean.copy_(live[name])
+        means, live = self.average.state_dict(), self.network.state_dict()
+        floating = [name for name, mean in means.items() if mean.is_floating_point()]
+        mix = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        mix([means[name] for name in floating], [live[name] for name in floating], 0)
+        for name in means.keys() - set(floating):
+            means[name].copy_(live[name])
 
     # -- what is told -----------------------------------------------------------------------
 

@@ -106,13 +106,14 @@ def validate_light(
 ) -> dict[str, Errors]:
     """Mean errors of each group; the network is in eval mode afterwards."""
     network.eval()
+    device = next(network.parameters()).device
     found: dict[str, list[tuple[float, ...]]] = {}
     for picture in pictures:
-        x = torch.from_numpy(picture.planes)[None].contiguous(memory_format=torch.channels_last)
-        output = network(x, refine=refine)
+        x = torch.from_numpy(picture.planes)[None].to(device)
+        output = network(x.contiguous(memory_format=torch.channels_last), refine=refine)
         unknown, (height, width) = picture.unknown, picture.truth.shape
-        alpha = output.alpha[0, 0, :height, :width].numpy()[unknown]
-        expected = output.log_error[0, 0, :height, :width].numpy()[unknown]
+        alpha = output.alpha[0, 0, :height, :width].cpu().numpy()[unknown]
+        expected = output.log_error[0, 0, :height, :width].cpu().numpy()[unknown]
         wrong = np.abs(alpha - picture.truth[unknown])
         prior = picture.planes[4 : 4 + PRIORS, :height, :width].mean(0)[unknown]
         usual = np.abs(prior - picture.truth[unknown]).sum()

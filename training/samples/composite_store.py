@@ -155,6 +155,10 @@ class StoreReader:
         labels: Labels = self._records[number, 3]
         return labels
 
+    def record(self, number: int) -> Bytes:
+        """(5 + priors, H, W) bytes of a record, a copy."""
+        return np.array(self._records[number])
+
     def crop(self, number: int, rows: slice, columns: slice) -> Bytes:
         """(5 + priors, h, w) bytes of a record, a copy."""
         return np.array(self._records[number, :, rows, columns])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -50,6 +51,18 @@ class CropBatch:
     input: Tensor
     alpha: Tensor
     unknown: Tensor
+
+
+class CropSource(Protocol):
+    """What a training takes its crops from."""
+
+    config: CropConfig
+
+    def refresh(self) -> int:
+        """Take in what makers have added; returns how many composites there are."""
+
+    def batch(self, count: int, seed: Sequence[int]) -> CropBatch:
+        """`count` crops, that follow from the seed and from what has been taken in."""
 
 
 class StoreCrops:

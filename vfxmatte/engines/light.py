@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from vfxmatte.engines.light_frame import Frame, Solved, solved
-from vfxmatte.engines.model import choose_device, choose_dtype, trimap_values
+from vfxmatte.engines.model import choose_device, choose_dtype, placed, trimap_values
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.single_threaded import single_threaded_map
 from vfxmatte.errors import WeightsError
@@ -50,9 +50,7 @@ class LightEngine:
         place, path = choose_device(settings.device), settings.weights_path
         dtype = choose_dtype(settings.precision, place)
         network, sha256 = load_light_weights(path)
-        network = network.requires_grad_(False).to(place, dtype)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, sha256, path, place, dtype, settings.prior)
+        return cls(placed(network, place, dtype), sha256, path, place, dtype, settings.prior)
 
     @property
     def device(self) -> str:

@@ -130,6 +130,22 @@ def test_bands_are_as_wide_as_asked_for_and_keep_a_core():
     assert areas[1] > 2 * areas[0]
 
 
+# -- cycles --------------------------------------------------------------------------------------
+
+
+def test_sides_take_turns_with_as_many_pixels_each():
+    cycle = Cycle(batch=64, side_px=320, sides_px=(256, 320, 448))
+    assert [cycle.crops_at(step) for step in range(4)] == [
+        (100, 256),
+        (64, 320),
+        (33, 448),
+        (100, 256),
+    ]
+    assert Cycle(batch=8, side_px=288).crops_at(5) == (8, 288)
+    with pytest.raises(TrainingError, match="multiple of 32, found 300"):
+        Cycle(sides_px=(256, 300))
+
+
 # -- stores --------------------------------------------------------------------------------------
 
 
