@@ -55,6 +55,12 @@ def light(
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(soft_wrap=True, highlight=False)
     readers = [StoreReader(store) for store in stores]
+    if not sum(len(reader) for reader in readers):
+        raise TrainingError(
+            "the stores hold no composites yet",
+            path=stores[0],
+            hint="make some with vfxmatte-train composites; a training takes in further ones",
+        )
     pictures = validation_pictures(read_pack(pack), photographs, choose, folder / "validation.npz")
     where = choose_device(device)
     crops: CropSource
@@ -62,7 +68,7 @@ def light(
         crops = StoreCrops(readers, config.crops)
     else:
         crops = DeviceCrops(readers, config.crops, where)
-        crops.refresh()
+    crops.refresh()
     trainer = LightTrainer(crops, config, folder, pictures, where)
     resumed = trainer.resume()
     console.print(

@@ -330,6 +330,14 @@ def test_settings_come_from_a_file_and_wrong_ones_are_named(tmp_path):
         load_light_training(path)
 
 
+def test_stores_without_composites_are_named(tmp_path):
+    store(tmp_path / "store", 0)
+    arguments = ["light", "-o", str(tmp_path / "run"), "--pack", str(tmp_path / "library.pack")]
+    result = CliRunner().invoke(cli, [*arguments, str(tmp_path / "store"), "--device", "cpu"])
+    assert result.exit_code == TrainingError.exit_code
+    assert "no composites yet" in result.output and "store" in result.output
+
+
 def test_weights_are_written_from_a_checkpoint(tmp_path):
     one = trainer(tmp_path / "run", store(tmp_path / "store"))
     list(one.run(until=3))
