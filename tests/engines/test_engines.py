@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.engine_tasks import MODES, TOLERANCE, dense_alpha, settings_of, solve, task
 from vfxmatte.engines import registry
 from vfxmatte.engines.deep import DeepEngine, choose_device
+from vfxmatte.engines.model import placed
 from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Task
 from vfxmatte.engines.registry import engine_names, open_engine
 from vfxmatte.errors import DeviceError, UsageError, WeightsError
@@ -225,14 +227,21 @@ def test_a_batch_on_a_gpu_is_as_each_frame_alone(tiny_weights: Path, mode: Mode)
         np.testing.assert_array_equal(together, solve(engine, one)[0])
 
 
-def test_float32_is_not_rounded_on_gpus(
-    tiny_weights: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """torch multiplies ten bits of them there, unless told otherwise."""
-    for path in (tiny_weights, light_weights):
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-        open_engine(settings_of(path, precision="float32")).close()
-        assert not torch.backends.cudnn.allow_tf32
+class Elsewhere(nn.Module):
+    """A network that can be on a GPU that is not there."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Elsewhere:
+        return self
+
+
+def test_float32_is_not_rounded_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch multiplies ten bits of them there, unless told otherwise; on a CPU nothing changes."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    for device, dtype in (("cpu", torch.float32), ("cuda", torch.float16)):
+        placed(Elsewhere(), torch.device(device), dtype)
+        assert torch.backends.cudnn.allow_tf32
+    placed(Elsewhere(), torch.device("cuda"), torch.float32)
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_on_a_cpu_a_matte_depends_on_its_own_pixels_alone(engine: Engine) -> None:

@@ -67,6 +67,7 @@ def light(
     if where.type == "cpu":
         crops = StoreCrops(readers, config.crops)
     else:
+        torch.backends.cudnn.benchmark = True  # few sizes, each many times
         crops = DeviceCrops(readers, config.crops, where)
     crops.refresh()
     trainer = LightTrainer(crops, config, folder, pictures, where)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,8 +18,8 @@ from training.samples.composite_store import BRIGHTEST, Bytes, StoreReader
 from training.samples.store_crops import CropBatch, CropConfig
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import PRIORS
-from vfxmatte.network.nearness import FARTHEST_PX, SCALES_PX
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Labels
+from vfxmatte.network.nearness import FARTHEST_PX, SCALES_PX, distances
+from vfxmatte.types import UNKNOWN, Labels
 
 _CENTRES = 64  # unknown pixels of a record that crops may be centred on
 _UPLOADED = 32  # records at once
@@ -36,8 +35,8 @@ class DeviceCrops:
         """Make room for records.
 
         Args:
-            most: records that are held at once, of all stores; None: what half of the device's
-                free memory takes. Further ones take the place of the oldest.
+            most: records that are held at once, of all stores; None: what a good half of the
+                device's free memory takes. Further ones take the place of the oldest.
 
         Raises:
             TrainingError: stores of several sizes, or shares, which are for crops on a processor.
@@ -73,8 +72,8 @@ class DeviceCrops:
     def _take_in(self, records: list[Bytes]) -> None:
         slots = [(self._arrived + number) % self.most for number in range(len(records))]
         with ThreadPoolExecutor(_THREADS) as pool:
-            distances = list(pool.map(lambda raw: distance_bytes(raw[3]), records))
-        planes = np.concatenate((np.stack(records), np.stack(distances)), axis=1)
+            apart = list(pool.map(lambda raw: distance_bytes(raw[3]), records))
+        planes = np.concatenate((np.stack(records), np.stack(apart)), axis=1)
         self._records[slots] = torch.from_numpy(planes).to(self.device)
         for slot, raw, number in zip(slots, records, range(len(records)), strict=True):
             self._centres[slot] = _centres(raw[3], self._arrived + number)
@@ -144,9 +143,9 @@ class DeviceCrops:
         picture = (picture.clamp(min=0).pow(exponent) * torch.exp2(stops)).clamp(0, BRIGHTEST)
         priors, alpha = planes[:, 4 : 4 + PRIORS], planes[:, 4 + PRIORS : 5 + PRIORS]
         priors = torch.where(uniform(1, 1, 1) < config.without_priors, trimap, priors)
-        distances = planes[:, -2:]
+        apart = planes[:, -2:]
         scales = torch.tensor(SCALES_PX, device=self.device).view(1, 1, -1, 1, 1)
-        near = torch.exp(-0.5 * (distances[:, :, None] / scales).square()).flatten(1, 2)
+        near = torch.exp(-0.5 * (apart[:, :, None] / scales).square()).flatten(1, 2)
         together = torch.cat((picture, trimap, priors, near), 1)
         return CropBatch(
             input=together.contiguous(memory_format=torch.channels_last),
@@ -161,16 +160,8 @@ def distance_bytes(labels: Labels) -> Bytes:
     255 stands for `nearness.FARTHEST_PX`, and for regions that are not there; a byte's square is
     in proportion to the distance.
     """
-    found = []
-    for value in (FOREGROUND, BACKGROUND):
-        away = np.asarray(labels != value, np.uint8)
-        if away.all():
-            found.append(np.full(labels.shape, 255, np.uint8))
-            continue
-        distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        share = np.minimum(distance, FARTHEST_PX) / FARTHEST_PX
-        found.append(np.rint(255 * np.sqrt(share)).astype(np.uint8))
-    return np.stack(found)
+    shares = np.sqrt(distances(labels) / FARTHEST_PX)
+    return np.asarray(np.rint(255 * shares), np.uint8)
 
 
 def _centres(labels: Labels, number: int) -> Tensor:

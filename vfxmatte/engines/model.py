@@ -132,7 +132,7 @@ def placed(network: NetworkT, device: torch.device, dtype: torch.dtype) -> Netwo
 
     float32 then means float32 on a GPU too, where torch would round what it multiplies to ten bits.
     """
-    if dtype == torch.float32:
+    if device.type == "cuda" and dtype == torch.float32:
         torch.backends.cudnn.allow_tf32 = False
     network = network.requires_grad_(False).to(device, dtype)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]

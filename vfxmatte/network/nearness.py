@@ -26,14 +26,23 @@ def nearness(labels: Labels) -> FloatImage:
     1 inside the region, 0 everywhere where there is none of it.
     """
     result = np.zeros((*labels.shape, 2 * len(SCALES_PX)), np.float32)
-    for first, value in ((0, FOREGROUND), (len(SCALES_PX), BACKGROUND)):
-        away = np.asarray(labels != value, np.uint8)
-        if away.all():
-            continue
-        distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        squared = np.rint(np.minimum(distance, FARTHEST_PX) ** 2).astype(np.intp)
+    for number, distance in enumerate(distances(labels)):
+        squared = np.rint(distance**2).astype(np.intp)
+        first = number * len(SCALES_PX)
         result[:, :, first : first + len(SCALES_PX)] = _gaussians().take(squared, 0, mode="clip")
     return result
+
+
+def distances(labels: Labels) -> FloatImage:
+    """(2, H, W) float32 in px: to foreground and to background, at most `FARTHEST_PX`, which also
+    stands for a region that is not there."""
+    found = np.full((2, *labels.shape), FARTHEST_PX, np.float32)
+    for own, value in zip(found, (FOREGROUND, BACKGROUND), strict=True):
+        away = np.asarray(labels != value, np.uint8)
+        if not away.all():
+            distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            np.minimum(distance, FARTHEST_PX, out=own)
+    return found
 
 
 @cache

@@ -66,7 +66,7 @@ class Step:
     """(h/2, w/2, 2) float32, from each pixel to its position in the keyframe, as the foreground
     moves."""
     behind: FloatImage
-    """The same, but along the background's motion."""
+    """(h/2, w/2, 2) float32, likewise, as the background moves."""
     confidence: float
     growth_px: float = 0.0
     """How much wider the band becomes."""
