@@ -88,7 +88,9 @@ class SeesTheHand:
 
 @pytest.mark.parametrize("doubts", [True, False])
 def test_the_hand_is_in_the_matte_if_the_fit_may_doubt(doubts: bool) -> None:
-    kept = KeptFit(path=Path("fit"), record={"sure": 0.0, "doubts": doubts}, sha256="0" * 64)
+    kept = KeptFit(
+        path=Path("fit"), record={"sure": 0.0, "margin": 3, "doubts": doubts}, sha256="0" * 64
+    )
     sees = SeesTheHand()
     engine = FittedEngine(usual=None, fitted=sees, kept=kept)  # type: ignore[arg-type]
     matte = engine.matte(task_of(body()))
@@ -106,7 +108,9 @@ def test_what_a_garbage_or_core_matte_decides_is_neither_doubted_nor_solved(kind
     matte[closed] = kind == "core"
     label = FOREGROUND if kind == "core" else BACKGROUND
     trimap = Limits(**{kind: matte}).trimap(task_of(body()).trimap)
-    kept = KeptFit(path=Path("fit"), record={"sure": 0.0, "doubts": True}, sha256="0" * 64)
+    kept = KeptFit(
+        path=Path("fit"), record={"sure": 0.0, "margin": 3, "doubts": True}, sha256="0" * 64
+    )
     sees = SeesTheHand()
     engine = FittedEngine(usual=None, fitted=sees, kept=kept)  # type: ignore[arg-type]
     found = engine.matte(replace(task_of(body()), trimap=trimap))
@@ -117,19 +121,23 @@ def test_what_a_garbage_or_core_matte_decides_is_neither_doubted_nor_solved(kind
 
 
 def test_without_an_unknown_pixel_there_is_nothing_to_doubt() -> None:
-    kept = KeptFit(path=Path("fit"), record={"sure": 0.0, "doubts": True}, sha256="0" * 64)
+    kept = KeptFit(
+        path=Path("fit"), record={"sure": 0.0, "margin": 3, "doubts": True}, sha256="0" * 64
+    )
     sees = SeesTheHand()
     engine = FittedEngine(usual=None, fitted=sees, kept=kept)  # type: ignore[arg-type]
     matte = engine.matte(task_of(np.full((80, 120), BACKGROUND, np.uint8)))
     assert not matte.alpha.any() and len(sees.asked) == 1
 
 
-def test_doubting_is_part_of_a_fits_name() -> None:
-    def name(doubts: bool) -> str:
-        record = {"sure": 0.01, "doubts": doubts}
-        return KeptFit(path=Path("fit"), record=record, sha256="1" * 64).name
-
-    assert name(True) != name(False)
+@pytest.mark.parametrize("changed", [{"sure": 0.02}, {"margin": 4}, {"doubts": True}])
+def test_all_that_decides_pixels_is_part_of_a_fits_name(changed: dict[str, object]) -> None:
+    record = {"sure": 0.01, "margin": 3, "doubts": False}
+    names = {
+        KeptFit(path=Path("fit"), record=one, sha256="1" * 64).name
+        for one in (record, {**record, **changed})
+    }
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize("is_wrong", [False, True])

@@ -42,6 +42,8 @@ def test_the_default_weights_bring_back_what_a_trimap_lost(tmp_path: Path) -> No
     task = Task(image=image, trimap=Trimap(number=1001, labels=wrong, is_keyframe=False))
     lost = {}
     for doubts in (False, True):
-        kept = KeptFit(path=Path("fit"), record={"sure": 0.0, "doubts": doubts}, sha256="0" * 64)
+        kept = KeptFit(
+            path=Path("fit"), record={"sure": 0.0, "margin": 3, "doubts": doubts}, sha256="0" * 64
+        )
         lost[doubts] = 1 - FittedEngine(light, light, kept).matte(task).alpha[place].mean()
     assert lost[False] == 1 and lost[True] < 0.2

@@ -24,7 +24,7 @@ from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting.examples import Example, Keyframe, grown_examples, square
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
-from vfxmatte.fitting.tightening import calibrated, tightened
+from vfxmatte.fitting.tightening import calibrated, painted_margin, tightened
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.network.light import LightMatting
 from vfxmatte.pipeline.fitting import is_wanted
@@ -114,20 +114,38 @@ def solved_edge() -> tuple[Solved, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 def test_tightening_leaves_a_margin_around_what_is_soft() -> None:
     solved, labels, _ = solved_edge()
-    found = tightened(solved, labels, 0.02)
+    found = tightened(solved, labels, 0.02, 3)
     unknown = np.flatnonzero((found.labels == UNKNOWN)[48])
     assert 50 <= unknown[0] < 55 and 65 < unknown[-1] <= 70
     assert (found.labels[labels != UNKNOWN] == labels[labels != UNKNOWN]).all()
     assert (found.alpha[found.labels == FOREGROUND] == 1).all()
     assert (found.alpha[found.labels == BACKGROUND] == 0).all()
-    assert np.array_equal(tightened(solved, labels, 0.0).labels, labels)
+    assert np.array_equal(tightened(solved, labels, 0.0, 3).labels, labels)
+
+
+@pytest.mark.parametrize(("room", "margin"), [(1, 3), (4, 6), (8, 10), (40, 12)])
+def test_the_margin_is_as_wide_as_the_artist_left_it(room: int, margin: int) -> None:
+    _, _, wanted = solved_edge()
+    labels = np.full(wanted.shape, UNKNOWN, np.uint8)
+    soft = np.flatnonzero((wanted[0] >= 0.03) & (wanted[0] <= 0.97))
+    labels[:, : soft[0] - room], labels[:, soft[-1] + room + 1 :] = BACKGROUND, FOREGROUND
+    assert painted_margin(labels, wanted) == margin
+    nothing = np.full_like(labels, UNKNOWN)
+    assert painted_margin(nothing, wanted) == 3, "an outline there is none of"
+
+
+def test_a_wider_margin_leaves_more_unknown() -> None:
+    solved, labels, _ = solved_edge()
+    narrow, wide = (tightened(solved, labels, 0.02, margin).labels for margin in (3, 9))
+    assert ((narrow == UNKNOWN) <= (wide == UNKNOWN)).all()
+    assert np.count_nonzero((wide != narrow)[48]) == 2 * (9 - 3)
 
 
 def test_what_the_colours_contradict_stays_unknown() -> None:
     solved, labels, _ = solved_edge()
     colours = solved.prior.copy()
-    colours[20:50, 25:45], colours[20:50, 75:95] = 0.2, 0.8
-    found = tightened(replace(solved, prior=colours), labels, 0.02)
+    colours[20:50, 25:45], colours[20:50, 75:95] = 0.6, 0.4
+    found = tightened(replace(solved, prior=colours), labels, 0.02, 3)
     assert (found.labels[20:50, 25:45] == UNKNOWN).all()
     assert (found.labels[20:50, 75:95] == UNKNOWN).all()
     assert (found.labels[60:, 25:45] == BACKGROUND).all()
@@ -136,10 +154,10 @@ def test_what_the_colours_contradict_stays_unknown() -> None:
 
 def test_a_confident_error_is_not_trusted() -> None:
     solved, labels, wanted = solved_edge()
-    assert calibrated(solved, labels, wanted) == 0.02
+    assert calibrated(solved, labels, wanted, 3) == 0.03
     wrong = solved.alpha.copy()
     wrong[30:60, 25:45] = 1
-    assert calibrated(replace(solved, alpha=wrong, prior=wrong), labels, wanted) == 0.0
+    assert calibrated(replace(solved, alpha=wrong, prior=wrong), labels, wanted, 3) == 0.0
 
 
 def test_softness_that_a_trial_would_lose_asks_for_more_certainty() -> None:
@@ -148,7 +166,7 @@ def test_softness_that_a_trial_would_lose_asks_for_more_certainty() -> None:
     faint[30:34, 30:36] = 0.03  # solved as empty, with an expected error just below 0.02
     expected = solved.error.copy()
     expected[26:38, 26:40] = 0.017
-    assert calibrated(replace(solved, error=expected), labels, faint) == 0.015
+    assert calibrated(replace(solved, error=expected), labels, faint, 3) == 0.014
 
 
 # -- runs ------------------------------------------------------------------------------------------
@@ -238,8 +256,7 @@ def test_the_command_makes_what_a_run_finds(
 def test_narrowed_trimaps_agree_with_the_mattes(
     shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 10.0)  # believe everything
-    monkeypatch.setattr("vfxmatte.fitting.tightening._SOLID", 0.55)
+    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 0.45)  # believe nearly everything
     statuses(shot)
     narrowed = 0
     for number in (1002, 1003, 1004):

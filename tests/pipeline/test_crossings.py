@@ -133,8 +133,7 @@ def test_layers_of_rewritten_frames_have_the_trimap_on_disk(folder: Path) -> Non
 def fitted_shot(tiny_shot: Path, light_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Shot:
     """A shot whose fit counts as better and narrows its trimaps."""
     monkeypatch.setattr(fit_module, "_BETTER", 1e9)
-    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 10.0)
-    monkeypatch.setattr("vfxmatte.fitting.tightening._SOLID", 0.55)
+    monkeypatch.setattr(fit_module, "calibrated", lambda *_: 0.45)
     settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
     return replace(Shot.open(tiny_shot), settings=settings)
 

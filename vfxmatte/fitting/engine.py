@@ -57,7 +57,8 @@ class FittedEngine:
         if self.kept.record["doubts"] and (labels == UNKNOWN).any():
             seen = self._solved(task, widened(labels, limited)).alpha
             labels = doubted(seen, labels, limited)
-        found = tightened(self._solved(task, labels), labels, float(self.kept.record["sure"]))
+        sure, margin = float(self.kept.record["sure"]), int(self.kept.record["margin"])
+        found = tightened(self._solved(task, labels), labels, sure, margin)
         return Matte(number=task.number, alpha=found.alpha, labels=found.labels)
 
     def _solved(self, task: Task, labels: Labels) -> Solved:

@@ -13,7 +13,7 @@ from vfxmatte.fitting.doubt import doubted, widened
 from vfxmatte.fitting.examples import Example, Keyframe
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
-from vfxmatte.fitting.tightening import calibrated, tightened
+from vfxmatte.fitting.tightening import calibrated, painted_margin, tightened
 from vfxmatte.network.light import LightMatting
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
@@ -60,7 +60,8 @@ class FitRecord:
     error_after: float
     """… and of the network after the steps that had not seen it."""
     sure: float
-    """See `tightening.tightened`."""
+    """See `tightening.tightened`, as for the next."""
+    margin: int
     doubts: bool
     """Whether the network may doubt what is certain (`doubt.doubted`): if it was never wrong to."""
     steps: int
@@ -110,8 +111,9 @@ def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRec
         return solved(network, frame, refine=False)
 
     found = seen(trial.labels)
-    sure = calibrated(found, trial.labels, wanted)
-    after = tightened(found, trial.labels, sure)
+    margin = painted_margin(trial.key.labels, wanted)
+    sure = calibrated(found, trial.labels, wanted, margin)
+    after = tightened(found, trial.labels, sure, margin)
     judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
     errors = [
         float(np.abs(alpha - wanted)[judged].mean()) if judged.any() else 0.0
@@ -119,7 +121,7 @@ def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRec
     ]
     doubt = doubted(seen(widened(trial.labels)).alpha, trial.labels) != trial.labels
     return FitRecord(
-        used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure,
+        used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure, margin=margin,
         error_before=errors[0], error_after=errors[1], steps=settings.steps,
         doubts=not doubt.any(),
     )  # fmt: skip

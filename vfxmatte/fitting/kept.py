@@ -36,10 +36,11 @@ class KeptFit:
 
     @property
     def name(self) -> str:
-        """A digest of the weights, how sure they have to be, and whether they doubt: what decides
+        """A digest of the weights, how they narrow a trimap, and whether they doubt: what decides
         the pixels."""
-        doubts = "-doubts" if self.record["doubts"] else ""
-        return f"{self.sha256[:24]}-{self.record['sure']:g}{doubts}"
+        record = self.record
+        doubts = "-doubts" if record["doubts"] else ""
+        return f"{self.sha256[:24]}-{record['sure']:g}-{record['margin']:d}{doubts}"
 
     @property
     def text(self) -> str:
@@ -88,8 +89,9 @@ def check_writable(output: Path) -> None:
 
 def keep_impossible(output: Path, recipe: str, why: str) -> None:
     """Write that no fit could be made, so that it is not tried again. Raises OutputError."""
-    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "doubts": False, "steps": 0}
-    keep_unused(output, recipe, {"used": False, "withheld": None, "why": why, **nothing})
+    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "margin": 0, "steps": 0}
+    told = {"used": False, "withheld": None, "why": why, "doubts": False}
+    keep_unused(output, recipe, {**told, **nothing})
 
 
 def discard(output: Path, recipe: str) -> None:

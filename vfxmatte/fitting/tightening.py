@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from vfxmatte.engines.light_frame import Solved, stage1_reduction
+from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
-_SOLID = 0.97
-_AGREEING = 0.95  # of the prior: colours that say otherwise keep a pixel unknown
-_DEPTH_PX = 3  # into what is certain, in px of the picture as stage 1 sees it
-_SURE = (0.02, 0.015, 0.01, 0.005)
+_AGREEING = 0.5  # of the prior: colours that say the opposite keep a pixel unknown
+_SURE = (0.03, 0.02, 0.014, 0.01, 0.007)
 _SOFT = 0.02
+_LEAST_MARGIN, _MOST_MARGIN = 3, 12
 _LOST_SHARE = 0.0005  # of the trial; frames farther from keyframes lose some ten times as much
 
 
@@ -26,20 +26,22 @@ class Tightened:
     labels: Labels
 
 
-def tightened(solved: Solved, labels: Labels, sure: float) -> Tightened:
-    """Make certain what lies `_DEPTH_PX` deep in the solid or in the empty part, as colours agree.
+def tightened(solved: Solved, labels: Labels, sure: float, margin: int) -> Tightened:
+    """Make certain what lies `margin` deep in the solid or in the empty part, as colours agree.
 
     Args:
         labels: (H, W) uint8, what was solved; certain pixels stay as they are.
-        sure: largest expected error of a solid or empty pixel; 0 changes nothing.
+        sure: how far a solid or empty pixel may be from 1 or 0, and its largest expected error; 0
+            changes nothing.
+        margin: in px of the picture as stage 1 sees it, see `painted_margin`.
     """
     alpha, result = solved.alpha.copy(), labels.copy()
     if sure > 0:
         unknown = labels == UNKNOWN
         expected = solved.error < sure
-        depth = _DEPTH_PX * stage1_reduction(*labels.shape)
-        is_solid = (alpha > _SOLID) & (solved.prior > _AGREEING)
-        is_empty = (alpha < 1 - _SOLID) & (solved.prior < 1 - _AGREEING)
+        depth = margin * stage1_reduction(*labels.shape)
+        is_solid = (alpha > 1 - sure) & (solved.prior > _AGREEING)
+        is_empty = (alpha < sure) & (solved.prior < 1 - _AGREEING)
         solid = unknown & _eroded(is_solid & expected, depth)
         empty = unknown & _eroded(is_empty & expected, depth)
         result[solid], result[empty] = FOREGROUND, BACKGROUND
@@ -47,17 +49,40 @@ def tightened(solved: Solved, labels: Labels, sure: float) -> Tightened:
     return Tightened(alpha=alpha, labels=result)
 
 
-def calibrated(solved: Solved, labels: Labels, truth: FloatImage) -> float:
+def painted_margin(labels: Labels, alpha: FloatImage) -> int:
+    """Measure how far from softness the artist's outlines are, in px of the picture stage 1 sees.
+
+    Hair is painted with more room than a sleeve. The median, and a pixel more for what is faint.
+
+    Args:
+        labels: (H, W) uint8, as painted.
+        alpha: (H, W) float32, the keyframe's matte.
+    """
+    near_unknown = dilate(labels == UNKNOWN, 1)
+    away = []
+    for label, empty in ((BACKGROUND, alpha), (FOREGROUND, 1 - alpha)):
+        clear = (empty < _SURE[0]).astype(np.uint8)
+        outline = near_unknown & (labels == label)
+        away.append(cv2.distanceTransform(clear, cv2.DIST_C, 3)[outline])
+    distances = np.concatenate(away)
+    if not distances.size:
+        return _LEAST_MARGIN
+    median = float(np.median(distances)) / stage1_reduction(*labels.shape)
+    return int(np.clip(round(median) + 1, _LEAST_MARGIN, _MOST_MARGIN))
+
+
+def calibrated(solved: Solved, labels: Labels, truth: FloatImage, margin: int) -> float:
     """Choose `sure` on a frame whose alpha is known: the largest that loses next to nothing.
 
     Args:
         labels: (H, W) uint8, what was solved.
         truth: (H, W) float32, the right alpha.
+        margin: see `tightened`.
     """
     soft = (truth > _SOFT) & (truth < 1 - _SOFT)
     may_lose = int(_LOST_SHARE * np.count_nonzero(soft))
     for sure in _SURE:
-        narrowed = tightened(solved, labels, sure)
+        narrowed = tightened(solved, labels, sure, margin)
         new = (narrowed.labels != UNKNOWN) & (labels == UNKNOWN)
         if np.count_nonzero(new & (np.abs(narrowed.alpha - truth) > _SOFT)) <= may_lose:
             return sure
