@@ -20,6 +20,7 @@ from vfxmatte.cli.group import commands
 from vfxmatte.engines.light_frame import Frame, Solved, solve_frame
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import UsageError
+from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting.examples import Example, Keyframe, grown_examples, square
 from vfxmatte.fitting.learning import learn
@@ -88,7 +89,8 @@ def test_any_number_of_threads_learns_the_same_bits(threads: Any) -> None:
     assert found[0] == found[1]
 
 
-def test_squares_move_trimap_priors_and_alpha_together() -> None:
+def test_squares_move_trimap_priors_and_alpha_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples_module, "_MISLED_SHARE", 0.0)
     key = keyframe()
     exact = Frame(image=key.image, labels=key.labels, priors=key.alpha[:, :, None].repeat(3, 2))
     examples = [Example.of(exact, key.alpha)]
@@ -98,6 +100,23 @@ def test_squares_move_trimap_priors_and_alpha_together() -> None:
     assert torch.equal(cut.unknown[0, 0] == 1, trimap == 0.5)
     deep = torch.nn.functional.max_pool2d(cut.unknown, 3, 1, 1)[0, 0] == 0
     assert torch.equal(alpha[deep], trimap[deep])
+
+
+def test_priors_mislead_in_solid_and_empty_parts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples_module, "_MISLED_SHARE", 1.0)
+    key = keyframe()
+    exact = Frame(image=key.image, labels=key.labels, priors=key.alpha[:, :, None].repeat(3, 2))
+    holes = patches = 0
+    for seed in range(12):
+        cut = square([Example.of(exact, key.alpha)], 64, np.random.default_rng(seed))
+        prior, alpha = cut.input[0, 4:7], cut.alpha[0, 0]
+        assert torch.equal(prior[0], prior[1]) and prior.min() >= 0 and prior.max() <= 1
+        soft = (alpha > 0.06) & (alpha < 0.94)
+        changed = prior[0] != alpha
+        assert not (changed & soft).any() and not (changed & (cut.unknown[0, 0] == 0)).any()
+        holes += int(((alpha > 0.95) & (prior[0] < 0.5)).sum())
+        patches += int(((alpha < 0.05) & (prior[0] > 0.5)).sum())
+    assert holes and patches
 
 
 # -- tightening ------------------------------------------------------------------------------------

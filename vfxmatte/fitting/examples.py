@@ -28,6 +28,9 @@ TRIAL_GROWTH_PX = 15
 
 _ZOOM, _TURN_DEGREES, _GAMMA, _GAIN = 1.25, 8.0, 1.3, 0.08
 _OFF_CENTRE = 0.3  # share of a square's side
+_MISLED_SHARE = 0.3  # of the squares
+_MOST_BLOBS, _LOG_RADII, _BLUR_PX = 3, (math.log(4), math.log(32)), (0.8, 3)
+_SOFT = 0.05  # alpha this far from 0 and 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,7 +145,8 @@ class Square:
 
 
 def square(examples: Sequence[Example], side: int, random: np.random.Generator) -> Square:
-    """Draw a square around an unknown pixel: zoomed, turned, mirrored, of other brightness."""
+    """Draw a square around an unknown pixel: zoomed, turned, mirrored, of other brightness, some
+    with priors that mislead."""
     chosen = examples[int(random.integers(len(examples)))]
     frame = chosen.frame
     rows, columns = np.nonzero(frame.labels == UNKNOWN)
@@ -160,12 +164,40 @@ def square(examples: Sequence[Example], side: int, random: np.random.Generator) 
     image = np.clip(cut(frame.image), 0, 1) ** _spread(random, _GAMMA)
     image = image * (1 + random.uniform(-_GAIN, _GAIN, 3)).astype(np.float32)
     trimap = np.where(labels == UNKNOWN, np.float32(0.5), labels / np.float32(255))
-    planes = (image, trimap[:, :, None], cut(frame.priors), nearness(labels))
+    priors, alpha, unknown = cut(frame.priors), cut(chosen.alpha), labels == UNKNOWN
+    if unknown.any() and random.random() < _MISLED_SHARE:
+        priors = misleading(priors, alpha, unknown, random)
+    planes = (image, trimap[:, :, None], priors, nearness(labels))
     return Square(
         input=_tensor(np.concatenate(planes, axis=2)),
-        alpha=_tensor(cut(chosen.alpha)[:, :, None]),
-        unknown=_tensor((labels == UNKNOWN)[:, :, None]),
+        alpha=_tensor(alpha[:, :, None]),
+        unknown=_tensor(unknown[:, :, None]),
     )
+
+
+def misleading(
+    priors: FloatImage, alpha: FloatImage, unknown: Mask, random: np.random.Generator
+) -> FloatImage:
+    """Make all priors wrong in a few blobs, as colours do where they occur on both sides.
+
+    So the network learns that a hole in solid fur is filled, and a patch in empty air is nothing.
+    Soft edges, where priors are at their best, stay.
+
+    Args:
+        priors: (h, w, n) float32. alpha: (h, w) float32. unknown: (h, w) bool, at least one pixel.
+    """
+    rows, columns = np.nonzero(unknown)
+    wrong = np.zeros(alpha.shape, np.float32)
+    for _ in range(int(random.integers(1, _MOST_BLOBS + 1))):
+        at = int(random.integers(len(rows)))
+        radii = [int(math.exp(random.uniform(*_LOG_RADII))) for _ in range(2)]
+        turn, blur = random.uniform(0, 180), random.uniform(*_BLUR_PX)
+        blob = np.zeros_like(wrong)
+        cv2.ellipse(blob, (int(columns[at]), int(rows[at])), radii, turn, 0, 360, 1, -1)
+        wrong = np.maximum(wrong, cv2.GaussianBlur(blob, (0, 0), blur))
+    wrong *= unknown & ((alpha < _SOFT) | (alpha > 1 - _SOFT))
+    opposite, share = (1 - alpha)[:, :, None], wrong[:, :, None]
+    return np.asarray((1 - share) * priors + share * opposite, np.float32).clip(0, 1)
 
 
 def _way(centre: NDArray[Any], side: int, random: np.random.Generator) -> NDArray[Any]:

@@ -15,7 +15,7 @@ _AGREEING = 0.5  # of the prior: colours that say the opposite keep a pixel unkn
 _SURE = (0.03, 0.02, 0.014, 0.01, 0.007)
 _SOFT = 0.02
 _LEAST_MARGIN, _MOST_MARGIN = 3, 12
-_LOST_SHARE = 0.0005  # of the trial; frames farther from keyframes lose some ten times as much
+_LOST_SHARE = 0.001  # of the trial; frames farther from keyframes lose some ten times as much
 
 
 @dataclass(frozen=True, kw_only=True)
