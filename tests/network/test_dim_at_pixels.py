@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -54,8 +54,9 @@ def on_cpu(pyramid: PixelPyramid) -> list[DeviceLevel]:
 def both(
     made: DeepImageMatting, unknown: NDArray[np.bool_], reach_px: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The sparse and the dense alpha of the unknown pixels."""
-    values = picture(unknown, priors=made.config.priors)
+    """The sparse and the dense alpha of the unknown pixels, in the network's own precision."""
+    is_double = next(made.parameters()).dtype == torch.float64
+    values = picture(unknown, priors=made.config.priors).astype("f8" if is_double else "f4")
     reach = made.config.reach()
     reach = reach if reach_px is None else reach.at_most(reach_px)
     pyramid = pixel_pyramid(unknown, reach)
@@ -106,14 +107,15 @@ def test_exactly_the_dense_result(config: dict[str, Any], region: str) -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 9), columns=st.integers(1, 9))
+@example(seed=400, rows=4, columns=7)
 def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -> None:
     random = np.random.default_rng(seed)
     unknown = np.zeros((32 * rows, 32 * columns), bool)
     for _ in range(3):
         y, x = random.integers(32 * rows), random.integers(32 * columns)
         unknown[y : y + random.integers(1, 30), x : x + random.integers(1, 30)] = True
-    sparse, dense = both(network(seed, skips=seed % 2 == 0), unknown)
-    assert (sparse - dense).abs().max() <= 1e-4
+    sparse, dense = both(network(seed, skips=seed % 2 == 0).double(), unknown)
+    assert (sparse - dense).abs().max() <= 1e-9, "float32 rounds: of equal maxima, another one wins"
 
 
 def test_no_pixel_less_would_do() -> None:
