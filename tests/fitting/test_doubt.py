@@ -100,6 +100,19 @@ def test_the_hand_is_in_the_matte_if_the_fit_may_doubt(doubts: bool) -> None:
     np.testing.assert_array_equal(sees.asked[0], widened(body()) if doubts else body())
 
 
+def test_a_fits_own_margin_narrows_its_trimaps() -> None:
+    def unknown(margin: int) -> int:
+        record = {"sure": 0.02, "margin": margin, "doubts": False}
+        kept = KeptFit(path=Path("fit"), record=record, sha256="0" * 64)
+        engine = FittedEngine(usual=None, fitted=SeesTheHand(), kept=kept)  # type: ignore[arg-type]
+        labels = np.full((80, 120), UNKNOWN, np.uint8)
+        found = engine.matte(task_of(labels)).labels
+        assert found is not None
+        return np.count_nonzero(found == UNKNOWN)
+
+    assert 0 < unknown(2) < unknown(6) < 80 * 120
+
+
 @pytest.mark.parametrize("kind", ["garbage", "core"])
 def test_what_a_garbage_or_core_matte_decides_is_neither_doubted_nor_solved(kind: str) -> None:
     """Half of the hand is closed, whatever the network would see there."""

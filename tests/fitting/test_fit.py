@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tests.conftest import light_network
 from tests.fitting.conftest import QUICK, fits, statuses
 from vfxmatte.cli.group import commands
-from vfxmatte.engines.light_frame import Frame, Solved, solve_frame
+from vfxmatte.engines.light_frame import Frame, Solved, solve_frame, stage1_reduction
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import examples as examples_module
@@ -142,15 +142,35 @@ def test_tightening_leaves_a_margin_around_what_is_soft() -> None:
     assert np.array_equal(tightened(solved, labels, 0.0, 3).labels, labels)
 
 
-@pytest.mark.parametrize(("room", "margin"), [(1, 3), (4, 6), (8, 10), (40, 12)])
+@pytest.mark.parametrize(("room", "margin"), [(0, 3), (4, 6), (8, 10), (40, 12)])
 def test_the_margin_is_as_wide_as_the_artist_left_it(room: int, margin: int) -> None:
     _, _, wanted = solved_edge()
     labels = np.full(wanted.shape, UNKNOWN, np.uint8)
     soft = np.flatnonzero((wanted[0] >= 0.03) & (wanted[0] <= 0.97))
     labels[:, : soft[0] - room], labels[:, soft[-1] + room + 1 :] = BACKGROUND, FOREGROUND
     assert painted_margin(labels, wanted) == margin
-    nothing = np.full_like(labels, UNKNOWN)
-    assert painted_margin(nothing, wanted) == 3, "an outline there is none of"
+    assert painted_margin(np.full_like(labels, UNKNOWN), wanted) == 3, "there is no outline"
+
+
+def test_the_margin_is_in_px_of_the_picture_that_stage_1_sees() -> None:
+    wanted = np.zeros((1080, 1920), np.float32)
+    wanted[:, 960:] = 1
+    labels = np.full(wanted.shape, UNKNOWN, np.uint8)
+    labels[:, :951], labels[:, 969:] = BACKGROUND, FOREGROUND  # 9 clear px on either side
+    assert stage1_reduction(*wanted.shape) == 2 and painted_margin(labels, wanted) == 6
+    solved = Solved(alpha=wanted, error=np.zeros_like(wanted), prior=wanted)
+    found = tightened(solved, np.full_like(labels, UNKNOWN), 0.02, 6).labels
+    assert np.count_nonzero(found[540] == UNKNOWN) == 2 * 2 * 6
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_keyframe_on_which_nothing_is_soft_has_the_widest_margin(
+    alpha: float, columns: int
+) -> None:
+    labels = np.full((9, 16), BACKGROUND if alpha == 0 else FOREGROUND, np.uint8)
+    labels[4, 4 : 4 + columns] = UNKNOWN
+    assert painted_margin(labels, np.full(labels.shape, alpha, np.float32)) == 12
 
 
 def test_a_wider_margin_leaves_more_unknown() -> None:

@@ -185,6 +185,7 @@ DAMAGES = {
     "a list": lambda path: path.with_suffix(".json").write_text("[1]"),
     "no error": with_sidecar(lambda record: record["training"].pop("error_before")),
     "no number": with_sidecar(lambda record: record["training"].update(sure="much")),
+    "no margin": with_sidecar(lambda record: record["training"].pop("margin")),
     "no network": with_sidecar(lambda record: record.pop("network")),
     "another network": with_sidecar(lambda record: record.update(architecture="dim")),
     "another format": with_sidecar(lambda record: record.update(format=99)),

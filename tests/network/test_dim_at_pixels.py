@@ -114,8 +114,12 @@ def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -
     for _ in range(3):
         y, x = random.integers(32 * rows), random.integers(32 * columns)
         unknown[y : y + random.integers(1, 30), x : x + random.integers(1, 30)] = True
-    sparse, dense = both(network(seed, skips=seed % 2 == 0).double(), unknown)
-    assert (sparse - dense).abs().max() <= 1e-9, "float32 rounds: of equal maxima, another one wins"
+    made = network(seed, skips=seed % 2 == 0)
+    sparse, dense = both(made, unknown)
+    # Of maxima that are equal but for rounding, another one may win; in float64 none does.
+    assert ((sparse - dense).abs() <= 1e-4).float().mean() > 0.8
+    sparse, dense = both(made.double(), unknown)
+    assert (sparse - dense).abs().max() <= 1e-9
 
 
 def test_no_pixel_less_would_do() -> None:

@@ -30,7 +30,7 @@ _ZOOM, _TURN_DEGREES, _GAMMA, _GAIN = 1.25, 8.0, 1.3, 0.08
 _OFF_CENTRE = 0.3  # share of a square's side
 _MISLED_SHARE = 0.3  # of the squares
 _MOST_BLOBS, _LOG_RADII, _BLUR_PX = 3, (math.log(4), math.log(32)), (0.8, 3)
-_SOFT = 0.05  # alpha this far from 0 and 1
+_NEARLY = 0.05  # as far from 0 or 1 is still empty or solid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,7 +195,7 @@ def misleading(
         blob = np.zeros_like(wrong)
         cv2.ellipse(blob, (int(columns[at]), int(rows[at])), radii, turn, 0, 360, 1, -1)
         wrong = np.maximum(wrong, cv2.GaussianBlur(blob, (0, 0), blur))
-    wrong *= unknown & ((alpha < _SOFT) | (alpha > 1 - _SOFT))
+    wrong *= unknown & ((alpha < _NEARLY) | (alpha > 1 - _NEARLY))
     opposite, share = (1 - alpha)[:, :, None], wrong[:, :, None]
     return np.asarray((1 - share) * priors + share * opposite, np.float32).clip(0, 1)
 

@@ -60,8 +60,9 @@ class FitRecord:
     error_after: float
     """… and of the network after the steps that had not seen it."""
     sure: float
-    """See `tightening.tightened`, as for the next."""
+    """See `tightening.tightened`."""
     margin: int
+    """See `tightening.painted_margin`."""
     doubts: bool
     """Whether the network may doubt what is certain (`doubt.doubted`): if it was never wrong to."""
     steps: int

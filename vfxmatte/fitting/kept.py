@@ -89,9 +89,9 @@ def check_writable(output: Path) -> None:
 
 def keep_impossible(output: Path, recipe: str, why: str) -> None:
     """Write that no fit could be made, so that it is not tried again. Raises OutputError."""
-    nothing = {"error_before": 0.0, "error_after": 0.0, "sure": 0.0, "margin": 0, "steps": 0}
-    told = {"used": False, "withheld": None, "why": why, "doubts": False}
-    keep_unused(output, recipe, {**told, **nothing})
+    errors = {"error_before": 0.0, "error_after": 0.0}
+    nothing = {"sure": 0.0, "margin": 0, "doubts": False, "steps": 0}
+    keep_unused(output, recipe, {"used": False, "withheld": None, "why": why, **errors, **nothing})
 
 
 def discard(output: Path, recipe: str) -> None:

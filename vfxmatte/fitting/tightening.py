@@ -11,7 +11,7 @@ from vfxmatte.engines.light_frame import Solved, stage1_reduction
 from vfxmatte.trimaps import dilate
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
-_AGREEING = 0.5  # of the prior: colours that say the opposite keep a pixel unknown
+_OPPOSITE = 0.5  # of the prior: colours beyond it say the opposite, and keep a pixel unknown
 _SURE = (0.03, 0.02, 0.014, 0.01, 0.007)
 _SOFT = 0.02
 _LEAST_MARGIN, _MOST_MARGIN = 3, 12
@@ -27,7 +27,8 @@ class Tightened:
 
 
 def tightened(solved: Solved, labels: Labels, sure: float, margin: int) -> Tightened:
-    """Make certain what lies `margin` deep in the solid or in the empty part, as colours agree.
+    """Make certain what lies `margin` deep in the solid or in the empty part, unless colours say
+    the opposite.
 
     Args:
         labels: (H, W) uint8, what was solved; certain pixels stay as they are.
@@ -38,12 +39,12 @@ def tightened(solved: Solved, labels: Labels, sure: float, margin: int) -> Tight
     alpha, result = solved.alpha.copy(), labels.copy()
     if sure > 0:
         unknown = labels == UNKNOWN
-        expected = solved.error < sure
+        trusted = solved.error < sure
         depth = margin * stage1_reduction(*labels.shape)
-        is_solid = (alpha > 1 - sure) & (solved.prior > _AGREEING)
-        is_empty = (alpha < sure) & (solved.prior < 1 - _AGREEING)
-        solid = unknown & _eroded(is_solid & expected, depth)
-        empty = unknown & _eroded(is_empty & expected, depth)
+        is_solid = (alpha > 1 - sure) & (solved.prior > _OPPOSITE)
+        is_empty = (alpha < sure) & (solved.prior < 1 - _OPPOSITE)
+        solid = unknown & _eroded(is_solid & trusted, depth)
+        empty = unknown & _eroded(is_empty & trusted, depth)
         result[solid], result[empty] = FOREGROUND, BACKGROUND
         alpha[solid], alpha[empty] = 1, 0
     return Tightened(alpha=alpha, labels=result)
@@ -52,23 +53,24 @@ def tightened(solved: Solved, labels: Labels, sure: float, margin: int) -> Tight
 def painted_margin(labels: Labels, alpha: FloatImage) -> int:
     """Measure how far from softness the artist's outlines are, in px of the picture stage 1 sees.
 
-    Hair is painted with more room than a sleeve. The median, and a pixel more for what is faint.
+    Hair is painted with more room than a sleeve. The median, and a pixel more for what is faint,
+    from `_LEAST_MARGIN` to `_MOST_MARGIN`.
 
     Args:
         labels: (H, W) uint8, as painted.
         alpha: (H, W) float32, the keyframe's matte.
     """
-    near_unknown = dilate(labels == UNKNOWN, 1)
+    near_unknown, factor = dilate(labels == UNKNOWN, 1), stage1_reduction(*labels.shape)
     away = []
-    for label, empty in ((BACKGROUND, alpha), (FOREGROUND, 1 - alpha)):
-        clear = (empty < _SURE[0]).astype(np.uint8)
+    for label, off in ((BACKGROUND, alpha), (FOREGROUND, 1 - alpha)):
+        clear = (off < _SURE[0]).astype(np.uint8)
         outline = near_unknown & (labels == label)
         away.append(cv2.distanceTransform(clear, cv2.DIST_C, 3)[outline])
     distances = np.concatenate(away)
     if not distances.size:
         return _LEAST_MARGIN
-    median = float(np.median(distances)) / stage1_reduction(*labels.shape)
-    return int(np.clip(round(median) + 1, _LEAST_MARGIN, _MOST_MARGIN))
+    within = np.minimum(distances / factor, _MOST_MARGIN)  # infinite where nothing is soft
+    return max(_LEAST_MARGIN, min(_MOST_MARGIN, round(float(np.median(within))) + 1))
 
 
 def calibrated(solved: Solved, labels: Labels, truth: FloatImage, margin: int) -> float:
