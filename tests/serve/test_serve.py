@@ -186,9 +186,10 @@ def test_a_run_can_be_cancelled_and_goes_on_later(
     client.request("run", "a", **gated(tiny_shot, tiny_weights))
     client.event(event="frame", frame=1002)
     (told,) = client.call("status", "s")["result"]["jobs"]
+    assert told.pop("done") in (2, 3)  # the next frame may be done by now
     assert told == {
         "id": "a", "mine": True, "kind": "run", "shot": tiny_shot.name, "state": "running",
-        "done": 2, "count": 5,
+        "count": 5,
     }  # fmt: skip
     assert client.call("cancel", "c", job="a")["result"] == {"cancelled": True}
     assert client.call("cancel", "d", job="b")["result"] == {"cancelled": False}
