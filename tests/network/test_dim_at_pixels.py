@@ -115,9 +115,7 @@ def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -
         y, x = random.integers(32 * rows), random.integers(32 * columns)
         unknown[y : y + random.integers(1, 30), x : x + random.integers(1, 30)] = True
     made = network(seed, skips=seed % 2 == 0)
-    sparse, dense = both(made, unknown)
-    # Of maxima that are equal but for rounding, another one may win; in float64 none does.
-    assert ((sparse - dense).abs() <= 1e-4).float().mean() > 0.8
+    # In float32 another one of two maxima that are equal but for rounding may win: up to 7e-4.
     sparse, dense = both(made.double(), unknown)
     assert (sparse - dense).abs().max() <= 1e-9
 
