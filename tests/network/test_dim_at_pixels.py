@@ -38,10 +38,13 @@ def network(seed: int = 1, kind: type[DimConfig] = DimConfig, **config: Any) -> 
     return made.requires_grad_(False)
 
 
-def picture(unknown: NDArray[np.bool_], seed: int = 3, priors: int = 0) -> NDArray[np.float32]:
+def picture(
+    unknown: NDArray[np.bool_], seed: int = 3, priors: int = 0, *, is_half_flat: bool = True
+) -> NDArray[np.float32]:
     """(H, W, 4 + priors): random colours, one half of it flat, the trimap, random priors."""
     values = np.random.default_rng(seed).random((*unknown.shape, 4 + priors), np.float32)
-    values[:, unknown.shape[1] // 2 :, :3] = 0.5  # where many activations are equal
+    if is_half_flat:
+        values[:, unknown.shape[1] // 2 :, :3] = 0.5  # where many activations are equal
     values[..., 3] = np.where(unknown, 0.5, values[..., 3].round())
     return values
 
@@ -54,9 +57,12 @@ def on_cpu(pyramid: PixelPyramid) -> list[DeviceLevel]:
 def both(
     made: DeepImageMatting, unknown: NDArray[np.bool_], reach_px: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The sparse and the dense alpha of the unknown pixels, in the network's own precision."""
+    """The sparse and the dense alpha of the unknown pixels, in the network's own precision.
+
+    In float64 nothing is flat: there rounding alone would decide which of equal maxima wins."""
     is_double = next(made.parameters()).dtype == torch.float64
-    values = picture(unknown, priors=made.config.priors).astype("f8" if is_double else "f4")
+    values = picture(unknown, priors=made.config.priors, is_half_flat=not is_double)
+    values = values.astype("f8" if is_double else "f4")
     reach = made.config.reach()
     reach = reach if reach_px is None else reach.at_most(reach_px)
     pyramid = pixel_pyramid(unknown, reach)
@@ -108,6 +114,7 @@ def test_exactly_the_dense_result(config: dict[str, Any], region: str) -> None:
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 9), columns=st.integers(1, 9))
 @example(seed=400, rows=4, columns=7)
+@example(seed=6197, rows=1, columns=1)
 def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -> None:
     random = np.random.default_rng(seed)
     unknown = np.zeros((32 * rows, 32 * columns), bool)
@@ -115,7 +122,7 @@ def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -
         y, x = random.integers(32 * rows), random.integers(32 * columns)
         unknown[y : y + random.integers(1, 30), x : x + random.integers(1, 30)] = True
     made = network(seed, skips=seed % 2 == 0)
-    # In float32 another one of two maxima that are equal but for rounding may win: up to 7e-4.
+    # In float32, and where the picture is flat, another of two equal maxima may win: up to 7e-4.
     sparse, dense = both(made.double(), unknown)
     assert (sparse - dense).abs().max() <= 1e-9
 
