@@ -28,7 +28,7 @@ class FitSettings(Checked):
     """Side of the squares that it learns from, a multiple of 32."""
     batch: int = limited(4, at_least=1, at_most=64)
     """Squares a step."""
-    learning_rate: float = limited(8e-4, above=0, at_most=0.1)
+    learning_rate: float = limited(4e-4, above=0, at_most=0.1)
     """Learning rate at the beginning, the largest."""
     most_keyframes: int = limited(24, at_least=2)
     """Maximum number of keyframes; of more, these are taken evenly."""
