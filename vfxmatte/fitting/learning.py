@@ -1,7 +1,7 @@
 """The steps of a fit: the same bits on any number of threads.
 
-Each square is drawn, and goes through the network, alone and by one thread; its gradients are added
-to the others' in the squares' order. It learns on the processor, whatever the frames are solved on.
+Each square goes through the network alone, by one thread; its gradients are added to the others' in
+the squares' order. It learns on the processor, whatever the frames are solved on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import torch
@@ -51,15 +50,11 @@ def learn(
     for parameter in trained:
         parameter.requires_grad_(True)
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=_WEIGHT_DECAY)
-
-    def square_of(step: int, number: int) -> Square:
-        random = np.random.default_rng((_SEED, step, number))
-        return square(examples, settings.crop_px, random)
-
+    random = np.random.default_rng(_SEED)
     with single_threads(1) as alone, single_threads(_at_once(settings)) as pool:
         for step in range(steps):
-            draws = [partial(square_of, step, number) for number in range(settings.batch)]
-            parts = _gradients(network, trained, draws, pool)
+            squares = [square(examples, settings.crop_px, random) for _ in range(settings.batch)]
+            parts = _gradients(network, trained, squares, pool)
             rate = settings.learning_rate * _share(step, steps)
             error = alone.submit(_advance, optimiser, trained, parts, rate).result()
             told(step + 1, error)
@@ -82,19 +77,18 @@ _Gradients = tuple[float, Sequence[Tensor]]
 def _gradients(
     network: LightMatting,
     trained: list[nn.Parameter],
-    draws: Sequence[Callable[[], Square]],
+    squares: Sequence[Square],
     pool: ThreadPoolExecutor,
 ) -> list[_Gradients]:
-    """Mean absolute error and gradients for each square that is drawn, in order."""
+    """Mean absolute error and gradients for each square, in order."""
 
-    def one(draw: Callable[[], Square]) -> _Gradients:
-        cut = draw()
+    def one(cut: Square) -> _Gradients:
         seen = cut.input.contiguous(memory_format=torch.channels_last)
         output = network(seen, refine=False)
         loss, error = _loss(output.stage1, output.log_error, cut.alpha, cut.unknown)
         return float(error), torch.autograd.grad(loss, trained)
 
-    return list(pool.map(one, draws))
+    return list(pool.map(one, squares))
 
 
 def _advance(
