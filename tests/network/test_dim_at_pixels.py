@@ -125,8 +125,9 @@ def test_exactly_the_dense_result_anywhere(seed: int, rows: int, columns: int) -
         unknown[y : y + random.integers(1, 30), x : x + random.integers(1, 30)] = True
     made = network(seed, skips=seed % 2 == 0)
     sparse, dense = both(made, unknown)
-    # Of maxima that are equal but for rounding, as in the flat half, another one may win …
-    assert ((sparse - dense).abs() <= 1e-4).float().mean() > 0.8
+    # Of maxima that are equal but for rounding, as in the flat half, another one may win: of 5,000
+    # pictures one in 700 differs by more than 1e-4, one by 2.6e-3 …
+    assert (sparse - dense).abs().max() <= 1e-2
     # … and where nothing is flat, float64 tells all of them apart.
     sparse, dense = both(made.double(), unknown, is_half_flat=False)
     assert (sparse - dense).abs().max() <= 1e-9
