@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from fractions import Fraction
@@ -28,6 +29,12 @@ __all__ = ["browser", "open_page", "warm_children", "warm_python"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C need it
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three for two cores: a worker often waits, for a child process or a disk."""
+    return 3 * (os.cpu_count() or 1) // 2
+
 
 TINY_WINDOW = Window.of_size(64, 48)
 TINY_NUMBERS = (1001, 1002, 1003, 1004, 1005)

@@ -54,7 +54,7 @@ class Phase(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Checked):
-    """Everything that decides a run, but for the library and the device."""
+    """The full configuration of a training run, apart from the library and the device."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 

@@ -1,4 +1,4 @@
-"""All exceptions of the library, as one tree.
+"""The exceptions of the library, as one tree.
 
 Each message states what happened, the shot, frame and file, and what to do about it. Each class
 carries the exit code of the command line.

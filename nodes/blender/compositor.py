@@ -38,10 +38,10 @@ def load_mattes(mattes: Mattes, name: str) -> Any:
 
 def _shows(image: Any, path: Path) -> bool:
     """Return True if a local Image shows the mattes in the folder of `path`."""
-    shown = bpy.path.abspath(image.filepath)
-    if image.library is not None or not shown:
+    absolute = bpy.path.abspath(image.filepath)
+    if image.library is not None or not absolute:
         return False
-    return Path(shown).parent.resolve() == path.parent.resolve()
+    return Path(absolute).parent.resolve() == path.parent.resolve()
 
 
 def _beside_the_file(path: Path) -> str:
@@ -80,7 +80,7 @@ def wire(
     name = f"{owner.plate} {subject or owner.mask or 'painted'}"[:_MOST_OF_A_NAME]
     key = f"{owner.plate}/{owner.mask or ''}" + (f"/{subject}" if subject else "")
     tree = trees.tree_of(scene)
-    shown = _plate_node(tree, plate, block)
+    plate_node = _plate_node(tree, plate, block)
     below = -_ROW * sum(node.get(_KEY, "").startswith(_CUT_OUT) for node in tree.nodes)
     matte = _node(tree, "CompositorNodeImage", f"matte/{key}", (-300, below - 280))
     matte.label = f"{name} matte"
@@ -89,7 +89,7 @@ def wire(
     alpha = _node(tree, "CompositorNodeSetAlpha", f"{_CUT_OUT}{key}", (40, below))
     alpha.label = f"{name} cut out"
     trees.apply_alpha(alpha, multiplied=foreground)
-    colours = [shown.outputs["Image"], matte.outputs["Image"]]
+    colours = [plate_node.outputs["Image"], matte.outputs["Image"]]
     _link_one(tree, colours[foreground], colours[not foreground], alpha.inputs["Image"])
     _link(tree, matte.outputs["Alpha"], alpha.inputs["Alpha"])
     output = trees.output_of(tree)
@@ -102,8 +102,8 @@ def node_showing(scene: Any, block: Any) -> Any | None:
     """Return the first compositor node of the scene that shows this MovieClip or Image, or None."""
     tree = trees.existing_tree(scene)
     nodes = [] if tree is None else tree.nodes
-    shown = (n for n in nodes if block in (getattr(n, "clip", None), getattr(n, "image", None)))
-    return next(shown, None)
+    matches = (n for n in nodes if block in (getattr(n, "clip", None), getattr(n, "image", None)))
+    return next(matches, None)
 
 
 def _plate_node(tree: Any, plate: Plate, block: Any) -> Any:

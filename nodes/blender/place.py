@@ -71,8 +71,8 @@ def plate(place: Place) -> Plate:
     path = bpy.path.abspath(block.filepath, library=block.library)
     if scene.vfxmatte.plate_kind == "CLIP":
         return plate_of_clip(block, path)
-    shown = compositor.node_showing(scene, block)
-    return plate_of_image(block, path, shown, scene.frame_start)
+    node = compositor.node_showing(scene, block)
+    return plate_of_image(block, path, node, scene.frame_start)
 
 
 def shot_folder(place: Place) -> ShotFolder:

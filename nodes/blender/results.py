@@ -109,8 +109,8 @@ class ShotFolder:
 
     def trimap_numbers(self) -> list[int]:
         """Return the frames that have a trimap, from a mask or painted."""
-        found = [_TRIMAP.fullmatch(path.name) for path in _listed(self.trimaps)]
-        return sorted(int(match[1]) for match in found if match is not None)
+        matches = [_TRIMAP.fullmatch(path.name) for path in _listed(self.trimaps)]
+        return sorted(int(match[1]) for match in matches if match is not None)
 
     def claim(self, *, take_over: bool = False) -> None:
         """Make the folder and record its owner, before anything is written.
@@ -152,19 +152,19 @@ class ShotFolder:
         return Mattes(numbered)
 
     def _numbered(self) -> dict[int, Path]:
-        found = [(_MATTE.fullmatch(path.name), path) for path in _listed(self.matte)]
-        return {int(match[1]): path for match, path in found if match is not None}
+        matches = [(_MATTE.fullmatch(path.name), path) for path in _listed(self.matte)]
+        return {int(match[1]): path for match, path in matches if match is not None}
 
     def _check(self) -> None:
-        found = read_owner(self.path)
-        if found is None or not found.is_same_as(self.owner):
-            raise NotOurs(self.path, found, self.owner)
+        recorded = read_owner(self.path)
+        if recorded is None or not recorded.is_same_as(self.owner):
+            raise NotOurs(self.path, recorded, self.owner)
 
     def _elsewhere(self) -> str:
         """Return what to do if there are no mattes; lists the plate's mattes under other names."""
         plate = folder_name(self.owner.plate)
-        found = sorted(self.base.glob(f"*/*/{plate}/*/{OWNER_FILE}"))
-        others = [path.parent for path in found if _listed(path.parent / "matte")]
+        owner_files = sorted(self.base.glob(f"*/*/{plate}/*/{OWNER_FILE}"))
+        others = [path.parent for path in owner_files if _listed(path.parent / "matte")]
         if not others:
             return "Run the shot first"
         listed = ", ".join(other.relative_to(self.base).as_posix() for other in others[:3])

@@ -21,7 +21,7 @@ FOREGROUND_LAYER, UNKNOWN_LAYER = "foreground", "unknown"
 class Written:
     """The outcome of writing trimaps, as frame numbers."""
 
-    made: tuple[int, ...]
+    from_mask: tuple[int, ...]
     """Written from the mask."""
     painted: tuple[int, ...]
     """Left alone, because somebody has painted over them."""
@@ -29,7 +29,7 @@ class Written:
     """Deleted: made from the mask earlier, on frames that are no longer keyframes."""
 
     def __str__(self) -> str:
-        parts = [f"{_count(len(self.made), 'trimap')} from the mask"]
+        parts = [f"{_count(len(self.from_mask), 'trimap')} from the mask"]
         if self.painted:
             listed = ", ".join(str(number) for number in self.painted)
             parts.append(f"painted by hand and left alone: {listed}")
@@ -48,8 +48,8 @@ def from_outline(
     """Make labels by scene frame from all layers as one outline, unknown along its edge."""
     names = [layer.name for layer in mask.layers]
     with masks.drawn(mask, names, plate.width, plate.height) as draw:
-        made = {frame: band(draw(frame), inward_px, outward_px) for frame in frames}
-    return _checked(made, mask.name)
+        trimaps = {frame: band(draw(frame), inward_px, outward_px) for frame in frames}
+    return _checked(trimaps, mask.name)
 
 
 def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Labels]:
@@ -59,8 +59,8 @@ def from_layers(mask: Any, frames: Sequence[int], plate: Plate) -> dict[int, Lab
     with masks.drawn(mask, certain, *size) as draw:
         foreground = {frame: draw(frame) for frame in frames}
     with masks.drawn(mask, unsure, *size) as draw:
-        made = {frame: layered(foreground[frame], draw(frame)) for frame in frames}
-    return _checked(made, mask.name)
+        trimaps = {frame: layered(foreground[frame], draw(frame)) for frame in frames}
+    return _checked(trimaps, mask.name)
 
 
 def painted(folder: ShotFolder) -> str:
@@ -68,15 +68,15 @@ def painted(folder: ShotFolder) -> str:
     _refuse_flat(folder)
     subjects = folder.subjects()
     chosen = [folder.subject] if folder.subject else subjects or [""]
-    found = {name: replace(folder, subject=name).trimap_numbers() for name in chosen}
-    if not all(found.values()):
-        there = f"It has subjects called {', '.join(subjects)}. " if subjects else ""
+    numbers = {name: replace(folder, subject=name).trimap_numbers() for name in chosen}
+    if not all(numbers.values()):
+        others = f"It has subjects called {', '.join(subjects)}. " if subjects else ""
         raise Problem(
             f"There are no trimaps in {folder.trimaps}",
-            f"{there}Paint at least one, named like trimap.1001.png",
+            f"{others}Paint at least one, named like trimap.1001.png",
         )
     named = f" of {', '.join(chosen)}" if any(chosen) else ""
-    return f"{_count(sum(map(len, found.values())), 'painted trimap')}{named}"
+    return f"{_count(sum(map(len, numbers.values())), 'painted trimap')}{named}"
 
 
 def sync(folder: ShotFolder, labels: Mapping[int, Labels]) -> Written:
@@ -96,11 +96,11 @@ def sync(folder: ShotFolder, labels: Mapping[int, Labels]) -> Written:
             with writing(path):
                 path.unlink()
             removed.append(number)
-    made = [number for number in sorted(labels) if number not in painted]
-    for number in made:
+    written = [number for number in sorted(labels) if number not in painted]
+    for number in written:
         with writing(folder.trimaps):
             write_png(folder.trimap(number), labels[number])
-    return Written(tuple(made), tuple(painted), tuple(removed))
+    return Written(tuple(written), tuple(painted), tuple(removed))
 
 
 def _refuse_flat(folder: ShotFolder) -> None:
@@ -113,20 +113,20 @@ def _refuse_flat(folder: ShotFolder) -> None:
 
 
 def _named(mask: Any, beginning: str) -> list[str]:
-    found = [layer.name for layer in mask.layers if layer.name.lower().startswith(beginning)]
-    if not found:
+    names = [layer.name for layer in mask.layers if layer.name.lower().startswith(beginning)]
+    if not names:
         raise Problem(
             f"The mask '{mask.name}' has no layer whose name begins with '{beginning}'",
             "Press Add Trimap Layers, or use one outline instead",
         )
-    return found
+    return names
 
 
-def _checked(made: dict[int, Labels], mask_name: str) -> dict[int, Labels]:
-    empty = [frame for frame, labels in made.items() if not (labels == UNKNOWN).any()]
+def _checked(trimaps: dict[int, Labels], mask_name: str) -> dict[int, Labels]:
+    empty = [frame for frame, labels in trimaps.items() if not (labels == UNKNOWN).any()]
     if empty:
         raise Problem(
             f"The mask '{mask_name}' leaves nothing unknown on frame {empty[0]}",
             "Is the outline closed and in the picture? Is its layer rendered? Is the band above 0?",
         )
-    return made
+    return trimaps

@@ -65,7 +65,7 @@ def test_a_network_learns_a_shot_and_the_one_it_began_from_stays() -> None:
     base, told = light_network(), []
     before, seen = error(base, keyframe(9)), grown_examples(keyframe(1))
     settings = replace(QUICK, learning_rate=1e-3)
-    fitted = learn(base, seen, settings, steps=30, told=lambda *one: told.append(one))
+    fitted = learn(base, seen, settings, steps=30, on_step=lambda *one: told.append(one))
     assert error(fitted, keyframe(9)) < 0.7 * before
     assert error(base, keyframe(9)) == before
     assert [step for step, _ in told] == list(range(1, 31))

@@ -29,7 +29,7 @@ def test_examples_of_a_long_shot_are_small() -> None:
     image = random.random((*shape, 3), np.float32)
     priors = random.random((*shape, PRIORS), np.float32)
     one = Example.of(Frame(image=image, labels=labels, priors=priors), priors[:, :, 0])
-    shared = one.image.nbytes + one.wanted.nbytes
+    shared = one.image.nbytes + one.alpha_8bit.nbytes
     assert 24 * (shared + len(GROWTHS_PX) * (one.nbytes - shared)) < 420e6
     back = one.frame
     assert np.array_equal(back.labels, labels) and np.abs(back.image - image).max() < 1e-3
@@ -52,7 +52,9 @@ def test_one_keyframe_is_held_at_a_time(
         gc.collect()
         most.append(sum(one() is not None for one in alive))
         found = plain(key, *rest)
-        assert all(one.image is found[0].image and one.wanted is found[0].wanted for one in found)
+        assert all(
+            one.image is found[0].image and one.alpha_8bit is found[0].alpha_8bit for one in found
+        )
         return found
 
     monkeypatch.setattr(examples_module, "grown_examples", watched)

@@ -74,7 +74,7 @@ def carried(number, *, pan=0, gap_within=(), behind=None, **settings):
         return ((n, picture_of(n, alpha(n), pan=pan)) for n in numbers)
 
     found = propagate(
-        keys, NUMBERS, read, PropagationSettings(**settings), wanted={number}, behind=behind
+        keys, NUMBERS, read, PropagationSettings(**settings), requested={number}, behind=behind
     )
     return next(iter(found)).labels
 
@@ -136,7 +136,7 @@ def test_at_the_edge_of_what_is_known_nothing_else_is_seen():
     is_known = np.zeros(SHAPE, bool)
     is_known[:, :160] = True
     patch = np.where(is_known[..., None], picture, 0)
-    found = CleanPlate.given(Behind(patch, is_known)).compared(picture, labels)
+    found = CleanPlate.from_picture(Behind(patch, is_known)).compared(picture, labels)
     assert found is not None
     assert not found.is_else.any()
     assert found.depth[:, :150].min() > 0 and found.depth[:, 160:].max() == 0
@@ -249,7 +249,7 @@ def test_a_sample_shots_creature_before_a_camera_that_stands_still():
 
     def labels(**settings):
         found = propagate(
-            keys, sorted(frames), read, PropagationSettings(**settings), wanted={1007}
+            keys, sorted(frames), read, PropagationSettings(**settings), requested={1007}
         )
         return next(iter(found)).labels
 

@@ -52,7 +52,7 @@ def middle(alpha_of, **settings):
     def read(numbers):
         return ((number, picture_of(alpha_of(number))) for number in numbers)
 
-    carried = propagate(keys, NUMBERS, read, PropagationSettings(**settings), wanted={1006})
+    carried = propagate(keys, NUMBERS, read, PropagationSettings(**settings), requested={1006})
     return next(iter(carried)).labels
 
 

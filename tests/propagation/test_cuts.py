@@ -100,7 +100,7 @@ def carried(alpha_of, picture_of, keys, wanted=None, **settings):
     def read(numbers):
         return ((number, picture_of(number)) for number in numbers)
 
-    result = carry(keyframes, NUMBERS, read, PropagationSettings(**settings), wanted=wanted)
+    result = carry(keyframes, NUMBERS, read, PropagationSettings(**settings), requested=wanted)
     return {trimap.number: trimap for trimap in result}
 
 

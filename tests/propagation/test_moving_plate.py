@@ -83,7 +83,7 @@ def labels_of(wanted, *, clean_plate=None, read=read):
         contradiction=ContradictionSettings(most_difference=0),
         tightening=TighteningSettings(doubt=1),
     )
-    found = propagate(KEYS, NUMBERS, read, settings, wanted=wanted)
+    found = propagate(KEYS, NUMBERS, read, settings, requested=wanted)
     return {trimap.number: trimap.labels for trimap in found}
 
 
@@ -124,7 +124,7 @@ def test_a_frame_that_cannot_be_merged_fails_alone(monkeypatch):
         return merge(before, after, position, *others)
 
     monkeypatch.setattr(segment, "merge", failing)
-    found = list(carry(KEYS, NUMBERS, read, PropagationSettings(), wanted=set(NUMBERS)))
+    found = list(carry(KEYS, NUMBERS, read, PropagationSettings(), requested=set(NUMBERS)))
     assert [one.number for one in found if isinstance(one, Failure)] == [1007]
     assert [one.number for one in found] == list(NUMBERS) and len(calls) == 11
 
@@ -162,7 +162,7 @@ def test_the_camera_leads_from_frame_to_frame_and_back():
     def flow(number):
         return flow_pair(pictures[number], pictures[number + 1])
 
-    camera = Camera.found(NUMBERS, flow, lambda number: background)
+    camera = Camera.fitted(NUMBERS, flow, lambda number: background)
     there, back = camera.way(1002, 1010), camera.way(1010, 1002)
     point = there @ (100, 40, 1)
     moved = np.array((100 - 8 * PAN / 2, 40 - 8 * TILT / 2))  # at half size
@@ -180,7 +180,7 @@ def test_motion_that_no_camera_makes_is_no_way(ends_at):
     everywhere = np.ones(shape, bool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vfxmatte.propagation.camera.consistency_error", lambda *_: np.zeros(shape))
-        camera = Camera.found([1001, 1002], lambda _: pair, lambda _: everywhere)
+        camera = Camera.fitted([1001, 1002], lambda _: pair, lambda _: everywhere)
     assert camera.way(1001, 1002) is None and camera.way(1002, 1001) is None
 
 

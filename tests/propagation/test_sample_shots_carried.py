@@ -40,7 +40,7 @@ def carried(shot: str, *extra: int) -> dict[int, Trimap]:
         settings = replace(run.settings.propagation, proxy_px=320)
         size = proxy_size(run.plate.info.canvas.shape, settings)
         proxies = partial(run.plate_reader.proxies, size=size)
-        trimaps = carry(keyframes, run.plan.trail, proxies, settings, wanted=set(FRAMES))
+        trimaps = carry(keyframes, run.plan.trail, proxies, settings, requested=set(FRAMES))
         return {trimap.number: trimap for trimap in trimaps if isinstance(trimap, Trimap)}
 
 

@@ -140,7 +140,7 @@ def same(first, second):
 
 
 def test_a_frame_does_not_depend_on_what_else_is_wanted_nor_on_workers(between):
-    some = run([key(1001), key(1009)], NUMBERS, wanted={1004, 1007}, workers=3)
+    some = run([key(1001), key(1009)], NUMBERS, requested={1004, 1007}, workers=3)
     assert list(some) == [1004, 1007]
     assert same(some[1004], between[1004]) and same(some[1007], between[1007])
     one = run([key(1001), key(1009)], NUMBERS, workers=1)
@@ -171,7 +171,7 @@ def test_several_segments_at_once_give_what_one_after_the_other_gives(several, t
             before=keys.get(before),
             after=keys.get(after),
             numbers=numbers,
-            wanted=set(numbers) - {before, after},
+            requested=set(numbers) - {before, after},
             canvas_shape=SHAPE,
             settings=SETTINGS,
             workers=1,
@@ -181,7 +181,7 @@ def test_several_segments_at_once_give_what_one_after_the_other_gives(several, t
             alone = list(work.track_forward(Reader()))
         else:
             alone = list(work.track_back(work.store(Reader())).trimaps())
-        assert [t.number for t in alone] == sorted(work.wanted)
+        assert [t.number for t in alone] == sorted(work.requested)
         assert all(same(t, several[t.number]) for t in alone)
         assert not work.folder.exists()
 
@@ -254,9 +254,9 @@ def test_a_scratch_folder_that_is_not_there_is_told(tmp_path):
 def test_only_wanted_segments_are_read():
     reader = Reader()
     keys = [key(1003), key(1006)]
-    run(keys, range(1001, 1010), reader, wanted={1003, 1004})
+    run(keys, range(1001, 1010), reader, requested={1003, 1004})
     assert reader.asked == [[1003, 1004, 1005, 1006]]
-    assert not list(propagate({1003: keys[0]}, [1001], Reader(), SETTINGS, wanted=()))
+    assert not list(propagate({1003: keys[0]}, [1001], Reader(), SETTINGS, requested=()))
 
 
 def test_a_changed_plate_changes_its_own_segment():

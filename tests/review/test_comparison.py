@@ -77,7 +77,7 @@ def test_trimaps_are_carried_once_and_the_same_for_all(
     carried = prepared.carry
 
     def counted(*arguments: Any, **named: Any) -> Any:
-        calls.append(named["wanted"])
+        calls.append(named["requested"])
         return carried(*arguments, **named)
 
     monkeypatch.setattr(prepared, "carry", counted)

@@ -259,7 +259,7 @@ def test_a_disk_without_file_modes_is_found_out_and_no_token_is_written(
     path = tmp_path / "run" / "serve.json"
     NoModes(monkeypatch)
     refused = pytest.raises(OutputError, match="cannot be kept from other")
-    with sole_server(path), refused as caught, published(Endpoint.here(1), path):
+    with sole_server(path), refused as caught, published(Endpoint.of_this_process(1), path):
         pass
     assert "VFXMATTE_HOME" in str(caught.value.hint)
     assert not [p for p in path.parent.iterdir() if p.suffix != ".lock"]
@@ -287,7 +287,10 @@ def test_what_a_link_leads_to_keeps_its_modes(tmp_path: Path) -> None:
     link.symlink_to(target)
     for mode in (0o755, 0o700, 0o750):
         target.chmod(mode)
-        with sole_server(link / "serve.json"), published(Endpoint.here(1), link / "serve.json"):
+        with (
+            sole_server(link / "serve.json"),
+            published(Endpoint.of_this_process(1), link / "serve.json"),
+        ):
             assert target.stat().st_mode & 0o777 == mode
     target.chmod(0o775)
     with (

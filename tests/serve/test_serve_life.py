@@ -55,7 +55,7 @@ def test_the_token_is_for_its_user_alone_and_goes_in_the_end(
 ) -> None:
     monkeypatch.setenv("VFXMATTE_HOME", str(tmp_path / "home"))
     path = endpoint.endpoint_file()
-    found = Endpoint.here(4711)
+    found = Endpoint.of_this_process(4711)
     with sole_server(path), published(found, path):
         assert endpoint.read(path) == found and len(found.token) > 40
         if os.name == "posix":
@@ -76,7 +76,7 @@ def test_a_stale_token_file_goes_and_that_of_another_engine_stays(tmp_path: Path
     path.write_text(json.dumps({"port": 1, "token": "old", "pid": 1}))
     with sole_server(path):
         assert not path.exists()
-        with published(Endpoint.here(1), path):
+        with published(Endpoint.of_this_process(1), path):
             path.write_text(json.dumps({"port": 2, "token": "another", "pid": 2}))
         assert endpoint.read(path) == Endpoint(port=2, token="another", pid=2)
 

@@ -24,7 +24,7 @@ _READERS = 4
 
 
 class MattedBatches:
-    """All pictures of a set on one device, (N, 4, H, W) uint8; the same seed gives the same batch.
+    """The pictures of a set on one device, (N, 4, H, W) uint8; the same seed gives the same batch.
 
     Raises:
         TrainingError, PlateError: a picture or matte cannot be used; the error names the file.

@@ -43,7 +43,7 @@ class MattedSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no pictures."""
+        """Return True if there are no pictures."""
         return not self.files
 
     def evenly(self, most: int | None) -> MattedSet:

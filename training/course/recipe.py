@@ -17,7 +17,7 @@ from vfxmatte.network.course import CourseConfig
 
 @dataclass(frozen=True, kw_only=True)
 class CourseTraining(TrainConfig):
-    """Everything that decides a run on photographs with mattes.
+    """The full configuration of a training run on photographs with mattes.
 
     Of the synthesis it takes the bands of the trimaps alone. Each photograph comes once in an
     epoch.

@@ -33,7 +33,7 @@ class Inspected:
 
     @property
     def is_unusable(self) -> bool:
-        """Whether training cannot use the element."""
+        """Return True if training cannot use the element."""
         return any(finding.unusable for finding in self.findings)
 
 

@@ -109,7 +109,7 @@ class Pack:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can be composited from it."""
+        """Return True if nothing can be composited from it."""
         return not self.elements or not self.backgrounds
 
     def __repr__(self) -> str:

@@ -33,8 +33,8 @@ def export_light(
     if stage1_only:
         config = replace(config, refinement=0)
     network = LightMatting(config)
-    wanted = network.state_dict().keys()
-    network.load_state_dict({k: v for k, v in state["average"].items() if k in wanted})
+    keys = network.state_dict().keys()
+    network.load_state_dict({k: v for k, v in state["average"].items() if k in keys})
     record = {"steps": state["step"], "config": state["config"], "notes": notes}
     network = network.fold()
     sha256 = save_folded(

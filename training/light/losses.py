@@ -13,7 +13,7 @@ from vfxmatte.network.expected_error import negative_log_likelihood
 
 @dataclass(frozen=True, kw_only=True)
 class LightLosses:
-    """How much each loss counts."""
+    """The weight of each loss."""
 
     l1: float = 1.0
     laplacian: float = 0.5
@@ -38,7 +38,7 @@ def error_loss(log_error: Tensor, predicted: Tensor, truth: Tensor, unknown: Ten
 def light_terms(
     predicted: Tensor, log_error: Tensor | None, truth: Tensor, unknown: Tensor
 ) -> dict[str, Tensor]:
-    """Every loss, unweighted, by the name of its weight."""
+    """Return the losses, unweighted, by the names of their weights."""
     terms = {
         "l1": l1_loss(predicted, truth, unknown),
         "laplacian": laplacian_loss(predicted, truth, unknown),

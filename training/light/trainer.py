@@ -57,7 +57,7 @@ class Cycle:
             raise TrainingError("steps and batch must be 1 or more")
 
     def crops_at(self, step: int) -> tuple[int, int]:
-        """How many crops of which side a step has."""
+        """Return the number of crops of a step, and their side in px."""
         side = self.sides_px[step % len(self.sides_px)] if self.sides_px else self.side_px
         return max(1, round(self.batch * self.side_px**2 / side**2)), side
 
@@ -91,7 +91,7 @@ class LightTraining:
     checkpoint_every: int = 25
 
     def cycle_at(self, step: int) -> tuple[int, int]:
-        """Which cycle a step lies in, and which step of it it is."""
+        """Return the number of the cycle that a step lies in, and the step's number within it."""
         for number, cycle in enumerate(self.cycles):
             if step < cycle.steps:
                 return number, step
@@ -107,7 +107,7 @@ class LightTraining:
 
 
 def score(errors: dict[str, Errors]) -> float:
-    """What is best is least: SAD as a share of the priors' mean, a mean over the groups."""
+    """Return SAD as a share of the priors' mean, averaged over the groups; the least is best."""
     if not errors:
         return math.inf
     return sum(one.ratio for one in errors.values()) / len(errors)
@@ -289,9 +289,9 @@ class LightTrainer:
         count = self.crops.refresh()
         means = {name: value / self.config.log_every for name, value in sums.items()}
         self.logbook.append(LOSSES, {"step": self.step, "composites": count, **means})
-        shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        losses = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         rate = self.optimiser.param_groups[0]["lr"]
-        return f"step {self.step} lr {rate:.1e} composites {count} {shown}"
+        return f"step {self.step} lr {rate:.1e} composites {count} {losses}"
 
     def _first_validation(self) -> str:
         """Validate the untrained network, whose alpha is the mean of the priors."""
@@ -299,18 +299,18 @@ class LightTrainer:
         return f"step 0, the mean of the priors: {_in_words(self.reference)}"
 
     def _validate(self, cycle: Cycle) -> str:
-        found = validate_light(self.average, self.pictures, refine=cycle.trains != "stage1")
-        reached = score(found)
+        errors = validate_light(self.average, self.pictures, refine=cycle.trains != "stage1")
+        reached = score(errors)
         row: dict[str, float] = {"step": self.step, "score": reached}
-        for group, errors in found.items():
-            row |= {f"{group}_{name}": value for name, value in asdict(errors).items()}
+        for group, one in errors.items():
+            row |= {f"{group}_{name}": value for name, value in asdict(one).items()}
         self.logbook.append(ERRORS, row)
         better = reached < self.best
         if better:
             self.best = reached
             self._save(self.best_path)
         return (
-            f"step {self.step} score {reached:.4f}{' best' if better else ''}: {_in_words(found)}"
+            f"step {self.step} score {reached:.4f}{' best' if better else ''}: {_in_words(errors)}"
         )
 
 
@@ -341,8 +341,8 @@ def load_fitting(network: LightMatting, tensors: dict[str, Tensor]) -> None:
         raise TrainingError(f"the checkpoint is of another network: {[*missing, *unexpected][:4]}")
 
 
-def _in_words(found: dict[str, Errors]) -> str:
+def _in_words(errors: dict[str, Errors]) -> str:
     return ", ".join(
         f"{group} {one.sad:.3f} / {one.mse:.4f} (ratio {one.ratio:.3f}, r {one.off:.2f})"
-        for group, one in found.items()
+        for group, one in errors.items()
     )

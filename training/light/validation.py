@@ -58,12 +58,14 @@ def validation_pictures(
     """
     if kept.is_file():
         return _load(kept)
-    made = [_picture("held_out", sample) for sample in composites(pack.validation())]
+    pictures = [_picture("held_out", sample) for sample in composites(pack.validation())]
     if folder is not None:
         for trimaps in ("trimap1", "trimap2"):
-            made += [_picture(trimaps, s) for s in photographs(folder, trimaps) if s.name in chosen]
-    _save(kept, made)
-    return made
+            pictures += [
+                _picture(trimaps, s) for s in photographs(folder, trimaps) if s.name in chosen
+            ]
+    _save(kept, pictures)
+    return pictures
 
 
 def _picture(group: str, sample: Sample) -> Picture:
@@ -107,7 +109,7 @@ def validate_light(
     """Mean errors of each group; the network is in eval mode afterwards."""
     network.eval()
     device = next(network.parameters()).device
-    found: dict[str, list[tuple[float, ...]]] = {}
+    by_group: dict[str, list[tuple[float, ...]]] = {}
     for picture in pictures:
         x = torch.from_numpy(picture.planes)[None].to(device)
         output = network(x.contiguous(memory_format=torch.channels_last), refine=refine)
@@ -118,10 +120,10 @@ def validate_light(
         prior = picture.planes[4 : 4 + PRIORS, :height, :width].mean(0)[unknown]
         usual = np.abs(prior - picture.truth[unknown]).sum()
         ratio = float(np.log(max(1e-6, wrong.sum()) / max(1e-6, usual)))
-        found.setdefault(picture.group, []).append(
+        by_group.setdefault(picture.group, []).append(
             (float(wrong.sum()) / 1000, float((wrong**2).mean()), _ranked(expected, wrong), ratio)
         )
-    means = {group: np.mean(rows, axis=0).tolist() for group, rows in found.items()}
+    means = {group: np.mean(rows, axis=0).tolist() for group, rows in by_group.items()}
     return {
         group: Errors(sad=sad, mse=mse, off=off, ratio=math.exp(ratio))
         for group, (sad, mse, off, ratio) in means.items()

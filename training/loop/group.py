@@ -32,7 +32,7 @@ class Group:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes the files."""
+        """Return True if this process writes the files."""
         return self.rank == 0
 
     def __enter__(self) -> Group:

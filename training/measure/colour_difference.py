@@ -17,8 +17,8 @@ _C7 = 25.0**7
 
 def lab_of(linear: FloatImage) -> Floats:
     """Convert (..., 3) scene-linear Rec.709, limited to what a display shows, to CIE L*a*b*."""
-    shown = np.clip(np.nan_to_num(linear), 0, 1).astype(np.float64)
-    xyz = shown @ _TO_XYZ.T / _WHITE
+    displayed = np.clip(np.nan_to_num(linear), 0, 1).astype(np.float64)
+    xyz = displayed @ _TO_XYZ.T / _WHITE
     f = np.where(xyz > _FLOOR**3, np.cbrt(xyz), xyz / (3 * _FLOOR**2) + 4 / 29)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), axis=-1)

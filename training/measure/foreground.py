@@ -111,8 +111,8 @@ def composite_differences(case: Case, colour: FloatImage) -> Floats:
     total = np.zeros(len(share))
     for ground in GROUNDS.values():
         behind = (1 - share) * np.array(ground)
-        found, true = (share * one[case.band] + behind for one in (colour, case.truth))
-        total += ciede2000(lab_of(found), lab_of(true))
+        estimated, true = (share * one[case.band] + behind for one in (colour, case.truth))
+        total += ciede2000(lab_of(estimated), lab_of(true))
     return total / len(GROUNDS)
 
 
@@ -177,11 +177,11 @@ def boiling(folder: Path, method: Method) -> float:
     before: tuple[FloatImage, FloatImage, FloatImage] | None = None
     for number in find_sequence(folder / "plate").numbers:
         plate, alpha = read_frame(folder, number)
-        shown = np.clip(encode_for_network(method(plate, alpha)), 0, 1)
+        displayed = np.clip(encode_for_network(method(plate, alpha)), 0, 1)
         picture = np.clip(encode_for_network(plate), 0, 1)
         if before is not None:
-            steps.append(_step(before, (picture, alpha, shown)))
-        before = picture, alpha, shown
+            steps.append(_step(before, (picture, alpha, displayed)))
+        before = picture, alpha, displayed
     return float(np.mean(steps))
 
 
@@ -193,12 +193,12 @@ def _step(
     flow = dense_flow(first, second)
     rows, columns = np.indices(flow.shape[:2], np.float32)
     maps = columns + flow[:, :, 0], rows + flow[:, :, 1]
-    alpha, shown = (
+    alpha, displayed = (
         cv2.remap(one, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for one in after[1:]
     )
     weight = np.minimum(before[1], alpha) * ((before[1] > 0) & (before[1] < 1))
-    difference = np.abs(shown - before[2]).mean(2)
+    difference = np.abs(displayed - before[2]).mean(2)
     return float((difference * weight).sum() / max(weight.sum(), 1e-9))
 
 

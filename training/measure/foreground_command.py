@@ -113,10 +113,10 @@ def _row(case: Case, methods: dict[str, Method]) -> list[Picture]:
     behind = (1 - share) * np.array(GROUNDS["green"], np.float32)
     colours: list[Any] = [method(case.plate, case.alpha)[part] for method in methods.values()]
     colours.append(case.truth[part])
-    return [_shown(case.plate[part]), *(_shown(share * one + behind) for one in colours)]
+    return [_displayed(case.plate[part]), *(_displayed(share * one + behind) for one in colours)]
 
 
-def _shown(linear: Any) -> Picture:
+def _displayed(linear: Any) -> Picture:
     return np.asarray(np.clip(encode_for_network(linear), 0, 1))
 
 

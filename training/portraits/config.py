@@ -23,7 +23,7 @@ def _synthesis() -> SynthesisConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PortraitTraining(Checked):
-    """Everything that decides a run, but for the library and the device."""
+    """The full configuration of a training run, apart from the library and the device."""
 
     refusal: ClassVar[type[VfxmatteError]] = TrainingError
 

@@ -37,7 +37,7 @@ _HIP, _KNEE, _ANKLE, _TOES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Outfit:
-    """What a person wears, and the skin; linear colours."""
+    """A person's clothes and skin; linear colours."""
 
     top: Colour
     second: Colour

@@ -75,7 +75,7 @@ def _backdrop(background: Background, device: torch.device) -> Backdrop:
 
 
 class PictureBank:
-    """All pictures of a pack, as tensors on one device."""
+    """The pictures of a pack, as tensors on one device."""
 
     def __init__(self, pack: Pack, device: torch.device) -> None:
         if not pack.elements or not pack.backgrounds:

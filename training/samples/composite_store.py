@@ -89,9 +89,9 @@ class StoreWriter:
     def _kept(self) -> int:
         if not (self.folder / HEADER).is_file():
             return 0
-        found = _read_header(self.folder)
-        count = int(found.pop("count"))
-        if found != self._header:
+        header = _read_header(self.folder)
+        count = int(header.pop("count"))
+        if header != self._header:
             raise TrainingError(
                 "the composites of this store were made with other settings",
                 path=self.folder / HEADER,

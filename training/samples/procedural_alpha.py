@@ -126,7 +126,7 @@ def _thickness(most_px: float, random: np.random.Generator) -> float:
 
 
 def _more_where_thin(width_px: float) -> float:
-    """How many hairs there are for one of half a pixel."""
+    """Return how many hairs of a width there are for one of half a pixel."""
     return float(np.clip((0.5 / width_px) ** 0.7, 1, 3))
 
 

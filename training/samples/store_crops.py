@@ -26,7 +26,7 @@ _TRIES = 4  # records that may be passed over because they have nothing unknown
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig:
-    """How crops are cut and varied."""
+    """Settings for cutting and varying crops."""
 
     side_px: int = 256
     halved: float = 0.25
@@ -54,7 +54,7 @@ class CropBatch:
 
 
 class CropSource(Protocol):
-    """What a training takes its crops from."""
+    """A source of training crops."""
 
     config: CropConfig
 

@@ -23,7 +23,7 @@ _LEAST_CORE = 0.15  # share of the opaque region that stays certain
 
 @dataclass(frozen=True, kw_only=True)
 class DrawingConfig:
-    """How training trimaps vary. Lengths in px, the rest are probabilities."""
+    """Settings for varying training trimaps. Lengths in px, the rest are probabilities."""
 
     band_px: tuple[float, float] = (2.0, 60.0)
     """Narrowest and widest band on either side of the edge; narrow ones are likelier."""
@@ -69,11 +69,11 @@ def _certain(
     """Pixels at least `width` inside the opaque region; less where nothing would be left."""
     distance = _distance(soft)
     least = _LEAST_CORE * np.count_nonzero(~soft) if random.random() < config.certain_core else 0
-    found: Mask = distance > width * uneven
-    while np.count_nonzero(found) < least and width > 0.5:
+    core: Mask = distance > width * uneven
+    while np.count_nonzero(core) < least and width > 0.5:
         width /= 1.5
-        found = distance > width * uneven
-    return found
+        core = distance > width * uneven
+    return core
 
 
 def _width(config: DrawingConfig, random: np.random.Generator) -> float:
@@ -87,8 +87,8 @@ def _distance(mask: Mask) -> FloatImage:
     """Distance (H, W) to the nearest True pixel; far everywhere where there is none."""
     if not mask.any():
         return np.full(mask.shape, 1e4, np.float32)
-    found = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    distance: FloatImage = found.astype(np.float32, copy=False)
+    transform = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    distance: FloatImage = transform.astype(np.float32, copy=False)
     return distance
 
 

@@ -39,7 +39,7 @@ def _usual_synthesis() -> SynthesisConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VarietyConfig:
-    """How the composites of a store are made."""
+    """Settings for making the composites of a store."""
 
     procedural: float = 0.45
     """Share of foregrounds that are cut out of photographs by procedural alphas."""

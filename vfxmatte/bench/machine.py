@@ -58,29 +58,29 @@ def usable_cores() -> int:
 
 def versions() -> dict[str, str | None]:
     """Return versions of vfxmatte, Python and the packages that decide the speed."""
-    found: dict[str, str | None] = {"vfxmatte": __version__, "python": platform.python_version()}
+    result: dict[str, str | None] = {"vfxmatte": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
+            result[name] = None
     torch = sys.modules.get("torch")
     if torch is not None:
-        found["torch build"] = torch.__version__
-        found["CUDA"] = torch.version.cuda
-    return found
+        result["torch build"] = torch.__version__
+        result["CUDA"] = torch.version.cuda
+    return result
 
 
 def threads() -> dict[str, Any]:
     """Return the thread counts of loaded libraries, and the variables that set them."""
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         name: os.environ.get(name)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "OPENCV_FOR_THREADS")
     }
     torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
-    found["torch"] = None if torch is None else torch.get_num_threads()
-    found["opencv"] = None if cv2 is None else cv2.getNumThreads()
-    return found
+    result["torch"] = None if torch is None else torch.get_num_threads()
+    result["opencv"] = None if cv2 is None else cv2.getNumThreads()
+    return result
 
 
 def commit(folder: Path = _CHECKOUT) -> dict[str, Any] | None:
@@ -124,5 +124,5 @@ def _gpus() -> list[dict[str, Any]]:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []
-    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    return [{"name": gpu.name, "memory_bytes": gpu.total_memory} for gpu in found]
+    gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return [{"name": gpu.name, "memory_bytes": gpu.total_memory} for gpu in gpus]

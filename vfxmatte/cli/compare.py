@@ -126,13 +126,11 @@ def _folder(shot: Path | None) -> Path:
     return shot / FOLDER
 
 
-def _alpha(
-    shot: Path | None, given: Path | None, subjects: Collection[str]
-) -> FrameSequence | None:
+def _alpha(shot: Path | None, path: Path | None, subjects: Collection[str]) -> FrameSequence | None:
     """Find the true alpha as `evaluate` does, if any."""
-    if given is None and (shot is None or not (shot / "alpha").is_dir()):
+    if path is None and (shot is None or not (shot / "alpha").is_dir()):
         return None
-    return open_alpha(shot, given, subjects)
+    return open_alpha(shot, path, subjects)
 
 
 def _record(

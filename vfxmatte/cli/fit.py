@@ -34,14 +34,14 @@ def fit(as_json: bool, **values: Any) -> None:
     """
     openjd = bool(values["openjd"])
 
-    def told(progress: FitProgress) -> None:
+    def on_fit(progress: FitProgress) -> None:
         if openjd:
             print_openjd("progress", f"{100 * progress.step / progress.steps:.1f}")
         if not as_json and progress.step % FIT_STEPS_A_LINE == 0:
             click.echo(fit_line(progress))
 
     try:
-        fits = _made(shot_of(read_frames(values)), told)
+        fits = _fits(shot_of(read_frames(values)), on_fit)
     except VfxmatteError as error:
         if openjd:
             print_openjd("fail", str(error))
@@ -56,8 +56,8 @@ def fit(as_json: bool, **values: Any) -> None:
             click.echo(f"{name}: {text}" if name else text)
 
 
-def _made(shot: Shot, told: Callable[[FitProgress], None]) -> dict[str, KeptFit | None]:
+def _fits(shot: Shot, on_fit: Callable[[FitProgress], None]) -> dict[str, KeptFit | None]:
     """Return the fit of each subject by its name, "" for a shot with a single one."""
     with open_run(shot, chunk=True) as run:
-        run.tell(told, lambda text: None)
+        run.tell(on_fit, lambda text: None)
         return run.fits() if isinstance(run, SubjectsRun) else {"": run.fit()}

@@ -65,7 +65,7 @@ def serve(stdio: bool, stop: bool, idle_seconds: float, keep_seconds: float) -> 
 def _over_tcp(server: Server) -> bool:
     path = endpoint_file()
     with sole_server(path), contextlib.closing(server.listen()) as listener:
-        endpoint = Endpoint.here(listener.getsockname()[1])
+        endpoint = Endpoint.of_this_process(listener.getsockname()[1])
         server.accept_from(listener, endpoint.token)
         with published(endpoint, path):
             log.info("vfxmatte %s serves, see %s", __version__, path)

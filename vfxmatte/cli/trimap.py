@@ -134,26 +134,27 @@ def _sources(
     sequences: Sequence[FrameSequence], chosen: Frames | None
 ) -> list[tuple[int, Path, int]]:
     """Return (frame number, file, digits), ascending; raises UsageError for none or duplicates."""
-    found: dict[int, tuple[int, Path, int]] = {}
+    sources: dict[int, tuple[int, Path, int]] = {}
     for sequence in sequences:
         for number in sequence.numbers:
             if chosen is not None and number not in chosen:
                 continue
             path = sequence.path(number)
-            if number in found:
+            if number in sources:
                 raise UsageError(
-                    f"two mattes claim frame {number}: {found[number][1].name} and {path.name}",
+                    f"two mattes claim frame {number}: {sources[number][1].name} and {path.name}",
                     frame=number,
                     path=path,
                     hint="name each file with its frame number",
                 )
-            found[number] = (number, path, sequence.padding)
-    if not found:
-        there = numbers_as_text(n for sequence in sequences for n in sequence.numbers)
+            sources[number] = (number, path, sequence.padding)
+    if not sources:
+        available = numbers_as_text(n for sequence in sequences for n in sequence.numbers)
         raise UsageError(
-            f"none of the frames {chosen} is there; there is {there}", hint="give other --frames"
+            f"none of the frames {chosen} is there; there is {available}",
+            hint="give other --frames",
         )
-    return [found[number] for number in sorted(found)]
+    return [sources[number] for number in sorted(sources)]
 
 
 def _trimap_of(

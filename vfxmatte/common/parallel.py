@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 _POLL_SECONDS = 0.1
 
-_here = threading.local()
+_thread_state = threading.local()
 """`stop`: set in a stage's thread, the event set when its caller has ended."""
 
 
@@ -54,14 +54,14 @@ class _Stop(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._outer: _Stop | None = getattr(_here, "stop", None)
+        self._outer: _Stop | None = getattr(_thread_state, "stop", None)
 
     def is_set(self) -> bool:
         return super().is_set() or (self._outer is not None and self._outer.is_set())
 
     def apply_to_thread(self) -> None:
         """Make this the event of the calling thread."""
-        _here.stop = self
+        _thread_state.stop = self
 
 
 def ordered_map(
@@ -133,7 +133,7 @@ def _submitted(
 
 def _check_caller() -> None:
     """Raise _CallerGone if the caller of this thread has ended."""
-    stop: _Stop | None = getattr(_here, "stop", None)
+    stop: _Stop | None = getattr(_thread_state, "stop", None)
     if stop is not None and stop.is_set():
         raise _CallerGone
 

@@ -25,10 +25,10 @@ def frames_to_matte(use: Use, media: Media, handles: int) -> tuple[FrameRange, l
     low, high = low - handles, high + handles
     lowest, highest = media.on_disk()
     first, last = max(low, lowest, 0), min(high, highest, media.count - 1)
-    if use.shown is not None:  # the cut needs these frames; the run reports missing ones
-        needed = media.offsets(use.shown)
+    if use.required is not None:  # the cut needs these frames; the run reports missing ones
+        needed = media.offsets(use.required)
         if needed[0] < 0 or needed[1] >= media.count:
-            raise _outside(use.shown, media)
+            raise _outside(use.required, media)
         first, last = min(first, needed[0]), max(last, needed[1])
     if last < first:
         raise _outside(use.wide, media)

@@ -100,7 +100,7 @@ class ClipReader:
         return is_generated or bool(options.get("skip"))
 
     def _find(self, use: Use, name: str, shot: str, options: dict[str, Any]) -> ClipMedia:
-        needed = None if use.clip.source_range is None else use.shown or use.wide
+        needed = None if use.clip.source_range is None else use.required or use.wide
         media = media_of(
             use.clip,
             self.folder,

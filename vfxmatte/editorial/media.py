@@ -182,23 +182,23 @@ def path_of(url: str, folder: Path, places: Places | None = None) -> Path:
     texts = [f"{_decoded(head)}{number}{unquote(tail)}"]
     if not scheme or len(scheme) == 1:
         texts.append(f"{head}{number}{tail}")
-    return _there([as_address(text) for text in texts], folder, places or Places())
+    return _first_existing([as_address(text) for text in texts], folder, places or Places())
 
 
-def _there(texts: Sequence[str], folder: Path, places: Places) -> Path:
+def _first_existing(texts: Sequence[str], folder: Path, places: Places) -> Path:
     """Return the first of several readings of an address that exists, else the likeliest."""
-    paths = [_here(text, folder, places) for text in texts]
+    paths = [_local(text, folder, places) for text in texts]
     for path in paths:
         if is_there(path):
             return path
     for text in texts:
-        found = places.found(text)
-        if found is not None:
-            return found
+        match = places.find(text)
+        if match is not None:
+            return match
     return next((path for path in paths if path.parent.exists()), paths[0])
 
 
-def _here(text: str, folder: Path, places: Places) -> Path:
+def _local(text: str, folder: Path, places: Places) -> Path:
     mapped = places.mapped(text)
     if mapped is None:
         mapped = Path(text) if is_foreign(text) else folder / text
@@ -269,9 +269,9 @@ def _pattern_of(reference: Any, folder: Path, places: Places) -> Path:
         if is_there(base / name):
             return base / name
     for name in names:
-        found = places.found(as_address(f"{_decoded(url)}/{name}"))
-        if found is not None:
-            return found
+        match = places.find(as_address(f"{_decoded(url)}/{name}"))
+        if match is not None:
+            return match
     return base / names[1 if not any(base.glob(f"{glob.escape(names[0][:1])}*")) else 0]
 
 

@@ -42,7 +42,7 @@ class Places:
         count, _, to = max(fitting, key=lambda one: one[0])
         return to.joinpath(*_split(path)[count:])
 
-    def found(self, path: str) -> Path | None:
+    def find(self, path: str) -> Path | None:
         """Return the existing path in the folders that shares the longest end with `path`, if any.
 
         Raises ShotError if several folders have it.
@@ -51,8 +51,8 @@ class Places:
         if parts and _DRIVE.fullmatch(parts[0]):
             parts = parts[1:]
         for start in range(len(parts)):
-            there = [self._whole(folder, parts[start:]) for folder in self.folders]
-            matches = list(dict.fromkeys(one for one in there if one is not None))
+            candidates = [self._whole(folder, parts[start:]) for folder in self.folders]
+            matches = list(dict.fromkeys(one for one in candidates if one is not None))
             if len(matches) > 1:
                 raise _several(path, matches)
             if matches:
@@ -145,11 +145,11 @@ def _called(folder: Path, name: str) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not is_image(path) and path.stem.casefold() == name.casefold():
             try:
-                found = find_media(path)
+                media = find_media(path)
             except ShotError:
                 continue
-            if isinstance(found, Path):
-                yield found
+            if isinstance(media, Path):
+                yield media
     for sequence in list_sequences(folder):
         if sequence.head.rstrip("._- ").casefold() == name.casefold():
             yield Path(sequence.pattern)
@@ -160,8 +160,8 @@ def find_media_in(path: Path) -> Path:
     if path.is_file():
         return whole_sequence(path)
     inside = path / PLATE_FOLDER
-    found = find_media(inside if inside.is_dir() else path)
-    return found if isinstance(found, Path) else Path(found.pattern)
+    media = find_media(inside if inside.is_dir() else path)
+    return media if isinstance(media, Path) else Path(media.pattern)
 
 
 def _several(name: str, matches: Sequence[Path]) -> ShotError:

@@ -28,12 +28,12 @@ class Use:
 
     clip: Any
     """OpenTimelineIO's clip."""
-    shown: Any | None
+    required: Any | None
     """TimeRange that must exist; None where only a transition shows it."""
     wide: Any | None
     """TimeRange with transitions, and the neighbours of retimed frames."""
     why: str = ""
-    """The reason for more than `shown`, "" for none."""
+    """The reason for more than `required`, "" for none."""
 
 
 def uses_in(timeline: Any) -> Iterator[Use]:
@@ -59,35 +59,35 @@ def is_left_out(item: Any) -> bool:
 
 
 def _inside(
-    item: Any, place: Any, wide_place: Any, shown: Any | None, wide: Any, why: str
+    item: Any, place: Any, wide_place: Any, required: Any | None, wide: Any, why: str
 ) -> Iterator[Use]:
     """Yield the uses of an item.
 
     Args:
         place, wide_place: its range in the parent, without and with its transitions.
-        shown, wide: the ranges needed of the parent.
+        required, wide: the ranges needed of the parent.
     """
     otio = opentimelineio()
     if is_left_out(item):
         return
     own = _trimmed(item)
     if own is None:
-        shown = wide = _everything()
+        required = wide = _everything()
     else:
-        shown = None if shown is None else _to_own(shown, place, own, place)
+        required = None if required is None else _to_own(required, place, own, place)
         wide = _to_own(wide, wide_place, own, place)
         if wide is None:
             return
     if isinstance(item, otio.schema.Clip):
-        yield _use(item, own, shown, wide, why)
+        yield _use(item, own, required, wide, why)
     elif isinstance(item, otio.core.Composition):
         within = why or _time_effect(item)
         for child, child_place in _places(item):
             widened = _with_transitions(item, child, child_place)
-            yield from _inside(child, child_place, widened, shown, wide, within)
+            yield from _inside(child, child_place, widened, required, wide, within)
 
 
-def _use(clip: Any, own: Any | None, shown: Any | None, wide: Any | None, why: str) -> Use:
+def _use(clip: Any, own: Any | None, required: Any | None, wide: Any | None, why: str) -> Use:
     otio = opentimelineio()
     effects = [e for e in clip.effects if e.enabled and isinstance(e, otio.schema.TimeEffect)]
     speed = 1.0
@@ -101,12 +101,12 @@ def _use(clip: Any, own: Any | None, shown: Any | None, wide: Any | None, why: s
     if own is None:
         why = why or "the cut gives no range"
     if why:
-        return Use(clip=clip, shown=None, wide=None, why=why)
+        return Use(clip=clip, required=None, wide=None, why=why)
     if speed == 1:
-        return Use(clip=clip, shown=shown, wide=wide)
+        return Use(clip=clip, required=required, wide=wide)
     return Use(
         clip=clip,
-        shown=None if shown is None else _played(shown, own, speed),
+        required=None if required is None else _played(required, own, speed),
         wide=_warped(wide, own, speed),
         why="a freeze" if speed == 0 else f"speed {speed:g}",
     )

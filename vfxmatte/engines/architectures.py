@@ -1,4 +1,4 @@
-"""Which engine runs which weights: their sidecar names the network's architecture."""
+"""Choose the engine that runs given weights: their sidecar names the network's architecture."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
 
 
 def stage1_reduction(height: int, width: int) -> int:
-    """How many pixels of a frame become one of stage 1, along each axis.
+    """Return how many pixels of a frame become one of stage 1, along each axis.
 
     It follows from the frame's size, not the unknown region's, so that it stays the same in a shot.
     """
@@ -52,7 +52,7 @@ def stage1_reduction(height: int, width: int) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """What there is to solve.
+    """A frame to solve.
 
     image: (H, W, 3) float32 network-encoded. labels: (H, W) uint8. priors: (H, W, PRIORS) float32.
     """
@@ -206,7 +206,7 @@ def _extended(values: ArrayT, size: tuple[int, int]) -> ArrayT:
     """The picture extended to a size (h, w) at its lower and right edge by reflection."""
     if values.shape[:2] == size:
         return values
-    rows, columns = (reflected(n, wanted) for n, wanted in zip(values.shape[:2], size, strict=True))
+    rows, columns = (reflected(n, length) for n, length in zip(values.shape[:2], size, strict=True))
     return cast(ArrayT, np.ascontiguousarray(values[rows][:, columns]))
 
 
@@ -240,10 +240,10 @@ class _Tile:
         return rows.stop - rows.start, columns.stop - columns.start
 
 
-def _batches(wanted: Mask) -> Iterator[list[_Tile]]:
-    """Tiles with wanted pixels, in batches of one shape."""
+def _batches(needed: Mask) -> Iterator[list[_Tile]]:
+    """Tiles with needed pixels, in batches of one shape."""
     waiting: dict[tuple[int, int], list[_Tile]] = {}
-    for tile in _tiles(wanted):
+    for tile in _tiles(needed):
         batch = waiting.setdefault(tile.shape, [])
         batch.append(tile)
         if len(batch) == TILES_AT_ONCE:
@@ -251,12 +251,12 @@ def _batches(wanted: Mask) -> Iterator[list[_Tile]]:
     yield from waiting.values()
 
 
-def _tiles(wanted: Mask) -> Iterator[_Tile]:
-    height, width = wanted.shape
+def _tiles(needed: Mask) -> Iterator[_Tile]:
+    height, width = needed.shape
     for top in range(0, height, TILE_PX):
         for left in range(0, width, TILE_PX):
             core = slice(top, min(top + TILE_PX, height)), slice(left, min(left + TILE_PX, width))
-            if wanted[core].any():
+            if needed[core].any():
                 seen = (
                     slice(max(0, core[0].start - HALO_PX), min(height, core[0].stop + HALO_PX)),
                     slice(max(0, core[1].start - HALO_PX), min(width, core[1].stop + HALO_PX)),

@@ -72,7 +72,7 @@ class Model:
 
     def priors(self, task: Task) -> FloatImage:
         """Compute the priors that this network takes, see `priors_of`."""
-        return priors_of(task, self.info.network, self.device, shown=self.prior)
+        return priors_of(task, self.info.network, self.device, use_alpha_priors=self.prior)
 
     def affordable_px(self, planes: float) -> int:
         """Return how many pixels fit into a quarter of the device's memory.
@@ -139,19 +139,19 @@ def placed(network: NetworkT, device: torch.device, dtype: torch.dtype) -> Netwo
 
 
 def priors_of(
-    task: Task, network: DimConfig, device: torch.device, *, shown: bool = True
+    task: Task, network: DimConfig, device: torch.device, *, use_alpha_priors: bool = True
 ) -> FloatImage:
     """Compute what the network takes beside picture and trimap.
 
     Args:
-        shown: False puts the trimap in the place of the alpha priors.
+        use_alpha_priors: False puts the trimap in the place of the alpha priors.
     Returns:
         (H, W, priors) float32; no priors for a network that takes none.
     """
     labels = task.trimap.labels
     if not network.prior:
         return np.empty((*labels.shape, 0), np.float32)
-    if shown:
+    if use_alpha_priors:
         return alpha_priors(task.image, labels, device=device)
     return np.repeat(trimap_values(labels)[:, :, None], network.priors, axis=2)
 

@@ -119,7 +119,7 @@ class WindowSolver:
 
     def _begin(self, task: Task) -> _Open:
         labels = task.trimap.labels
-        tiles = self._tiles(self._wanted(labels))
+        tiles = self._tiles(self._labels_to_solve(labels))
         padded = _nothing()
         if tiles:
             height, width = padded_size(labels.shape[0], labels.shape[1], STRIDE)
@@ -127,7 +127,7 @@ class WindowSolver:
             padded = pad_reflect(stacked, height, width)
         return _Open(task, known_alpha(labels), padded, deque(tiles))
 
-    def _wanted(self, labels: Labels) -> Labels:
+    def _labels_to_solve(self, labels: Labels) -> Labels:
         if self.everything and (labels == UNKNOWN).any():
             return np.full_like(labels, UNKNOWN)
         return labels

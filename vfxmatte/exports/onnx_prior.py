@@ -92,7 +92,7 @@ def nearest(points, queries, count):
     lengths = op.ReduceSum(points * points, op.Constant(value_ints=[1]), keepdims=0)
     others = op.Transpose(points, perm=[1, 0])
     kept = op.Min(count, total)
-    found = op.Expand(
+    result = op.Expand(
         op.Constant(value_int=0), op.Concat(op.Constant(value_ints=[0]), kept, axis=0)
     )
     for i in range(chunks):
@@ -102,8 +102,8 @@ def nearest(points, queries, count):
         )
         apart = lengths - 2.0 * op.MatMul(some, others)
         _, rows = op.TopK(apart, kept, axis=1, largest=0, sorted=0)
-        found = op.Concat(found, rows, axis=0)
-    return found
+        result = op.Concat(result, rows, axis=0)
+    return result
 
 
 @script(default_opset=op)
@@ -223,11 +223,11 @@ def weights_of(alike, others, is_open, row_of):
     """
     one, all_ = op.Constant(value_ints=[1]), op.Constant(value_ints=[-1])
     mutual = op.Cast(op.Gather(is_open, alike), to=11)
-    there, back_values = (2.0 - mutual) * others, mutual * others
+    values, back_values = (2.0 - mutual) * others, mutual * others
     back = op.Reshape(op.Gather(row_of, alike), all_)
-    sums, sent = op.ReduceSum(there, one, keepdims=0), op.Reshape(back_values, all_)
+    sums, sent = op.ReduceSum(values, one, keepdims=0), op.Reshape(back_values, all_)
     degree = op.ScatterElements(sums, back, sent, axis=0, reduction="add")
-    return there, back_values, back, degree
+    return values, back_values, back, degree
 
 
 @script(default_opset=op)
@@ -261,19 +261,19 @@ def Solved(
     row_of = op.Max(op.CumSum(op.Cast(is_open, to=7), op.Constant(value_int=0)) - 1, 0)
     beside, displayed, light = neighbours(labels, queries, near_displayed, near_light)
     alike, others = pixels_alike(small, labels, is_open, queries, row_of)
-    there, back_values, back, far_degree = weights_of(alike, others, is_open, row_of)
+    values, back_values, back, far_degree = weights_of(alike, others, is_open, row_of)
     joined = op.Concat(beside, alike, axis=1)
     places, known = op.Gather(row_of, joined), op.Gather(certain, joined)
     unknown = op.Cast(op.Gather(is_open, joined), to=11)
     start = op.Expand(op.CastLike(0.5, certain), op.Shape(queries))
     weight = op.CastLike(_HIGH, certain)
-    last = system_solved(light, there * weight, known, unknown, places, far_degree * weight, back,
+    last = system_solved(light, values * weight, known, unknown, places, far_degree * weight, back,
                          back_values * weight, start)  # fmt: skip
     weight = op.CastLike(_MIDDLE, certain)
-    middle = system_solved(displayed, there * weight, known, unknown, places, far_degree * weight,
+    middle = system_solved(displayed, values * weight, known, unknown, places, far_degree * weight,
                            back, back_values * weight, last)  # fmt: skip
     weight = op.CastLike(_LOW, certain)
-    first = system_solved(light, there * weight, known, unknown, places, far_degree * weight, back,
+    first = system_solved(light, values * weight, known, unknown, places, far_degree * weight, back,
                           back_values * weight, middle)  # fmt: skip
     shape = op.Shape(labels)
     alphas = op.Concat(put_back(certain, queries, first, shape),

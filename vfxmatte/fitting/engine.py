@@ -58,8 +58,8 @@ class FittedEngine:
             seen = self._solved(task, widened(labels, limited)).alpha
             labels = doubted(seen, labels, limited)
         sure, margin = float(self.kept.record["sure"]), int(self.kept.record["margin"])
-        found = tightened(self._solved(task, labels), labels, sure, margin)
-        return Matte(number=task.number, alpha=found.alpha, labels=found.labels)
+        result = tightened(self._solved(task, labels), labels, sure, margin)
+        return Matte(number=task.number, alpha=result.alpha, labels=result.labels)
 
     def _solved(self, task: Task, labels: Labels) -> Solved:
         return self.fitted.solved(replace(task, trimap=replace(task.trimap, labels=labels)))

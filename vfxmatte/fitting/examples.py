@@ -57,7 +57,7 @@ class Example:
 
     image: NDArray[np.float16]
     """(h, w, 3); examples of one keyframe share it."""
-    wanted: NDArray[np.uint8]
+    alpha_8bit: NDArray[np.uint8]
     """(h, w) alpha times 255; shared too."""
     unknown: NDArray[np.uint8]
     """Packed bits of the trimap …"""
@@ -71,7 +71,7 @@ class Example:
         unknown = frame.labels == UNKNOWN
         return cls(
             image=frame.image.astype(np.float16),
-            wanted=_packed(alpha),
+            alpha_8bit=_packed(alpha),
             unknown=np.packbits(unknown),
             foreground=np.packbits(frame.labels == FOREGROUND),
             priors=_packed(frame.priors[unknown]),
@@ -80,12 +80,12 @@ class Example:
     @property
     def nbytes(self) -> int:
         """Number of bytes in memory, the shared ones included."""
-        parts = (self.image, self.wanted, self.unknown, self.foreground, self.priors)
+        parts = (self.image, self.alpha_8bit, self.unknown, self.foreground, self.priors)
         return sum(part.nbytes for part in parts)
 
     @property
     def alpha(self) -> FloatImage:
-        return np.asarray(self.wanted / np.float32(255), np.float32)
+        return np.asarray(self.alpha_8bit / np.float32(255), np.float32)
 
     @property
     def frame(self) -> Frame:
@@ -97,8 +97,8 @@ class Example:
         return Frame(image=self.image.astype(np.float32), labels=labels, priors=priors)
 
     def _mask(self, packed: NDArray[np.uint8]) -> Mask:
-        shape = self.wanted.shape
-        return np.unpackbits(packed, count=self.wanted.size).reshape(shape).view(bool)
+        shape = self.alpha_8bit.shape
+        return np.unpackbits(packed, count=self.alpha_8bit.size).reshape(shape).view(bool)
 
 
 def _packed(values: FloatImage) -> NDArray[np.uint8]:
@@ -124,7 +124,9 @@ def grown_examples(key: Keyframe, check: Callable[[], None] = lambda: None) -> l
         check()
         one = example(key, grow(key.labels, px * factor))
         examples.append(
-            replace(one, image=examples[0].image, wanted=examples[0].wanted) if examples else one
+            replace(one, image=examples[0].image, alpha_8bit=examples[0].alpha_8bit)
+            if examples
+            else one
         )
     return examples
 

@@ -76,14 +76,14 @@ def fit(
     examples: Mapping[int, Sequence[Example]],
     trial: Trial,
     settings: FitSettings,
-    told: Callable[[FitProgress], None],
+    on_fit: Callable[[FitProgress], None],
 ) -> tuple[LightMatting, FitRecord]:
     """Fit a folded light network to keyframes; returns the network, in eval mode, and the record.
 
     Args:
         base: stays as it is.
         examples: by keyframe, the trial's included; two keyframes or more.
-        told: receives the progress; what it raises ends the fit.
+        on_fit: receives the progress; what it raises ends the fit.
     """
     first = max(1, round(settings.steps * _FIRST_SHARE))
     others = [number for number in examples if number != trial.key.number]
@@ -92,10 +92,10 @@ def fit(
         network: LightMatting, numbers: Iterable[int], begun: int, steps: int
     ) -> LightMatting:
         def step_done(step: int, error: float) -> None:
-            told(FitProgress(step=begun + step, steps=settings.steps, error=error))
+            on_fit(FitProgress(step=begun + step, steps=settings.steps, error=error))
 
         chosen = [one for number in numbers for one in examples[number]]
-        return learn(network, chosen, settings, steps=steps, told=step_done)
+        return learn(network, chosen, settings, steps=steps, on_step=step_done)
 
     network = learned(base, others, 0, first)
     record = _tried(network, trial, settings)
@@ -105,19 +105,19 @@ def fit(
 
 
 def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRecord:
-    image, wanted = trial.key.image, trial.key.alpha
+    image, truth = trial.key.image, trial.key.alpha
 
     def seen(labels: Labels) -> Solved:
         frame = Frame(image=image, labels=labels, priors=alpha_priors(image, labels))
         return solved(network, frame, refine=False)
 
-    found = seen(trial.labels)
-    margin = painted_margin(trial.key.labels, wanted)
-    sure = calibrated(found, trial.labels, wanted, margin)
-    after = tightened(found, trial.labels, sure, margin)
+    result = seen(trial.labels)
+    margin = painted_margin(trial.key.labels, truth)
+    sure = calibrated(result, trial.labels, truth, margin)
+    after = tightened(result, trial.labels, sure, margin)
     judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
     errors = [
-        float(np.abs(alpha - wanted)[judged].mean()) if judged.any() else 0.0
+        float(np.abs(alpha - truth)[judged].mean()) if judged.any() else 0.0
         for alpha in (trial.usual, after.alpha)
     ]
     doubt = doubted(seen(widened(trial.labels)).alpha, trial.labels) != trial.labels

@@ -26,7 +26,7 @@ _WARMUP, _LEFT = 10, 0.02  # steps; share of the learning rate that is left at t
 _GRADIENT, _ERROR = 0.3, 0.04  # weights of the losses beside the absolute difference
 _WEIGHT_DECAY, _CLIP = 0.01, 1.0
 
-Told = Callable[[int, float], None]
+OnStep = Callable[[int, float], None]
 
 
 def learn(
@@ -35,14 +35,14 @@ def learn(
     settings: FitSettings,
     *,
     steps: int,
-    told: Told = lambda step, error: None,
+    on_step: OnStep = lambda step, error: None,
 ) -> LightMatting:
     """Return a copy of a folded network that has learned from examples, in eval mode.
 
     Args:
         steps: a cosine from the settings' learning rate to nearly nothing.
-        told: called after each step with its number, from 1, and the mean absolute error of alpha
-            in it; what it raises ends the fit.
+        on_step: called after each step with its number, from 1, and the mean absolute error of
+            alpha in it; what it raises ends the fit.
     """
     network = copy.deepcopy(network).float().requires_grad_(False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -57,7 +57,7 @@ def learn(
             parts = _gradients(network, trained, squares, pool)
             rate = settings.learning_rate * _share(step, steps)
             error = alone.submit(_advance, optimiser, trained, parts, rate).result()
-            told(step + 1, error)
+            on_step(step + 1, error)
     return network.requires_grad_(False).eval()
 
 

@@ -82,11 +82,11 @@ def _estimated(pixels: FloatImage, alpha: FloatImage, device: str) -> tuple[Floa
 
     resampling = OpenCvResampling() if device == "cpu" else TorchResampling()
     with torch.inference_mode():
-        there = (
+        tensors = (
             torch.from_numpy(np.require(one, np.float32, ["C", "W"])).to(device)
             for one in (pixels, alpha)
         )
-        front, back = _of_levels(resampling, *there, in_strips=device == "cpu")
+        front, back = _of_levels(resampling, *tensors, in_strips=device == "cpu")
         return front.cpu().numpy(), back.cpu().numpy()
 
 
@@ -131,15 +131,15 @@ def _improve(
 
     height, width = alpha.shape
     strip = max(2 * steps, _STRIP_PX // width) if in_strips else height
-    found: list[tuple[Tensor, Pair]] = []
+    updates: list[tuple[Tensor, Pair]] = []
     for top in range(0, height, strip):
         first = max(0, top - steps)
         rows = slice(first, top + strip + steps)
         front, back = (colour[rows] for colour in colours)
         improved = separated(pixels[rows], alpha[rows], (front, back), steps, traits)
         if improved is not None:
-            found.append(_in_rows(improved, first * width, top * width, (top + strip) * width))
-    for places, better in found:
+            updates.append(_in_rows(improved, first * width, top * width, (top + strip) * width))
+    for places, better in updates:
         for colour, new in zip(colours, better, strict=True):
             colour.view(-1, 3).index_copy_(0, places, new)
 

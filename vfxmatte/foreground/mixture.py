@@ -109,12 +109,12 @@ def _band(alpha: Tensor, mixed: Tensor) -> _Band:
 
 def _around(mixed: Tensor) -> Tensor:
     """Return where a neighbour of a mixed pixel is not one."""
-    found = mixed.clone()
-    found[1:] |= mixed[:-1]
-    found[:-1] |= mixed[1:]
-    found[:, 1:] |= mixed[:, :-1]
-    found[:, :-1] |= mixed[:, 1:]
-    return found.logical_xor_(mixed)
+    around = mixed.clone()
+    around[1:] |= mixed[:-1]
+    around[:-1] |= mixed[1:]
+    around[:, 1:] |= mixed[:, :-1]
+    around[:, :-1] |= mixed[:, 1:]
+    return around.logical_xor_(mixed)
 
 
 def _numbers(bordered: Tensor, like: Tensor) -> Tensor:

@@ -43,42 +43,42 @@ class PlaneMaker:
             alpha: (H, W) float32 over its canvas, as it will be written.
             trimap: needed for layers that are made from it.
         """
-        found: Planes = {}
+        planes: Planes = {}
         if self.settings.needs_colours:
-            found |= self._colour_planes(frame, alpha)
+            planes |= self._colour_planes(frame, alpha)
         for layer in self.settings.parsed_layers:
             if layer.kind == "trimap":
-                found[layer.channels[0]] = _GREYS[_needed(trimap).labels]
+                planes[layer.channels[0]] = _GREYS[_needed(trimap).labels]
             elif layer.kind == "confidence":
-                found[layer.channels[0]] = confidence_map(_needed(trimap))
-        return found
+                planes[layer.channels[0]] = confidence_map(_needed(trimap))
+        return planes
 
     def foreground(self, frame: Frame, alpha: FloatImage) -> tuple[FloatImage, str]:
         """Return the straight foreground (H, W, 3), despilled as set, and its colour space."""
         colours, space = self._estimated(frame, alpha)
-        return self._shown(colours, alpha), space
+        return self._despilled(colours, alpha), space
 
     def _colour_planes(self, frame: Frame, alpha: FloatImage) -> Planes:
         colours, _ = self._estimated(frame, alpha)
         kinds = {layer.kind for layer in self.settings.parsed_layers}
-        front = colours.foreground if "despill" in kinds else self._shown(colours, alpha)
-        found: Planes = {}
+        front = colours.foreground if "despill" in kinds else self._despilled(colours, alpha)
+        planes: Planes = {}
         if self.settings.foreground is not None and "foreground" not in kinds:
-            found |= _split("RGB", self._multiplied(front, alpha))
+            planes |= _split("RGB", self._multiplied(front, alpha))
         for layer in self.settings.parsed_layers:
             if layer.kind == "foreground":
-                found |= _split(layer.channels, self._multiplied(front, alpha))
+                planes |= _split(layer.channels, self._multiplied(front, alpha))
             elif layer.kind == "despill":
-                found |= _split(layer.channels, self._shown(colours, alpha))
+                planes |= _split(layer.channels, self._despilled(colours, alpha))
             elif layer.kind == "background":
-                found |= _split(layer.channels, colours.background)
-        return found
+                planes |= _split(layer.channels, colours.background)
+        return planes
 
     def _estimated(self, frame: Frame, alpha: FloatImage) -> tuple[LayerColours, str]:
         pixels, space = linear_pixels(frame, self.colours)
         return estimate_colours(pixels, alpha, device=self.device), space
 
-    def _shown(self, colours: LayerColours, alpha: FloatImage) -> FloatImage:
+    def _despilled(self, colours: LayerColours, alpha: FloatImage) -> FloatImage:
         amount = self.settings.despill
         return despilled(colours.foreground, colours.background, alpha, amount)
 

@@ -1,4 +1,4 @@
-"""What a whole frame tells of its colours: their range, and which layer has more texture."""
+"""The traits of a whole frame's colours: their range, and which layer has more texture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENOUGH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What is the same all over a frame."""
+    """The values that are the same all over a frame."""
 
     least: float
     most: float

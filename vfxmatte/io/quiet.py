@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _lock = threading.Lock()
-_here = threading.local()
+_thread_state = threading.local()
 _inside = 0
 
 
@@ -23,7 +23,7 @@ class _Filter:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if getattr(_here, "quiet", False) else self.stream.write(text)
+        return len(text) if getattr(_thread_state, "quiet", False) else self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -33,11 +33,11 @@ class _Filter:
 def quiet_thread() -> Iterator[None]:
     """Drop what this thread prints inside the block; blocks of several threads may overlap."""
     _enter()
-    _here.quiet = True
+    _thread_state.quiet = True
     try:
         yield
     finally:
-        _here.quiet = False
+        _thread_state.quiet = False
         _leave()
 
 

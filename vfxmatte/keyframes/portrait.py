@@ -186,13 +186,13 @@ def default_band_px(height: int, width: int) -> float:
 def _refuse_nothing(labels: Tensor, agreement: float) -> None:
     share = float((labels.argmax(1) == FOREGROUND).float().mean())
     if share < LEAST_SHARE:
-        found = f"{100 * share:.2f}% of the picture look like one"
+        reason = f"{100 * share:.2f}% of the picture look like one"
     elif agreement < LEAST_AGREEMENT:
-        found = f"what looks like one agrees with a portrait's shape by {agreement:.2f} only"
+        reason = f"what looks like one agrees with a portrait's shape by {agreement:.2f} only"
     else:
         return
     raise TrimapError(
-        f"no portrait was found: {found}",
+        f"no portrait was found: {reason}",
         hint="paint this keyframe, or make it by `vfxmatte trimap from-matte` or `grabcut`",
     )
 

@@ -115,9 +115,9 @@ def _descend(start: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
     slope, square = torch.zeros_like(pose), torch.zeros_like(pose)
     for step in range(1, _FIT_STEPS + 1):
         with torch.enable_grad():
-            here = pose.clone().requires_grad_()
-            losses = loss(here)
-            (gradient,) = torch.autograd.grad(losses.sum(), here)
+            trial = pose.clone().requires_grad_()
+            losses = loss(trial)
+            (gradient,) = torch.autograd.grad(losses.sum(), trial)
         better = losses.detach() < least
         best = torch.where(better[:, None], pose, best)
         least = torch.where(better, losses.detach(), least)

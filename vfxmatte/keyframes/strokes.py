@@ -57,7 +57,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Hints:
-    """All that was drawn on a frame."""
+    """The shapes that were drawn on a frame."""
 
     foreground: tuple[Shape, ...] = ()
     """Strokes on what is foreground for certain."""

@@ -29,7 +29,7 @@ _DRIFT = 0.5  # of the goal, left for the drift of the tracked residual
 
 @dataclass(frozen=True, kw_only=True)
 class SolverSettings:
-    """How a system is solved."""
+    """Settings for solving a system."""
 
     method: Literal["auto", "direct", "cg"] = "auto"
     """auto factorises pictures of at most `DIRECT_PX` pixels on the CPU."""

@@ -68,7 +68,7 @@ class LightConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """What stage 1 says, (N, n, h, w) each, at its own resolution.
+    """The outputs of stage 1, (N, n, h, w) each, at its own resolution.
 
     added: what comes to the mixture of the priors, n = 1. shares: logits of each prior's share,
     n = PRIORS. log_error: logarithm of the expected absolute error, n = 1. features: for stage 2.
@@ -208,7 +208,7 @@ class Enlarger(nn.Module):
 
 
 def doubled(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Each of twice as many pixels' nearest and next nearest neighbour along an axis."""
+    """Return the nearest and next nearest neighbours of twice as many pixels along an axis."""
     size = x.shape[axis]
     before = torch.cat((x.narrow(axis, 0, 1), x.narrow(axis, 0, size - 1)), axis)
     after = torch.cat((x.narrow(axis, 1, size - 1), x.narrow(axis, size - 1, 1)), axis)
@@ -273,7 +273,7 @@ class Refinement(nn.Module):
         nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
 
     def forward(self, seen: Tensor) -> Tensor:
-        """What comes to alpha, for an input from `refinement_input`."""
+        """Return what comes to alpha, for an input from `refinement_input`."""
         residual: Tensor = self.residual(self.layers(seen))
         return residual
 
@@ -304,8 +304,9 @@ def enlarged(maps: Maps, size: tuple[int, int]) -> Maps:
 
 
 class LightMatting(nn.Module):
-    """Both stages. Input (N, CHANNELS, H, W): network-encoded RGB, the trimap as 0, 0.5, 1, the
-    alpha priors, and the nearness to certain foreground and background at three scales each."""
+    """The network of both stages. Input (N, CHANNELS, H, W): network-encoded RGB, the trimap as 0,
+    0.5, 1, the alpha priors, and the nearness to certain foreground and background at three scales
+    each."""
 
     mean: Tensor
     scale: Tensor

@@ -1,4 +1,4 @@
-"""How near each pixel is to the certain regions, as Gaussians of its distance at three scales.
+"""The nearness of each pixel to the certain regions, as Gaussians of its distance at three scales.
 
 As Forte and Pitié (2020) feed them beside the trimap. Squared distances between pixels are whole
 numbers, so the Gaussians are read from tables: the same trimap gives the same bits everywhere.
@@ -36,13 +36,13 @@ def nearness(labels: Labels) -> FloatImage:
 def distances(labels: Labels) -> FloatImage:
     """(2, H, W) float32 in px: to foreground and to background, at most `FARTHEST_PX`, which also
     stands for a region that is not there."""
-    found = np.full((2, *labels.shape), FARTHEST_PX, np.float32)
-    for own, value in zip(found, (FOREGROUND, BACKGROUND), strict=True):
+    result = np.full((2, *labels.shape), FARTHEST_PX, np.float32)
+    for own, value in zip(result, (FOREGROUND, BACKGROUND), strict=True):
         away = np.asarray(labels != value, np.uint8)
         if not away.all():
             distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             np.minimum(distance, FARTHEST_PX, out=own)
-    return found
+    return result
 
 
 @cache

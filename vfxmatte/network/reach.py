@@ -25,7 +25,7 @@ BORDER = 3
 
 @dataclass(frozen=True, kw_only=True)
 class LevelReach:
-    """How far from the unknown region, in px of the full picture, a level's layers are needed.
+    """The reach of a level's layers from the unknown region, in px of the full picture.
 
     At the lowest level the decoder's step is its entry.
     """

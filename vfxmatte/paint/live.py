@@ -56,10 +56,10 @@ class LiveMatte:
         inner = _reduced(visible, step, picture.shape[:2])
         outer = _widened(inner, _MARGIN_PX, picture.shape[:2])
         rows, columns = outer.slices_in(Window.of_size(*picture.shape[1::-1]))
-        shown = labels[
+        outer_labels = labels[
             rows.start * step : rows.stop * step, columns.start * step : columns.stop * step
         ]
-        trimap = resized(_padded(shown, step), outer.shape)
+        trimap = resized(_padded(outer_labels, step), outer.shape)
         if (trimap == UNKNOWN).any():
             with self._lock:
                 alpha = self._solve(picture[rows, columns], trimap)

@@ -81,7 +81,7 @@ class Pictures:
         """
         picture = self.frame(number).level(level)
         top, left = row * TILE_PX, column * TILE_PX
-        return self._shown(picture[top : top + TILE_PX, left : left + TILE_PX], view, stops)
+        return self._display(picture[top : top + TILE_PX, left : left + TILE_PX], view, stops)
 
     def thumbnail(self, number: int, height_px: int, *, view: str) -> Picture:
         """Return (h, w, 4) uint8 RGBA of a whole frame; large frames are kept by none."""
@@ -94,9 +94,9 @@ class Pictures:
                 small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
                 self._small[number] = np.asarray(small, np.float32)
             small = self._small[number]
-        return self._shown(small, view, 0.0)
+        return self._display(small, view, 0.0)
 
-    def _shown(self, linear: FloatImage, view: str, stops: float) -> Picture:
+    def _display(self, linear: FloatImage, view: str, stops: float) -> Picture:
         displayed = self._view(view).apply(np.ascontiguousarray(linear * np.float32(2.0**stops)))
         return np.asarray(cv2.cvtColor(displayed, cv2.COLOR_RGB2RGBA), np.uint8)
 

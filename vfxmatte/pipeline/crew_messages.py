@@ -42,7 +42,7 @@ class Solved:
 
 @dataclass(frozen=True)
 class Done:
-    """All frames that were assigned have a result."""
+    """The report that all frames that were assigned have a result."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All subjects' mattes of a frame in one EXR: A is their sum, NAME.A the alpha of each.
+"""The mattes of all subjects of a frame in one EXR: A is their sum, NAME.A the alpha of each.
 
 Made from the finished mattes, so that it says what they say. A frame of which a subject has no
 matte has no such file.

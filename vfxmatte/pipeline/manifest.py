@@ -1,4 +1,4 @@
-"""What results record about their run: the manifest's header, and attributes of EXR headers."""
+"""The record of a run in its results: the manifest's header, and attributes of EXR headers."""
 
 from __future__ import annotations
 

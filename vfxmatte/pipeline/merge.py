@@ -32,7 +32,7 @@ from vfxmatte.types import Window
 
 @dataclass(frozen=True, kw_only=True)
 class MergeReport:
-    """What became of every frame of the range."""
+    """The outcome for every frame of the range."""
 
     good: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()

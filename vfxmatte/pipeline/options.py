@@ -79,13 +79,13 @@ def _without_folder(plate: str | None, trimaps: Path | None, output: Path | None
 
 def settings_with(base: RunSettings, values: Mapping[str, Any]) -> RunSettings:
     """Return `base` changed by the options that were given; raises UsageError."""
-    record = _given(values, TOP_LEVEL)
+    record = _present(values, TOP_LEVEL)
     record |= _fit(values.get("fit"))
     part = values.get("part")
     if part is not None:
         record["part"] = int(part) if part.isdecimal() else part
     for table, names in TABLES.items():
-        record[table] = _given(values, names)
+        record[table] = _present(values, names)
     try:
         settings = changed(base, record)
         for text in values.get("extra") or ():
@@ -109,7 +109,7 @@ def _fit(text: str | None) -> dict[str, Any]:
         ) from None
 
 
-def _given(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _present(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: values[name] for name in names if values.get(name) is not None}
 
 

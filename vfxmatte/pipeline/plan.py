@@ -284,13 +284,13 @@ def beside_each_other(
         alone: those that each would have as the only subject.
         is_there: returns whether a subject has a matte of a frame, or is going to have it.
     """
-    there = {
+    existing = {
         name: {n: print_ if is_there(name, n) else None for n, print_ in prints.items()}
         for name, prints in alone.items()
     }
     return {
         name: {
-            n: beside(print_, {other: there[other].get(n) for other in alone if other != name})
+            n: beside(print_, {other: existing[other].get(n) for other in alone if other != name})
             for n, print_ in prints.items()
         }
         for name, prints in alone.items()

@@ -170,7 +170,7 @@ class PreparedRun:
         if plate is None:
             return ""
         labels = resized(self.keyframes[number].labels, picture.shape[:2])
-        if CleanPlate.given(plate).compared(picture, labels) is not None:
+        if CleanPlate.from_picture(plate).compared(picture, labels) is not None:
             return ""
         return (
             f"the clean plate of keyframe {number} is not its background, or shows too "
@@ -199,7 +199,7 @@ class PreparedRun:
             self.plan.trail,
             self.read_proxies,
             self.settings.propagation,
-            wanted=set(self.numbers) if numbers is None else numbers,
+            requested=set(self.numbers) if numbers is None else numbers,
             workers=self.workers,
             scratch=scratch,
             behind=self._behind,

@@ -1,4 +1,4 @@
-"""All settings of a run in one dataclass: from shot.toml, options or Python."""
+"""The settings of a run in one dataclass: from shot.toml, options or Python."""
 
 from __future__ import annotations
 

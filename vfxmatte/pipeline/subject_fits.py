@@ -27,14 +27,14 @@ def fitted(runs: Runs, chosen: Collection[str], engine: Engine) -> tuple[Engine,
     Raises:
         VfxmatteError: see `fitting.fitted`.
     """
-    found = {name: _fitted(runs[name], engine) for name in chosen}
+    engines = {name: _fitted(runs[name], engine) for name in chosen}
     descriptions = descriptions_of(runs, engine.describe())
-    descriptions |= {name: dict(one.describe()) for name, one in found.items()}
-    if all(one is engine for one in found.values()):
+    descriptions |= {name: dict(one.describe()) for name, one in engines.items()}
+    if all(one is engine for one in engines.values()):
         return engine, descriptions
     from vfxmatte.fitting.engine import FittedEngine, SubjectsEngine
 
-    fits = {name: one for name, one in found.items() if isinstance(one, FittedEngine)}
+    fits = {name: one for name, one in engines.items() if isinstance(one, FittedEngine)}
     return SubjectsEngine(engine, fits), descriptions
 
 

@@ -67,13 +67,13 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
     own = region.pixels[rows]
     if not len(own):
         return _systems(region, rows, own[:, None], [np.zeros((0, 1), np.float32)])[0]
-    found = []
+    nearest = []
     for count, weight in NEIGHBOURS:
         points, queries = (_points(colours, places, weight) for places in (near, own))
         tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False)
         ranks = range(1, min(count, len(near)) + 1)
-        found.append(tree.query(queries, ranks, workers=torch.get_num_threads())[1])
-    others = near[np.concatenate(found, axis=1)]
+        nearest.append(tree.query(queries, ranks, workers=torch.get_num_threads())[1])
+    others = near[np.concatenate(nearest, axis=1)]
     values = np.where(unknown.ravel()[others], np.float32(1), np.float32(2))
     values *= others != own[:, None]
     chosen = _systems(region, rows, others, [values])[0]

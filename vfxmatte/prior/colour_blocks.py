@@ -72,8 +72,8 @@ class ColourBlocks:
         functions, sums = self.functions.astype(np.float32), self.sums.astype(np.float32)
 
         def precondition(residual: FloatImage) -> FloatImage:
-            found = factors.solve((sums @ residual).astype(np.float64))
-            result: FloatImage = functions @ found.astype(np.float32)
+            solution = factors.solve((sums @ residual).astype(np.float64))
+            result: FloatImage = functions @ solution.astype(np.float32)
             result += own * residual
             return result
 

@@ -77,9 +77,9 @@ class MattingLaplacian:
         """Multiply L by x, (N, H, W)."""
         result = self.planes[:, 0] * x
         for plane, (dy, dx) in zip(self.planes.unbind(1)[1:], STEPS[1:], strict=True):
-            here, there = _pair(*self.shape, dy, dx)
-            result[here].addcmul_(plane[here], x[there])
-            result[there].addcmul_(plane[here], x[here])
+            own, neighbour = _pair(*self.shape, dy, dx)
+            result[own].addcmul_(plane[own], x[neighbour])
+            result[neighbour].addcmul_(plane[own], x[own])
         return result
 
     def sparse(self, number: int) -> Any:
@@ -91,12 +91,12 @@ class MattingLaplacian:
         index = np.arange(height * width).reshape(height, width)
         rows, columns, values = [index.ravel()], [index.ravel()], [planes[0].ravel()]
         for plane, (dy, dx) in zip(planes[1:], STEPS[1:], strict=True):
-            here, there = (place[1:] for place in _pair(height, width, dy, dx))
-            pair = index[here].ravel(), index[there].ravel()
+            own, neighbour = (place[1:] for place in _pair(height, width, dy, dx))
+            pair = index[own].ravel(), index[neighbour].ravel()
             for row, column in (pair, pair[::-1]):
                 rows.append(row)
                 columns.append(column)
-                values.append(plane[here].ravel())
+                values.append(plane[own].ravel())
         entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
         return scipy.sparse.csc_matrix(entries, shape=(index.size, index.size))
 
@@ -110,9 +110,9 @@ _Place = tuple[slice, slice, slice]
 def _pair(height: int, width: int, dy: int, dx: int) -> tuple[_Place, _Place]:
     """Return slices of the pixels with a neighbour at (dy, dx), and of these neighbours."""
     left, right = max(0, -dx), width - max(0, dx)
-    here = slice(None), slice(0, height - dy), slice(left, right)
-    there = slice(None), slice(dy, height), slice(left + dx, right + dx)
-    return here, there
+    own = slice(None), slice(0, height - dy), slice(left, right)
+    neighbour = slice(None), slice(dy, height), slice(left + dx, right + dx)
+    return own, neighbour
 
 
 def _planes(image: Tensor, epsilon: float) -> Tensor:

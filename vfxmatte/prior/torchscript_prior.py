@@ -248,10 +248,10 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
             inside = (other_y >= 0) & (other_y < height) & (other_x >= 0) & (other_x < width)
             inside = inside.nonzero()[:, 0]
             column = other_y[inside] * width + other_x[inside]
-            here = y[inside] * width + x[inside]
+            own = y[inside] * width + x[inside]
             rows.append(inside)
             columns.append(column)
-            values.append(planes[step][here if sign == 1 else column])
+            values.append(planes[step][own if sign == 1 else column])
     return torch.cat(rows), torch.cat(columns), torch.cat(values)
 
 
@@ -352,8 +352,8 @@ def _preconditioned(
 ) -> Tensor:
     sums = torch.zeros([factor.size(0) // 4, 4], dtype=residual.dtype, device=residual.device)
     sums = sums.index_add(0, blocks, functions * residual[:, None])
-    found = torch.cholesky_solve(sums.view(-1, 1), factor).view(-1, 4)
-    return inverse * residual + (functions * found[blocks]).sum(1)
+    solution = torch.cholesky_solve(sums.view(-1, 1), factor).view(-1, 4)
+    return inverse * residual + (functions * solution[blocks]).sum(1)
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:

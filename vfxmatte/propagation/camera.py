@@ -50,7 +50,7 @@ class Camera:
     """From each frame to the next one; None where the background does not tell."""
 
     @classmethod
-    def found(
+    def fitted(
         cls,
         numbers: Sequence[int],
         flow: Callable[[int], FlowPair],
@@ -86,17 +86,17 @@ def _step(pair: FlowPair, background: Mask) -> Homography | None:
     rows, columns = rows * _STRIDE, columns * _STRIDE
     start = np.stack([columns, rows], axis=1).astype(np.float32)
     end = start + pair.forward[rows, columns]
-    found: Any = cv2.findHomography(start, end, cv2.USAC_MAGSAC, _FIT_PX)[0]
-    return found if _is_sound(found, background.shape) else None
+    homography: Any = cv2.findHomography(start, end, cv2.USAC_MAGSAC, _FIT_PX)[0]
+    return homography if _is_sound(homography, background.shape) else None
 
 
-def _is_sound(found: Homography | None, shape: tuple[int, ...]) -> bool:
+def _is_sound(homography: Homography | None, shape: tuple[int, ...]) -> bool:
     """Return True for a homography that keeps a picture's corners in order, and its size."""
-    if found is None or not np.isfinite(found).all():
+    if homography is None or not np.isfinite(homography).all():
         return False
     height, width = shape
     corners = np.array([(0, 0, 1), (width, 0, 1), (width, height, 1), (0, height, 1)], np.float64)
-    x, y, depth = found @ corners.T
+    x, y, depth = homography @ corners.T
     if depth.min() <= 0:
         return False
     outline = np.stack([x / depth, y / depth], axis=1).astype(np.float32)
@@ -112,19 +112,19 @@ class Ground:
     background: Mask
 
 
-def followed(way: Homography, here: Ground, there: Ground) -> FloatImage:
+def followed(way: Homography, source: Ground, target: Ground) -> FloatImage:
     """Return where the background of one frame lies in another, (h, w, 2) float32 px.
 
     Args:
-        way: from `here` to `there`.
+        way: from `source` to `target`.
     """
-    height, width = here.grey.shape
+    height, width = source.grey.shape
     start = positions((height, width))
     aligned = cv2.perspectiveTransform(start.reshape(-1, 1, 2).astype(np.float64), way)
     where = cast(FloatImage, aligned.reshape(height, width, 2).astype(np.float32))
-    one, other = halved(here.grey), halved(cast(Picture, looked_up(there.grey, where)))
+    one, other = halved(source.grey), halved(cast(Picture, looked_up(target.grey, where)))
     forward, backward = dense_flow(one, other), dense_flow(other, one)
-    common = here.background & seen(there.background, where)
+    common = source.background & seen(target.background, where)
     share = cv2.resize(common.astype(np.float32), one.shape[::-1], interpolation=cv2.INTER_AREA)
     doubt = consistency_error(forward, backward) / np.float32(_DOUBT_PX)
     rest = spread(forward, np.asarray((share > 0.99) / (1 + doubt * doubt), np.float32))

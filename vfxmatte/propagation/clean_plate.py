@@ -29,7 +29,7 @@ from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FloatImage, Labels, 
 
 
 class Behind(NamedTuple):
-    """What is behind the subject of a frame."""
+    """A picture of what is behind the subject of a frame."""
 
     picture: Picture
     """(h, w, 3) uint8 RGB."""
@@ -77,8 +77,8 @@ def stands_still(motions: Iterable[tuple[FlowPair, Labels]], still_px: float) ->
         motions: the flow from each frame to a neighbour, of half its labels' size, and its (h, w)
             labels. At least one must show background.
     """
-    found = [one for motion in motions if (one := _background_motion(*motion)) is not None]
-    return bool(found) and max(found) < still_px
+    distances_px = [one for motion in motions if (one := _background_motion(*motion)) is not None]
+    return bool(distances_px) and max(distances_px) < still_px
 
 
 def _background_motion(flow: FlowPair, labels: Labels) -> float | None:
@@ -178,7 +178,7 @@ class CleanPlate:
         return cls(median, median, is_seen)
 
     @classmethod
-    def given(cls, behind: Behind) -> CleanPlate:
+    def from_picture(cls, behind: Behind) -> CleanPlate:
         """Take a picture of the background."""
         colours = compared_colours(behind.picture)
         return cls(colours, colours, certain(behind.is_known, colours.shape[:2]) > 0)
@@ -200,8 +200,8 @@ class CleanPlate:
         largest = _largest_noise(known)
         if largest > _MOST:
             return None
-        shown = ((difference <= largest) & self._is_seen).astype(np.uint8)
-        whole = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, _SPECK)  # without specks of noise
+        matching = ((difference <= largest) & self._is_seen).astype(np.uint8)
+        whole = cv2.morphologyEx(matching, cv2.MORPH_CLOSE, _SPECK)  # without specks of noise
         deep = cv2.distanceTransform(_framed(whole), cv2.DIST_L2, 5)[1:-1, 1:-1]
         deep = np.minimum(deep, max(deep.shape))  # endless where nothing but the plate is seen
         usual = max(_ELSE * largest, float(np.quantile(known, self._usual_share)))
@@ -222,14 +222,14 @@ def colours_at(picture: Picture, shape: tuple[int, ...]) -> FloatImage:
     return cast(FloatImage, cv2.resize(colours, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _largest_noise(found: FloatImage) -> float:
-    """Return up to which difference from the plate is noise; (n,) found ones are mostly noise."""
-    return max(_NOISE * float(np.median(found)), _LEAST) if found.size else _LEAST
+def _largest_noise(differences: FloatImage) -> float:
+    """Return up to which difference from the plate is noise; the (n,) ones are mostly noise."""
+    return max(_NOISE * float(np.median(differences)), _LEAST) if differences.size else _LEAST
 
 
-def _framed(shown: NDArray[Any]) -> NDArray[np.uint8]:
+def _framed(region: NDArray[Any]) -> NDArray[np.uint8]:
     """Continue a region beyond the picture's edges."""
-    return cast(NDArray[np.uint8], cv2.copyMakeBorder(shown, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
+    return cast(NDArray[np.uint8], cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,12 +264,12 @@ class PlateCorrection:
             plate = plates(number)
             if plate is None:
                 continue
-            found = plate.compared(picture, labels)
-            if found is None:
+            comparison = plate.compared(picture, labels)
+            if comparison is None:
                 return None
             depths.append(_LEAST_PX)
-            painted = found.depth[labels != BACKGROUND]
-            wrong = int(np.count_nonzero(_doubtful(found, labels)))
+            painted = comparison.depth[labels != BACKGROUND]
+            wrong = int(np.count_nonzero(_doubtful(comparison, labels)))
             if wrong > _FALSE_ALARMS * int(np.count_nonzero(labels == UNKNOWN)):
                 doubts = False
             lost = int(settings.lost_share * np.count_nonzero(labels == UNKNOWN))
@@ -288,22 +288,22 @@ class PlateCorrection:
             picture, labels: (h, w, 3) and (h, w) uint8.
         """
         plate = self.plates(number)
-        found = None if plate is None else plate.compared(picture, labels)
-        if found is None:
+        comparison = None if plate is None else plate.compared(picture, labels)
+        if comparison is None:
             return labels
-        empty = found.depth > self.depth_px
+        empty = comparison.depth > self.depth_px
         result = labels.copy()
         result[empty & (labels == UNKNOWN)] = BACKGROUND
         opened = dilate(empty & (labels == FOREGROUND), self.depth_px)
         result[opened & (result == FOREGROUND)] = UNKNOWN
         if self.doubts:
-            result[_doubtful(found, labels)] = UNKNOWN
+            result[_doubtful(comparison, labels)] = UNKNOWN
         return result
 
 
-def _doubtful(found: Compared, labels: Labels) -> Mask:
+def _doubtful(comparison: Compared, labels: Labels) -> Mask:
     """Select background beside the band that shows something else, (h, w) bool."""
-    doubts: Mask = np.asarray(found.is_else & (labels == BACKGROUND))
+    doubts: Mask = np.asarray(comparison.is_else & (labels == BACKGROUND))
     if not doubts.any():
         return doubts
     grown = dilate(touching_band(doubts, labels, _REACH_PX), _GROWTH_PX)
@@ -314,8 +314,8 @@ def given_plates(behind: ReadBehind) -> Plates:
     """Return the plates that a function reads."""
 
     def plate(number: int) -> CleanPlate | None:
-        found = behind(number)
-        return None if found is None else CleanPlate.given(found)
+        background = behind(number)
+        return None if background is None else CleanPlate.from_picture(background)
 
     return plate
 

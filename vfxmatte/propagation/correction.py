@@ -30,8 +30,8 @@ class Correction:
 
     def calibrated(self, look: Look) -> Correction:
         """Measure usual differences on the earlier keyframe, as the later one shows it."""
-        found = Contradictions(self.first_labels, look, self.settings)
-        return replace(self, contradictions=found)
+        contradictions = Contradictions(self.first_labels, look, self.settings)
+        return replace(self, contradictions=contradictions)
 
     def corrected(
         self, picture: Picture, look: Look, before: Labels, after: Labels, merged: Labels

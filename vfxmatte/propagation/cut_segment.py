@@ -45,10 +45,10 @@ def _apart(
     before = replace(_part(segment, segment.numbers[0], start), after=None)
     after = replace(_part(segment, start, segment.numbers[-1] + 1), before=None)
     try:
-        if before.wanted:
+        if before.requested:
             for trimap in before.track_forward(lambda n: _pictures(segment, readable, n)):
                 yield _marked(trimap, first, across=trimap.number >= first)
-        if after.wanted:
+        if after.requested:
             for trimap in after.track_back(readable & frozenset(after.numbers)).trimaps():
                 yield _marked(trimap, last, across=trimap.number < last)
     finally:
@@ -60,7 +60,7 @@ def _part(segment: SegmentWork, start: int, end: int) -> SegmentWork:
     return replace(
         segment,
         numbers=[number for number in segment.numbers if start <= number < end],
-        wanted=frozenset(number for number in segment.wanted if start <= number < end),
+        requested=frozenset(number for number in segment.requested if start <= number < end),
     )
 
 

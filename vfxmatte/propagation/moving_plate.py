@@ -63,7 +63,7 @@ class MovingPlates:
         self._numbers, self._labels, self._proxies = numbers, labels, proxies
         self._shape = _plate_shape(proxies.shape)
         self._frame = lru_cache(maxsize=3 * _OFFSETS[-1])(self._new_frame)
-        self._camera = Camera.found(
+        self._camera = Camera.fitted(
             numbers, self._flow, lambda number: self._frame(number).ground.background
         )
 
@@ -71,28 +71,28 @@ class MovingPlates:
         """Gather a frame's plate; None where too little is known of it."""
         layers: list[NDArray[np.int16]] = []
         count: NDArray[np.int32] | int = 0
-        for colours, shown in self._shown(number):
-            shown &= count < _ENOUGH
-            if shown.any():
-                layers.append(np.where(shown[..., None], colours, np.int16(_ABSENT)))
-                count = count + shown
+        for colours, mask in self._views(number):
+            mask &= count < _ENOUGH
+            if mask.any():
+                layers.append(np.where(mask[..., None], colours, np.int16(_ABSENT)))
+                count = count + mask
             if np.all(count >= _ENOUGH):
                 break
         if len(layers) < _FEWEST:
             return None
         return _plate(np.sort(np.stack(layers), axis=0), np.asarray(count))
 
-    def _shown(self, number: int) -> Iterator[tuple[Picture, Mask]]:
+    def _views(self, number: int) -> Iterator[tuple[Picture, Mask]]:
         """Yield how other frames show a frame's background, and where, from the nearest on."""
-        here = self._frame(number).ground
+        ground = self._frame(number).ground
         known = set(self._numbers)
         for offset in _OFFSETS:
             for other in sorted({number - offset, number + offset} & known):
                 way = self._camera.way(number, other)
                 if way is not None:
-                    there = self._frame(other)
-                    where = followed(way, here, there.ground)
-                    yield looked_up(there.colours, where), seen(there.ground.background, where)
+                    frame = self._frame(other)
+                    where = followed(way, ground, frame.ground)
+                    yield looked_up(frame.colours, where), seen(frame.ground.background, where)
 
     def _flow(self, number: int) -> FlowPair:
         pair = self._proxies.flow(number)

@@ -95,7 +95,7 @@ class SegmentWork:
     """The keyframe after it."""
     numbers: Sequence[int]
     """All frame numbers, those of its keyframes included."""
-    wanted: Collection[int]
+    requested: Collection[int]
     """The frames whose trimaps are yielded, no keyframes."""
     canvas_shape: tuple[int, int]
     """(H, W) of the trimaps."""
@@ -225,7 +225,7 @@ class SegmentWork:
             confidence = min(1.0, max(0.0, proxy.confidence))
             return Trimap(number=item[0], labels=labels, is_keyframe=False, confidence=confidence)
 
-        return ordered_map(tried, self._wanted(items), workers=self.workers)
+        return ordered_map(tried, self._requested(items), workers=self.workers)
 
     def one_sided(self, number: int, side: Side) -> Side:
         """Widen and distrust steadily: with one keyframe, the motion's error cannot be measured."""
@@ -236,11 +236,11 @@ class SegmentWork:
         halved = settings.alone_half_frames / (settings.alone_half_frames + steps)
         return Side(labels=labels, confidence=side.confidence * halved)
 
-    def _wanted(self, items: Iterable[tuple[int, T]]) -> Generator[tuple[int, T]]:
-        last = max(self.wanted)
+    def _requested(self, items: Iterable[tuple[int, T]]) -> Generator[tuple[int, T]]:
+        last = max(self.requested)
         try:
             for item in items:
-                if item[0] in self.wanted:
+                if item[0] in self.requested:
                     yield item
                 if item[0] == last:
                     return
@@ -275,12 +275,14 @@ class SegmentWork:
     def _still_correction(self, readable: frozenset[int]) -> PlateCorrection | None:
         """Return the correction by clean plates that are given, or else by those of a camera that
         stands still; None without any that are the keyframes' background."""
-        given = None if self.behind is None else self.plate_correction(given_plates(self.behind))
-        if given is not None:
-            return given
+        correction = (
+            None if self.behind is None else self.plate_correction(given_plates(self.behind))
+        )
+        if correction is not None:
+            return correction
         settings = self.settings.clean_plate
-        found = found_plate(self.ends(), sorted(readable), self.proxies, settings)
-        return None if found is None else self.plate_correction(found)
+        plates = found_plate(self.ends(), sorted(readable), self.proxies, settings)
+        return None if plates is None else self.plate_correction(plates)
 
     def _key(self, trimap: Trimap | None) -> Labels:
         if trimap is None:
@@ -357,8 +359,8 @@ class TrackedBack:
         def side(number: int, confidence: float | Exception) -> Side:
             if isinstance(confidence, Exception):
                 raise confidence
-            found = Side(labels=proxies.labels(number), confidence=confidence)
-            return self._corrected(number, found, correction)
+            merged_side = Side(labels=proxies.labels(number), confidence=confidence)
+            return self._corrected(number, merged_side, correction)
 
         yield from segment.trimaps(merged.items(), side)
 

@@ -75,7 +75,7 @@ def carry(
     read_proxies: ReadProxies,
     settings: PropagationSettings,
     *,
-    wanted: Container[int] | None = None,
+    requested: Container[int] | None = None,
     workers: int = 2,
     scratch: Path | None = None,
     behind: ReadBehind | None = None,
@@ -92,7 +92,7 @@ def carry(
             None for the picture of a frame that cannot be read, which is bridged. Called once per
             segment, ascending, in another thread.
         settings: how trimaps are propagated.
-        wanted: yield only these frames, and read only their segments; None for all.
+        requested: yield only these frames, and read only their segments; None for all.
         workers: threads for each stage; the result does not depend on it.
         scratch: folder for intermediate results; None for the system's temporary folder.
         behind: reads the clean plate of a frame at `proxy_size`, in any thread; it returns None
@@ -111,7 +111,7 @@ def carry(
     )
     segments: dict[Segment, list[int]] = {}
     for number in work.numbers:
-        if wanted is None or number in wanted:
+        if requested is None or number in requested:
             segments.setdefault(segment_of(number, keyframes.keys()), []).append(number)
     if not segments:
         return
@@ -165,25 +165,25 @@ class _Work:
     behind: ReadBehind | None
 
     def tried(
-        self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
+        self, ends: Segment, requested: Sequence[int], folder: Path, read_proxies: ReadProxies
     ) -> Callable[[], Iterator[Trimap | Failure]]:
         """Call `begin`, turning an error of the segment into failures of its frames."""
         try:
-            go_on = self.begin(ends, wanted, folder, read_proxies)
+            go_on = self.begin(ends, requested, folder, read_proxies)
         except Exception as error:
-            return partial(iter, _failures(wanted, error))
+            return partial(iter, _failures(requested, error))
 
         def tracked() -> Iterator[Trimap | Failure]:
             try:
                 trimaps = go_on()
             except Exception as error:
-                return iter(_failures(wanted, error))
-            return _or_failures(trimaps, wanted)
+                return iter(_failures(requested, error))
+            return _or_failures(trimaps, requested)
 
         return tracked
 
     def begin(
-        self, ends: Segment, wanted: Sequence[int], folder: Path, read_proxies: ReadProxies
+        self, ends: Segment, requested: Sequence[int], folder: Path, read_proxies: ReadProxies
     ) -> Callable[[], Iterator[Trimap | Failure]]:
         """Read the plates of a segment; the returned function does the rest and yields its trimaps.
 
@@ -194,13 +194,13 @@ class _Work:
         if before is not None and before == after:
             keyframe = self.keyframes[before]
             return lambda: iter([keyframe])
-        segment = self._segment(ends, wanted, folder / f"{before}-{after}")
+        segment = self._segment(ends, requested, folder / f"{before}-{after}")
         if after is None:
             return lambda: trimaps_after(segment, read_proxies)
         readable = segment.store(read_proxies)
         return lambda: stored_trimaps(segment, readable)
 
-    def _segment(self, ends: Segment, wanted: Sequence[int], folder: Path) -> SegmentWork:
+    def _segment(self, ends: Segment, requested: Sequence[int], folder: Path) -> SegmentWork:
         before, after = ends
         start = 0 if before is None else bisect_right(self.numbers, before)
         end = len(self.numbers) if after is None else bisect_left(self.numbers, after)
@@ -208,7 +208,7 @@ class _Work:
             before=None if before is None else self.keyframes[before],
             after=None if after is None else self.keyframes[after],
             numbers=sorted({*self.numbers[start:end], *(n for n in ends if n is not None)}),
-            wanted=frozenset(wanted),
+            requested=frozenset(requested),
             canvas_shape=self.shape,
             settings=self.settings,
             workers=self.workers,
@@ -218,10 +218,10 @@ class _Work:
 
 
 def _or_failures(
-    trimaps: Iterator[Trimap | Failure], wanted: Sequence[int]
+    trimaps: Iterator[Trimap | Failure], requested: Sequence[int]
 ) -> Generator[Trimap | Failure]:
     """Yield the segment's trimaps; after an error, failures of the remaining frames."""
-    left = list(wanted)
+    left = list(requested)
     try:
         for trimap in trimaps:
             left.remove(trimap.number)

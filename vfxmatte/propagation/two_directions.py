@@ -59,7 +59,7 @@ class MergeSettings(Checked):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resemblance:
-    """How far a frame is from what the keyframes before and after it show of their labels.
+    """The difference of a frame from what the keyframes before and after it show of their labels.
 
     before, after: (h, w) float32, see `Look.difference`. steps: frames to the nearer keyframe.
     """
@@ -75,7 +75,7 @@ class Resemblance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Depths:
-    """How deep in a label each pixel lies by either direction, see `_depth`.
+    """The depth in a label of each pixel by either direction, see `_depth`.
 
     first, second: (h, w) float32 in px. apart: (h, w) float32, their mean difference around here.
     """

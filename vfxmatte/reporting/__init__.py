@@ -1,1 +1,1 @@
-"""What a run reports while it goes on and at its end."""
+"""The reports of a run while it goes on and at its end."""

@@ -1,4 +1,4 @@
-"""What a run would find, lack and do, from headers, keyframes and the journal.
+"""Inspect what a run would find, lack and do, from headers, keyframes and the journal.
 
 Loads no torch.
 """

@@ -72,5 +72,5 @@ def finished_findings(plan: RunPlan, plate: PlateInfo) -> list[KeyframeFinding]:
     def read(number: int, path: Path) -> tuple[Trimap, str]:
         return finished_trimap(path, number, plate)
 
-    found = findings(plan.finished, plate, read, finished=True)
-    return [one for one in found if one.error or one.number not in plan.locked]
+    entries = findings(plan.finished, plate, read, finished=True)
+    return [one for one in entries if one.error or one.number not in plan.locked]

@@ -259,16 +259,16 @@ class Evaluation:
 
 
 def open_alpha(
-    shot_folder: Path | None, given: Path | None, subjects: Collection[str] = ()
+    shot_folder: Path | None, path: Path | None, subjects: Collection[str] = ()
 ) -> FrameSequence:
-    """Find the true alpha: `given`, or `alpha/` in the shot's folder; raises ShotError.
+    """Find the true alpha: `path`, or `alpha/` in the shot's folder; raises ShotError.
 
     Args:
         subjects: the one of several subjects whose alpha is in `alpha/NAME/`; empty for a shot with
             a single one.
     """
-    if given is not None:
-        return find_sequence(whole_sequence(given))
+    if path is not None:
+        return find_sequence(whole_sequence(path))
     if shot_folder is None or not (shot_folder / "alpha").is_dir():
         raise ShotError(
             "there is no true alpha to compare with",

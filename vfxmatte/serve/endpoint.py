@@ -44,7 +44,7 @@ class Endpoint:
     """Version of vfxmatte."""
 
     @classmethod
-    def here(cls, port: int) -> Endpoint:
+    def of_this_process(cls, port: int) -> Endpoint:
         """Create the endpoint of this process, with a new token."""
         return cls(port=port, token=secrets.token_urlsafe(32), pid=os.getpid())
 

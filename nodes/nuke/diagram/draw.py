@@ -79,12 +79,12 @@ def _box(picture: Picture, node: ScriptNode, at: tuple[int, int]) -> None:
 
 
 def _detail(node: ScriptNode) -> str:
-    shown = [
+    knobs = [
         f"{name} {node.knobs[name].strip('{}[]')}"
         for name in _SHOWN.get(node.kind, ())
         if name in node.knobs
     ]
-    text = ", ".join(shown).replace("value parent.", "").replace("parent.", "")
+    text = ", ".join(knobs).replace("value parent.", "").replace("parent.", "")
     return text + (", disabled at rest" if node.knobs.get("disable") == "true" else "")
 
 

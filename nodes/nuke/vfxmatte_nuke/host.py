@@ -1,4 +1,4 @@
-"""Every call into Nuke, and nothing else.
+"""The single place for calls into Nuke; it holds nothing else.
 
 Signatures and knob names: Foundry's Python reference for Nuke 13 to 16,
 https://learn.foundry.com/nuke/developers/130/pythondevguide/ (nuke.executeInMainThread,

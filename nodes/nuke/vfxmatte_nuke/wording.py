@@ -59,8 +59,8 @@ def ending(totals: dict[str, Any], failures: dict[int, str], notes: list[str]) -
     ]
     if failures:
         lines.append(f"{len(failures)} failed:")
-        shown = sorted(failures)[:_MAX_FAILURES]
-        lines += [f"frame {number}: {failures[number]}" for number in shown]
+        numbers = sorted(failures)[:_MAX_FAILURES]
+        lines += [f"frame {number}: {failures[number]}" for number in numbers]
     if totals.get("interrupted"):
         lines.append("Press Render to go on.")
     confidence = totals.get("suggested_confidence")

@@ -12,7 +12,7 @@ Light = Literal["linear", "display"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalSettings(Checked):
-    """How classical engines solve a frame."""
+    """Settings of the classical engines."""
 
     light: Light = "linear"
     """Where colours mix: in linear light, or as a display shows them."""
