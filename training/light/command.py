@@ -19,7 +19,7 @@ from training.samples.device_crops import DeviceCrops
 from training.samples.store_crops import CropSource, StoreCrops
 from vfxmatte.common.configuration import changed, nested, read_toml
 from vfxmatte.engines.model import choose_device
-from vfxmatte.errors import TrainingError
+from vfxmatte.errors import TrainingError, UsageError
 
 
 @click.command()
@@ -29,9 +29,9 @@ from vfxmatte.errors import TrainingError
 @click.option("--pack", type=click.Path(path_type=Path), required=True,
               help="The library, whose held-out part validates.")  # fmt: skip
 @click.option("--photographs", type=click.Path(path_type=Path),
-              help="Folder with input/ alpha/ trimap1/ trimap2/ to validate on.")  # fmt: skip
+              help="Folder with input/ alpha/ trimap1/ trimap2/, to --choose from.")  # fmt: skip
 @click.option("--choose", multiple=True, metavar="NAME",
-              help="Photographs of it that may decide which weights are best.")  # fmt: skip
+              help="A photograph of it that validates too, such as GT01.")  # fmt: skip
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="TOML file.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -50,6 +50,11 @@ def light(
     until: int | None,
 ) -> None:
     """Train on STORES made by `vfxmatte-train composites`; a killed run goes on where it was."""
+    if (photographs is None) != (not choose):
+        raise UsageError(
+            "--photographs and --choose go together",
+            hint="--photographs FOLDER --choose GT01 --choose GT03",
+        )
     torch.set_num_threads(threads)
     config = load_light_training(config_path, settings)
     folder.mkdir(parents=True, exist_ok=True)

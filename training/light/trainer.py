@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.light.losses import LightLosses, light_terms, weighted
-from training.light.validation import Errors, Picture, validate_light
+from training.light.validation import Errors, Picture, pictures_digest, validate_light
 from training.loop.checkpoint import read_checkpoint, save_state
 from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.samples.store_crops import CropBatch, CropConfig, CropSource
@@ -121,6 +121,8 @@ class LightTrainer:
         self.crops, self.config, self.folder = crops, config, folder
         self.device = device
         self.pictures = tuple(pictures)
+        self.validated_on = pictures_digest(pictures)
+        self.is_comparable = True  # with errors from before it was resumed
         torch.manual_seed(config.seed)
         network = LightMatting(config.network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,6 +155,7 @@ class LightTrainer:
             "step": self.step,
             "entered": self.entered,
             "best": self.best,
+            "validated_on": self.validated_on,
             "reference": {group: asdict(errors) for group, errors in self.reference.items()},
         }
 
@@ -164,10 +167,13 @@ class LightTrainer:
         if not self.last_path.is_file():
             return False
         state = read_checkpoint(self.last_path)
-        load_fitting(self.network, state["network"])
-        load_fitting(self.average, state["average"])
+        load_fitting(self.network, state["network"], self.last_path)
+        load_fitting(self.average, state["average"], self.last_path)
         self.averaged, self.step, self.best = state["averaged"], state["step"], state["best"]
         self.reference = {group: Errors(**one) for group, one in state["reference"].items()}
+        self.is_comparable = state.get("validated_on", self.validated_on) == self.validated_on
+        if not self.is_comparable:
+            self.best, self.reference = math.inf, {}
         number, _ = self.config.cycle_at(self.step)
         if number == state["entered"]:
             self._begin_optimiser(number)
@@ -181,8 +187,8 @@ class LightTrainer:
         """Begin a cycle from the best averaged weights."""
         if number > 0 and self.best_path.is_file():
             best = read_checkpoint(self.best_path)["average"]
-            load_fitting(self.network, best)
-            load_fitting(self.average, best)
+            load_fitting(self.network, best, self.best_path)
+            load_fitting(self.average, best, self.best_path)
             self.averaged = 0
         self._begin_optimiser(number)
         cycle = self.config.cycles[number]
@@ -216,6 +222,8 @@ class LightTrainer:
     def run(self, until: int | None = None) -> Iterator[str]:
         """Train to the end, or to step `until`."""
         stop = min(self.config.total_steps, until or self.config.total_steps)
+        if not self.is_comparable:
+            yield "other pictures to validate on than before: the best is chosen anew"
         if not self.reference:
             yield self._first_validation()
         sums: dict[str, float] = {}
@@ -295,7 +303,9 @@ class LightTrainer:
 
     def _first_validation(self) -> str:
         """Validate the untrained network, whose alpha is the mean of the priors."""
-        self.reference = validate_light(copy.deepcopy(self.average), self.pictures, refine=False)
+        with torch.random.fork_rng(devices=[]):
+            untrained = LightMatting(self.config.network).to(self.device)
+        self.reference = validate_light(untrained, self.pictures, refine=False)
         return f"step 0, the mean of the priors: {_in_words(self.reference)}"
 
     def _validate(self, cycle: Cycle) -> str:
@@ -334,11 +344,22 @@ def reduced_input(x: Tensor) -> Tensor:
                       half[:, _PICTURE:].pow(0.25)), 1)  # fmt: skip
 
 
-def load_fitting(network: LightMatting, tensors: dict[str, Tensor]) -> None:
-    """Load a state; parts that it lacks (a guided enlarger) stay as they are."""
-    missing, unexpected = network.load_state_dict(tensors, strict=False)
-    if unexpected or any(".by_" not in name for name in missing):
-        raise TrainingError(f"the checkpoint is of another network: {[*missing, *unexpected][:4]}")
+def load_fitting(network: LightMatting, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state of a checkpoint; parts that it lacks (a guided enlarger) stay as they are.
+
+    Raises:
+        TrainingError: it is of another network.
+    """
+    own = network.state_dict()
+    misfits = [n for n, one in tensors.items() if n not in own or own[n].shape != one.shape]
+    misfits += [name for name in own if name not in tensors and ".by_" not in name]
+    if misfits:
+        raise TrainingError(
+            f"the checkpoint is of another network: {', '.join(misfits[:4])}",
+            path=path,
+            hint="resume with the configuration that began the run, or choose another folder",
+        )
+    network.load_state_dict(dict(tensors), strict=False)
 
 
 def _in_words(errors: dict[str, Errors]) -> str:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from training.elements.pack import Pack
-from training.measure.photographs import photographs
+from training.measure.photographs import is_photograph_folder, photographs
 from training.measure.samples import Sample, composites
 from training.samples.store_crops import network_planes
+from vfxmatte.errors import TrainingError
 from vfxmatte.io.temporary import renamed_when_whole
 from vfxmatte.network.light import PRIORS, STRIDE, LightMatting
 from vfxmatte.network.tiling import pad_reflect, padded_size
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import FloatImage
+
+_TRIMAPS = ("trimap1", "trimap2")
+_SOURCES = "sources"  # the key of their digest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,21 +58,72 @@ class Errors:
 def validation_pictures(
     pack: Pack, folder: Path | None, chosen: Sequence[str], kept: Path
 ) -> list[Picture]:
-    """Held-out composites as `held_out`, and the photographs in `chosen` as `trimap1` and so on.
+    """Return held-out composites as `held_out`, and photographs as `trimap1` and `trimap2`.
 
-    folder: photographs with trimaps and alphas, or None. kept: where the inputs are kept between
-    runs (.npz).
+    Args:
+        folder: photographs with trimaps and alphas, or None.
+        chosen: names of those in it that count.
+        kept: where the inputs are kept between runs (.npz), for as long as they are the same.
+
+    Raises:
+        TrainingError: no such folder or photographs, or nothing is held out.
     """
-    if kept.is_file():
-        return _load(kept)
-    pictures = [_picture("held_out", sample) for sample in composites(pack.validation())]
     if folder is not None:
-        for trimaps in ("trimap1", "trimap2"):
-            pictures += [
-                _picture(trimaps, s) for s in photographs(folder, trimaps) if s.name in chosen
-            ]
-    _save(kept, pictures)
+        _check_chosen(folder, chosen)
+    sources = _digest(pack, folder, chosen)
+    pictures = _kept(kept, sources)
+    if pictures is None:
+        pictures = [_picture("held_out", sample) for sample in composites(pack.validation())]
+        if folder is not None:
+            for trimaps in _TRIMAPS:
+                pictures += [
+                    _picture(trimaps, s) for s in photographs(folder, trimaps) if s.name in chosen
+                ]
+        _keep(kept, pictures, sources)
     return pictures
+
+
+def pictures_digest(pictures: Iterable[Picture]) -> str:
+    """Return what two sets have in common whose errors can be compared."""
+    total = sha256()
+    for picture in pictures:
+        total.update(picture.group.encode())
+        total.update(picture.planes.tobytes())
+        total.update(picture.truth.tobytes())
+    return total.hexdigest()
+
+
+def _check_chosen(folder: Path, chosen: Sequence[str]) -> None:
+    if not is_photograph_folder(folder):
+        raise TrainingError(
+            "no photographs to validate on", path=folder,
+            hint="it needs the folders input/, alpha/, trimap1/ and trimap2/",
+        )  # fmt: skip
+    names = sorted({path.stem for path in (folder / "input").iterdir()})
+    for name in chosen:
+        if name not in names:
+            raise TrainingError(
+                f"there is no photograph {name!r}; there are {', '.join(names)}",
+                path=folder / "input",
+            )
+
+
+def _digest(pack: Pack, folder: Path | None, chosen: Sequence[str]) -> str:
+    """Return a digest of all that the pictures are made from."""
+    total, held_out = sha256(), pack.validation()
+    for element in held_out.elements:
+        total.update(element.name.encode())
+        total.update(element.colour.tobytes())
+        total.update(element.alpha.tobytes())
+    for background in held_out.backgrounds:
+        total.update(background.name.encode())
+        total.update(background.colour.tobytes())
+    if folder is not None:
+        parts = [folder / part for part in ("input", "alpha", *_TRIMAPS)]
+        for path in (p for n in chosen for part in parts for p in sorted(part.glob(f"{n}.*"))):
+            total.update(f"{path.parent.name}/{path.name}".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def _picture(group: str, sample: Sample) -> Picture:
@@ -75,13 +133,18 @@ def _picture(group: str, sample: Sample) -> Picture:
     padded = pad_reflect(np.ascontiguousarray(planes), height, width)
     return Picture(
         group=group,
-        planes=np.ascontiguousarray(padded.transpose(2, 0, 1)),
-        truth=sample.truth,
+        planes=_rounded(padded.transpose(2, 0, 1)),
+        truth=_rounded(sample.truth),
     )
 
 
-def _save(path: Path, pictures: Iterable[Picture]) -> None:
-    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float16]]] = {}
+def _rounded(values: FloatImage) -> FloatImage:
+    """Round to half precision, in which pictures are kept."""
+    return np.ascontiguousarray(values.astype(np.float16), dtype=np.float32)
+
+
+def _keep(path: Path, pictures: Iterable[Picture], sources: str) -> None:
+    arrays: dict[str, NDArray[np.generic]] = {_SOURCES: np.array(sources)}
     for number, picture in enumerate(pictures):
         arrays[f"{number:03d}.{picture.group}.planes"] = picture.planes.astype(np.float16)
         arrays[f"{number:03d}.{picture.group}.truth"] = picture.truth.astype(np.float16)
@@ -89,17 +152,23 @@ def _save(path: Path, pictures: Iterable[Picture]) -> None:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
-def _load(path: Path) -> list[Picture]:
-    with np.load(path) as kept:
-        names = sorted(name.removesuffix(".planes") for name in kept if name.endswith(".planes"))
-        return [
-            Picture(
-                group=name.partition(".")[2],
-                planes=kept[f"{name}.planes"].astype(np.float32),
-                truth=kept[f"{name}.truth"].astype(np.float32),
-            )
-            for name in names
-        ]
+def _kept(path: Path, sources: str) -> list[Picture] | None:
+    """Load the pictures that are kept; None if there are none, or damaged ones, or others."""
+    try:
+        with np.load(path) as arrays:
+            if _SOURCES not in arrays or str(arrays[_SOURCES]) != sources:
+                return None
+            stems = sorted(n.removesuffix(".planes") for n in arrays if n.endswith(".planes"))
+            return [
+                Picture(
+                    group=stem.partition(".")[2],
+                    planes=arrays[f"{stem}.planes"].astype(np.float32),
+                    truth=arrays[f"{stem}.truth"].astype(np.float32),
+                )
+                for stem in stems
+            ]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 @torch.no_grad()
