@@ -22,6 +22,7 @@ from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import fit as fit_module
+from vfxmatte.fitting import settings as fit_settings
 from vfxmatte.fitting.examples import Example, Keyframe, grown_examples, square
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
@@ -227,6 +228,21 @@ def test_a_fit_is_made_once_kept_and_found_again(shot: Shot, always: None) -> No
     made_again, _, steps = statuses(shot)
     assert path.read_bytes() == before and steps == QUICK.steps
     assert set(made_again.values()) == {"kept"}
+
+
+@pytest.mark.parametrize(("hard_error", "steps"), [(1.0, 4), (0.0, 8)])
+def test_a_hard_shot_is_learned_for_longer(
+    shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch, hard_error: float, steps: int
+) -> None:
+    """By the error on the withheld keyframe, unless the minutes are given."""
+    monkeypatch.setattr(fit_settings, "_HARD_ERROR", hard_error)
+    auto = replace(QUICK, when="auto", fewest_frames=3)
+    shot = replace(shot, settings=replace(shot.settings, fit=auto))
+    assert statuses(shot)[2] == steps
+    (path,) = fits(shot)
+    assert json.loads(path.with_suffix(".json").read_text())["training"]["steps"] == steps
+    assert QUICK.further_steps(1.0) == 2
+    assert inspect(shot).finished == 5
 
 
 def test_keyframes_do_not_depend_on_the_fit(shot: Shot, always: None) -> None:

@@ -18,7 +18,6 @@ from vfxmatte.network.light import LightMatting
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
-_FIRST_SHARE = 0.4  # of the steps, before the trial
 _BETTER = 1.0  # times the usual error: below that a fit is used
 
 
@@ -66,6 +65,7 @@ class FitRecord:
     doubts: bool
     """Whether the network may doubt what is certain (`doubt.doubted`): if it was never wrong to."""
     steps: int
+    """Number of steps of the whole fit."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,22 +85,21 @@ def fit(
         examples: by keyframe, the trial's included; two keyframes or more.
         on_fit: receives the progress; what it raises ends the fit.
     """
-    first = max(1, round(settings.steps * _FIRST_SHARE))
     others = [number for number in examples if number != trial.key.number]
 
     def learned(
-        network: LightMatting, numbers: Iterable[int], begun: int, steps: int
+        network: LightMatting, numbers: Iterable[int], first: int, last: int
     ) -> LightMatting:
         def step_done(step: int, error: float) -> None:
-            on_fit(FitProgress(step=begun + step, steps=settings.steps, error=error))
+            on_fit(FitProgress(step=first + step, steps=max(last, settings.steps), error=error))
 
         chosen = [one for number in numbers for one in examples[number]]
-        return learn(network, chosen, settings, steps=steps, on_step=step_done)
+        return learn(network, chosen, settings, steps=last - first, on_step=step_done)
 
-    network = learned(base, others, 0, first)
+    network = learned(base, others, 0, settings.first_steps)
     record = _tried(network, trial, settings)
     if record.used:
-        network = learned(network, examples, first, settings.steps - first)
+        network = learned(network, examples, settings.first_steps, record.steps)
     return network, record
 
 
@@ -123,6 +122,6 @@ def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRec
     doubt = doubted(seen(widened(trial.labels)).alpha, trial.labels) != trial.labels
     return FitRecord(
         used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure, margin=margin,
-        error_before=errors[0], error_after=errors[1], steps=settings.steps,
-        doubts=not doubt.any(),
+        error_before=errors[0], error_after=errors[1], doubts=not doubt.any(),
+        steps=settings.first_steps + settings.further_steps(errors[1]),
     )  # fmt: skip

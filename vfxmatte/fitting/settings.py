@@ -13,6 +13,8 @@ When = Literal["auto", "off", "on"]
 
 STEPS_A_MINUTE = 120
 """About so many on two cores of a small server: a fit of M minutes has the same steps anywhere."""
+_FIRST_SHARE = 0.4  # of the steps, before the trial
+_HARD_ERROR, _LONGER = 0.01, 3  # on the trial's keyframe; times as many steps after it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,8 @@ class FitSettings(Checked):
     """auto: with weights of the light network, two keyframes and `fewest_frames`; on: wherever
     there are two; off: never. It is kept only if an unseen keyframe comes out better with it."""
     minutes: float = limited(1.0, above=0, at_most=120)
-    """Time on two cores of a small server; as many steps on every machine."""
+    """Time on two small cores, as many steps anywhere. With auto a hard shot, with an error above
+    0.01 on the withheld keyframe, takes 2.2 times as long."""
     crop_px: int = limited(256, at_least=64, at_most=1024)
     """Side of the squares that it learns from, a multiple of 32."""
     batch: int = limited(4, at_least=1, at_most=64)
@@ -45,4 +48,21 @@ class FitSettings(Checked):
 
     @property
     def steps(self) -> int:
+        """Number of steps for a shot that is not hard."""
         return max(2, round(self.minutes * STEPS_A_MINUTE))
+
+    @property
+    def first_steps(self) -> int:
+        """Number of steps before the trial."""
+        return max(1, round(self.steps * _FIRST_SHARE))
+
+    @property
+    def longest_minutes(self) -> float:
+        """Time for a hard shot."""
+        longer = _LONGER if self.when == "auto" else 1
+        return self.minutes * (_FIRST_SHARE + (1 - _FIRST_SHARE) * longer)
+
+    def further_steps(self, error: float) -> int:
+        """Return the number of steps after the trial, by the error on its keyframe."""
+        is_hard = self.when == "auto" and error > _HARD_ERROR
+        return (self.steps - self.first_steps) * (_LONGER if is_hard else 1)

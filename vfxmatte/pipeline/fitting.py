@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 7
+FIT_VERSION = 8
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
@@ -119,7 +119,11 @@ def recipe_of(opened: Opened, description: Mapping[str, Any]) -> str:
             "version": FIT_VERSION,
             "engine": dict(description),
             "begins": str(read_sidecar(_base_weights(settings))["sha256"]),
-            "settings": {**as_plain(settings.fit), "when": "", "weights": ""},
+            "settings": {
+                **as_plain(settings.fit),
+                "when": settings.fit.when == "auto",
+                "weights": "",
+            },
             "keyframes": [
                 (n, keyframe_digest(plan, n), plate.signature(plan.sources[n])) for n in numbers
             ],

@@ -271,9 +271,13 @@ class _Mattes:
         engine = described(opened, engine)
         if is_to_come(engine):
             name = f"{shot.subject}: " if shot.subject else ""
+            minutes, longest = settings.fit.minutes, settings.fit.longest_minutes
+            duration = (
+                f"{minutes:g} min" if longest == minutes else f"{minutes:g} to {longest:g} min"
+            )
             inspection.remarks.append(
                 f"{name}a light network is fitted to the keyframes before the first frame: about "
-                f"{settings.fit.minutes:g} min on two cores (--fit off does without)"
+                f"{duration} on two cores (--fit off does without)"
             )
         prints = Fingerprints(plan, settings, known.plate, engine=engine, colour=colour)
         self._locked = [n for n in plan.numbers if n in plan.locked]
