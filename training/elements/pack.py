@@ -7,6 +7,7 @@ formats can be read, and copied to the machine that trains, which opens it with 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterable
@@ -106,6 +107,17 @@ class Pack:
             elements=tuple(e for e in self.elements if e.name in self.held_out),
             backgrounds=tuple(b for b in self.backgrounds if b.name in names),
         )
+
+    def digest(self) -> str:
+        """Compute a digest of the names and pixels of all pictures, in order."""
+        planes: list[tuple[str, NDArray[Any]]] = [(b.name, b.colour) for b in self.backgrounds]
+        for element in self.elements:
+            planes += [(element.name, element.colour), (element.name, element.alpha)]
+        digest = hashlib.sha256()
+        for name, picture in planes:
+            digest.update(f"{name} {picture.dtype} {picture.shape}\n".encode())
+            digest.update(picture.tobytes())
+        return digest.hexdigest()[:24]
 
     @property
     def is_empty(self) -> bool:

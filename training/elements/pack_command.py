@@ -24,6 +24,7 @@ from training.elements.read_element import (
 )
 from training.elements.split import DEFAULT_SEED, DEFAULT_SHARE, draw_held_out, write_split
 from vfxmatte.errors import PlateError, TrainingError, VfxmatteError
+from vfxmatte.io.overwriting import refuse_existing
 from vfxmatte.io.sequence import is_movie
 
 ItemT = TypeVar("ItemT")
@@ -51,6 +52,7 @@ _BACKGROUND = "background"  # kind of all backgrounds in the split
 @click.option("--movie-frames", default=8, show_default=True, type=click.IntRange(1),
               help="Frames taken from each movie of the backgrounds.")  # fmt: skip
 @click.option("--notes", default="", help="Where the pictures come from, and their terms.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def pack(
     library: Path,
     backgrounds: Path,
@@ -64,11 +66,18 @@ def pack(
     colour_quality: int | None,
     movie_frames: int,
     notes: str,
+    overwrite: bool,
 ) -> None:
     """Convert LIBRARY and backgrounds into one file; unusable elements are left out by name.
 
-    Exit code 0: all packed; 1: some left out; 3: none usable.
+    Exit code 0: all packed; 1: some left out; 3: none usable, or the file is there already.
     """
+    refuse_existing(
+        [output],
+        overwrite=overwrite,
+        message="the file is there already",
+        hint="use --overwrite, or another name",
+    )
     console = Console(stderr=True, soft_wrap=True)
     files = find_elements(library)
     pictures = find_backgrounds(backgrounds)
@@ -77,11 +86,17 @@ def pack(
     _report(console, inspected)
     if not usable:
         raise TrainingError("no element of the library can be used", path=library)
+    behind = tuple(_backgrounds(console, backgrounds, pictures, background_side, movie_frames))
+    if not behind:
+        raise TrainingError(
+            "no background can be read",
+            path=backgrounds,
+            hint="give a folder of whole images or movies",
+        )
     elements = _track(console, _elements(usable, element_side), "packing", len(usable))
-    behind = _backgrounds(console, backgrounds, pictures, background_side, movie_frames)
     whole = Pack(
         elements=tuple(elements),
-        backgrounds=tuple(behind),
+        backgrounds=behind,
         notes=notes,
         split_seed=seed,
     )

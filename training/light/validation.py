@@ -110,14 +110,7 @@ def _check_chosen(folder: Path, chosen: Sequence[str]) -> None:
 
 def _digest(pack: Pack, folder: Path | None, chosen: Sequence[str]) -> str:
     """Return a digest of all that the pictures are made from."""
-    total, held_out = sha256(), pack.validation()
-    for element in held_out.elements:
-        total.update(element.name.encode())
-        total.update(element.colour.tobytes())
-        total.update(element.alpha.tobytes())
-    for background in held_out.backgrounds:
-        total.update(background.name.encode())
-        total.update(background.colour.tobytes())
+    total = sha256(pack.validation().digest().encode())
     if folder is not None:
         parts = [folder / part for part in ("input", "alpha", *_TRIMAPS)]
         for path in (p for n in chosen for part in parts for p in sorted(part.glob(f"{n}.*"))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -11,9 +12,21 @@ from torch import Tensor
 from training.loop.picture import save_grid
 from training.losses import masked_mean
 from training.samples.compose import Batch
+from training.samples.sources import PackSource, Source
 from vfxmatte.network.dim import DeepImageMatting
 
 _SHOWN = 6  # samples in the picture
+
+
+def held_out_digest(source: Source) -> str:
+    """Return a digest of what is held out: a pack's pictures, or the names of photographs.
+
+    It is empty where nothing can be validated on.
+    """
+    if isinstance(source, PackSource):
+        pack = source.pack.validation()
+        return "" if pack.is_empty else pack.digest()
+    return hashlib.sha256("\n".join(sorted(source.held_out)).encode()).hexdigest()[:24]
 
 
 class HeldOut:

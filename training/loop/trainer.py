@@ -24,7 +24,7 @@ from training.loop.clock import Clock, peak_memory
 from training.loop.curve import draw_curve
 from training.loop.events import Event, Progress, Validation
 from training.loop.group import Group
-from training.loop.held_out import HeldOut
+from training.loop.held_out import HeldOut, held_out_digest
 from training.loop.logbook import ERRORS, LOSSES, Logbook
 from training.losses import loss_terms, total_loss
 from training.samples.compose import Batch
@@ -59,6 +59,7 @@ class Trainer:
         self.micro = self._first_micro()
         self.compositor = source.batches(config, device)
         self.held_out = HeldOut(source.held_out_batches(config, device), config.precision, device)
+        self.library, self.held_out_digest = str(source), held_out_digest(source)
         self.network = self._first_network(start)
         self.average = Averaged(self.network, config.ema)
         self.step, self.best, self.salt, self.rollbacks = 0, math.inf, 0, 0
@@ -104,15 +105,30 @@ class Trainer:
         return self.folder / "best.pt"
 
     def resume(self) -> bool:
-        """Load the folder's last checkpoint; returns False if there is none."""
+        """Load the folder's last checkpoint; returns False if there is none.
+
+        Raises:
+            TrainingError: it is damaged, of another architecture, or of another library.
+        """
         state = None
         if self.group.is_first and self.last_path.is_file():
             state = load_checkpoint(self.last_path, self.config)
         state = self.group.from_first(state)
         if state is None:
             return False
+        self._check_library(state)
         self._restore(state)
         return True
+
+    def _check_library(self, state: dict[str, Any]) -> None:
+        """Refuse another held-out part; checkpoints of earlier versions do not name theirs."""
+        if state.get("held_out", self.held_out_digest) != self.held_out_digest:
+            raise TrainingError(
+                "the run was begun with another pack: this one holds out other pictures "
+                f"({self.library})",
+                path=self.folder,
+                hint="resume with the pack that it was begun with, or choose another folder",
+            )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
@@ -136,6 +152,7 @@ class Trainer:
             "phase": self.entered,
             "best": self.best,
             "salt": self.salt,
+            "held_out": self.held_out_digest,
         }
 
     # -- phases -----------------------------------------------------------------------------

@@ -59,15 +59,17 @@ class Composite:
 class StoreWriter:
     """Appends records to a store, or goes on with one that is there; one writer at a time."""
 
-    def __init__(self, folder: Path, *, side_px: int, priors: int, description: Any) -> None:
+    def __init__(
+        self, folder: Path, *, side_px: int, priors: int, description: dict[str, Any]
+    ) -> None:
         """Open or create the store.
 
         Args:
             description: plain values that say how the composites are made; a store that is there
-                must have the same.
+                must have the same. `pack` in it is the digest of what they are made from.
 
         Raises:
-            TrainingError: the store that is there was made otherwise.
+            TrainingError: the store that is there was made otherwise, or from another pack.
         """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +93,14 @@ class StoreWriter:
             return 0
         header = _read_header(self.folder)
         count = int(header.pop("count"))
+        stored, current = header["made"], self._header["made"]
+        # stores of earlier versions do not name their pack
+        if "pack" in current and stored.setdefault("pack", current["pack"]) != current["pack"]:
+            raise TrainingError(
+                "the composites of this store were made from another pack",
+                path=self.folder / HEADER,
+                hint="go on with the pack that it was begun with, or choose another folder",
+            )
         if header != self._header:
             raise TrainingError(
                 "the composites of this store were made with other settings",

@@ -13,6 +13,7 @@ from training.samples.bank import PictureBank
 from training.samples.composite_store import StoreWriter
 from training.samples.procedural_alpha import DRAWERS
 from training.samples.varied_composites import VarietyConfig, make_composite, varied_compositor
+from vfxmatte.errors import UsageError
 from vfxmatte.prior.constants import PRIORS
 
 _AT_ONCE = 8  # records between two headers
@@ -45,15 +46,21 @@ def composites(
 
     May be stopped at any moment: the same command goes on, with the same result.
     """
+    if side_px % 32:
+        raise UsageError(
+            f"--side must be a multiple of 32, found {side_px}",
+            hint=f"use --side {max(32, round(side_px / 32) * 32)}",
+        )
     torch.set_num_threads(1)
     config = VarietyConfig(procedural=procedural, shapes=shapes)
-    whole = read_pack(pack)
-    bank = PictureBank(whole.training(), torch.device("cpu"))
+    training_part = read_pack(pack).training()
+    bank = PictureBank(training_part, torch.device("cpu"))
     compositor, config = varied_compositor(bank, config, side_px=side_px)
-    description = {"seed": seed, "variety": config.as_dict()}
+    description = {"seed": seed, "variety": config.as_dict(), "pack": training_part.digest()}
     writer = StoreWriter(output, side_px=side_px, priors=PRIORS, description=description)
     console = Console(stderr=True, soft_wrap=True)
-    console.print(f"{output}: {writer.count} of {count} composites are there")
+    if writer.count < count:
+        console.print(f"{output}: {writer.count} of {count} composites are there")
     waiting = []
     for number in range(writer.count, count):
         waiting.append(make_composite(compositor, config, (seed, number)))
@@ -63,3 +70,4 @@ def composites(
         if (number + 1) % 200 == 0:
             console.print(f"{number + 1} of {count} composites")
     writer.close()
+    console.print(f"{output}: {writer.count} of {count} composites are there")

@@ -333,3 +333,30 @@ def test_frames_of_movies_become_backgrounds(library, tmp_path):
     taken = [b for b in read_pack(output).backgrounds if b.name.startswith("clip.")]
     levels = [float(b.colour.mean()) for b in taken]
     assert len(taken) == 3 and levels[0] + 20 < levels[1] < levels[2] - 20
+
+
+def test_an_existing_pack_is_replaced_only_on_request(library, tmp_path):
+    output = tmp_path / "x.pack"
+    output.write_bytes(b"made by hand")
+    arguments = ["pack", str(library), "--backgrounds", str(tmp_path / "behind"), "-o", str(output)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 3 and "there already" in result.output
+    assert "--overwrite" in result.output and output.read_bytes() == b"made by hand"
+    result = CliRunner().invoke(cli, [*arguments, "--overwrite"])
+    assert result.exit_code == 1, result.output
+    assert len(read_pack(output).elements) == 11
+
+
+@pytest.mark.parametrize(
+    "unreadable, message",
+    [("behind", "no background can be read"), ("lib", "no element of the library can be used")],
+)
+def test_a_pack_without_backgrounds_or_foregrounds_is_not_written(tmp_path, unreadable, message):
+    _write(tmp_path / "lib/a.png", _colour(), _disc())
+    _write(tmp_path / "behind/b.jpg", _colour(1))
+    for path in (tmp_path / unreadable).iterdir():
+        path.write_bytes(b"not a picture")
+    folders = [str(tmp_path / "lib"), "--backgrounds", str(tmp_path / "behind")]
+    result = CliRunner().invoke(cli, ["pack", *folders, "-o", str(tmp_path / "x.pack")])
+    assert result.exit_code == 3 and message in result.output
+    assert not (tmp_path / "x.pack").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,22 @@ def test_the_same_pack_gives_the_same_bytes(tmp_path, pack):
     write_pack(tmp_path / "one.pack", pack)
     write_pack(tmp_path / "two.pack", pack)
     assert (tmp_path / "one.pack").read_bytes() == (tmp_path / "two.pack").read_bytes()
+
+
+def test_a_digest_is_of_names_and_pictures(tmp_path, pack):
+    write_pack(tmp_path / "one.pack", pack)
+    write_pack(tmp_path / "two.pack", replace(pack, notes="a copy", held_out=frozenset()))
+    read = read_pack(tmp_path / "one.pack")
+    assert read.digest() == read_pack(tmp_path / "two.pack").digest()
+    first, *rest = read.elements
+    alpha = first.alpha.copy()
+    alpha[0, 0] ^= 1
+    others = [
+        replace(read, elements=(replace(first, name="other"), *rest)),
+        replace(read, elements=(replace(first, alpha=alpha), *rest)),
+        replace(read, backgrounds=read.backgrounds[::-1]),
+    ]
+    assert len({other.digest() for other in (read, *others)}) == 4
 
 
 def test_training_and_validation_share_nothing(pack):

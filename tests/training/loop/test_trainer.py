@@ -249,6 +249,53 @@ def test_a_checkpoint_of_another_architecture_is_refused(make):
         other.resume()
 
 
+def others_held_out(pack):
+    return replace(pack, held_out=frozenset({"disc a"}))
+
+
+def another_picture_held_out(pack):
+    *rest, last = pack.elements
+    return replace(pack, elements=(*rest, replace(last, colour=last.colour // 2)))
+
+
+def another_background_held_out(pack):
+    return replace(pack, held_out_backgrounds=frozenset({"blotches 2"}))
+
+
+@pytest.mark.parametrize(
+    "change", [others_held_out, another_picture_held_out, another_background_held_out]
+)
+def test_a_run_does_not_go_on_with_a_pack_that_holds_out_others(make, small_pack, change):
+    begun = make()
+    finish(begun, until=2)
+    other = Trainer(PackSource(change(small_pack)), small(), begun.folder, CPU)
+    before = tensors(other)
+    with pytest.raises(TrainingError, match=r"another pack.*1 foregrounds held out") as caught:
+        other.resume()
+    assert caught.value.path == str(begun.folder) and "choose another folder" in caught.value.hint
+    assert other.step == 0 and not moved(before, tensors(other))
+
+
+def test_a_run_goes_on_with_a_larger_pack_that_holds_out_the_same(make, small_pack):
+    begun = make()
+    finish(begun, until=2)
+    added = replace(small_pack.elements[0], name="disc d")
+    larger = replace(small_pack, elements=(*small_pack.elements, added))
+    assert Trainer(PackSource(larger), small(), begun.folder, CPU).resume()
+
+
+def test_a_checkpoint_that_does_not_name_what_is_held_out_goes_on(make):
+    """Earlier versions wrote such checkpoints; the next one names it."""
+    finish(make(), until=2)
+    again = make()
+    state = torch.load(again.last_path, weights_only=True)
+    del state["held_out"]
+    torch.save(state, again.last_path)
+    assert again.resume() and again.step == 2
+    finish(again, until=4)
+    assert torch.load(again.last_path, weights_only=True)["held_out"] == again.held_out_digest
+
+
 @pytest.mark.parametrize("content", [b"", b"PK not a checkpoint"])
 def test_a_damaged_checkpoint_is_named(make, content):
     trainer = make()
