@@ -86,24 +86,26 @@ def fit(
         on_fit: receives the progress; what it raises ends the fit.
     """
     others = [number for number in examples if number != trial.key.number]
+    first = settings.first_steps
+    steps = first + settings.further_steps(_error(trial, trial.usual))
 
     def learned(
-        network: LightMatting, numbers: Iterable[int], first: int, last: int
+        network: LightMatting, numbers: Iterable[int], begun: int, count: int
     ) -> LightMatting:
         def step_done(step: int, error: float) -> None:
-            on_fit(FitProgress(step=first + step, steps=max(last, settings.steps), error=error))
+            on_fit(FitProgress(step=begun + step, steps=steps, error=error))
 
         chosen = [one for number in numbers for one in examples[number]]
-        return learn(network, chosen, settings, steps=last - first, on_step=step_done)
+        return learn(network, chosen, settings, steps=count, on_step=step_done)
 
-    network = learned(base, others, 0, settings.first_steps)
-    record = _tried(network, trial, settings)
+    network = learned(base, others, 0, first)
+    record = _tried(network, trial, steps)
     if record.used:
-        network = learned(network, examples, settings.first_steps, record.steps)
+        network = learned(network, examples, first, steps - first)
     return network, record
 
 
-def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRecord:
+def _tried(network: LightMatting, trial: Trial, steps: int) -> FitRecord:
     image, truth = trial.key.image, trial.key.alpha
 
     def seen(labels: Labels) -> Solved:
@@ -114,14 +116,15 @@ def _tried(network: LightMatting, trial: Trial, settings: FitSettings) -> FitRec
     margin = painted_margin(trial.key.labels, truth)
     sure = calibrated(result, trial.labels, truth, margin)
     after = tightened(result, trial.labels, sure, margin)
-    judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
-    errors = [
-        float(np.abs(alpha - truth)[judged].mean()) if judged.any() else 0.0
-        for alpha in (trial.usual, after.alpha)
-    ]
+    errors = [_error(trial, alpha) for alpha in (trial.usual, after.alpha)]
     doubt = doubted(seen(widened(trial.labels)).alpha, trial.labels) != trial.labels
     return FitRecord(
         used=errors[1] < errors[0] * _BETTER, withheld=trial.key.number, sure=sure, margin=margin,
-        error_before=errors[0], error_after=errors[1], doubts=not doubt.any(),
-        steps=settings.first_steps + settings.further_steps(errors[1]),
+        error_before=errors[0], error_after=errors[1], steps=steps, doubts=not doubt.any(),
     )  # fmt: skip
+
+
+def _error(trial: Trial, alpha: FloatImage) -> float:
+    """Return the mean absolute error where the artist is certain and the wider trimap is not."""
+    judged = (trial.labels == UNKNOWN) & (trial.key.labels != UNKNOWN)
+    return float(np.abs(alpha - trial.key.alpha)[judged].mean()) if judged.any() else 0.0
