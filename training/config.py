@@ -111,7 +111,7 @@ class TrainConfig(Checked):
     """Steps between two validations."""
     checkpoint_every: int = limited(500, at_least=1)
     """Steps between two checkpoints."""
-    validation_samples: int = limited(32, at_least=0)
+    validation_samples: int = limited(32, at_least=1)
     """Number of held-out composites to validate on."""
 
     def __post_init__(self) -> None:

@@ -111,6 +111,6 @@ def _override(config: TrainConfig, key: str, text: str) -> TrainConfig:
         phases[index] = changed(phases[index], nested(rest, text), error=TrainingError)
     except (ValueError, IndexError) as error:
         raise TrainingError(
-            f"there is no phase {key!r}", hint=f"phases.0 to phases.{len(config.phases) - 1}"
+            f"{key!r} names no phase", hint=f"there are phases.0 to phases.{len(config.phases) - 1}"
         ) from error
     return dataclasses.replace(config, phases=tuple(phases))

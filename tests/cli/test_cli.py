@@ -441,6 +441,7 @@ def test_info_notices_damaged_weights(tiny_weights: Path, tmp_path: Path) -> Non
     (tmp_path / "w.json").write_bytes(tiny_weights.with_suffix(".json").read_bytes())
     result = invoke("info", "--weights", tmp_path / "w.safetensors")
     assert result.exit_code == 3 and "damaged" in result.stdout
+    assert "licence" not in result.stdout  # the sidecar says nothing of this file
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

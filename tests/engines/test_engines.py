@@ -16,7 +16,7 @@ from torch import nn
 from tests.engine_tasks import MODES, TOLERANCE, dense_alpha, settings_of, solve, task
 from vfxmatte.engines import registry
 from vfxmatte.engines.deep import DeepEngine, choose_device
-from vfxmatte.engines.model import placed
+from vfxmatte.engines.model import not_a_number, placed
 from vfxmatte.engines.protocol import Engine, EngineSettings, Mode, Task
 from vfxmatte.engines.registry import engine_names, open_engine
 from vfxmatte.errors import DeviceError, UsageError, WeightsError
@@ -260,7 +260,9 @@ def test_a_result_that_is_not_a_number_is_refused(tiny_weights: Path, mode: Mode
         parameter.fill_(float("nan"))
     with pytest.raises(WeightsError, match="not a number in float32") as caught:
         solve(engine, task(32, 32, 1003))
-    assert caught.value.frame == 1003 and "bfloat16" in str(caught.value.hint)
+    assert caught.value.frame == 1003 and caught.value.hint == "use other weights"
+    in_half = not_a_number(torch.float16, frame=1003, path=tiny_weights)
+    assert "in float16" in str(in_half) and "bfloat16" in str(in_half.hint)
 
 
 def test_a_gpu_that_vanishes_is_named_and_other_errors_stay_what_they_are(

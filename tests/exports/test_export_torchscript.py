@@ -268,6 +268,10 @@ def test_a_file_that_is_there_stays(tiny_weights: Path, tmp_path: Path) -> None:
         export_torchscript(tmp_path / "m.pt", weights=tiny_weights)
     with pytest.raises(OutputError, match="a folder"):
         export_torchscript(tmp_path, weights=tiny_weights, overwrite=True)
+    weights = tmp_path / "w.safetensors"
+    with pytest.raises(OutputError, match="name of a weights file"):
+        export_torchscript(weights, weights=tiny_weights, overwrite=True)
+    assert not weights.exists()
     assert (tmp_path / "m.pt").read_text() == "mine"
 
 

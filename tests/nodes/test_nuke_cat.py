@@ -139,6 +139,7 @@ def test_the_record_of_a_real_export_is_read(tiny_weights: Path, tmp_path: Path)
 
 def test_wrong_use_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert make_cat.main(["one"]) == 2
+    assert make_cat.main(["m.pt", "m.cat"]) == 2  # there is no Nuke around it
     assert "MODEL.pt" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from training.loop.checkpoint import read_checkpoint
-from training.loop.export_options import export_options
+from training.loop.export_options import check_output, export_options
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import LightConfig, LightMatting
 from vfxmatte.network.weights_file import save_folded
@@ -18,9 +18,16 @@ from vfxmatte.network.weights_file import save_folded
 @click.command()
 @export_options
 def export_light(
-    checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
+    checkpoint: Path,
+    output: Path,
+    name: str,
+    licence: str,
+    notes: str,
+    stage1_only: bool,
+    overwrite: bool,
 ) -> None:
     """Turn a CHECKPOINT of `vfxmatte-train light` into weights for `vfxmatte run --weights`."""
+    check_output(output, overwrite=overwrite)
     state = read_checkpoint(checkpoint)
     try:
         config = LightConfig(**state["config"]["network"])

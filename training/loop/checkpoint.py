@@ -123,7 +123,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files
-        raise TrainingError(f"the checkpoint cannot be read: {error}", path=path) from error
+        is_empty = path.is_file() and not path.stat().st_size
+        reason = "it is empty" if is_empty else str(error) or type(error).__name__
+        raise TrainingError(
+            f"the checkpoint cannot be read: {reason}",
+            path=path,
+            hint="another checkpoint of the run, best.pt or last.pt, may be whole",
+        ) from error
     return state
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from vfxmatte.errors import OutputError, UsageError
+from vfxmatte.exports.destination import refuse_existing_file
+from vfxmatte.network.sidecar import sidecar_path
+
+_SUFFIX = ".safetensors"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -18,6 +24,7 @@ _OPTIONS = (
     click.option("--licence", default="Apache-2.0", show_default=True),
     click.option("--notes", default="", help="Data, hardware and time, for the sidecar."),
     click.option("--stage1-only", is_flag=True, help="Leave the refinement out."),
+    click.option("--overwrite", is_flag=True, help="Replace existing weights."),
 )  # fmt: skip
 
 
@@ -26,3 +33,31 @@ def export_options(function: Function) -> Function:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Check that weights may be written: neither over what is no weights, nor unasked over others.
+
+    Raises:
+        UsageError: another suffix.
+        OutputError: the file or its sidecar exists and `overwrite` is off, or a .json beside it is
+            no sidecar of weights.
+    """
+    if path.suffix != _SUFFIX:
+        raise UsageError(
+            f"weights are {_SUFFIX} files, found {path.name}",
+            hint=f"-o {path.with_suffix(_SUFFIX)}",
+        )
+    sidecar = sidecar_path(path)
+    for existing in (path, sidecar):
+        refuse_existing_file(existing, overwrite=overwrite)
+    if sidecar.exists() and not _describes_weights(sidecar):
+        raise OutputError("this file describes no weights", path=sidecar, hint="use another name")
+
+
+def _describes_weights(sidecar: Path) -> bool:
+    try:
+        record = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and "sha256" in record

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from training.config import setting_pairs
 from training.loop.checkpoint import averaged_network, read_checkpoint
-from training.loop.export_options import export_options
+from training.loop.export_options import check_output, export_options
 from training.loop.group import Group
 from training.loop.show import show
 from training.loop.starts import Start
@@ -85,9 +85,16 @@ def train(
 @click.command()
 @export_options
 def export(
-    checkpoint: Path, output: Path, name: str, licence: str, notes: str, stage1_only: bool
+    checkpoint: Path,
+    output: Path,
+    name: str,
+    licence: str,
+    notes: str,
+    stage1_only: bool,
+    overwrite: bool,
 ) -> None:
     """Turn a CHECKPOINT into weights for `vfxmatte run --weights`."""
+    check_output(output, overwrite=overwrite)
     state = read_checkpoint(checkpoint)
     network = averaged_network(checkpoint, state, refine=not stage1_only)
     record = {"steps": state["step"], "config": state["config"], "notes": notes}

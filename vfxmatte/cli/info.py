@@ -84,10 +84,10 @@ def _weights(path: Path) -> dict[str, Any]:
         record = read_sidecar(path)
     except WeightsError as error:
         return {"path": str(path), "error": str(error)}
-    is_intact = file_sha256(path) == record.get("sha256")
-    damaged = {} if is_intact else {"error": "damaged: the sha256 is not that of the sidecar"}
+    if file_sha256(path) != record.get("sha256"):
+        return {"path": str(path), "error": "damaged: the sha256 is not that of the sidecar"}
     names = ("name", "sha256", "licence", "encoding", "network", "training", "evaluation")
-    return {"path": str(path), **{name: record.get(name) for name in names}, **damaged}
+    return {"path": str(path), **{name: record.get(name) for name in names}}
 
 
 def _codecs() -> dict[str, Any]:

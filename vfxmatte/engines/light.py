@@ -15,10 +15,15 @@ import numpy as np
 import torch
 
 from vfxmatte.engines.light_frame import Frame, Solved, solved
-from vfxmatte.engines.model import choose_device, choose_dtype, placed, trimap_values
+from vfxmatte.engines.model import (
+    choose_device,
+    choose_dtype,
+    not_a_number,
+    placed,
+    trimap_values,
+)
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.single_threaded import single_threaded_map
-from vfxmatte.errors import WeightsError
 from vfxmatte.network.light import PRIORS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
 from vfxmatte.prior.alpha_prior import alpha_priors
@@ -89,12 +94,7 @@ class LightEngine:
         frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
         solution = solved(self.network, frame)
         if not np.isfinite(solution.alpha).all():
-            raise WeightsError(
-                f"the network's result is not a number in {self.dtype}",
-                frame=task.number,
-                path=self.path,
-                hint="use --precision bfloat16 or float32, or other weights",
-            )
+            raise not_a_number(self.dtype, frame=task.number, path=self.path)
         return solution
 
     def _priors(self, task: Task) -> FloatImage:

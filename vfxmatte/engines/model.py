@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -93,12 +94,7 @@ class Model:
     def check_finite(self, alpha: FloatImage, frame: int) -> None:
         """Raise WeightsError if a result is not finite."""
         if not np.isfinite(alpha).all():
-            raise WeightsError(
-                f"the network's result is not a number in {self.precision}",
-                frame=frame,
-                path=self.info.path,
-                hint="use --precision bfloat16 or float32, or other weights",
-            )
+            raise not_a_number(self.dtype, frame=frame, path=self.info.path)
 
     def out_of_memory(self, error: BaseException) -> bool:
         """Return True if an error reports too little memory on the device."""
@@ -125,6 +121,17 @@ class Model:
 
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+def not_a_number(dtype: torch.dtype, *, frame: int, path: Path) -> WeightsError:
+    """Create the error for a result that is not finite."""
+    precise = dtype == torch.float32
+    return WeightsError(
+        f"the network's result is not a number in {str(dtype).removeprefix('torch.')}",
+        frame=frame,
+        path=path,
+        hint="use other weights" if precise else "use --precision bfloat16 or float32",
+    )
 
 
 def placed(network: NetworkT, device: torch.device, dtype: torch.dtype) -> NetworkT:

@@ -15,8 +15,12 @@ from vfxmatte.io.temporary import renamed_when_whole
 def written_when_equal(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary file, renamed to `path` when the block succeeds.
 
-    Raises OutputError if `path` exists and `overwrite` is off, or cannot be written.
+    Raises OutputError if `path` exists and `overwrite` is off, has the suffix of weights, or cannot
+    be written.
     """
+    if path.suffix in (".safetensors", ".json"):
+        raise OutputError("this is the name of a weights file", path=path,
+                          hint="name an exported model .pt or .onnx")  # fmt: skip
     if path.is_dir():
         raise OutputError("this is a folder, not a file", path=path, hint="name a file in it")
     refuse_existing_file(path, overwrite=overwrite)

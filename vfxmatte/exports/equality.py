@@ -134,7 +134,8 @@ def _difference(
         raise ExportError(
             f"the exported model differs from the engine by up to {largest:.2g}, {mean:.2g} on "
             f"the mean ({size}); allowed is {tolerance.largest:g} and {tolerance.mean:g}",
-            hint="nothing was written; please report this with the weights' sidecar",
+            hint="nothing was written; weights that have hardly learned differ as much; please "
+            "report others with their sidecar",
         )
     return largest
 

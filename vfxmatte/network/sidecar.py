@@ -43,6 +43,12 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise WeightsError(
             "no such weights file", path=path, hint="give a .safetensors file to --weights"
         )
+    if path.suffix == ".pt":
+        raise WeightsError(
+            "this is a checkpoint or an exported model, no weights file",
+            path=path,
+            hint="vfxmatte-train export, or export-light, makes weights of a checkpoint",
+        )
     sidecar = sidecar_path(path)
     try:
         record: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))

@@ -76,11 +76,19 @@ def save_folded(
     """Write a folded network and its sidecar, each whole or not at all; return the sha256.
 
     Raises:
-        WeightsError: the network still has batch-norms, or a file cannot be written.
+        WeightsError: the network still has batch-norms, or values that are no numbers, or a file
+            cannot be written.
     """
     if config.batch_norm:
         raise WeightsError("weights are saved folded: call `fold()` on a copy of the network first")
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
+    spoilt = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if spoilt:
+        raise WeightsError(
+            f"weights are not finite numbers: {', '.join(spoilt[:3])}",
+            path=path,
+            hint="the training has gone astray; take an earlier checkpoint",
+        )
     try:
         with renamed_when_whole(path) as partial:
             partial.write_bytes(save(tensors))  # save_file would keep other users from reading it

@@ -88,8 +88,11 @@ def main(arguments: list) -> int:
     if len(arguments) != 2:
         print("use: nuke --nukex -t make_cat.py MODEL.pt MODEL.cat", file=sys.stderr)
         return 2
-    import nuke  # exists inside Nuke only
-
+    try:
+        import nuke  # exists inside Nuke only
+    except ImportError:
+        print("error: this runs inside Nuke: nuke --nukex -t make_cat.py …", file=sys.stderr)
+        return 2
     try:
         make_cat(nuke, arguments[0], arguments[1])
     except CatError as error:
