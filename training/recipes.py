@@ -13,6 +13,7 @@ from training.losses import LossWeights
 from training.samples.sources import Source, open_pack
 from training.samples.synthesis import SynthesisConfig
 from vfxmatte.common.configuration import changed, nested, read_toml
+from vfxmatte.common.wording import counted
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
 
@@ -104,13 +105,14 @@ def _override(config: TrainConfig, key: str, text: str) -> TrainConfig:
     """Change one `key=value`; `phases.N.key` changes the Nth phase."""
     if not key.startswith("phases."):
         return changed(config, nested(key, text), error=TrainingError)
-    try:
-        _, number, rest = key.split(".", 2)
-        phases = list(config.phases)
-        index = int(number)
-        phases[index] = changed(phases[index], nested(rest, text), error=TrainingError)
-    except (ValueError, IndexError) as error:
+    number, _, rest = key.removeprefix("phases.").partition(".")
+    phases = list(config.phases)
+    if number not in map(str, range(len(phases))):
         raise TrainingError(
-            f"{key!r} names no phase", hint=f"there are phases.0 to phases.{len(config.phases) - 1}"
-        ) from error
+            f"there is no phase {number!r} in {key!r}; the recipe has "
+            + counted(len(phases), "phase"),
+            hint=f"phases.0 to phases.{len(phases) - 1}",
+        )
+    index = int(number)
+    phases[index] = changed(phases[index], nested(rest, text), error=TrainingError)
     return dataclasses.replace(config, phases=tuple(phases))

@@ -442,6 +442,9 @@ def test_info_notices_damaged_weights(tiny_weights: Path, tmp_path: Path) -> Non
     result = invoke("info", "--weights", tmp_path / "w.safetensors")
     assert result.exit_code == 3 and "damaged" in result.stdout
     assert "licence" not in result.stdout  # the sidecar says nothing of this file
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    empty = invoke("info", "--weights", tmp_path / "w.safetensors", "--json")
+    assert empty.exit_code == 3 and set(json.loads(empty.stdout)["weights"]) == {"path", "error"}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from vfxmatte.cli import commands
@@ -37,6 +38,27 @@ def test_errors_are_one_message(tiny_weights: Path, tmp_path: Path) -> None:
     assert code == 3 and "no such weights" in said and "Traceback" not in said
     code, said = run("onnx", "-o", tmp_path / "n.onnx", "--colorspace", "XYZ")
     assert code == 2 and "linear-rec709" in said
+
+
+@pytest.mark.parametrize(
+    "kind, name, hint",
+    [
+        ("torchscript", "m.safetensors", "m.pt"),
+        ("torchscript", "m.onnx", "m.pt"),
+        ("onnx", "m.safetensors", "m.onnx"),
+        ("onnx", "m", "m.onnx"),
+        ("onnx", ".", "NAME.onnx"),
+    ],
+)
+def test_no_file_of_another_kind_is_replaced(
+    tiny_weights: Path, tmp_path: Path, kind: str, name: str, hint: str
+) -> None:
+    path = tmp_path / name if name != "." else Path(name)
+    if name != ".":
+        path.write_text("mine")
+    code, said = run(kind, "-o", path, "--weights", tiny_weights, "--overwrite")
+    assert code == 2 and f"found {path.name or path}\n" in said and hint in said
+    assert name == "." or path.read_text() == "mine"
 
 
 def test_help_loads_no_torch() -> None:

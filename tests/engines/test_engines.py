@@ -261,6 +261,8 @@ def test_a_result_that_is_not_a_number_is_refused(tiny_weights: Path, mode: Mode
     with pytest.raises(WeightsError, match="not a number in float32") as caught:
         solve(engine, task(32, 32, 1003))
     assert caught.value.frame == 1003 and caught.value.hint == "use other weights"
+    in_bfloat16 = not_a_number(torch.bfloat16, frame=1003, path=tiny_weights)
+    assert in_bfloat16.hint == "use other weights"  # its range is that of float32
     in_half = not_a_number(torch.float16, frame=1003, path=tiny_weights)
     assert "in float16" in str(in_half) and "bfloat16" in str(in_half.hint)
 

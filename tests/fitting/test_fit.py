@@ -73,6 +73,16 @@ def test_a_network_learns_a_shot_and_the_one_it_began_from_stays() -> None:
     assert np.mean([made for _, made in told[-8:]]) < np.mean([made for _, made in told[:8]])
 
 
+def test_a_keyframe_is_learned_as_it_was_painted_and_under_wider_trimaps() -> None:
+    """Frames beside a keyframe have nearly its own trimap."""
+    key = keyframe(1)
+    trimaps = [one.frame.labels for one in grown_examples(key)]
+    assert np.array_equal(trimaps[0], key.labels)
+    unknown = [np.count_nonzero(labels == UNKNOWN) for labels in trimaps]
+    assert len(trimaps) == len(examples_module.GROWTHS_PX)
+    assert unknown == sorted(unknown) and unknown[1] > unknown[0]
+
+
 @pytest.fixture
 def threads() -> Iterator[Any]:
     before = torch.get_num_threads()

@@ -139,8 +139,14 @@ def test_the_record_of_a_real_export_is_read(tiny_weights: Path, tmp_path: Path)
 
 def test_wrong_use_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert make_cat.main(["one"]) == 2
-    assert make_cat.main(["m.pt", "m.cat"]) == 2  # there is no Nuke around it
     assert "MODEL.pt" in capsys.readouterr().err
+
+
+def test_outside_nuke_it_says_how_it_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_cat.main(["m.pt", "m.cat"]) == 2
+    assert capsys.readouterr().err == (
+        "error: this runs inside Nuke: nuke --nukex -t make_cat.py MODEL.pt MODEL.cat\n"
+    )
 
 
 def test_python_39_can_read_it() -> None:

@@ -169,10 +169,24 @@ def test_an_empty_plate_is_named(folder: Path, solve: Any) -> None:
     assert caught.value.path == str(folder / "plate") and caught.value.shot == folder.name
 
 
-def test_missing_weights_are_named_with_the_shot(folder: Path, solve: Any) -> None:
-    with pytest.raises(WeightsError, match="no such weights file") as caught:
-        solve(folder, engine={"weights": "lost.safetensors", "device": "cpu"})
-    assert caught.value.shot == folder.name
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("lost.safetensors", "no such weights file"),
+        ("empty.safetensors", "weights are damaged"),
+        ("best.pt", "this is a checkpoint"),
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
+def test_unusable_weights_are_named_and_nothing_is_written(
+    folder: Path, tmp_path: Path, solve: Any, name: str, words: str, device: str
+) -> None:
+    (tmp_path / "empty.json").write_text('{"format": 1, "sha256": "of another file"}')
+    for present in ("empty.safetensors", "best.pt"):
+        (tmp_path / present).touch()
+    with pytest.raises(WeightsError, match=words) as caught:
+        solve(folder, tmp_path / "out", engine={"weights": tmp_path / name, "device": device})
+    assert caught.value.shot == folder.name and not (tmp_path / "out").exists()
 
 
 def test_an_output_that_cannot_be_written_is_named(

@@ -123,7 +123,9 @@ def test_an_unknown_key_is_refused_with_near_names(key, near):
         ({"batch": '"many"'}, "batch"),
         ({"ema": "1.0"}, "ema must be 0 or more and below 1, found 1.0"),
         ({"phases.0.steps": "0"}, "steps"),
-        ({"phases.9.steps": "1"}, "no phase"),
+        ({"phases.9.steps": "1"}, "no phase '9' in 'phases.9.steps'; the recipe has 3 phases"),
+        ({"phases.-1.steps": "1"}, "no phase '-1'"),
+        ({"validation_samples": "0"}, "validation_samples must be 1 or more, found 0"),
         ({"network.width": "99"}, "width"),
     ],
 )

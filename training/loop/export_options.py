@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from vfxmatte.errors import OutputError, UsageError
-from vfxmatte.exports.destination import refuse_existing_file
+from vfxmatte.errors import OutputError
+from vfxmatte.exports.destination import check_suffix, refuse_existing_file
 from vfxmatte.network.sidecar import sidecar_path
 
-_SUFFIX = ".safetensors"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -43,11 +42,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         OutputError: the file or its sidecar exists and `overwrite` is off, or a .json beside it is
             no sidecar of weights.
     """
-    if path.suffix != _SUFFIX:
-        raise UsageError(
-            f"weights are {_SUFFIX} files, found {path.name}",
-            hint=f"-o {path.with_suffix(_SUFFIX)}",
-        )
+    check_suffix(path, "weights", ".safetensors")
     sidecar = sidecar_path(path)
     for existing in (path, sidecar):
         refuse_existing_file(existing, overwrite=overwrite)

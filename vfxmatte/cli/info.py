@@ -17,7 +17,7 @@ from vfxmatte.colour import ColourConfig
 from vfxmatte.common.wording import counted
 from vfxmatte.engines.registry import engine_names
 from vfxmatte.errors import WeightsError
-from vfxmatte.network.sidecar import file_sha256, named_weights, read_sidecar
+from vfxmatte.network.sidecar import check_intact, named_weights, read_sidecar
 from vfxmatte.pipeline.manifest import versions
 from vfxmatte.review.preview import h264_encoder
 
@@ -79,13 +79,12 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    """Return the sidecar's content, with an error if the file does not match it."""
+    """Return the sidecar's content, or only an error if the file does not match it."""
     try:
         record = read_sidecar(path)
+        check_intact(path, record)
     except WeightsError as error:
         return {"path": str(path), "error": str(error)}
-    if file_sha256(path) != record.get("sha256"):
-        return {"path": str(path), "error": "damaged: the sha256 is not that of the sidecar"}
     names = ("name", "sha256", "licence", "encoding", "network", "training", "evaluation")
     return {"path": str(path), **{name: record.get(name) for name in names}}
 

@@ -125,12 +125,13 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 def not_a_number(dtype: torch.dtype, *, frame: int, path: Path) -> WeightsError:
     """Create the error for a result that is not finite."""
-    precise = dtype == torch.float32
     return WeightsError(
         f"the network's result is not a number in {str(dtype).removeprefix('torch.')}",
         frame=frame,
         path=path,
-        hint="use other weights" if precise else "use --precision bfloat16 or float32",
+        hint="use --precision bfloat16 or float32, or other weights"
+        if dtype == torch.float16
+        else "use other weights",  # the other precisions have float32's range
     )
 
 

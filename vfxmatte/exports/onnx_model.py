@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vfxmatte.colour import decode_srgb, encode_for_network
 from vfxmatte.errors import ExportError
-from vfxmatte.exports.destination import written_when_equal
+from vfxmatte.exports.destination import check_suffix, written_when_equal
 from vfxmatte.exports.equality import (
     FLOAT_TOLERANCE,
     HALF_TOLERANCE,
@@ -147,10 +147,12 @@ def export_onnx(
         priors: take the alpha priors (`alpha_priors`) as further channels of the input, instead of
             computing them.
     Raises:
+        UsageError: another suffix than .onnx.
         OutputError: the file exists, or cannot be written. WeightsError: unusable weights.
         ExportError: the network takes no priors, packages are missing, or the model differs from
             the engine. Nothing is written then.
     """
+    check_suffix(path, "ONNX models", ".onnx")
     require_packages()
     if not priors:
         check_flame_path(flame_path(path), overwrite=overwrite)

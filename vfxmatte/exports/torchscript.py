@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from vfxmatte.exports.destination import written_when_equal
+from vfxmatte.exports.destination import check_suffix, written_when_equal
 from vfxmatte.exports.equality import check_equal
 from vfxmatte.exports.light_wrapper import ExportedLight
 from vfxmatte.exports.networks import load_any
@@ -42,9 +42,11 @@ def export_torchscript(
     Args:
         space, tile_px: defaults of the knobs `colorspace` and `tile_px`.
     Raises:
+        UsageError: another suffix than .pt or .ts.
         OutputError: the file exists, or cannot be written. WeightsError: unusable weights.
         ExportError: the model differs from the engine. Nothing is written then.
     """
+    check_suffix(path, "TorchScript models", ".pt", ".ts")
     with written_when_equal(path, overwrite=overwrite) as partial, _torchscript_allowed():
         network, info = load_any(weights)
         wrapped = ExportedLight if isinstance(network, LightMatting) else ExportedMatting

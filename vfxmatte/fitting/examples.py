@@ -20,8 +20,9 @@ from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.trimaps import grow
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
-GROWTHS_PX = (3, 6, 12, 20, 30, 45)
-"""Growths of the painted band, in px of the picture as stage 1 sees it."""
+GROWTHS_PX = (0, 6, 12, 20, 30, 45)
+"""Growths of the painted band, in px of the picture as stage 1 sees it: as painted too, as it is on
+frames beside a keyframe."""
 
 TRIAL_GROWTH_PX = 15
 """Growth for the trial: about as wide as what motion alone leaves between two keyframes."""

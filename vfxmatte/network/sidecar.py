@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vfxmatte.errors import WeightsError
 
 SIDECAR_FORMAT = 1
+AGAIN = "copy the .safetensors and its .json again, together"
 _SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_WEIGHTS = _SHIPPED / "light.safetensors"
 
@@ -63,7 +65,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"the sidecar cannot be understood: {error!r}",
             path=sidecar,
-            hint="copy the .safetensors and its .json again, together",
+            hint=AGAIN,
         ) from error
     if version != SIDECAR_FORMAT:
         raise WeightsError(
@@ -72,6 +74,16 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             hint="update vfxmatte, or use weights that were made for this version",
         )
     return record
+
+
+def check_intact(path: Path, record: Mapping[str, Any]) -> None:
+    """Raise WeightsError if the file is not the one that `record`, of its sidecar, describes."""
+    if file_sha256(path) != record.get("sha256"):
+        raise WeightsError(
+            "weights are damaged, or not those that the sidecar describes: the sha256 differs",
+            path=path,
+            hint=AGAIN,
+        )
 
 
 def is_light(path: Path) -> bool:

@@ -21,9 +21,14 @@ from torch import nn
 from vfxmatte.colour import NETWORK_ENCODING
 from vfxmatte.errors import OutputError, WeightsError
 from vfxmatte.io.temporary import renamed_when_whole, write_whole
-from vfxmatte.network.sidecar import SIDECAR_FORMAT, file_sha256, read_sidecar, sidecar_path
-
-_AGAIN = "copy the .safetensors and its .json again, together"
+from vfxmatte.network.sidecar import (
+    AGAIN,
+    SIDECAR_FORMAT,
+    check_intact,
+    file_sha256,
+    read_sidecar,
+    sidecar_path,
+)
 
 
 class NetworkConfig(Protocol):
@@ -142,7 +147,7 @@ def read_info_as(path: Path, config: Callable[[Mapping[str, Any]], Config]) -> W
         raise WeightsError(
             f"the sidecar cannot be understood: {error!r}",
             path=sidecar_path(path),
-            hint=f"{_AGAIN}, or update vfxmatte",
+            hint=f"{AGAIN}, or update vfxmatte",
         ) from error
 
 
@@ -159,12 +164,7 @@ def load_as(info: WeightsInfo[Config], build: Callable[[Config], Network]) -> Ne
             path=info.path,
             hint="use weights that were made for this version of vfxmatte",
         )
-    if file_sha256(info.path) != info.sha256:
-        raise WeightsError(
-            "weights are damaged, or not those that the sidecar describes: the sha256 differs",
-            path=info.path,
-            hint=_AGAIN,
-        )
+    check_intact(info.path, {"sha256": info.sha256})
     network = build(info.network)
     try:
         tensors = {name: tensor.float() for name, tensor in load_file(info.path).items()}
@@ -173,6 +173,6 @@ def load_as(info: WeightsInfo[Config], build: Callable[[Config], Network]) -> Ne
         raise WeightsError(
             f"weights do not fit the network that the sidecar describes: {error}",
             path=info.path,
-            hint=_AGAIN,
+            hint=AGAIN,
         ) from error
     return network.eval()

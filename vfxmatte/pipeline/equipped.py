@@ -11,7 +11,9 @@ from vfxmatte.common.devices import check_devices, device_names, names_several
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import VfxmatteError, as_foreseen
+from vfxmatte.network.sidecar import check_intact
 from vfxmatte.pipeline.fitting import fitted, is_wanted
+from vfxmatte.pipeline.plan import weights_sidecar
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
@@ -65,6 +67,14 @@ class EquippedRun(PreparedRun):
         """Solve with an engine that is open already and stays open; None changes nothing."""
         if engine is not None:
             self.engine, self.device = engine, engine.device
+
+    def check_weights(self) -> None:
+        """Raise WeightsError, before anything is written, if the engine to open cannot load its
+        weights."""
+        settings = self.settings.engine
+        sidecar = weights_sidecar(settings) if self.engine is None else None
+        if sidecar is not None:
+            check_intact(settings.weights_path, sidecar)
 
     def ready_engine(self) -> Engine:
         """Return the engine; one that this run opens is closed with it."""

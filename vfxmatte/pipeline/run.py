@@ -114,6 +114,7 @@ class Run(EquippedRun):
         """
         try:
             self.check_keyframes()
+            self.check_weights()
             with self.open_journal() as journal, ended_by(lambda: self.write_manifest(journal)):
                 yield from self._frames(journal)
         except VfxmatteError as error:

@@ -173,6 +173,7 @@ class SubjectsRun:
         """
         try:
             self.check_keyframes()
+            self._first.check_weights()
             with ExitStack() as stack:
                 journals = {name: run.open_journal() for name, run in self.runs.items()}
                 for journal in journals.values():

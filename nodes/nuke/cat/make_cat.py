@@ -13,6 +13,7 @@ import os
 import sys
 import zipfile
 
+USE = "nuke --nukex -t make_cat.py MODEL.pt MODEL.cat"
 CHANNELS_IN = "rgba.red,rgba.green,rgba.blue,rgba.alpha"
 CHANNELS_OUT = "rgba.alpha"
 RECORD_NAME = "extra/vfxmatte.json"
@@ -86,12 +87,12 @@ def _fill(nuke, node, model: str, cat: str, record: dict, knobs: dict) -> None:
 def main(arguments: list) -> int:
     """Return the exit code: 0 made, 1 not made, 2 wrong use."""
     if len(arguments) != 2:
-        print("use: nuke --nukex -t make_cat.py MODEL.pt MODEL.cat", file=sys.stderr)
+        print(f"use: {USE}", file=sys.stderr)
         return 2
     try:
         import nuke  # exists inside Nuke only
     except ImportError:
-        print("error: this runs inside Nuke: nuke --nukex -t make_cat.py …", file=sys.stderr)
+        print(f"error: this runs inside Nuke: {USE}", file=sys.stderr)
         return 2
     try:
         make_cat(nuke, arguments[0], arguments[1])

@@ -17,9 +17,9 @@ from vfxmatte.network.light import LightConfig, LightMatting
 from vfxmatte.network.sidecar import read_sidecar
 
 
-def light_checkpoint(path, **tensors):
+def light_checkpoint(path):
     config = LightConfig()
-    state = {**LightMatting(config).state_dict(), **tensors}
+    state = LightMatting(config).state_dict()
     torch.save({"config": {"network": config.as_dict()}, "average": state, "step": 1}, path)
     return path
 
@@ -65,12 +65,18 @@ def test_nothing_but_weights_is_replaced(tmp_path, command):
     assert len([*tmp_path.iterdir()]) == 2
 
 
-def test_weights_that_are_no_numbers_are_not_written(tmp_path):
-    spoilt = torch.full_like(LightMatting(LightConfig()).decoder.maps.bias, torch.nan)
-    checkpoint = light_checkpoint(tmp_path / "best.pt", **{"decoder.maps.bias": spoilt})
-    result = export("export-light", checkpoint, tmp_path / "w.safetensors")
-    assert result.exit_code == WeightsError.exit_code
-    assert "not finite numbers: decoder.maps.bias" in result.output
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize(
+    "command, tensor", [("export", "decoder.alpha.bias"), ("export-light", "decoder.maps.bias")]
+)
+def test_weights_that_are_no_numbers_are_not_written(tmp_path, command, tensor, value):
+    checkpoint = KINDS[command](tmp_path / "best.pt")
+    state = torch.load(checkpoint, weights_only=True)
+    state["average"][tensor].fill_(value)
+    torch.save(state, checkpoint)
+    result = export(command, checkpoint, tmp_path / "w.safetensors")
+    assert result.exit_code == WeightsError.exit_code and "w.safetensors" in result.output
+    assert f"not finite numbers: {tensor}" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
 
 
