@@ -86,6 +86,8 @@ def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path, large: Any
     model = onnx.load(path)
     assert {node.domain for node in model.graph.node} == {""} and not model.functions
     assert b"/vfxmatte/" not in path.read_bytes()
+    weights = [t.raw_data for t in model.graph.initializer if len(t.raw_data) > 10_000]
+    assert weights and len(set(weights)) == len(weights), "stage 1 is there once, and looks twice"
     session = OnnxSession(path, threads=1)
     picture, painted, wanted = large
     found = session(stacked(picture, painted))[0, 0]

@@ -78,7 +78,8 @@ class SeesTheHand:
     def __init__(self) -> None:
         self.asked: list[Labels] = []
 
-    def solved(self, task: Task) -> Solved:
+    def solved(self, task: Task, *, coarse: bool) -> Solved:
+        assert not coarse
         labels = task.trimap.labels
         self.asked.append(labels)
         right = seen_with(HAND) > 0.5
@@ -160,7 +161,7 @@ def test_a_network_that_is_wrong_on_the_withheld_keyframe_may_not_doubt(
     key = keyframe()
     trial = Trial(key=key, labels=key.labels, usual=np.zeros_like(key.alpha))
 
-    def solved(network: LightMatting, frame: Frame, *, refine: bool) -> Solved:
+    def solved(network: LightMatting, frame: Frame, *, refine: bool, coarse: bool) -> Solved:
         wider = (frame.labels == UNKNOWN) & (key.labels != UNKNOWN)
         alpha = np.where(wider & is_wrong, 1 - key.alpha, key.alpha)
         return Solved(alpha=alpha, error=np.ones_like(alpha), prior=key.alpha)

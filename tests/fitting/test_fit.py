@@ -17,13 +17,16 @@ from click.testing import CliRunner
 from tests.conftest import light_network
 from tests.fitting.conftest import QUICK, fits, statuses
 from vfxmatte.cli.group import commands
+from vfxmatte.engines.light import LightEngine
 from vfxmatte.engines.light_frame import Frame, Solved, solve_frame, stage1_reduction
-from vfxmatte.engines.protocol import EngineSettings
+from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting import settings as fit_settings
+from vfxmatte.fitting.engine import FittedEngine
 from vfxmatte.fitting.examples import Example, Keyframe, grown_examples, square
+from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.learning import learn
 from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.fitting.tightening import calibrated, painted_margin, tightened
@@ -37,7 +40,7 @@ from vfxmatte.pipeline.shot import Shot
 from vfxmatte.prior.alpha_prior import alpha_priors
 from vfxmatte.reporting.inspection import inspect
 from vfxmatte.trimaps import from_matte, grow
-from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
 
 
 def keyframe(number: int = 1) -> Keyframe:
@@ -366,3 +369,15 @@ def test_the_option() -> None:
     with pytest.raises(UsageError, match="multiple of 32"):
         FitSettings(crop_px=100)
     assert "--fit" in CliRunner().invoke(commands, ["run", "--help"]).output
+
+
+def test_fitted_frames_are_seen_at_the_size_that_was_learned_alone(light_weights: Path) -> None:
+    key = keyframe()
+    trimap = Trimap(number=2, labels=grow(key.labels, 12), is_keyframe=False)
+    task = Task(image=key.image, trimap=trimap)
+    engine = LightEngine.open(EngineSettings(weights=light_weights, device="cpu"))
+    record = {"sure": 0.0, "margin": 3, "doubts": False}
+    fitted = FittedEngine(engine, engine, KeptFit(path=light_weights, record=record))
+    alpha = fitted.matte(task).alpha
+    assert np.array_equal(alpha, engine.solved(task, coarse=False).alpha)
+    assert np.abs(alpha - engine.solved(task).alpha).max() > 1e-4

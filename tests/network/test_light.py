@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,14 @@ from vfxmatte.engines.light_frame import Frame, solve_frame, stage1_reduction
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import WeightsError
-from vfxmatte.network.light import CHANNELS, PRIORS, LightConfig, LightMatting, reset_last_layers
+from vfxmatte.network.light import (
+    CHANNELS,
+    LEAST_ERROR,
+    PRIORS,
+    LightConfig,
+    LightMatting,
+    reset_last_layers,
+)
 from vfxmatte.network.light_weights import load_light_weights
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.sidecar import sidecar_path
@@ -39,14 +47,25 @@ def frame(height, width, seed=1):
     return Frame(image=image, labels=labels, priors=random.random((height, width, 3), np.float32))
 
 
-def dense(net, one):
-    """Both stages over the whole picture, whose sides are multiples of 32, at once."""
-    picture = one.picture(slice(None), slice(None))
-    planes = np.concatenate((picture, nearness(one.labels).transpose(2, 0, 1)))
-    with torch.inference_mode():
-        output = net(torch.from_numpy(planes)[None].to(next(net.parameters()).dtype))
-    needed = output.log_error > np.log(light_frame.REFINED_ABOVE)
-    alpha = torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy()
+def dense(net, one, factor=1):
+    """Both stages over the whole picture, whose sides are multiples of 64, and stage 1 at half of
+    the size that it sees first."""
+    picture = torch.from_numpy(one.picture(slice(None), slice(None)))[None]
+    alphas, errors, nears = [], [], []
+    for reduction, refine in ((factor, True), (2 * factor, False)):
+        small = light_frame.reduced(one, reduction)
+        near = nearness(small.labels)
+        planes = small.picture(slice(None), slice(None)), near.transpose(2, 0, 1)
+        x = torch.from_numpy(np.concatenate(planes))[None].to(next(net.parameters()).dtype)
+        with torch.inference_mode():
+            output = net(x, picture=picture.to(x.dtype))
+        needed = (output.log_error > np.log(light_frame.REFINED_ABOVE)) & refine
+        alphas.append(torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy())
+        errors.append(output.log_error.exp()[0, 0].numpy() + LEAST_ERROR)
+        finest = np.maximum(near[..., 0], near[..., 3])
+        nears.append(cv2.resize(finest, one.labels.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    weights = errors[0] ** -2.0, ((1 - np.sqrt(nears[0])) / errors[1]) ** 2
+    alpha = (weights[0] * alphas[0] + weights[1] * alphas[1]) / (weights[0] + weights[1])
     return np.where(one.labels == UNKNOWN, alpha, one.labels / 255)
 
 
@@ -110,17 +129,11 @@ def test_tiles_give_what_the_whole_picture_gives(size):
 
 
 def test_a_reduced_frame_is_enlarged_as_a_whole_would_be(monkeypatch):
-    monkeypatch.setattr(light_frame, "MOST_PX", 128 * 160)
-    net, one = network(), frame(256, 320)
-    assert stage1_reduction(256, 320) == 2
-    picture = torch.from_numpy(one.picture(slice(None), slice(None)))[None]
-    small = light_frame._Reduced.of(one, one.labels == UNKNOWN)
-    with torch.inference_mode():
-        output = net(torch.from_numpy(small.planes)[None], picture=picture)
-    needed = output.log_error > np.log(light_frame.REFINED_ABOVE)
-    alpha = torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy()
+    monkeypatch.setattr(light_frame, "MOST_PX", 128 * 192)
+    net, one = network(), frame(256, 384)
+    assert stage1_reduction(256, 384) == 2
     unknown = one.labels == UNKNOWN
-    assert np.abs(solve_frame(net, one) - alpha)[unknown].max() < 1e-5
+    assert np.abs(solve_frame(net, one) - dense(net, one, 2))[unknown].max() < 1e-5
 
 
 def test_the_size_of_tiles_and_the_number_of_threads_make_no_difference(monkeypatch, threads):

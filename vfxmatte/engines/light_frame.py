@@ -1,9 +1,11 @@
 """A light network on one frame: stage 1 small and whole, stage 2 where it is needed.
 
 Stage 1 sees the box around the unknown region, reduced until the frame has at most `MOST_PX`
-pixels, so that 4K costs what HD costs. Its maps are read at full size in small tiles that hold
-unknown pixels, mixed with the priors of full size, and corrected by stage 2 where the expected
-error says so. A tile sees as far beyond its border as stage 2 reaches: tiles leave no trace.
+pixels, so that 4K costs what HD costs, and once more at half of that size, where it sees twice as
+far. Its maps are read at full size at unknown pixels and mixed with the priors of full size. Both
+alphas count by their expected errors, and the coarser one less near what is certain. Stage 2
+corrects the finer one, in small tiles, where the expected error says so. A tile sees as far beyond
+its border as stage 2 reaches: tiles leave no trace.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vfxmatte.network.light import PRIORS, STRIDE, LightMatting, Maps, refinement_input
+from vfxmatte.network.light import (
+    NEAR,
+    PRIORS,
+    STRIDE,
+    LightMatting,
+    Maps,
+    coarse_share,
+    refinement_input,
+)
 from vfxmatte.network.nearness import nearness
 from vfxmatte.network.tiling import reflected
 from vfxmatte.prior.magnified import Magnified
@@ -28,6 +38,9 @@ from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
 
 MOST_PX = 600_000
 """Stage 1 sees a frame reduced until it has at most so many pixels."""
+
+COARSER = 2
+"""How much smaller stage 1 sees a frame the second time."""
 
 CONTEXT_PX = 96
 """How far beyond the unknown region stage 1 sees, in its own pixels."""
@@ -89,9 +102,8 @@ def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> 
     return solved(network, frame, refine=refine).alpha
 
 
-def reduced(frame: Frame) -> Frame:
-    """Reduce a frame as stage 1 sees it."""
-    factor = stage1_reduction(*frame.labels.shape)
+def reduced(frame: Frame, factor: int) -> Frame:
+    """Reduce a frame as stage 1 sees it: by means, certain where a whole square is."""
     labels = reduced_labels(_whole(frame.labels, factor), factor)
     image, priors = (averaged(values, factor) for values in (frame.image, frame.priors))
     return Frame(image=image, labels=labels, priors=priors)
@@ -104,19 +116,27 @@ def averaged(values: FloatImage, factor: int) -> FloatImage:
 
 
 @torch.inference_mode()
-def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solved:
-    """Solve a frame; without `refine`, by stage 1 alone."""
+def solved(
+    network: LightMatting, frame: Frame, *, refine: bool = True, coarse: bool = True
+) -> Solved:
+    """Solve a frame.
+
+    Args:
+        refine: False for stage 1 alone.
+        coarse: False for one size alone.
+    """
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
     error, prior = np.zeros_like(alpha), alpha.copy()
     unknown = frame.labels == UNKNOWN
     if not unknown.any():
         return Solved(alpha=alpha, error=error, prior=prior)
-    small = _Reduced.of(frame, unknown)
-    maps = small.maps(network)
     pixels = np.flatnonzero(unknown)
     places = np.divmod(pixels, unknown.shape[1])
     priors = frame.priors.reshape(-1, PRIORS).take(pixels, 0)
     prior[places] = (priors[:, 0] + priors[:, 1] + priors[:, 2]) / PRIORS
+    factor = stage1_reduction(*unknown.shape)
+    small = _Reduced.of(frame, unknown, factor)
+    maps = small.maps(network)
     mixed, log_error = _mixed(priors, small, maps, places)
     alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
     if refine and network.refinement is not None:
@@ -124,6 +144,14 @@ def solved(network: LightMatting, frame: Frame, *, refine: bool = True) -> Solve
         needed[places] = log_error > math.log(REFINED_ABOVE)
         for tiles in _batches(needed):
             _refine_tiles(network, frame, small, maps, tiles, needed, alpha)
+    if coarse:
+        smaller = _Reduced.of(frame, unknown, COARSER * factor)
+        mixed, log_error = _mixed(priors, smaller, smaller.maps(network), places)
+        coarse_alpha, coarse_error = mixed.clip(0, 1), np.exp(log_error)
+        errors = torch.from_numpy(error[places]), torch.from_numpy(coarse_error)
+        share = coarse_share(*errors, torch.from_numpy(small.nearness(places))).numpy()
+        alpha[places] += share * (coarse_alpha - alpha[places])
+        error[places] += share * (coarse_error - error[places])
     return Solved(alpha=alpha, error=error, prior=prior)
 
 
@@ -148,9 +176,8 @@ class _Reduced:
     factor: int
 
     @classmethod
-    def of(cls, frame: Frame, unknown: Mask) -> _Reduced:
+    def of(cls, frame: Frame, unknown: Mask, factor: int) -> _Reduced:
         height, width = unknown.shape
-        factor = stage1_reduction(height, width)
         grid = STRIDE * factor
         box = box_around(unknown, CONTEXT_PX * factor)
         top, left = (side.start // grid * grid for side in box)
@@ -169,6 +196,12 @@ class _Reduced:
         planes = (maps.added, maps.shares, maps.log_error, maps.features)
         added, shares, log_error, features = (plane.float().cpu() for plane in planes)
         return Maps(added=added, shares=shares, log_error=log_error, features=features)
+
+    def nearness(self, places: tuple[Places, ...]) -> FloatImage:
+        """(n,) nearness to what is certain, at the finest scale and places of the frame."""
+        near = np.maximum(*self.planes[list(NEAR)])
+        within = Magnified.of((places[0] - self.top, places[1] - self.left), self.factor)
+        return within.read(near[:, :, None])[:, 0]
 
     def read(self, planes: Tensor, within: Magnified) -> FloatImage:
         """(n, c) values of (1, c, h, w), c up to 4, at places of the box's full size."""

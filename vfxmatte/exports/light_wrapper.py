@@ -1,7 +1,8 @@
 """A light network with pre- and postprocessing, as one module that TorchScript can compile.
 
 The steps are those of `engines.light_frame`: stage 1 sees the reduced box around the unknown
-region, its maps are enlarged and mixed with the priors of full size, stage 2 corrects in tiles.
+region at two sizes, its maps are enlarged and mixed with the priors of full size, stage 2 corrects
+the finer alpha in tiles, and both are weighed by their expected errors.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vfxmatte.engines.light_frame import CONTEXT_PX, HALO_PX, MOST_PX, REFINED_ABOVE
+from vfxmatte.engines.light_frame import COARSER, CONTEXT_PX, HALO_PX, MOST_PX, REFINED_ABOVE
 from vfxmatte.exports.working_space import WorkingSpace
 from vfxmatte.exports.wrapper import TILE_PX, ExportedMatting, extended, traced
 from vfxmatte.network.light import (
     CHANNELS,
+    NEAR,
     PRIORS,
     STRIDE,
     LightMatting,
     Maps,
+    coarse_share,
     refinement_input,
 )
 from vfxmatte.network.nearness import FARTHEST_PX, SCALES_PX
@@ -27,8 +30,8 @@ from vfxmatte.network.torchscript_nearness import nearness_of_trimap
 
 
 class LightStage1(nn.Module):
-    """Stage 1 from (N, CHANNELS, 32·a, 32·b) to its maps, stacked: added, shares, log error,
-    features."""
+    """Stage 1 from (N, CHANNELS, 32·a, 32·b) to its maps, stacked: added, shares, log error, the
+    nearness to what is certain (the input's), features."""
 
     mean: Tensor
     scale: Tensor
@@ -42,7 +45,8 @@ class LightStage1(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         seen = (x - self.mean) * self.scale
         maps: Maps = self.decoder(seen, *self.encoder(seen))
-        return torch.cat((maps.added, maps.shares, maps.log_error, maps.features), 1)
+        near = x[:, list(NEAR)].amax(1, keepdim=True)
+        return torch.cat((maps.added, maps.shares, maps.log_error, near, maps.features), 1)
 
 
 class LightStage2(nn.Module):
@@ -61,7 +65,7 @@ class LightStage2(nn.Module):
             added=stacked[:, :1],
             shares=stacked[:, 1:last],
             log_error=stacked[:, last : last + 1],
-            features=stacked[:, last + 1 :],
+            features=stacked[:, last + 2 :],
         )
         residual: Tensor = self.refinement(refinement_input(picture, alpha, maps))
         return residual
@@ -81,14 +85,15 @@ class ExportedLight(ExportedMatting):
         nn.Module.__init__(self)
         self._prepare(PRIORS, space, refine, tile_px)
         self.stage1_px, self.context_px, self.halo_px = MOST_PX, CONTEXT_PX, HALO_PX
+        self.coarser = COARSER
         self.refined_above = math.log(REFINED_ABOVE)
         self.has_stage2 = network.refinement is not None
         self.scales, self.farthest = list(SCALES_PX), FARTHEST_PX
         example = torch.rand(1, CHANNELS, 2 * STRIDE, 3 * STRIDE)
         self.stage1 = traced(LightStage1(network), example)
-        maps = torch.rand(1, 2 + PRIORS + network.config.features, 2 * STRIDE, 3 * STRIDE)
+        maps = torch.rand(1, 3 + PRIORS + network.config.features, 2 * STRIDE, 3 * STRIDE)
         if network.refinement is None:
-            maps = maps[:, : 2 + PRIORS]
+            maps = maps[:, : 3 + PRIORS]
         self.stage2 = traced(LightStage2(network), example[:, : 4 + PRIORS], example[:, :1], maps)
 
     def _solve(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
@@ -101,6 +106,19 @@ class ExportedLight(ExportedMatting):
     def _solve_one(self, image: Tensor, unknown: Tensor, alpha: Tensor) -> None:
         pixels = float(unknown.size(0) * unknown.size(1))
         factor = max(1, math.ceil(math.sqrt(pixels / self.stage1_px)))
+        refine = self.refine == 1 and self.has_stage2
+        fine, error, near = self._seen(image, unknown, factor, refine)
+        coarse, coarse_error, _ = self._seen(image, unknown, self.coarser * factor, False)
+        solved = fine + coarse_share(error, coarse_error, near) * (coarse - fine)
+        if not bool(torch.isfinite(solved).all()):
+            raise RuntimeError("half precision is too small for this network: use full precision")
+        alpha.copy_(torch.where(unknown, solved, alpha))
+
+    def _seen(
+        self, image: Tensor, unknown: Tensor, factor: int, refine: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Alpha, its expected error and the nearness to what is certain, of the picture's size, as
+        stage 1 sees them when reduced by a factor."""
         top, rows = self._side(unknown.any(1), factor)
         left, columns = self._side(unknown.any(0), factor)
         box = image[:, :, top : top + rows * factor, left : left + columns * factor]
@@ -109,13 +127,13 @@ class ExportedLight(ExportedMatting):
         mixed = maps[:, :1] + mixture
         within = unknown[top : top + rows * factor, left : left + columns * factor]
         solved = mixed.clamp(0.0, 1.0)
-        if self.refine == 1 and self.has_stage2:
+        if refine:
             needed = within & (maps[0, 4] > self.refined_above)
             self._refine(box, mixed, maps, needed, solved[0, 0])
-        if not bool(torch.isfinite(solved).all()):
-            raise RuntimeError("half precision is too small for this network: use full precision")
-        core = alpha[top : top + rows * factor, left : left + columns * factor]
-        core.copy_(torch.where(within, solved[0, 0], core))
+        whole = torch.zeros_like(image[0, :3])
+        part = torch.stack((solved[0, 0], maps[0, 4].exp(), maps[0, 5]))
+        whole[:, top : top + rows * factor, left : left + columns * factor].copy_(part)
+        return whole[0], whole[1], whole[2]
 
     def _side(self, line: Tensor, factor: int) -> tuple[int, int]:
         """Return the box's first pixel along a side, and its length in reduced pixels."""

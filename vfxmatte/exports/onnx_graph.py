@@ -75,17 +75,27 @@ def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
 
 def chained(pieces: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     """Join pieces whose inputs have the names of earlier pieces' outputs; the first's inputs and
-    the last's outputs are the model's."""
+    the last's outputs are the model's. Equal weights of several pieces are there once."""
     import onnx.compose
 
     graph = onnx.GraphProto(name="vfxmatte")
+    first_names: dict[bytes, str] = {}
     for number, piece in enumerate(pieces):
         del piece.graph.value_info[:]
         own = onnx.compose.add_prefix_graph(
             piece.graph, f"{number}/", rename_inputs=False, rename_outputs=False
         )
+        repeated: dict[str, str] = {}
+        for tensor in own.initializer:
+            name, tensor.name = tensor.name, ""
+            content = tensor.SerializeToString(deterministic=True)
+            tensor.name = first_names.setdefault(content, name)
+            if tensor.name == name:
+                graph.initializer.append(tensor)
+            else:
+                repeated[name] = tensor.name
+        _rename(own, repeated)
         graph.node.extend(own.node)
-        graph.initializer.extend(own.initializer)
     graph.input.extend(pieces[0].graph.input)
     graph.output.extend(pieces[-1].graph.output)
     opset = onnx.helper.make_opsetid("", OPSET)

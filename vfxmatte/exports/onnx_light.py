@@ -12,12 +12,12 @@ from __future__ import annotations
 from onnxscript import FLOAT, INT64, script
 from onnxscript import opset18 as op
 
-from vfxmatte.engines.light_frame import CONTEXT_PX, MOST_PX
+from vfxmatte.engines.light_frame import COARSER, CONTEXT_PX, MOST_PX
 from vfxmatte.exports.onnx_prior import blocks, reduced_trimap
 from vfxmatte.network.light import STRIDE
 from vfxmatte.network.nearness import FARTHEST_PX, SCALES_PX
 
-_STRIDE, _CONTEXT, _MOST = STRIDE, CONTEXT_PX, float(MOST_PX)
+_STRIDE, _CONTEXT, _MOST, _COARSER = STRIDE, CONTEXT_PX, float(MOST_PX), COARSER
 _FARTHEST, _FAR = FARTHEST_PX, float(FARTHEST_PX)
 _SQUARE = _FAR * _FAR
 _DOUBLINGS = FARTHEST_PX.bit_length()
@@ -86,12 +86,18 @@ def nearness(trimap):
 
 
 @script(default_opset=op)
-def Seen(picture: FLOAT["N", 7, "H", "W"]):
-    """Stage 1's input (N, 13, a, b), the reduction [1], and the box: top, left [1]."""
+def Reductions(picture: FLOAT["N", 7, "H", "W"]):
+    """How much smaller stage 1 sees the picture, [1], and how much the second time."""
     height, width = op.Shape(picture, start=2, end=3), op.Shape(picture, start=3, end=4)
     pixels = op.Cast(height * width, to=1)
     needed = op.Cast(op.Ceil(op.Sqrt(pixels / _MOST)), to=7)
     factor = op.Max(needed, op.Constant(value_ints=[1]))
+    return factor, factor * _COARSER
+
+
+@script(default_opset=op)
+def Seen(picture: FLOAT["N", 7, "H", "W"], factor: INT64[1]):
+    """Stage 1's input (N, 13, a, b), and the box: top, left [1]."""
     trimap = op.Slice(picture, [3], [4], [1])
     unknown = op.Cast(trimap == 0.5, to=1)
     top, bottom = side(op.ReduceMax(unknown, op.Constant(value_ints=[0, 1, 3]), keepdims=0), factor)
@@ -108,7 +114,7 @@ def Seen(picture: FLOAT["N", 7, "H", "W"]):
     small = op.Concat(rgb, labels, priors, axis=1)
     small = reflected(small, (bottom - top) / factor, (right - left) / factor)
     x = op.Concat(small, nearness(op.Slice(small, [3], [4], [1])), axis=1)
-    return x, factor, top, left
+    return x, top, left
 
 
 @script(default_opset=op)

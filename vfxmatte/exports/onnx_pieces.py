@@ -12,7 +12,7 @@ from vfxmatte.engines.light_frame import REFINED_ABOVE
 from vfxmatte.exports.light_wrapper import LightStage1, LightStage2
 from vfxmatte.exports.onnx_graph import converted, scripted
 from vfxmatte.exports.onnx_neighbours import LinearModels, Neighbours, applied
-from vfxmatte.network.light import CHANNELS, PRIORS, STRIDE, LightMatting
+from vfxmatte.network.light import CHANNELS, PRIORS, STRIDE, LightMatting, coarse_share
 
 if TYPE_CHECKING:
     import onnx
@@ -57,22 +57,32 @@ class _InDtype(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Alpha of the priors and stage 1's maps at full size, corrected by stage 2."""
+    """Alpha of the priors and stage 1's maps of both sizes, enlarged; stage 2 corrects the finer
+    one."""
 
     def __init__(self, network: LightMatting, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype, self.has_stage2 = dtype, network.refinement is not None
         self.stage2 = LightStage2(network).to(dtype)
 
-    def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
-        trimap, shares = picture[:, 3:4], maps[:, 1 : 1 + PRIORS].softmax(1)
-        alpha = maps[:, :1] + (shares * picture[:, 4:]).sum(1, keepdim=True)
+    def forward(self, picture: Tensor, maps: Tensor, coarse_maps: Tensor) -> Tensor:
+        alpha, log_error = self._mixed(picture, maps)
         if self.has_stage2:
             seen = (x.to(self.dtype) for x in (picture, alpha, maps))
             refined = alpha + self.stage2(*seen).float()
-            needed = maps[:, 1 + PRIORS : 2 + PRIORS] > math.log(REFINED_ABOVE)
-            alpha = torch.where(needed, refined, alpha)
-        return torch.where(trimap == 0.5, alpha.clamp(0.0, 1.0), trimap)
+            alpha = torch.where(log_error > math.log(REFINED_ABOVE), refined, alpha)
+        coarse, coarse_log_error = self._mixed(picture, coarse_maps)
+        near = maps[:, 2 + PRIORS : 3 + PRIORS]
+        share = coarse_share(log_error.exp(), coarse_log_error.exp(), near)
+        fine, coarse = alpha.clamp(0.0, 1.0), coarse.clamp(0.0, 1.0)
+        trimap = picture[:, 3:4]
+        return torch.where(trimap == 0.5, fine + share * (coarse - fine), trimap)
+
+    @staticmethod
+    def _mixed(picture: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Unclamped alpha, and the logarithm of its expected error."""
+        mixture = (maps[:, 1 : 1 + PRIORS].softmax(1) * picture[:, 4:]).sum(1, keepdim=True)
+        return maps[:, :1] + mixture, maps[:, 1 + PRIORS : 2 + PRIORS]
 
 
 def light_pieces(
@@ -87,13 +97,16 @@ def light_pieces(
 
     seen = torch.rand(2, CHANNELS, 2 * STRIDE, 3 * STRIDE)
     stage1 = _InDtype(network, dtype)
-    count = 2 + PRIORS + (network.config.features if network.refinement is not None else 0)
+    count = 3 + PRIORS + (network.config.features if network.refinement is not None else 0)
     picture = torch.rand(2, 4 + PRIORS, *encoded.shape[2:])
-    maps, placed = torch.rand(2, count, *encoded.shape[2:]), ["factor", "top", "left"]
-    last = _Mixed(network, dtype)
-    return [
-        scripted(graph.Seen, ["picture"], ["seen", *placed]),
-        converted(stage1, [seen], ["seen"], ["small_maps"]),
-        scripted(graph.MapsAtSize, ["picture", "small_maps", *placed], ["maps"]),
-        converted(last, [picture, maps], ["picture", "maps"], ["alpha"]),
-    ]
+    maps, last = torch.rand(2, count, *encoded.shape[2:]), _Mixed(network, dtype)
+    factors, enlarged = ["factor", "coarse_factor"], ["maps", "coarse_maps"]
+    pieces = [scripted(graph.Reductions, ["picture"], factors)]
+    for factor, whole in zip(factors, enlarged, strict=True):
+        x, small, *corner = (f"{name}_for_{whole}" for name in ("seen", "small", "top", "left"))
+        pieces += [
+            scripted(graph.Seen, ["picture", factor], [x, *corner]),
+            converted(stage1, [seen], [x], [small]),
+            scripted(graph.MapsAtSize, ["picture", small, factor, *corner], [whole]),
+        ]
+    return [*pieces, converted(last, [picture, maps, maps], ["picture", *enlarged], ["alpha"])]

@@ -1,4 +1,7 @@
-"""The engines of fitted shots: keyframes by the run's own engine, others by the fitted network."""
+"""The engines of fitted shots: keyframes by the run's own engine, others by the fitted network.
+
+The fitted network sees a frame at one size, the one that it has learned at.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,8 @@ class FittedEngine:
         return Matte(number=task.number, alpha=result.alpha, labels=result.labels)
 
     def _solved(self, task: Task, labels: Labels) -> Solved:
-        return self.fitted.solved(replace(task, trimap=replace(task.trimap, labels=labels)))
+        trimap = replace(task.trimap, labels=labels)
+        return self.fitted.solved(replace(task, trimap=trimap), coarse=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,7 +110,7 @@ def example(key: Keyframe, labels: Labels) -> Example:
     """Make the example of a keyframe under a trimap of its size."""
     frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
     factor = stage1_reduction(*labels.shape)
-    return Example.of(reduced(frame), averaged(key.alpha, factor))
+    return Example.of(reduced(frame, factor), averaged(key.alpha, factor))
 
 
 def grown_examples(key: Keyframe, check: Callable[[], None] = lambda: None) -> list[Example]:

@@ -110,7 +110,7 @@ def _tried(network: LightMatting, trial: Trial, steps: int) -> FitRecord:
 
     def seen(labels: Labels) -> Solved:
         frame = Frame(image=image, labels=labels, priors=alpha_priors(image, labels))
-        return solved(network, frame, refine=False)
+        return solved(network, frame, refine=False, coarse=False)
 
     result = seen(trial.labels)
     margin = painted_margin(trial.key.labels, truth)

@@ -29,6 +29,12 @@ DISTANCES = 6
 CHANNELS = 4 + PRIORS + DISTANCES
 """Channels of stage 1's input: RGB, trimap, alpha priors, nearness to both certain regions."""
 
+NEAR = (4 + PRIORS, 4 + PRIORS + DISTANCES // 2)
+"""The channels with the nearness to each certain region at the finest scale."""
+
+LEAST_ERROR = 1e-4
+"""What is added to expected errors before they are compared."""
+
 STEM = 32
 BLOCKS = (  # expansion, kernel, channels, stride, repeats, as in EfficientNet-Lite0
     (1, 3, 16, 1, 1),
@@ -289,6 +295,23 @@ def refinement_input(picture: Tensor, alpha: Tensor, maps: Maps) -> Tensor:
     known = (picture[:, :4] - 0.5) * 2
     alphas = torch.cat((picture[:, 4:], alpha.clamp(0, 1)), 1) * 2 - 1
     return torch.cat((known, alphas, maps.log_error / 4 + 0.5, maps.features), 1)
+
+
+def coarse_share(
+    error: Tensor, coarse_error: Tensor, near: Tensor, least: float = LEAST_ERROR
+) -> Tensor:
+    """Return the share that the alpha of a coarser look has in the mean with that of a finer one.
+
+    Each counts by its inverse squared error, and the coarser one less within some 9 px of what is
+    certain, which it sees less exactly. Written for TorchScript too.
+
+    Args:
+        error, coarse_error: expected absolute errors, of one shape.
+        near: the larger of the finer look's channels `NEAR`.
+    """
+    square = ((1.0 - near.sqrt()) * (error + least)).square()
+    share: Tensor = square / (square + (coarse_error + least).square())
+    return share
 
 
 def enlarged(maps: Maps, size: tuple[int, int]) -> Maps:
