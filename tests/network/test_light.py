@@ -60,13 +60,13 @@ def dense(net, one, factor=1):
         with torch.inference_mode():
             output = net(x, picture=picture.to(x.dtype))
         needed = (output.log_error > np.log(light_frame.REFINED_ABOVE)) & refine
-        alphas.append(torch.where(needed, output.stage2, output.stage1).clamp(0, 1)[0, 0].numpy())
+        alphas.append(torch.where(needed, output.stage2, output.stage1)[0, 0].numpy())
         errors.append(output.log_error.exp()[0, 0].numpy() + LEAST_ERROR)
         finest = np.maximum(near[..., 0], near[..., 3])
         nears.append(cv2.resize(finest, one.labels.shape[::-1], interpolation=cv2.INTER_LINEAR))
     weights = errors[0] ** -2.0, ((1 - np.sqrt(nears[0])) / errors[1]) ** 2
     alpha = (weights[0] * alphas[0] + weights[1] * alphas[1]) / (weights[0] + weights[1])
-    return np.where(one.labels == UNKNOWN, alpha, one.labels / 255)
+    return np.where(one.labels == UNKNOWN, alpha.clip(0, 1), one.labels / 255)
 
 
 @pytest.fixture
@@ -242,3 +242,17 @@ def test_a_network_without_stage_two_runs():
     net, one = network(refinement=0), frame(96, 128)
     assert net.refinement is None
     assert np.isfinite(solve_frame(net, one)).all()
+
+
+def test_what_one_look_takes_beyond_one_stays_one(monkeypatch):
+    """Not grey, as a mean of 1 and nearly 1 would be."""
+    net, one = network(), frame(96, 128)
+    values = {1: 1.2, light_frame.COARSER: 0.97}
+
+    def mixed(priors, small, maps, places):
+        count = len(places[0])
+        return np.full(count, values[small.factor], np.float32), np.full(count, -4, np.float32)
+
+    monkeypatch.setattr(light_frame, "_mixed", mixed)
+    alpha = solve_frame(net, one, refine=False)
+    assert (alpha[one.labels == UNKNOWN] == 1).all()

@@ -138,7 +138,7 @@ def solved(
     small = _Reduced.of(frame, unknown, factor)
     maps = small.maps(network)
     mixed, log_error = _mixed(priors, small, maps, places)
-    alpha[places], error[places] = mixed.clip(0, 1), np.exp(log_error)
+    alpha[places], error[places] = mixed, np.exp(log_error)
     if refine and network.refinement is not None:
         needed = np.zeros(unknown.shape, bool)
         needed[places] = log_error > math.log(REFINED_ABOVE)
@@ -147,11 +147,12 @@ def solved(
     if coarse:
         smaller = _Reduced.of(frame, unknown, COARSER * factor)
         mixed, log_error = _mixed(priors, smaller, smaller.maps(network), places)
-        coarse_alpha, coarse_error = mixed.clip(0, 1), np.exp(log_error)
+        coarse_error = np.exp(log_error)
         errors = torch.from_numpy(error[places]), torch.from_numpy(coarse_error)
         share = coarse_share(*errors, torch.from_numpy(small.nearness(places))).numpy()
-        alpha[places] += share * (coarse_alpha - alpha[places])
+        alpha[places] += share * (mixed - alpha[places])
         error[places] += share * (coarse_error - error[places])
+    np.clip(alpha, 0, 1, out=alpha)  # last: what one look is sure of stays exactly 0 or 1
     return Solved(alpha=alpha, error=error, prior=prior)
 
 
@@ -299,7 +300,7 @@ def _tiles(needed: Mask) -> Iterator[_Tile]:
 
 def _refine_tiles(network: LightMatting, frame: Frame, small: _Reduced, maps: Maps,
                   tiles: list[_Tile], needed: Mask, alpha: FloatImage) -> None:  # fmt: skip
-    """Correct alpha in the tiles' cores where it is needed."""
+    """Correct unclamped alpha in the tiles' cores where it is needed."""
     refinement = network.refinement
     if refinement is None:
         return
@@ -309,7 +310,7 @@ def _refine_tiles(network: LightMatting, frame: Frame, small: _Reduced, maps: Ma
     mixed = near.alpha(picture[:, 4:])
     seen = refinement_input(picture, mixed, near).to(weight.device, weight.dtype)
     residual = refinement(seen.contiguous(memory_format=torch.channels_last))
-    refined = (mixed + residual.float().cpu()).clamp(0, 1).numpy()
+    refined = (mixed + residual.float().cpu()).numpy()
     for tile, values in zip(tiles, refined, strict=True):
         chosen = needed[tile.core]
         alpha[tile.core][chosen] = values[0][tile.within][chosen]

@@ -110,6 +110,7 @@ class ExportedLight(ExportedMatting):
         fine, error, near = self._seen(image, unknown, factor, refine)
         coarse, coarse_error, _ = self._seen(image, unknown, self.coarser * factor, False)
         solved = fine + coarse_share(error, coarse_error, near) * (coarse - fine)
+        solved = solved.clamp(0.0, 1.0)
         if not bool(torch.isfinite(solved).all()):
             raise RuntimeError("half precision is too small for this network: use full precision")
         alpha.copy_(torch.where(unknown, solved, alpha))
@@ -117,8 +118,8 @@ class ExportedLight(ExportedMatting):
     def _seen(
         self, image: Tensor, unknown: Tensor, factor: int, refine: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Alpha, its expected error and the nearness to what is certain, of the picture's size, as
-        stage 1 sees them when reduced by a factor."""
+        """Unclamped alpha, its expected error and nearness to what is certain, of the picture's
+        size, as stage 1 sees them when reduced by a factor."""
         top, rows = self._side(unknown.any(1), factor)
         left, columns = self._side(unknown.any(0), factor)
         box = image[:, :, top : top + rows * factor, left : left + columns * factor]
@@ -126,7 +127,7 @@ class ExportedLight(ExportedMatting):
         mixture = (maps[:, 1:4].softmax(1) * box[:, 4:]).sum(1, keepdim=True)
         mixed = maps[:, :1] + mixture
         within = unknown[top : top + rows * factor, left : left + columns * factor]
-        solved = mixed.clamp(0.0, 1.0)
+        solved = mixed.clone()
         if refine:
             needed = within & (maps[0, 4] > self.refined_above)
             self._refine(box, mixed, maps, needed, solved[0, 0])
@@ -188,6 +189,6 @@ class ExportedLight(ExportedMatting):
                         )
                     )
                     refined = refined[0, 0, row - top :, column - left :]
-                    refined = refined[: chosen.size(0), : chosen.size(1)].clamp(0.0, 1.0)
+                    refined = refined[: chosen.size(0), : chosen.size(1)]
                     core = solved[row : row + side, column : column + side]
                     core.copy_(torch.where(chosen, refined, core))

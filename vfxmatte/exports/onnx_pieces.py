@@ -74,9 +74,9 @@ class _Mixed(nn.Module):
         coarse, coarse_log_error = self._mixed(picture, coarse_maps)
         near = maps[:, 2 + PRIORS : 3 + PRIORS]
         share = coarse_share(log_error.exp(), coarse_log_error.exp(), near)
-        fine, coarse = alpha.clamp(0.0, 1.0), coarse.clamp(0.0, 1.0)
+        both = (alpha + share * (coarse - alpha)).clamp(0.0, 1.0)
         trimap = picture[:, 3:4]
-        return torch.where(trimap == 0.5, fine + share * (coarse - fine), trimap)
+        return torch.where(trimap == 0.5, both, trimap)
 
     @staticmethod
     def _mixed(picture: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
