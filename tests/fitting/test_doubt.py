@@ -78,8 +78,8 @@ class SeesTheHand:
     def __init__(self) -> None:
         self.asked: list[Labels] = []
 
-    def solved(self, task: Task, *, coarse: bool) -> Solved:
-        assert not coarse
+    def solved(self, task: Task) -> Solved:
+        assert not task.coarse
         labels = task.trimap.labels
         self.asked.append(labels)
         right = seen_with(HAND) > 0.5

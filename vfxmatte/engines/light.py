@@ -89,14 +89,10 @@ class LightEngine:
     def _matte(self, task: Task) -> Matte:
         return Matte(number=task.number, alpha=self.solved(task).alpha)
 
-    def solved(self, task: Task, *, coarse: bool = True) -> Solved:
-        """Solve one frame; raises WeightsError for a result that is not finite.
-
-        Args:
-            coarse: see `light_frame.solved`.
-        """
+    def solved(self, task: Task) -> Solved:
+        """Solve one frame; raises WeightsError for a result that is not finite."""
         frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
-        solution = solved(self.network, frame, coarse=coarse)
+        solution = solved(self.network, frame, coarse=task.coarse)
         if not np.isfinite(solution.alpha).all():
             raise not_a_number(self.dtype, frame=task.number, path=self.path)
         return solution

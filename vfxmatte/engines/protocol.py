@@ -33,6 +33,8 @@ class Task:
     """The trimap, of the same size."""
     subject: str = ""
     """Whose matte it is, where a shot has several subjects."""
+    coarse: bool = True
+    """False for one size alone, where an engine sees a frame at half its size too."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.trimap.labels.shape, 3) or self.image.dtype != np.float32:

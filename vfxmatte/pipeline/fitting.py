@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 10
+FIT_VERSION = 9
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
@@ -247,7 +247,7 @@ def _keep(path: Path, network: LightMatting, name: str, record: Mapping[str, Any
 def _solved_keyframes(
     run: PreparedRun, engine: Engine, numbers: Sequence[int]
 ) -> Iterator[Keyframe]:
-    """Yield the keyframes that can be learned from, with their mattes.
+    """Yield the keyframes that can be learned from, with their mattes at the size a fit sees.
 
     Those that cannot be read or solved, or on which nothing or everything is unknown, are left out.
     """
@@ -270,7 +270,7 @@ def _solved_keyframes(
             if number in run.plan.finished:
                 alpha = read_finished(run.plan.keyframes[number], number, run.plate.info)
             else:
-                alpha = solve_one(engine, Task(image=image, trimap=trimap)).alpha
+                alpha = solve_one(engine, Task(image=image, trimap=trimap, coarse=False)).alpha
         except VfxmatteError as error:
             if run.concerns_all(error):
                 raise
