@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 9
+FIT_VERSION = 10
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
