@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from training.elements.pack import Background, Element, Pack
+from training.light.validation import Picture
+from vfxmatte.engines.light_frame import Frame
+from vfxmatte.types import UNKNOWN
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,3 +81,12 @@ def drawn_pack():
 @pytest.fixture(scope="session")
 def small_pack():
     return drawn_pack()
+
+
+def noisy_picture(seed):
+    """A picture of noise to validate on, all of it unknown."""
+    planes = np.random.default_rng(seed).random((60, 50, 7)).astype(np.float32)
+    frame = Frame(
+        image=planes[..., :3], labels=np.full((60, 50), UNKNOWN, np.uint8), priors=planes[..., 3:6]
+    )
+    return Picture(group="held_out", frame=frame, truth=planes[..., 6])

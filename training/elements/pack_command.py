@@ -139,7 +139,7 @@ def _track(console: Console, items: Iterable[ItemT], what: str, count: int) -> I
 def _report(console: Console, inspected: Sequence[Inspected]) -> None:
     for element in inspected:
         for finding in element.findings:
-            state = "left out" if element.is_unusable else "doubtful"
+            state = "left out" if element.is_unusable else "packed, but doubtful"
             console.print(f"{state}: {element.file.name}: {finding.trouble}: {finding.what}")
 
 

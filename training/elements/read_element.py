@@ -1,7 +1,8 @@
 """Conversion of an element's files to the colour and alpha that a pack holds.
 
 EXR is premultiplied and scene-linear: it is un-premultiplied, exposed and sRGB-encoded. All other
-formats are straight and encoded already. Colour that is missing under low alpha is extended.
+formats are encoded already, and straight but for TIFF that says that its alpha is associated.
+Colour that is missing under low alpha is extended.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class RawElement:
     """An element as stored in its files."""
 
     colour: FloatImage
-    """(H, W, 3) float32: straight and encoded, or premultiplied and scene-linear."""
+    """(H, W, 3) float32: straight and encoded, NaN where a file has none; or premultiplied and
+    scene-linear."""
     alpha: FloatImage | None
     """(H, W) float32 as stored, or None."""
     is_linear: bool
@@ -55,6 +57,8 @@ def read_raw(element: ElementFile) -> RawElement:
     header = image.header
     colour = _on_display_window(image.colour, header)
     alpha = None if image.alpha is None else _on_display_window(image.alpha, header)
+    if alpha is not None and _is_associated(header):
+        colour = _straight(colour, alpha)
     deep = header.bits > 8
     if element.alpha_path is not None:
         matte = read_image(element.alpha_path)
@@ -81,10 +85,19 @@ def _on_display_window(plane: FloatImage, header: ImageHeader) -> FloatImage:
     return canvas
 
 
+def _is_associated(header: ImageHeader) -> bool:
+    """Return True for encoded colour that is premultiplied."""
+    return header.file_type == "TIFF" and not header.metadata.get("oiio:UnassociatedAlpha")
+
+
 def straight_linear_colour(raw: RawElement, alpha: FloatImage) -> FloatImage:
     """Un-premultiply a scene-linear element; NaN where alpha is too low."""
+    return _straight(raw.colour, alpha)
+
+
+def _straight(colour: FloatImage, alpha: FloatImage) -> FloatImage:
     with np.errstate(divide="ignore", invalid="ignore"):
-        straight = raw.colour / alpha[..., None]
+        straight = colour / alpha[..., None]
     return np.where(alpha[..., None] >= TRUSTED_ALPHA / 4, straight, np.nan).astype(np.float32)
 
 

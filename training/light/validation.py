@@ -1,28 +1,28 @@
-"""Validation of a light network while it trains: whole pictures, priors made once and kept."""
+"""Validation of a light network while it trains: whole pictures, solved as the engine solves them,
+priors made once and kept."""
 
 from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from training.elements.pack import Pack
 from training.measure.photographs import is_photograph_folder, photographs
 from training.measure.samples import Sample, composites
-from training.samples.store_crops import network_planes
+from vfxmatte.engines.light_frame import Frame, solved
 from vfxmatte.errors import TrainingError
 from vfxmatte.io.temporary import renamed_when_whole
-from vfxmatte.network.light import PRIORS, STRIDE, LightMatting
-from vfxmatte.network.tiling import pad_reflect, padded_size
+from vfxmatte.network.light import LightMatting
 from vfxmatte.prior.alpha_prior import alpha_priors
-from vfxmatte.types import FloatImage
+from vfxmatte.types import UNKNOWN, FloatImage
 
 _TRIMAPS = ("trimap1", "trimap2")
 _SOURCES = "sources"  # the key of their digest
@@ -30,17 +30,30 @@ _SOURCES = "sources"  # the key of their digest
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """group: which mean it counts in. planes: (CHANNELS, H, W), the network's input, padded.
-    truth: (h, w) float32, not padded."""
+    """group: which mean it counts in. truth: (H, W) float32, the frame's alpha."""
 
     group: str
-    planes: FloatImage
+    frame: Frame
     truth: FloatImage
 
-    @property
-    def unknown(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        height, width = self.truth.shape
-        return np.asarray(self.planes[3, :height, :width] == 0.5)
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all pixels by name, as they are kept."""
+        frame = self.frame
+        return {"image": frame.image.astype(np.float16), "labels": frame.labels,
+                "priors": frame.priors.astype(np.float16),
+                "truth": self.truth.astype(np.float16)}  # fmt: skip
+
+    @classmethod
+    def of_arrays(cls, group: str, arrays: Mapping[str, NDArray[Any]]) -> Picture:
+        """Make a picture of what `arrays` gave."""
+        image, priors, truth = (
+            np.ascontiguousarray(arrays[name], np.float32) for name in ("image", "priors", "truth")
+        )
+        return cls(
+            group=group,
+            frame=Frame(image=image, labels=arrays["labels"], priors=priors),
+            truth=truth,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,8 +101,8 @@ def pictures_digest(pictures: Iterable[Picture]) -> str:
     total = sha256()
     for picture in pictures:
         total.update(picture.group.encode())
-        total.update(picture.planes.tobytes())
-        total.update(picture.truth.tobytes())
+        for values in picture.arrays().values():
+            total.update(values.tobytes())
     return total.hexdigest()
 
 
@@ -121,69 +134,54 @@ def _digest(pack: Pack, folder: Path | None, chosen: Sequence[str]) -> str:
 
 def _picture(group: str, sample: Sample) -> Picture:
     priors = alpha_priors(sample.image, sample.labels)
-    planes = network_planes(sample.image, sample.labels, priors).transpose(1, 2, 0)
-    height, width = padded_size(sample.labels.shape[0], sample.labels.shape[1], STRIDE)
-    padded = pad_reflect(np.ascontiguousarray(planes), height, width)
-    return Picture(
-        group=group,
-        planes=_rounded(padded.transpose(2, 0, 1)),
-        truth=_rounded(sample.truth),
-    )
-
-
-def _rounded(values: FloatImage) -> FloatImage:
-    """Round to half precision, in which pictures are kept."""
-    return np.ascontiguousarray(values.astype(np.float16), dtype=np.float32)
+    frame = Frame(image=sample.image, labels=sample.labels, priors=priors)
+    whole = Picture(group=group, frame=frame, truth=sample.truth)
+    return Picture.of_arrays(group, whole.arrays())  # rounded, as it is kept
 
 
 def _keep(path: Path, pictures: Iterable[Picture], sources: str) -> None:
     arrays: dict[str, NDArray[np.generic]] = {_SOURCES: np.array(sources)}
     for number, picture in enumerate(pictures):
-        arrays[f"{number:03d}.{picture.group}.planes"] = picture.planes.astype(np.float16)
-        arrays[f"{number:03d}.{picture.group}.truth"] = picture.truth.astype(np.float16)
+        for name, values in picture.arrays().items():
+            arrays[f"{number:03d}.{picture.group}.{name}"] = values
     with renamed_when_whole(path) as partial, partial.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def _kept(path: Path, sources: str) -> list[Picture] | None:
     """Load the pictures that are kept; None if there are none, or damaged ones, or others."""
+    pictures: dict[str, dict[str, NDArray[Any]]] = {}
     try:
         with np.load(path) as arrays:
             if _SOURCES not in arrays or str(arrays[_SOURCES]) != sources:
                 return None
-            stems = sorted(n.removesuffix(".planes") for n in arrays if n.endswith(".planes"))
-            return [
-                Picture(
-                    group=stem.partition(".")[2],
-                    planes=arrays[f"{stem}.planes"].astype(np.float32),
-                    truth=arrays[f"{stem}.truth"].astype(np.float32),
-                )
-                for stem in stems
-            ]
+            for key in sorted(set(arrays) - {_SOURCES}):
+                stem, _, name = key.rpartition(".")
+                pictures.setdefault(stem, {})[name] = arrays[key]
+        return [Picture.of_arrays(stem.partition(".")[2], p) for stem, p in pictures.items()]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
-@torch.no_grad()
 def validate_light(
     network: LightMatting, pictures: Sequence[Picture], *, refine: bool
 ) -> dict[str, Errors]:
     """Mean errors of each group; the network is in eval mode afterwards."""
     network.eval()
-    device = next(network.parameters()).device
     by_group: dict[str, list[tuple[float, ...]]] = {}
     for picture in pictures:
-        x = torch.from_numpy(picture.planes)[None].to(device)
-        output = network(x.contiguous(memory_format=torch.channels_last), refine=refine)
-        unknown, (height, width) = picture.unknown, picture.truth.shape
-        alpha = output.alpha[0, 0, :height, :width].cpu().numpy()[unknown]
-        expected = output.log_error[0, 0, :height, :width].cpu().numpy()[unknown]
-        wrong = np.abs(alpha - picture.truth[unknown])
-        prior = picture.planes[4 : 4 + PRIORS, :height, :width].mean(0)[unknown]
-        usual = np.abs(prior - picture.truth[unknown]).sum()
+        result = solved(network, picture.frame, refine=refine)
+        unknown = picture.frame.labels == UNKNOWN
+        alpha, truth = result.alpha[unknown], picture.truth[unknown]
+        wrong, usual = np.abs(alpha - truth), np.abs(result.prior[unknown] - truth).sum()
         ratio = float(np.log(max(1e-6, wrong.sum()) / max(1e-6, usual)))
         by_group.setdefault(picture.group, []).append(
-            (float(wrong.sum()) / 1000, float((wrong**2).mean()), _ranked(expected, wrong), ratio)
+            (
+                float(wrong.sum()) / 1000,
+                float((wrong**2).mean()),
+                _ranked(result.error[unknown], wrong),
+                ratio,
+            )
         )
     means = {group: np.mean(rows, axis=0).tolist() for group, rows in by_group.items()}
     return {

@@ -177,10 +177,3 @@ def _relit(
 
 def _trimap_values(labels: Labels) -> FloatImage:
     return np.asarray(np.where(labels == UNKNOWN, 0.5, labels / np.float32(255)), np.float32)
-
-
-def network_planes(image: FloatImage, labels: Labels, priors: FloatImage) -> FloatImage:
-    """(CHANNELS, H, W) float32, stage 1's input for a whole picture."""
-    stacked = np.concatenate((image, _trimap_values(labels)[:, :, None], priors, nearness(labels)),
-                             axis=2)  # fmt: skip
-    return np.ascontiguousarray(stacked.transpose(2, 0, 1), dtype=np.float32)

@@ -150,6 +150,29 @@ def test_exr_gives_the_same_element_as_png(tmp_path):
     np.testing.assert_allclose(linear.colour[covered].astype(int), straight.colour[covered], atol=2)
 
 
+def test_tiff_is_straight_or_premultiplied_as_it_says(tmp_path):
+    import OpenImageIO as oiio
+
+    colour, alpha = _colour(), _disc()
+    elements = []
+    for is_straight in (True, False):
+        spec = oiio.ImageSpec(SIDE, SIDE, 4, "uint16")
+        spec.attribute("oiio:UnassociatedAlpha", int(is_straight))
+        path = tmp_path / f"{is_straight}.tif"
+        output = oiio.ImageOutput.create(str(path))
+        output.open(str(path), spec)
+        stored = colour if is_straight else colour * alpha[..., None]
+        output.write_image(np.dstack([stored, alpha]).astype(np.float32))
+        output.close()
+        (file,) = (file for file in find_elements(tmp_path) if file.path == path)
+        raw = read_raw(file)
+        assert findings(raw) == []
+        elements.append(prepare(raw, file))
+    wrong = np.abs(elements[0].colour.astype(int) - elements[1].colour)[alpha > 0.1]
+    assert wrong.max() <= 1
+    assert np.array_equal(elements[0].alpha, elements[1].alpha)
+
+
 def test_bright_exr_is_exposed_and_a_normal_one_is_left_alone():
     alpha, linear = _disc(), decode_srgb(_colour(1))
     assert exposure(linear, alpha) == 1.0

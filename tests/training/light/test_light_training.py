@@ -9,18 +9,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.training.conftest import blotches, hairy_tuft, soft_disc
+from tests.conftest import light_network
+from tests.training.conftest import blotches, hairy_tuft, noisy_picture, soft_disc
 from training.cli import cli
 from training.elements.pack import Pack, write_pack
 from training.light.command import load_light_training
 from training.light.losses import error_loss, gradient_loss
 from training.light.trainer import Cycle, LightTrainer, LightTraining, reduced_input, score
-from training.light.validation import Errors, Picture, validate_light
+from training.light.validation import Errors, validate_light
 from training.samples.composite_store import HEADER, RECORDS, Composite, StoreReader, StoreWriter
 from training.samples.procedural_alpha import DRAWERS, _Canvas, draw_alpha
 from training.samples.store_crops import CropConfig, StoreCrops
 from training.samples.trimap_drawing import DrawingConfig, draw_trimap
 from training.samples.varied_composites import VarietyConfig
+from vfxmatte.engines.light_frame import solve_frame, solved
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import CHANNELS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
@@ -268,13 +270,7 @@ def trainer(folder, reader, *cycles, **changes):
     config = LightTraining(cycles=cycles or usual, log_every=2, validate_every=3,
                            checkpoint_every=3, **changes)  # fmt: skip
     crops = StoreCrops([reader], CropConfig(side_px=32))
-    return LightTrainer(crops, config, folder, [picture()])
-
-
-def picture():
-    crops = np.random.default_rng(1).random((CHANNELS, 64, 64)).astype(np.float32)
-    crops[3] = 0.5
-    return Picture(group="held_out", planes=crops, truth=crops[4, :60, :50])
+    return LightTrainer(crops, config, folder, [noisy_picture(1)])
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
@@ -304,13 +300,22 @@ def test_stage_two_alone_leaves_stage_one_as_it_is(tmp_path):
     assert changed and all(n.startswith(("refinement.", "decoder.features.")) for n in changed)
 
 
-def test_validation_measures_the_unknown_region_of_the_true_size():
-    one = picture()
+def test_validation_measures_the_unknown_region():
+    one = noisy_picture(1)
     mean = validate_light(LightMatting(LightConfig()), [one], refine=False)["held_out"]
-    expected = np.abs(one.planes[4:7].mean(0)[:60, :50] - one.truth)
+    expected = np.abs(one.frame.priors.mean(2) - one.truth)
     assert mean.sad == pytest.approx(expected.sum() / 1000, rel=1e-4)
     assert mean.mse == pytest.approx(float((expected**2).mean()), rel=1e-4)
     assert mean.ratio == pytest.approx(1, rel=1e-4)  # untrained, alpha is the priors' mean
+
+
+def test_validation_gives_the_errors_of_the_engine():
+    network, one = light_network(std=0.05), noisy_picture(1)
+    mean = validate_light(network, [one], refine=False)["held_out"]
+    alpha = solve_frame(network, one.frame)
+    assert mean.sad == pytest.approx(np.abs(alpha - one.truth).sum() / 1000, rel=1e-6)
+    at_one_size = solved(network, one.frame, coarse=False).alpha
+    assert mean.sad != pytest.approx(np.abs(at_one_size - one.truth).sum() / 1000, rel=1e-4)
 
 
 def test_every_picture_counts_the_same_for_the_score():

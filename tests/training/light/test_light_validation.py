@@ -10,10 +10,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.training.conftest import noisy_picture
 from training.cli import cli
 from training.elements.pack import write_pack
 from training.light.trainer import Cycle, LightTrainer, LightTraining, load_fitting
-from training.light.validation import Picture, pictures_digest, validation_pictures
+from training.light.validation import pictures_digest, validation_pictures
 from training.samples.store_crops import CropBatch, CropConfig
 from vfxmatte.errors import TrainingError, UsageError
 from vfxmatte.network.light import CHANNELS, LightConfig, LightMatting
@@ -100,14 +101,11 @@ class Noise:
 
 
 def trainer(folder, seed, network=None):
-    planes = np.random.default_rng(seed).random((CHANNELS, 64, 64)).astype(np.float32)
-    planes[3] = 0.5
-    picture = Picture(group="held_out", planes=planes, truth=planes[4])
     config = LightTraining(
         network=network or LightConfig(), validate_every=1, checkpoint_every=1,
         cycles=(Cycle(steps=3, batch=2, side_px=32),),
     )  # fmt: skip
-    return LightTrainer(Noise(), config, folder, [picture])
+    return LightTrainer(Noise(), config, folder, [noisy_picture(seed)])
 
 
 def test_errors_on_other_pictures_are_not_compared(tmp_path):
