@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from training.config import Phase, TrainConfig
+from training.course.recipe import CourseTraining
+from training.light.trainer import Cycle, LightTraining
 from training.losses import LossWeights
 from training.recipes import RECIPES, load_config
 from training.samples.synthesis import SynthesisConfig
@@ -149,3 +154,21 @@ def test_an_unknown_recipe_names_those_there_are(tmp_path):
     path.write_text('recipe = "worse"\n')
     with pytest.raises(TrainingError, match="better, paper"):
         load_config("better", path, {})
+
+
+@pytest.mark.parametrize("training", [CourseTraining, TrainConfig, LightTraining, Cycle])
+def test_every_key_stands_in_the_tables(training):
+    tables = (Path(__file__).parents[2] / "training" / "KEYS.md").read_text("utf-8")
+    documented = set(re.findall(r"`(?:\w+\.|\.)?(\w+)`", tables))
+    missing = [key for key in keys_of(training) if key not in documented | {"name", "recipe"}]
+    assert missing == []
+
+
+def keys_of(training):
+    """Names of all keys, those within tables too."""
+    for one in dataclasses.fields(training):
+        inner = one.default_factory() if callable(one.default_factory) else None
+        if dataclasses.is_dataclass(inner):
+            yield from keys_of(type(inner))
+        else:
+            yield one.name
