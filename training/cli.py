@@ -7,6 +7,7 @@ import sys
 import click
 
 from vfxmatte.cli.program import LazyGroup
+from vfxmatte.common.freed_memory import keep_freed_memory
 
 _COMMANDS = {
     "check": (
@@ -54,6 +55,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program."""
+    keep_freed_memory()
     sys.exit(cli())
 
 

@@ -8,6 +8,7 @@ import click
 
 from vfxmatte.cli.program import LazyGroup
 from vfxmatte.common.exit_codes import DONE, INTERRUPTED, NOTHING_DONE, SOME_FAILED, WRONG_USE
+from vfxmatte.common.freed_memory import keep_freed_memory
 from vfxmatte.version import __version__
 
 __all__ = ["DONE", "INTERRUPTED", "NOTHING_DONE", "SOME_FAILED", "WRONG_USE", "commands", "main"]
@@ -67,4 +68,5 @@ def commands() -> None:
 
 def main() -> None:
     """Run the program."""
+    keep_freed_memory()
     sys.exit(commands(prog_name="vfxmatte"))

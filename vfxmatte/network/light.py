@@ -125,7 +125,7 @@ class ConvNorm(nn.Module):
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
-        return F.relu6(x) if self.active else x
+        return F.relu6(x, inplace=True) if self.active else x
 
     def fold(self) -> None:
         """Merge the batch-norm into the convolution; same result in eval mode."""

@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import IO
 
+from vfxmatte.common.freed_memory import keep_freed_memory
 from vfxmatte.common.parallel import every
 from vfxmatte.engines.protocol import Engine
 from vfxmatte.engines.registry import open_engine
@@ -32,6 +33,7 @@ _sending = threading.Lock()
 
 def main() -> int:
     """Serve the parent until it has no more frames; returns the exit code."""
+    keep_freed_memory()
     commands, answers = sys.stdin.buffer, _own_stdout()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when
