@@ -29,6 +29,8 @@ WINDOW = Window.of_size(128, 80)
 NUMBERS = tuple(range(1001, 1009))
 KEYFRAMES = {"cat": (1001, 1008), "dog": (1001, 1004, 1006, 1008)}
 """The keyframes: on 1001 and 1002 the subjects are apart; then they cross."""
+MOTION_ALONE: Mapping[str, Any] = {"tighten": False, "clean_plate": {"moving": False}}
+"""Propagation in a third of the time: trimaps follow the motion, and the picture corrects none."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,10 @@ def write_keyframe(folder: Path, subject: str, number: int, *, band_px: float = 
 
 
 def settings_of(**values: Any) -> RunSettings:
-    """Return settings with the engine of this module."""
+    """Return settings with the engine of this module; `propagation={}` gives the usual one."""
     engine = {"name": "bright", **values.pop("engine", {})}
-    return changed(RunSettings(), {"engine": engine, "workers": 2, **values})
+    usual = {"workers": 2, "propagation": MOTION_ALONE}
+    return changed(RunSettings(), {"engine": engine, **usual, **values})
 
 
 def solve(

@@ -10,23 +10,32 @@ from typing import Any
 
 import pytest
 
-from tests.subjects import solve, write_subjects
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_subjects(tmp_path / "two of them")
+from tests.subjects import contents, solve, write_subjects
 
 
 @pytest.fixture(scope="session")
-def finished_shots(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shot that all are copies of: their plates are as old, so fingerprints are equal."""
+    return write_subjects(tmp_path_factory.mktemp("untouched") / "two of them")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, untouched: Path) -> Path:
+    return Path(shutil.copytree(untouched, tmp_path / "two of them"))
+
+
+@pytest.fixture(scope="session")
+def finished_shots(
+    tmp_path_factory: pytest.TempPathFactory, untouched: Path
+) -> Callable[..., Path]:
     """Return a function that runs such a shot once with each settings; its folder is read only."""
     shots: dict[str, Path] = {}
 
     def shot(**settings: Any) -> Path:
         key = json.dumps(settings, sort_keys=True)
         if key not in shots:
-            shots[key] = write_subjects(tmp_path_factory.mktemp("finished") / "two of them")
+            shots[key] = tmp_path_factory.mktemp("finished") / "two of them"
+            shutil.copytree(untouched, shots[key])
             solve(shots[key], **settings)
         return shots[key]
 
@@ -42,6 +51,12 @@ def finished(folder: Path, finished_shots: Callable[..., Path]) -> Callable[...,
         shutil.copytree(finished_shots(**settings), folder)
 
     return finish
+
+
+@pytest.fixture
+def at_once(finished_shots: Callable[..., Path]) -> Callable[..., dict[str, bytes]]:
+    """Return a function for the mattes and trimaps of such a shot, solved at once with settings."""
+    return lambda **settings: contents(finished_shots(**settings) / "matte")
 
 
 @pytest.fixture

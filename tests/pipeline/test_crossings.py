@@ -69,12 +69,13 @@ def test_flat_limits_are_refused_by_run_and_check(folder: Path, kind: str) -> No
 
 
 def test_edges_are_done_as_check_says(folder: Path) -> None:
-    as_checked(shot_at(folder))
+    usual: dict[str, Any] = {"propagation": {}}
+    as_checked(shot_at(folder, **usual))
     for matte in ({"gamma": 2.0}, {"grow_px": 1.5}, {}):
-        results = as_checked(shot_at(folder, matte=matte))
+        results = as_checked(shot_at(folder, matte=matte, **usual))
         assert set(statuses(results)) == {"cat", "dog"}
-    as_checked(shot_at(folder, "cat", matte={"gamma": 2.0}))
-    as_checked(shot_at(folder, matte={"gamma": 2.0}, output={"pixel_type": "float"}))
+    as_checked(shot_at(folder, "cat", matte={"gamma": 2.0}, **usual))
+    as_checked(shot_at(folder, matte={"gamma": 2.0}, output={"pixel_type": "float"}, **usual))
 
 
 def test_a_finished_matte_is_delivered_as_it_is_beside_another_subject(folder: Path) -> None:
@@ -104,8 +105,9 @@ def test_finished_mattes_are_keyframes_enough_for_a_subject(folder: Path) -> Non
 
 def test_layers_of_rewritten_frames_have_the_trimap_on_disk(folder: Path) -> None:
     layers = {"layers": ["alpha", "trimap", "foreground=fg"], "pixel_type": "float"}
-    solve(shot_at(folder, output={"pixel_type": "float"}))
-    results = as_checked(shot_at(folder, output=layers, subject_layers=True))
+    usual: dict[str, Any] = {"propagation": {}}
+    solve(shot_at(folder, output={"pixel_type": "float"}, **usual))
+    results = as_checked(shot_at(folder, output=layers, subject_layers=True, **usual))
     assert statuses(results) == {"cat": [*NUMBERS], "dog": [*NUMBERS]}
     for number in (1001, CROSSING):
         for subject in ("cat", "dog"):
@@ -122,7 +124,7 @@ def test_layers_of_rewritten_frames_have_the_trimap_on_disk(folder: Path) -> Non
             layered = set(file.channels())
         assert {f"{s}_{n}" for s in ("cat", "dog") for n in names if "." in n} <= layered
         assert {"A", "cat.A", "dog.A"} <= layered
-    solve(replace(shot_at(folder, output=layers), output=folder.parent / "afresh"))
+    solve(replace(shot_at(folder, output=layers, **usual), output=folder.parent / "afresh"))
     found, expected = contents(folder / "matte"), contents(folder.parent / "afresh")
     assert {n: found[n] for n in expected} == expected
 
@@ -281,13 +283,13 @@ def test_several_subjects_are_fitted_as_check_says(
         "fit": {"when": "on", "minutes": QUICK.minutes, "crop_px": 64, "batch": 2},
         "frames": "1001-1002",
     }
-    shot = shot_at(folder, **settings)
+    shot = shot_at(folder, **settings, propagation={})
     remarks = [text for text in inspect(shot).remarks if "is fitted to the keyframes" in text]
     assert [text.split(":")[0] for text in remarks] == ["cat", "dog"]
     assert set(statuses(as_checked(shot))) == {"cat", "dog"}
     assert not statuses(as_checked(shot))
     assert len(list((folder / "matte").rglob("*.safetensors"))) == 2
-    as_checked(shot_at(folder, **settings, matte={"gamma": 2.0}))
+    as_checked(shot_at(folder, **settings, propagation={}, matte={"gamma": 2.0}))
 
 
 # -- two runs --------------------------------------------------------------------------------------

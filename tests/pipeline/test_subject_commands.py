@@ -47,8 +47,8 @@ def test_a_batch_of_both_kinds_of_shots(folder: Path, tiny_shot: Path) -> None:
     assert (folder / "matte" / "dog" / "matte.1003.exr").is_file()
 
 
-def test_a_review_is_of_one_subject(folder: Path, tmp_path: Path) -> None:
-    solve(shot_at(folder))
+def test_a_review_is_of_one_subject(folder: Path, tmp_path: Path, finished: Any) -> None:
+    finished()
     refused = invoke("review", folder)
     assert refused.exit_code == 2 and "--subject cat" in refused.output
     other = tmp_path / "other"

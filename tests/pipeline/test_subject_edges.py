@@ -134,22 +134,21 @@ def test_a_changed_keyframe_is_solved_for_its_subject_alone(
 
 
 def test_one_subject_alone_and_then_the_other_is_both_at_once(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, solved_calls: list[tuple[str, int]], at_once: Any
 ) -> None:
     edges = EDGES[1]
     solve(folder, "dog", matte=edges)
     solved_calls.clear()
     assert written(solve(folder, "cat", matte=edges)) == {"cat": [*NUMBERS]}
     assert {subject for subject, _ in solved_calls} == {"cat"}
-    solve(folder, into=tmp_path / "at once", matte=edges)
-    assert contents(folder / "matte") == contents(tmp_path / "at once")
+    assert contents(folder / "matte") == at_once(matte=edges)
 
 
 def test_chunks_and_check_know_the_edges(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, solved_calls: list[tuple[str, int]], finished: Any, at_once: Any
 ) -> None:
     edges = EDGES[2]
-    solve(folder)
+    finished()
     shot = replace(Shot.open(folder), settings=settings_of(matte=edges))
     found = inspect(shot)
     assert (found.to_do, found.rewritten, found.stale) == (16, 16, 0)
@@ -159,12 +158,11 @@ def test_chunks_and_check_know_the_edges(
     assert not solved_calls
     assert merge(shot, settings_of(matte=edges)).good == NUMBERS
     assert (inspect(shot).to_do, inspect(shot).finished) == (0, 16)
-    solve(folder, into=tmp_path / "whole", matte=edges)
-    assert contents(folder / "matte") == contents(tmp_path / "whole")
+    assert contents(folder / "matte") == at_once(matte=edges)
 
 
 def test_what_was_solved_is_checked(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
+    folder: Path, solved_calls: list[tuple[str, int]], finished: Any, at_once: Any
 ) -> None:
     finished(matte=EDGES[0])
     (folder / "matte" / "cat" / "solved" / "matte.1007.exr").unlink()
@@ -174,8 +172,7 @@ def test_what_was_solved_is_checked(
     solve(folder)
     for_its_neighbour = {("cat", 1006), ("cat", 1008)}
     assert set(solved_calls) == {("cat", 1007), ("dog", 1006), *for_its_neighbour}
-    solve(folder, into=tmp_path / "afresh")
-    assert contents(folder / "matte") == contents(tmp_path / "afresh")
+    assert contents(folder / "matte") == at_once()
 
 
 def test_a_kill_between_a_file_and_its_record_loses_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -26,8 +27,10 @@ from vfxmatte.pipeline.merge import merge
 
 
 @pytest.mark.parametrize("again", [("dog",), ()])
-def test_others_give_way_to_a_locked_matte(folder: Path, again: tuple[str, ...]) -> None:
-    solve(shot_at(folder))
+def test_others_give_way_to_a_locked_matte(
+    folder: Path, finished: Any, again: tuple[str, ...]
+) -> None:
+    finished()
     lock_frames(folder, "cat", CROSSING)
     path = folder / "matte" / "cat" / f"matte.{CROSSING}.exr"
     kept = path.read_bytes()
@@ -42,8 +45,10 @@ def test_others_give_way_to_a_locked_matte(folder: Path, again: tuple[str, ...])
     assert (matte_of(folder, "cat", CROSSING) + matte_of(folder, "dog", CROSSING)).max() <= 1
 
 
-def test_an_edited_locked_matte_makes_the_others_give_way_again(folder: Path) -> None:
-    solve(shot_at(folder))
+def test_an_edited_locked_matte_makes_the_others_give_way_again(
+    folder: Path, finished: Any
+) -> None:
+    finished()
     lock_frames(folder, "cat", CROSSING)
     as_checked(shot_at(folder))
     edited = np.clip(matte_of(folder, "cat", CROSSING) + 0.5 * alpha("dog", CROSSING), 0, 1)
@@ -54,8 +59,8 @@ def test_an_edited_locked_matte_makes_the_others_give_way_again(folder: Path) ->
     assert not statuses(as_checked(shot_at(folder)))
 
 
-def test_locks_of_both_subjects_in_every_order_of_runs(folder: Path) -> None:
-    solve(shot_at(folder))
+def test_locks_of_both_subjects_in_every_order_of_runs(folder: Path, finished: Any) -> None:
+    finished()
     lock_frames(folder, "cat", 1005, CROSSING)
     lock_frames(folder, "dog", CROSSING)
     before = contents(folder / "matte")
@@ -67,8 +72,8 @@ def test_locks_of_both_subjects_in_every_order_of_runs(folder: Path) -> None:
     assert all(after[name] == before[name] for name in locked)
 
 
-def test_a_lock_in_chunks_and_merge(folder: Path) -> None:
-    solve(shot_at(folder))
+def test_a_lock_in_chunks_and_merge(folder: Path, finished: Any) -> None:
+    finished()
     lock_frames(folder, "cat", CROSSING)
     output = folder.parent / "apart"
     shutil.copytree(folder / "matte", output)
@@ -81,8 +86,8 @@ def test_a_lock_in_chunks_and_merge(folder: Path) -> None:
     assert {n: found[n] for n in expected} == expected
 
 
-def test_layers_of_a_locked_matte_that_was_edited(folder: Path) -> None:
-    solve(shot_at(folder, subject_layers=True))
+def test_layers_of_a_locked_matte_that_was_edited(folder: Path, finished: Any) -> None:
+    finished(subject_layers=True)
     lock_frames(folder, "cat", CROSSING)
     solve(shot_at(folder, subject_layers=True))
     edited = (0.5 * alpha("cat", CROSSING)).astype(np.float32)
@@ -98,8 +103,8 @@ def test_layers_of_a_locked_matte_that_was_edited(folder: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_layers_of_a_matte_locked_in_another_format(folder: Path) -> None:
-    solve(shot_at(folder, output={"format": "tiff"}))
+def test_layers_of_a_matte_locked_in_another_format(folder: Path, finished: Any) -> None:
+    finished(output={"format": "tiff"})
     lock_frames(folder, "cat", CROSSING)
     solve(shot_at(folder, subject_layers=True))
     path = folder / "matte" / f"matte.{CROSSING}.exr"

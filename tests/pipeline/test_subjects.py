@@ -56,11 +56,11 @@ def test_each_subject_has_its_mattes_trimaps_journal_and_manifest(folder: Path) 
 def test_where_subjects_do_not_touch_mattes_are_those_of_each_alone(
     folder: Path, tmp_path: Path, finished: Any
 ) -> None:
-    finished()
+    finished(propagation={})
     touching = set()
     for subject in ("cat", "dog"):
         single = as_single_shot(folder, subject, tmp_path / subject)
-        solve(single)
+        solve(single, propagation={})
         for number in NUMBERS:
             own = read_matte(single / "matte" / f"matte.{number}.exr", WINDOW)
             shared = alpha_of(folder, subject, number)
@@ -134,11 +134,11 @@ def test_the_plate_is_read_no_more_often_than_for_one_subject(
     for number in (1001, 1006, 1008):
         write_keyframe(folder / "trimaps" / "eel", "cat", number)
     reads = count_reads(monkeypatch)
-    assert set(written(solve(folder))) == {"cat", "dog", "eel"}
+    assert set(written(solve(folder, propagation={}))) == {"cat", "dog", "eel"}
     plates = sorted((folder / "plate").iterdir())
     assert reads == dict.fromkeys(plates, 2)
     reads.clear()
-    solve(as_single_shot(folder, "cat", tmp_path / "single"))
+    solve(as_single_shot(folder, "cat", tmp_path / "single"), propagation={})
     assert reads == dict.fromkeys(sorted((tmp_path / "single" / "plate").iterdir()), 2)
 
 
@@ -197,26 +197,25 @@ def test_a_second_run_keeps_everything(folder: Path, finished: Any) -> None:
 def test_a_changed_keyframe_is_solved_for_its_subject_alone(
     folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    finished()
+    finished(propagation={})
     write_keyframe(folder / "trimaps" / "dog", "dog", 1008, band_px=6)
     solved_calls.clear()
-    results = solve(folder)
+    results = solve(folder, propagation={})
     assert set(solved_calls) == {("dog", 1006), ("dog", 1007), ("dog", 1008)}  # 1006 for 1007
     # the cat's are written anew from its own alpha, since it may have to give way otherwise now
     assert written(results) == {"cat": [1007, 1008], "dog": [1007, 1008]}
-    solve(folder, into=tmp_path / "afresh")
+    solve(folder, into=tmp_path / "afresh", propagation={})
     assert contents(folder / "matte") == contents(tmp_path / "afresh")
 
 
 def test_one_subject_alone_and_then_the_other_is_both_at_once(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, solved_calls: list[tuple[str, int]], at_once: Any
 ) -> None:
-    assert written(solve(folder, "dog")) == {"dog": [*NUMBERS]}
+    assert written(solve(folder, "dog", propagation={})) == {"dog": [*NUMBERS]}
     assert not list((folder / "matte" / "cat").glob("*.exr"))
-    solve(folder, "cat")
+    solve(folder, "cat", propagation={})
     assert Counter(solved_calls) == {(s, n): 1 for s in ("cat", "dog") for n in NUMBERS}
-    solve(folder, into=tmp_path / "at once")
-    assert contents(folder / "matte") == contents(tmp_path / "at once")
+    assert contents(folder / "matte") == at_once(propagation={})
 
 
 def test_one_subject_is_done_again_alone(
@@ -260,9 +259,9 @@ def test_overwriting_one_subject_leaves_the_others_solved(
 
 
 def test_a_setting_of_the_file_solves_nothing_again(
-    folder: Path, tmp_path: Path, solved_calls: list[tuple[str, int]]
+    folder: Path, solved_calls: list[tuple[str, int]], finished: Any
 ) -> None:
-    solve(folder, output={"pixel_type": "float"})
+    finished(output={"pixel_type": "float"})
     solved_calls.clear()
     results = solve(folder, output={"pixel_type": "half", "rgba": "straight"})
     assert not solved_calls and written(results) == {"cat": [*NUMBERS], "dog": [*NUMBERS]}
@@ -271,7 +270,7 @@ def test_a_setting_of_the_file_solves_nothing_again(
         assert total.max() <= 1
 
 
-def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on(folder: Path, at_once: Any) -> None:
     shot = Shot.open(folder)
     with open_run(shot, settings_of()) as run:
         frames = run.frames()
@@ -280,8 +279,7 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
         frames.close()
     results = solve(folder)
     assert 6 <= sum(r.status == "kept" for r in results) <= 7
-    solve(folder, into=tmp_path / "undisturbed")
-    assert contents(folder / "matte") == contents(tmp_path / "undisturbed")
+    assert contents(folder / "matte") == at_once()
 
 
 def test_what_was_kept_of_an_overlap_is_checked(
@@ -324,15 +322,14 @@ def test_a_subject_that_fails_takes_nothing_from_the_other(
 # -- chunks, devices, check -----------------------------------------------------------------------
 
 
-def test_chunks_and_a_merge_are_the_whole(folder: Path, tmp_path: Path) -> None:
+def test_chunks_and_a_merge_are_the_whole(folder: Path, at_once: Any) -> None:
     for frames in ("1001-1003", "1004-1008"):
-        solve(folder, frames=frames, run={"chunk": True})
-    report = merge(Shot.open(folder), settings_of())
+        solve(folder, frames=frames, run={"chunk": True}, propagation={})
+    report = merge(Shot.open(folder), settings_of(propagation={}))
     assert report.complete and report.good == NUMBERS
     assert set(report.subjects) == {"cat", "dog"}
-    solve(folder, into=tmp_path / "whole")
-    assert contents(folder / "matte") == contents(tmp_path / "whole")
-    assert {r.status for r in solve(folder)} == {"kept"}
+    assert contents(folder / "matte") == at_once(propagation={})
+    assert {r.status for r in solve(folder, propagation={})} == {"kept"}
 
 
 def test_a_merge_names_the_subject_that_lacks_frames(folder: Path) -> None:
@@ -507,7 +504,8 @@ def test_the_sample_shot_with_two_creatures(tmp_path: Path) -> None:
     shot = Shot.open(sample, output=tmp_path)
     assert list(shot.subjects) == ["brown", "grey"]
     assert all([*keys] == [1001, 1007, 1012] for keys in shot.subjects.values())
-    with open_run(shot, settings_of(frames="1007-1008", colorspace="lin_rec709_scene")) as run:
+    usual = {"propagation": {}, "colorspace": "lin_rec709_scene"}
+    with open_run(shot, settings_of(frames="1007-1008", **usual)) as run:
         results = list(run.frames())
     assert written(results) == {"brown": [1007, 1008], "grey": [1007, 1008]}
     assert max(result.stats.get("overlap_share", 0) for result in results) > 0.001
