@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import write_tiny_shot
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.fitting import fit as fit_module
 from vfxmatte.fitting.settings import FitSettings
@@ -20,16 +22,39 @@ QUICK_OPTIONS = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.bat
 """`QUICK` on the command line."""
 
 
+def shot_in(folder: Path, weights: Path) -> Shot:
+    settings = RunSettings(engine=EngineSettings(weights=weights, device="cpu"), fit=QUICK)
+    return replace(Shot.open(folder), settings=settings)
+
+
 @pytest.fixture
 def shot(tiny_shot: Path, light_weights: Path) -> Shot:
-    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
-    return replace(Shot.open(tiny_shot), settings=settings)
+    return shot_in(tiny_shot, light_weights)
 
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fit counts as better."""
     monkeypatch.setattr(fit_module, "_BETTER", 1e9)
+
+
+@pytest.fixture(scope="session")
+def fitted_folder(tmp_path_factory: pytest.TempPathFactory, light_weights: Path) -> Path:
+    """The folder of such a shot, fitted and solved once for all tests; read only."""
+    folder = write_tiny_shot(tmp_path_factory.mktemp("fitted") / "tiny shot")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "_BETTER", 1e9)
+        found, _, steps = statuses(shot_in(folder, light_weights))
+    assert set(found.values()) == {"written"} and steps == QUICK.steps
+    return folder
+
+
+@pytest.fixture
+def fitted(shot: Shot, tiny_shot: Path, fitted_folder: Path, always: None) -> Shot:
+    """The same shot as `statuses(shot)` leaves it: a copy."""
+    shutil.rmtree(tiny_shot)
+    shutil.copytree(fitted_folder, tiny_shot)
+    return reopened(shot, tiny_shot)
 
 
 def statuses(shot: Shot, **options: Any) -> tuple[dict[int, str], list[str], int]:

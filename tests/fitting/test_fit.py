@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 
 from tests.conftest import light_network
-from tests.fitting.conftest import QUICK, fits, statuses
+from tests.fitting.conftest import QUICK, fits, reopened, statuses
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.light import LightEngine
 from vfxmatte.engines.light_frame import Frame, Solved, solve_frame, stage1_reduction
@@ -258,24 +258,22 @@ def test_a_hard_shot_is_learned_for_longer(
     assert inspect(shot).finished == 5
 
 
-def test_keyframes_do_not_depend_on_the_fit(shot: Shot, always: None) -> None:
-    statuses(shot)
-    off = replace(shot, settings=replace(shot.settings, fit=FitSettings(when="off")))
+def test_keyframes_do_not_depend_on_the_fit(fitted: Shot) -> None:
+    off = replace(fitted, settings=replace(fitted.settings, fit=FitSettings(when="off")))
     found, _, steps = statuses(off)
     assert found == {1001: "kept", 1002: "written", 1003: "written", 1004: "written", 1005: "kept"}
     assert steps == 0
 
 
-def test_another_keyframe_makes_another_fit(shot: Shot, always: None, tiny_shot: Path) -> None:
-    statuses(shot)
-    (before,) = fits(shot)
+def test_another_keyframe_makes_another_fit(fitted: Shot, tiny_shot: Path) -> None:
+    (before,) = fits(fitted)
     name = tiny_shot / "trimaps" / "trimap.1005.png"
     name.with_name("trimap.1004.png").write_bytes(name.read_bytes())
-    changed = replace(Shot.open(tiny_shot), settings=shot.settings)
+    changed = reopened(fitted, tiny_shot)
     assert inspect(changed).finished == 2  # the keyframes
     found, said, _ = statuses(changed)
     assert {n for n, status in found.items() if status == "kept"} == {1001, 1005}
-    (after,) = fits(shot)
+    (after,) = fits(fitted)
     assert after != before and "1004" in said[0]
 
 
@@ -293,14 +291,13 @@ def test_a_fit_that_does_not_help_is_not_used_and_not_tried_again(
     assert set(found.values()) == {"kept"} and steps == 0
 
 
-def test_chunks_equal_the_whole(shot: Shot, always: None, tmp_path: Path) -> None:
-    statuses(shot)
-    apart = replace(shot, output=tmp_path / "apart")
+def test_chunks_equal_the_whole(fitted: Shot, tmp_path: Path) -> None:
+    apart = replace(fitted, output=tmp_path / "apart")
     for numbers in ((1001, 1002), (1003, 1004, 1005)):
         statuses(apart, chunk=True, only=numbers)
     for number in range(1001, 1006):
         name = f"matte.{number}.exr"
-        assert (shot.output / name).read_bytes() == (apart.output / name).read_bytes()
+        assert (fitted.output / name).read_bytes() == (apart.output / name).read_bytes()
 
 
 def test_the_command_makes_what_a_run_finds(

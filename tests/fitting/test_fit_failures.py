@@ -309,14 +309,13 @@ def test_missing_frames(shot: Shot, always: None, tiny_shot: Path, missing: str)
     assert steps == QUICK.steps and "on keyframe 1005" in said[0]
 
 
-def test_any_range_of_frames_has_the_same_fit(shot: Shot, always: None) -> None:
-    statuses(shot)
-    (path,) = fits(shot)
-    part = changed(shot, frames=FrameRange(first=1002, last=1003))  # no keyframe among them
+def test_any_range_of_frames_has_the_same_fit(fitted: Shot) -> None:
+    (path,) = fits(fitted)
+    part = changed(fitted, frames=FrameRange(first=1002, last=1003))  # no keyframe among them
     found, _, steps = statuses(part)
-    assert set(found.values()) == {"kept"} and not steps and fits(shot) == [path]
+    assert set(found.values()) == {"kept"} and not steps and fits(fitted) == [path]
     path.unlink()
-    assert statuses(part)[2] == QUICK.steps and fits(shot) == [path]
+    assert statuses(part)[2] == QUICK.steps and fits(fitted) == [path]
 
 
 def test_a_movie_as_plate(shot: Shot, always: None, tmp_path: Path) -> None:
@@ -340,13 +339,12 @@ def test_a_movie_as_plate(shot: Shot, always: None, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("warm_children")
-def test_several_devices_share_a_fit(shot: Shot, always: None, tmp_path: Path) -> None:
-    statuses(shot)
-    engine = replace(shot.settings.engine, device="cpu,cpu")
-    several = replace(changed(shot, engine=engine), output=tmp_path / "several")
+def test_several_devices_share_a_fit(fitted: Shot, tmp_path: Path) -> None:
+    engine = replace(fitted.settings.engine, device="cpu,cpu")
+    several = replace(changed(fitted, engine=engine), output=tmp_path / "several")
     found, said, steps = statuses(several)
     assert set(found.values()) == {"written"} and steps == QUICK.steps
     assert len(fits(several)) == 1 and "on keyframe 1005" in said[0]
     for number in NUMBERS:
         name = f"matte.{number}.exr"
-        assert (several.output / name).read_bytes() == (shot.output / name).read_bytes()
+        assert (several.output / name).read_bytes() == (fitted.output / name).read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from tests.fitting.conftest import QUICK
 from tests.subjects import (
+    MOTION_ALONE,
     NUMBERS,
     WINDOW,
     alpha_of,
@@ -39,12 +41,37 @@ pytestmark = pytest.mark.usefixtures("always")
 
 @pytest.fixture
 def shot(tmp_path: Path, light_weights: Path) -> Shot:
-    folder = write_subjects(tmp_path / "two of them")
-    settings = RunSettings(engine=EngineSettings(weights=light_weights, device="cpu"), fit=QUICK)
+    return shot_in(write_subjects(tmp_path / "two of them"), light_weights)
+
+
+def shot_in(folder: Path, weights: Path) -> Shot:
+    settings = RunSettings(engine=EngineSettings(weights=weights, device="cpu"), fit=QUICK)
+    settings = changed(settings, {"propagation": MOTION_ALONE})
     return replace(Shot.open(folder), settings=settings)
 
 
-def solved(shot: Shot, **options: object) -> tuple[list[FrameResult], list[str], list[FitProgress]]:
+Solved = tuple[list[FrameResult], list[str], list[FitProgress]]
+
+
+@pytest.fixture(scope="module")
+def solved_once(
+    tmp_path_factory: pytest.TempPathFactory, light_weights: Path
+) -> tuple[Path, Solved]:
+    """The folder of such a shot, and what solving it has given; read only."""
+    folder = write_subjects(tmp_path_factory.mktemp("fitted") / "two of them")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "_BETTER", 1e9)
+        return folder, solved(shot_in(folder, light_weights))
+
+
+@pytest.fixture
+def fitted(tmp_path: Path, solved_once: tuple[Path, Solved], light_weights: Path) -> Shot:
+    """The same shot as `solved(shot)` leaves it: a copy."""
+    folder = shutil.copytree(solved_once[0], tmp_path / "two of them")
+    return shot_in(Path(folder), light_weights)
+
+
+def solved(shot: Shot, **options: object) -> Solved:
     """The results, what was said, and the progress of the fits."""
     said: list[str] = []
     steps: list[FitProgress] = []
@@ -73,47 +100,47 @@ def folder_of(shot: Shot) -> Path:
     return shot.output.parent
 
 
-def test_each_is_fitted_to_its_own_keyframes_and_kept_in_its_own_folder(shot: Shot) -> None:
-    results, said, steps = solved(shot)
+def test_each_is_fitted_to_its_own_keyframes_and_kept_in_its_own_folder(
+    fitted: Shot, solved_once: tuple[Path, Solved]
+) -> None:
+    results, said, steps = solved_once[1]
     assert written(results) == {"cat": [*NUMBERS], "dog": [*NUMBERS]}
     assert [p.subject for p in steps] == ["cat"] * QUICK.steps + ["dog"] * QUICK.steps
     assert said[0].startswith("cat: fitted to the shot: on keyframe 1008")
     assert said[1].startswith("dog: fitted to the shot: on keyframe 1006")
-    made = fits(shot)
+    made = fits(fitted)
     assert all(len(paths) == 1 for paths in made.values())
     assert made["cat"][0].read_bytes() != made["dog"][0].read_bytes()
-    before = contents(shot.output)
-    results, _, steps = solved(shot)
+    before = contents(fitted.output)
+    results, _, steps = solved(fitted)
     assert {r.status for r in results} == {"kept"} and not steps
-    assert contents(shot.output) == before
-    assert inspect(shot).finished == 16
+    assert contents(fitted.output) == before
+    assert inspect(fitted).finished == 16
 
 
-def test_a_fit_and_its_mattes_are_those_of_the_subject_alone(shot: Shot, tmp_path: Path) -> None:
-    solved(shot)
+def test_a_fit_and_its_mattes_are_those_of_the_subject_alone(fitted: Shot, tmp_path: Path) -> None:
     for subject in ("cat", "dog"):
-        folder = as_single_shot(folder_of(shot), subject, tmp_path / subject)
-        single = replace(Shot.open(folder), settings=shot.settings)
-        solved(single)
+        folder = as_single_shot(folder_of(fitted), subject, tmp_path / subject)
+        settings = changed(fitted.settings, {"frames": "1001-1002"})
+        solved(replace(Shot.open(folder), settings=settings))
         (own,) = (folder / "matte" / "fit").glob("*.safetensors")
-        (beside,) = fits(shot)[subject]
+        (beside,) = fits(fitted)[subject]
         assert own.name == beside.name  # the recipe
         for number in (1001, 1002):  # they are apart there
             alone = read_matte(folder / "matte" / f"matte.{number}.exr", WINDOW)
-            assert (alpha_of(folder_of(shot), subject, number) == alone).all()
+            assert (alpha_of(folder_of(fitted), subject, number) == alone).all()
 
 
-def test_another_keyframe_makes_another_fit_of_its_subject_alone(shot: Shot) -> None:
-    solved(shot)
-    before = fits(shot)
-    write_keyframe(folder_of(shot) / "trimaps" / "dog", "dog", 1003)
-    again = replace(Shot.open(folder_of(shot)), settings=shot.settings)
+def test_another_keyframe_makes_another_fit_of_its_subject_alone(fitted: Shot) -> None:
+    before = fits(fitted)
+    write_keyframe(folder_of(fitted) / "trimaps" / "dog", "dog", 1003)
+    again = replace(Shot.open(folder_of(fitted)), settings=fitted.settings)
     found = inspect(again)
     assert found.stale == 4  # the dog's between its keyframes, 1003 among them
     results, said, steps = solved(again)
     assert {p.subject for p in steps} == {"dog"}
-    assert "dog" in said[1] and fits(shot)["cat"] == before["cat"]
-    assert fits(shot)["dog"] != before["dog"]
+    assert "dog" in said[1] and fits(fitted)["cat"] == before["cat"]
+    assert fits(fitted)["dog"] != before["dog"]
     keyframes = {1001, 1004, 1006, 1008}
     assert set(written(results)["dog"]) == set(NUMBERS) - keyframes
 
@@ -130,15 +157,15 @@ def test_one_alone_uses_and_makes_its_own(shot: Shot) -> None:
 
 
 def test_chunks_after_the_command_equal_the_whole(
-    shot: Shot, tmp_path: Path, light_weights: Path
+    fitted: Shot, tmp_path: Path, light_weights: Path
 ) -> None:
-    solved(shot)
-    apart = replace(shot, output=tmp_path / "apart")
-    (folder_of(shot) / "shot.toml").write_text(
+    apart = replace(fitted, output=tmp_path / "apart")
+    (folder_of(fitted) / "shot.toml").write_text(
         f'[engine]\nweights = "{light_weights}"\ndevice = "cpu"\n'
         f'[fit]\nwhen = "on"\nminutes = {QUICK.minutes}\ncrop_px = 64\nbatch = 2\n'
+        "[propagation]\ntighten = false\n[propagation.clean_plate]\nmoving = false\n"
     )
-    command = ["fit", str(folder_of(shot)), "-o", str(apart.output), "--json"]
+    command = ["fit", str(folder_of(fitted)), "-o", str(apart.output), "--json"]
     done = CliRunner().invoke(commands, command)
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in done.output.splitlines()]
@@ -147,7 +174,7 @@ def test_chunks_after_the_command_equal_the_whole(
         _, _, steps = solved(apart, chunk=True, only=numbers)
         assert not steps
     assert merge(apart).good == NUMBERS
-    assert contents(apart.output) == contents(shot.output)
+    assert contents(apart.output) == contents(fitted.output)
     said = CliRunner().invoke(commands, [*command[:-1], "--fit", "off"])
     assert said.output.splitlines() == [
         "cat: this shot is not to be fitted", "dog: this shot is not to be fitted"
@@ -171,16 +198,15 @@ def test_a_job_begins_with_the_fits(shot: Shot, tmp_path: Path, light_weights: P
 
 
 @pytest.mark.usefixtures("warm_children")
-def test_several_devices_find_the_fits(shot: Shot, tmp_path: Path) -> None:
-    one = changed(shot.settings, {"frames": "1004-1006"})
-    two = changed(one, {"engine": {"device": "cpu,cpu"}})
-    solved(replace(shot, settings=one))
-    other = replace(shot, output=tmp_path / "two", settings=two)
+def test_several_devices_find_the_fits(fitted: Shot, tmp_path: Path) -> None:
+    two = changed(fitted.settings, {"frames": "1004-1006", "engine": {"device": "cpu,cpu"}})
+    other = replace(fitted, output=tmp_path / "two", settings=two)
     results, _, _ = solved(other)
     assert {subject: sorted(n) for subject, n in written(results).items()} == {
         "cat": [1004, 1005, 1006], "dog": [1004, 1005, 1006]
     }  # fmt: skip
-    assert contents(other.output) == contents(shot.output)
+    whole, part = contents(fitted.output), contents(other.output)
+    assert len(part) == 2 * 2 * 3 and part == {name: whole[name] for name in part}
 
 
 def test_a_subject_that_is_not_fitted_leaves_the_other_its_fit(
