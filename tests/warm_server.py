@@ -101,11 +101,23 @@ def _execute(arguments: list[str], folder: str, environment: dict[str, str]) -> 
     exec(compile(text, "<string>", "exec"), names)
 
 
+def _warm_up() -> None:
+    """Make what any run makes once, without starting a thread."""
+    from vfxmatte import colour
+    from vfxmatte.pipeline.manifest import versions
+
+    versions()
+    colour._encoding_table()
+    config = colour.ColourConfig.load(colour.DEFAULT_CONFIG)
+    assert config.fingerprint and config.resolve("ACEScg")
+
+
 def main() -> None:
     """Load and serve."""
     for name in _LOADED:
         with suppress(ImportError):
             importlib.import_module(name)
+    _warm_up()
     gc.freeze()  # what is loaded stays in memory that all share
     assert threading.active_count() == 1
     job = _next_job(sys.argv[1])

@@ -154,6 +154,7 @@ def test_ctrl_c_is_reported_and_the_same_command_goes_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no kill -9 there")
+@pytest.mark.usefixtures("warm_children")
 def test_a_killed_batch_has_left_a_report_and_goes_on(shots: Path, tmp_path: Path) -> None:
     shutil.rmtree(shots / "sh030")
     code = (

@@ -194,11 +194,13 @@ def test_the_made_up_shot_moves_and_has_its_keyframes(tmp_path: Path) -> None:
     assert soft.any() and made.pixels(7).max() > 1
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_run_apart_that_fails_is_told(tmp_path: Path) -> None:
     with pytest.raises(VfxmatteError, match="exit code 3"):
         measure_memory(short=2, long=3, width=32, height=32, weights=tmp_path / "lost.safetensors")
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_memory_is_measured_and_printed(tiny_weights: Path) -> None:
     told = ["memory", "--short", "2", "--long", "3", "--size", "64x48", "--device", "cpu"]
     result = invoke(*told, "--weights", tiny_weights, "--json")

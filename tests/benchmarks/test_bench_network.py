@@ -135,6 +135,7 @@ def test_other_errors_are_raised(
         rows_of(replace(settings, modes=["fast"]))
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_memory_is_measured_in_a_process_of_its_own(settings: NetworkSettings) -> None:
     chosen = replace(settings, shares=[0.3, 0.1], modes=["plain"], memory="one", threads=1)
     far, usual = (rows[0] for rows in measure_network(chosen))
@@ -145,6 +146,7 @@ def test_memory_is_measured_in_a_process_of_its_own(settings: NetworkSettings) -
     assert usual["flops"] > 1e6
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_process_that_fails_is_told(tmp_path: Path) -> None:
     with pytest.raises(VfxmatteError, match="ended with exit code 2"):
         run_apart("nothing", {})

@@ -123,6 +123,7 @@ def test_figures_of_a_run() -> None:
     assert alone.gpu_idle_share is None
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_end_to_end(tmp_path: Path, tiny_weights: Path) -> None:
     settings = EndToEndSettings(
         frames=5,

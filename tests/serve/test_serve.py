@@ -22,6 +22,7 @@ from vfxmatte.reporting.inspection import as_plain, inspect
 from vfxmatte.serve import rpc
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_a_run_gives_the_files_and_the_events_of_the_command_line(
     running: Running, tiny_shot: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
