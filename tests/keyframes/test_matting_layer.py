@@ -68,9 +68,9 @@ def test_hard_labels_give_pymattings_closed_form_alpha(settings: SolverSettings)
 @pytest.mark.parametrize("settings", [DIRECT, CG], ids=["direct", "cg"])
 def test_gradients_of_both_labels_and_their_weight(settings: SolverSettings) -> None:
     generator = torch.Generator().manual_seed(5)
-    image = torch.cat((picture(5, 6), picture(5, 6, seed=8)))
+    image = torch.cat((picture(4, 5), picture(4, 5, seed=8)))
     laplacian = MattingLaplacian.of(image, epsilon=1e-3)
-    labels = torch.rand(2, 2, 5, 6, dtype=torch.float64, generator=generator) + 0.05
+    labels = torch.rand(2, 2, 4, 5, dtype=torch.float64, generator=generator) + 0.05
     inputs = (labels[0].requires_grad_(), labels[1].requires_grad_())
     weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(

@@ -185,10 +185,16 @@ def test_epochs_choose_what_is_composited(make, monkeypatch):
 # -- resume and checkpoints -----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def undisturbed(small_pack, tmp_path_factory):
+    """A whole run, and its losses by step."""
+    whole = Trainer(PackSource(small_pack), small(), tmp_path_factory.mktemp("whole"), CPU)
+    return whole, dict(losses(finish(whole)))
+
+
 @pytest.mark.parametrize("killed_at", [2, 4, 6])
-def test_a_killed_run_resumes_to_the_same_curve(make, killed_at):
-    whole = make(folder="whole")
-    curve = dict(losses(finish(whole)))
+def test_a_killed_run_resumes_to_the_same_curve(make, undisturbed, killed_at):
+    whole, curve = undisturbed
     killed = make(folder="killed")
     for event in killed.run():
         if isinstance(event, Progress) and event.step == killed_at + 1:
