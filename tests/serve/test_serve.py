@@ -206,12 +206,16 @@ def test_a_run_can_be_cancelled_and_goes_on_later(
     )
 
 
+def lengthen(shot: Path) -> None:
+    """Make it fifteen frames long: more than are solved and written ahead."""
+    for number in range(1006, 1016):
+        shutil.copy2(shot / "plate" / "plate.1005.exr", shot / "plate" / f"plate.{number}.exr")
+
+
 def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
     running: Running, tiny_shot: Path, tiny_weights: Path, gate: Path, tmp_path: Path
 ) -> None:
-    plate = tiny_shot / "plate"
-    for number in range(1006, 1016):  # more than are solved ahead
-        shutil.copy2(plate / "plate.1005.exr", plate / f"plate.{number}.exr")
+    lengthen(tiny_shot)
     one, two = running.client(), running.client()
     one.request("run", **gated(tiny_shot, tiny_weights))
     one.event(event="frame", frame=1002)
@@ -229,6 +233,7 @@ def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
 def test_a_dead_clients_jobs_are_cancelled_and_others_go_on(
     running: Running, tiny_shot: Path, tiny_weights: Path, gate: Path, tmp_path: Path
 ) -> None:
+    lengthen(tiny_shot)
     dying, other = running.client(), running.client()
     dying.request("run", 1, **gated(tiny_shot, tiny_weights))
     dying.request("run", 2, **gated(tiny_shot, tiny_weights, output=str(tmp_path / "never")))
@@ -238,7 +243,7 @@ def test_a_dead_clients_jobs_are_cancelled_and_others_go_on(
     while other.call("status", 8)["result"]["clients"] > 1:
         pass
     gate.touch()
-    assert other.answer(7)["result"]["written"] == 5
+    assert other.answer(7)["result"]["written"] == 15
     while other.call("status", 8)["result"]["jobs"]:
         pass
-    assert len(mattes(tiny_shot / "matte")) in (3, 4) and not (tmp_path / "never").exists()
+    assert 3 <= len(mattes(tiny_shot / "matte")) < 15 and not (tmp_path / "never").exists()
