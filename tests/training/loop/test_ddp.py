@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing
 
 from tests.training.conftest import drawn_pack
 from training.config import Phase, TrainConfig
@@ -21,6 +21,13 @@ from vfxmatte.errors import TrainingError
 from vfxmatte.network.dim import DimConfig
 
 CPU = torch.device("cpu")
+ROOT = str(Path(__file__).parents[3])
+CHILD = """
+import sys
+from pathlib import Path
+from tests.training.loop.test_ddp import child
+child(int(sys.argv[1]), Path(sys.argv[2]))
+"""
 CONFIG = TrainConfig(
     recipe="test", network=DimConfig(width=0.0625), synthesis=SynthesisConfig(crop_px=64),
     phases=(
@@ -75,7 +82,7 @@ def spoil(trainer):
     trainer._loss = loss
 
 
-def child(rank, folder, job):
+def child(rank, folder):
     os.environ.update(
         RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="0", USE_LIBUV="0"
     )
@@ -83,7 +90,7 @@ def child(rank, folder, job):
     store = torch.distributed.FileStore(str(folder / "store"), 2)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     try:
-        JOBS[job](folder, rank)
+        together(folder, rank)
     finally:
         torch.distributed.destroy_process_group()
 
@@ -107,14 +114,17 @@ def together(folder, rank):
     torch.save(result, folder / f"result.{rank}.pt")
 
 
-JOBS = {"together": together}
-
-
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory, warm_python):
     """What one process and each of two processes came to."""
     folder = tmp_path_factory.mktemp("group")
-    torch.multiprocessing.spawn(child, (folder, "together"), nprocs=2)
+    children = [
+        subprocess.Popen(
+            [warm_python, "-c", CHILD, str(rank), folder], env={**os.environ, "PYTHONPATH": ROOT}
+        )
+        for rank in (0, 1)
+    ]
+    assert [one.wait(300) for one in children] == [0, 0]
     two = [torch.load(folder / f"result.{rank}.pt") for rank in (0, 1)]
     one = train(folder / "one")
     return folder, one, two
