@@ -104,7 +104,10 @@ def together(folder, rank):
     train(folders[1], until=2)
     parts = train(folders[1], resume=True)[0]
     spoilt, _, messages = train(folders[2], spoil_rank=1)
+    group = trainer.group
     result = {
+        "any": [group.any(rank == 1), group.any(False)],
+        "mean": group.mean([rank, 5.0]),
         "network": trainer.network.state_dict(),
         "average": trainer.average.network.state_dict(),
         "gradients": gradients, "checks": checks, "parts": parts.network.state_dict(),
@@ -134,6 +137,12 @@ def assert_alike(ours, theirs, **tolerance):
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, **tolerance)
+
+
+def test_flags_and_means_are_of_both_processes(results):
+    for one in results[2]:
+        assert one["any"] == [True, False]
+        assert one["mean"] == [0.5, 5.0]
 
 
 def test_two_processes_have_the_gradients_of_one(results):
