@@ -246,7 +246,7 @@ def test_float32_is_not_rounded_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_on_a_cpu_a_matte_depends_on_its_own_pixels_alone(engine: Engine) -> None:
     """Other frames in between, and another order: the same bits."""
-    tasks = [task(48, 64, number) for number in range(3)]
+    tasks = [task(64, 96, number) for number in range(4)]
     forward = solve(engine, *tasks)
     backward = solve(engine, *reversed(tasks))[::-1]
     for one, other in zip(forward, backward, strict=True):

@@ -68,6 +68,7 @@ def test_a_sample_shot_has_the_same_bytes_however_it_is_solved(
     frames = ("--frames", FRAMES, "--device", "cpu")
     expected = solve_apart(short_shot, tmp_path / "one", 1, *frames)
     assert len(expected) == 2
+    assert solve_apart(short_shot, tmp_path / "two", 2, *frames) == expected
     assert solve_apart(short_shot, tmp_path / "unset", None, *frames) == expected
     crew = ("--frames", FRAMES, "--device", "cpu,cpu")
     assert solve_apart(short_shot, tmp_path / "crew", None, *crew) == expected
