@@ -4,12 +4,12 @@ path is in $GATE. As a program it is vfxmatte with this engine beside its own.""
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import until
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.engines.registry import engine_names, open_engine, register
 from vfxmatte.types import Matte
@@ -43,10 +43,7 @@ class GatedEngine:
 
 def wait_for(path: Path) -> None:
     """Until the file is there; a minute at most."""
-    until = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < until, f"{path} does not come"
-        time.sleep(0.01)
+    until(path.exists, f"{path} does not come")
 
 
 def register_gated() -> None:

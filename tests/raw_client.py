@@ -6,7 +6,7 @@ import json
 import socket
 from typing import Any
 
-PATIENCE_SECONDS = 60.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 def framed(message: Any) -> bytes:

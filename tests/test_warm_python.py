@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork: a true Python is started")
 
@@ -37,10 +38,7 @@ def test_it_ends_by_a_signal_as_its_caller_does(warm_python: Path, number: int) 
         pid = int(child.stdout.readline())
         child.send_signal(number)
         assert child.wait(30) == -number
-    until = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{pid}").exists()
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_its_own_death_is_its_callers(warm_python: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.waiting import until
 from vfxmatte.common.parallel import detached, every, merged, ordered_map, prefetch, prefetched_map
 
 
@@ -233,11 +234,8 @@ def test_merged_raises_a_source_s_error_and_closes_the_others() -> None:
 def test_a_function_is_called_now_and_then_and_not_afterwards() -> None:
     called: list[int] = []
     with every(0.01, lambda: called.append(1)):
-        until = time.monotonic() + 10
-        while len(called) < 3 and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: len(called) >= 3)
     count = len(called)
-    assert count >= 3
     time.sleep(0.05)
     assert len(called) == count
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.waiting import until
 from vfxmatte.errors import OutputError, OutputLockedError
 from vfxmatte.journal import claim
 from vfxmatte.journal.journal import Journal
@@ -199,7 +199,7 @@ def test_a_run_that_was_taken_over_from_ends(
     with Journal(tmp_path) as journal:
         path = tmp_path / ".vfxmatte" / "owner.json"
         os.utime(path, (1e9, 1e9))
-        wait_until(lambda: path.stat().st_mtime > 1e9)  # it shows that it lives
+        until(lambda: path.stat().st_mtime > 1e9)  # it shows that it lives
         journal.add(written(tmp_path, 1))
         claimed(tmp_path)
         time.sleep(0.2)
@@ -207,13 +207,6 @@ def test_a_run_that_was_taken_over_from_ends(
             journal.add(written(tmp_path, 2))
     assert claim.Claim(path).holder() is not None  # the other's claim stays
     assert list(Journal.peek(tmp_path).records) == [1]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_refused_run_leaves_the_other_s_scratch_alone(tmp_path: Path) -> None:

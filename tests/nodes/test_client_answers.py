@@ -6,7 +6,6 @@ import io
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from nodes.vfxmatte_client.channel import Channel, ConnectionLost, rpc_error
 from nodes.vfxmatte_client.endpoint import connect
 from nodes.vfxmatte_client.paths import endpoint_file as client_endpoint_file
 from tests.nodes.clients import empty_home, listening_stranger, write_record
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes as POSIX does")
 
@@ -72,8 +72,5 @@ def test_looking_for_a_server_leaves_no_descriptor(stranger: Any) -> None:
         thread.start()
         assert connect() is None
         thread.join()
-    until = time.monotonic() + 5
-    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until:
-        time.sleep(0.05)
-    assert len(os.listdir("/proc/self/fd")) <= before
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     Path(client_endpoint_file()).unlink()

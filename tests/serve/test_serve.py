@@ -15,6 +15,7 @@ import pytest
 
 import vfxmatte
 from tests.serve.running import Running, error_of, gated, mattes, plain
+from tests.waiting import until
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.shot import Shot
@@ -221,8 +222,7 @@ def test_short_work_of_another_goes_before_the_rest_of_a_long_run(
     one.event(event="frame", frame=1002)
     settings = {"engine.weights": str(tiny_weights), "engine.device": "cpu", "frames": "1001"}
     two.request("run", shot=str(tiny_shot), output=str(tmp_path / "other"), settings=settings)
-    while len(two.call("status", 9)["result"]["jobs"]) < 2:
-        pass
+    until(lambda: len(two.call("status", 9)["result"]["jobs"]) == 2)
     gate.touch()
     assert two.answer(1)["result"]["written"] == 1
     assert one.answer(1)["result"]["written"] == 15
@@ -240,10 +240,8 @@ def test_a_dead_clients_jobs_are_cancelled_and_others_go_on(
     dying.event(event="frame", frame=1002)
     other.request("run", 7, **plain(tiny_shot, tiny_weights, output=str(tmp_path / "other")))
     dying.close()
-    while other.call("status", 8)["result"]["clients"] > 1:
-        pass
+    until(lambda: other.call("status", 8)["result"]["clients"] == 1)
     gate.touch()
     assert other.answer(7)["result"]["written"] == 15
-    while other.call("status", 8)["result"]["jobs"]:
-        pass
+    until(lambda: not other.call("status", 8)["result"]["jobs"])
     assert 3 <= len(mattes(tiny_shot / "matte")) < 15 and not (tmp_path / "never").exists()

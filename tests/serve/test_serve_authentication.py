@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.raw_client import PATIENCE_SECONDS, RawClient, framed
+from tests.raw_client import RawClient, framed
+from tests.waiting import PATIENCE_SECONDS, until
 from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import OutputError
 from vfxmatte.serve import endpoint, rpc
@@ -71,13 +72,6 @@ def open_door() -> Iterator[Callable[..., Door]]:
     yield make
     for door in doors:
         door.end()
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # -- strangers ---------------------------------------------------------------------------------

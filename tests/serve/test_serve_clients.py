@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import vfxmatte
-from tests.raw_client import PATIENCE_SECONDS, RawClient, framed
+from tests.raw_client import RawClient, framed
 from tests.serve.running import TOKEN, Running, error_of, plain
+from tests.waiting import PATIENCE_SECONDS, until
 from vfxmatte.serve import rpc
 from vfxmatte.serve.framing import MESSAGE_LIMIT, UNAUTHENTICATED_LIMIT
 from vfxmatte.serve.threads import MAX_CLIENTS
@@ -117,8 +118,7 @@ def test_a_slow_reader_holds_nobody_up(
         for _ in range(200):
             slow.send(status * 500)
     assert other.call("run", **plain(tiny_shot, tiny_weights))["result"]["written"] == 5
-    while other.call("status", 2)["result"]["clients"] > 1:
-        pass
+    until(lambda: other.call("status", 2)["result"]["clients"] == 1)
 
 
 def test_a_hundred_quick_reconnects(running: Running) -> None:
@@ -128,8 +128,7 @@ def test_a_hundred_quick_reconnects(running: Running) -> None:
             client.send(b"Content-Le")
         client.close()
     last = running.client()
-    while last.call("status")["result"]["clients"] > 1:
-        pass
+    until(lambda: last.call("status")["result"]["clients"] == 1)
 
 
 def test_there_is_room_for_so_many_clients(running: Running) -> None:
@@ -138,6 +137,5 @@ def test_there_is_room_for_so_many_clients(running: Running) -> None:
     late.request("hello", token=TOKEN)
     assert error_of(late.read())[0] == rpc.TOO_MANY and late.read() is None
     clients.pop().close()
-    while clients[0].call("status")["result"]["clients"] >= MAX_CLIENTS:
-        pass
+    until(lambda: clients[0].call("status")["result"]["clients"] < MAX_CLIENTS)
     assert "result" in running.client().call("status")

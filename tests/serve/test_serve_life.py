@@ -9,15 +9,15 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tests.raw_client import PATIENCE_SECONDS, RawClient, framed, read_message
+from tests.raw_client import RawClient, framed, read_message
 from tests.serve.running import TOKEN, Running, gated
+from tests.waiting import PATIENCE_SECONDS, until
 from vfxmatte.cli.serve import serve
 from vfxmatte.errors import OutputLockedError
 from vfxmatte.serve import endpoint, rpc
@@ -153,10 +153,7 @@ def test_a_signal_ends_it_and_leaves_nothing(
 ) -> None:
     child = command()
     token = tmp_path / "home" / "run"
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not list(token.glob("serve-*.json")):
-        assert time.monotonic() < until and child.poll() is None
-        time.sleep(0.02)
+    until(lambda: list(token.glob("serve-*.json")) or child.poll() is not None)
     (path,) = token.glob("serve-*.json")
     found = json.loads(path.read_text())
     client = RawClient(found["port"], found["token"])
