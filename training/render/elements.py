@@ -109,7 +109,8 @@ def _hairy(stage: Stage, rng: Generator, *, length: float, count: int) -> Frame:
     body = stage.put(_body(rng, _material(rng)))
     roots = strands.scatter_roots(*meshes.surface_arrays(body), int(count), rng)
     if rng.random() < 0.4:
-        roots = roots.keep(roots.positions[:, 2] > rng.uniform(-0.2, 0.15))
+        above = roots.positions[:, 2] > rng.uniform(-0.2, 0.15)
+        roots = roots.keep(above) if above.any() else roots  # a low body is hairy all over
     wind = strands.unit(rng.normal(0, 1, (1, 3)) + np.array([[0, 0, -1.6]]))
     swirl = rng.uniform(0, 0.7)
 

@@ -55,9 +55,8 @@ class Foliage:
         self.bark = self._mesh(stage, "bark", materials.tinted(roughness=0.8))
         green = materials.tinted(roughness=0.38, translucent=0.5)
         vertices = self._leaf_vertices(1001.0)
-        faces = np.concatenate(
-            [_LEAF_QUADS + _LEAF_POINTS * i for i in range(len(self.leaf_at.size))]
-        )
+        first = _LEAF_POINTS * np.arange(len(self.leaf_at.size))  # bare twigs have none
+        faces = (first[:, None, None] + _LEAF_QUADS).reshape(-1, 4)
         tint = np.repeat(self.leaf_at.tint, _LEAF_POINTS, axis=0)
         self.leaves = stage.put(meshes.add_mesh("leaves", vertices, faces, green, tint))
 
