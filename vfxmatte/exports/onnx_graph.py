@@ -64,6 +64,18 @@ def scripted(function: Any, inputs: Sequence[str], outputs: Sequence[str]) -> on
     return model
 
 
+def renamed(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
+    """Return a copy whose inputs and outputs have other names."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in (*copy.graph.input, *copy.graph.output):
+        value.name = names.get(value.name, value.name)
+    _rename(copy.graph, names)
+    return copy
+
+
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]

@@ -29,7 +29,8 @@ class Neighbours(nn.Module):
     (N, 6, h, w) float64; 0 where a neighbour would be outside."""
 
     def forward(self, small: Tensor) -> tuple[Tensor, Tensor]:
-        return _affinities(small[:, :3]), _affinities(small[:, 3:])
+        displayed, light = _affinities(torch.cat((small[:, :3], small[:, 3:]))).chunk(2)
+        return displayed, light
 
 
 def _affinities(colours: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vfxmatte.engines.light_frame import REFINED_ABOVE
 from vfxmatte.exports.light_wrapper import LightStage1, LightStage2
-from vfxmatte.exports.onnx_graph import converted, scripted
+from vfxmatte.exports.onnx_graph import converted, renamed, scripted
 from vfxmatte.exports.onnx_neighbours import LinearModels, Neighbours, applied
 from vfxmatte.network.light import CHANNELS, PRIORS, STRIDE, LightMatting, coarse_share
 
@@ -96,7 +96,7 @@ def light_pieces(
     from vfxmatte.exports import onnx_light as graph
 
     seen = torch.rand(2, CHANNELS, 2 * STRIDE, 3 * STRIDE)
-    stage1 = _InDtype(network, dtype)
+    stage1 = converted(_InDtype(network, dtype), [seen], ["seen"], ["small"])
     count = 3 + PRIORS + (network.config.features if network.refinement is not None else 0)
     picture = torch.rand(2, 4 + PRIORS, *encoded.shape[2:])
     maps, last = torch.rand(2, count, *encoded.shape[2:]), _Mixed(network, dtype)
@@ -106,7 +106,7 @@ def light_pieces(
         x, small, *corner = (f"{name}_for_{whole}" for name in ("seen", "small", "top", "left"))
         pieces += [
             scripted(graph.Seen, ["picture", factor], [x, *corner]),
-            converted(stage1, [seen], [x], [small]),
+            renamed(stage1, {"seen": x, "small": small}),
             scripted(graph.MapsAtSize, ["picture", small, factor, *corner], [whole]),
         ]
     return [*pieces, converted(last, [picture, maps, maps], ["picture", *enlarged], ["alpha"])]

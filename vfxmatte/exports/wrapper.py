@@ -8,6 +8,7 @@ Only functions of PyTorch 1.12 are used, the oldest version in a supported host.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,8 +51,12 @@ class DecodeSrgb(nn.Module):
 
 
 def traced(module: nn.Module, *example: Tensor) -> nn.Module:
-    """Trace a module; shapes stay dynamic."""
-    result: nn.Module = torch.jit.trace(module.eval(), example)  # type: ignore[no-untyped-call]
+    """Trace a module; shapes stay dynamic.
+
+    Without torch's check, which traces twice more: models are compared with the engine.
+    """
+    trace: Any = torch.jit.trace
+    result: nn.Module = trace(module.eval(), example, check_trace=False)
     return result
 
 
