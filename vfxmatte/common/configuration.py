@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import tomllib
 import types
@@ -170,9 +171,12 @@ class _Source:
             raise self._refusal(f"{name}: {reason}") from reason
 
 
+_hints = functools.cache(get_type_hints)
+
+
 def _kinds(settings: Any) -> dict[str, Any]:
     """Return the type of each field of a dataclass."""
-    hints = get_type_hints(settings)
+    hints = _hints(settings)
     return {one.name: hints[one.name] for one in dataclasses.fields(settings)}
 
 

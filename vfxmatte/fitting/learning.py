@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from vfxmatte.engines.single_threaded import single_threads, threads_at_once
 from vfxmatte.fitting.examples import Example, Square, square
@@ -49,7 +50,7 @@ def learn(
     trained = list(network.stage_parameters(1))
     for parameter in trained:
         parameter.requires_grad_(True)
-    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=_WEIGHT_DECAY)
+    optimiser = _AdamW(trained)
     random = np.random.default_rng(_SEED)
     with single_threads(1) as alone, single_threads(_at_once(settings)) as pool:
         for step in range(steps):
@@ -91,22 +92,39 @@ def _gradients(
     return list(pool.map(one, squares))
 
 
+class _AdamW:
+    """`torch.optim.AdamW` by its own function: its class loads torch's compiler, for a second."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._parameters: list[Tensor] = [*parameters]
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self._counts = [torch.zeros(()) for _ in parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: list[Tensor], rate: float) -> None:
+        """Take a step by the parameters' gradients, in their order."""
+        adamw(self._parameters, gradients, self._means, self._squares, [], self._counts,
+              foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=rate,
+              weight_decay=_WEIGHT_DECAY, eps=1e-8, maximize=False)  # fmt: skip
+
+
 def _advance(
-    optimiser: torch.optim.Optimizer,
+    optimiser: _AdamW,
     trained: list[nn.Parameter],
     parts: Sequence[_Gradients],
     rate: float,
 ) -> float:
     """Take one step by the mean of the gradients; returns the mean error."""
+    means: list[Tensor] = []
     for number, parameter in enumerate(trained):
         total = parts[0][1][number].clone()
         for _, gradients in parts[1:]:
             total += gradients[number]
-        parameter.grad = total / len(parts)
-    nn.utils.clip_grad_norm_(trained, _CLIP)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
+        means.append(total / len(parts))
+        parameter.grad = means[-1]
+    nn.utils.clip_grad_norm_(trained, _CLIP)  # in place
+    optimiser.step(means, rate)
     return sum(error for error, _ in parts) / len(parts)
 
 

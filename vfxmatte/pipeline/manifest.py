@@ -102,8 +102,11 @@ def _version(module: str) -> str:
     """
     for name in _packages().get(module, []):
         with contextlib.suppress(PackageNotFoundError):
-            return version(name)
+            return _recorded(name)
     return str(getattr(sys.modules.get(module), "__version__", "unknown"))
+
+
+_recorded = functools.cache(version)
 
 
 @functools.cache
