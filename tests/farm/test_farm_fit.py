@@ -24,7 +24,7 @@ def test_a_job_begins_with_the_fit_that_its_chunks_use(
     assert fit["hostRequirements"] == solve["hostRequirements"]
     said = openjd("run", bundle / "template.json", "-p", parameters(bundle))
     before, _, after = said.partition("Running step 'Solve'")
-    assert "Running step 'Fit'" in before and "openjd_progress: 25.0" in before
+    assert "Running step 'Fit'" in before and "openjd_progress: 50.0" in before
     assert "fitted to the shot: on keyframe 1004" in before and "fitting to the shot" not in after
     manifest = read(folder / "matte" / "manifest.json")
     assert [frame["state"] for frame in manifest["frames"]] == ["done"] * 8
@@ -76,4 +76,4 @@ def test_a_fit_on_several_devices(folder: Path, light_weights: Path) -> None:
     how = ["--weights", light_weights, "--device", "cpu,cpu", *QUICK_OPTIONS, "--openjd"]
     result = invoke("fit", folder, *how, "--frames", "1001-1007:2")
     assert result.exit_code == 0, result.output
-    assert "openjd_progress: 25.0" in result.stdout
+    assert "openjd_progress: 50.0" in result.stdout

@@ -1,4 +1,4 @@
-"""A small shot that is fitted in four steps, and what its runs say."""
+"""A small shot that is fitted in two steps, and what its runs say."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 
-QUICK = FitSettings(when="on", minutes=4 / 120, crop_px=64, batch=2)
-QUICK_OPTIONS = ["--fit", "0.0333", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
+QUICK = FitSettings(when="on", minutes=2 / 120, crop_px=64, batch=2)
+QUICK_OPTIONS = ["--fit", "0.0167", "--set", "fit.crop_px=64", "--set", "fit.batch=2"]
 """`QUICK` on the command line."""
 
 

@@ -243,7 +243,7 @@ def test_a_fit_is_made_once_kept_and_found_again(shot: Shot, always: None) -> No
     assert set(made_again.values()) == {"kept"}
 
 
-@pytest.mark.parametrize(("hard_error", "steps"), [(1.0, 4), (0.0, 8)])
+@pytest.mark.parametrize(("hard_error", "steps"), [(1.0, 2), (0.0, 4)])
 def test_a_hard_shot_is_learned_for_longer(
     shot: Shot, always: None, monkeypatch: pytest.MonkeyPatch, hard_error: float, steps: int
 ) -> None:
@@ -254,7 +254,7 @@ def test_a_hard_shot_is_learned_for_longer(
     assert statuses(shot)[2] == steps
     (path,) = fits(shot)
     assert json.loads(path.with_suffix(".json").read_text())["training"]["steps"] == steps
-    assert QUICK.further_steps(1.0) == 2
+    assert QUICK.further_steps(1.0) == 1
     assert inspect(shot).finished == 5
 
 
@@ -305,7 +305,7 @@ def test_the_command_makes_what_a_run_finds(
 ) -> None:
     (tiny_shot / "shot.toml").write_text(
         f'fps = 24\n[engine]\nweights = "{light_weights}"\ndevice = "cpu"\n'
-        '[fit]\nwhen = "on"\nminutes = 0.0333\ncrop_px = 64\nbatch = 2\n'
+        f'[fit]\nwhen = "on"\nminutes = {QUICK.minutes}\ncrop_px = 64\nbatch = 2\n'
     )
     done = CliRunner().invoke(commands, ["fit", str(tiny_shot)])
     assert done.exit_code == 0 and "fitted to the shot: on keyframe 1005" in done.output

@@ -86,7 +86,7 @@ def test_a_stopped_fit_leaves_nothing_and_the_same_run_goes_on(
         raise Stopped
 
     with Run(shot, check_stopped=stop if where == "example" else None) as run:
-        run.on_fit = lambda progress: stop() if progress.step == 3 else None
+        run.on_fit = lambda progress: stop() if progress.step == 2 else None
         with pytest.raises(Stopped):
             list(run.frames())
     assert not leftovers(shot)
@@ -101,7 +101,7 @@ def test_ctrl_c_during_the_fit(
     weights = shot.settings.engine.weights
     (tiny_shot / "shot.toml").write_text(
         f'fps = 24\n[engine]\nweights = "{weights}"\ndevice = "cpu"\n'
-        '[fit]\nwhen = "on"\nminutes = 0.0333\ncrop_px = 64\nbatch = 2\n'
+        f'[fit]\nwhen = "on"\nminutes = {QUICK.minutes}\ncrop_px = 64\nbatch = 2\n'
     )
 
     def interrupted(*_: object) -> Any:
