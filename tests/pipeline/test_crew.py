@@ -206,6 +206,7 @@ def test_when_all_devices_are_lost_what_is_finished_is_kept(
     assert_same(tmp_path, tmp_path / "one")
 
 
+@pytest.mark.usefixtures("warm_children")
 def test_leaving_stops_all_children(
     made: Any, tmp_path: Path, children: Any, monkeypatch: Any
 ) -> None:
@@ -333,31 +334,22 @@ def test_a_child_that_writes_rubbish_leaves_its_frames_to_the_other(
     assert nothing_left(tmp_path, children)
 
 
+HALF_A_MESSAGE = RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00")
+
+
+@pytest.mark.usefixtures("warm_children")
 @pytest.mark.parametrize(
-    ("hang", "fixture"),
+    "hang",
     [
-        (FIRST + SLEEP, "warm_children"),
-        (FIRST + "os.kill(os.getpid(), signal.SIGSTOP)", "children"),  # stopped, and killed
-        (
-            FIRST
-            + RUBBISH.format(data=b"\x80\x05\x8e\x00\x00\x00\x01\x00\x00\x00\x00")
-            + "; "
-            + SLEEP,
-            "warm_children",
-        ),
+        FIRST + SLEEP,
+        FIRST + "os.kill(os.getpid(), signal.SIGSTOP)",
+        f"{FIRST}{HALF_A_MESSAGE}; {SLEEP}",
     ],
     ids=["sleeps", "is stopped", "half a message"],
 )
 def test_a_child_that_hangs_leaves_its_frames_to_the_other(
-    made: Any,
-    tmp_path: Path,
-    children: Any,
-    monkeypatch: Any,
-    hang: str,
-    fixture: str,
-    request: Any,
+    made: Any, tmp_path: Path, children: Any, monkeypatch: Any, hang: str
 ) -> None:
-    request.getfixturevalue(fixture)
     wish(monkeypatch, hang)
     monkeypatch.setattr(child_module, "_SILENT_SECONDS", 5.0)
     monkeypatch.setattr(crew, "_TICK_SECONDS", 0.2)

@@ -25,7 +25,6 @@ from tests.pipeline.checked_runs import (
     write_still,
 )
 from tests.subjects import NUMBERS, WINDOW, alpha, contents, settings_of
-from vfxmatte.engines.protocol import EngineSettings
 from vfxmatte.errors import ShotError, UsageError
 from vfxmatte.fitting import examples as examples_module
 from vfxmatte.fitting import fit as fit_module
@@ -35,7 +34,6 @@ from vfxmatte.io.mattes import read_matte
 from vfxmatte.pipeline.edges import MatteSettings
 from vfxmatte.pipeline.locking import lock
 from vfxmatte.pipeline.merge import merge
-from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subjects_run import open_run
 from vfxmatte.reporting.inspection import inspect
