@@ -232,7 +232,7 @@ def test_shots_are_fitted_and_their_fits_shown_in_one_progress(
     found = events(batch(shots, "--weights", light_weights, *QUICK_OPTIONS, "--json"))
     assert found[-1]["exit_code"] == 0
     fits = [e for e in found if e["event"] == "fit"]
-    assert {e["shot"] for e in fits} == set(NAMES[:2]) and fits[0]["steps"] == 4
+    assert {e["shot"] for e in fits} == set(NAMES[:2]) and fits[0]["steps"] == 2
     assert {(e["shot"], e["batch"]["frames"]) for e in fits} == {("sh010", 0), ("sh020", 5)}
     assert {e["batch"]["count"] for e in fits} == {10}
     said = [note for one in report(shots)["shots"] for note in one["notes"]]
