@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from vfxmatte.errors import ColourError, VfxmatteError
 from vfxmatte.paint.commands import ask_command
 from vfxmatte.paint.desk import Desk
 from vfxmatte.paint.edges import band_along
-from vfxmatte.paint.engine_process import EngineProcess
+from vfxmatte.paint.engine_process import EngineLostError, EngineProcess
 from vfxmatte.paint.guesses import guess
 from vfxmatte.paint.live import LiveMatte, changes
 from vfxmatte.paint.pictures import Pyramid
@@ -139,7 +140,7 @@ def test_preferences_are_kept_and_never_in_the_way(
 
 
 def test_the_engine_is_started_again_and_its_end_is_said(
-    tiny_shot: Path, tiny_weights: Path, tmp_path: Path
+    tiny_shot: Path, tiny_weights: Path
 ) -> None:
     said: list[str] = []
     lost = threading.Event()
@@ -152,7 +153,7 @@ def test_the_engine_is_started_again_and_its_end_is_said(
     settings = RunSettings(engine=EngineSettings(weights=tiny_weights))
     engine = EngineProcess(say)
     with Desk(Shot.open(tiny_shot), tiny_shot) as desk:
-        live = LiveMatte(engine, desk.pictures, settings, tmp_path)
+        live = LiveMatte(engine, desk.pictures, settings)
         labels = desk.draft(1001).labels
         seen = Window(x_min=8, y_min=0, x_max=55, y_max=47)
         alpha, _ = live.solve(1001, labels, seen, 0)
@@ -165,7 +166,43 @@ def test_the_engine_is_started_again_and_its_end_is_said(
         again, _ = live.solve(1001, labels, seen, 0)
         assert (again == alpha).all()
     engine.close()
+    live.close()
     assert said == ["starting", "ready", "lost", "starting", "ready"]
+
+
+def test_closing_waits_for_the_matte_under_way(
+    tiny_shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which ends with the engine, and still has its files until then."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folders: list[bool] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    class Engine(EngineProcess):
+        def request(self, *_: Any, **__: Any) -> dict[str, Any]:
+            begun.set()
+            ended.wait(30)
+            folders.extend(path.is_dir() for path in tmp_path.glob("vfxmatte-paint-*"))
+            raise EngineLostError("closed")
+
+    def warm() -> None:
+        with pytest.raises(EngineLostError):
+            live.warm()
+
+    with Desk(Shot.open(tiny_shot), tiny_shot) as desk:
+        live = LiveMatte(Engine(lambda *_: None), desk.pictures, RunSettings())
+        solving, closing = threading.Thread(target=warm), threading.Thread(target=live.close)
+        solving.start()
+        assert begun.wait(30)
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive()
+        ended.set()
+        closing.join(30)
+        solving.join(30)
+        with pytest.raises(EngineLostError, match="closed"):
+            live.warm()
+    assert folders == [True] and not [*tmp_path.glob("vfxmatte-paint-*")]
 
 
 def test_an_engine_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

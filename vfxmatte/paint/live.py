@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vfxmatte.engines.protocol import EngineSettings
-from vfxmatte.paint.engine_process import EngineProcess
+from vfxmatte.paint.engine_process import EngineLostError, EngineProcess
 from vfxmatte.paint.pictures import Pictures
 from vfxmatte.pipeline.settings import RunSettings, differences
 from vfxmatte.trimaps import resized
@@ -22,16 +23,18 @@ _MARGIN_PX = 32  # around what is visible, at its size: the engine sees what lie
 class LiveMatte:
     """Solves parts of frames in the engine's process; one at a time."""
 
-    def __init__(
-        self, engine: EngineProcess, pictures: Pictures, settings: RunSettings, scratch: Path
-    ) -> None:
-        """
-        Args:
-            scratch: a folder for pixels on their way to the engine.
-        """
-        self._engine, self._pictures, self._scratch = engine, pictures, scratch
+    def __init__(self, engine: EngineProcess, pictures: Pictures, settings: RunSettings) -> None:
+        self._engine, self._pictures = engine, pictures
         self._settings = _engine_record(settings)
         self._lock = threading.Lock()
+        self._scratch = tempfile.TemporaryDirectory(prefix="vfxmatte-paint-")
+        self._closed = False
+
+    def close(self) -> None:
+        """Wait for what is being solved, which ends with the engine, and solve nothing more."""
+        with self._lock:
+            self._closed = True
+            self._scratch.cleanup()
 
     def warm(self) -> None:
         """Let the engine load its network, on a few pixels."""
@@ -69,7 +72,9 @@ class LiveMatte:
         return np.rint(part * 255).astype(np.uint8), time.monotonic() - started
 
     def _solve(self, linear: FloatImage, trimap: Labels) -> FloatImage:
-        place = self._scratch / "image", self._scratch / "trimap", self._scratch / "alpha"
+        if self._closed:
+            raise EngineLostError("the live matte is closed")
+        place = [Path(self._scratch.name, name) for name in ("image", "trimap", "alpha")]
         height, width = trimap.shape
         place[0].write_bytes(np.ascontiguousarray(linear).tobytes())
         place[1].write_bytes(trimap.tobytes())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import tempfile
 import threading
 import webbrowser
 from collections.abc import Mapping
@@ -68,9 +67,8 @@ class PaintServer:
         self._socket.bind((HOST, 0))
         self._socket.listen()  # a browser may be sooner than the server
         self.port: int = self._socket.getsockname()[1]
-        self._scratch = tempfile.TemporaryDirectory(prefix="vfxmatte-paint-")
         self.engine = EngineProcess(self._say_engine)
-        live = LiveMatte(self.engine, desk.pictures, desk.shot.settings, Path(self._scratch.name))
+        live = LiveMatte(self.engine, desk.pictures, desk.shot.settings)
         self._methods = Methods(desk, self.engine, live, self._emit)
         self._live, self._files = live, page_files()
         self._page: _Page | None = None
@@ -100,8 +98,8 @@ class PaintServer:
     def close(self) -> None:
         """End the engine and give the port back."""
         self.engine.close()
+        self._live.close()
         self._socket.close()
-        self._scratch.cleanup()
 
     def stop(self) -> None:
         """End `serve`; may be called from any thread."""
