@@ -27,7 +27,7 @@ RENEW = "VFXMATTE_NEW_SCREENSHOTS"
 
 OpenPage = Callable[..., "Page"]
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb", "--hide-scrollbars"]
 
 
@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, started once."""
     path = chromium_path()
     if path is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium-headless-shell)")
     required = os.environ.get("CI") == "true"
     if not required:
         pytest.importorskip("playwright", reason="Playwright is missing: pip install playwright")
