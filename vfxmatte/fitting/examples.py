@@ -93,8 +93,9 @@ class Example:
         unknown, foreground = self._mask(self.unknown), self._mask(self.foreground)
         labels = foreground * np.uint8(FOREGROUND)
         labels[unknown] = UNKNOWN
-        priors = np.repeat(foreground[:, :, None], PRIORS, axis=2).astype(np.float32)
-        priors[unknown] = self.priors / np.float32(255)
+        priors = np.asarray(cv2.merge([foreground.astype(np.float32)] * PRIORS), np.float32)
+        pixels = np.flatnonzero(unknown)
+        priors.reshape(-1, PRIORS)[pixels] = self.priors / np.float32(255)
         return Frame(image=self.image.astype(np.float32), labels=labels, priors=priors)
 
     def _mask(self, packed: NDArray[np.uint8]) -> Mask:
@@ -152,9 +153,9 @@ def square(examples: Sequence[Example], side: int, random: np.random.Generator) 
     with priors that mislead."""
     chosen = examples[int(random.integers(len(examples)))]
     frame = chosen.frame
-    rows, columns = np.nonzero(frame.labels == UNKNOWN)
-    which = int(random.integers(len(rows)))
-    centre = np.array((columns[which], rows[which])) + random.uniform(-1, 1, 2) * side * _OFF_CENTRE
+    pixels = np.flatnonzero(frame.labels == UNKNOWN)
+    row, column = divmod(int(pixels[random.integers(len(pixels))]), frame.labels.shape[1])
+    centre = np.array((column, row)) + random.uniform(-1, 1, 2) * side * _OFF_CENTRE
     way = _way(centre, side, random)
 
     def cut(values: FloatImage | Labels, interpolation: int = cv2.INTER_LINEAR) -> FloatImage:

@@ -52,9 +52,15 @@ def learn(
         parameter.requires_grad_(True)
     optimiser = _AdamW(trained)
     random = np.random.default_rng(_SEED)
+
+    def draw() -> list[Square]:
+        return [square(examples, settings.crop_px, random) for _ in range(settings.batch)]
+
     with single_threads(1) as alone, single_threads(_at_once(settings)) as pool:
+        drawn = alone.submit(draw)
         for step in range(steps):
-            squares = [square(examples, settings.crop_px, random) for _ in range(settings.batch)]
+            squares = drawn.result()
+            drawn = alone.submit(draw)  # while these are learned from
             parts = _gradients(network, trained, squares, pool)
             rate = settings.learning_rate * _share(step, steps)
             error = alone.submit(_advance, optimiser, trained, parts, rate).result()
