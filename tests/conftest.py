@@ -36,6 +36,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 3 * (os.cpu_count() or 1) // 2
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: at the end the other workers would wait for them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 TINY_WINDOW = Window.of_size(64, 48)
 TINY_NUMBERS = (1001, 1002, 1003, 1004, 1005)
 TINY_KEYFRAMES = (1001, 1005)

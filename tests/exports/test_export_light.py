@@ -62,6 +62,7 @@ def stacked(picture: FloatImage, painted: FloatImage) -> FloatImage:
     return np.ascontiguousarray(image)
 
 
+@pytest.mark.long
 def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path, large: Any) -> None:
     path = tmp_path / "light.pt"
     assert export_torchscript(path, weights=light_weights) < FLOAT
@@ -75,6 +76,7 @@ def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path, lar
         assert (found == wanted)[painted != 0.5].all()
 
 
+@pytest.mark.long
 def test_onnx_of_a_light_network(light_weights: Path, tmp_path: Path, large: Any) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

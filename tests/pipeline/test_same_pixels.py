@@ -61,6 +61,7 @@ def solve_apart(shot: Path, output: Path, threads: int | None, *options: str) ->
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in mattes}
 
 
+@pytest.mark.long
 def test_a_sample_shot_has_the_same_bytes_however_it_is_solved(
     short_shot: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_rough_mattes_do_not_depend_on_threads() -> None:
     assert printed(_PARTS, 1) == printed(_PARTS, 2) == printed(_PARTS, 3)
 
 
+@pytest.mark.long
 def test_classical_engines_do_not_depend_on_threads() -> None:
     pytest.importorskip("pymatting")
     pytest.importorskip("sklearn")
