@@ -24,6 +24,9 @@ from vfxmatte.types import Labels, Trimap, Window
 if TYPE_CHECKING:
     from vfxmatte.network.light import LightMatting
 
+# Three workers on two cores: threads that wait must not keep a core busy. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # One browser, and one warm Python, for all tests of a process:
 __all__ = ["browser", "open_page", "warm_children", "warm_python"]
 
