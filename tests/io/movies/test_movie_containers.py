@@ -233,7 +233,8 @@ def test_more_frames_than_bytes_are_refused(tmp_path: Path) -> None:
     for name, offset in ((b"avih", 16), (b"strh", 32)):  # dwTotalFrames, dwLength
         place = data.index(name) + 8 + offset
         data[place : place + 4] = count
-    path.write_bytes(data[: len(data) // 2])  # cut: the index does not say otherwise
+    pictures = data.index(b"movi")
+    path.write_bytes(data[: (pictures + len(data)) // 2])  # cut: the index does not say otherwise
     with pytest.raises(PlateError, match=r"announces 9,000,000 frames in [\d,]+ bytes"):
         Movie(path)
 
