@@ -24,7 +24,7 @@ from vfxmatte.types import Labels, Trimap, Window
 if TYPE_CHECKING:
     from vfxmatte.network.light import LightMatting
 
-# Three workers on two cores: threads that wait must not keep a core busy. Read when torch is loaded.
+# Three workers on two cores: threads that wait must not keep a core busy. Torch reads it once.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # One browser, and one warm Python, for all tests of a process:
