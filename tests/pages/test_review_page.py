@@ -49,7 +49,7 @@ def page(page_file: Path, open_page: OpenPage) -> Page:
 
 def shown(page: Page, number: int) -> Page:
     """Wait until the picture of a frame is there."""
-    wait_until(page, f"document.documentElement.dataset.shown === '{number}'")
+    wait_until(page, f"document.documentElement?.dataset.shown === '{number}'")
     return page
 
 
