@@ -108,6 +108,13 @@ def test_guided_enlarging_begins_as_bilinear():
     assert torch.allclose(one, other, atol=1e-4)
 
 
+def test_a_network_without_stage_2_may_see_a_picture_reduced():
+    x, picture = torch.rand(1, CHANNELS, 64, 64), torch.rand(1, 4 + PRIORS, 128, 128)
+    with torch.no_grad():
+        output = network(refinement=0)(x, picture=picture)
+    assert output.stage1.shape == (1, 1, 128, 128) and output.stage2 is None
+
+
 def test_sides_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="32"):
         LightMatting(LightConfig()).stage1(torch.rand(1, CHANNELS, 60, 64))

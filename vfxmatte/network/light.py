@@ -318,6 +318,8 @@ def enlarged(maps: Maps, size: tuple[int, int]) -> Maps:
     """The maps at another size, bilinearly."""
 
     def resized(x: Tensor) -> Tensor:
+        if not x.shape[1]:  # no features, which `interpolate` refuses
+            return x.new_empty(*x.shape[:2], *size)
         return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
     if maps.added.shape[-2:] == size:
