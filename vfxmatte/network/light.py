@@ -316,16 +316,13 @@ def coarse_share(
 
 def enlarged(maps: Maps, size: tuple[int, int]) -> Maps:
     """The maps at another size, bilinearly."""
-
-    def resized(x: Tensor) -> Tensor:
-        if not x.shape[1]:  # no features, which `interpolate` refuses
-            return x.new_empty(*x.shape[:2], *size)
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
     if maps.added.shape[-2:] == size:
         return maps
-    return Maps(added=resized(maps.added), shares=resized(maps.shares),
-                log_error=resized(maps.log_error), features=resized(maps.features))  # fmt: skip
+    parts = maps.added, maps.shares, maps.log_error, maps.features
+    whole = F.interpolate(torch.cat(parts, 1), size=size, mode="bilinear", align_corners=False)
+    counts = [part.shape[1] for part in parts]
+    added, shares, log_error, features = torch.split(whole, counts, 1)
+    return Maps(added=added, shares=shares, log_error=log_error, features=features)
 
 
 class LightMatting(nn.Module):

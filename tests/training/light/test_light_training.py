@@ -300,6 +300,16 @@ def test_stage_two_alone_leaves_stage_one_as_it_is(tmp_path):
     assert changed and all(n.startswith(("refinement.", "decoder.features.")) for n in changed)
 
 
+def test_a_network_without_stage_two_learns_at_both_sizes(tmp_path):
+    cycles = (Cycle(steps=2, batch=2, side_px=64, trains="all"),)  # the second at half the size
+    shape = LightConfig(refinement=0)
+    one = trainer(tmp_path / "run", store(tmp_path / "store"), *cycles, network=shape)
+    before = {n: t.clone() for n, t in one.network.state_dict().items()}
+    list(one.run())
+    changed = {n for n, t in one.network.state_dict().items() if not torch.equal(t, before[n])}
+    assert one.step == 2 and any(n.startswith("encoder.") for n in changed)
+
+
 def test_validation_measures_the_unknown_region():
     one = noisy_picture(1)
     mean = validate_light(LightMatting(LightConfig()), [one], refine=False)["held_out"]
