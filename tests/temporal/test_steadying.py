@@ -8,14 +8,14 @@ import pytest
 
 from tests.conftest import tiny_alpha, tiny_plate
 from vfxmatte.colour import encode_for_network
-from vfxmatte.temporal.steadying import (
+from vfxmatte.temporal.moment import (
     LONGEST_PX,
     Moment,
     Neighbour,
     flows_between,
     picture_of,
-    steadied,
 )
+from vfxmatte.temporal.steadying import steadied
 from vfxmatte.trimaps import from_matte
 from vfxmatte.types import UNKNOWN, FloatImage, Mask
 
@@ -32,7 +32,7 @@ def unknown(index: int) -> Mask:
 
 def noisy(index: int, seed: int) -> FloatImage:
     """The disc's alpha with noise where it is unknown."""
-    noise = np.random.default_rng(seed).normal(0, 0.15, tiny_alpha(index).shape)
+    noise = np.random.default_rng(seed).normal(0, 0.08, tiny_alpha(index).shape)
     alpha = tiny_alpha(index) + np.where(unknown(index), noise, 0)
     return np.clip(alpha, 0, 1).astype(np.float32)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,9 @@ from vfxmatte.common.parallel import close
 from vfxmatte.journal.records import FrameRecord
 from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.prepared import PreparedRun
+
+REACH = 2
+"""Frames before and after one whose mattes it sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +46,27 @@ class Part:
 
     @cached_property
     def compared(self) -> frozenset[int]:
-        """These frames and their neighbours, as far as the plate has them."""
-        near = {n + step for n in self.steadied for step in (-1, 0, 1)}
-        return frozenset(near.intersection(self.run.plan.trail))
+        """These frames and those around them, as far as the plate has them."""
+        near = {n for number in self.steadied for side in self.around(number) for n in side}
+        return frozenset({*self.steadied, *near}.intersection(self.run.plan.trail))
+
+    def around(self, number: int) -> tuple[list[int], list[int]]:
+        """Return the frames before and after one whose mattes it sees, the nearest first.
+
+        No farther than to a keyframe: what lies beyond is of another segment.
+        """
+        before, after = (
+            range(number + step, number + step * (REACH + 1), step) for step in (-1, 1)
+        )
+        return self._to_keyframe(before), self._to_keyframe(after)
+
+    def _to_keyframe(self, numbers: Iterable[int]) -> list[int]:
+        seen = []
+        for number in numbers:
+            seen.append(number)
+            if number in self.run.plan.keyframes:
+                break
+        return seen
 
     @cached_property
     def aside(self) -> frozenset[int]:

@@ -25,7 +25,7 @@ from vfxmatte.pipeline.sharing import give_way
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.pipeline.unshared import OVERLAP_STAT, read_own_alpha
 from vfxmatte.propagation.confidence import matte_confidence, trimap_stats
-from vfxmatte.temporal.steadying import picture_of
+from vfxmatte.temporal.moment import picture_of
 from vfxmatte.types import Failure, Labels, Matte, Trimap
 
 

@@ -6,19 +6,18 @@ that is not to be solved is solved aside. So a frame is the same in every range,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TypeVar
 
 from vfxmatte.common.parallel import close
 from vfxmatte.pipeline.frame import FrameState, by_number
-from vfxmatte.pipeline.parts import Part
+from vfxmatte.pipeline.parts import REACH, Part
 from vfxmatte.propagation.flow import FlowPair
-from vfxmatte.temporal.steadying import Moment, Neighbour, flows_between, steadied
+from vfxmatte.temporal.moment import Moment, Neighbour, flows_between
+from vfxmatte.temporal.steadying import steadied
 from vfxmatte.types import UNKNOWN, Picture
-
-Item = TypeVar("Item")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,30 +38,36 @@ class _Motion:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surroundings:
-    """A frame's matte as it was solved, and its neighbours'; None for one that is not there."""
+    """A frame's matte as it was solved, and those before and after it, the nearest first, each with
+    the motion between it and the one nearer to the frame."""
 
     now: Moment
-    before: tuple[Moment, _Motion] | None
-    after: tuple[Moment, _Motion] | None
+    before: list[tuple[Moment, _Motion]]
+    after: list[tuple[Moment, _Motion]]
 
-    def neighbours(self) -> Iterator[Neighbour]:
-        """Yield the neighbours with the motion from this frame to them."""
-        if self.before is not None:
-            moment, motion = self.before
-            yield Neighbour(moment=moment, flows=motion.flows().reversed())
-        if self.after is not None:
-            moment, motion = self.after
-            yield Neighbour(moment=moment, flows=motion.flows())
+    def neighbours(self) -> list[Neighbour]:
+        """Return the neighbours, with those beyond them."""
+        before = [(moment, motion.flows().reversed()) for moment, motion in self.before]
+        after = [(moment, motion.flows()) for moment, motion in self.after]
+        sides = (_chained(before), _chained(after))
+        return [side for side in sides if side is not None]
+
+
+def _chained(side: Iterable[tuple[Moment, FlowPair]]) -> Neighbour | None:
+    neighbour: Neighbour | None = None
+    for moment, flows in reversed([*side]):
+        neighbour = Neighbour(moment=moment, flows=flows, beyond=neighbour)
+    return neighbour
 
 
 def surround(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Generator[FrameState]:
     """Show every frame that is to be steadied its neighbours; drop those solved for that alone."""
-    instants = map(_Instant.of, by_number(states))
     try:
-        for before, now, after in _in_threes(instants):
+        for instants, now in _with_those_around(map(_Instant.of, by_number(states))):
             for state in now.states:
-                if not state.aside and state.number in parts[state.subject].steadied:
-                    state.surroundings = now.surroundings(state.subject, before, after)
+                part = parts[state.subject]
+                if not state.aside and state.number in part.steadied:
+                    state.surroundings = _surroundings(part, now, instants)
                 if not state.aside:
                     yield state
     finally:
@@ -78,7 +83,7 @@ def average(part: Part, state: FrameState) -> None:
     with state.timed("steady"):
         alpha = steadied(
             surroundings.now,
-            [*surroundings.neighbours()],
+            surroundings.neighbours(),
             labels == UNKNOWN,
             strength=part.run.settings.temporal.strength,
         )
@@ -111,43 +116,57 @@ class _Instant:
     def picture(self) -> Picture | None:
         return next((moment.picture for moment in self.moments.values()), None)
 
-    def surroundings(
-        self, subject: str, before: _Instant | None, after: _Instant | None
-    ) -> Surroundings | None:
-        """Return those of a subject; None if it was not solved here."""
-        if subject not in self.moments:
-            return None
-        behind = None if before is None else before.motion_to(self)
-        ahead = None if after is None else self.motion_to(after)
-        return Surroundings(
-            now=self.moments[subject],
-            before=_at(before, subject, behind),
-            after=_at(after, subject, ahead),
-        )
-
     def motion_to(self, after: _Instant) -> _Motion | None:
         """Return the motion to the next frame; None if one of both is not there."""
         first, second = self.picture, after.picture
-        if after.number != self.number + 1 or first is None or second is None:
+        if first is None or second is None:
             return None
         return self.motions.setdefault(after.number, _Motion(first=first, second=second))
 
 
-def _at(
-    instant: _Instant | None, subject: str, motion: _Motion | None
-) -> tuple[Moment, _Motion] | None:
-    if instant is None or motion is None or subject not in instant.moments:
+def _surroundings(
+    part: Part, now: _Instant, instants: Mapping[int, _Instant]
+) -> Surroundings | None:
+    """Return those of a part's frame; None if it was not solved."""
+    if part.subject not in now.moments:
         return None
-    return instant.moments[subject], motion
+
+    def seen(numbers: Iterable[int]) -> Iterator[tuple[Moment, _Motion]]:
+        nearer = now
+        for number in numbers:
+            other = instants.get(number)
+            if other is None or part.subject not in other.moments:
+                return
+            first, second = sorted((nearer, other), key=lambda instant: instant.number)
+            motion = first.motion_to(second)
+            if motion is None:
+                return
+            yield other.moments[part.subject], motion
+            nearer = other
+
+    before, after = part.around(now.number)
+    return Surroundings(now=now.moments[part.subject], before=[*seen(before)], after=[*seen(after)])
 
 
-def _in_threes(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:
-    """Yield each item between its neighbours."""
-    before: Item | None = None
-    now: Item | None = None
-    for after in items:
-        if now is not None:
-            yield before, now, after
-        before, now = now, after
-    if now is not None:
-        yield before, now, None
+def _with_those_around(
+    items: Iterable[_Instant],
+) -> Iterator[tuple[Mapping[int, _Instant], _Instant]]:
+    """Yield each instant with those of up to `REACH` frames before and after it, by number."""
+    waiting: deque[_Instant] = deque()
+    known: dict[int, _Instant] = {}
+    for item in items:
+        waiting.append(item)
+        known[item.number] = item
+        while waiting[0].number + REACH <= item.number:
+            yield from _first_of(waiting, known)
+    while waiting:
+        yield from _first_of(waiting, known)
+
+
+def _first_of(
+    waiting: deque[_Instant], known: dict[int, _Instant]
+) -> Iterator[tuple[Mapping[int, _Instant], _Instant]]:
+    now = waiting.popleft()
+    for number in [number for number in known if number < now.number - REACH]:
+        del known[number]
+    yield known, now
