@@ -170,8 +170,8 @@ def test_what_was_solved_is_checked(
     damaged.write_bytes(b"x" * damaged.stat().st_size)
     solved_calls.clear()
     solve(folder)
-    for_its_neighbour = {("cat", 1006), ("cat", 1008)}
-    assert set(solved_calls) == {("cat", 1007), ("dog", 1006), *for_its_neighbour}
+    seen_by_it = {("cat", 1005), ("cat", 1006), ("cat", 1008)}
+    assert set(solved_calls) == {("cat", 1007), ("dog", 1006), *seen_by_it}
     assert contents(folder / "matte") == at_once()
 
 
