@@ -309,7 +309,7 @@ def test_a_damaged_or_missing_matte_is_solved_again(tiny_shot: Path, tmp_path: P
     size = paths[2].stat().st_size
     paths[2].write_bytes(b"x" * size)
     again, solved = results_of(tiny_shot, tmp_path, compression="zips")
-    assert solved == [1001, 1002, 1003, 1004, 1005]  # 1003 sees its neighbours'
+    assert solved == [1001, 1002, 1003, 1004, 1005]  # all others are seen by 1003
     assert {result.status for result in again} == {"written"} and len(again) == 5
 
 
