@@ -79,7 +79,7 @@ class SeesTheHand:
         self.asked: list[Labels] = []
 
     def solved(self, task: Task) -> Solved:
-        assert not task.coarse
+        assert not (task.coarse or task.corrected)
         labels = task.trimap.labels
         self.asked.append(labels)
         right = seen_with(HAND) > 0.5

@@ -92,7 +92,7 @@ class LightEngine:
     def solved(self, task: Task) -> Solved:
         """Solve one frame; raises WeightsError for a result that is not finite."""
         frame = Frame(image=task.image, labels=task.trimap.labels, priors=self._priors(task))
-        solution = solved(self.network, frame, coarse=task.coarse)
+        solution = solved(self.network, frame, coarse=task.coarse, corrected=task.corrected)
         if not np.isfinite(solution.alpha).all():
             raise not_a_number(self.dtype, frame=task.number, path=self.path)
         return solution

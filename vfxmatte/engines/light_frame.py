@@ -3,9 +3,10 @@
 Stage 1 sees the box around the unknown region, reduced until the frame has at most `MOST_PX`
 pixels, so that 4K costs what HD costs, and once more at half of that size, where it sees twice as
 far. Its maps are read at full size at unknown pixels and mixed with the priors of full size. Both
-alphas count by their expected errors, and the coarser one less near what is certain. Stage 2
-corrects the finer one, in small tiles, where the expected error says so. A tile sees as far beyond
-its border as stage 2 reaches: tiles leave no trace.
+alphas count by their expected errors, and the coarser one less near what is certain. Last, what is
+still unsure is corrected along the picture's colour lines, at full size. Where weights have a stage
+2, it corrects the finer alpha before, in small tiles, where the expected error says so. A tile sees
+as far beyond its border as stage 2 reaches: tiles leave no trace.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vfxmatte.engines.colour_lines import along_colour_lines
 from vfxmatte.network.light import (
     NEAR,
     PRIORS,
@@ -117,13 +119,19 @@ def averaged(values: FloatImage, factor: int) -> FloatImage:
 
 @torch.inference_mode()
 def solved(
-    network: LightMatting, frame: Frame, *, refine: bool = True, coarse: bool = True
+    network: LightMatting,
+    frame: Frame,
+    *,
+    refine: bool = True,
+    coarse: bool = True,
+    corrected: bool = True,
 ) -> Solved:
     """Solve a frame.
 
     Args:
-        refine: False for stage 1 alone.
+        refine: False for stage 1 alone, corrected nowhere.
         coarse: False for one size alone.
+        corrected: False without the corrections along colour lines.
     """
     alpha = np.asarray(frame.labels == FOREGROUND, np.float32)
     error, prior = np.zeros_like(alpha), alpha.copy()
@@ -152,7 +160,10 @@ def solved(
         share = coarse_share(*errors, torch.from_numpy(small.nearness(places))).numpy()
         alpha[places] += share * (mixed - alpha[places])
         error[places] += share * (coarse_error - error[places])
-    np.clip(alpha, 0, 1, out=alpha)  # last: what one look is sure of stays exactly 0 or 1
+    np.clip(alpha, 0, 1, out=alpha)  # of the mean: what one look is sure of stays exactly 0 or 1
+    if refine and corrected:
+        device = next(network.parameters()).device
+        alpha = along_colour_lines(frame.image, alpha, error, device=device)
     return Solved(alpha=alpha, error=error, prior=prior)
 
 

@@ -35,6 +35,8 @@ class Task:
     """Whose matte it is, where a shot has several subjects."""
     coarse: bool = True
     """False for one size alone, where an engine sees a frame at half its size too."""
+    corrected: bool = True
+    """False without the corrections along colour lines that an engine makes last."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.trimap.labels.shape, 3) or self.image.dtype != np.float32:

@@ -2,7 +2,8 @@
 
 The steps are those of `engines.light_frame`: stage 1 sees the reduced box around the unknown
 region at two sizes, its maps are enlarged and mixed with the priors of full size, stage 2 corrects
-the finer alpha in tiles, and both are weighed by their expected errors.
+the finer alpha in tiles, both are weighed by their expected errors, and what is still unsure is
+corrected along colour lines.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vfxmatte.engines.colour_lines import EPSILON, STEPS, TRUST, UNSURE
 from vfxmatte.engines.light_frame import COARSER, CONTEXT_PX, HALO_PX, MOST_PX, REFINED_ABOVE
+from vfxmatte.engines.torchscript_lines import corrected
 from vfxmatte.exports.working_space import WorkingSpace
 from vfxmatte.exports.wrapper import TILE_PX, ExportedMatting, extended, traced
 from vfxmatte.network.light import (
@@ -87,6 +90,7 @@ class ExportedLight(ExportedMatting):
         self.stage1_px, self.context_px, self.halo_px = MOST_PX, CONTEXT_PX, HALO_PX
         self.coarser = COARSER
         self.refined_above = math.log(REFINED_ABOVE)
+        self.unsure, self.trust, self.steps, self.epsilon = UNSURE, TRUST, STEPS, EPSILON
         self.has_stage2 = network.refinement is not None
         self.scales, self.farthest = list(SCALES_PX), FARTHEST_PX
         example = torch.rand(1, CHANNELS, 2 * STRIDE, 3 * STRIDE)
@@ -109,11 +113,17 @@ class ExportedLight(ExportedMatting):
         refine = self.refine == 1 and self.has_stage2
         fine, error, near = self._seen(image, unknown, factor, refine)
         coarse, coarse_error, _ = self._seen(image, unknown, self.coarser * factor, False)
-        solved = fine + coarse_share(error, coarse_error, near) * (coarse - fine)
-        solved = solved.clamp(0.0, 1.0)
+        share = coarse_share(error, coarse_error, near)
+        solved = (fine + share * (coarse - fine)).clamp(0.0, 1.0)
         if not bool(torch.isfinite(solved).all()):
             raise RuntimeError("half precision is too small for this network: use full precision")
         alpha.copy_(torch.where(unknown, solved, alpha))
+        if self.refine == 1:
+            error = torch.where(unknown, error + share * (coarse_error - error), 0.0 * error)
+            own = corrected(
+                image[0, :3], alpha, error, self.unsure, self.trust, self.steps, self.epsilon
+            )
+            alpha.copy_(own)
 
     def _seen(
         self, image: Tensor, unknown: Tensor, factor: int, refine: bool

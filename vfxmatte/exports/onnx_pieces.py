@@ -57,15 +57,15 @@ class _InDtype(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Alpha of the priors and stage 1's maps of both sizes, enlarged; stage 2 corrects the finer
-    one."""
+    """Alpha of the priors and stage 1's maps of both sizes, enlarged, and its expected error; stage
+    2 corrects the finer one."""
 
     def __init__(self, network: LightMatting, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype, self.has_stage2 = dtype, network.refinement is not None
         self.stage2 = LightStage2(network).to(dtype)
 
-    def forward(self, picture: Tensor, maps: Tensor, coarse_maps: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, maps: Tensor, coarse_maps: Tensor) -> tuple[Tensor, Tensor]:
         alpha, log_error = self._mixed(picture, maps)
         if self.has_stage2:
             seen = (x.to(self.dtype) for x in (picture, alpha, maps))
@@ -73,10 +73,13 @@ class _Mixed(nn.Module):
             alpha = torch.where(log_error > math.log(REFINED_ABOVE), refined, alpha)
         coarse, coarse_log_error = self._mixed(picture, coarse_maps)
         near = maps[:, 2 + PRIORS : 3 + PRIORS]
-        share = coarse_share(log_error.exp(), coarse_log_error.exp(), near)
+        error, coarse_error = log_error.exp(), coarse_log_error.exp()
+        share = coarse_share(error, coarse_error, near)
         both = (alpha + share * (coarse - alpha)).clamp(0.0, 1.0)
+        error = error + share * (coarse_error - error)
         trimap = picture[:, 3:4]
-        return torch.where(trimap == 0.5, both, trimap)
+        is_open = trimap == 0.5
+        return torch.where(is_open, both, trimap), torch.where(is_open, error, 0.0 * error)
 
     @staticmethod
     def _mixed(picture: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,6 +97,7 @@ def light_pieces(
         encoded: an example of picture and trimap.
     """
     from vfxmatte.exports import onnx_light as graph
+    from vfxmatte.exports.onnx_lines import Corrected
 
     seen = torch.rand(2, CHANNELS, 2 * STRIDE, 3 * STRIDE)
     stage1 = converted(_InDtype(network, dtype), [seen], ["seen"], ["small"])
@@ -109,4 +113,9 @@ def light_pieces(
             renamed(stage1, {"seen": x, "small": small}),
             scripted(graph.MapsAtSize, ["picture", small, factor, *corner], [whole]),
         ]
-    return [*pieces, converted(last, [picture, maps, maps], ["picture", *enlarged], ["alpha"])]
+    mixed = ["mixed", "error"]
+    return [
+        *pieces,
+        converted(last, [picture, maps, maps], ["picture", *enlarged], mixed),
+        scripted(Corrected, ["picture", *mixed], ["alpha"]),
+    ]

@@ -66,7 +66,7 @@ class FittedEngine:
 
     def _solved(self, task: Task, labels: Labels) -> Solved:
         trimap = replace(task.trimap, labels=labels)
-        return self.fitted.solved(replace(task, trimap=trimap, coarse=False))
+        return self.fitted.solved(replace(task, trimap=trimap, coarse=False, corrected=False))
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 10
+FIT_VERSION = 11
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
@@ -270,7 +270,8 @@ def _solved_keyframes(
             if number in run.plan.finished:
                 alpha = read_finished(run.plan.keyframes[number], number, run.plate.info)
             else:
-                alpha = solve_one(engine, Task(image=image, trimap=trimap, coarse=False)).alpha
+                task = Task(image=image, trimap=trimap, coarse=False, corrected=False)
+                alpha = solve_one(engine, task).alpha
         except VfxmatteError as error:
             if run.concerns_all(error):
                 raise

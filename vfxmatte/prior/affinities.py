@@ -22,6 +22,8 @@ from vfxmatte.prior.region import Places, Region
 from vfxmatte.types import FloatImage, Floats
 
 _LEAF_SIZE = 32  # of the k-d tree
+_MOST_PX = 1_000_000  # of a strip whose affinities are computed at once
+_REACH_PX = 2  # how far neighbours lie apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,21 +38,39 @@ class Affinities:
     """(u, u) sparse float32, the affinities among unknown pixels."""
 
 
-def adjacent(pictures: Sequence[FloatImage], region: Region) -> list[Affinities]:
-    """Join pixels to those at most two px away, by the colours of each picture (h, w, 3)."""
-    stacked = np.stack([picture.transpose(2, 0, 1) for picture in pictures])
-    planes = neighbour_planes(stacked, LAPLACIAN_EPSILON, region.unknown)
-    pixels, (height, width) = region.pixels[:, None], region.unknown.shape
+def adjacent(
+    pictures: Sequence[FloatImage], region: Region, *, epsilon: float = LAPLACIAN_EPSILON
+) -> list[Affinities]:
+    """Join pixels to those at most two px away, by the colours of each picture (h, w, 3).
+
+    Args:
+        epsilon: regularisation of the matting Laplacian, above 0.
+    """
+    pixels, (height, width) = region.pixels, region.unknown.shape
     count, size = len(STEPS) - 1, height * width
     ahead = np.array([dy * width + dx for dy, dx in STEPS[1:]])
     # Beyond the border they come in again elsewhere, where their affinities are 0.
-    columns = np.concatenate((pixels + ahead, pixels - ahead), axis=1)
+    columns = np.concatenate((pixels[:, None] + ahead, pixels[:, None] - ahead), axis=1)
     columns[columns < 0] += size
     columns[columns >= size] -= size
-    places = columns + np.tile(np.arange(count) * size, 2)
-    places[:, :count] = pixels + np.arange(count) * size
-    values = [own.take(places) for own in planes]
-    return _systems(region, np.arange(len(pixels)), columns, values)
+    values = np.empty((len(pictures), len(pixels), 2 * count), np.float32)
+    rows, strip = pixels // width, max(1, _MOST_PX // width)
+    for first in range(0, height, strip):
+        own = np.flatnonzero((first <= rows) & (rows < first + strip))
+        if not len(own):
+            continue
+        top, bottom = max(0, first - _REACH_PX), min(height, first + strip + _REACH_PX)
+        around = region.unknown[top:bottom].copy()
+        around[: first - top] = around[first + strip - top :] = False
+        stacked = np.stack([picture[top:bottom].transpose(2, 0, 1) for picture in pictures])
+        planes = neighbour_planes(stacked, epsilon, around)
+        places = pixels[own, None] - top * width, columns[own, count:] - top * width
+        within = np.concatenate(np.broadcast_arrays(*places), axis=1)
+        within[within < 0] += (bottom - top) * width  # see above
+        within += np.tile(np.arange(count) * (bottom - top) * width, 2)
+        for number, plane in enumerate(planes):
+            values[number, own] = plane.take(within)
+    return _systems(region, np.arange(len(pixels)), columns, list(values))
 
 
 def distant(colours: FloatImage, region: Region) -> Affinities:

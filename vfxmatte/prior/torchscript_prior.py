@@ -128,7 +128,7 @@ def _alphas(
         return alphas
     known = torch.where(unknown, torch.zeros_like(labels), labels).flatten()
     displayed, light = colours[:3], colours[3:]
-    near = _adjacent(displayed, unknown, epsilon), _adjacent(light, unknown, epsilon)
+    near = adjacent(displayed, unknown, epsilon), adjacent(light, unknown, epsilon)
     far = _distant(displayed, unknown, counts, places, near_px)
     queries = unknown.flatten().nonzero()[:, 0]
     row_of = unknown.flatten().long().cumsum(0) - 1
@@ -218,7 +218,7 @@ def _products(
     return sums.view(4, 4, count, count).permute(2, 0, 3, 1).reshape(4 * count, 4 * count)
 
 
-def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+def adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Join neighbours by the matting Laplacian: rows (unknown pixels), columns (all) and values."""
     height, width = unknown.size(0), unknown.size(1)
     held = torch.max_pool2d(unknown[None].double(), 3, 1)[0] > 0
@@ -230,11 +230,15 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
     covariance = (window[:, :, :, None] * window[:, :, None]).sum(1) + _diagonal(epsilon, window)
     inverse = _inverse(covariance / 9.0)
     whitened = (window[:, :, :, None] * inverse[:, None]).sum(2)
-    planes = torch.zeros([15, height * width], dtype=colours.dtype, device=colours.device)
+    held_by = torch.zeros([height * width], dtype=torch.long, device=colours.device)
+    for p in range(9):
+        held_by = held_by.index_fill(0, first + (p // 3 * width + p % 3), 1)
+    number = held_by.cumsum(0) - 1  # of the pixels in windows: planes hold no others
+    planes = torch.zeros([15, int(held_by.sum())], dtype=colours.dtype, device=colours.device)
     for one in range(9):
         for other in range(one + 1, 9):
             step = (other // 3 - one // 3) * 5 + other % 3 - one % 3 + 2
-            place = first + (one // 3 * width + one % 3)
+            place = number[first + (one // 3 * width + one % 3)]
             likeness = ((whitened[:, one] * window[:, other]).sum(1) + 1.0) / 9.0
             planes[step] = planes[step].index_add(0, place, likeness)
     where = unknown.nonzero()
@@ -251,7 +255,7 @@ def _adjacent(colours: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor,
             own = y[inside] * width + x[inside]
             rows.append(inside)
             columns.append(column)
-            values.append(planes[step][own if sign == 1 else column])
+            values.append(planes[step][number[own if sign == 1 else column]])
     return torch.cat(rows), torch.cat(columns), torch.cat(values)
 
 
@@ -329,20 +333,20 @@ def _solved(
     inverse = 1.0 / degree.clamp(min=1e-12)
     even = torch.full_like(x, 0.5)
     even = right - degree * even + zeros.index_add(0, rows, values * even[columns])
-    goal = tolerance * tolerance * _dot(even, even)
+    goal = tolerance * tolerance * dot(even, even)
     residual = right - degree * x + zeros.index_add(0, rows, values * x[columns])
     z = _preconditioned(residual, inverse, functions, blocks, factor)
-    step, energy = z, _dot(residual, z)
+    step, energy = z, dot(residual, z)
     for _ in range(iterations):
-        if not bool(_dot(residual, residual) > goal):  # all that a device waits for
+        if not bool(dot(residual, residual) > goal):  # all that a device waits for
             break
         moved = degree * step - zeros.index_add(0, rows, values * step[columns])
-        length = energy / _dot(step, moved)
+        length = energy / dot(step, moved)
         x = x + length * step
         residual = residual - length * moved
         z = _preconditioned(residual, inverse, functions, blocks, factor)
         before = energy
-        energy = _dot(residual, z)
+        energy = dot(residual, z)
         step = z + (energy / before) * step
     return x
 
@@ -356,7 +360,7 @@ def _preconditioned(
     return inverse * residual + (functions * solution[blocks]).sum(1)
 
 
-def _dot(first: Tensor, second: Tensor) -> Tensor:
+def dot(first: Tensor, second: Tensor) -> Tensor:
     return row_sums((first * second)[None])[0]
 
 
