@@ -12,7 +12,6 @@ import torch
 from vfxmatte.engines import colour_lines
 from vfxmatte.engines.colour_lines import EPSILON, STEPS, TRUST, UNSURE, along_colour_lines
 from vfxmatte.engines.torchscript_lines import corrected
-from vfxmatte.prior import affinities
 from vfxmatte.prior.laplacian import MattingLaplacian
 from vfxmatte.types import FloatImage, Mask
 
@@ -69,7 +68,7 @@ def test_the_less_a_network_expects_to_err_the_more_it_is_believed(correct: Corr
     guess, error, unsure = guessed(alpha)
     moved = [
         np.abs(correct(image, guess, np.where(unsure, np.float32(e), error)) - guess).mean()
-        for e in (0.02, 0.021, 0.05, 0.15)
+        for e in (0.03, 0.031, 0.06, 0.15)
     ]
     assert moved[0] == 0 < moved[1] < moved[2] < moved[3]
 
@@ -109,7 +108,7 @@ def test_tiny_pictures(correct: Corrected, shape: tuple[int, int]) -> None:
     assert np.isfinite(found).all() and (min(shape) > 2 or (found == alpha).all())
 
 
-def test_threads_and_strips_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_make_no_difference() -> None:
     image, alpha = mixed(300, 200)
     guess, error, _ = guessed(alpha)
     threads = torch.get_num_threads()
@@ -121,5 +120,3 @@ def test_threads_and_strips_make_no_difference(monkeypatch: pytest.MonkeyPatch) 
     finally:
         torch.set_num_threads(threads)
     assert (found[0] == found[1]).all()
-    monkeypatch.setattr(affinities, "_MOST_PX", 1000)
-    assert np.abs(on_the_cpu(image, guess, error) - found[0]).max() < 1e-5

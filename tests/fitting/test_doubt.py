@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.fitting.test_fit import keyframe
 from vfxmatte.engines.light_frame import Frame, Solved
@@ -77,6 +78,7 @@ class SeesTheHand:
 
     def __init__(self) -> None:
         self.asked: list[Labels] = []
+        self.place = torch.device("cpu")
 
     def solved(self, task: Task) -> Solved:
         assert not (task.coarse or task.corrected)

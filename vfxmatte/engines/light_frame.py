@@ -1,12 +1,12 @@
-"""A light network on one frame: stage 1 small and whole, stage 2 where it is needed.
+"""A light network on one frame: stage 1 small and whole, corrections where they are needed.
 
 Stage 1 sees the box around the unknown region, reduced until the frame has at most `MOST_PX`
 pixels, so that 4K costs what HD costs, and once more at half of that size, where it sees twice as
 far. Its maps are read at full size at unknown pixels and mixed with the priors of full size. Both
-alphas count by their expected errors, and the coarser one less near what is certain. Last, what is
-still unsure is corrected along the picture's colour lines, at full size. Where weights have a stage
-2, it corrects the finer alpha before, in small tiles, where the expected error says so. A tile sees
-as far beyond its border as stage 2 reaches: tiles leave no trace.
+alphas count by their expected errors, and the coarser one less near what is certain. Where weights
+have a stage 2, it corrects the finer one before, in small tiles, where the expected error says so;
+a tile sees as far beyond its border as stage 2 reaches: tiles leave no trace. Last, what is still
+unsure is corrected along the picture's colour lines, as large as stage 1 sees it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vfxmatte.engines.colour_lines import along_colour_lines
+from vfxmatte.engines.colour_lines import UNSURE, along_colour_lines
 from vfxmatte.network.light import (
     NEAR,
     PRIORS,
@@ -51,6 +51,8 @@ REFINED_ABOVE = 0.01
 """Expected absolute error of alpha from which on stage 2 corrects a pixel."""
 
 TILE_PX, HALO_PX, TILES_AT_ONCE = 64, 4, 32
+
+_AROUND_PX = 8  # how far beyond what is unsure colours are looked at, in stage 1's pixels
 
 Places = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -163,8 +165,38 @@ def solved(
     np.clip(alpha, 0, 1, out=alpha)  # of the mean: what one look is sure of stays exactly 0 or 1
     if refine and corrected:
         device = next(network.parameters()).device
-        alpha = along_colour_lines(frame.image, alpha, error, device=device)
+        alpha = corrected_alpha(frame.image, alpha, error, device=device)
     return Solved(alpha=alpha, error=error, prior=prior)
+
+
+def corrected_alpha(
+    image: FloatImage, alpha: FloatImage, error: FloatImage, *, device: torch.device
+) -> FloatImage:
+    """Correct alpha along colour lines, as large as stage 1 sees them.
+
+    Args:
+        image: (H, W, 3) float32 network-encoded.
+        alpha, error: (H, W) float32, and its expected absolute error, 0 where it is certain.
+        device: where.
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    unsure = error > UNSURE
+    if not unsure.any():
+        return alpha
+    factor = stage1_reduction(*alpha.shape)
+    rows, columns = (
+        slice(side.start // factor * factor, min(-(-side.stop // factor) * factor, size))
+        for side, size in zip(box_around(unsure, _AROUND_PX * factor), alpha.shape, strict=True)
+    )
+    box, result = (rows, columns), alpha.copy()
+    small, own, expected = (averaged(v[box], factor) for v in (image, alpha, error))
+    difference = along_colour_lines(small, own, expected, device=device) - own
+    places = np.divmod(np.flatnonzero(unsure), alpha.shape[1])
+    within = Magnified.of((places[0] - rows.start, places[1] - columns.start), factor)
+    moved = alpha[places] + within.read(difference[:, :, None])[:, 0]
+    result[places] = moved.clip(0, 1)
+    return result
 
 
 def _mixed(

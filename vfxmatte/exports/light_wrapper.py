@@ -120,10 +120,25 @@ class ExportedLight(ExportedMatting):
         alpha.copy_(torch.where(unknown, solved, alpha))
         if self.refine == 1:
             error = torch.where(unknown, error + share * (coarse_error - error), 0.0 * error)
-            own = corrected(
-                image[0, :3], alpha, error, self.unsure, self.trust, self.steps, self.epsilon
+            alpha.copy_(self._corrected(image[:, :3], alpha, error, factor))
+
+    def _corrected(self, image: Tensor, alpha: Tensor, error: Tensor, factor: int) -> Tensor:
+        """Correct alpha along colour lines as stage 1 sees them, of a picture (1, 3, H, W)."""
+        height, width = alpha.size(0), alpha.size(1)
+        rows, columns = (height + factor - 1) // factor, (width + factor - 1) // factor
+        planes = torch.cat((image, alpha[None, None], error[None, None]), 1)
+        planes = extended(planes, rows * factor, columns * factor)
+        small = torch._C._nn.avg_pool2d(planes, factor)[0]
+        difference = (
+            corrected(
+                small[:3], small[3], small[4], self.unsure, self.trust, self.steps, self.epsilon
             )
-            alpha.copy_(own)
+            - small[3]
+        )
+        size = [rows * factor, columns * factor]
+        large = torch._C._nn.upsample_bilinear2d(difference[None, None], size, False, None, None)  # type: ignore[call-arg]
+        moved = (alpha + large[0, 0, :height, :width]).clamp(0.0, 1.0)
+        return torch.where(error > self.unsure, moved, alpha)
 
     def _seen(
         self, image: Tensor, unknown: Tensor, factor: int, refine: bool

@@ -10,11 +10,12 @@ each picture has step lengths of its own.
 
 from __future__ import annotations
 
-from onnxscript import FLOAT, script
+from onnxscript import FLOAT, INT64, script
 from onnxscript import opset18 as op
 
 from vfxmatte.engines.colour_lines import EPSILON, STEPS, TRUST, UNSURE
-from vfxmatte.exports.onnx_prior import listed
+from vfxmatte.exports.onnx_light import reflected
+from vfxmatte.exports.onnx_prior import blocks, listed
 
 _UNSURE, _TRUST, _EPSILON, _STEPS = UNSURE, TRUST, EPSILON, STEPS
 _LEAST = 1e-30
@@ -80,12 +81,8 @@ def of_pictures(values, pictures, count):
 
 
 @script(default_opset=op)
-def Corrected(
-    picture: FLOAT["N", "C", "H", "W"],
-    alpha: FLOAT["N", 1, "H", "W"],
-    error: FLOAT["N", 1, "H", "W"],
-):
-    """Correct alpha (N, 1, H, W) where its expected error is large."""
+def corrected(picture, alpha, error):
+    """Correct alpha (N, 1, h, w) where its expected error is large, by colours (N, 3, h, w)."""
     first, one, two = (
         op.Constant(value_ints=[0]), op.Constant(value_ints=[1]), op.Constant(value_ints=[2]),
     )  # fmt: skip
@@ -94,7 +91,7 @@ def Corrected(
     flags = op.Reshape(unsure, all_)
     pixels = op.Reshape(op.NonZero(flags), all_)
     places = windows(unsure)
-    encoded = op.Cast(op.Slice(picture, first, op.Constant(value_ints=[3]), one), to=11)
+    encoded = op.Cast(picture, to=11)
     light = listed(encoded * encoded, op.Constant(value_ints=[3]))
     colours = op.Gather(light, places)
     colours = colours - op.ReduceMean(colours, one, keepdims=1)
@@ -138,3 +135,28 @@ def Corrected(
     x = op.Squeeze(op.Slice(state, [0], [1], [0]), first)
     x = op.Cast(op.Min(op.Max(x, op.CastLike(0.0, x)), op.CastLike(1.0, x)), to=1)
     return op.Reshape(op.ScatterElements(op.Reshape(alpha, all_), pixels, x), op.Shape(alpha))
+
+
+@script(default_opset=op)
+def Corrected(
+    picture: FLOAT["N", "C", "H", "W"],
+    alpha: FLOAT["N", 1, "H", "W"],
+    error: FLOAT["N", 1, "H", "W"],
+    factor: INT64[1],
+):
+    """Correct alpha (N, 1, H, W) along colour lines as stage 1 sees them."""
+    height, width = op.Shape(picture, start=2, end=3), op.Shape(picture, start=3, end=4)
+    colours = op.Slice(picture, [0], [3], [1])
+    planes = op.Concat(colours, alpha, error, axis=1)
+    rows, columns = (height + factor - 1) / factor, (width + factor - 1) / factor
+    cut = blocks(reflected(planes, rows * factor, columns * factor), factor)
+    mean = op.ReduceMean(cut, op.Constant(value_ints=[3, 5]), keepdims=0)
+    small, own, expected = op.Split(mean, op.Constant(value_ints=[3, 1, 1]), axis=1)
+    difference = corrected(small, own, expected) - own
+    scale = op.Cast(factor, to=1)
+    scales = op.Concat(op.Constant(value_floats=[1.0, 1.0]), scale, scale, axis=0)
+    large = op.Resize(difference, None, scales, mode="linear")
+    none, axes = op.Constant(value_ints=[0, 0]), op.Constant(value_ints=[2, 3])
+    large = op.Slice(large, none, op.Concat(height, width, axis=0), axes)
+    moved = op.Min(op.Max(alpha + large, 0.0), 1.0)
+    return op.Where(error > _UNSURE, moved, alpha)

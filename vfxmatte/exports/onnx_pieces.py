@@ -117,5 +117,5 @@ def light_pieces(
     return [
         *pieces,
         converted(last, [picture, maps, maps], ["picture", *enlarged], mixed),
-        scripted(Corrected, ["picture", *mixed], ["alpha"]),
+        scripted(Corrected, ["picture", *mixed, "factor"], ["alpha"]),
     ]

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from vfxmatte.engines.light import LightEngine
-from vfxmatte.engines.light_frame import Solved
+from vfxmatte.engines.light_frame import Solved, corrected_alpha
 from vfxmatte.engines.protocol import Engine, EngineSettings, Task
 from vfxmatte.fitting.doubt import doubted, widened
 from vfxmatte.fitting.kept import KeptFit
@@ -61,8 +63,11 @@ class FittedEngine:
             seen = self._solved(task, widened(labels, limited)).alpha
             labels = doubted(seen, labels, limited)
         sure, margin = float(self.kept.record["sure"]), int(self.kept.record["margin"])
-        result = tightened(self._solved(task, labels), labels, sure, margin)
-        return Matte(number=task.number, alpha=result.alpha, labels=result.labels)
+        solved = self._solved(task, labels)
+        result = tightened(solved, labels, sure, margin)
+        error = np.where(result.labels == UNKNOWN, solved.error, np.float32(0))
+        alpha = corrected_alpha(task.image, result.alpha, error, device=self.fitted.place)
+        return Matte(number=task.number, alpha=alpha, labels=result.labels)
 
     def _solved(self, task: Task, labels: Labels) -> Solved:
         trimap = replace(task.trimap, labels=labels)

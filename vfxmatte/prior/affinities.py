@@ -22,8 +22,6 @@ from vfxmatte.prior.region import Places, Region
 from vfxmatte.types import FloatImage, Floats
 
 _LEAF_SIZE = 32  # of the k-d tree
-_MOST_PX = 1_000_000  # of a strip whose affinities are computed at once
-_REACH_PX = 2  # how far neighbours lie apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,39 +36,21 @@ class Affinities:
     """(u, u) sparse float32, the affinities among unknown pixels."""
 
 
-def adjacent(
-    pictures: Sequence[FloatImage], region: Region, *, epsilon: float = LAPLACIAN_EPSILON
-) -> list[Affinities]:
-    """Join pixels to those at most two px away, by the colours of each picture (h, w, 3).
-
-    Args:
-        epsilon: regularisation of the matting Laplacian, above 0.
-    """
-    pixels, (height, width) = region.pixels, region.unknown.shape
+def adjacent(pictures: Sequence[FloatImage], region: Region) -> list[Affinities]:
+    """Join pixels to those at most two px away, by the colours of each picture (h, w, 3)."""
+    stacked = np.stack([picture.transpose(2, 0, 1) for picture in pictures])
+    planes = neighbour_planes(stacked, LAPLACIAN_EPSILON, region.unknown)
+    pixels, (height, width) = region.pixels[:, None], region.unknown.shape
     count, size = len(STEPS) - 1, height * width
     ahead = np.array([dy * width + dx for dy, dx in STEPS[1:]])
     # Beyond the border they come in again elsewhere, where their affinities are 0.
-    columns = np.concatenate((pixels[:, None] + ahead, pixels[:, None] - ahead), axis=1)
+    columns = np.concatenate((pixels + ahead, pixels - ahead), axis=1)
     columns[columns < 0] += size
     columns[columns >= size] -= size
-    values = np.empty((len(pictures), len(pixels), 2 * count), np.float32)
-    rows, strip = pixels // width, max(1, _MOST_PX // width)
-    for first in range(0, height, strip):
-        own = np.flatnonzero((first <= rows) & (rows < first + strip))
-        if not len(own):
-            continue
-        top, bottom = max(0, first - _REACH_PX), min(height, first + strip + _REACH_PX)
-        around = region.unknown[top:bottom].copy()
-        around[: first - top] = around[first + strip - top :] = False
-        stacked = np.stack([picture[top:bottom].transpose(2, 0, 1) for picture in pictures])
-        planes = neighbour_planes(stacked, epsilon, around)
-        places = pixels[own, None] - top * width, columns[own, count:] - top * width
-        within = np.concatenate(np.broadcast_arrays(*places), axis=1)
-        within[within < 0] += (bottom - top) * width  # see above
-        within += np.tile(np.arange(count) * (bottom - top) * width, 2)
-        for number, plane in enumerate(planes):
-            values[number, own] = plane.take(within)
-    return _systems(region, np.arange(len(pixels)), columns, list(values))
+    places = columns + np.tile(np.arange(count) * size, 2)
+    places[:, :count] = pixels + np.arange(count) * size
+    values = [own.take(places) for own in planes]
+    return joined(region, np.arange(len(pixels)), columns, values)
 
 
 def distant(colours: FloatImage, region: Region) -> Affinities:
@@ -86,7 +66,7 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
     rows = np.flatnonzero(held.ravel()[region.pixels])
     own = region.pixels[rows]
     if not len(own):
-        return _systems(region, rows, own[:, None], [np.zeros((0, 1), np.float32)])[0]
+        return joined(region, rows, own[:, None], [np.zeros((0, 1), np.float32)])[0]
     nearest = []
     for count, weight in NEIGHBOURS:
         points, queries = (_points(colours, places, weight) for places in (near, own))
@@ -96,7 +76,7 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
     others = near[np.concatenate(nearest, axis=1)]
     values = np.where(unknown.ravel()[others], np.float32(1), np.float32(2))
     values *= others != own[:, None]
-    chosen = _systems(region, rows, others, [values])[0]
+    chosen = joined(region, rows, others, [values])[0]
     choosing = chosen.matrix.T.tocsr()
     return Affinities(
         degree=chosen.degree + np.asarray(choosing.sum(1)).ravel(),
@@ -113,7 +93,7 @@ def _points(colours: FloatImage, places: Places, weight: float) -> NDArray[np.fl
     return np.column_stack((listed, *(weight * side for side in divmod(places, colours.shape[1]))))
 
 
-def _systems(
+def joined(
     region: Region, rows: Places, columns: Places, values: Sequence[FloatImage]
 ) -> list[Affinities]:
     """Join some of the unknown pixels, number `rows` (n,), ascending, to k pixels each.

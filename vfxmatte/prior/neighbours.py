@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxmatte.prior.laplacian import STEPS
@@ -29,14 +30,35 @@ def neighbour_planes(pictures: FloatImage, epsilon: float, around: Mask) -> Floa
         (N, 12, H, W) float32.
     """
     count, _, height, width = pictures.shape
-    flat = np.reshape(pictures, (count, 3, -1))
-    planes = torch.zeros(count, len(STEPS) - 1, height * width)
-    windows = cv2.dilate(around.view(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-    y, x = windows.nonzero()
-    places = y * width + x + np.array([dy * width + dx for dy, dx in _PLACES])[:, None]
-    for first in range(0, len(y), _AT_ONCE):
-        some = places[:, first : first + _AT_ONCE]
-        whitened = _whitened(torch.from_numpy(flat.take(some, 2)), epsilon)
+    listed = np.reshape(pictures, (count, 3, -1))
+    planes = listed_affinities(listed, windows_around(around), epsilon)
+    return planes.reshape(count, -1, height, width)
+
+
+def windows_around(pixels: Mask) -> NDArray[np.intp]:
+    """List the pixels (9, n) of the windows that hold one of some pixels (H, W)."""
+    square = np.ones((3, 3), np.uint8)
+    y, x = cv2.dilate(pixels.view(np.uint8), square)[1:-1, 1:-1].nonzero()
+    width = pixels.shape[1]
+    ahead = np.array([dy * width + dx for dy, dx in _PLACES])
+    places: NDArray[np.intp] = ahead[:, None] + (y * width + x)
+    return places
+
+
+def listed_affinities(colours: FloatImage, windows: NDArray[np.intp], epsilon: float) -> FloatImage:
+    """Compute the affinities of listed pixels with those ahead, at `STEPS[1:]`.
+
+    Args:
+        colours: (N, 3, m) float32 of m pixels.
+        windows: (9, n), the pixels of each window, row by row.
+        epsilon: as in `neighbour_planes`.
+    Returns:
+        (N, 12, m) float32.
+    """
+    planes = torch.zeros(len(colours), len(STEPS) - 1, colours.shape[2])
+    for first in range(0, windows.shape[1], _AT_ONCE):
+        some = windows[:, first : first + _AT_ONCE]
+        whitened = _whitened(torch.from_numpy(colours.take(some, 2)), epsilon)
         rows = torch.from_numpy(some)
         for one, (y1, x1) in enumerate(_PLACES[:-1]):
             alike = _dot(whitened[:, :, one : one + 1], whitened[:, :, one + 1 :])
@@ -44,7 +66,7 @@ def neighbour_planes(pictures: FloatImage, epsilon: float, around: Mask) -> Floa
             for value, (y2, x2) in zip(alike.unbind(1), _PLACES[one + 1 :], strict=True):
                 step = STEPS.index((y2 - y1, x2 - x1)) - 1
                 planes[:, step].index_add_(1, rows[one], value)
-    return np.asarray(planes.view(count, -1, height, width).numpy(), np.float32)
+    return np.asarray(planes.numpy(), np.float32)
 
 
 def _whitened(colours: Tensor, epsilon: float) -> Tensor:
