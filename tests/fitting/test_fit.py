@@ -18,7 +18,7 @@ from tests.conftest import light_network
 from tests.fitting.conftest import QUICK, fits, reopened, statuses
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.light import LightEngine
-from vfxmatte.engines.light_frame import Frame, Solved, solve_frame, stage1_reduction
+from vfxmatte.engines.light_frame import Frame, Solved, solved, stage1_reduction
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import examples as examples_module
@@ -58,7 +58,7 @@ def keyframe(number: int = 1) -> Keyframe:
 def error(network: LightMatting, key: Keyframe) -> float:
     labels = grow(key.labels, 8)
     frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
-    wrong = np.abs(solve_frame(network, frame) - key.alpha)
+    wrong = np.abs(solved(network, frame, coarse=False, corrected=False).alpha - key.alpha)
     return float(wrong[labels == UNKNOWN].mean())
 
 
@@ -376,5 +376,5 @@ def test_fitted_frames_are_seen_at_the_size_that_was_learned_alone(light_weights
     record = {"sure": 0.0, "margin": 3, "doubts": False}
     fitted = FittedEngine(engine, engine, KeptFit(path=light_weights, record=record))
     alpha = fitted.matte(task).alpha
-    assert np.array_equal(alpha, engine.solved(replace(task, coarse=False, corrected=False)).alpha)
+    assert np.array_equal(alpha, engine.solved(replace(task, coarse=False)).alpha)
     assert np.abs(alpha - engine.solved(task).alpha).max() > 1e-4

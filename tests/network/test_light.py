@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vfxmatte.engines import light_frame
-from vfxmatte.engines.light_frame import Frame, solve_frame, stage1_reduction
+from vfxmatte.engines.light_frame import Frame, solved, stage1_reduction
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.engines.registry import open_engine
 from vfxmatte.errors import WeightsError
@@ -129,10 +129,15 @@ def test_nearness_is_one_inside_and_nothing_without_a_region():
     assert near[20, 15, 0] < near[20, 15, 1] < near[20, 15, 2]
 
 
+def of_stages(net, one, *, refine=True):
+    """The alpha of both stages, not corrected along colour lines."""
+    return solved(net, one, refine=refine, corrected=False).alpha
+
+
 @pytest.mark.parametrize("size", [(128, 192), (256, 320)])
 def test_tiles_give_what_the_whole_picture_gives(size):
     net, one = network().double(), frame(*size)  # in float32 processors round by up to 1.3e-5
-    assert np.abs(solve_frame(net, one) - dense(net, one)).max() < 1e-6
+    assert np.abs(of_stages(net, one) - dense(net, one)).max() < 1e-6
 
 
 def test_a_reduced_frame_is_enlarged_as_a_whole_would_be(monkeypatch):
@@ -140,28 +145,28 @@ def test_a_reduced_frame_is_enlarged_as_a_whole_would_be(monkeypatch):
     net, one = network(), frame(256, 384)
     assert stage1_reduction(256, 384) == 2
     unknown = one.labels == UNKNOWN
-    assert np.abs(solve_frame(net, one) - dense(net, one, 2))[unknown].max() < 1e-5
+    assert np.abs(of_stages(net, one) - dense(net, one, 2))[unknown].max() < 1e-5
 
 
 def test_the_size_of_tiles_and_the_number_of_threads_make_no_difference(monkeypatch, threads):
     net, one = network(), frame(150, 210)
     threads(1)
-    first = solve_frame(net, one)
+    first = of_stages(net, one)
     threads(2)
-    second = solve_frame(net, one)
+    second = of_stages(net, one)
     monkeypatch.setattr(light_frame, "TILE_PX", 40)
     monkeypatch.setattr(light_frame, "TILES_AT_ONCE", 3)
-    third = solve_frame(net, one)
+    third = of_stages(net, one)
     assert np.abs(first - second).max() < 1e-5
     assert np.abs(first - third).max() < 1e-5
 
 
 def test_stage_two_is_used_where_the_expected_error_says_so(monkeypatch):
     net, one = network(), frame(96, 128)
-    refined, plain = solve_frame(net, one), solve_frame(net, one, refine=False)
+    refined, plain = of_stages(net, one), of_stages(net, one, refine=False)
     assert np.abs(refined - plain).max() > 1e-3
     monkeypatch.setattr(light_frame, "REFINED_ABOVE", 1e9)
-    assert np.array_equal(solve_frame(net, one), plain)
+    assert np.array_equal(of_stages(net, one), plain)
 
 
 def test_large_frames_cost_what_smaller_ones_cost():
@@ -248,7 +253,33 @@ def test_other_parts_refuse_the_architecture_by_name(weights):
 def test_a_network_without_stage_two_runs():
     net, one = network(refinement=0), frame(96, 128)
     assert net.refinement is None
-    assert np.isfinite(solve_frame(net, one)).all()
+    assert np.isfinite(solved(net, one).alpha).all()
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_what_is_unsure_follows_the_colours_as_large_as_stage_1_sees_them(monkeypatch, factor):
+    height, width = 120, 151
+    monkeypatch.setattr(light_frame, "MOST_PX", height * width / factor**2 + factor)
+    assert stage1_reduction(height, width) == factor
+    truth = np.clip((np.arange(width, dtype=np.float32) - 60) / 30, 0, 1) * np.ones((height, 1))
+    light = 0.1 + truth[:, :, None] * np.array([0.6, 0.2, 0.1])
+    image, unsure = np.sqrt(light).astype(np.float32), (truth > 0) & (truth < 1)
+    unsure[: height // 2] = False
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, (height // factor + 1, width // factor + 1))
+    noise = np.kron(noise, np.ones((factor, factor)))[:height, :width]
+    alpha = np.where(unsure, (truth + noise).clip(0, 1), truth).astype(np.float32)
+    error = (0.1 * unsure).astype(np.float32)
+    found = light_frame.corrected_alpha(image, alpha, error, device=torch.device("cpu"))
+    assert (found[~unsure] == alpha[~unsure]).all()
+    assert np.abs(found - truth)[unsure].mean() < 0.6 * np.abs(alpha - truth)[unsure].mean()
+
+
+def test_a_frame_is_corrected_last_unless_it_is_not_to_be():
+    net, one = network(refinement=0), frame(96, 128)
+    plain, with_error = of_stages(net, one), solved(net, one, corrected=False).error
+    expected = light_frame.corrected_alpha(one.image, plain, with_error, device=torch.device("cpu"))
+    assert np.array_equal(solved(net, one).alpha, expected)
+    assert np.abs(expected - plain).max() > 1e-3
 
 
 def test_what_one_look_takes_beyond_one_stays_one(monkeypatch):
@@ -261,5 +292,5 @@ def test_what_one_look_takes_beyond_one_stays_one(monkeypatch):
         return np.full(count, values[small.factor], np.float32), np.full(count, -4, np.float32)
 
     monkeypatch.setattr(light_frame, "_mixed", mixed)
-    alpha = solve_frame(net, one, refine=False)
+    alpha = of_stages(net, one, refine=False)
     assert (alpha[one.labels == UNKNOWN] == 1).all()

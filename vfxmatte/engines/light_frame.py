@@ -101,11 +101,6 @@ class Solved:
     prior: FloatImage
 
 
-def solve_frame(network: LightMatting, frame: Frame, *, refine: bool = True) -> FloatImage:
-    """Return the alpha of `solved`."""
-    return solved(network, frame, refine=refine).alpha
-
-
 def reduced(frame: Frame, factor: int) -> Frame:
     """Reduce a frame as stage 1 sees it: by means, certain where a whole square is."""
     labels = reduced_labels(_whole(frame.labels, factor), factor)
@@ -131,7 +126,7 @@ def solved(
     """Solve a frame.
 
     Args:
-        refine: False for stage 1 alone, corrected nowhere.
+        refine: False without stage 2.
         coarse: False for one size alone.
         corrected: False without the corrections along colour lines.
     """
@@ -163,7 +158,7 @@ def solved(
         alpha[places] += share * (mixed - alpha[places])
         error[places] += share * (coarse_error - error[places])
     np.clip(alpha, 0, 1, out=alpha)  # of the mean: what one look is sure of stays exactly 0 or 1
-    if refine and corrected:
+    if corrected:
         device = next(network.parameters()).device
         alpha = corrected_alpha(frame.image, alpha, error, device=device)
     return Solved(alpha=alpha, error=error, prior=prior)

@@ -22,7 +22,7 @@ from training.samples.procedural_alpha import DRAWERS, _Canvas, draw_alpha
 from training.samples.store_crops import CropConfig, StoreCrops
 from training.samples.trimap_drawing import DrawingConfig, draw_trimap
 from training.samples.varied_composites import VarietyConfig
-from vfxmatte.engines.light_frame import solve_frame, solved
+from vfxmatte.engines.light_frame import solved
 from vfxmatte.errors import TrainingError
 from vfxmatte.network.light import CHANNELS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
@@ -322,9 +322,9 @@ def test_validation_measures_the_unknown_region():
 def test_validation_gives_the_errors_of_the_engine():
     network, one = light_network(std=0.05), noisy_picture(1)
     mean = validate_light(network, [one], refine=False)["held_out"]
-    alpha = solve_frame(network, one.frame)
+    alpha = solved(network, one.frame, corrected=False).alpha
     assert mean.sad == pytest.approx(np.abs(alpha - one.truth).sum() / 1000, rel=1e-6)
-    at_one_size = solved(network, one.frame, coarse=False).alpha
+    at_one_size = solved(network, one.frame, coarse=False, corrected=False).alpha
     assert mean.sad != pytest.approx(np.abs(at_one_size - one.truth).sum() / 1000, rel=1e-4)
 
 
