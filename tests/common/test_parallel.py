@@ -254,3 +254,28 @@ def test_nobody_waits_for_what_is_detached_nor_for_a_source_that_never_ends() ->
     items.close()
     assert time.monotonic() - started < 20
     gate.set()
+
+
+def test_leaving_early_ends_a_stage_that_waits_for_a_slow_one_inside() -> None:
+    """The source inside sees that its caller has gone, and says no end."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 0
+        asked.set()
+        go_on.wait(20)
+        yield 1
+
+    def outer() -> Iterator[int]:
+        yield -1
+        yield from prefetched_map(
+            lambda x: x, ordered_map(lambda x: x, slow(), workers=1), workers=1
+        )
+
+    items = prefetch(outer())
+    assert next(items) == -1 and asked.wait(20)
+    threading.Timer(0.3, go_on.set).start()
+    closing = threading.Thread(target=items.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()

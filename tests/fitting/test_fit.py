@@ -18,7 +18,7 @@ from tests.conftest import light_network
 from tests.fitting.conftest import QUICK, fits, reopened, statuses
 from vfxmatte.cli.group import commands
 from vfxmatte.engines.light import LightEngine
-from vfxmatte.engines.light_frame import Frame, Solved, solved, stage1_reduction
+from vfxmatte.engines.light_frame import Frame, Solved, corrected_alpha, solved, stage1_reduction
 from vfxmatte.engines.protocol import EngineSettings, Task
 from vfxmatte.errors import UsageError
 from vfxmatte.fitting import examples as examples_module
@@ -376,5 +376,8 @@ def test_fitted_frames_are_seen_at_the_size_that_was_learned_alone(light_weights
     record = {"sure": 0.0, "margin": 3, "doubts": False}
     fitted = FittedEngine(engine, engine, KeptFit(path=light_weights, record=record))
     alpha = fitted.matte(task).alpha
-    assert np.array_equal(alpha, engine.solved(replace(task, coarse=False)).alpha)
+    seen = engine.solved(replace(task, coarse=False, corrected=False))
+    error, device = np.where(trimap.labels == UNKNOWN, seen.error, 0), torch.device("cpu")
+    corrected = corrected_alpha(key.image, seen.alpha, error, device=device, trust=0.05)
+    assert np.array_equal(alpha, corrected)
     assert np.abs(alpha - engine.solved(task).alpha).max() > 1e-4

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.waiting import until
 from vfxmatte.errors import OutputError, OutputLockedError
+from vfxmatte.io import process_marks
 from vfxmatte.journal import claim
 from vfxmatte.journal.journal import Journal
 from vfxmatte.journal.records import FrameRecord
@@ -177,6 +178,19 @@ def test_a_killed_run_of_this_machine_is_dead_at_once(tmp_path: Path) -> None:
     with Journal(tmp_path):
         assert json.loads(path.read_text())["mark"] != gone
     assert not path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="states of processes are read from /proc")
+def test_a_killed_run_whose_parent_has_not_asked_is_dead_too(tmp_path: Path) -> None:
+    code = "from vfxmatte.io.process_marks import new_mark; print(new_mark(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        mark = process.stdout.readline().strip()
+        assert process_marks.is_alive(mark)
+        process.kill()
+        until(lambda: not process_marks.is_alive(mark))
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

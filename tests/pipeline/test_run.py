@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,13 @@ from vfxmatte.io.stills.exr import write_exr
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.network.weights import file_sha256
 from vfxmatte.pipeline.chain import stages
+from vfxmatte.pipeline.frame import FrameState
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.pipeline.stages import rate_mattes
 from vfxmatte.propagation.confidence import matte_confidence
-from vfxmatte.types import FOREGROUND, UNKNOWN, FrameRange, Window
+from vfxmatte.types import FOREGROUND, UNKNOWN, FrameRange, Matte, Window
 
 
 @pytest.fixture
@@ -101,6 +104,26 @@ def test_a_matte_is_rated_by_how_soft_it_is_beside_the_painted_bands(
     with Run(shot, replace(settings, frames=FrameRange.parse("1002-1003")), chunk=True) as chunk:
         found = {result.number: result.stats["confidence"] for result in chunk.frames()}
     assert found == {n: results[n]["confidence"] for n in (1002, 1003)}
+
+
+@pytest.mark.parametrize(("trimap_confidence", "alpha"), [(0.0, 0.5), (0.3, 0.0), (0.3, 1.0)])
+def test_a_matte_that_tells_nothing_leaves_the_trimap_s_confidence(
+    trimap_confidence: float, alpha: float
+) -> None:
+    """Tracked across a cut; or all empty or solid but for a few pixels."""
+    matte = np.full((40, 50), alpha, np.float32)
+    matte[0, 0] = 0.5
+    stats = {"trimap_confidence": trimap_confidence, "confidence": trimap_confidence}
+    state = FrameState(number=7, fingerprint="", stats={**stats, "unknown_share": 0.9})
+    state.matte = Matte(number=7, alpha=matte)
+    run: Any = SimpleNamespace(plan=SimpleNamespace(keyframes={1: Path("a")}), painted_px=500.0)
+    part: Any = SimpleNamespace(run=run)
+    assert [*rate_mattes({"": part}, [state])] == [state]
+    assert state.stats["confidence"] == trimap_confidence
+    state.stats["trimap_confidence"] = 0.3
+    matte[:] = np.random.default_rng(1).random(matte.shape)
+    assert [*rate_mattes({"": part}, [state])] == [state]
+    assert state.stats["confidence"] == matte_confidence(matte, 500.0)
 
 
 def test_the_manifest_tells_what_was_done_with_what(

@@ -42,6 +42,29 @@ def test_a_cut_is_found_where_it_is():
     assert cuts_of(unreadable) == [1006]
 
 
+@pytest.mark.parametrize("before", [1, 2, 7, 8])
+def test_a_cut_beside_the_first_or_the_last_frame_is_found(before):
+    pictures = [scene(1, i) if i < before else scene(2, i) for i in range(9)]
+    assert cuts_of(pictures) == [1001 + before]
+
+
+def on_canvas(picture, border):
+    """What a smaller data window shows of a picture: black beyond it."""
+    result = np.zeros_like(picture)
+    inside = slice(border, SHAPE[0] - border), slice(border, SHAPE[1] - border)
+    result[inside] = picture[inside]
+    return result
+
+
+@pytest.mark.parametrize("borders", [[0] * 6 + [9] * 6, [0, 9, 4] * 4, [0] * 5 + [9] + [0] * 6])
+def test_another_data_window_is_neither_a_cut_nor_a_flash(borders):
+    pictures = [on_canvas(scene(1, i), border) for i, border in enumerate(borders)]
+    found = find_breaks(iter(enumerate(pictures)))
+    assert (found.cuts, found.flashes) == ([], [])
+    cut = [on_canvas(scene(1 if i < 6 else 2), border) for i, border in enumerate(borders)]
+    assert cuts_of(cut) == [1007]
+
+
 @pytest.mark.parametrize(
     "pictures",
     [

@@ -192,7 +192,11 @@ def _merged(sources: Sequence[Iterable[T]], depth: int, patience: float | None) 
     running = len(threads)
     try:
         while running:
-            item = waiting.get()
+            try:
+                item = waiting.get(timeout=_POLL_SECONDS)
+            except queue.Empty:  # perhaps for ever: a source whose caller has gone says no end
+                _check_caller()
+                continue
             if not isinstance(item, _End):
                 yield item
             elif item.error is not None:

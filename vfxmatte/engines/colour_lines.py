@@ -4,7 +4,7 @@ Within three by three pixels alpha is nearly a linear function of the colours (L
 Weiss 2008, "A Closed-Form Solution to Natural Image Matting"), in the light in which a lens mixes
 them. What a network says is believed as much as its expected error deserves: alpha x minimises
 
-    xᵀ L x + Σ (TRUST / error)² (x − alpha)²
+    xᵀ L x + Σ (trust / error)² (x − alpha)²
 
 over the pixels that it is unsure of, L being the matting Laplacian; all others stay.
 """
@@ -40,7 +40,12 @@ _RESOLVED = 1e-5  # share of the first residual, about what float32 resolves
 
 
 def along_colour_lines(
-    image: FloatImage, alpha: FloatImage, error: FloatImage, *, device: torch.device
+    image: FloatImage,
+    alpha: FloatImage,
+    error: FloatImage,
+    *,
+    device: torch.device,
+    trust: float = TRUST,
 ) -> FloatImage:
     """Correct alpha where it is unsure; the same bits on any number of threads.
 
@@ -49,6 +54,7 @@ def along_colour_lines(
         alpha: (H, W) float32 in [0, 1].
         error: (H, W) float32, its expected absolute error; 0 where it is certain.
         device: where; on another than the CPU the results differ by rounding.
+        trust: see `TRUST`.
     Returns:
         (H, W) float32 in [0, 1].
     """
@@ -56,27 +62,29 @@ def along_colour_lines(
     if not unsure.any() or min(alpha.shape) < 3:  # pixels of a window
         return alpha
     if device.type == "cpu":
-        return _corrected(image, alpha, error, unsure)
+        return _corrected(image, alpha, error, unsure, trust)
     with torch.inference_mode():
         picture, own, expected = (
             torch.from_numpy(np.ascontiguousarray(values)).to(device)
             for values in (image.transpose(2, 0, 1), alpha, error)
         )
-        solved = corrected(picture, own, expected, UNSURE, TRUST, STEPS, EPSILON)
+        solved = corrected(picture, own, expected, UNSURE, trust, STEPS, EPSILON)
         return np.asarray(solved.cpu().numpy())
 
 
-def _corrected(image: FloatImage, alpha: FloatImage, error: FloatImage, unsure: Mask) -> FloatImage:
+def _corrected(
+    image: FloatImage, alpha: FloatImage, error: FloatImage, unsure: Mask, trust: float
+) -> FloatImage:
     system, pixels = _joined(np.square(image), alpha, unsure)
     own, expected = (values.ravel()[pixels] for values in (alpha, error))
-    trust = np.square(np.float32(TRUST) / expected)
-    total = system.degree.astype(np.float32) + trust
+    weight = np.square(np.float32(trust) / expected)
+    total = system.degree.astype(np.float32) + weight
 
     def product(x: FloatImage) -> FloatImage:
         result: FloatImage = total * x - system.matrix @ x
         return result
 
-    right = system.arriving.astype(np.float32) + trust * own
+    right = system.arriving.astype(np.float32) + weight * own
     solved, _ = conjugate_gradients(
         product,
         right,

@@ -70,4 +70,13 @@ def _runs(pid: int) -> bool | None:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process is there only because its parent has not asked how it ended (Linux)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] in (["Z"], ["X"])

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 11
+FIT_VERSION = 10
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
@@ -289,7 +289,8 @@ def _trial(run: PreparedRun, engine: Engine, number: int) -> Trial | None:
         labels = trial_labels(key)
         trimap = Trimap(number=key.number, labels=labels, is_keyframe=False)
         try:
-            usual = solve_one(engine, Task(image=key.image, trimap=trimap)).alpha
+            task = Task(image=key.image, trimap=trimap, corrected=False)  # as a fit's is
+            usual = solve_one(engine, task).alpha
         except VfxmatteError as error:
             if run.concerns_all(error):
                 raise
