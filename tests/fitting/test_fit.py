@@ -378,6 +378,6 @@ def test_fitted_frames_are_seen_at_the_size_that_was_learned_alone(light_weights
     alpha = fitted.matte(task).alpha
     seen = engine.solved(replace(task, coarse=False, corrected=False))
     error, device = np.where(trimap.labels == UNKNOWN, seen.error, 0), torch.device("cpu")
-    corrected = corrected_alpha(key.image, seen.alpha, error, device=device, trust=0.05)
+    corrected = corrected_alpha(key.image, seen.alpha, error, device=device)
     assert np.array_equal(alpha, corrected)
     assert np.abs(alpha - engine.solved(task).alpha).max() > 1e-4

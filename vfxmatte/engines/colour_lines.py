@@ -4,7 +4,7 @@ Within three by three pixels alpha is nearly a linear function of the colours (L
 Weiss 2008, "A Closed-Form Solution to Natural Image Matting"), in the light in which a lens mixes
 them. What a network says is believed as much as its expected error deserves: alpha x minimises
 
-    xᵀ L x + Σ (trust / error)² (x − alpha)²
+    xᵀ L x + Σ (TRUST / error)² (x − alpha)²
 
 over the pixels that it is unsure of, L being the matting Laplacian; all others stay.
 """
@@ -27,7 +27,7 @@ from vfxmatte.types import FloatImage, Mask
 UNSURE = 0.03
 """Expected absolute error of alpha above which a pixel is corrected."""
 
-TRUST = 0.023
+TRUST = 0.04
 """Expected error at which a network's word weighs as much as the colours around."""
 
 STEPS = 20
@@ -45,7 +45,6 @@ def along_colour_lines(
     error: FloatImage,
     *,
     device: torch.device,
-    trust: float = TRUST,
 ) -> FloatImage:
     """Correct alpha where it is unsure; the same bits on any number of threads.
 
@@ -54,7 +53,6 @@ def along_colour_lines(
         alpha: (H, W) float32 in [0, 1].
         error: (H, W) float32, its expected absolute error; 0 where it is certain.
         device: where; on another than the CPU the results differ by rounding.
-        trust: see `TRUST`.
     Returns:
         (H, W) float32 in [0, 1].
     """
@@ -62,22 +60,20 @@ def along_colour_lines(
     if not unsure.any() or min(alpha.shape) < 3:  # pixels of a window
         return alpha
     if device.type == "cpu":
-        return _corrected(image, alpha, error, unsure, trust)
+        return _corrected(image, alpha, error, unsure)
     with torch.inference_mode():
         picture, own, expected = (
             torch.from_numpy(np.ascontiguousarray(values)).to(device)
             for values in (image.transpose(2, 0, 1), alpha, error)
         )
-        solved = corrected(picture, own, expected, UNSURE, trust, STEPS, EPSILON)
+        solved = corrected(picture, own, expected, UNSURE, TRUST, STEPS, EPSILON)
         return np.asarray(solved.cpu().numpy())
 
 
-def _corrected(
-    image: FloatImage, alpha: FloatImage, error: FloatImage, unsure: Mask, trust: float
-) -> FloatImage:
+def _corrected(image: FloatImage, alpha: FloatImage, error: FloatImage, unsure: Mask) -> FloatImage:
     system, pixels = _joined(np.square(image), alpha, unsure)
     own, expected = (values.ravel()[pixels] for values in (alpha, error))
-    weight = np.square(np.float32(trust) / expected)
+    weight = np.square(np.float32(TRUST) / expected)
     total = system.degree.astype(np.float32) + weight
 
     def product(x: FloatImage) -> FloatImage:

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vfxmatte.engines.colour_lines import TRUST, UNSURE, along_colour_lines
+from vfxmatte.engines.colour_lines import UNSURE, along_colour_lines
 from vfxmatte.network.light import (
     NEAR,
     PRIORS,
@@ -170,7 +170,6 @@ def corrected_alpha(
     error: FloatImage,
     *,
     device: torch.device,
-    trust: float = TRUST,
 ) -> FloatImage:
     """Correct alpha along colour lines, as large as stage 1 sees them.
 
@@ -178,7 +177,6 @@ def corrected_alpha(
         image: (H, W, 3) float32 network-encoded.
         alpha, error: (H, W) float32, and its expected absolute error, 0 where it is certain.
         device: where.
-        trust: see `colour_lines.TRUST`.
     Returns:
         (H, W) float32 in [0, 1].
     """
@@ -192,7 +190,7 @@ def corrected_alpha(
     )
     box, result = (rows, columns), alpha.copy()
     small, own, expected = (averaged(v[box], factor) for v in (image, alpha, error))
-    difference = along_colour_lines(small, own, expected, device=device, trust=trust) - own
+    difference = along_colour_lines(small, own, expected, device=device) - own
     places = np.divmod(np.flatnonzero(unsure), alpha.shape[1])
     within = Magnified.of((places[0] - rows.start, places[1] - columns.start), factor)
     moved = alpha[places] + within.read(difference[:, :, None])[:, 0]

@@ -20,9 +20,6 @@ from vfxmatte.fitting.kept import KeptFit
 from vfxmatte.fitting.tightening import tightened
 from vfxmatte.types import UNKNOWN, Failure, Labels, Matte
 
-_TRUST = 0.05
-"""As `colour_lines.TRUST`: what has learned from the shot deserves more."""
-
 
 @dataclass(eq=False)
 class FittedEngine:
@@ -69,9 +66,7 @@ class FittedEngine:
         solved = self._solved(task, labels)
         result = tightened(solved, labels, sure, margin)
         error = np.where(result.labels == UNKNOWN, solved.error, np.float32(0))
-        alpha = corrected_alpha(
-            task.image, result.alpha, error, device=self.fitted.place, trust=_TRUST
-        )
+        alpha = corrected_alpha(task.image, result.alpha, error, device=self.fitted.place)
         return Matte(number=task.number, alpha=alpha, labels=result.labels)
 
     def _solved(self, task: Task, labels: Labels) -> Solved:
