@@ -105,6 +105,11 @@ def pack(
     if split is not None:
         write_split(split, whole)
     console.print(f"{output}: {whole}, {output.stat().st_size / 1e6:.1f} MB")
+    if not whole.held_out:
+        console.print(
+            "note: no element is held out, so nothing can be validated or evaluated on this pack: "
+            "give a larger --held-out, or four elements of one kind"
+        )
     click.get_current_context().exit(0 if len(usable) == len(inspected) else 1)
 
 

@@ -370,6 +370,16 @@ def test_an_existing_pack_is_replaced_only_on_request(library, tmp_path):
     assert len(read_pack(output).elements) == 11
 
 
+@pytest.mark.parametrize("share", ["0", "0.4"])
+def test_a_pack_with_nothing_held_out_says_so(library, tmp_path, share):
+    arguments = ["pack", str(library), "--backgrounds", str(tmp_path / "behind")]
+    result = CliRunner().invoke(
+        cli, [*arguments, "-o", str(tmp_path / "x.pack"), "--held-out", share]
+    )
+    assert result.exit_code == 1, result.output
+    assert ("no element is held out" in result.output) == (share == "0")
+
+
 @pytest.mark.parametrize(
     "unreadable, message",
     [("behind", "no background can be read"), ("lib", "no element of the library can be used")],
