@@ -30,6 +30,8 @@ def in_torch(image: FloatImage, alpha: FloatImage, error: FloatImage) -> FloatIm
     return result
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
 BOTH = pytest.mark.parametrize("correct", [on_the_cpu, in_torch])
 
 

@@ -56,7 +56,7 @@ def on_canvas(picture, border):
     return result
 
 
-@pytest.mark.parametrize("borders", [[0] * 6 + [9] * 6, [0, 9, 4] * 4, [0] * 5 + [9] + [0] * 6])
+@pytest.mark.parametrize("borders", [[0] * 6 + [9] * 6, [0, 18, 9] * 4, [0] * 5 + [9] + [0] * 6])
 def test_another_data_window_is_neither_a_cut_nor_a_flash(borders):
     pictures = [on_canvas(scene(1, i), border) for i, border in enumerate(borders)]
     found = find_breaks(iter(enumerate(pictures)))

@@ -21,7 +21,7 @@ from vfxmatte.types import FloatImage, Picture
 _THUMB = (32, 18)  # width and height that pictures are compared at
 _LEAST = 14.0  # sum of mean differences in 8-bit Lab; two scenes differ by 30 and more
 _TIMES_USUAL = 2.0  # a cut and a flash exceed by so much the largest step around them
-_COMPARED = 0.5  # share of a picture that is enough to compare
+_COMPARED = 0.2  # share of a picture that is enough to compare
 _PAST, _AHEAD, _USUAL = 3, 4, 8  # frames compared with each other, and steps remembered
 
 Shown = tuple[int, Picture | None]
