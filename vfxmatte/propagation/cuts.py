@@ -97,7 +97,7 @@ def _thumb(picture: Picture) -> FloatImage:
     """(h, w, 4): a small picture in Lab, and 1 where all of it lies within the plate's pixels."""
     small = cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
     lab: FloatImage = cv2.cvtColor(small, cv2.COLOR_RGB2Lab).astype(np.float32)
-    inside = cv2.resize(_covered(picture), _THUMB, interpolation=cv2.INTER_AREA) >= 1
+    inside = cv2.resize(_covered(picture), _THUMB, interpolation=cv2.INTER_AREA) > 0.999
     return np.dstack((lab, inside.astype(np.float32)))
 
 
