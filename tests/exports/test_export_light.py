@@ -16,6 +16,7 @@ from vfxmatte.exports.equality import ONNX_TOLERANCE, sample
 from vfxmatte.exports.torchscript import export_torchscript, read_torchscript
 from vfxmatte.network.light import LightConfig, LightMatting, reset_last_layers
 from vfxmatte.network.nearness import FARTHEST_PX, SCALES_PX, nearness
+from vfxmatte.network.sidecar import named_weights
 from vfxmatte.network.torchscript_nearness import nearness_of_trimap
 from vfxmatte.network.weights_file import save_folded
 from vfxmatte.pipeline import picture as single
@@ -74,6 +75,12 @@ def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path, lar
             found = model(torch.from_numpy(stacked(picture, painted)))[0, 0].numpy()
         assert np.abs(found - wanted)[painted == 0.5].mean() < 1e-3
         assert (found == wanted)[painted != 0.5].all()
+
+
+@pytest.mark.long
+def test_the_default_weights_are_exported(tmp_path: Path) -> None:
+    """Unlike random ones they are sure of most pixels, and small differences show."""
+    assert export_torchscript(tmp_path / "light.pt", weights=named_weights(None)) < 1e-2
 
 
 @pytest.mark.long

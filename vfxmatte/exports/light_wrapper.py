@@ -90,7 +90,8 @@ class ExportedLight(ExportedMatting):
         self.stage1_px, self.context_px, self.halo_px = MOST_PX, CONTEXT_PX, HALO_PX
         self.coarser = COARSER
         self.refined_above = math.log(REFINED_ABOVE)
-        self.unsure, self.trust, self.steps, self.epsilon = UNSURE, TRUST, STEPS, EPSILON
+        self.unsure, self.trust = UNSURE, TRUST
+        self.line_steps, self.line_epsilon = STEPS, EPSILON
         self.has_stage2 = network.refinement is not None
         self.scales, self.farthest = list(SCALES_PX), FARTHEST_PX
         example = torch.rand(1, CHANNELS, 2 * STRIDE, 3 * STRIDE)
@@ -129,12 +130,16 @@ class ExportedLight(ExportedMatting):
         planes = torch.cat((image, alpha[None, None], error[None, None]), 1)
         planes = extended(planes, rows * factor, columns * factor)
         small = torch._C._nn.avg_pool2d(planes, factor)[0]
-        difference = (
-            corrected(
-                small[:3], small[3], small[4], self.unsure, self.trust, self.steps, self.epsilon
-            )
-            - small[3]
+        alone = corrected(
+            small[:3],
+            small[3],
+            small[4],
+            self.unsure,
+            self.trust,
+            self.line_steps,
+            self.line_epsilon,
         )
+        difference = alone - small[3]
         size = [rows * factor, columns * factor]
         large = torch._C._nn.upsample_bilinear2d(difference[None, None], size, False, None, None)  # type: ignore[call-arg]
         moved = (alpha + large[0, 0, :height, :width]).clamp(0.0, 1.0)
