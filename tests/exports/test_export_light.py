@@ -80,7 +80,13 @@ def test_torchscript_of_a_light_network(light_weights: Path, tmp_path: Path, lar
 @pytest.mark.long
 def test_the_default_weights_are_exported(tmp_path: Path) -> None:
     """Unlike random ones they are sure of most pixels, and small differences show."""
-    assert export_torchscript(tmp_path / "light.pt", weights=named_weights(None)) < 1e-2
+    weights = named_weights(None)
+    assert export_torchscript(tmp_path / "light.pt", weights=weights) < 1e-3
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    from vfxmatte.exports.onnx_model import export_onnx
+
+    assert export_onnx(tmp_path / "light.onnx", weights=weights) <= ONNX_TOLERANCE.largest
 
 
 @pytest.mark.long

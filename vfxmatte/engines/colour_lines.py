@@ -40,11 +40,7 @@ _RESOLVED = 1e-5  # share of the first residual, about what float32 resolves
 
 
 def along_colour_lines(
-    image: FloatImage,
-    alpha: FloatImage,
-    error: FloatImage,
-    *,
-    device: torch.device,
+    image: FloatImage, alpha: FloatImage, error: FloatImage, *, device: torch.device
 ) -> FloatImage:
     """Correct alpha where it is unsure; the same bits on any number of threads.
 

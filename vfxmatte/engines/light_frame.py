@@ -165,21 +165,9 @@ def solved(
 
 
 def corrected_alpha(
-    image: FloatImage,
-    alpha: FloatImage,
-    error: FloatImage,
-    *,
-    device: torch.device,
+    image: FloatImage, alpha: FloatImage, error: FloatImage, *, device: torch.device
 ) -> FloatImage:
-    """Correct alpha along colour lines, as large as stage 1 sees them.
-
-    Args:
-        image: (H, W, 3) float32 network-encoded.
-        alpha, error: (H, W) float32, and its expected absolute error, 0 where it is certain.
-        device: where.
-    Returns:
-        (H, W) float32 in [0, 1].
-    """
+    """Correct alpha as `along_colour_lines` does, but as large as stage 1 sees the picture."""
     unsure = error > UNSURE
     if not unsure.any():
         return alpha

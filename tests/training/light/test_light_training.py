@@ -319,7 +319,7 @@ def test_validation_measures_the_unknown_region():
     assert mean.ratio == pytest.approx(1, rel=1e-4)  # untrained, alpha is the priors' mean
 
 
-def test_validation_gives_the_errors_of_the_engine():
+def test_validation_gives_the_errors_at_both_sizes_not_corrected():
     network, one = light_network(std=0.05), noisy_picture(1)
     mean = validate_light(network, [one], refine=False)["held_out"]
     alpha = solved(network, one.frame, corrected=False).alpha
