@@ -88,8 +88,10 @@ def test_the_stats_tell_trimap_and_time(folder: Path, solve: Any) -> None:
 
 
 def test_a_matte_is_rated_by_how_soft_it_is_beside_the_painted_bands(
-    folder: Path, solve: Any, tiny_weights: Path
+    folder: Path, solve: Any, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vfxmatte.pipeline.steady.jumped_px", lambda now, neighbours: 0.0)
+    monkeypatch.setattr("vfxmatte.pipeline.stages._TELLING", 0)  # these weights leave little soft
     results = {result.number: result.stats for result in solve(folder)}
     area = 64 * 48
     painted = np.mean([results[n]["unknown_share"] * area for n in (1001, 1004, 1008)])
@@ -110,9 +112,9 @@ def test_a_matte_is_rated_by_how_soft_it_is_beside_the_painted_bands(
 def test_a_matte_that_tells_nothing_leaves_the_trimap_s_confidence(
     trimap_confidence: float, alpha: float
 ) -> None:
-    """Tracked across a cut; or all empty or solid but for a few pixels."""
+    """Tracked across a cut; or empty or solid but for a few pixels of a wide unknown region."""
     matte = np.full((40, 50), alpha, np.float32)
-    matte[0, 0] = 0.5
+    matte[0, :50] = 0.5  # a share of .014 of the unknown region
     stats = {"trimap_confidence": trimap_confidence, "confidence": trimap_confidence}
     state = FrameState(number=7, fingerprint="", stats={**stats, "unknown_share": 0.9})
     state.matte = Matte(number=7, alpha=matte)
@@ -124,6 +126,9 @@ def test_a_matte_that_tells_nothing_leaves_the_trimap_s_confidence(
     matte[:] = np.random.default_rng(1).random(matte.shape)
     assert [*rate_mattes({"": part}, [state])] == [state]
     assert state.stats["confidence"] == matte_confidence(matte, 500.0)
+    state.jumped_px = 80.0
+    assert [*rate_mattes({"": part}, [state])] == [state]
+    assert state.stats["confidence"] == matte_confidence(matte, 500.0, 80.0)
 
 
 def test_the_manifest_tells_what_was_done_with_what(

@@ -29,6 +29,8 @@ def test_a_matte_is_weak_where_it_is_twice_as_soft_as_a_painted_one_usually_is()
     assert matte_confidence(1 - alpha, painted_px=50 / 0.24) == pytest.approx(WEAK)
     assert matte_confidence(alpha, painted_px=50 / 0.12) == pytest.approx(0.8)
     assert matte_confidence(np.round(alpha), painted_px=1) == 1
+    jumped = matte_confidence(np.round(alpha), painted_px=100 / 0.12, jumped_px=100)
+    assert jumped == pytest.approx(WEAK)
 
 
 def test_area_is_relative_to_the_reference():

@@ -48,6 +48,8 @@ class FrameState:
     """The picture that neighbouring mattes are compared on."""
     surroundings: Surroundings | None = None
     """The mattes before and after it, if it is to be averaged with them."""
+    jumped_px: float = 0.0
+    """How far its matte jumps from its neighbours', see `temporal.jumps`."""
     matte: Matte | None = None
     known: str = "float"
     """The exactness of the matte, see `FrameRecord.alpha`: one that was read, as its file."""

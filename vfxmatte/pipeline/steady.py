@@ -15,6 +15,7 @@ from vfxmatte.common.parallel import close
 from vfxmatte.pipeline.frame import FrameState, by_number
 from vfxmatte.pipeline.parts import REACH, Part
 from vfxmatte.propagation.flow import FlowPair
+from vfxmatte.temporal.jumps import jumped_px
 from vfxmatte.temporal.moment import Moment, Neighbour, flows_between
 from vfxmatte.temporal.steadying import steadied
 from vfxmatte.types import UNKNOWN, Picture
@@ -81,9 +82,11 @@ def average(part: Part, state: FrameState) -> None:
     matte, surroundings = state.needed(state.matte), state.surroundings
     labels = state.needed(state.trimap).labels if matte.labels is None else matte.labels
     with state.timed("steady"):
+        neighbours = surroundings.neighbours()
+        state.jumped_px = jumped_px(surroundings.now, neighbours)
         alpha = steadied(
             surroundings.now,
-            surroundings.neighbours(),
+            neighbours,
             labels == UNKNOWN,
             strength=part.run.settings.temporal.strength,
         )

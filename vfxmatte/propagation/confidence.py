@@ -24,6 +24,9 @@ _USUALLY_SOFT = 0.12
 of eleven shots of hair, fur, leaves, people and animals."""
 
 
+_JUMPS_COUNT = 2.0  # times as much as softness
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrimapStats:
     """One frame's trimap in numbers."""
@@ -68,17 +71,24 @@ def area_ratio(labels: Labels, reference_labels: Labels) -> float:
     return area / reference
 
 
-def matte_confidence(alpha: FloatImage, painted_px: float) -> float:
-    """Rate a frame by how soft its matte is: 0.8 where it is as soft as a painted keyframe's
-    usually is, 0.5 where it is twice as soft.
+def softness_px(alpha: FloatImage) -> float:
+    """Sum how far (H, W) float32 alpha is from 0 or 1, in px."""
+    return float(np.minimum(alpha, 1 - alpha).sum(dtype=np.float64))
+
+
+def matte_confidence(alpha: FloatImage, painted_px: float, jumped_px: float = 0.0) -> float:
+    """Rate a frame by how soft its matte is, and how far it jumps from its neighbours'.
+
+    Still, it is 0.8 where it is as soft as a painted keyframe's usually is, 0.5 where it is twice
+    as soft.
 
     Args:
         alpha: (H, W) float32 in [0, 1], as solved.
         painted_px: unknown area of the shot's keyframes, a mean, above 0.
+        jumped_px: see `temporal.jumps`; counts twice.
     """
-    softness = float(np.minimum(alpha, 1 - alpha).sum(dtype=np.float64))
-    usual = _USUALLY_SOFT * painted_px
-    return 1 / (1 + (softness / (2 * usual)) ** 2)
+    doubtful = softness_px(alpha) + _JUMPS_COUNT * jumped_px
+    return 1 / (1 + (doubtful / (2 * _USUALLY_SOFT * painted_px)) ** 2)
 
 
 def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats:
