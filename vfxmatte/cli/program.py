@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vfxmatte.common.exit_codes import INTERRUPTED
+from vfxmatte.common.interrupts import twice_ends_at_once
 from vfxmatte.journal.error_log import logged
 
 
@@ -17,7 +18,8 @@ class ProgramGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with twice_ends_at_once():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click handles them
         except Exception as error:
