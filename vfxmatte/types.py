@@ -301,6 +301,8 @@ class Trimap:
     """1 for keyframes; else the confidence of the propagation, 0 to 1."""
     cut: int | None = None
     """The first frame behind a cut that ended the propagation; None for frames without one."""
+    is_flash: bool = False
+    """Whether the motion was not followed on its plate but across it, for it is a flash."""
     limited: Mask | None = None
     """(H, W) bool, where a garbage or core matte decides the label; None without any."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,7 +41,7 @@ from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.settings import RunSettings
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.stages import rate_mattes
-from vfxmatte.propagation.confidence import matte_confidence
+from vfxmatte.propagation.confidence import doubtful_px, matte_confidence
 from vfxmatte.types import FOREGROUND, UNKNOWN, FrameRange, Matte, Window
 
 
@@ -91,13 +92,13 @@ def test_a_matte_is_rated_by_how_soft_it_is_beside_the_painted_bands(
     folder: Path, solve: Any, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vfxmatte.pipeline.steady.jumped_px", lambda now, neighbours: 0.0)
-    monkeypatch.setattr("vfxmatte.pipeline.stages._TELLING", 0)  # these weights leave little soft
+    monkeypatch.setattr("vfxmatte.pipeline.stages._TELLING", -1)  # these weights leave little soft
     results = {result.number: result.stats for result in solve(folder)}
     area = 64 * 48
     painted = np.mean([results[n]["unknown_share"] * area for n in (1001, 1004, 1008)])
     for number in (1002, 1006):
         alpha = alpha_of(folder / "matte", number)
-        expected = matte_confidence(alpha, painted)
+        expected = matte_confidence(doubtful_px(alpha, 0), painted)
         assert results[number]["confidence"] == pytest.approx(expected, rel=0.02)
         assert 0 < results[number]["trimap_confidence"] <= 1
     assert results[1004]["confidence"] == 1
@@ -125,10 +126,37 @@ def test_a_matte_that_tells_nothing_leaves_the_trimap_s_confidence(
     state.stats["trimap_confidence"] = 0.3
     matte[:] = np.random.default_rng(1).random(matte.shape)
     assert [*rate_mattes({"": part}, [state])] == [state]
-    assert state.stats["confidence"] == matte_confidence(matte, 500.0)
+    assert state.stats["confidence"] == matte_confidence(doubtful_px(matte, 0), 500.0)
     state.jumped_px = 80.0
     assert [*rate_mattes({"": part}, [state])] == [state]
-    assert state.stats["confidence"] == matte_confidence(matte, 500.0, 80.0)
+    assert state.stats["confidence"] == matte_confidence(doubtful_px(matte, 80.0), 500.0)
+
+
+def test_a_doubtful_frame_is_no_surer_than_its_trimap() -> None:
+    """Its solid foreground was lost, or it is a flash, and its matte is clean all the same."""
+    matte = np.zeros((40, 50), np.float32)
+    matte[:2] = 0.5
+    stats = {"trimap_confidence": 0.3, "confidence": 0.3, "unknown_share": 0.9}
+    run: Any = SimpleNamespace(plan=SimpleNamespace(keyframes={1: Path("a")}), painted_px=500.0)
+    part: Any = SimpleNamespace(run=run)
+    for is_doubtful, expected in ((True, 0.3), (False, matte_confidence(50, 500.0))):
+        state = FrameState(number=7, fingerprint="", stats=dict(stats), is_doubtful=is_doubtful)
+        state.matte = Matte(number=7, alpha=matte)
+        assert [*rate_mattes({"": part}, [state])] == [state]
+        assert state.stats["confidence"] == expected
+    assert expected > 0.3
+
+
+def test_an_empty_keyframe_says_nothing_about_how_soft_a_matte_may_be(
+    folder: Path, solve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vfxmatte.pipeline.stages._TELLING", -1)  # these weights leave little soft
+    before = {result.number: result.stats for result in solve(folder)}
+    image = np.zeros((48, 64), np.uint8)
+    cv2.imwrite(str(folder / "trimaps" / "trimap.1006.png"), image)
+    after = {result.number: result.stats for result in solve(folder)}
+    assert after[1006]["confidence"] == 1
+    assert after[1005]["painted_px"] == before[1005]["painted_px"]
 
 
 def test_the_manifest_tells_what_was_done_with_what(

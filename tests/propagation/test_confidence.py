@@ -7,6 +7,7 @@ from vfxmatte.propagation.confidence import (
     WEAK,
     TrimapStats,
     area_ratio,
+    doubtful_px,
     matte_confidence,
     missed_share,
     suggest_keyframe,
@@ -25,12 +26,12 @@ def test_missed_counts_soft_pixels_called_certain():
 def test_a_matte_is_weak_where_it_is_twice_as_soft_as_a_painted_one_usually_is():
     alpha = np.zeros((40, 50), np.float32)
     alpha[:10], alpha[10:12] = 1, 0.5  # 50 of softness
-    assert matte_confidence(alpha, painted_px=50 / 0.24) == pytest.approx(WEAK)
-    assert matte_confidence(1 - alpha, painted_px=50 / 0.24) == pytest.approx(WEAK)
-    assert matte_confidence(alpha, painted_px=50 / 0.12) == pytest.approx(0.8)
-    assert matte_confidence(np.round(alpha), painted_px=1) == 1
-    jumped = matte_confidence(np.round(alpha), painted_px=100 / 0.12, jumped_px=100)
-    assert jumped == pytest.approx(WEAK)
+    assert doubtful_px(alpha, 0) == doubtful_px(1 - alpha, 0) == 50
+    assert matte_confidence(50, painted_px=50 / 0.24) == pytest.approx(WEAK)
+    assert matte_confidence(50, painted_px=50 / 0.12) == pytest.approx(0.8)
+    assert matte_confidence(doubtful_px(np.round(alpha), 0), painted_px=1) == 1
+    jumped = doubtful_px(np.round(alpha), jumped_px=50)
+    assert matte_confidence(jumped, painted_px=100 / 0.24) == pytest.approx(WEAK)
 
 
 def test_area_is_relative_to_the_reference():

@@ -197,6 +197,8 @@ def test_twos_and_flashes_do_no_harm(alpha_of, picture_of):
     trimaps = carried(alpha_of, picture_of, (1001, 1012))
     still = CleanPlateSettings(still_px=0)  # a flash shows no plate
     plain = carried(steady, lambda n: over(steady(n), scene(1)), (1001, 1012), clean_plate=still)
+    flashes = {1006, 1007} if picture_of is flashing else set()
+    assert {number for number, trimap in trimaps.items() if trimap.is_flash} == flashes
     for number, trimap in trimaps.items():
         assert trimap.cut is None
         assert missed_share(trimap.labels, alpha_of(number)) < 0.02

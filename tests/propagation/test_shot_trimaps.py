@@ -8,10 +8,11 @@ import pytest
 
 from vfxmatte.errors import OutputError, TrimapError, UsageError
 from vfxmatte.propagation.confidence import area_ratio, missed_share
-from vfxmatte.propagation.segment import SegmentWork
+from vfxmatte.propagation.one_direction import Side, Step
+from vfxmatte.propagation.segment import SegmentWork, _without_contested
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size, segment_of
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import UNKNOWN, Trimap
+from vfxmatte.types import FOREGROUND, UNKNOWN, Trimap
 
 SHAPE = (90, 160)
 SETTINGS = PropagationSettings()
@@ -365,3 +366,28 @@ def test_doubt_grows_away_from_the_only_keyframe():
     assert shares[0] > shares[2] < shares[4] < shares[6]
     assert trimaps[1007].confidence < trimaps[1004].confidence < 1
     assert trimaps[1001].confidence == pytest.approx(trimaps[1005].confidence, abs=0.01)
+
+
+def test_what_an_edge_cuts_off_is_not_taken_for_more_of_the_same():
+    """The subject leaves on the right: its keyframe does not show what it looks like out there."""
+    labels = np.zeros((40, 60), np.uint8)
+    labels[10:30, 30:] = FOREGROUND
+    away = np.full((20, 30, 2), (5, 0), np.float32)  # 10 px to the right, at half size
+    tracked = Step(labels=labels, away=away, behind=away, confidence=1).side()
+    out_there = np.zeros_like(labels, bool)
+    out_there[10:30, 52:] = True  # within 2 px it is the edge's
+    assert (tracked.beyond == out_there).all()
+    assert (tracked.labels[10:30, 20:] == FOREGROUND).all()
+    before = Side(labels=np.zeros_like(labels), confidence=1)
+    merged = _without_contested(tracked.labels, before, tracked)
+    assert (merged[out_there] == UNKNOWN).all()
+    assert (merged[~out_there] == tracked.labels[~out_there]).all()
+    assert (_without_contested(tracked.labels, tracked, tracked) == tracked.labels).all()
+
+
+def test_between_two_empty_keyframes_all_is_certain():
+    empty = np.zeros(SHAPE, np.uint8)
+    keys = [Trimap(number=n, labels=empty, is_keyframe=True) for n in (1001, 1004)]
+    trimaps = run(keys, range(1001, 1005))
+    assert not any(trimap.labels.any() for trimap in trimaps.values())
+    assert [trimap.confidence for trimap in trimaps.values()] == [1, 1, 1, 1]

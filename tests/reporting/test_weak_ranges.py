@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from click.testing import CliRunner
 from tests.conftest import write_tiny_keyframe
 from vfxmatte.cli import commands
 from vfxmatte.pipeline.coverage import coverage_note, far_frames
+from vfxmatte.propagation.confidence import matte_confidence
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals
-from vfxmatte.reporting.weak_ranges import changes, trimap_stats_of, weak_ranges
+from vfxmatte.reporting.weak_ranges import Changes, changes, trimap_stats_of, weak_ranges
 from vfxmatte.types import FrameResult
 
 
@@ -30,14 +33,20 @@ def results(**confidences: float) -> list[FrameResult]:
     return [result(int(name[1:]), value) for name, value in confidences.items()]
 
 
+def numbered(shot: Iterable[FrameResult]) -> dict[int, FrameResult]:
+    return {one.number: one for one in shot}
+
+
 def test_every_weak_range_is_listed_worst_first() -> None:
     shot = results(f1=1.0, f2=0.4, f3=0.9, f4=0.3, f5=0.1, f6=0.2, f7=1.0, f8=0.49, f9=0.2)
-    found = weak_ranges(trimap_stats_of(reversed(shot)))
+    found = weak_ranges({None: numbered(reversed(shot))})
     assert [one.numbers for one in found] == [(4, 5, 6), (8, 9), (2,)]
     assert [(one.worst, one.confidence) for one in found] == [(5, 0.1), (9, 0.2), (2, 0.4)]
     pace = Pace()
     pace.add(shot[0])
-    totals = Totals.of(pace, device="cpu", weak=tuple(found), better=(2, 3, 4), worse=(8,))
+    totals = Totals.of(
+        pace, device="cpu", weak=tuple(found), changes={None: Changes(better=(2, 3, 4), worse=(8,))}
+    )
     lines = "\n".join(totals.lines())
     assert lines.index("frames 4-6: confidence down to 0.10 on frame 5") < lines.index("8-9")
     assert "better   frames 2-4 than in the run before" in lines
@@ -48,7 +57,7 @@ def test_every_weak_range_is_listed_worst_first() -> None:
 
 
 def test_a_sure_run_has_no_weak_range() -> None:
-    assert weak_ranges(trimap_stats_of(results(f1=1.0, f2=0.9))) == []
+    assert weak_ranges({None: numbered(results(f1=1.0, f2=0.9))}) == []
     assert weak_ranges({}) == []
 
 
@@ -56,7 +65,37 @@ def test_only_frames_that_were_solved_anew_and_changed_are_better_or_worse() -> 
     before = {n: {"confidence": 0.5} for n in (1, 2, 3, 4)} | {5: {}}
     after = [result(1, 0.8), result(2, 0.52), result(3, 0.2), result(4, 0.9, "kept")]
     found = changes(before, [*after, result(5, 0.9), result(6, 0.9)])
-    assert found == {"better": (1,), "worse": (3,)}
+    assert found == Changes(better=(1,), worse=(3,))
+
+
+def rated(number: int, doubtful: float, painted: float, status: str = "written") -> FrameResult:
+    one = result(number, matte_confidence(doubtful, painted), status)
+    return replace(one, stats={**one.stats, "doubtful_px": doubtful, "painted_px": painted})
+
+
+def test_a_matte_that_stays_as_it_is_stays_as_sure_when_painted_areas_change() -> None:
+    before = {n: rated(n, doubtful, 1000).stats for n, doubtful in ((1, 90), (2, 90), (3, 240))}
+    after = [rated(1, 90, 300), rated(2, 300, 300), rated(3, 90, 300)]
+    assert changes(before, after) == Changes(better=(3,), worse=(2,))
+    kept = trimap_stats_of([rated(1, 90, 300), rated(2, 90, 1000, "kept")])
+    assert kept[1].confidence == kept[2].confidence == matte_confidence(90, 300)
+
+
+def test_each_of_several_subjects_has_its_ranges_and_changes() -> None:
+    shot = {"dog": numbered(results(f1=0.4, f2=0.9)), "hero": numbered(results(f1=0.3, f2=0.2))}
+    found = weak_ranges(shot)
+    assert [(one.subject, one.numbers) for one in found] == [("hero", (1, 2)), ("dog", (1,))]
+    pace = Pace()
+    pace.add(shot["dog"][1])
+    changed = {"dog": Changes(better=(2,)), "hero": Changes(worse=(1, 2))}
+    totals = Totals.of(pace, device="cpu", weak=tuple(found), changes=changed)
+    lines = totals.lines()
+    assert "weak     hero, frames 1-2: confidence down to 0.20 on frame 2" in lines
+    assert "better   dog, frame 2 than in the run before" in lines
+    plain = json.loads(json.dumps(totals.as_dict()))
+    assert plain["weak"][1] == {"frames": "1", "worst": 1, "confidence": 0.4, "subject": "dog"}
+    assert plain["better"] == {"dog": "2", "hero": ""}
+    assert plain["worse"] == {"dog": "", "hero": "1-2"}
 
 
 def run(shot: Path, *options: str) -> dict[str, object]:

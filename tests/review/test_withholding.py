@@ -16,7 +16,7 @@ from vfxmatte.cli import commands
 from vfxmatte.engines import registry
 from vfxmatte.pipeline.run import Run
 from vfxmatte.pipeline.shot import Shot
-from vfxmatte.propagation.confidence import matte_confidence
+from vfxmatte.propagation.confidence import doubtful_px, matte_confidence
 from vfxmatte.review import withholding
 from vfxmatte.review.withholding import score, turns
 from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, FrameList
@@ -75,7 +75,9 @@ def test_figures_are_those_of_a_run_without_the_keyframe(tiny_shot: Path, tmp_pa
     assert {name: frame[name] for name in FIGURES} == expected
     assert expected["unknown"] > 0.5
     painted_px = np.mean([keys_area(tiny_shot, number) for number in TINY_KEYFRAMES])
-    assert frame["confidence"] == pytest.approx(matte_confidence(matte, painted_px), abs=1e-4)
+    assert frame["confidence"] == pytest.approx(
+        matte_confidence(doubtful_px(matte, 0), painted_px), abs=1e-4
+    )
     assert {name: means[name] for name in FIGURES} == expected
 
 

@@ -40,6 +40,9 @@ class FrameState:
     kept: FrameRecord | None = None
     """The record of its matte of an earlier run, which has its alpha: nothing is solved."""
     trimap: Trimap | None = None
+    is_doubtful: bool = False
+    """Whether its matte can be no surer than its trimap: no solid foreground is left in that which
+    keyframes have, or its plate is a flash."""
     frame: Frame | None = None
     """The plate."""
     task: Task | None = None

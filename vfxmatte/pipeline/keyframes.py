@@ -16,7 +16,7 @@ from vfxmatte.io.sequence import find_sequence, frame_number, is_hidden, is_imag
 from vfxmatte.io.stills.reading import read_image
 from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.trimaps import grow, labels_from_image, oddity, place
-from vfxmatte.types import UNKNOWN, Trimap, numbers_as_text
+from vfxmatte.types import FOREGROUND, UNKNOWN, Labels, Trimap, numbers_as_text
 
 
 def find_keyframes(place: Path, name: str = "trimap") -> dict[int, Path]:
@@ -119,25 +119,25 @@ class Keyframes(Mapping[int, Trimap]):
         self._oddities: list[str] | None = None
         self._remarks: dict[int, str] = {}
         self._labels: dict[int, bytes] = {}
-        self._unknown_px: dict[int, int] = {}
+        self._areas: dict[int, tuple[int, int]] = {}
 
     def __getitem__(self, number: int) -> Trimap:
         with self._lock:
             if number not in self._labels:
                 trimap = self._read(number)
                 self._labels[number] = zlib.compress(trimap.labels.tobytes(), 1)
-                self._unknown_px[number] = int(np.count_nonzero(trimap.labels == UNKNOWN))
+                self._areas[number] = _areas(trimap.labels)
                 return trimap
             packed = self._labels[number]
         labels = np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8)
         shape = self._plate.canvas.shape
         return Trimap(number=number, labels=labels.reshape(shape), is_keyframe=True)
 
-    def unknown_px(self, number: int) -> int:
-        """Return the unknown area of a keyframe."""
-        if number not in self._unknown_px:
+    def areas_px(self, number: int) -> tuple[int, int]:
+        """Return the areas of a keyframe that are unknown and foreground."""
+        if number not in self._areas:
             self[number]
-        return self._unknown_px[number]
+        return self._areas[number]
 
     def _read(self, number: int) -> Trimap:
         path = self._paths[number]
@@ -167,6 +167,11 @@ class Keyframes(Mapping[int, Trimap]):
     def _oddity(self, number: int) -> str:
         labels = self[number].labels  # reads it; a finished matte may well be empty or full
         return self._remarks[number] if number in self._finished else oddity(labels)
+
+
+def _areas(labels: Labels) -> tuple[int, int]:
+    unknown, foreground = (np.count_nonzero(labels == label) for label in (UNKNOWN, FOREGROUND))
+    return int(unknown), int(foreground)
 
 
 def keyframes_in(keyframes: Mapping[int, Path], plate: PlateInfo) -> dict[int, Path]:

@@ -32,7 +32,7 @@ from vfxmatte.types import numbers_as_text
 
 _LATER_OUTPUT = ("foreground", "despill", "layers")
 
-PIXELS_VERSION = 10
+PIXELS_VERSION = 11
 """Raise this when a change of the program changes mattes: older results are stale then."""
 
 

@@ -127,20 +127,30 @@ class PreparedRun:
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
-    @cached_property
+    @property
     def painted_px(self) -> float:
-        """The mean unknown area of the shot's painted keyframes, in px; 0 if none is painted.
+        """The mean unknown area of the shot's painted keyframes that have any, in px; 0 without."""
+        areas = [unknown for unknown, _ in self._painted if unknown]
+        return float(np.mean(areas)) if areas else 0.0
 
-        It is that of all, also where a chunk needs but a few, so that all are rated alike.
+    @property
+    def has_solid_keyframes(self) -> bool:
+        """Whether a keyframe has certain foreground."""
+        return any(foreground for _, foreground in self._painted)
+
+    @cached_property
+    def _painted(self) -> list[tuple[int, int]]:
+        """The areas that are unknown and foreground on each painted keyframe, in px.
+
+        On all, also where a chunk needs but a few, so that all are rated alike.
         """
         painted = [n for n in self.plan.keyframes if n not in self.plan.finished]
         others = Keyframes(self.plan.keyframes, self.plate.info, self.settings.keyframe_growth)
         read, areas = set(self.keyframes), []
         for number in painted:
             with suppress(TrimapError):  # where this run needs it, it was refused
-                keyframes = self.keyframes if number in read else others
-                areas.append(keyframes.unknown_px(number))
-        return float(np.mean(areas)) if areas else 0.0
+                areas.append((self.keyframes if number in read else others).areas_px(number))
+        return areas
 
     @cached_property
     def _strange_plates(self) -> list[str]:

@@ -24,9 +24,9 @@ from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.sharing import give_way
 from vfxmatte.pipeline.solved import SolvedFile
 from vfxmatte.pipeline.unshared import OVERLAP_STAT, read_own_alpha
-from vfxmatte.propagation.confidence import matte_confidence, softness_px, trimap_stats
+from vfxmatte.propagation.confidence import doubtful_px, matte_confidence, softness_px, trimap_stats
 from vfxmatte.temporal.moment import picture_of
-from vfxmatte.types import Failure, Labels, Matte, Trimap
+from vfxmatte.types import FOREGROUND, Failure, Labels, Matte, Trimap
 
 _TELLING = 0.015  # softness by unknown area; on painted keyframes it is 0.10 to 0.13
 
@@ -65,6 +65,8 @@ def store_trimap(run: PreparedRun, state: FrameState) -> None:
         state.stats["confidence"] = state.stats["trimap_confidence"] = score.confidence
         state.stats["unknown_share"] = score.unknown_share
         state.stats["keyframe_distance"] = float(score.keyframe_distance)
+        is_lost = run.has_solid_keyframes and not (trimap.labels == FOREGROUND).any()
+        state.is_doubtful = is_lost or trimap.is_flash
         if trimap.cut is not None:
             state.stats["cut"] = float(trimap.cut)
         run.results.write_trimap(trimap)
@@ -193,23 +195,34 @@ def rate_mattes(parts: Mapping[str, Part], states: Iterable[FrameState]) -> Gene
 
     The trimap's stays where hardly anything of the unknown region is soft, as in the empty matte of
     a subject that was lost, and where it was tracked across a cut: there it is worth nothing,
-    whatever the matte.
+    whatever the matte. Where the frame is doubtful, the smaller of both counts.
     """
     try:
         for state in states:
             run = parts[state.subject].run
-            rated = not state.aside and state.number not in run.plan.keyframes
-            if rated and state.matte is not None and run.painted_px:
+            solved = not state.aside and state.kept is None
+            if (
+                solved
+                and state.number not in run.plan.keyframes
+                and state.matte is not None
+                and run.painted_px
+            ):
                 alpha = state.matte.alpha
                 unknown_px = state.stats.get("unknown_share", 0.0) * alpha.size
                 tells = softness_px(alpha) > _TELLING * unknown_px
                 if tells and trimap_confidence(state.stats) > 0:
-                    state.stats["confidence"] = matte_confidence(
-                        alpha, run.painted_px, state.jumped_px
-                    )
+                    _rate(run, state, doubtful_px(alpha, state.jumped_px))
             yield state
     finally:
         close(states)
+
+
+def _rate(run: PreparedRun, state: FrameState, doubtful: float) -> None:
+    rated = matte_confidence(doubtful, run.painted_px)
+    if state.is_doubtful and trimap_confidence(state.stats) < rated:
+        return
+    state.stats["confidence"] = rated
+    state.stats |= {"doubtful_px": doubtful, "painted_px": run.painted_px}
 
 
 def trimap_confidence(stats: Mapping[str, float]) -> float:

@@ -76,19 +76,22 @@ def softness_px(alpha: FloatImage) -> float:
     return float(np.minimum(alpha, 1 - alpha).sum(dtype=np.float64))
 
 
-def matte_confidence(alpha: FloatImage, painted_px: float, jumped_px: float = 0.0) -> float:
-    """Rate a frame by how soft its matte is, and how far it jumps from its neighbours'.
+def doubtful_px(alpha: FloatImage, jumped_px: float) -> float:
+    """Sum what is soft, and twice what jumps (see `temporal.jumps`), in px."""
+    return softness_px(alpha) + _JUMPS_COUNT * jumped_px
 
-    Still, it is 0.8 where it is as soft as a painted keyframe's usually is, 0.5 where it is twice
-    as soft.
+
+def matte_confidence(doubtful_px: float, painted_px: float) -> float:
+    """Rate a frame by how soft its matte is and how far it jumps from its neighbours'.
+
+    Without a jump it is 0.8 where the matte is as soft as a painted keyframe's usually is, 0.5
+    where it is twice as soft.
 
     Args:
-        alpha: (H, W) float32 in [0, 1], as solved.
+        doubtful_px: see the function of this name.
         painted_px: unknown area of the shot's keyframes, a mean, above 0.
-        jumped_px: see `temporal.jumps`; counts twice.
     """
-    doubtful = softness_px(alpha) + _JUMPS_COUNT * jumped_px
-    return 1 / (1 + (doubtful / (2 * _USUALLY_SOFT * painted_px)) ** 2)
+    return 1 / (1 + (doubtful_px / (2 * _USUALLY_SOFT * painted_px)) ** 2)
 
 
 def trimap_stats(trimap: Trimap, keyframe_numbers: Iterable[int]) -> TrimapStats:

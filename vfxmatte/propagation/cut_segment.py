@@ -7,6 +7,7 @@ where no keyframe follows, are nobody's: they are tracked across all the same, w
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from vfxmatte.propagation.cuts import Breaks, find_breaks
@@ -14,15 +15,15 @@ from vfxmatte.propagation.segment import ReadProxies, SegmentWork
 from vfxmatte.types import Failure, Picture, Trimap
 
 
-def stored_trimaps(
-    segment: SegmentWork, readable: frozenset[int]
-) -> Generator[Trimap | Failure] | Iterator[Trimap | Failure]:
+def stored_trimaps(segment: SegmentWork, readable: frozenset[int]) -> Generator[Trimap | Failure]:
     """Yield the wanted trimaps of a segment whose plates are stored; cuts end its tracks."""
     breaks = find_breaks(_pictures(segment, readable, segment.numbers))
     readable -= frozenset(breaks.flashes)
-    if not breaks.cuts:
-        return segment.track_back(readable).trimaps()
-    return _apart(segment, readable, breaks.cuts)
+    if breaks.cuts:
+        trimaps = _apart(segment, readable, breaks.cuts)
+    else:
+        trimaps = segment.track_back(readable).trimaps()
+    return _flashes_marked(trimaps, breaks)
 
 
 def trimaps_after(segment: SegmentWork, read_proxies: ReadProxies) -> Generator[Trimap | Failure]:
@@ -30,11 +31,21 @@ def trimaps_after(segment: SegmentWork, read_proxies: ReadProxies) -> Generator[
     breaks = Breaks()
     trimaps = segment.track_forward(lambda numbers: breaks.passing(read_proxies(numbers)))
     try:
-        for trimap in trimaps:
+        for trimap in _flashes_marked(trimaps, breaks):
             behind = [cut for cut in breaks.cuts if cut <= trimap.number]
             yield _marked(trimap, behind[0], across=True) if behind else trimap
     finally:
         trimaps.close()
+
+
+def _flashes_marked(
+    trimaps: Generator[Trimap | Failure], breaks: Breaks
+) -> Generator[Trimap | Failure]:
+    with closing(trimaps):
+        for trimap in trimaps:
+            if isinstance(trimap, Trimap) and trimap.number in breaks.flashes:
+                trimap = replace(trimap, is_flash=True)
+            yield trimap
 
 
 def _apart(

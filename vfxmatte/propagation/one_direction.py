@@ -26,9 +26,10 @@ from vfxmatte.propagation.flow import (
 )
 from vfxmatte.propagation.keyframe_matte import KeyframeMatteSettings, keyframe_matte
 from vfxmatte.trimaps import grow
-from vfxmatte.types import FloatImage, Labels, Picture
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Mask, Picture
 
 _AT_HALF_SIZE = np.float32(2)  # `spread` trusts each coarser level twice as much
+_EDGE_PX = 2.0  # farther outside a picture something is beyond its edge
 _LOST_PX = 1.0  # forward-backward error above which confidence is lost
 
 
@@ -54,6 +55,14 @@ class Side:
 
     labels: Labels
     confidence: float
+    beyond: Mask | None = None
+    """(h, w): foreground that is none of the keyframe's: its picture's edge cuts the subject off,
+    and what comes in from there is taken for more of it. None where nothing is."""
+
+    def contested(self, other: Side) -> Mask | None:
+        """Select what is foreground beyond this keyframe's edge alone, and background by the
+        other."""
+        return None if self.beyond is None else self.beyond & (other.labels == BACKGROUND)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +87,7 @@ class Step:
         labels = looked_up(self.labels, where, cv2.INTER_NEAREST)
         if self.growth_px > 0:
             labels = grow(labels, self.growth_px)
-        return Side(labels=labels, confidence=self.confidence)
+        return Side(labels=labels, confidence=self.confidence, beyond=_beyond(where, labels))
 
 
 class _Layer:
@@ -135,6 +144,16 @@ class Tracker:
             confidence=confidence,
             growth_px=growth_px,
         )
+
+
+def _beyond(where: FloatImage, labels: Labels) -> Mask | None:
+    """Select the foreground outside the picture that positions (x, y) lead to."""
+    height, width = labels.shape
+    x, y = where[..., 0], where[..., 1]
+    outside = (x < -_EDGE_PX) | (y < -_EDGE_PX)
+    outside |= (x > width - 1 + _EDGE_PX) | (y > height - 1 + _EDGE_PX)
+    outside &= labels == FOREGROUND
+    return outside if outside.any() else None
 
 
 def _weight(alpha: FloatImage, error: FloatImage, settings: TrackSettings) -> FloatImage:

@@ -7,6 +7,7 @@ memory and a bounded amount of disk.
 
 from __future__ import annotations
 
+import math
 import shutil
 import zlib
 from pathlib import Path
@@ -19,7 +20,7 @@ from vfxmatte.errors import OutputError
 from vfxmatte.io.stills.halves import narrowed, widened
 from vfxmatte.propagation.flow import FlowPair, halved_shape
 from vfxmatte.propagation.keyframe_look import Look
-from vfxmatte.types import Labels, Picture
+from vfxmatte.types import Labels, Mask, Picture
 
 
 class ProxyStore:
@@ -69,6 +70,19 @@ class ProxyStore:
         """Read a frame's (h, w) uint8 labels."""
         data = zlib.decompress((self._folder / f"labels.{number}.z").read_bytes())
         return np.frombuffer(data, np.uint8).reshape(self._shape)
+
+    def put_beyond(self, number: int, beyond: Mask | None) -> None:
+        """Store an (h, w) mask, see `Side.beyond`; None stores nothing."""
+        if beyond is not None:
+            self._write(f"beyond.{number}.z", zlib.compress(np.packbits(beyond).tobytes(), 1))
+
+    def beyond(self, number: int) -> Mask | None:
+        """Read it again."""
+        path = self._folder / f"beyond.{number}.z"
+        if not path.exists():
+            return None
+        bits = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
+        return np.unpackbits(bits, count=math.prod(self._shape)).reshape(self._shape).view(bool)
 
     def put_look(self, number: int, look: Look) -> None:
         """Store how a keyframe shows a frame, at half the proxies' size."""

@@ -160,6 +160,7 @@ class SegmentWork:
             number, step = item
             side = step.side()
             proxies.put_labels(number, side.labels)
+            proxies.put_beyond(number, side.beyond)
             if correction is not None and number in readable:
                 proxies.put_look(number, correction.last.look(proxies.picture(number), step))
             return number, side.confidence
@@ -388,6 +389,7 @@ class TrackedBack:
         meeting, correction = self.segment.settings.meeting, self.correction
         if correction is None or number not in self.readable:
             labels, agreement = merge(before.labels, after.labels, position, meeting)
+            labels = _without_contested(labels, before, after)
             return Side(labels=labels, confidence=agreement * trust)
         picture = self.segment.proxies.picture(number)
         by_first, by_last = correction.first.look(picture, step), self.segment.proxies.look(number)
@@ -397,6 +399,7 @@ class TrackedBack:
             steps=self._steps_to_keyframe(number),
         )
         labels, agreement = merge(before.labels, after.labels, position, meeting, resemblance)
+        labels = _without_contested(labels, before, after)
         labels = correction.corrected(
             picture, by_first.joined(by_last), before.labels, after.labels, labels
         )
@@ -420,7 +423,8 @@ class TrackedBack:
         position = (number - first) / (last - first)
         before, after = self.unknown_counts
         expected = (1 - position) * before + position * after
-        understood = min(1.0, expected / max(_unknown(labels), 1))
+        unknown = _unknown(labels)
+        understood = min(1.0, expected / unknown) if unknown else 1.0
         steps = self._steps_to_keyframe(number)
         half = self.segment.settings.alone_half_frames
         near = half / (half + steps * (1 - agreement))
@@ -432,8 +436,17 @@ class TrackedBack:
         return min(index, len(self.segment.numbers) - 1 - index)
 
     def _back(self, number: int) -> Side:
-        labels = self.segment.proxies.labels(number)
-        return Side(labels=labels, confidence=self.confidences[number])
+        proxies, confidence = self.segment.proxies, self.confidences[number]
+        beyond = proxies.beyond(number)
+        return Side(labels=proxies.labels(number), confidence=confidence, beyond=beyond)
+
+
+def _without_contested(labels: Labels, before: Side, after: Side) -> Labels:
+    """Make unknown what one keyframe alone calls foreground, and that from beyond its edge."""
+    for contested in (before.contested(after), after.contested(before)):
+        if contested is not None:
+            labels = np.where(contested, np.uint8(UNKNOWN), labels)
+    return labels
 
 
 def _unknown(labels: Labels) -> int:

@@ -17,7 +17,7 @@ from vfxmatte.pipeline.subjects_run import AnyRun, open_run
 from vfxmatte.reporting.events import Report
 from vfxmatte.reporting.pace import Pace
 from vfxmatte.reporting.totals import Totals, suggestion
-from vfxmatte.reporting.weak_ranges import Stats, changes, trimap_stats_of, weak_ranges
+from vfxmatte.reporting.weak_ranges import Stats, changes, weak_ranges
 from vfxmatte.review.delivery import Delivery
 from vfxmatte.types import FrameResult
 
@@ -58,7 +58,7 @@ class RunSession:
         self.interrupted = False
         self._engine, self._stop, self._check_stopped = engine, stop, check_stopped
         self._output: Path | None = None
-        self._before: Stats = {}
+        self._before: dict[str | None, dict[int, Stats]] = {}
         self._device: str | None = None
         self._mattes: dict[str | None, str] = {}
         self._files: list[str] = []
@@ -95,7 +95,10 @@ class RunSession:
                     self._check_movie(run, self.movie)
                 run.tell(self.report.fit, self.report.note)
                 self._start(run)
-                self._before = {n: r.stats for n, r in Journal.peek(shot.output).records.items()}
+                self._before = {
+                    name: {n: r.stats for n, r in Journal.peek(one.shot.output).records.items()}
+                    for name, one in run.subject_runs.items()
+                }
                 run.lend(stack.enter_context(self._engine(run.settings.engine)))
                 self._device = run.device
                 yield
@@ -219,7 +222,6 @@ class RunSession:
             self.report.error(logged(error, self._output))
 
     def _totals(self) -> Totals:
-        single = self.results.get(None, {})
         return Totals.of(
             self.pace,
             device=self._device,
@@ -227,7 +229,10 @@ class RunSession:
             subjects={name: mattes for name, mattes in self._mattes.items() if name},
             files=tuple(self._files),
             interrupted=self.interrupted,
-            weak=tuple(weak_ranges(trimap_stats_of(single.values()))),
-            **changes(self._before, single.values()),
+            weak=tuple(weak_ranges(self.results)),
+            changes={
+                subject: changes(self._before.get(subject, {}), ones.values())
+                for subject, ones in self.results.items()
+            },
             **suggestion(r for frames in self.results.values() for r in frames.values()),
         )

@@ -10,7 +10,7 @@ from vfxmatte.common.process_memory import peak_rss_bytes
 from vfxmatte.common.wording import frames_text
 from vfxmatte.propagation.confidence import suggest_keyframe, suggestion_text
 from vfxmatte.reporting.pace import Pace, clock_text
-from vfxmatte.reporting.weak_ranges import WeakRange, trimap_stats_of
+from vfxmatte.reporting.weak_ranges import Changes, WeakRange, trimap_stats_of
 from vfxmatte.types import FrameResult, numbers_as_text
 
 SURE = 0.99
@@ -47,10 +47,8 @@ class Totals:
     """The matte's confidence there, 0 to 1."""
     weak: tuple[WeakRange, ...] = ()
     """Ranges of frames with little confidence, worst first."""
-    better: tuple[int, ...] = ()
-    """Frames whose matte has more confidence than in the run before."""
-    worse: tuple[int, ...] = ()
-    """Frames whose matte has less."""
+    changes: Mapping[str | None, Changes] = field(default_factory=dict)
+    """The frames whose mattes have more or less confidence than in the run before, by subject."""
     files: tuple[str, ...] = ()
     """Previews and movies that were made."""
     interrupted: bool = False
@@ -82,8 +80,16 @@ class Totals:
             "subjects": dict(self.subjects),
             "weak": [one.as_dict() for one in self.weak],
         }
-        plain |= {"better": numbers_as_text(self.better), "worse": numbers_as_text(self.worse)}
-        return {**asdict(self), **plain}
+        plain |= {"better": self._changed("better"), "worse": self._changed("worse")}
+        fields = asdict(self)
+        del fields["changes"]
+        return {**fields, **plain}
+
+    def _changed(self, name: str) -> str | dict[str, str]:
+        """Return frames as text; of several subjects, by name."""
+        texts = {s: numbers_as_text(getattr(one, name)) for s, one in self.changes.items()}
+        named = {subject: text for subject, text in texts.items() if subject is not None}
+        return named or texts.get(None, "")
 
     def lines(self) -> list[str]:
         """Return lines for the screen; [] without any result, since an error was reported."""
@@ -112,16 +118,20 @@ class Totals:
 
     def _weak_lines(self) -> list[str]:
         lines = [
-            f"weak     {frames_text(one.numbers)}: confidence down to "
+            f"weak     {_of(one.subject)}{frames_text(one.numbers)}: confidence down to "
             f"{one.confidence:.2f} on frame {one.worst}"
             for one in self.weak
         ]
-        changed = {"better": self.better, "worse": self.worse}
         return lines + [
-            f"{name:8} {frames_text(numbers)} than in the run before"
-            for name, numbers in changed.items()
+            f"{name:8} {_of(subject)}{frames_text(numbers)} than in the run before"
+            for subject, one in self.changes.items()
+            for name, numbers in (("better", one.better), ("worse", one.worse))
             if numbers
         ]
+
+
+def _of(subject: str | None) -> str:
+    return "" if subject is None else f"{subject}, "
 
 
 def suggestion(results: Iterable[FrameResult]) -> dict[str, Any]:
