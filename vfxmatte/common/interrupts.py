@@ -1,4 +1,4 @@
-"""Ctrl-C, once and twice."""
+"""Ctrl-C, once and twice, and what else asks a process to end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 from vfxmatte.common.exit_codes import INTERRUPTED
 
 _ONE_PRESS_S = 0.5
-"""Interrupts within this time are one press, which shells and wrappers may send twice."""
+"""Signals within this time are one press, which shells and wrappers may send twice."""
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one where there are terminals
 
 
 @contextmanager
@@ -21,17 +22,19 @@ def twice_ends_at_once() -> Iterator[None]:
     """Let the first Ctrl-C raise KeyboardInterrupt, and the next one end the process at once.
 
     What is written is written whole or not at all, so nothing is lost; but threads that still work
-    could not be waited for, and would abort the process. Does nothing where Ctrl-C is handled
-    already, or outside the main thread.
+    could not be waited for, and would abort the process. A farm's request to end, and a closed
+    terminal, count like Ctrl-C. A signal that is handled or ignored already stays so; outside the
+    main thread all do.
     """
-    before = signal.getsignal(signal.SIGINT)
-    is_ours = before is signal.default_int_handler
-    if not is_ours or threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    ours: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name))
+        before = {number: signal.getsignal(number) for number in numbers}
+        unhandled = (signal.default_int_handler, signal.SIG_DFL)
+        ours = {number: handler for number, handler in before.items() if handler in unhandled}
     pressed: list[float] = []
 
-    def interrupt(*_: Any) -> None:
+    def end(*_: Any) -> None:
         now = time.monotonic()
         if not pressed:
             pressed.append(now)
@@ -40,9 +43,12 @@ def twice_ends_at_once() -> Iterator[None]:
             os.write(2, b"\nstopped at once\n")
             os._exit(INTERRUPTED)
 
-    signal.signal(signal.SIGINT, interrupt)
+    for number in ours:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        if not pressed:  # else it may still be pressed while the interpreter ends
-            signal.signal(signal.SIGINT, before)
+        if not pressed:  # else it may be pressed once more while the interpreter ends
+            for number, handler in ours.items():
+                if signal.getsignal(number) is end:  # a command may have set its own
+                    signal.signal(number, handler)
