@@ -12,7 +12,7 @@ from vfxmatte.propagation.one_direction import Side, Step
 from vfxmatte.propagation.segment import SegmentWork, _without_contested
 from vfxmatte.propagation.shot_trimaps import PropagationSettings, propagate, proxy_size, segment_of
 from vfxmatte.trimaps import from_matte
-from vfxmatte.types import FOREGROUND, UNKNOWN, Trimap
+from vfxmatte.types import BACKGROUND, FOREGROUND, UNKNOWN, Trimap
 
 SHAPE = (90, 160)
 SETTINGS = PropagationSettings()
@@ -379,10 +379,11 @@ def test_what_an_edge_cuts_off_is_not_taken_for_more_of_the_same():
     assert (tracked.beyond == out_there).all()
     assert (tracked.labels[10:30, 20:] == FOREGROUND).all()
     before = Side(labels=np.zeros_like(labels), confidence=1)
-    merged = _without_contested(tracked.labels, before, tracked)
+    merged = _without_contested(tracked.labels, before, tracked, 0.8)
     assert (merged[out_there] == UNKNOWN).all()
     assert (merged[~out_there] == tracked.labels[~out_there]).all()
-    assert (_without_contested(tracked.labels, tracked, tracked) == tracked.labels).all()
+    assert (_without_contested(tracked.labels, tracked, tracked, 0.8) == tracked.labels).all()
+    assert (_without_contested(before.labels, before, tracked, 0.2) == BACKGROUND).all()
 
 
 def test_between_two_empty_keyframes_all_is_certain():

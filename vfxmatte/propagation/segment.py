@@ -389,7 +389,7 @@ class TrackedBack:
         meeting, correction = self.segment.settings.meeting, self.correction
         if correction is None or number not in self.readable:
             labels, agreement = merge(before.labels, after.labels, position, meeting)
-            labels = _without_contested(labels, before, after)
+            labels = _without_contested(labels, before, after, position)
             return Side(labels=labels, confidence=agreement * trust)
         picture = self.segment.proxies.picture(number)
         by_first, by_last = correction.first.look(picture, step), self.segment.proxies.look(number)
@@ -399,7 +399,7 @@ class TrackedBack:
             steps=self._steps_to_keyframe(number),
         )
         labels, agreement = merge(before.labels, after.labels, position, meeting, resemblance)
-        labels = _without_contested(labels, before, after)
+        labels = _without_contested(labels, before, after, position)
         labels = correction.corrected(
             picture, by_first.joined(by_last), before.labels, after.labels, labels
         )
@@ -441,12 +441,14 @@ class TrackedBack:
         return Side(labels=proxies.labels(number), confidence=confidence, beyond=beyond)
 
 
-def _without_contested(labels: Labels, before: Side, after: Side) -> Labels:
-    """Make unknown what one keyframe alone calls foreground, and that from beyond its edge."""
-    for contested in (before.contested(after), after.contested(before)):
-        if contested is not None:
-            labels = np.where(contested, np.uint8(UNKNOWN), labels)
-    return labels
+def _without_contested(labels: Labels, before: Side, after: Side, position: float) -> Labels:
+    """Make unknown what the nearer keyframe alone calls foreground, and that from beyond its edge.
+
+    The farther one, where the nearer one sees background, was not believed anyhow.
+    """
+    nearer, farther = (before, after) if position <= 0.5 else (after, before)
+    contested = nearer.contested(farther)
+    return labels if contested is None else np.where(contested, np.uint8(UNKNOWN), labels)
 
 
 def _unknown(labels: Labels) -> int:
