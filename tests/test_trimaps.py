@@ -16,6 +16,7 @@ from vfxmatte.trimaps import (
     grow,
     labels_from_image,
     labels_from_values,
+    oddity,
     place,
     resized,
     shrink,
@@ -255,3 +256,17 @@ def test_a_box_holds_the_mask_and_no_smaller_one_does(what, margin_px):
     assert tight[0].any() and tight[-1].any() and tight[:, 0].any() and tight[:, -1].any()
     wide = mask[box_around(mask, margin_px)].shape
     assert all(t <= w <= t + 2 * margin_px for t, w in zip(tight.shape, wide, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("painted", "said"),
+    [
+        ((BACKGROUND, UNKNOWN, FOREGROUND), ""),
+        ((FOREGROUND,), "all of it is foreground"),
+        ((BACKGROUND,), "all of it is background"),
+        ((BACKGROUND, FOREGROUND), "nothing is unknown: the trimap itself is the matte"),
+        ((UNKNOWN, FOREGROUND), "nothing is marked as background"),
+    ],
+)
+def test_what_is_odd_about_a_painted_trimap_is_said(painted, said):
+    assert oddity(np.array([painted] * 2, np.uint8)) == said

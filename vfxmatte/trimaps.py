@@ -243,6 +243,9 @@ def oddity(labels: Labels) -> str:
     """Describe what is unusual about a painted trimap; "" if nothing is."""
     unknown = labels == UNKNOWN
     if not unknown.any():
+        for label, name in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
+            if (labels == label).all():
+                return f"all of it is {name}"
         return "nothing is unknown: the trimap itself is the matte"
     if unknown.all():
         return "everything is unknown: paint what is certainly foreground and background"

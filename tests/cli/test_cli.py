@@ -321,7 +321,7 @@ def test_check_names_what_is_odd_and_what_is_missing(tiny_shot: Path, tiny_weigh
     cv2.imwrite(str(tiny_shot / "trimaps" / "trimap.2001.png"), np.zeros((48, 64), np.uint8))
     result = invoke("check", tiny_shot, "--weights", tiny_weights)
     assert result.exit_code == 3
-    assert "1002 0.0% unknown; nothing is unknown" in result.stdout
+    assert "1002 0.0% unknown; all of it is background" in result.stdout
     assert "1003 100.0% unknown; everything is unknown" in result.stdout
     assert "1004 cannot be used" in result.stdout
     assert "20x20, the plate is 64x48" in result.stdout
