@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import TINY_WINDOW, tiny_alpha, write_rgb
 from tests.portrait_fixtures import save_colour_weights
+from tests.subjects import write_subjects
 from tests.tiny_movie import write_tiny_movie
 from vfxmatte.cli.group import commands
 from vfxmatte.pipeline.shot import Shot
@@ -98,6 +99,15 @@ def test_a_trimap_without_certain_foreground_is_doubtful(tiny_shot: Path, weight
     assert len(list((tiny_shot / "trimaps").iterdir())) == 2
 
 
+def test_no_keyframe_is_written_beside_the_folders_of_subjects(
+    tmp_path: Path, weights: Path
+) -> None:
+    trimaps = write_subjects(tmp_path / "two") / "trimaps"
+    result = auto(tmp_path / "two", weights, "--frames", "1003")
+    assert result.exit_code == 2 and f"-o {trimaps / 'cat'}" in result.output, result.output
+    assert list(Shot.open(tmp_path / "two").subjects) == ["cat", "dog"]
+
+
 def test_a_shot_without_keyframes_gets_its_first(tiny_shot: Path, weights: Path) -> None:
     shutil.rmtree(tiny_shot / "trimaps")
     result = auto(tiny_shot, weights, "--frames", "1001")
@@ -121,6 +131,7 @@ def test_a_movies_first_frame_and_the_plates_colours(tiny_shot: Path, weights: P
         (["--frames", "1009"], 3, "frame 1009"),
         (["--frames", "first"], 2, "not a frame range"),
         (["--frames", "1002", "--band", "-1"], 2, "must not be negative"),
+        (["--frames", "1002", "--band", "nan"], 2, "must be a number of pixels, found nan"),
         ([], 2, "--frames"),
     ],
 )

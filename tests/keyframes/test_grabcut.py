@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import tiny_alpha, write_rgb
+from tests.subjects import write_subjects
 from tests.tiny_movie import write_tiny_movie
 from vfxmatte.cli import commands
 from vfxmatte.errors import TrimapError
@@ -150,6 +151,9 @@ def test_the_canvas_of_a_plate_with_overscan_is_covered(tmp_path: Path) -> None:
         (["--box", "0,0,65,20"], 2, "64x48"),
         (["--box", "0,0,64,48"], 3, "the whole picture"),
         (["--box", BOX, "--band", "-2"], 2, "must not be negative"),
+        (["--box", BOX, "--band", "0"], 2, "--band 0 would leave nothing unknown"),
+        (["--box", BOX, "--band", "nan"], 2, "--band must be a number of pixels, found nan"),
+        (["--box", BOX, "--band", "inf"], 2, "--band must be a number of pixels, found inf"),
         (["--box", BOX, "--band", "20"], 3, "thinner than twice 20 px"),
         (["--box", BOX, "--frame", "1009"], 3, "1009"),
     ],
@@ -227,6 +231,36 @@ def test_without_an_outline_only_what_a_stroke_touches_is_taken() -> None:
     cut = cut_out(image, np.ones_like(inside), foreground=foreground, background=background)
     assert not cut[:12, :12].any()
     assert np.count_nonzero(cut != inside) < 0.1 * np.count_nonzero(inside)
+
+
+def test_strokes_on_the_background_alone_are_refused(tiny_shot: Path, tmp_path: Path) -> None:
+    words = ["--frame", 1003, "--bg-stroke", BG, "-o", tmp_path / "k"]
+    result = guessed(tiny_shot, *words)
+    assert result.exit_code == 2 and not (tmp_path / "k").exists()
+    assert "do not say where the subject is" in result.output and "--fg-stroke" in result.output
+    assert guessed(tiny_shot, *words, "--box", BOX).exit_code == 0
+
+
+def test_strokes_that_take_most_of_the_picture_are_refused(tiny_shot: Path, tmp_path: Path) -> None:
+    """They were mixed up, here: the ground is taken. With an outline it is what was asked for."""
+    words = ["--frame", 1003, "--fg-stroke", BG, "--bg-stroke", FG, "-o", tmp_path / "k"]
+    result = guessed(tiny_shot, *words)
+    assert result.exit_code == 3 and not (tmp_path / "k").exists()
+    assert "% of the picture" in result.output and "tiny shot, frame 1003" in result.output
+    assert "add strokes on the background" in result.output
+    assert guessed(tiny_shot, *words, "--box", "0,0,64,48").exit_code == 0
+
+
+def test_no_keyframe_is_written_beside_the_folders_of_subjects(tmp_path: Path) -> None:
+    folder, trimaps = write_subjects(tmp_path / "two"), tmp_path / "two" / "trimaps"
+    place = ["--frame", 1003, "--box", "16,8,44,44"]
+    for words in ([], ["-o", trimaps]):
+        result = guessed(folder, *place, *words)
+        assert result.exit_code == 2 and f"-o {trimaps / 'cat'}" in result.output, result.output
+        assert "(cat, dog)" in result.output and "two" in result.output
+    assert list(Shot.open(folder).subjects) == ["cat", "dog"]
+    assert guessed(folder, *place, "-o", trimaps / "cat").exit_code == 0
+    assert list(Shot.open(folder).subjects["cat"]) == [1001, 1003, 1008]
 
 
 def test_coordinates_count_from_what_is_displayed() -> None:

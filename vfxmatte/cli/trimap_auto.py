@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import plate_options
 from vfxmatte.colour import ColourConfig, to_network
+from vfxmatte.common.paths import is_same_place
 from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import OutputError, TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plate import PlateInfo
@@ -62,6 +64,7 @@ def auto(
     opened = open_shot(shot, values)
     target = folder or shot / TRIMAP_FOLDER
     try:
+        refuse_beside_subjects(opened, target, shot)
         numbers = sorted({n for part in frames.split(",") for n in FrameRange.parse(part)})
         opened.check_apart(target)
         refuse_keyframes(numbers, target)
@@ -93,9 +96,31 @@ def open_shot(folder: Path, values: Mapping[str, Any]) -> Shot:
 
 
 def check_band(band_px: float | None) -> None:
-    """Raise UsageError for a negative --band."""
-    if band_px is not None and band_px < 0:
+    """Raise UsageError for a --band that is negative or no number."""
+    if band_px is None:
+        return
+    if not math.isfinite(band_px):
+        raise UsageError(f"--band must be a number of pixels, found {band_px:g}")
+    if band_px < 0:
         raise UsageError(f"--band must not be negative, found {band_px:g}")
+
+
+def refuse_beside_subjects(shot: Shot, target: Path, folder: Path) -> None:
+    """Raise UsageError for a keyframe beside the folders of subjects, which would count no more.
+
+    Args:
+        target: the folder for the keyframe.
+        folder: the shot's.
+    """
+    place = folder / TRIMAP_FOLDER
+    if shot.subjects and is_same_place(target, place):
+        names = list(shot.subjects)
+        raise UsageError(
+            f"the shot has a folder for each of its subjects ({', '.join(names)}), which would "
+            "count no more beside a keyframe in trimaps/ itself",
+            path=place,
+            hint=f"say whose keyframe it is: -o {place / names[0]}",
+        )
 
 
 def refuse_keyframes(numbers: Sequence[int], folder: Path) -> None:

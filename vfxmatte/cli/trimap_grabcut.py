@@ -10,7 +10,12 @@ import numpy as np
 
 from vfxmatte.cli.path_option import PathOption
 from vfxmatte.cli.shot_options import plate_options
-from vfxmatte.cli.trimap_auto import check_band, open_shot, refuse_keyframes
+from vfxmatte.cli.trimap_auto import (
+    check_band,
+    open_shot,
+    refuse_beside_subjects,
+    refuse_keyframes,
+)
 from vfxmatte.colour import ColourConfig, to_network
 from vfxmatte.errors import TrimapError, UsageError, VfxmatteError
 from vfxmatte.io.plate import PlateInfo
@@ -22,6 +27,9 @@ from vfxmatte.keyframes.strokes import Hints, Shape, parsed_shape, read_hints
 from vfxmatte.pipeline.shot_folder import TRIMAP_FOLDER
 from vfxmatte.trimaps import labels_from_image, place
 from vfxmatte.types import BACKGROUND, FloatImage, Frame, Labels, Mask, Trimap, Window
+
+MOST_SHARE = 0.6
+"""Largest share of the picture that strokes without an outline may take."""
 
 
 @click.command("grabcut")
@@ -85,10 +93,11 @@ def grabcut(
     """
     hints = _hints(polygons, fg_strokes, bg_strokes, strokes_file)
     _check_use(box, mask, hints)
-    check_band(band_px)
+    _check_band(band_px)
     opened = open_shot(shot, values)
     target = folder or shot / TRIMAP_FOLDER
     try:
+        refuse_beside_subjects(opened, target, shot)
         opened.check_apart(target)
         refuse_keyframes([number], target)
         colours = ColourConfig.load(opened.settings.ocio)
@@ -96,8 +105,9 @@ def grabcut(
             info, frame = plate.info, plate.read(number)
             band_px = default_band_px(info.display_window.height) if band_px is None else band_px
             places = _places(box, mask, hints, frame, info)
+            most = 1.0 if _is_outlined(box, mask, hints) else MOST_SHARE
             try:
-                labels = _labels(to_network(frame, colours), places, band_px)
+                labels = _labels(to_network(frame, colours), places, band_px, most)
             except TrimapError as error:
                 raise error.at(frame=number, path=mask or plate.path(number)) from error.__cause__
         trimap = Trimap(number=number, labels=labels, is_keyframe=True)
@@ -114,6 +124,20 @@ def _check_use(box: str | None, mask: Path | None, hints: Hints) -> None:
         raise UsageError("give either --mask, or --box and --polygon")
     if box is None and mask is None and not hints:
         raise UsageError("give --box, --polygon, --mask or strokes on the subject")
+
+
+def _check_band(band_px: float | None) -> None:
+    """Raise UsageError for a --band that is no number above 0."""
+    check_band(band_px)
+    if band_px == 0:
+        raise UsageError(
+            "--band 0 would leave nothing unknown: the rough cut itself would be the matte",
+            hint="give 1 or more, or leave it out",
+        )
+
+
+def _is_outlined(box: str | None, mask: Path | None, hints: Hints) -> bool:
+    return box is not None or mask is not None or bool(hints.polygons)
 
 
 def _hints(
@@ -147,14 +171,30 @@ def _places(
         region |= _mask_region(mask, info)
     if box is not None:
         region |= _box_region(box, frame)
-    if box is None and mask is None and not hints.polygons:
+    if not _is_outlined(box, mask, hints):
+        if not hints.foreground:
+            raise UsageError(
+                "strokes on the background alone do not say where the subject is",
+                hint="add --fg-stroke on the subject, or --box, --polygon or --mask around it",
+            )
         region[:] = True
     return region, foreground, background
 
 
-def _labels(image: FloatImage, places: tuple[Mask, Mask, Mask], band_px: float) -> Labels:
+def _labels(
+    image: FloatImage, places: tuple[Mask, Mask, Mask], band_px: float, most: float
+) -> Labels:
+    """Cut out the subject; raises TrimapError, also for a share of the picture above `most`."""
     region, foreground, background = places
     cut = cut_out(image, region, foreground=foreground, background=background)
+    share = np.count_nonzero(cut) / cut.size
+    if share > most:
+        raise TrimapError(
+            f"what is like the strokes on the subject takes {100 * share:.0f}% of the picture: "
+            "background is likely among it",
+            hint="add strokes on the background beside the subject; one that is so large needs "
+            "an outline: --box, --polygon or --mask",
+        )
     return trimap_around(cut, region, band_px, foreground=foreground, background=background)
 
 
