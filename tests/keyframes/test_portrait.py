@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from tests.portrait_fixtures import colour_network, save_colour_weights
 from vfxmatte.errors import TrimapError, UsageError, WeightsError
 from vfxmatte.keyframes.portrait import (
+    LEAST_CONTRAST,
     PORTRAIT_WEIGHTS,
     PortraitGuess,
     PortraitMatter,
+    doubts_about,
     keyframe_labels,
 )
 from vfxmatte.keyframes.portrait_network import PortraitConfig, PortraitMatting
@@ -214,9 +217,40 @@ def test_what_the_network_doubts_is_unknown() -> None:
     assert (labels[doubtful] == 128).all() and labels[14, 14] == 255 and labels[4, 4] == 0
 
 
+def test_what_cannot_be_a_portrait_is_doubtful() -> None:
+    y, x = np.mgrid[:64, :64]
+    alpha = (np.hypot(y - 32, x - 32) < 20).astype(np.float32)
+    guess = guess_of(alpha)
+    assert doubts_about(guess, keyframe_labels(guess)) == []
+    (flat,) = doubts_about(replace(guess, contrast=0.004), keyframe_labels(guess))
+    assert "hardly any contrast" in flat and "0.0040" in flat
+    full = guess_of(np.ones((64, 64), np.float32))
+    assert doubts_about(full, keyframe_labels(full)) == ["100% of the picture would be foreground"]
+
+
+def test_contrast_is_that_of_the_picture_without_its_grain(matter: PortraitMatter) -> None:
+    seen = matter.guess(discs((46, 70, 30))).contrast
+    assert 0.05 < seen < 0.2
+    faint = 0.4 + 0.02 * discs((46, 70, 30), size=(192, 256))
+    grain = np.random.default_rng(3).normal(0, 0.02, faint.shape)
+    guess = matter.guess((faint + grain).astype(np.float32))
+    assert guess.contrast < LEAST_CONTRAST < float(np.std(faint + grain))
+
+
+@pytest.mark.skipif(not PORTRAIT_WEIGHTS.exists(), reason="the optional weights are not installed")
+@pytest.mark.parametrize("is_noise", [False, True])
+def test_black_frames_and_noise_are_doubtful_portraits(is_noise: bool) -> None:
+    matter, _ = PortraitMatter.open()
+    noise = np.random.default_rng(0).random((270, 480, 3), np.float32) ** np.float32(1 / 2.2)
+    guess = matter.guess(noise if is_noise else np.zeros_like(noise))
+    doubts = doubts_about(guess, keyframe_labels(guess))
+    assert any(("be foreground" if is_noise else "any contrast") in doubt for doubt in doubts)
+
+
 def guess_of(alpha: FloatImage, doubtful: NDArray[np.bool_] | None = None) -> PortraitGuess:
     none = np.zeros(alpha.shape, bool)
     return PortraitGuess(
         alpha=alpha, doubtful=none if doubtful is None else doubtful, agreement=1.0,
-        share=float(alpha.mean()), portraits=1, solved=(alpha.shape[0], alpha.shape[1]),
+        share=float(alpha.mean()), contrast=0.2, portraits=1,
+        solved=(alpha.shape[0], alpha.shape[1]),
     )  # fmt: skip

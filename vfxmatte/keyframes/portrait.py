@@ -44,6 +44,12 @@ SURE_AGREEMENT = 0.8
 MOST_UNKNOWN = 3.0
 """Largest ratio of unknown to certain foreground in a usable trimap."""
 
+LEAST_CONTRAST = 0.01
+"""Smallest standard deviation of a picture's luma in which a portrait can be seen."""
+
+MOST_SHARE = 0.9
+"""Largest share of the picture that a portrait takes: close-ups up to 0.88, noise from 0.94 on."""
+
 BAND_SHARE = 0.012
 """Reach of the unknown band to either side, as a share of the picture's shorter side."""
 
@@ -53,6 +59,7 @@ _DOUBT = 0.5  # probability of unknown above which a pixel is doubtful
 _ANOTHER = 0.15  # a second foreground of this share of the largest is another portrait
 _NEAR = 0.03  # pieces within this share of the picture's side, such as strands, are a portrait's
 _LONGEST = 3  # largest ratio of the sides of the labelling network's input
+_LUMA = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +74,8 @@ class PortraitGuess:
     """How well it fits a portrait's shape, 0 to 1."""
     share: float
     """Share of the picture that is foreground, 0 to 1."""
+    contrast: float
+    """Standard deviation of the picture's luma, where black to white is 1; without its grain."""
     portraits: int
     """Number of portraits in the picture."""
     solved: tuple[int, int]
@@ -115,7 +124,10 @@ class PortraitMatter:
             raise TrimapError(f"a picture of {width}x{height} is too small for a portrait")
         picture = torch.from_numpy(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2)
         picture = picture.nan_to_num(0, 1, 0).clamp(0, 1).to(self.device)
-        labels, agreement = self._labels(picture)
+        side_px = self.network.config.side_px
+        small = _resized(picture, _network_size(height, width, side_px))
+        labels, overlap = self.network.probabilities(small)
+        agreement = float(overlap)
         _refuse_nothing(labels, agreement)
         size = _within(height, width, LAYER_SIDE_PX)
         alpha = self._alpha(_resized(picture, size), _resized(labels, size))
@@ -125,15 +137,9 @@ class PortraitMatter:
         return PortraitGuess(
             alpha=full.clip(0, 1).astype(np.float32, copy=False),
             doubtful=_enlarged(np.where(mine, doubt, np.float32(0)), height, width) > _DOUBT,
-            agreement=agreement, share=float(full.mean()), portraits=count, solved=size,
+            agreement=agreement, share=float(full.mean()), contrast=_contrast(small),
+            portraits=count, solved=size,
         )  # fmt: skip
-
-    def _labels(self, picture: Tensor) -> tuple[Tensor, float]:
-        """Compute probabilities (1, 3, h, w) at the network's size, and the agreement."""
-        height, width = picture.shape[2:]
-        size = _network_size(height, width, self.network.config.side_px)
-        probabilities, agreement = self.network.probabilities(_resized(picture, size))
-        return probabilities, float(agreement)
 
     def _alpha(self, picture: Tensor, probabilities: Tensor) -> FloatImage:
         """Solve alpha (h, w), in double precision: the default λ leaves much to the picture."""
@@ -170,6 +176,13 @@ def doubts_about(guess: PortraitGuess, labels: Labels) -> list[str]:
             f"it agrees with a portrait's shape by {guess.agreement:.2f} only, where "
             f"{SURE_AGREEMENT:.2f} would be sure"
         )
+    if guess.contrast < LEAST_CONTRAST:
+        doubts.append(
+            f"the picture has hardly any contrast: its luma deviates by {guess.contrast:.4f}, "
+            "where black to white is 1"
+        )
+    if guess.share > MOST_SHARE:
+        doubts.append(f"{100 * guess.share:.0f}% of the picture would be foreground")
     foreground = np.count_nonzero(labels == FOREGROUND_LABEL)
     unknown = np.count_nonzero(labels == UNKNOWN_LABEL)
     if not foreground:
@@ -181,6 +194,12 @@ def doubts_about(guess: PortraitGuess, labels: Labels) -> list[str]:
 
 def default_band_px(height: int, width: int) -> float:
     return max(2.0, float(round(BAND_SHARE * min(height, width))))
+
+
+def _contrast(picture: Tensor) -> float:
+    """Return the standard deviation of the luma of a picture (1, 3, h, w)."""
+    luma = torch.einsum("bchw,c->hw", picture, picture.new_tensor(_LUMA))
+    return float(luma.std(correction=0))
 
 
 def _refuse_nothing(labels: Tensor, agreement: float) -> None:
