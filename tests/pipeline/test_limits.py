@@ -23,6 +23,7 @@ from tests.pipeline.tiny_mattes import (
     prints,
     write,
 )
+from tests.subjects import write_subjects
 from vfxmatte.cli.group import commands
 from vfxmatte.errors import ShotError, TrimapError
 from vfxmatte.io.stills.reading import read_image
@@ -101,6 +102,76 @@ def test_a_frame_before_the_first_garbage_matte_has_that(tiny_shot: Path) -> Non
     results, _ = run_counted(tiny_shot)
     shares = [results[n].stats["garbage_share"] for n in NUMBERS]
     assert shares == pytest.approx([14 / 64] * 3 + [24 / 64] * 2)
+
+
+def notes_of(shot: Path, command: str, *options: str) -> list[str]:
+    """What check, or a run, remarks on."""
+    words = [command, str(shot), "--engine", "trimap", "--json", *options]
+    answer = CliRunner().invoke(commands, words)
+    assert answer.exit_code == 0, answer.output
+    if command == "check":
+        return list(json.loads(answer.stdout)["notes"])
+    lines = [json.loads(line) for line in answer.stdout.splitlines()]
+    said = [line["text"] for line in lines if line["event"] == "note"]
+    return [*lines[0]["notes"], *said]
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_holds_before_the_first_garbage_matte_is_said(tiny_shot: Path, command: str) -> None:
+    for number in (1003, 1005):
+        write(tiny_shot / "garbage" / f"g.{number}.png", (X < 62).astype(np.float32))
+    assert [note for note in notes_of(tiny_shot, command) if "garbage" in note] == [
+        "frames 1001-1002 have no garbage matte of their own: the first, of frame 1003, is held",
+        "frame 1004 has no garbage matte of its own: the one before is held",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_mattes_that_contradict_the_keyframes_are_doubted(tiny_shot: Path, command: str) -> None:
+    black, white = np.zeros((48, 64), np.float32), np.ones((48, 64), np.float32)
+    write(tiny_shot / "garbage" / "g.png", black)
+    write(tiny_shot / "core" / "c.png", white)
+    garbage, core = (note for note in notes_of(tiny_shot, command) if "inverted" in note)
+    assert "removes 100% of what keyframe 1001 paints as foreground: is it inverted?" in garbage
+    assert "core matte makes solid 100% of what keyframe 1001 paints as background" in core
+    write(tiny_shot / "garbage" / "g.png", white)
+    write(tiny_shot / "core" / "c.png", black)
+    assert not any("inverted" in note for note in notes_of(tiny_shot, command))
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_the_last_keyframe_is_compared_too(tiny_shot: Path, command: str) -> None:
+    for number in NUMBERS:
+        values = np.full((48, 64), number < 1004, np.float32)
+        write(tiny_shot / "garbage" / f"g.{number}.png", values)
+    (note,) = (note for note in notes_of(tiny_shot, command) if "inverted" in note)
+    assert "keyframe 1005 paints" in note
+    inside = notes_of(tiny_shot, command, "--frames", "1001-1003")
+    assert not any("inverted" in note for note in inside)
+
+
+def test_doubts_name_the_subject(tmp_path: Path) -> None:
+    folder = write_subjects(tmp_path / "two")
+    black = np.zeros((80, 128), np.uint8)
+    (folder / "garbage" / "dog").mkdir(parents=True)
+    cv2.imwrite(str(folder / "garbage" / "dog" / "g.png"), black)
+    for command in ("check", "run"):
+        (note,) = (note for note in notes_of(folder, command, "--fit", "off") if "inverted" in note)
+        assert note.startswith("dog: the garbage matte removes 100% of what keyframe 1001 paints")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_an_empty_folder_is_said_to_limit_nothing(tiny_shot: Path, command: str) -> None:
+    for name in ("garbage", "core", "keys"):
+        (tiny_shot / name).mkdir()
+    wall = write(tiny_shot / "roto" / "wall.png", SOFT_WALL)
+    notes = [note for note in notes_of(tiny_shot, command) if "is empty" in note]
+    assert notes == [
+        f"{tiny_shot / kind} is empty: there is no {kind} matte, and nothing is limited by one"
+        for kind in ("garbage", "core")
+    ]
+    notes = [n for n in notes_of(tiny_shot, command, "--core", str(wall)) if "is empty" in n]
+    assert len(notes) == 1 and "garbage" in notes[0]
 
 
 def test_without_any_control_fingerprints_are_those_of_before(tiny_shot: Path) -> None:

@@ -1,7 +1,8 @@
 """Garbage and core mattes: outside of the one alpha is 0, inside of the other it is 1.
 
 Each is a sequence, a movie or a still over the plate, soft edges included, see `limit_sources`; a
-frame without one of its own has the one before. Where both claim a pixel, garbage wins.
+frame without one of its own has the one before, and before the first that one. Where both claim a
+pixel, garbage wins.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +20,11 @@ from vfxmatte.common.wording import frames_text
 from vfxmatte.errors import ShotError, VfxmatteError
 from vfxmatte.io.plate import PlateInfo
 from vfxmatte.pipeline.limit_sources import LimitSource, find_source
-from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Trimap, numbers_as_text
+from vfxmatte.types import BACKGROUND, FOREGROUND, FloatImage, Labels, Mask, Trimap, numbers_as_text
 
 Kind = Literal["garbage", "core"]
-_KINDS: tuple[Kind, ...] = ("garbage", "core")
+LIMIT_KINDS: tuple[Kind, ...] = ("garbage", "core")
+"""The kinds of mattes, and the names of their folders and settings."""
 
 _HARD = 1 / 512  # coverage this close to 0 or 1 is hard: less than half of an 8-bit step
 
@@ -33,22 +36,31 @@ class Limits:
     garbage: FloatImage | None = None
     core: FloatImage | None = None
 
+    @cached_property
+    def outside(self) -> Mask | None:
+        """(H, W) bool: where garbage is hard outside; None without garbage."""
+        return None if self.garbage is None else np.asarray(self.garbage <= _HARD)
+
+    @cached_property
+    def inside(self) -> Mask | None:
+        """(H, W) bool: where the core is hard inside; None without a core."""
+        return None if self.core is None else np.asarray(self.core >= 1 - _HARD)
+
     def labels(self, labels: Labels) -> Labels:
         """Make what is hard outside known background, and what is hard inside known foreground."""
         limited = labels.copy()
-        if self.core is not None:
-            limited[self.core >= 1 - _HARD] = FOREGROUND
-        if self.garbage is not None:
-            limited[self.garbage <= _HARD] = BACKGROUND
+        if self.inside is not None:
+            limited[self.inside] = FOREGROUND
+        if self.outside is not None:
+            limited[self.outside] = BACKGROUND
         return limited
 
     def trimap(self, trimap: Trimap) -> Trimap:
         """Limit a trimap's labels, and record where the mattes decide them."""
         limited = np.zeros(trimap.labels.shape, bool)
-        if self.core is not None:
-            limited |= self.core >= 1 - _HARD
-        if self.garbage is not None:
-            limited |= self.garbage <= _HARD
+        for decided in (self.inside, self.outside):
+            if decided is not None:
+                limited |= decided
         return replace(trimap, labels=self.labels(trimap.labels), limited=limited)
 
     def alpha(self, alpha: FloatImage) -> FloatImage:
@@ -63,13 +75,12 @@ class Limits:
         """Return the shares of the picture that are hard outside, hard inside, and claimed by
         both."""
         stats: dict[str, float] = {}
-        if self.garbage is not None:
-            stats["garbage_share"] = float(np.mean(self.garbage <= _HARD))
-        if self.core is not None:
-            stats["core_share"] = float(np.mean(self.core >= 1 - _HARD))
-        if self.garbage is not None and self.core is not None:
-            clash = (self.garbage <= _HARD) & (self.core >= 1 - _HARD)
-            stats["garbage_over_core_share"] = float(np.mean(clash))
+        if self.outside is not None:
+            stats["garbage_share"] = float(np.mean(self.outside))
+        if self.inside is not None:
+            stats["core_share"] = float(np.mean(self.inside))
+        if self.outside is not None and self.inside is not None:
+            stats["garbage_over_core_share"] = float(np.mean(self.outside & self.inside))
         return stats
 
 
@@ -90,7 +101,7 @@ class LimitMattes:
         return cls(
             sources={
                 kind: find_source(place, f"{kind} matte", plate)
-                for kind in _KINDS
+                for kind in LIMIT_KINDS
                 if (place := places.get(kind))
             }
         )
@@ -144,13 +155,19 @@ class LimitMattes:
                 )
 
     def notes(self, numbers: Iterable[int]) -> Iterator[str]:
-        """Yield a sentence for each kind of which frames have none of their own."""
+        """Yield which frames have none of their own, and what holds for them, for each kind."""
         numbers = list(numbers)
         for kind, one in self.sources.items():
-            held = [n for n in numbers if n not in one.numbers]
-            if len(one.numbers) > 1 and held:
-                lack = f"has no {kind} matte of its own", f"have no {kind} matte of their own"
-                yield f"{frames_text(held, lack)}: the one before is held"
+            if len(one.numbers) < 2:
+                continue
+            first = one.numbers[0]
+            before = [n for n in numbers if n < first]
+            between = [n for n in numbers if n > first and n not in one.numbers]
+            lack = f"has no {kind} matte of its own", f"have no {kind} matte of their own"
+            if before:
+                yield f"{frames_text(before, lack)}: the first, of frame {first}, is held"
+            if between:
+                yield f"{frames_text(between, lack)}: the one before is held"
 
     def texts(self) -> dict[Kind, str]:
         """Return each kind's file or pattern, with its frames, for the screen."""

@@ -15,6 +15,7 @@ from vfxmatte.pipeline.shot_folder import (
     MATTE_FOLDER,
     SETTINGS_FILE,
     TRIMAP_FOLDER,
+    empty_folders,
     read_settings,
     side_folders,
 )
@@ -60,6 +61,7 @@ def _parts(
             output=output or folder / MATTE_FOLDER,
             settings=read_settings(folder / SETTINGS_FILE),
             sides=side_folders(folder),
+            empty=empty_folders(folder),
         ).with_keyframes(trimaps or folder / TRIMAP_FOLDER)
     else:
         raise ShotError("there is no such shot folder", path=folder)

@@ -23,7 +23,7 @@ from vfxmatte.network.sidecar import read_sidecar
 from vfxmatte.pipeline.clean_plates import CleanPlates
 from vfxmatte.pipeline.coverage import coverage_note
 from vfxmatte.pipeline.keyframe_sources import KeyframeSources
-from vfxmatte.pipeline.limits import LimitMattes
+from vfxmatte.pipeline.limits import LIMIT_KINDS, LimitMattes
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot
 from vfxmatte.pipeline.subject_names import folders_beside
@@ -173,6 +173,11 @@ def _notes(
             f"the keyframes have folders of images beside them ({', '.join(ignored)}), which are "
             "not taken as subjects"
         )
+    notes += [
+        f"{place} is empty: there is no {place.name} matte, and nothing is limited by one"
+        for place in shot.empty
+        if place.name in LIMIT_KINDS and place.name not in shot.sides_with(settings)
+    ]
     outside = [number for number in shot.keyframes if number not in keyframes]
     if outside:
         notes.append(

@@ -18,6 +18,7 @@ from vfxmatte.io.plate import Plate
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
 from vfxmatte.pipeline.controls import Controls
 from vfxmatte.pipeline.keyframes import Keyframes
+from vfxmatte.pipeline.limit_doubts import limit_doubts
 from vfxmatte.pipeline.plan import RunPlan, make_plan
 from vfxmatte.pipeline.plate_reader import PlateReader
 from vfxmatte.pipeline.results import Results
@@ -112,10 +113,11 @@ class PreparedRun:
         self._open_files.close()
 
     def check_keyframes(self) -> list[str]:
-        """Read the keyframes, and the headers of garbage and core mattes.
+        """Read the keyframes, the headers of garbage and core mattes, and two of these.
 
         Returns:
-            What is odd about the keyframes, and which clean plates are not behind them.
+            What is odd about the keyframes, which garbage and core mattes contradict them, and
+            which clean plates are not behind them.
 
         Raises:
             TrimapError, ShotError: one of them cannot be used.
@@ -123,7 +125,7 @@ class PreparedRun:
         try:
             numbers = (n for n in self.numbers if n not in self.plan.finished)
             self.plan.limits.check(numbers, self.plate.info)
-            return [*self.keyframes.check(), *self._strange_plates]
+            return [*self.keyframes.check(), *self._strange_limits, *self._strange_plates]
         except VfxmatteError as error:
             raise error.at(shot=self.shot.name) from error.__cause__
 
@@ -151,6 +153,10 @@ class PreparedRun:
             with suppress(TrimapError):  # where this run needs it, it was refused
                 areas.append((self.keyframes if number in read else others).areas_px(number))
         return areas
+
+    @cached_property
+    def _strange_limits(self) -> list[str]:
+        return limit_doubts(self.plan, self.keyframes, lambda n: self.keyframes[n].labels)
 
     @cached_property
     def _strange_plates(self) -> list[str]:

@@ -22,6 +22,7 @@ from vfxmatte.pipeline.shot_folder import (
     SETTINGS_FILE,
     SIDE_FOLDERS,
     TRIMAP_FOLDER,
+    empty_folders,
     find_plate,
     plate_folder,
     read_settings,
@@ -48,6 +49,8 @@ class Shot:
     """The one file that the plate's sequence was named by; None if the plate itself was."""
     sides: Mapping[str, Path] = field(default_factory=dict)
     """The folders of `SIDE_FOLDERS` that the shot's folder has, by name."""
+    empty: tuple[Path, ...] = ()
+    """The folders of `SIDE_FOLDERS` that the shot's folder has and that are empty."""
     subjects: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     """The painted trimaps of each of several subjects, by name, see `subjects`."""
     chosen: frozenset[str] = frozenset()
@@ -95,6 +98,7 @@ class Shot:
                 output=folder / MATTE_FOLDER if output is None else clean_path(output),
                 settings=read_settings(folder / SETTINGS_FILE),
                 sides=side_folders(folder),
+                empty=empty_folders(folder),
             )
             return shot.with_keyframes(folder / TRIMAP_FOLDER)
         except VfxmatteError as error:

@@ -64,6 +64,12 @@ def side_folders(folder: Path | None) -> dict[str, Path]:
     return {name: place for name, place in places.items() if _holds_files(place)}
 
 
+def empty_folders(folder: Path | None) -> tuple[Path, ...]:
+    """Return those of `SIDE_FOLDERS` that a shot's folder has and that are empty."""
+    places = [] if folder is None else [folder / name for name in SIDE_FOLDERS]
+    return tuple(place for place in places if place.is_dir() and not _holds_files(place))
+
+
 def _holds_files(place: Path) -> bool:
     return place.is_dir() and any(not is_hidden(path.name) for path in place.iterdir())
 

@@ -22,8 +22,10 @@ from vfxmatte.io.plate import Plate, PlateInfo
 from vfxmatte.journal.error_log import logged
 from vfxmatte.journal.journal import Journal
 from vfxmatte.pipeline.clean_plates import CleanPlateReader
+from vfxmatte.pipeline.finished import finished_trimap
 from vfxmatte.pipeline.fitting import described, is_to_come
 from vfxmatte.pipeline.keyframes import read_keyframe
+from vfxmatte.pipeline.limit_doubts import limit_doubts
 from vfxmatte.pipeline.locking import edited_since_locked
 from vfxmatte.pipeline.plan import (
     Fingerprints,
@@ -47,7 +49,7 @@ from vfxmatte.pipeline.subject_shots import (
 from vfxmatte.pipeline.unshared import has_own_alpha
 from vfxmatte.reporting.keyframe_findings import KeyframeFinding, findings, finished_findings
 from vfxmatte.trimaps import oddity
-from vfxmatte.types import Trimap, numbers_as_text
+from vfxmatte.types import Labels, Trimap, numbers_as_text
 
 Value = TypeVar("Value")
 
@@ -215,7 +217,8 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, known: _Known) -> N
             f"locked {frames_text(edited, ('was', 'were'))} edited since the lock"
         )
     needed = [n for n in plan.numbers if n not in plan.finished and n not in plan.locked]
-    _tried(inspection, lambda: plan.limits.check(needed, plate))
+    doubts = _tried(inspection, lambda: _limit_doubts(inspection, plan, needed, plate))
+    inspection.remarks += doubts or []
     plan.limits.close()
     clean = plan.clean
     if clean is not None:
@@ -225,6 +228,27 @@ def _inspect_controls(inspection: Inspection, plan: RunPlan, known: _Known) -> N
         if reader is not None:
             inspection.remarks += reader.notes
             reader.close()
+
+
+def _limit_doubts(
+    inspection: Inspection, plan: RunPlan, numbers: Sequence[int], plate: PlateInfo
+) -> list[str]:
+    """Return where garbage and core mattes contradict keyframes.
+
+    Raises:
+        TrimapError, ShotError: one of them cannot be used, see `LimitMattes.check`.
+    """
+    plan.limits.check(numbers, plate)
+    name = f"{inspection.shot.subject}: " if inspection.shot.subject else ""
+    usable = [one.number for one in inspection.keyframes if not one.error and _counts(one, plan)]
+
+    def read(number: int) -> Labels:
+        path = plan.keyframes[number]
+        if number in plan.finished:
+            return finished_trimap(path, number, plate)[0].labels
+        return read_keyframe(path, number, plate).labels
+
+    return [f"{name}{text}" for text in limit_doubts(plan, usable, read)]
 
 
 def _tried(inspection: Inspection, function: Callable[[], Value]) -> Value | None:
