@@ -33,7 +33,7 @@ class ContradictionSettings(Checked):
     """A difference is unusual if it exceeds that of this share of a keyframe's certain pixels."""
     least_difference: float = limited(8.0, at_least=0)
     """No smaller difference is doubted …"""
-    most_difference: float = limited(60.0, at_least=0)
+    most_difference: float = limited(120.0, at_least=0)
     """… and none where the usual ones exceed this."""
     nearby_px: float = limited(40.0, at_least=0)
     """Usual differences are measured within this distance of the band."""
