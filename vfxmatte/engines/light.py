@@ -27,6 +27,7 @@ from vfxmatte.engines.single_threaded import single_threaded_map
 from vfxmatte.network.light import PRIORS, LightConfig, LightMatting
 from vfxmatte.network.light_weights import load_light_weights
 from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior.samples import Samples
 from vfxmatte.types import FloatImage, Matte
 
 
@@ -44,6 +45,8 @@ class LightEngine:
     place: torch.device
     dtype: torch.dtype
     prior: bool = True
+    samples: Samples | None = None
+    """Known pixels of other frames, for the priors."""
 
     @classmethod
     def open(cls, settings: EngineSettings) -> LightEngine:
@@ -100,5 +103,5 @@ class LightEngine:
     def _priors(self, task: Task) -> FloatImage:
         labels = task.trimap.labels
         if self.prior:
-            return alpha_priors(task.image, labels, device=self.place)
+            return alpha_priors(task.image, labels, samples=self.samples, device=self.place)
         return np.repeat(trimap_values(labels)[:, :, None], PRIORS, axis=2)

@@ -37,6 +37,7 @@ class FittedEngine:
             WeightsError, DeviceError: as their names say.
         """
         fitted = LightEngine.open(replace(settings, weights=kept.path))
+        fitted.samples = kept.samples()
         return cls(usual, fitted, kept)
 
     @property

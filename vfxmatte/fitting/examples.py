@@ -17,6 +17,7 @@ from vfxmatte.engines.light_frame import Frame, averaged, reduced, stage1_reduct
 from vfxmatte.network.light import PRIORS
 from vfxmatte.network.nearness import nearness
 from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior.samples import Samples
 from vfxmatte.trimaps import grow
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels, Mask
 
@@ -107,24 +108,28 @@ def _packed(values: FloatImage) -> NDArray[np.uint8]:
     return np.asarray(np.rint(values.clip(0, 1) * 255), np.uint8)
 
 
-def example(key: Keyframe, labels: Labels) -> Example:
-    """Make the example of a keyframe under a trimap of its size."""
-    frame = Frame(image=key.image, labels=labels, priors=alpha_priors(key.image, labels))
+def example(key: Keyframe, labels: Labels, samples: Samples | None = None) -> Example:
+    """Make the example of a keyframe under a trimap of its size; samples are other keyframes'."""
+    priors = alpha_priors(key.image, labels, samples=samples)
+    frame = Frame(image=key.image, labels=labels, priors=priors)
     factor = stage1_reduction(*labels.shape)
     return Example.of(reduced(frame, factor), averaged(key.alpha, factor))
 
 
-def grown_examples(key: Keyframe, check: Callable[[], None] = lambda: None) -> list[Example]:
+def grown_examples(
+    key: Keyframe, samples: Samples | None = None, check: Callable[[], None] = lambda: None
+) -> list[Example]:
     """List the keyframe under its own trimap, grown by `GROWTHS_PX`.
 
     Args:
+        samples: those of the other keyframes.
         check: called before each; what it raises ends this.
     """
     factor = stage1_reduction(*key.labels.shape)
     examples: list[Example] = []
     for px in GROWTHS_PX:
         check()
-        one = example(key, grow(key.labels, px * factor))
+        one = example(key, grow(key.labels, px * factor), samples)
         examples.append(
             replace(one, image=examples[0].image, alpha_8bit=examples[0].alpha_8bit)
             if examples

@@ -16,6 +16,7 @@ from vfxmatte.fitting.settings import FitSettings
 from vfxmatte.fitting.tightening import calibrated, painted_margin, tightened
 from vfxmatte.network.light import LightMatting
 from vfxmatte.prior.alpha_prior import alpha_priors
+from vfxmatte.prior.samples import Samples
 from vfxmatte.types import UNKNOWN, FloatImage, Labels
 
 _BETTER = 1.0  # times the usual error: below that a fit is used
@@ -38,12 +39,13 @@ class Trial:
     """A keyframe that the first steps do not see.
 
     labels: (H, W) uint8, its trimap as wide as a carried one. usual: (H, W) float32, the alpha that
-    the run's engine gives for them.
+    the run's engine gives for them. samples: those of the other keyframes.
     """
 
     key: Keyframe
     labels: Labels
     usual: FloatImage
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,8 @@ def _tried(network: LightMatting, trial: Trial, steps: int) -> FitRecord:
     image, truth = trial.key.image, trial.key.alpha
 
     def seen(labels: Labels) -> Solved:
-        frame = Frame(image=image, labels=labels, priors=alpha_priors(image, labels))
+        priors = alpha_priors(image, labels, samples=trial.samples)
+        frame = Frame(image=image, labels=labels, priors=priors)
         return solved(network, frame, refine=False, coarse=False)
 
     result = seen(trial.labels)

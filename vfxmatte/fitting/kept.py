@@ -1,6 +1,7 @@
 """Fits as files in the output folder: `fit/RECIPE.safetensors` with its sidecar; no torch.
 
-A fit that did not help has a sidecar alone, so that it is not tried again.
+What the keyframes show of known pixels lies beside it, as `fit/RECIPE.npz`. A fit that did not help
+has a sidecar alone, so that it is not tried again.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from vfxmatte.errors import OutputError
 from vfxmatte.io.temporary import write_whole
 from vfxmatte.network.sidecar import file_sha256, sidecar_path
+from vfxmatte.prior.samples import Samples
 
 FOLDER = "fit"
 _PROBE_BYTES = 4_000_000  # more than a light network has
@@ -42,6 +46,10 @@ class KeptFit:
         doubts = "-doubts" if record["doubts"] else ""
         return f"{self.sha256[:24]}-{record['sure']:g}-{record['margin']:d}{doubts}"
 
+    def samples(self) -> Samples:
+        """Read what the keyframes show of known pixels; for the errors see `Samples.unpacked`."""
+        return Samples.unpacked(samples_path(self.path))
+
     @property
     def text(self) -> str:
         """The outcome in words."""
@@ -55,6 +63,11 @@ class KeptFit:
         return f"not fitted to the shot: {where}, the error would have gone from {change}"
 
 
+def samples_path(weights: Path) -> Path:
+    """Return the path of the samples that belong to a fit's weights."""
+    return weights.with_suffix(".npz")
+
+
 def fit_path(output: Path, recipe: str) -> Path:
     """Return the path of the weights that a recipe gives."""
     return output / FOLDER / f"{recipe}.safetensors"
@@ -66,9 +79,9 @@ def kept_fit(output: Path, recipe: str) -> KeptFit | None:
     try:
         sidecar = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
         fit = KeptFit(path=path, record=dict(sidecar["training"]), sha256=str(sidecar["sha256"]))
-        whole = not fit.used or file_sha256(path) == fit.sha256
+        whole = not fit.used or (file_sha256(path) == fit.sha256 and fit.samples() is not None)
         return fit if whole and fit.text and fit.name else None  # both read every field
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, BadZipFile, zlib.error):
         return None
 
 
@@ -115,6 +128,6 @@ def remove_others(output: Path, recipe: str) -> None:
     """Remove the fits of earlier recipes, as far as that is possible."""
     for path in (output / FOLDER).glob("*"):
         is_whole = not path.name.startswith(".")  # what others are writing begins with a dot
-        if is_whole and path.stem != recipe and path.suffix in (".safetensors", ".json"):
+        if is_whole and path.stem != recipe and path.suffix in (".safetensors", ".json", ".npz"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -23,8 +23,10 @@ from vfxmatte.fitting.kept import (
     keep_unused,
     kept_fit,
     remove_others,
+    samples_path,
 )
 from vfxmatte.io.plate import Plate
+from vfxmatte.io.temporary import write_whole
 from vfxmatte.network.sidecar import DEFAULT_WEIGHTS, is_light, read_sidecar
 from vfxmatte.pipeline.finished import read_finished
 from vfxmatte.pipeline.keyframes import Keyframes
@@ -32,6 +34,7 @@ from vfxmatte.pipeline.plan import RunPlan, keyframe_digest
 from vfxmatte.pipeline.prepared import PreparedRun
 from vfxmatte.pipeline.settings import RunSettings, as_plain, digest
 from vfxmatte.pipeline.shot import Shot
+from vfxmatte.prior.samples import Samples
 from vfxmatte.types import UNKNOWN, Trimap
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 _TO_COME = "to come: "  # in place of the name of a fit
 
-FIT_VERSION = 10
+FIT_VERSION = 11
 """Raise this when a change of the program changes fits."""
 
 _READ_TRIES, _READ_SECONDS = 20, 0.1
@@ -207,29 +210,43 @@ def _make(run: PreparedRun, engine: Engine, recipe: str, on_fit: OnFit) -> None:
     from vfxmatte.fitting.examples import grown_examples
     from vfxmatte.fitting.fit import fit
     from vfxmatte.network.light_weights import load_light_weights
+    from vfxmatte.prior.alpha_prior import samples_of
 
     output = run.shot.output
     check_writable(output)
     base, _ = load_light_weights(_base_weights(run.settings))
+    numbers = _chosen(run.plan, run.settings)
+    samples = {
+        key.number: samples_of(key.image, key.labels, key.alpha)
+        for key in _solved_keyframes(run, engine, numbers)
+    }
     examples = {
-        key.number: grown_examples(key, run.check_stopped)
-        for key in _solved_keyframes(run, engine, _chosen(run.plan, run.settings))
+        key.number: grown_examples(key, _of_others(samples, key.number), run.check_stopped)
+        for key in _solved_keyframes(run, engine, list(samples))  # again: all would be too large
     }
     if len(examples) < 2:
         keep_impossible(output, recipe, "fewer than two of its keyframes can be learned from")
         return
-    trial = _trial(run, engine, list(examples)[len(examples) // 2])
+    trial = _trial(run, engine, list(examples)[len(examples) // 2], samples)
     if trial is None:
         keep_impossible(output, recipe, "the keyframe to try it on cannot be solved")
         return
     network, record = fit(base, examples, trial, run.settings.fit, on_fit)
     if kept_fit(output, recipe) is None:  # another process may have been faster
         if record.used:
-            _keep(fit_path(output, recipe), network, f"fit of {run.shot.name}", record.as_dict())
+            path, shown = fit_path(output, recipe), Samples.joined(samples.values())
+            if shown is not None:
+                write_whole(samples_path(path), shown.packed())
+            _keep(path, network, f"fit of {run.shot.name}", record.as_dict())
         else:
             keep_unused(output, recipe, record.as_dict())
     if not run.chunk:
         remove_others(output, recipe)
+
+
+def _of_others(samples: Mapping[int, Samples], number: int) -> Samples | None:
+    """Join the samples of all keyframes but one."""
+    return Samples.joined(one for other, one in samples.items() if other != number)
 
 
 def _keep(path: Path, network: LightMatting, name: str, record: Mapping[str, Any]) -> None:
@@ -279,7 +296,9 @@ def _solved_keyframes(
         yield Keyframe(number=number, image=image, labels=trimap.labels, alpha=alpha)
 
 
-def _trial(run: PreparedRun, engine: Engine, number: int) -> Trial | None:
+def _trial(
+    run: PreparedRun, engine: Engine, number: int, samples: Mapping[int, Samples]
+) -> Trial | None:
     """Withhold a keyframe; None if it cannot be solved under the wider trimap."""
     from vfxmatte.engines.answers import solve_one
     from vfxmatte.fitting.examples import trial_labels
@@ -295,5 +314,6 @@ def _trial(run: PreparedRun, engine: Engine, number: int) -> Trial | None:
             if run.concerns_all(error):
                 raise
             return None
-        return Trial(key=key, labels=labels, usual=usual)
+        shown = _of_others(samples, number)
+        return Trial(key=key, labels=labels, usual=usual, samples=shown)
     return None

@@ -19,6 +19,7 @@ from vfxmatte.prior.constants import LAPLACIAN_EPSILON, NEAR_PX, NEIGHBOURS
 from vfxmatte.prior.laplacian import STEPS
 from vfxmatte.prior.neighbours import neighbour_planes
 from vfxmatte.prior.region import Places, Region
+from vfxmatte.prior.samples import Samples
 from vfxmatte.types import FloatImage, Floats
 
 _LEAF_SIZE = 32  # of the k-d tree
@@ -53,10 +54,11 @@ def adjacent(pictures: Sequence[FloatImage], region: Region) -> list[Affinities]
     return joined(region, np.arange(len(pixels)), columns, values)
 
 
-def distant(colours: FloatImage, region: Region) -> Affinities:
+def distant(colours: FloatImage, region: Region, samples: Samples | None = None) -> Affinities:
     """Join pixels to those most like them in colour (h, w, 3), on every other pixel.
 
-    Known pixels count twice, as if they had chosen the unknown ones too."""
+    Known pixels, and samples of other frames, count twice, as if they had chosen the unknown ones
+    too."""
     from scipy.spatial import cKDTree
 
     unknown, square = region.unknown, np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)
@@ -70,19 +72,24 @@ def distant(colours: FloatImage, region: Region) -> Affinities:
     nearest = []
     for count, weight in NEIGHBOURS:
         points, queries = (_points(colours, places, weight) for places in (near, own))
+        if samples is not None:
+            points = np.concatenate((points, _sample_points(samples, weight)))
         tree = cKDTree(points, _LEAF_SIZE, balanced_tree=False)
-        ranks = range(1, min(count, len(near)) + 1)
+        ranks = range(1, min(count, len(points)) + 1)
         nearest.append(tree.query(queries, ranks, workers=torch.get_num_threads())[1])
-    others = near[np.concatenate(nearest, axis=1)]
+    found = np.concatenate(nearest, axis=1)
+    sampled = found >= len(near)
+    others = np.where(sampled, own[:, None], near[np.where(sampled, 0, found)])
     values = np.where(unknown.ravel()[others], np.float32(1), np.float32(2))
     values *= others != own[:, None]
     chosen = joined(region, rows, others, [values])[0]
     choosing = chosen.matrix.T.tocsr()
-    return Affinities(
-        degree=chosen.degree + np.asarray(choosing.sum(1)).ravel(),
-        arriving=chosen.arriving,
-        matrix=chosen.matrix + choosing,
-    )
+    degree, arriving = chosen.degree + np.asarray(choosing.sum(1)).ravel(), chosen.arriving
+    if samples is not None:
+        alphas = samples.alphas[np.where(sampled, found - len(near), 0)]
+        degree[rows] += 2 * np.count_nonzero(sampled, axis=1)
+        arriving[rows] += 2 * np.where(sampled, alphas, 0).sum(axis=1, dtype=arriving.dtype)
+    return Affinities(degree=degree, arriving=arriving, matrix=chosen.matrix + choosing)
 
 
 def _points(colours: FloatImage, places: Places, weight: float) -> NDArray[np.floating[Any]]:
@@ -91,6 +98,13 @@ def _points(colours: FloatImage, places: Places, weight: float) -> NDArray[np.fl
     if not weight:
         return listed
     return np.column_stack((listed, *(weight * side for side in divmod(places, colours.shape[1]))))
+
+
+def _sample_points(samples: Samples, weight: float) -> NDArray[np.floating[Any]]:
+    """List samples as `_points` does."""
+    if not weight:
+        return samples.colours
+    return np.column_stack((samples.colours, weight * samples.places))
 
 
 def joined(

@@ -33,6 +33,7 @@ from vfxmatte.prior.linear_models import linear_models
 from vfxmatte.prior.magnified import Magnified, Places
 from vfxmatte.prior.means import means
 from vfxmatte.prior.region import Region
+from vfxmatte.prior.samples import Samples, reduced_alpha
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import box_around, of_blocks
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
@@ -48,6 +49,7 @@ def alpha_priors(
     labels: Labels,
     *,
     reduction: int | None = None,
+    samples: Samples | None = None,
     device: torch.device = _CPU,
 ) -> FloatImage:
     """Compute the alpha priors of a picture; the same bits on any number of threads.
@@ -56,7 +58,9 @@ def alpha_priors(
         image: (H, W, 3) float32 network-encoded RGB.
         labels: (H, W) uint8.
         reduction: how many pixels become one along each axis; None: `usual_reduction`.
-        device: where; on another than the CPU the results differ by rounding.
+        samples: known pixels of other frames of its size, see `samples_of`.
+        device: where, unless there are samples; on another than the CPU the results differ by
+            rounding.
     Returns:
         (H, W, PRIORS) float32 in [0, 1], exactly 0 and 1 where the trimap is certain; 0.5 where
         nothing is certain.
@@ -70,17 +74,33 @@ def alpha_priors(
         return np.full_like(priors, 0.5)
     factor = reduction or usual_reduction(*labels.shape)
     box = _on_grid(box_around(unknown, factor * _MARGIN_PX), BLOCK_PX * factor)
-    if device.type != "cpu":
+    if device.type != "cpu" and samples is None:
         priors[box] = priors_on(device, image[box], labels[box], factor)
         return priors
     small = _Reduced.of(image[box], labels[box], factor)
+    if samples is not None:
+        samples = samples.seen_from(*(side.start // factor for side in box))
     pixels = np.flatnonzero(unknown)
     y, x = np.divmod(pixels, unknown.shape[1])
     places = y - box[0].start, x - box[1].start
     priors.reshape(-1, PRIORS)[pixels] = _enlarged(
-        small, factor, places, image.reshape(-1, 3).take(pixels, 0)
+        small, factor, places, image.reshape(-1, 3).take(pixels, 0), samples
     )
     return priors
+
+
+def samples_of(image: FloatImage, labels: Labels, alpha: FloatImage) -> Samples:
+    """Take samples of a frame for the priors of others.
+
+    Args:
+        image: (H, W, 3) float32 network-encoded RGB.
+        labels: (H, W) uint8.
+        alpha: (H, W) float32, the frame's matte.
+    """
+    factor = usual_reduction(*labels.shape)
+    small = _Reduced.of(image, labels, factor)
+    alpha = reduced_alpha(alpha, factor, small.labels.shape)
+    return Samples.near(small.displayed, small.labels == UNKNOWN, alpha)
 
 
 def priors_on(
@@ -130,14 +150,14 @@ class _Reduced:
             labels=_extended(reduced, *more),
         )
 
-    def alphas(self) -> FloatImage:
+    def alphas(self, samples: Samples | None) -> FloatImage:
         """Solve the priors at this size: (PRIORS, h, w) float32 in [0, 1]."""
         known = (self.labels == FOREGROUND).astype(np.float32)
         alphas = np.stack([known] * PRIORS)
         region = Region(unknown=self.labels == UNKNOWN, known=known)
         if region.unknown.any():
             pictures = self.displayed, self.light
-            near, far = adjacent(pictures, region), distant(self.displayed, region)
+            near, far = adjacent(pictures, region), distant(self.displayed, region, samples)
             blocks = [
                 ColourBlocks.of(picture, region, joined, far)
                 for picture, joined in zip(pictures, near, strict=True)
@@ -168,9 +188,11 @@ def _extended(values: ArrayT, below: int, right: int) -> ArrayT:
     return cast(ArrayT, np.pad(values, more, "edge"))
 
 
-def _enlarged(small: _Reduced, factor: int, places: Places, colours: FloatImage) -> FloatImage:
+def _enlarged(
+    small: _Reduced, factor: int, places: Places, colours: FloatImage, samples: Samples | None
+) -> FloatImage:
     """Apply the linear models of alpha by colour at n places with colours (n, 3): (n, PRIORS)."""
-    alphas, magnified = small.alphas(), Magnified.of(places, factor)
+    alphas, magnified = small.alphas(samples), Magnified.of(places, factor)
     result = np.empty((len(colours), PRIORS), np.float32)
     for light in set(IN_LIGHT):
         numbers = [number for number in range(PRIORS) if IN_LIGHT[number] == light]
