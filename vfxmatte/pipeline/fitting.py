@@ -234,10 +234,8 @@ def _make(run: PreparedRun, engine: Engine, recipe: str, on_fit: OnFit) -> None:
     network, record = fit(base, examples, trial, run.settings.fit, on_fit)
     if kept_fit(output, recipe) is None:  # another process may have been faster
         if record.used:
-            path, shown = fit_path(output, recipe), Samples.joined(samples.values())
-            if shown is not None:
-                write_whole(samples_path(path), shown.packed())
-            _keep(path, network, f"fit of {run.shot.name}", record.as_dict())
+            name, shown = f"fit of {run.shot.name}", Samples.joined(samples.values())
+            _keep(fit_path(output, recipe), network, shown, name, record.as_dict())
         else:
             keep_unused(output, recipe, record.as_dict())
     if not run.chunk:
@@ -249,13 +247,22 @@ def _of_others(samples: Mapping[int, Samples], number: int) -> Samples | None:
     return Samples.joined(one for other, one in samples.items() if other != number)
 
 
-def _keep(path: Path, network: LightMatting, name: str, record: Mapping[str, Any]) -> None:
-    """Write a fit; raises OutputError."""
+def _keep(
+    path: Path,
+    network: LightMatting,
+    samples: Samples | None,
+    name: str,
+    record: Mapping[str, Any],
+) -> None:
+    """Write a fit, and the samples before it, without which it is none; raises OutputError."""
     from vfxmatte.network.weights_file import save_folded
 
+    if samples is not None:
+        write_whole(samples_path(path), samples.packed())
     try:
         save_folded(path, network, network.config, name=name, training=record)
     except WeightsError as error:
+        samples_path(path).unlink(missing_ok=True)
         if isinstance(error.__cause__, OutputError):
             raise error.__cause__ from error.__cause__.__cause__
         raise

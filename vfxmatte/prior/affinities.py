@@ -85,7 +85,7 @@ def distant(colours: FloatImage, region: Region, samples: Samples | None = None)
     chosen = joined(region, rows, others, [values])[0]
     choosing = chosen.matrix.T.tocsr()
     degree, arriving = chosen.degree + np.asarray(choosing.sum(1)).ravel(), chosen.arriving
-    if samples is not None:
+    if samples is not None and sampled.any():
         alphas = samples.alphas[np.where(sampled, found - len(near), 0)]
         degree[rows] += 2 * np.count_nonzero(sampled, axis=1)
         arriving[rows] += 2 * np.where(sampled, alphas, 0).sum(axis=1, dtype=arriving.dtype)
