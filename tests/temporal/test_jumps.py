@@ -27,7 +27,7 @@ def test_a_subject_that_is_lost_or_found_is_a_jump_on_either_frame(lost: int) ->
     around = moments({})
     around[lost] = replace(around[lost], alpha=np.zeros_like(around[lost].alpha))
     area = float(solid(lost).sum())
-    assert 0.5 * area < jumped(around) < 0.75 * area  # alpha's jumps count from .3 on
+    assert 0.3 * area < jumped(around) < 0.55 * area  # alpha's jumps count from .5 on
 
 
 def test_flicker_and_small_gaps_are_no_jumps() -> None:

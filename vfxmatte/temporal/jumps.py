@@ -16,7 +16,7 @@ from vfxmatte.propagation.flow import consistency_error, halved, looked_up, posi
 from vfxmatte.temporal.moment import Moment, Neighbour, reduced
 from vfxmatte.types import FloatImage, Picture
 
-_FLICKER = 0.3  # difference of alpha that is no jump
+_FLICKER = 0.5  # difference of alpha that is no jump
 _CONSISTENT_PX = 1.0  # forward-backward error of motion that is followed
 _UNLIKE = 20.0  # mean difference of pictures, of 255, from which on they show something else
 _COMPARED_PX, _BLUR_PX = 3, 1.5
