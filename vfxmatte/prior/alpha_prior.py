@@ -33,7 +33,7 @@ from vfxmatte.prior.linear_models import linear_models
 from vfxmatte.prior.magnified import Magnified, Places
 from vfxmatte.prior.means import means
 from vfxmatte.prior.region import Region
-from vfxmatte.prior.samples import Samples, reduced_alpha
+from vfxmatte.prior.samples import Samples
 from vfxmatte.prior.torchscript_prior import SETTINGS, priors_of_picture
 from vfxmatte.trimaps import box_around, of_blocks
 from vfxmatte.types import FOREGROUND, UNKNOWN, FloatImage, Labels
@@ -99,8 +99,11 @@ def samples_of(image: FloatImage, labels: Labels, alpha: FloatImage) -> Samples:
     """
     factor = usual_reduction(*labels.shape)
     small = _Reduced.of(image, labels, factor)
-    alpha = reduced_alpha(alpha, factor, small.labels.shape)
-    return Samples.near(small.displayed, small.labels == UNKNOWN, alpha)
+    height, width = small.labels.shape
+    below, right = height * factor - alpha.shape[0], width * factor - alpha.shape[1]
+    whole = _extended(alpha, below, right)
+    reduced = cast(FloatImage, cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
+    return Samples.near(small.displayed, small.labels == UNKNOWN, reduced)
 
 
 def priors_on(

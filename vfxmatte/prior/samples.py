@@ -88,12 +88,3 @@ class Samples:
                 places=arrays["places"].astype(np.float32),
                 alphas=arrays["alphas"],
             )
-
-
-def reduced_alpha(alpha: FloatImage, factor: int, shape: tuple[int, ...]) -> FloatImage:
-    """Average (H, W) alpha over squares of `factor` pixels, to (h, w), edges repeated."""
-    height, width = shape[0] * factor, shape[1] * factor
-    below, right = height - alpha.shape[0], width - alpha.shape[1]
-    whole = cv2.copyMakeBorder(alpha, 0, max(0, below), 0, max(0, right), cv2.BORDER_REPLICATE)
-    small = cv2.resize(whole, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)
